@@ -1,0 +1,52 @@
+# `make demo` shows Bellhop with a local stand-in for Slack; `make test` passes the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+# The demo starts empty each time and takes nothing from .env; commands beside it read DEMO_ENV.
+DEMO_ENV := var/demo/.env
+DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET=
+PORT ?= 3000
+SANDBOX_PORT ?= 3100
+
+.PHONY: demo run test lint format coverage benchmark clean
+
+demo: .venv/app
+	@rm -rf var/demo && mkdir -p var/demo
+	@printf '%s\n' $(DEMO) >$(DEMO_ENV) && chmod 600 $(DEMO_ENV)
+	@env $(DEMO) HOST=127.0.0.1 PORT=$(PORT) PUBLIC_URL=http://127.0.0.1:$(PORT) \
+		$(BIN)/python -m bolt_app.sandbox --port $(SANDBOX_PORT) --append-env $(DEMO_ENV) \
+		--app-url http://127.0.0.1:$(PORT) --run $(BIN)/python app.py
+
+run: .venv/app
+	$(BIN)/python app.py
+
+test: .venv/tests
+	$(BIN)/pytest
+
+lint: .venv/tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/tests
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: .venv/tests
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
+benchmark: .venv/tests
+	$(BIN)/python -m benchmarks.interactions
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
+
+.venv/app: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Bellhop needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/tests: .venv/app tests/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@

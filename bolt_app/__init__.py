@@ -1,0 +1,1 @@
+"""Bellhop: linked Slack profiles, and a company's notifications in Slack."""

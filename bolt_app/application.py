@@ -1,0 +1,125 @@
+"""The one place that wires everything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from flask import Flask
+
+from bolt_app.cli import register_commands
+from bolt_app.clock import Clock, utc_now
+from bolt_app.config import Settings
+from bolt_app.db import DATABASE_DOWN, Database, schema
+from bolt_app.lifecycle import Lifecycle
+from bolt_app.logs import log_requests
+from bolt_app.manifest import load_scopes
+from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.posting import Poster
+from bolt_app.oauth.authorize import InstallationAuthorize
+from bolt_app.oauth.callbacks import build_callbacks
+from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
+from bolt_app.oauth.flow import STATE_LIFETIME_SECONDS, InstallFlow
+from bolt_app.oauth.grants import Grants
+from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.oauth.refresh_leases import RefreshLeases
+from bolt_app.oauth.revocations import Revocations
+from bolt_app.oauth.state_store import SQLAlchemyStateStore
+from bolt_app.oauth.token_rotation import TokenRotator
+from bolt_app.profiles import Profiles
+from bolt_app.services import Services
+from bolt_app.slack import create_bolt_app
+from bolt_app.slack.endpoint import create_blueprint
+from bolt_app.slack_api import SlackApi, SlackCallError
+from bolt_app.web import register_web
+from bolt_app.web.install_pages import InstallPages
+from bolt_app.web.sessions import signed_in_installation
+
+logger = logging.getLogger(__name__)
+
+MAX_REQUEST_BYTES = 1024 * 1024
+
+
+def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
+    """Build the WSGI application.
+
+    The embedded database is brought up to date here; PostgreSQL by `flask --app app db upgrade`.
+
+    Args:
+        settings: what `load_settings` returns.
+        clock: tells the time.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        SECRET_KEY=settings.session_secret,
+        SESSION_COOKIE_NAME="bellhop",
+        SESSION_COOKIE_SECURE=settings.uses_https,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
+        # The address of a static file changes with its content.
+        SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
+    )
+    database = Database(
+        settings.database_url, settings.encryption_keys, pool_size=settings.web_threads
+    )
+    if database.is_sqlite:
+        schema.upgrade(database)
+    api = SlackApi(settings.slack_api_url)
+    store = SQLAlchemyInstallationStore(settings.slack_client_id, database, clock=clock)
+    background = ThreadPoolExecutor(4, thread_name_prefix="background")
+    rotator = TokenRotator(
+        RefreshLeases(database, store, clock=clock),
+        api,
+        client_id=settings.slack_client_id,
+        client_secret=settings.slack_client_secret,
+        clock=clock,
+    )
+    grants = Grants(store, rotator, background)
+    calls = InstallationCalls(store, grants, api)
+    channels = Channels(database, calls, clock=clock)
+    services = Services(
+        settings=settings,
+        clock=clock,
+        database=database,
+        store=store,
+        calls=calls,
+        revocations=Revocations(database, api),
+        profiles=Profiles(database, store, calls, clock=clock),
+        lifecycle=Lifecycle(database, store, clock=clock),
+        channels=channels,
+        poster=Poster(calls, channels),
+        requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
+        background=background,
+    )
+    flow = InstallFlow(
+        settings,
+        load_scopes(),
+        store=store,
+        state_store=SQLAlchemyStateStore(
+            database, clock=clock, expiration_seconds=STATE_LIFETIME_SECONDS
+        ),
+        api=api,
+        callbacks=build_callbacks(store, InstallPages(), _recorder(services)),
+    )
+    authorize = InstallationAuthorize(grants)
+    log_requests(app)
+    register_web(app, services)
+    bolt_app = create_bolt_app(services, flow, authorize)
+    app.register_blueprint(create_blueprint(bolt_app, services.requests))
+    register_commands(app, services)
+    app.extensions["bellhop"] = services
+    return app
+
+
+def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
+    def record(installation: StoredInstallation) -> None:
+        try:
+            signed_in = signed_in_installation(services.store)
+            services.profiles.record(installation, signed_in=signed_in)
+        except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
+            # The installation stands; whoever asks next makes the recording up.
+            logger.warning("a profile is still to be recorded", extra={"error": str(error)[:200]})
+
+    return record

@@ -1,0 +1,318 @@
+"""Settings from the environment and `.env`, each with a clear error."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from dotenv import dotenv_values
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+ROOT = Path(__file__).resolve().parent.parent
+SLACK_ORIGIN = "https://slack.com"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LOG_FORMATS = ("text", "json")
+# A Docker or Kubernetes secret arrives as a file: NAME_FILE names it.
+SECRET_NAMES = (
+    "SLACK_CLIENT_SECRET",
+    "SLACK_SIGNING_SECRET",
+    "DATABASE_URL",
+    "ENCRYPTION_KEYS",
+    "SESSION_SECRET",
+)
+
+
+class ConfigError(Exception):
+    """One or more settings are missing or malformed; `problems` has a sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything Bellhop is told from outside. Secrets stay out of its repr."""
+
+    slack_client_id: str
+    slack_client_secret: str = field(repr=False)
+    slack_signing_secret: str = field(repr=False)
+    slack_base_url: str = SLACK_ORIGIN
+    database_url: str = field(repr=False)
+    public_url: str
+    host: str = "127.0.0.1"
+    port: int = 3000
+    encryption_keys: tuple[str, ...] = field(repr=False)
+    session_secret: str = field(repr=False)
+    web_workers: int = 1
+    web_threads: int = 16
+    log_level: str = "INFO"
+    log_format: str = "text"
+    env_file: str = ""
+
+    @property
+    def command(self) -> str:
+        """How a person on this machine begins a command, such as `send`."""
+        env_file = f"--env-file {shlex.quote(self.env_file)} " if self.env_file else ""
+        return f".venv/bin/flask {env_file}--app app"
+
+    @property
+    def uses_https(self) -> bool:
+        """Whether browsers reach us over https, so that cookies may be `Secure`."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where Slack sends people back to; it must be in the Slack app's list of redirect URLs."""
+        return f"{self.public_url}/slack/oauth_redirect"
+
+    @property
+    def slack_api_url(self) -> str:
+        """The Web API's base address, as `slack_sdk.WebClient` takes it."""
+        return f"{self.slack_base_url}/api/"
+
+
+def read_environment() -> dict[str, str]:
+    """Return the process environment over the values of a file (the environment wins).
+
+    The file is `.env`, or the one that `FLASK_ENV_FILE` names, as for Flask's own commands
+    (https://flask.palletsprojects.com/en/stable/cli/#environment-variables-from-dotenv).
+    """
+    from_file = dotenv_values(ROOT / (os.environ.get("FLASK_ENV_FILE") or ".env"))
+    return {**{k: v for k, v in from_file.items() if v is not None}, **os.environ}
+
+
+def read_public_url(environ: Mapping[str, str]) -> str:
+    """Return `PUBLIC_URL` alone, which is all the manifest needs.
+
+    Raises:
+        ConfigError: it, or the `PORT` its default is made from, is malformed.
+    """
+    reader = _Reader(environ)
+    public_url = reader.public_url(reader.number("PORT", 3000, least=1, most=65535))
+    reader.finish()
+    return public_url
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read every setting and return them.
+
+    Args:
+        environ: where to read from; default: the environment and `.env`.
+
+    Raises:
+        ConfigError: with a sentence for every missing or malformed value, all at once.
+    """
+    reader = _Reader(read_environment() if environ is None else environ)
+    embedded = not reader.text("DATABASE_URL")
+    # The embedded database and the keys generated beside it.
+    var = ROOT / (reader.text("DATA_DIR") or "var")
+    slack_base_url = reader.origin("SLACK_BASE_URL", SLACK_ORIGIN)
+    port = reader.number("PORT", 3000, least=1, most=65535)
+    public_url = reader.public_url(port)
+    if slack_base_url == SLACK_ORIGIN and public_url and not public_url.startswith("https://"):
+        reader.problem(
+            "PUBLIC_URL must begin with https:// because Slack sends people back over https only: "
+            "set it to the address of your reverse proxy or tunnel."
+        )
+    settings = Settings(
+        slack_client_id=reader.credential("SLACK_CLIENT_ID", "App Credentials → Client ID"),
+        slack_client_secret=reader.credential(
+            "SLACK_CLIENT_SECRET", "App Credentials → Client Secret"
+        ),
+        slack_signing_secret=reader.credential(
+            "SLACK_SIGNING_SECRET", "App Credentials → Signing Secret"
+        ),
+        slack_base_url=slack_base_url,
+        database_url=f"sqlite:///{var / 'bellhop.db'}" if embedded else reader.database_url(),
+        public_url=public_url,
+        host=reader.text("HOST") or "127.0.0.1",
+        port=port,
+        encryption_keys=reader.encryption_keys(var if embedded else None),
+        session_secret=reader.session_secret(var if embedded else None),
+        web_workers=reader.number("WEB_CONCURRENCY", 1, least=1, most=64),
+        web_threads=reader.number("WEB_THREADS", 16, least=1, most=256),
+        log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
+        log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
+        env_file=reader.text("FLASK_ENV_FILE"),
+    )
+    reader.finish()
+    return settings
+
+
+class _Reader:
+    """Reads values one by one and gathers what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._problems: list[str] = []
+
+    def problem(self, sentence: str) -> None:
+        self._problems.append(sentence)
+
+    def finish(self) -> None:
+        if self._problems:
+            raise ConfigError(self._problems)
+
+    def text(self, name: str) -> str:
+        value = self._environ.get(name, "").strip()
+        path = self._environ.get(f"{name}_FILE", "").strip()
+        if value or not path or name not in SECRET_NAMES:
+            return value
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.problem(f"{name}_FILE names a file that cannot be read ({error}): mend the path.")
+            return ""
+
+    def credential(self, name: str, place: str) -> str:
+        value = self.text(name)
+        if not value:
+            self.problem(
+                f"{name} is missing: copy it from your app's page at https://api.slack.com/apps "
+                f"(Basic Information → {place}) into .env."
+            )
+        return value
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.text(name)
+        if not value:
+            return default
+        if value.isascii() and value.isdigit() and least <= int(value) <= most:
+            return int(value)
+        self.problem(f"{name} is {value!r}: give a whole number from {least} to {most}.")
+        return default
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.text(name) or default
+        for choice in choices:
+            if value.lower() == choice.lower():
+                return choice
+        self.problem(f"{name} is {value!r}: choose one of {', '.join(choices)}.")
+        return default
+
+    def origin(self, name: str, default: str) -> str:
+        value = (self.text(name) or default).rstrip("/")
+        if _is_origin(value):
+            return value
+        self.problem(
+            f"{name} is {value!r}: give scheme and host alone, as in https://bellhop.example.com."
+        )
+        return ""
+
+    def public_url(self, port: int) -> str:
+        return self.origin("PUBLIC_URL", f"http://127.0.0.1:{port}")
+
+    def database_url(self) -> str:
+        value = self.text("DATABASE_URL")
+        try:
+            url = make_url(value)
+        except (ArgumentError, ValueError):
+            self.problem(_DATABASE_URL_MEND)
+            return ""
+        backend = url.get_backend_name()
+        if backend == "postgres" or url.drivername == "postgresql":
+            url = url.set(drivername="postgresql+psycopg")
+        elif url.drivername not in ("postgresql+psycopg", "sqlite", "sqlite+pysqlite"):
+            self.problem(_DATABASE_URL_MEND)
+            return ""
+        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+            self.problem(
+                "DATABASE_URL names an SQLite database in memory, which loses everything: "
+                "give a file, as in sqlite:////srv/bellhop/bellhop.db."
+            )
+        return url.render_as_string(hide_password=False)
+
+    def encryption_keys(self, var: Path | None) -> tuple[str, ...]:
+        value = self._secret(
+            "ENCRYPTION_KEYS",
+            var,
+            lambda: Fernet.generate_key().decode(),
+            "flask --app app new-key",
+        )
+        keys = tuple(_split(value))
+        for number, key in enumerate(keys, start=1):
+            try:
+                Fernet(key)
+            except ValueError:
+                self.problem(
+                    f"ENCRYPTION_KEYS: key {number} of {len(keys)} is no Fernet key "
+                    "(32 bytes in URL-safe base64): make one with `flask --app app new-key`."
+                )
+        return keys
+
+    def session_secret(self, var: Path | None) -> str:
+        value = self._secret(
+            "SESSION_SECRET",
+            var,
+            lambda: secrets.token_urlsafe(48),
+            "flask --app app new-key",
+        )
+        if value and len(value) < 32:
+            self.problem(
+                "SESSION_SECRET is too short: give at least 32 random characters, "
+                "as `flask --app app new-key` prints."
+            )
+        return value
+
+    def _secret(self, name: str, var: Path | None, generate: Callable[[], str], mend: str) -> str:
+        value = self.text(name)
+        if value:
+            return value
+        if var is None:
+            self.problem(
+                f"{name} is missing and only the embedded database makes its own: "
+                f"put what `{mend}` prints into .env."
+            )
+            return ""
+        try:
+            return _kept_secret(var / name.lower(), generate)
+        except OSError as error:
+            self.problem(f"{name} cannot be kept in {var} ({error}): make the folder writable.")
+            return ""
+
+
+_DATABASE_URL_MEND = (
+    "DATABASE_URL is not understood: give postgresql://user:password@host/database "
+    "or sqlite:////path/to/file.db."
+)
+
+
+def _split(value: str) -> Iterator[str]:
+    return (part.strip() for part in value.split(",") if part.strip())
+
+
+def _is_origin(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        return False
+    bare = not (parts.path or parts.query or parts.fragment or parts.username)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and bare
+
+
+def _kept_secret(path: Path, generate: Callable[[], str]) -> str:
+    """Return the secret kept in `path`, making it first where there is none.
+
+    Several processes may start at once: each writes a file of its own and links it into place,
+    which only one of them can do, so that all of them read the same secret, whole.
+    """
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(generate() + "\n")
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text(encoding="utf-8").strip()

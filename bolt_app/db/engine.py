@@ -1,0 +1,105 @@
+"""The engine and its transactions, on SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session, sessionmaker
+
+from bolt_app.db.encryption import Cipher, use_cipher
+
+BUSY_TIMEOUT_SECONDS = 15
+CONNECT_TIMEOUT_SECONDS = 5
+_WRITES = {"bellhop_writes": True}
+
+
+class Database:
+    """One database: `reading()` and `writing()` give a session in a transaction of its own."""
+
+    def __init__(self, url: str, encryption_keys: Sequence[str], *, pool_size: int = 16) -> None:
+        self.engine = _build_engine(make_url(url), pool_size)
+        self.cipher = Cipher(encryption_keys)
+        use_cipher(self.engine, self.cipher)
+        self._writing_engine = self.engine.execution_options(**_WRITES)
+        self._read = sessionmaker(self.engine, expire_on_commit=False)
+        self._write = sessionmaker(self._writing_engine, expire_on_commit=False)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session to read with; nothing of it is committed."""
+        with self._read() as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Yield a session whose changes are committed together at the end, or not at all.
+
+        On SQLite the write lock is taken at once: a transaction that reads first and writes
+        later could not wait for another writer, only fail.
+        """
+        with self._write.begin() as session:
+            yield session
+
+    @contextmanager
+    def writing_connection(self) -> Iterator[Connection]:
+        """Yield a connection in a writing transaction, for migrations."""
+        with self._writing_engine.begin() as connection:
+            yield connection
+
+    def check(self) -> None:
+        """Ask the database for an answer; whatever it raises says why there is none."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _build_engine(url: URL, pool_size: int) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _build_sqlite_engine(url, pool_size)
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+    )
+
+
+def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+    )
+    event.listen(engine, "connect", _prepare_sqlite_connection)
+    event.listen(engine, "begin", _begin_sqlite_transaction)
+    return engine
+
+
+def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
+    # The driver's own transaction handling is turned off so that `begin` below decides.
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "secure_delete=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite_transaction(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("bellhop_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

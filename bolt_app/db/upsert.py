@@ -1,0 +1,72 @@
+"""Insert or update in one statement, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from bolt_app.db.models import Base
+
+
+def upsert(
+    session: Session,
+    model: type[Base],
+    *,
+    key: Mapping[str, Any],
+    insert: Mapping[str, Any],
+    update: Mapping[str, Any],
+    unless: ColumnElement[bool] | None = None,
+) -> None:
+    """Insert the row `key` + `insert` + `update`, or set `update` on the row that has `key`.
+
+    Args:
+        key: the columns of a unique constraint or of the primary key.
+        insert: what is written only when the row is new, in place of `update` where both name it.
+        update: what is written otherwise too.
+        unless: a condition on the existing row that keeps it as it is.
+    """
+    statement = _insert(session, model).values({**update, **insert, **key})
+    if update:
+        statement = statement.on_conflict_do_update(
+            index_elements=list(key), set_=dict(update), where=None if unless is None else ~unless
+        )
+    else:
+        statement = statement.on_conflict_do_nothing(index_elements=list(key))
+    session.execute(statement)
+
+
+def count_up(
+    session: Session,
+    model: type[Base],
+    *,
+    key: Mapping[str, Any],
+    counter: InstrumentedAttribute[int],
+) -> None:
+    """Raise `counter` by one on the row that has `key`, or insert that row with a counter of 1.
+
+    The row stays locked until the transaction ends.
+    """
+    session.execute(
+        _insert(session, model)
+        .values({**key, counter.key: 1})
+        .on_conflict_do_update(index_elements=list(key), set_={counter.key: counter + 1})
+    )
+
+
+def insert_new(session: Session, model: type[Base], row: Mapping[str, Any]) -> bool:
+    """Insert `row` unless its primary key exists; return whether it was new.
+
+    Of two transactions with one key the second waits for the first to end.
+    """
+    statement = _insert(session, model).values(dict(row)).on_conflict_do_nothing()
+    return session.execute(statement.returning(*model.__mapper__.primary_key)).first() is not None
+
+
+def _insert(session: Session, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    if session.get_bind().dialect.name == "sqlite":
+        return sqlite.insert(model)
+    return postgresql.insert(model)

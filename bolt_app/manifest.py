@@ -1,0 +1,55 @@
+"""`manifest.yml`: the Slack app's own description, and the one list of scopes.
+
+https://docs.slack.dev/reference/app-manifest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MANIFEST_PATH = Path(__file__).resolve().parent.parent / "manifest.yml"
+PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
+
+BOT_SCOPE_REASONS: Mapping[str, str] = {
+    "channels:join": "Join the public channel you choose, to post there",
+    "channels:read": "List public channels, so that you can choose one by name",
+    "chat:write": "Post your company's notifications",
+    "commands": "Answer /profile",
+    "team:read": "Know the workspace's name and address, and follow when they change",
+    "users:read": "Follow changes of the profiles people have linked",
+    "users:read.email": "Follow changes of their e-mail addresses",
+}
+USER_SCOPE_REASONS: Mapping[str, str] = {
+    "users:read": "Read your name, picture and time zone",
+    "users:read.email": "Read your e-mail address",
+}
+
+
+@dataclass(frozen=True)
+class Scopes:
+    """The scopes the manifest asks for."""
+
+    bot: tuple[str, ...]
+    user: tuple[str, ...]
+
+
+def manifest_text(public_url: str, path: Path = MANIFEST_PATH) -> str:
+    """Return the manifest as YAML, with the addresses of the app at `public_url`."""
+    return path.read_text(encoding="utf-8").replace(PLACEHOLDER_ORIGIN, public_url)
+
+
+def load_manifest(public_url: str = PLACEHOLDER_ORIGIN) -> dict[str, Any]:
+    """Return the manifest as Slack reads it, with the addresses of the app at `public_url`."""
+    manifest: dict[str, Any] = yaml.safe_load(manifest_text(public_url))
+    return manifest
+
+
+def load_scopes() -> Scopes:
+    """Return the scopes the app asks for."""
+    scopes = load_manifest()["oauth_config"]["scopes"]
+    return Scopes(bot=tuple(scopes["bot"]), user=tuple(scopes["user"]))

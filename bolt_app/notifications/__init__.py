@@ -1,0 +1,1 @@
+"""What the bot says: channels to post in, and posting."""

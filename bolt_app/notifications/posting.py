@@ -1,0 +1,96 @@
+"""Posting a message to a channel, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.hello import hello_blocks, hello_text
+from bolt_app.oauth.calls import BotPlace, InstallationCalls
+from bolt_app.slack_api import SlackCallError
+
+TEXT_LIMIT = 40_000  # Slack cuts what is longer (https://docs.slack.dev/changelog/2018-04-truncating-really-long-messages)
+
+
+class MessageError(Exception):
+    """The message cannot be posted as it is; the text says why."""
+
+
+@dataclass(frozen=True)
+class PostedMessage:
+    """Where a message went."""
+
+    channel_id: str
+    ts: str
+    permalink: str | None
+
+
+class Poster:
+    """Posts messages as the bot of a workspace."""
+
+    def __init__(self, calls: InstallationCalls, channels: Channels) -> None:
+        self._calls = calls
+        self._channels = channels
+
+    def post(
+        self,
+        place: BotPlace,
+        channel: str,
+        text: str,
+        *,
+        blocks: list[dict[str, Any]] | None = None,
+    ) -> PostedMessage:
+        """Post `text` to `channel` (`#name` or an id), joining a public channel where needed.
+
+        Args:
+            text: in Slack's mrkdwn; with `blocks` it is what screen readers and banners use.
+
+        Raises:
+            MessageError: the text is empty or too long.
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        if not text.strip():
+            raise MessageError("The message has no text: give some.")
+        if len(text) > TEXT_LIMIT:
+            raise MessageError(
+                f"The message has {len(text):,} characters and Slack takes {TEXT_LIMIT:,}: "
+                "shorten it."
+            )
+        channel_id = self._channels.find(place, channel)
+        if channel_id is None:
+            raise SlackCallError("conversations.list", "channel_not_found")
+        answer = self._post_or_join(place, channel_id, text, blocks)
+        posted_to, ts = str(answer["channel"]), str(answer["ts"])
+        return PostedMessage(posted_to, ts, self._permalink(place, posted_to, ts))
+
+    def hello(self, place: BotPlace, channel_id: str, user_id: str) -> PostedMessage:
+        """Introduce the bot in a channel, on behalf of the person who chose it.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        return self.post(place, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
+
+    def _post_or_join(
+        self, place: BotPlace, channel_id: str, text: str, blocks: list[dict[str, Any]] | None
+    ) -> dict[str, Any]:
+        message = {"channel": channel_id, "text": text, "blocks": blocks}
+        try:
+            return self._calls.as_bot(place, "chat.postMessage", **message)
+        except SlackCallError as error:
+            if error.code != "not_in_channel":
+                raise
+        self._channels.join(place, channel_id)
+        return self._calls.as_bot(place, "chat.postMessage", **message)
+
+    def _permalink(self, place: BotPlace, channel_id: str, ts: str) -> str | None:
+        try:
+            answer = self._calls.as_bot(
+                place, "chat.getPermalink", channel=channel_id, message_ts=ts
+            )
+        except SlackCallError:
+            return None  # the message is posted; a link to it is a courtesy
+        return str(answer["permalink"])

@@ -1,0 +1,1 @@
+"""Installing: installation store, state store, OAuth flow, authorize, token rotation."""

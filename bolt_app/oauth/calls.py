@@ -1,0 +1,121 @@
+"""Calls to Slack with the tokens of an installation.
+
+The one place where a stored token is used: an expired one is refreshed first, and one that Slack
+turns out to refuse is marked, so that people are told what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from bolt_app.oauth.grants import Asker, Grants
+from bolt_app.oauth.installation_store import (
+    SQLAlchemyInstallationStore,
+    StoredInstallation,
+)
+from bolt_app.slack_api import SlackApi, SlackCallError
+
+
+class NotInstalledError(Exception):
+    """There is no bot to act as, because Bellhop is not installed there (any more)."""
+
+    def __init__(self, team_id: str) -> None:
+        super().__init__(
+            f"Bellhop is not installed in the workspace {team_id}: open its home page and click "
+            "Add to Slack."
+        )
+
+
+@dataclass(frozen=True)
+class BotPlace:
+    """A workspace, and the installation that serves it: its own or its organisation's."""
+
+    enterprise_id: str | None
+    team_id: str
+    is_enterprise_install: bool
+
+    @classmethod
+    def of(cls, installation: StoredInstallation, team_id: str) -> Self:
+        """Return the workspace `team_id` as `installation` serves it."""
+        return cls(installation.enterprise_id, team_id, installation.is_enterprise_install)
+
+    @property
+    def installed_team_id(self) -> str | None:
+        """The workspace that is installed; None where the organisation is."""
+        return None if self.is_enterprise_install else self.team_id
+
+
+class InstallationCalls:
+    """Calls Slack's Web API as the bot of a workspace or as one person."""
+
+    def __init__(self, store: SQLAlchemyInstallationStore, grants: Grants, api: SlackApi) -> None:
+        self._store = store
+        self._grants = grants
+        self._api = api
+
+    def find_place(self, team_id: str) -> BotPlace:
+        """Return the workspace `team_id` as it is installed.
+
+        Raises:
+            NotInstalledError: neither it nor its organisation has the bot.
+        """
+        found = self._store.find_place(team_id)
+        if found is None:
+            raise NotInstalledError(team_id)
+        enterprise_id, is_enterprise_install = found
+        return BotPlace(enterprise_id, team_id, is_enterprise_install)
+
+    def as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call `method` as the bot of `place` and return Slack's answer.
+
+        Raises:
+            NotInstalledError: there is no bot there.
+            SlackCallError: Slack refused, or no answer came.
+        """
+        asker = Asker(place.enterprise_id, place.installed_team_id)
+        grant = self._grants.find(asker)
+        if grant is not None and grant.bot_invalid_reason is not None:
+            raise SlackCallError(method, grant.bot_invalid_reason)
+        if grant is None or grant.bot_token is None:
+            raise NotInstalledError(place.team_id)
+        try:
+            return self._api.call(grant.bot_token, method, **arguments)
+        except SlackCallError as error:
+            if error.is_dead_token:
+                self._store.mark_bot_invalid(
+                    enterprise_id=asker.enterprise_id,
+                    team_id=asker.team_id,
+                    token=grant.bot_token,
+                    reason=error.code,
+                )
+            raise
+
+    def as_user(
+        self, installation: StoredInstallation, method: str, /, **arguments: Any
+    ) -> dict[str, Any]:
+        """Call `method` as the person of `installation`, or as the bot where they gave no token.
+
+        Raises:
+            NotInstalledError: there is neither token.
+            SlackCallError: Slack refused, or no answer came.
+        """
+        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        grant = self._grants.find(asker)
+        if grant is not None and grant.user_invalid_reason is not None:
+            raise SlackCallError(method, grant.user_invalid_reason)
+        if grant is None or grant.user_token is None:
+            place = BotPlace.of(installation, installation.team_id or "")
+            return self.as_bot(place, method, **arguments)
+        try:
+            return self._api.call(grant.user_token, method, **arguments)
+        except SlackCallError as error:
+            if error.is_dead_token:
+                self._store.mark_user_invalid(
+                    enterprise_id=asker.enterprise_id,
+                    team_id=asker.team_id,
+                    user_id=installation.user_id,
+                    token=grant.user_token,
+                    reason=error.code,
+                )
+            raise

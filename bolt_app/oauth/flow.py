@@ -1,0 +1,266 @@
+"""Bolt's OAuth flow, with no way to half-succeed.
+
+https://docs.slack.dev/authentication/installing-with-oauth
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from slack_bolt.error import BoltError
+from slack_bolt.oauth import OAuthFlow
+from slack_bolt.oauth.callback_options import CallbackOptions, FailureArgs
+from slack_bolt.oauth.oauth_settings import OAuthSettings
+from slack_bolt.request import BoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.oauth import AuthorizeUrlGenerator, OAuthStateUtils
+from slack_sdk.oauth.installation_store import Installation
+from sqlalchemy.exc import SQLAlchemyError
+
+from bolt_app.config import Settings
+from bolt_app.manifest import Scopes
+from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from bolt_app.oauth.state_store import SQLAlchemyStateStore
+from bolt_app.slack_api import SlackApi, SlackCallError
+
+logger = logging.getLogger(__name__)
+
+STATE_LIFETIME_SECONDS = 600
+INSTALL_PATH = "/slack/install"
+REDIRECT_PATH = "/slack/oauth_redirect"
+
+
+class InstallError(Exception):
+    """The install ended without an installation; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class StateCookies(OAuthStateUtils):
+    """Ties a state to the browser that was given it.
+
+    Every attempt has a cookie of its own, so that two tabs do not break one another; Bolt's own
+    has one name for all, is always `Secure` (which a browser drops over plain http on a loopback
+    address) and has no `SameSite`.
+    """
+
+    def __init__(self, *, secure: bool) -> None:
+        super().__init__(expiration_seconds=STATE_LIFETIME_SECONDS)
+        self._attributes = f"Path={REDIRECT_PATH}; HttpOnly; SameSite=Lax" + (
+            "; Secure" if secure else ""
+        )
+
+    def build_set_cookie_for_new_state(self, state: str) -> str:
+        """Return the `Set-Cookie` value that ties `state` to this browser."""
+        return (
+            f"{_cookie_name(state)}={state}; {self._attributes}; Max-Age={STATE_LIFETIME_SECONDS}"
+        )
+
+    def build_set_cookie_for_deletion(self) -> str:
+        """Bolt's own pages would use it; ours know which state is done."""
+        raise NotImplementedError
+
+    def end_state(self, state: str) -> str:
+        """Return the `Set-Cookie` value that ends the tie of `state`."""
+        return f"{_cookie_name(state)}=; {self._attributes}; Max-Age=0"
+
+    def is_valid_browser(
+        self, state: str | None, request_headers: Mapping[str, str | Sequence[str]]
+    ) -> bool:
+        """Return whether the request carries the cookie of `state`."""
+        if not state:
+            return False
+        cookies = request_headers.get("cookie") or ""
+        lines = [cookies] if isinstance(cookies, str) else cookies
+        wanted = f"{_cookie_name(state)}={state}"
+        return any(wanted == pair.strip() for line in lines for pair in line.split(";"))
+
+
+class InstallFlow(OAuthFlow):
+    """Takes a person through Slack's authorize page and back."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        scopes: Scopes,
+        *,
+        store: SQLAlchemyInstallationStore,
+        state_store: SQLAlchemyStateStore,
+        api: SlackApi,
+        callbacks: CallbackOptions,
+    ) -> None:
+        self._api = api
+        oauth_settings = OAuthSettings(
+            client_id=settings.slack_client_id,
+            client_secret=settings.slack_client_secret,
+            scopes=list(scopes.bot),
+            user_scopes=list(scopes.user),
+            redirect_uri=settings.redirect_uri,
+            install_path=INSTALL_PATH,
+            redirect_uri_path=REDIRECT_PATH,
+            # The home page has the button; this address must redirect for installs that begin
+            # in Slack's directory (https://docs.slack.dev/slack-marketplace, "direct install URL").
+            install_page_rendering_enabled=False,
+            authorization_url=f"{settings.slack_base_url}/oauth/v2/authorize",
+            callback_options=callbacks,
+            installation_store=store,
+            state_store=state_store,
+            state_expiration_seconds=STATE_LIFETIME_SECONDS,
+            logger=logger,
+        )
+        self._cookies = StateCookies(secure=settings.uses_https)
+        oauth_settings.state_utils = self._cookies
+        super().__init__(client=api.client(), logger=logger, settings=oauth_settings)
+        self._profile_only_url = AuthorizeUrlGenerator(
+            client_id=settings.slack_client_id,
+            redirect_uri=settings.redirect_uri,
+            scopes=[],
+            user_scopes=list(scopes.user),
+            authorization_url=oauth_settings.authorization_url,
+        )
+
+    def build_authorize_url(self, state: str, request: BoltRequest) -> str:
+        """Return where Slack asks the person.
+
+        With `?only=profile` it asks for nothing but the person's own profile: that links somebody
+        in a workspace which has the bot already, and needs no admin.
+        """
+        if request.query.get("only") != ["profile"]:
+            return super().build_authorize_url(state, request)
+        team = next(iter(request.query.get("team") or ()), None)
+        return self._profile_only_url.generate(state=state, team=team)
+
+    def handle_installation(self, request: BoltRequest) -> BoltResponse:
+        """Send the person to Slack."""
+        try:
+            return super().handle_installation(request)
+        except SQLAlchemyError:
+            logger.exception("no state could be stored")
+            return self._fail(request, "storage_error")
+
+    def handle_callback(self, request: BoltRequest) -> BoltResponse:
+        """Take the person back from Slack: see the callbacks for what they get to see."""
+        if _is_direct_install(request):
+            return BoltResponse(status=302, headers={"Location": INSTALL_PATH})
+        response = self._finish(request)
+        for state in request.query.get("state") or ():
+            cookies = list(response.headers.get("set-cookie", ()))
+            response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
+        return response
+
+    def run_installation(self, code: str) -> Installation:
+        """Swap the code for tokens and return the installation.
+
+        Raises:
+            InstallError: Slack refused, or did not answer.
+        """
+        try:
+            answer = self._api.call(
+                None,
+                "oauth.v2.access",
+                code=code,
+                client_id=self.settings.client_id,
+                client_secret=self.settings.client_secret,
+                redirect_uri=self.settings.redirect_uri,
+            )
+        except SlackCallError as error:
+            # The code itself must not be logged: it may still be good.
+            logger.warning("the code was not accepted", extra={"code": error.code})
+            raise InstallError(error.code if error.is_permanent else "slack_unavailable") from None
+        return _installation(answer, self._bot_facts(answer.get("access_token")))
+
+    def store_installation(self, request: BoltRequest, installation: Installation) -> None:
+        """Write the installation down.
+
+        Raises:
+            BoltError: the database failed; Bolt turns it into `storage_error`.
+        """
+        try:
+            super().store_installation(request, installation)
+        except SQLAlchemyError as error:
+            logger.exception("the installation could not be stored")
+            raise BoltError("the installation could not be stored") from error
+
+    def _finish(self, request: BoltRequest) -> BoltResponse:
+        try:
+            return super().handle_callback(request)
+        except InstallError as error:
+            return self._fail(request, error.code)
+        except SQLAlchemyError:
+            logger.exception("the database failed during an install")
+            return self._fail(request, "storage_error")
+
+    def _bot_facts(self, bot_token: str | None) -> Mapping[str, Any]:
+        """Return what `auth.test` adds: the bot's id and the address of the workspace.
+
+        The code is spent by now, so that an error here must not drop what Slack has granted.
+        """
+        if bot_token is None:
+            return {}
+        try:
+            return self._api.call(bot_token, "auth.test")
+        except SlackCallError as error:
+            logger.info("auth.test failed after an install", extra={"code": error.code})
+            return {}
+
+    def _fail(self, request: BoltRequest, reason: str) -> BoltResponse:
+        return self.failure_handler(
+            FailureArgs(
+                request=request,
+                reason=reason,
+                suggested_status_code=500,
+                settings=self.settings,
+                default=self.default_callback_options,
+            )
+        )
+
+
+def _cookie_name(state: str) -> str:
+    return f"bellhop-oauth-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+
+
+def _is_direct_install(request: BoltRequest) -> bool:
+    """Whether Slack itself began this install: it then sends a code and no state.
+
+    Such a code proves nothing about this browser, so it is left unused and the person asked anew.
+    """
+    has_code = bool(request.query.get("code"))
+    return has_code and not any(request.query.get("state") or [])
+
+
+def _installation(answer: Mapping[str, Any], bot: Mapping[str, Any]) -> Installation:
+    team: Mapping[str, Any] = answer.get("team") or {}
+    enterprise: Mapping[str, Any] = answer.get("enterprise") or {}
+    person: Mapping[str, Any] = answer.get("authed_user") or {}
+    webhook: Mapping[str, Any] = answer.get("incoming_webhook") or {}
+    is_enterprise_install = bool(answer.get("is_enterprise_install"))
+    return Installation(
+        app_id=answer.get("app_id"),
+        enterprise_id=enterprise.get("id"),
+        enterprise_name=enterprise.get("name"),
+        enterprise_url=bot.get("url") if is_enterprise_install else None,
+        team_id=team.get("id"),
+        team_name=team.get("name"),
+        bot_token=answer.get("access_token"),
+        bot_id=bot.get("bot_id"),
+        bot_user_id=answer.get("bot_user_id"),
+        bot_scopes=answer.get("scope") or "",
+        bot_refresh_token=answer.get("refresh_token"),
+        bot_token_expires_in=answer.get("expires_in"),
+        user_id=person["id"],
+        user_token=person.get("access_token"),
+        user_scopes=person.get("scope") or "",
+        user_refresh_token=person.get("refresh_token"),
+        user_token_expires_in=person.get("expires_in"),
+        incoming_webhook_url=webhook.get("url"),
+        incoming_webhook_channel=webhook.get("channel"),
+        incoming_webhook_channel_id=webhook.get("channel_id"),
+        incoming_webhook_configuration_url=webhook.get("configuration_url"),
+        is_enterprise_install=is_enterprise_install,
+        token_type=answer.get("token_type"),
+    )

@@ -1,0 +1,52 @@
+"""Tokens handed back to Slack.
+
+A person who unlinks is forgotten at once, in one transaction; their token is kept, encrypted, only
+until Slack has taken it back, so that a crash or an outage in between leaves no live token behind.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import delete, select
+
+from bolt_app.db import Database
+from bolt_app.db.models import TokenRevocation
+from bolt_app.slack_api import SlackApi, SlackCallError
+
+logger = logging.getLogger(__name__)
+
+
+class Revocations:
+    """Calls `auth.revoke` for tokens that nobody may use any more."""
+
+    def __init__(self, database: Database, api: SlackApi) -> None:
+        self._database = database
+        self._api = api
+
+    def revoke_pending(self) -> tuple[int, list[SlackCallError]]:
+        """Hand back every token that is due.
+
+        https://docs.slack.dev/reference/methods/auth.revoke. Doing it twice does no harm.
+
+        Returns: how many tokens are dead now, and the errors of the others.
+        """
+        errors = []
+        with self._database.reading() as session:
+            due = session.scalars(select(TokenRevocation).order_by(TokenRevocation.id)).all()
+        for revocation in due:
+            try:
+                self._revoke(revocation)
+            except SlackCallError as error:
+                logger.warning("a token could not be revoked yet", extra={"code": error.code})
+                errors.append(error)
+        return len(due) - len(errors), errors
+
+    def _revoke(self, revocation: TokenRevocation) -> None:
+        try:
+            self._api.call(revocation.token, "auth.revoke")
+        except SlackCallError as error:
+            if not error.is_dead_token:
+                raise
+        with self._database.writing() as session:
+            session.execute(delete(TokenRevocation).where(TokenRevocation.id == revocation.id))

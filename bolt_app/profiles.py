@@ -1,0 +1,403 @@
+"""Linked profiles: record, find, refresh, follow and unlink users, teams and memberships."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Channel, ChannelListing, Membership, Team, User
+from bolt_app.db.upsert import upsert
+from bolt_app.oauth.calls import BotPlace, InstallationCalls
+from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.slack_api import SlackCallError
+from bolt_app.user_facts import enterprise_of, membership_values, updated_at, user_values
+
+logger = logging.getLogger(__name__)
+
+# A user with each membership of every account that is the same person's. Put together once: doing
+# so takes longer than the database takes to answer.
+_ACCOUNT = aliased(User)
+_PROFILE = (
+    select(User, Membership)
+    .join(_ACCOUNT, _ACCOUNT.person_id == User.person_id)
+    .join(Membership, Membership.user_id == _ACCOUNT.id)
+    .where(User.id == bindparam("row_id"))
+    .options(joinedload(Membership.team))
+    .order_by(Membership.linked_at, Membership.id)
+)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace in which a person is linked, and their role there."""
+
+    team_id: str
+    enterprise_id: str | None
+    name: str
+    domain: str | None
+    is_admin: bool
+    is_owner: bool
+    is_guest: bool
+    linked_at: datetime
+
+    @property
+    def role(self) -> str:
+        """What the person is there, in a word."""
+        if self.is_owner:
+            return "Owner"
+        if self.is_admin:
+            return "Admin"
+        return "Guest" if self.is_guest else "Member"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A linked person, as Slack describes them."""
+
+    user_id: str
+    real_name: str
+    display_name: str | None
+    email: str | None
+    title: str | None
+    images: Mapping[int, str]
+    tz: str | None
+    tz_label: str | None
+    tz_offset: int | None
+    locale: str | None
+    is_deleted: bool
+    linked_at: datetime
+    refreshed_at: datetime
+    workspaces: tuple[Workspace, ...]
+
+    def image(self, size: int) -> str | None:
+        """Return the address of the smallest picture of at least `size` pixels, or the largest."""
+        fitting = [known for known in sorted(self.images) if known >= size]
+        if fitting:
+            return self.images[fitting[0]]
+        return self.images[max(self.images)] if self.images else None
+
+    def local_time(self, now: datetime) -> datetime | None:
+        """Return `now` where the person is, or None where Slack does not say."""
+        if self.tz is not None:
+            try:
+                return now.astimezone(ZoneInfo(self.tz))
+            except (ZoneInfoNotFoundError, ValueError, OSError):
+                logger.info("a time zone this machine does not know", extra={"tz": self.tz})
+        if self.tz_offset is None or abs(self.tz_offset) >= 24 * 3600:
+            return None
+        return now.astimezone(timezone(timedelta(seconds=self.tz_offset)))
+
+
+class Profiles:
+    """What Bellhop knows of the people who linked their Slack profile."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: SQLAlchemyInstallationStore,
+        calls: InstallationCalls,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._calls = calls
+        self._clock = clock
+
+    def record(
+        self, installation: StoredInstallation, *, signed_in: StoredInstallation | None = None
+    ) -> Profile:
+        """Ask Slack who installed and write down the user, the team and the membership.
+
+        Asks with the person's own token, or the bot's where none was granted
+        (https://docs.slack.dev/reference/methods/users.info).
+
+        Args:
+            installation: whose profile it is.
+            signed_in: the installation the same browser was signed in with: an account there with
+                the same e-mail address is then known to be the same person's.
+
+        Raises:
+            SlackCallError: Slack refused or did not answer; the recording is still owed.
+        """
+        facts = self._user_facts(installation)
+        team_id = installation.team_id or str(facts.get("team_id") or "")
+        team = self._team_facts(installation, team_id)
+        now = self._clock()
+        with self._database.writing() as session:
+            register_team(session, team_id, team, now)
+            home_id = installation.enterprise_id or enterprise_of(facts) or team_id
+            row_id = register_user(session, home_id, facts, now)
+            register_membership(session, row_id, team_id, facts, now)
+            if signed_in is not None:
+                _join_accounts(session, row_id, search_user(session, signed_in))
+            profile = _profile(_profile_rows(session, row_id))
+        self._store.mark_recorded(installation.id, now)
+        return profile
+
+    def record_pending(self) -> tuple[int, list[SlackCallError]]:
+        """Make up every recording that is still owed.
+
+        Returns: how many were made up, and the errors of the others.
+        """
+        errors = []
+        pending = self._store.pending_recordings()
+        for installation in pending:
+            try:
+                self.record(installation)
+            except SlackCallError as error:
+                errors.append(error)
+        return len(pending) - len(errors), errors
+
+    def find(self, team_id: str, user_id: str, enterprise_id: str | None = None) -> Profile | None:
+        """Return the linked profile of `user_id` in a workspace or its organisation, if any."""
+        with self._database.reading() as session:
+            return _find_profile(session, search_member(session, team_id, user_id, enterprise_id))
+
+    def find_for(self, installation: StoredInstallation) -> Profile | None:
+        """Return the linked profile that `installation` belongs to, if it was recorded."""
+        with self._database.reading() as session:
+            return _find_profile(session, search_user(session, installation))
+
+    def unlink(self, installation: StoredInstallation) -> None:
+        """Forget a person: their tokens and their personal data, all at once.
+
+        Slack still has to be told of the tokens: `oauth.revocation` does so.
+        """
+        with self._database.writing() as session:
+            self._store.release(session, installation)
+            forget_users(
+                session,
+                installation.enterprise_id,
+                installation.team_id,
+                [installation.user_id],
+            )
+
+    def _user_facts(self, installation: StoredInstallation) -> Mapping[str, Any]:
+        answer = self._calls.as_user(
+            installation, "users.info", user=installation.user_id, include_locale=True
+        )
+        facts: Mapping[str, Any] = answer["user"]
+        return facts
+
+    def _team_facts(self, installation: StoredInstallation, team_id: str) -> dict[str, Any]:
+        """Return name and address of a team; without `team:read` Slack's first word must do."""
+        facts: dict[str, Any] = {
+            "enterprise_id": installation.enterprise_id or "",
+            "enterprise_name": installation.enterprise_name,
+        }
+        if installation.team_name:
+            facts["name"] = installation.team_name
+        if installation.bot_token is None:
+            return facts
+        try:
+            team = self._calls.as_bot(
+                BotPlace.of(installation, team_id), "team.info", team=team_id
+            )["team"]
+        except SlackCallError as error:
+            logger.info("team.info failed", extra={"team_id": team_id, "code": error.code})
+            return facts
+        return {**facts, **{name: team[name] for name in ("name", "domain") if team.get(name)}}
+
+
+def search_user(session: Session, installation: StoredInstallation) -> int | None:
+    """Return the row id of the user `installation` belongs to."""
+    if installation.team_id:
+        return search_member(session, installation.team_id, installation.user_id)
+    return session.scalar(
+        select(User.id).where(
+            User.home_id == installation.enterprise_id, User.user_id == installation.user_id
+        )
+    )
+
+
+def search_member(
+    session: Session, team_id: str, user_id: str, enterprise_id: str | None = None
+) -> int | None:
+    """Return the row id of the user `user_id` who is linked in `team_id`.
+
+    With `enterprise_id` a link anywhere in that organisation counts: a person has one account in
+    all its workspaces.
+    """
+    linked: ColumnElement[bool] = User.id.in_(
+        select(Membership.user_id).where(Membership.team_id == team_id)
+    )
+    if enterprise_id is not None:
+        linked = or_(User.home_id == enterprise_id, linked)
+    return session.scalar(select(User.id).where(User.user_id == user_id, linked))
+
+
+def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now: datetime) -> int:
+    """Write a user down, new or known, and return the row id.
+
+    What Slack said earlier never overwrites what it said later.
+    """
+    key = {"home_id": home_id, "user_id": str(facts["id"])}
+    upsert(
+        session,
+        User,
+        key=key,
+        insert={"person_id": str(uuid.uuid4()), "linked_at": now},
+        update={**user_values(facts), "slack_updated": updated_at(facts), "refreshed_at": now},
+        unless=User.slack_updated > updated_at(facts),
+    )
+    return session.scalars(select(User.id).filter_by(**key)).one()
+
+
+def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
+    """Write a team down, new or known."""
+    upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
+
+
+def register_membership(
+    session: Session, row_id: int, team_id: str, facts: Mapping[str, Any], now: datetime
+) -> None:
+    """Write down that a user belongs to a team, and their role."""
+    upsert(
+        session,
+        Membership,
+        key={"user_id": row_id, "team_id": team_id},
+        insert={"linked_at": now},
+        update=membership_values(facts),
+    )
+
+
+def follow_user(
+    session: Session,
+    team_id: str,
+    enterprise_id: str | None,
+    facts: Mapping[str, Any],
+    now: datetime,
+) -> None:
+    """Take over a changed profile (`user_change`), if the person is linked."""
+    row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
+    if row_id is None:
+        return
+    home_id = session.scalars(select(User.home_id).where(User.id == row_id)).one()
+    register_user(session, home_id, facts, now)
+    role = membership_values(facts)
+    if role:
+        membership = (Membership.user_id == row_id, Membership.team_id == team_id)
+        session.execute(update(Membership).where(*membership).values(**role))
+
+
+def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:
+    """Take over a team's new `name` or `domain`, if the team is known."""
+    session.execute(update(Team).where(Team.team_id == team_id).values(**facts))
+
+
+def forget_users(
+    session: Session, enterprise_id: str | None, team_id: str | None, user_ids: Sequence[str]
+) -> None:
+    """Delete what is known of people in one workspace, or in a whole organisation.
+
+    Who is still linked in another workspace of the organisation stays linked there.
+    """
+    members = select(User.id).where(User.user_id.in_(user_ids))
+    gone = delete(Membership).where(
+        Membership.user_id.in_(members), Membership.team_id.in_(_teams_of(enterprise_id, team_id))
+    )
+    _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
+
+
+def forget_teams(session: Session, enterprise_id: str | None, team_id: str | None) -> None:
+    """Delete what is known of one workspace, or of a whole organisation, and of its people."""
+    teams = session.scalars(_teams_of(enterprise_id, team_id)).all()
+    gone = delete(Membership).where(Membership.team_id.in_(teams))
+    _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
+    for model in (Channel, ChannelListing, Team):
+        session.execute(delete(model).where(model.team_id.in_(teams)))
+
+
+def _teams_of(enterprise_id: str | None, team_id: str | None) -> Select[str]:
+    teams = select(Team.team_id)
+    if team_id:
+        return teams.where(Team.team_id == team_id)
+    return teams.where(Team.enterprise_id == enterprise_id, Team.enterprise_id != "")
+
+
+def _delete_unlinked(session: Session, row_ids: Sequence[int]) -> None:
+    linked = exists().where(Membership.user_id == User.id)
+    session.execute(delete(User).where(User.id.in_(row_ids), ~linked))
+
+
+def _join_accounts(session: Session, row_id: int, other_id: int | None) -> None:
+    """Let two accounts be one person's: both were used in one browser and share an address.
+
+    Either alone proves too little: a workspace's admin can give anybody any address, and two
+    people can share a browser.
+    """
+    if other_id is None or other_id == row_id:
+        return
+    rows = session.execute(
+        select(User.person_id, func.lower(User.email)).where(User.id.in_([row_id, other_id]))
+    ).all()
+    people = {person_id for person_id, _ in rows}
+    addresses = {address for _, address in rows}
+    if len(people) != 2 or len(addresses) != 1 or addresses == {None}:
+        return
+    kept = min(people)
+    session.execute(update(User).where(User.person_id.in_(people)).values(person_id=kept))
+
+
+def _find_profile(session: Session, row_id: int | None) -> Profile | None:
+    rows = [] if row_id is None else _profile_rows(session, row_id)
+    return _profile(rows) if rows else None
+
+
+def _profile_rows(session: Session, row_id: int) -> Sequence[Row[User, Membership]]:
+    return session.execute(_PROFILE, {"row_id": row_id}).all()
+
+
+def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
+    user = rows[0][0]
+    return Profile(
+        user_id=user.user_id,
+        real_name=user.real_name or user.display_name or user.name or user.user_id,
+        display_name=user.display_name,
+        email=user.email,
+        title=user.title,
+        images={int(size): address for size, address in user.images.items()},
+        tz=user.tz,
+        tz_label=user.tz_label,
+        tz_offset=user.tz_offset,
+        locale=user.locale,
+        is_deleted=user.is_deleted,
+        linked_at=user.linked_at,
+        refreshed_at=user.refreshed_at,
+        workspaces=tuple(_workspace(membership) for _, membership in rows),
+    )
+
+
+def _workspace(membership: Membership) -> Workspace:
+    return Workspace(
+        team_id=membership.team_id,
+        enterprise_id=membership.team.enterprise_id or None,
+        name=membership.team.name or membership.team_id,
+        domain=membership.team.domain,
+        is_admin=membership.is_admin,
+        is_owner=membership.is_owner,
+        is_guest=membership.is_guest,
+        linked_at=membership.linked_at,
+    )

@@ -1,0 +1,54 @@
+"""The person who looks: what they can name, their clock, and which pictures are near."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
+from urllib.parse import quote, urlsplit
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Everything that decides how one message looks to one person.
+
+    ``people`` and ``channels`` are labels by id; ``pickable_people`` are the ids a menu of
+    people offers. ``scope`` keeps the names of form fields of different messages apart.
+    """
+
+    user_id: str
+    team_id: str
+    now: datetime
+    zone: tzinfo = UTC
+    has_long_day: bool = False
+    """Whether the person's clock counts to 24."""
+    people: Mapping[str, str] = field(default_factory=dict)
+    pickable_people: tuple[str, ...] = ()
+    channels: Mapping[str, str] = field(default_factory=dict)
+    picture_hosts: frozenset[str] = frozenset()
+    scope: str = ""
+
+    def within(self, scope: str) -> Reader:
+        """The same reader in front of one message or view."""
+        return replace(self, scope=scope)
+
+    def local(self, timestamp: float) -> datetime | None:
+        """A moment in the person's time zone, or None where no calendar has it."""
+        try:
+            return datetime.fromtimestamp(timestamp, self.zone)
+        except (ValueError, OverflowError, OSError):
+            return None
+
+    def place_url(self, place_id: str) -> str:
+        """The page of a channel, or of the conversation with a person."""
+        return f"/client/{quote(self.team_id)}/{quote(place_id, safe='')}?as={quote(self.user_id)}"
+
+    def shows_picture(self, url: str) -> bool:
+        """Whether a picture is on this machine: others are not fetched, only linked to."""
+        try:
+            parts = urlsplit(url)
+            return parts.netloc in self.picture_hosts or parts.hostname in LOOPBACK
+        except ValueError:
+            return False

@@ -1,0 +1,39 @@
+"""What an app sent, read without trust: attachments are whatever the app made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+JsonDict = dict[str, Any]
+
+
+def string(value: object) -> str:
+    """A string or number as a string; nothing else is shown."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    return str(value)
+
+
+def record(value: object) -> JsonDict:
+    """An object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def records(value: object) -> list[JsonDict]:
+    """The objects in a list, or none."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def strings(value: object) -> list[str]:
+    """The strings in a list, or none."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def whole_number(value: object) -> int | None:
+    """A whole number, also one written as a string, as ``ts`` may be."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        return int(float(value))
+    except (ValueError, OverflowError):
+        return None

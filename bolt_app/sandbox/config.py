@@ -1,0 +1,155 @@
+"""The one app that is registered with the stand-in, read from its Slack manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from bolt_app.sandbox.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class SlashCommand:
+    """A slash command as the manifest registers it."""
+
+    command: str
+    description: str
+    usage_hint: str
+    url: str
+    should_escape: bool
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """What Slack knows of an app: its manifest and its credentials.
+
+    Make one with :meth:`from_manifest`. The secrets stay out of ``repr``.
+    """
+
+    app_id: str
+    name: str
+    app_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    signing_secret: str = field(repr=False)
+    verification_token: str = field(repr=False, default="not-a-secret-use-signatures")
+    bot_name: str = "app"
+    redirect_urls: tuple[str, ...] = ()
+    bot_scopes: tuple[str, ...] = ()
+    user_scopes: tuple[str, ...] = ()
+    slash_commands: tuple[SlashCommand, ...] = ()
+    events_url: str | None = None
+    bot_events: tuple[str, ...] = ()
+    interactivity_url: str | None = None
+    token_rotation: bool = False
+    org_deploy: bool = False
+    home_tab: bool = False
+    messages_tab: bool = True
+    messages_tab_read_only: bool = False
+
+    @classmethod
+    def from_manifest(
+        cls,
+        manifest: Mapping[str, Any],
+        *,
+        app_url: str,
+        client_id: str,
+        client_secret: str,
+        signing_secret: str,
+        app_id: str = "A0BELLHOP01",
+        token_rotation: bool | None = None,
+    ) -> AppConfig:
+        """Read an app manifest (https://docs.slack.dev/reference/app-manifest).
+
+        The scheme, host and port of every URL in it give way to those of ``app_url``.
+        ``token_rotation`` overrides the manifest's own setting. Raises
+        :class:`ManifestError` when the manifest is not a mapping with a name.
+        """
+        display = _section(manifest, "display_information")
+        features = _section(manifest, "features")
+        settings = _section(manifest, "settings")
+        oauth = _section(manifest, "oauth_config")
+        events = _section(settings, "event_subscriptions")
+        interactivity = _section(settings, "interactivity")
+        home = _section(features, "app_home")
+        scopes = _section(oauth, "scopes")
+        name = display.get("name")
+        if not isinstance(name, str) or not name:
+            raise ManifestError("the manifest has no display_information.name")
+        rotation = bool(settings.get("token_rotation_enabled", False))
+        config = cls(
+            app_id=app_id,
+            name=name,
+            app_url=app_url,
+            client_id=client_id,
+            client_secret=client_secret,
+            signing_secret=signing_secret,
+            bot_name=str(_section(features, "bot_user").get("display_name", name)).lower(),
+            redirect_urls=_strings(oauth, "redirect_urls"),
+            bot_scopes=_strings(scopes, "bot"),
+            user_scopes=_strings(scopes, "user"),
+            slash_commands=tuple(_command(one) for one in features.get("slash_commands") or ()),
+            events_url=events.get("request_url"),
+            bot_events=_strings(events, "bot_events"),
+            interactivity_url=(
+                interactivity.get("request_url") if interactivity.get("is_enabled") else None
+            ),
+            token_rotation=rotation if token_rotation is None else token_rotation,
+            org_deploy=bool(settings.get("org_deploy_enabled", False)),
+            home_tab=bool(home.get("home_tab_enabled", False)),
+            messages_tab=bool(home.get("messages_tab_enabled", True)),
+            messages_tab_read_only=bool(home.get("messages_tab_read_only_enabled", False)),
+        )
+        return config.at(app_url)
+
+    def at(self, app_url: str) -> AppConfig:
+        """The same app reached at another origin (scheme, host and port of ``app_url``)."""
+        return dataclasses.replace(
+            self,
+            app_url=app_url.rstrip("/"),
+            redirect_urls=tuple(_moved(url, app_url) for url in self.redirect_urls),
+            slash_commands=tuple(
+                dataclasses.replace(one, url=_moved(one.url, app_url))
+                for one in self.slash_commands
+            ),
+            events_url=self.events_url and _moved(self.events_url, app_url),
+            interactivity_url=self.interactivity_url and _moved(self.interactivity_url, app_url),
+        )
+
+    def find_command(self, command: str) -> SlashCommand | None:
+        """The registered slash command of that name (with its slash), if there is one."""
+        return next((one for one in self.slash_commands if one.command == command), None)
+
+
+def _section(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = parent.get(name) or {}
+    if not isinstance(section, Mapping):
+        raise ManifestError(f"{name} in the manifest is not a mapping")
+    return section
+
+
+def _strings(parent: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = parent.get(name) or []
+    if not isinstance(values, list):
+        raise ManifestError(f"{name} in the manifest is not a list")
+    return tuple(str(value) for value in values)
+
+
+def _command(entry: Any) -> SlashCommand:
+    if not isinstance(entry, Mapping) or "command" not in entry:
+        raise ManifestError("a slash command in the manifest has no name")
+    return SlashCommand(
+        command=str(entry["command"]),
+        description=str(entry.get("description", "")),
+        usage_hint=str(entry.get("usage_hint", "")),
+        url=str(entry.get("url", "")),
+        should_escape=bool(entry.get("should_escape", False)),
+    )
+
+
+def _moved(url: str, app_url: str) -> str:
+    target = urlsplit(app_url)
+    return urlunsplit(urlsplit(url)._replace(scheme=target.scheme, netloc=target.netloc))

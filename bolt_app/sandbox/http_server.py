@@ -1,0 +1,119 @@
+"""A threaded HTTP/1.1 server that keeps its connections and closes them all when it stops.
+
+werkzeug's own development server reads requests well but closes every connection after one
+answer; only the answering is done here.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+
+class KeepAliveHandler(WSGIRequestHandler):
+    """Answers one request after another on a connection.
+
+    The application must have read the whole body of a request when it has answered.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        """Call the application and send what it says."""
+        environ = self.make_environ()
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: Any = None
+        ) -> Any:
+            started[:] = [(status, headers)]
+
+        answer: Iterable[bytes] = self.server.app(environ, start_response)
+        try:
+            pieces = iter(answer)
+            first = next(pieces, b"")
+            status, headers = started[0]
+            self._send(status, headers, first, pieces)
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Say nothing: the calls are recorded, and addresses may hold codes."""
+
+    def _send(
+        self, status: str, headers: list[tuple[str, str]], first: bytes, rest: Iterable[bytes]
+    ) -> None:
+        names = {name.lower() for name, _ in headers}
+        code = int(status.split()[0])
+        bodiless = self.command == "HEAD" or code in (HTTPStatus.NO_CONTENT, 304)
+        chunked = "content-length" not in names and not bodiless
+        lines = [f"{self.protocol_version} {status}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        lines += [f"Server: {self.version_string()}", f"Date: {self.date_time_string()}"]
+        if chunked:
+            lines.append("Transfer-Encoding: chunked")
+        if self.close_connection:
+            lines.append("Connection: close")
+        head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+        # Head and first piece in one write: two small ones may wait for one another's receipt.
+        self.wfile.write(head + (b"" if bodiless else _piece(first, chunked)))
+        for piece in () if bodiless else rest:
+            self.wfile.write(_piece(piece, chunked))
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+
+def _piece(data: bytes, chunked: bool) -> bytes:
+    if not chunked or not data:
+        return data
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+class KeepAliveServer(ThreadedWSGIServer):
+    """Knows its open connections, so that stopping does not leave one waiting for more.
+
+    Raises OSError when the port is taken.
+    """
+
+    daemon_threads = False
+
+    def __init__(self, host: str, port: int, app: Flask) -> None:
+        self._open_lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Bound here: werkzeug ends the whole process when a port is taken.
+        with socket.create_server((host, port), family=family, backlog=128) as bound:
+            super().__init__(host, port, app, KeepAliveHandler, fd=bound.fileno())
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a connection in a thread of its own."""
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection that is done."""
+        with self._open_lock:
+            self._open.discard(request)
+        super().shutdown_request(request)
+
+    def close_all(self) -> None:
+        """Shut every connection, then the listening socket, and wait for the handlers."""
+        with self._open_lock:
+            waiting = list(self._open)
+        for connection in waiting:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue  # gone by itself
+        self.server_close()

@@ -1,0 +1,46 @@
+"""Cursor paging (https://docs.slack.dev/apis/web-api/pagination)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from bolt_app.sandbox.errors import ApiError
+
+_T = TypeVar("_T")
+
+
+def page_after(
+    items: Sequence[_T], cursor: str, limit: int, key: Callable[[_T], str]
+) -> tuple[list[_T], str]:
+    """A page of ``items`` and the cursor of the next, empty at the end.
+
+    A cursor names the last item shown, so that pages neither skip nor repeat when something is
+    added meanwhile. Raises ``invalid_cursor``.
+    """
+    start = 0
+    if cursor:
+        last = _opened(cursor)
+        places = [place for place, item in enumerate(items) if key(item) == last]
+        if not places:
+            raise ApiError("invalid_cursor")
+        start = places[0] + 1
+    page = list(items[start : start + limit])
+    more = start + limit < len(items)
+    return page, _closed(key(page[-1])) if more else ""
+
+
+def _closed(key: str) -> str:
+    return base64.b64encode(f"next_ts:{key}".encode()).decode()
+
+
+def _opened(cursor: str) -> str:
+    try:
+        text = base64.b64decode(cursor, validate=True).decode()
+    except ValueError:
+        raise ApiError("invalid_cursor") from None
+    marker, _, key = text.partition(":")
+    if marker != "next_ts":
+        raise ApiError("invalid_cursor")
+    return key

@@ -1,0 +1,62 @@
+"""gunicorn with threads, sized by the environment."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.util import import_app
+
+from bolt_app.config import Settings
+from bolt_app.logs import configure_logging
+
+logger = logging.getLogger(__name__)
+
+
+class PropagatingLogger(Logger):
+    """Lets gunicorn's messages go where all others go, redacted like them."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave level and format to the root logger."""
+        self.error_log.propagate = True
+
+
+class Server(BaseApplication):
+    """Runs `app:app`, which each worker imports for itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Tell gunicorn what the settings say."""
+        settings = self._settings
+        options: dict[str, Any] = {
+            "bind": f"{settings.host}:{settings.port}",
+            "worker_class": "gthread",
+            "workers": settings.web_workers,
+            "threads": settings.web_threads,
+            "keepalive": 75,
+            "graceful_timeout": 20,
+            "logger_class": PropagatingLogger,
+            "control_socket_disable": True,
+            "when_ready": self._announce,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def _announce(self, _arbiter: Arbiter) -> None:
+        logger.info("Bellhop is ready: open %s in a browser", self._settings.public_url)
+
+    def load(self) -> Any:
+        """Import the application, in the worker."""
+        return import_app("app:app")
+
+
+def serve(settings: Settings) -> None:
+    """Serve until a signal ends it."""
+    configure_logging(settings.log_level, settings.log_format)
+    Server(settings).run()

@@ -1,0 +1,44 @@
+"""Everything the edges (web, slack, cli) call, made once by `create_app`."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from bolt_app.clock import Clock
+from bolt_app.config import Settings
+from bolt_app.db import Database
+from bolt_app.lifecycle import Lifecycle
+from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.posting import Poster
+from bolt_app.oauth.calls import InstallationCalls
+from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from bolt_app.oauth.revocations import Revocations
+from bolt_app.profiles import Profiles
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one app.
+
+    `requests` runs what Slack waits for; `background` what nobody waits for and may be repeated.
+    """
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    store: SQLAlchemyInstallationStore
+    calls: InstallationCalls
+    revocations: Revocations
+    profiles: Profiles
+    lifecycle: Lifecycle
+    channels: Channels
+    poster: Poster
+    requests: Executor
+    background: Executor
+
+    def close(self) -> None:
+        """Finish what runs, and close the database."""
+        self.requests.shutdown()
+        self.background.shutdown()
+        self.database.close()

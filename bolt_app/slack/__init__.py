@@ -1,0 +1,37 @@
+"""Bolt's app and its listeners."""
+
+from __future__ import annotations
+
+import logging
+
+from slack_bolt import App
+
+from bolt_app.oauth.authorize import InstallationAuthorize
+from bolt_app.oauth.flow import InstallFlow
+from bolt_app.services import Services
+from bolt_app.slack.actions.profile import register_profile_actions
+from bolt_app.slack.commands.profile import register_profile_command
+from bolt_app.slack.events.lifecycle import register_lifecycle_events
+from bolt_app.slack.problems import register_problem_answers
+
+
+def create_bolt_app(services: Services, flow: InstallFlow, authorize: InstallationAuthorize) -> App:
+    """Return the Bolt app: signed requests in, listeners out."""
+    app = App(
+        name="bellhop",
+        logger=logging.getLogger("bolt_app.bolt"),
+        signing_secret=services.settings.slack_signing_secret,
+        client=flow.client,
+        authorize=authorize,
+        oauth_flow=flow,
+        # The listener runs in the request's own thread: no polling for its acknowledgement, and
+        # nothing is acknowledged before it is done. `slack.endpoint` keeps the time.
+        process_before_response=True,
+        # `app.error` answers people in words.
+        raise_error_for_unhandled_request=False,
+    )
+    register_problem_answers(app, services.settings.public_url)
+    register_profile_command(app, services)
+    register_profile_actions(app, services)
+    register_lifecycle_events(app, services.lifecycle)
+    return app

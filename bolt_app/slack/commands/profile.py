@@ -1,0 +1,55 @@
+"""`/profile`: a person's own linked profile, or the public part of somebody else's."""
+
+from __future__ import annotations
+
+from slack_bolt import Ack, App, BoltContext
+
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.profile import (
+    Answer,
+    help_answer,
+    other_not_linked_answer,
+    public_profile_answer,
+    unlink_question,
+)
+from bolt_app.slack.commands.parsing import (
+    Help,
+    ProfileRequest,
+    Refresh,
+    ShowOther,
+    ShowOwn,
+    Unlink,
+    parse_profile_command,
+)
+from bolt_app.slack.own_profile import OwnProfile
+
+
+def register_profile_command(app: App, services: Services) -> None:
+    """Listen for `/profile`."""
+
+    @app.command(ids.PROFILE_COMMAND)
+    def answer_profile_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
+        request = parse_profile_command(command.get("text", ""))
+        answer = answer_profile_request(services, OwnProfile.of(services, context), request)
+        ack(text=answer.text, blocks=answer.blocks)
+
+
+def answer_profile_request(services: Services, own: OwnProfile, request: ProfileRequest) -> Answer:
+    """Return what to show for `request` of the person `own` belongs to."""
+    match request:
+        case ShowOwn():
+            return own.show()
+        case ShowOther(user_id) if user_id == own.user_id:
+            return own.show()
+        case ShowOther(user_id):
+            profile = services.profiles.find(own.team_id, user_id, own.enterprise_id)
+            if profile is None:
+                return other_not_linked_answer(user_id)
+            return public_profile_answer(profile, services.clock())
+        case Refresh():
+            return own.refresh()
+        case Unlink():
+            return unlink_question() if own.is_linked() else own.show()
+        case Help(unknown):
+            return help_answer(unknown)

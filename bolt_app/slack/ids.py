@@ -1,0 +1,10 @@
+"""Names that tie what we show in Slack to what we listen for."""
+
+from __future__ import annotations
+
+PROFILE_COMMAND = "/profile"
+
+LINK_PROFILE = "profile.link"
+REFRESH_PROFILE = "profile.refresh"
+UNLINK_PROFILE = "profile.unlink"
+KEEP_PROFILE = "profile.keep"

@@ -1,0 +1,179 @@
+"""Calls to Slack's Web API, and what its errors mean.
+
+https://docs.slack.dev/apis/web-api/ describes calls, errors and rate limits.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.web import SlackResponse, WebClient
+
+logger = logging.getLogger(__name__)
+
+# Errors after which the token is of no use to anybody
+# (https://docs.slack.dev/authentication/tokens, "token_expired" heals by rotation).
+DEAD_TOKEN_CODES = frozenset(
+    {"invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_authed"}
+)
+# Errors that heal by waiting; every other one stays until somebody changes something.
+TEMPORARY_CODES = frozenset(
+    {
+        "ratelimited",
+        "rate_limited",
+        "internal_error",
+        "fatal_error",
+        "service_unavailable",
+        "request_timeout",
+        "team_added_to_org",
+        "unavailable",
+    }
+)
+_CODE = re.compile(r"[a-z0-9_]+")
+SENTENCES: Mapping[str, str] = {
+    "account_inactive": "Slack has switched this installation off. Install Bellhop again.",
+    "already_in_channel": "Bellhop is in that channel already.",
+    "cannot_dm_bot": "Slack does not let a bot write to another bot.",
+    "channel_not_found": "Slack knows no such channel, or Bellhop is not in it.",
+    "ekm_access_denied": "Your organisation has suspended access to its messages.",
+    "fatal_error": "Slack had a problem of its own. Try again in a minute.",
+    "internal_error": "Slack had a problem of its own. Try again in a minute.",
+    "invalid_auth": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
+    "invalid_blocks": "Slack refuses the layout of this message.",
+    "is_archived": "That channel is archived. Choose another, or unarchive it in Slack.",
+    "method_not_supported_for_channel_type": "Slack does not allow that in this kind of channel.",
+    "missing_scope": "Bellhop was not granted what this needs. Install it again to grant it.",
+    "msg_too_long": "The message is longer than Slack allows. Shorten it.",
+    "no_permission": "Bellhop's rights in that workspace do not reach that far.",
+    "no_text": "The message has no text.",
+    "not_authed": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
+    "not_in_channel": "Bellhop is not in that channel. Invite it there with /invite.",
+    "ratelimited": "Slack asks us to slow down. Try again in a minute.",
+    "request_timeout": "Slack did not get the request in time. Try again in a minute.",
+    "restricted_action": "A setting of the workspace forbids posting there.",
+    "restricted_action_read_only_channel": "That channel is read-only.",
+    "restricted_action_thread_only_channel": "That channel takes replies in threads only.",
+    "service_unavailable": "Slack is not available at the moment. Try again in a minute.",
+    "team_access_not_granted": "The organisation has not opened that workspace to Bellhop.",
+    "team_added_to_org": "The workspace is moving into an organisation. Try again later.",
+    "token_expired": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
+    "token_revoked": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
+    "unavailable": "Slack is not answering. Try again in a minute.",
+    "user_not_found": "Slack knows no such person here.",
+}
+
+
+class SlackCallError(Exception):
+    """Slack refused a call, or no answer came.
+
+    Attributes:
+        method: the Web API method.
+        code: Slack's error code; `unavailable` where no answer came.
+        retry_after: seconds Slack asked us to wait, where it did.
+        ambiguous: whether the call may have taken effect all the same.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        code: str,
+        *,
+        retry_after: int | None = None,
+        ambiguous: bool = False,
+    ) -> None:
+        super().__init__(f"{method}: {code}")
+        self.method = method
+        self.code = code
+        self.retry_after = retry_after
+        self.ambiguous = ambiguous
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether trying again cannot help."""
+        return self.code not in TEMPORARY_CODES
+
+    @property
+    def is_dead_token(self) -> bool:
+        """Whether the token is of no use any more."""
+        return self.code in DEAD_TOKEN_CODES
+
+    @property
+    def sentence(self) -> str:
+        """What happened and what to do, for a person."""
+        known = SENTENCES.get(self.code)
+        if known is not None:
+            return known
+        if self.code.startswith("restricted_action"):
+            return SENTENCES["restricted_action"]
+        return f"Slack answered “{self.code}”."
+
+
+class SlackApi:
+    """Calls Slack's Web API, once each: whether to try again is the caller's to decide.
+
+    slack_sdk's own retries are off, because a connection that breaks after Slack took a message
+    would post it twice.
+    """
+
+    def __init__(self, api_url: str, *, timeout: int = 10) -> None:
+        self._api_url = api_url
+        self._timeout = timeout
+
+    def client(self, token: str | None = None) -> WebClient:
+        """Return a `WebClient` for `token`."""
+        return WebClient(
+            token=token, base_url=self._api_url, timeout=self._timeout, retry_handlers=[]
+        )
+
+    def call(self, token: str | None, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call `method` with `arguments` (those that are None are left out).
+
+        Returns: Slack's answer.
+
+        Raises:
+            SlackCallError: Slack refused, or no answer came.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        client = self.client(token)
+        try:
+            if _needs_json(given):
+                response = client.api_call(method, json=given)
+            else:
+                response = client.api_call(method, params=given)
+        except SlackApiError as error:
+            raise _refusal(method, error) from None
+        except (SlackClientError, OSError, http.client.HTTPException) as error:
+            logger.warning("no answer from Slack", extra={"method": method, "error": repr(error)})
+            raise SlackCallError(method, "unavailable", ambiguous=True) from None
+        return dict(response.data) if isinstance(response.data, dict) else {}
+
+
+def _needs_json(arguments: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, dict | list) for value in arguments.values())
+
+
+def _refusal(method: str, error: SlackApiError) -> SlackCallError:
+    response = error.response
+    if not isinstance(response, SlackResponse):
+        return SlackCallError(method, "unavailable", ambiguous=True)
+    if response.status_code == 429:
+        return SlackCallError(method, "ratelimited", retry_after=_retry_after(response))
+    code = str(response.get("error"))
+    # An answer that is no JSON has slack_sdk's own words in place of a code.
+    is_code = _CODE.fullmatch(code) is not None
+    if response.status_code >= 500 or not is_code:
+        known = code if code in TEMPORARY_CODES else "unavailable"
+        return SlackCallError(method, known, ambiguous=True)
+    return SlackCallError(method, code)
+
+
+def _retry_after(response: SlackResponse) -> int:
+    for name, value in response.headers.items():
+        if name.lower() == "retry-after" and str(value).isdigit():
+            return int(value)
+    return 1

@@ -1,0 +1,92 @@
+"""Errors: a page in plain words, or problem+json (RFC 9457) for programs."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+_WORDS = {
+    400: "That request cannot be understood.",
+    403: "That is not allowed.",
+    404: "There is no such page.",
+    405: "That address does not take this kind of request.",
+    413: "That is more than Bellhop takes in one request.",
+    500: "Something went wrong in Bellhop, and whoever runs it can see it in the log.",
+    503: "Bellhop's database is not answering. Try again in a minute.",
+}
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every error."""
+
+    @app.errorhandler(HTTPException)
+    def answer_http_error(error: HTTPException) -> Response:
+        if error.response is not None:
+            return make_response(error.response)
+        status = error.code or 500
+        own_words = error.description if error.description != type(error).description else None
+        response = problem(status, own_words or _WORDS.get(status) or error.name)
+        for name, value in error.get_headers():
+            # Such as Allow: what the error says beside its page.
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.errorhandler(Exception)
+    def answer_mistake(error: Exception) -> Response:
+        logger.error("a request failed", exc_info=error)
+        return problem(500, _WORDS[500])
+
+    @app.errorhandler(NotInstalledError)
+    def answer_not_installed(error: NotInstalledError) -> Response:
+        return problem(409, str(error))
+
+    @app.errorhandler(SlackCallError)
+    def answer_slack_error(error: SlackCallError) -> Response:
+        return problem(502, error.sentence)
+
+    for kind in DATABASE_DOWN:
+        app.register_error_handler(kind, _answer_database_down)
+
+
+def problem(status: int, sentence: str) -> Response:
+    """Return an error as a page, or as problem+json to a program."""
+    title = HTTPStatus(status).phrase
+    if _wants_json():
+        response = jsonify(
+            type="about:blank",
+            title=title,
+            status=status,
+            detail=sentence,
+            request_id=g.get("request_id"),
+        )
+        response.mimetype = "application/problem+json"
+    else:
+        page = render_template(
+            "error.html", title=title, sentence=sentence, request_id=g.get("request_id")
+        )
+        response = make_response(page)
+    response.status_code = status
+    if status == 503:
+        response.headers["Retry-After"] = "60"
+    return response
+
+
+def _answer_database_down(error: Exception) -> Response:
+    logger.error("the database is not answering", exc_info=error)
+    return problem(503, _WORDS[503])
+
+
+def _wants_json() -> bool:
+    if request.path.startswith("/api/"):
+        return True
+    accepted = request.accept_mimetypes
+    return accepted.best_match(["text/html", "application/json"]) == "application/json"

@@ -1,0 +1,198 @@
+"""The pages for people: home, and their own profile."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
+from bolt_app.notifications.channels import PublicChannel
+from bolt_app.oauth.calls import BotPlace, NotInstalledError
+from bolt_app.oauth.flow import INSTALL_PATH
+from bolt_app.oauth.installation_store import StoredInstallation
+from bolt_app.profiles import Profile
+from bolt_app.services import Services
+from bolt_app.slack_api import SlackCallError
+from bolt_app.web.sessions import require_csrf_token, sign_out, signed_in_installation
+
+logger = logging.getLogger(__name__)
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of the pages for people."""
+    blueprint = Blueprint(
+        "pages",
+        __name__,
+        template_folder="templates",
+        static_folder=str(STATIC),
+        static_url_path="/static",
+    )
+    blueprint.app_template_global("static_url")(static_url)
+    blueprint.app_template_global("install_url")(install_url)
+
+    @blueprint.get("/")
+    def home() -> str:
+        installation = signed_in_installation(services.store)
+        return render_template(
+            "home.html",
+            profile=None if installation is None else services.profiles.find_for(installation),
+            signed_in=installation is not None,
+            bot_scopes=BOT_SCOPE_REASONS,
+            user_scopes=USER_SCOPE_REASONS,
+        )
+
+    @blueprint.get("/profile")
+    def profile() -> str | BaseResponse:
+        installation = signed_in_installation(services.store)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        return render_profile(services, installation, request.args.get("channel", ""))
+
+    @blueprint.get("/profile/channels")
+    def channels() -> Response | BaseResponse:
+        installation = signed_in_installation(services.store)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        place = place_of(installation, services.profiles.find_for(installation))
+        found = services.channels.search(place, request.args.get("q", ""))
+        return jsonify(channels=[_channel_json(channel) for channel in found])
+
+    @blueprint.post("/profile/hello")
+    def hello() -> BaseResponse:
+        require_csrf_token()
+        installation = signed_in_installation(services.store)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        say_hello(services, installation, request.form.get("channel_id", ""))
+        return redirect(url_for("pages.profile"), 303)
+
+    @blueprint.post("/signout")
+    def signout() -> BaseResponse:
+        require_csrf_token()
+        sign_out()
+        return redirect(url_for("pages.home"), 303)
+
+    return blueprint
+
+
+def render_profile(services: Services, installation: StoredInstallation, query: str) -> str:
+    """Return the page of the person who is signed in."""
+    profile, problem = recorded_profile(services, installation)
+    place = place_of(installation, profile)
+    channels, channel_problem = find_channels(services, installation, place, query)
+    return render_template(
+        "profile.html",
+        installation=installation,
+        profile=profile,
+        problem=problem,
+        place=place,
+        query=query,
+        channels=channels,
+        channel_problem=channel_problem,
+        now=services.clock(),
+        command=services.settings.command,
+        open_slack_url=open_slack_url(services, installation, place.team_id),
+        bot_scopes=_granted(installation.bot_scopes, BOT_SCOPE_REASONS),
+        user_scopes=_granted(installation.user_scopes, USER_SCOPE_REASONS),
+    )
+
+
+def recorded_profile(
+    services: Services, installation: StoredInstallation
+) -> tuple[Profile | None, str | None]:
+    """Return the profile; one that is still owed is recorded now, or the reason why not."""
+    profile = services.profiles.find_for(installation)
+    if profile is not None:
+        return profile, None
+    try:
+        return services.profiles.record(installation), None
+    except SlackCallError as error:
+        return None, error.sentence
+    except NotInstalledError as error:
+        return None, str(error)
+
+
+def find_channels(
+    services: Services, installation: StoredInstallation, place: BotPlace, query: str
+) -> tuple[list[PublicChannel], str | None]:
+    """Return the channels to choose from, or why there are none."""
+    if installation.bot_token is None:
+        return [], None
+    try:
+        return services.channels.search(place, query), None
+    except (SlackCallError, NotInstalledError) as error:
+        return [], error.sentence if isinstance(error, SlackCallError) else str(error)
+
+
+def say_hello(services: Services, installation: StoredInstallation, channel_id: str) -> None:
+    """Let the bot introduce itself, and tell the person how that went."""
+    if not channel_id:
+        flash("Choose a channel first.", "problem")
+        return
+    place = place_of(installation, services.profiles.find_for(installation))
+    try:
+        posted = services.poster.hello(place, channel_id, installation.user_id)
+    except SlackCallError as error:
+        flash(error.sentence, "problem")
+    except NotInstalledError as error:
+        flash(str(error), "problem")
+    else:
+        flash(posted.permalink or "", "hello")
+
+
+def place_of(installation: StoredInstallation, profile: Profile | None) -> BotPlace:
+    """Return the workspace the page is about: for an organisation, the person's own in it."""
+    if installation.team_id is not None or profile is None:
+        return BotPlace.of(installation, installation.team_id or "")
+    own = (
+        workspace.team_id
+        for workspace in profile.workspaces
+        if workspace.enterprise_id == installation.enterprise_id
+    )
+    return BotPlace.of(installation, next(own, ""))
+
+
+def open_slack_url(services: Services, installation: StoredInstallation, team_id: str) -> str:
+    """Return the link that opens Slack at the app.
+
+    https://docs.slack.dev/interactivity/deep-linking
+    """
+    query = urlencode({"app": installation.app_id or "", "team": team_id})
+    return f"{services.settings.slack_base_url}/app_redirect?{query}"
+
+
+def install_url(**query: str) -> str:
+    """Return the address of Add to Slack."""
+    return f"{INSTALL_PATH}?{urlencode(query)}" if query else INSTALL_PATH
+
+
+def static_url(filename: str) -> str:
+    """Return the address of a static file, which changes with its content."""
+    return url_for("pages.static", filename=filename, v=_fingerprint(filename))
+
+
+@cache
+def _fingerprint(filename: str) -> str:
+    return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:12]
+
+
+def _granted(scopes: tuple[str, ...], reasons: object) -> dict[str, str]:
+    known = dict(reasons) if isinstance(reasons, dict) else {}
+    return {scope: known.get(scope, "Granted earlier, and not used any more") for scope in scopes}
+
+
+def _channel_json(channel: PublicChannel) -> dict[str, object]:
+    return {
+        "id": channel.channel_id,
+        "name": channel.name,
+        "is_member": channel.is_member,
+        "member_count": channel.member_count,
+    }

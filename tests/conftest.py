@@ -1,0 +1,152 @@
+"""Fixtures every test may use: a clock, a database, the stand-in for Slack, the app."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from bolt_app.db import Database, schema
+from bolt_app.db.models import Base
+from tests.running import Bellhop, running_bellhop
+
+pytest_plugins = ["tests.browser.chromium"]
+
+POSTGRES_URL = os.environ.get(
+    "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+)
+
+
+class FakeClock:
+    """Tells the time a test wants; begins now and stands still."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def timestamp(self) -> float:
+        """Return the time as Unix seconds, as the stand-in for Slack takes it."""
+        return self.now.timestamp()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def encryption_key() -> str:
+    return Fernet.generate_key().decode()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The address of a PostgreSQL server, or a skip where there is none."""
+    engine = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 3})
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        if os.environ.get("REQUIRE_POSTGRES") == "1":
+            raise
+        pytest.skip(f"no PostgreSQL at {POSTGRES_URL}: {error}")
+    finally:
+        engine.dispose()
+    return POSTGRES_URL
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory, encryption_key: str) -> Path:
+    """An SQLite file with today's schema, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    database = Database(f"sqlite:///{path}", [encryption_key])
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return path
+
+
+@contextmanager
+def fresh_schema(server: str) -> Iterator[str]:
+    """Make an empty schema of its own on a PostgreSQL server; yield the address that uses it."""
+    name = f"bellhop_{uuid.uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE SCHEMA {name}"))
+        url = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
+        yield url.render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+        engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str, encryption_key: str) -> Iterator[str]:
+    """A schema on PostgreSQL with today's tables, to be emptied before each use."""
+    with fresh_schema(postgres_server) as url:
+        database = Database(url, [encryption_key])
+        schema.upgrade(database)
+        database.close()
+        yield url
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
+)
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bellhop.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    with fresh_schema(server) as url:
+        yield url
+
+
+@pytest.fixture(
+    params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
+)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database with today's schema and no rows, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("migrated_sqlite")
+        (tmp_path / "bellhop.db").write_bytes(template.read_bytes())
+        return f"sqlite:///{tmp_path / 'bellhop.db'}"
+    url: str = request.getfixturevalue("migrated_postgres")
+    engine = create_engine(url)
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+    engine.dispose()
+    return url
+
+
+@pytest.fixture
+def database(database_url: str, encryption_key: str) -> Iterator[Database]:
+    """A `Database` with today's schema, on SQLite and on PostgreSQL."""
+    opened = Database(database_url, [encryption_key])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
+    """Bellhop and the stand-in for Slack, both served over HTTP."""
+    with running_bellhop(database_url, encryption_key, clock) as running:
+        yield running

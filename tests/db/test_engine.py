@@ -1,0 +1,111 @@
+"""The engine's settings and transactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from bolt_app.db import Database
+from bolt_app.db.models import InstallationRevision, Membership
+from bolt_app.db.upsert import count_up
+from tests.conftest import FakeClock
+
+KEY = {"client_id": "1.2", "enterprise_id": "", "team_id": "T1"}
+
+
+def count(database: Database) -> None:
+    with database.writing() as session:
+        # Reads first: without the write lock SQLite could then only fail.
+        session.scalar(select(InstallationRevision.revision))
+        count_up(session, InstallationRevision, key=KEY, counter=InstallationRevision.revision)
+
+
+def counted(database: Database) -> int | None:
+    with database.reading() as session:
+        return session.scalar(select(InstallationRevision.revision))
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"),
+    [("journal_mode", "wal"), ("foreign_keys", 1), ("secure_delete", 1), ("busy_timeout", 15000)],
+)
+def test_sqlite_is_set_up_for_several_processes(
+    tmp_path: Path, encryption_key: str, pragma: str, value: object
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new' / 'bellhop.db'}", [encryption_key])
+    try:
+        with database.engine.connect() as connection:
+            assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
+    finally:
+        database.close()
+
+
+def test_a_row_cannot_name_one_that_does_not_exist(database: Database, clock: FakeClock) -> None:
+    orphan = Membership(
+        user_id=1, team_id="T1", is_admin=False, is_owner=False, is_guest=False, linked_at=clock()
+    )
+
+    with pytest.raises(IntegrityError), database.writing() as session:
+        session.add(orphan)
+
+
+def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
+    def fail_halfway() -> None:
+        with database.writing() as session:
+            count_up(session, InstallationRevision, key=KEY, counter=InstallationRevision.revision)
+            raise RuntimeError("halfway")
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
+
+    assert counted(database) is None
+
+
+def test_a_reading_session_commits_nothing(database: Database) -> None:
+    with database.reading() as session:
+        session.add(InstallationRevision(**KEY, revision=1))
+        session.flush()
+
+    assert counted(database) is None
+
+
+def test_writers_wait_for_one_another(database: Database) -> None:
+    writers, rounds = 8, 10
+    barrier = Barrier(writers)
+
+    def write() -> None:
+        barrier.wait()
+        for _ in range(rounds):
+            count(database)
+
+    threads = [Thread(target=write) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert counted(database) == writers * rounds
+
+
+def test_the_address_of_the_database_stays_out_of_errors_and_reprs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Fernet key") as caught:
+        Database(f"sqlite:///{tmp_path / 'bellhop.db'}", ["not-a-key"])
+
+    assert "not-a-key" not in str(caught.value)
+
+
+def test_a_database_that_answers_passes_its_check(database: Database) -> None:
+    database.check()
+
+
+def test_a_database_that_does_not_answer_says_so(encryption_key: str) -> None:
+    gone = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", [encryption_key])
+    try:
+        with pytest.raises(OperationalError):
+            gone.check()
+    finally:
+        gone.close()

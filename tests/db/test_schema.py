@@ -1,0 +1,117 @@
+"""Migrations, up and down, on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+from sqlalchemy import inspect, select, text
+
+from bolt_app.db import Database, schema
+from bolt_app.db.models import Base, OAuthState
+from bolt_app.db.schema import SchemaError
+from tests.conftest import FakeClock
+from tests.db.upgrading import upgrade
+
+PROCESSES = 3
+
+
+@pytest.fixture
+def empty_database(empty_database_url: str, encryption_key: str) -> Iterator[Database]:
+    opened = Database(empty_database_url, [encryption_key])
+    yield opened
+    opened.close()
+
+
+def tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names())
+
+
+def test_the_migrations_make_what_the_models_say(empty_database: Database) -> None:
+    assert schema.upgrade(empty_database) is None
+
+    with empty_database.engine.connect() as connection:
+        assert schema.differences(connection) == []
+        assert schema.current_revision(connection) == schema.head_revision()
+    schema.require_current(empty_database)
+
+
+def test_upgrading_again_changes_nothing(empty_database: Database, clock: FakeClock) -> None:
+    schema.upgrade(empty_database)
+    with empty_database.writing() as session:
+        session.add(OAuthState(state_hash="hash", expires_at=clock()))
+
+    assert schema.upgrade(empty_database) == schema.head_revision()
+
+    with empty_database.reading() as session:
+        assert session.scalars(select(OAuthState.state_hash)).all() == ["hash"]
+
+
+def test_down_to_nothing_and_up_again(empty_database: Database, clock: FakeClock) -> None:
+    schema.upgrade(empty_database)
+    with empty_database.writing() as session:
+        session.add(OAuthState(state_hash="hash", expires_at=clock()))
+
+    schema.downgrade(empty_database, "base")
+    assert tables(empty_database) <= {"alembic_version"}
+
+    schema.upgrade(empty_database)
+    assert tables(empty_database) == {*Base.metadata.tables, "alembic_version"}
+    with empty_database.engine.connect() as connection:
+        assert schema.differences(connection) == []
+
+
+def test_a_difference_is_found(empty_database: Database) -> None:
+    schema.upgrade(empty_database)
+    with empty_database.writing_connection() as connection:
+        connection.execute(text("DROP TABLE event_receipts"))
+
+    with empty_database.engine.connect() as connection:
+        assert schema.differences(connection) != []
+
+
+def test_an_old_schema_is_refused_with_the_command_that_mends_it(
+    empty_database: Database,
+) -> None:
+    with pytest.raises(SchemaError, match="db upgrade"):
+        schema.require_current(empty_database)
+
+
+def test_a_schema_of_a_newer_version_is_refused(empty_database: Database) -> None:
+    schema.upgrade(empty_database)
+    with empty_database.writing_connection() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(SchemaError, match="9999"):
+        schema.upgrade(empty_database)
+    with pytest.raises(SchemaError, match="newer"):
+        schema.require_current(empty_database)
+
+
+def test_several_processes_upgrade_at_once(empty_database_url: str, encryption_key: str) -> None:
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
+        before = list(
+            processes.map(upgrade, [empty_database_url] * PROCESSES, [encryption_key] * PROCESSES)
+        )
+
+    assert before.count(None) == 1
+    assert before.count(schema.head_revision()) == PROCESSES - 1
+
+
+def test_every_index_and_constraint_has_a_name(empty_database: Database) -> None:
+    schema.upgrade(empty_database)
+    inspector = inspect(empty_database.engine)
+    nameless = [
+        (table, constraint)
+        for table in inspector.get_table_names()
+        for constraint in (
+            *inspector.get_unique_constraints(table),
+            *inspector.get_foreign_keys(table),
+            *inspector.get_indexes(table),
+        )
+        if not constraint["name"]
+    ]
+
+    assert nameless == []

@@ -1,0 +1,67 @@
+"""A database that keeps everybody waiting: answers are in time, and nothing is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop
+
+
+@contextmanager
+def locked_tables(bellhop: Bellhop) -> Iterator[None]:
+    """Hold what every change waits for, and on PostgreSQL every look too."""
+    database = bellhop.services.database
+    with database.writing_connection() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("LOCK TABLE users, event_receipts IN ACCESS EXCLUSIVE MODE"))
+        yield
+
+
+def test_a_command_is_answered_in_time_and_its_answer_follows(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.users[ANN].title = "Concierge"
+    bellhop.slack.users[ANN].updated += 10
+
+    with locked_tables(bellhop):
+        result = bellhop.slack.send_command(ANN, GENERAL, "/profile", "refresh")
+        assert (result.error, result.status) == (None, 200)
+        assert result.elapsed < 3
+        assert bellhop.slack.ephemerals(ANN) == []
+
+    bellhop.wait_for_ephemeral(ANN, "Concierge")
+
+
+def test_an_event_is_refused_and_takes_effect_once_when_it_comes_again(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    with locked_tables(bellhop):
+        delivery = bellhop.slack.send_event(ACME, {"type": "team_rename", "name": "Renamed"})
+        assert [attempt.status for attempt in delivery.attempts] == [503]
+        assert delivery.attempts[0].elapsed < 3
+    bellhop.slack.deliver_due()
+
+    assert delivery.attempts[-1].status == 200
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert profile.workspaces[0].name == "Renamed"
+
+
+def test_one_slow_request_does_not_hold_up_the_others(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    refreshing = threading.Thread(
+        target=bellhop.slack.send_command, args=(ANN, GENERAL, "/profile", "refresh")
+    )
+
+    with locked_tables(bellhop):
+        refreshing.start()
+        help_answer = bellhop.slack.send_command(ANN, GENERAL, "/profile", "help")
+        refreshing.join()
+
+    assert help_answer.message is not None
+    assert "What you can ask" in str(help_answer.message.blocks)
+    assert help_answer.elapsed < 2

@@ -1,0 +1,190 @@
+"""Bellhop and the stand-in for Slack, served over HTTP as they are in life."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.cookiejar import CookieJar
+from threading import Thread
+from time import monotonic
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urljoin
+from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request
+from urllib.request import build_opener as build_opener
+
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Response
+
+from bolt_app.application import create_app
+from bolt_app.config import Settings
+from bolt_app.manifest import load_manifest
+from bolt_app.sandbox import AppConfig, Sandbox, SandboxServer
+from bolt_app.services import Services
+
+CLIENT_ID = "111.222"
+CLIENT_SECRET = "client-secret"
+SIGNING_SECRET = "signing-secret"
+SESSION_SECRET = "session-secret-of-at-least-32-characters"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a server answered."""
+
+    url: str
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def location(self) -> str:
+        """Where a redirect leads."""
+        return urljoin(self.url, str(self.headers["Location"]))
+
+    def json(self) -> Any:
+        """Return the body read as JSON."""
+        return json.loads(self.text)
+
+
+class _StayHere(HTTPRedirectHandler):
+    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
+        return None
+
+
+class Browser:
+    """Gets pages and keeps cookies; follows a redirect only when told to."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url
+        self.cookies = CookieJar()
+        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(self.cookies), _StayHere())
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Page:
+        """GET a path of the app, or any address."""
+        return self._open(Request(urljoin(self.base_url, path), headers=dict(headers or {})))  # noqa: S310
+
+    def post(
+        self, path: str, form: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> Page:
+        """POST a form."""
+        data = urlencode(form).encode()
+        return self._open(
+            Request(urljoin(self.base_url, path), data=data, headers=dict(headers or {}))  # noqa: S310
+        )
+
+    def _open(self, request: Request) -> Page:
+        try:
+            answer = self._opener.open(request, timeout=20)
+        except HTTPError as error:
+            answer = error
+        with answer:
+            return Page(request.full_url, answer.status, answer.headers, answer.read().decode())
+
+
+@dataclass
+class Bellhop:
+    """One running app beside one running stand-in."""
+
+    app: Flask
+    url: str
+    slack: Sandbox
+    slack_url: str
+    clock: Any
+    settings: Settings
+
+    @property
+    def services(self) -> Services:
+        """What the app was wired with."""
+        services: Services = self.app.extensions["bellhop"]
+        return services
+
+    def browser(self) -> Browser:
+        """Return a browser without cookies."""
+        return Browser(self.url)
+
+    def install(
+        self, user_id: str, *, browser: Browser | None = None, query: str = ""
+    ) -> tuple[Browser, Page]:
+        """Let a person click Add to Slack and approve; return where that leads."""
+        browser = browser or self.browser()
+        to_slack = browser.get(f"/slack/install{query}")
+        assert to_slack.status == 302, to_slack.text
+        callback = self.slack.authorize(user_id, to_slack.location)
+        return browser, browser.get(callback)
+
+    def wait_for_ephemeral(self, user_id: str, words: str) -> None:
+        """Wait until a person sees a message of their own with `words` in it."""
+        version = self.slack.version
+        ends = monotonic() + 30
+        while monotonic() < ends:
+            seen = [json.dumps(one.blocks) for one in self.slack.ephemerals(user_id)]
+            if any(words in one for one in seen):
+                return
+            version = self.slack.wait_for_change(version, 1)
+        raise AssertionError(f"{words!r} did not come, only {seen}")
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log_request(self, *_args: object) -> None:
+        """Leave the log to the app, which keeps codes out of it."""
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[tuple[str, Any]]:
+    """Serve a WSGI app on a free port; yield its address and the server."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}", server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def running_bellhop(
+    database_url: str, encryption_key: str, clock: Any, **changes: Any
+) -> Iterator[Bellhop]:
+    """Run the app and the stand-in; `changes` are settings other than the tests' usual ones."""
+    with ExitStack() as stack:
+        apps: list[Flask] = []
+        # Last in, first out: Slack falls silent, then the server stops, then the app closes.
+        stack.callback(lambda: [app.extensions["bellhop"].close() for app in apps])
+        url, server = stack.enter_context(serving(Response("not yet", status=503)))
+        config = AppConfig.from_manifest(
+            load_manifest(url),
+            app_url=url,
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            signing_secret=SIGNING_SECRET,
+        )
+        slack = stack.enter_context(SandboxServer(config, clock=clock.timestamp))
+        settings = settings_for(url, slack.url, database_url, encryption_key, **changes)
+        app = create_app(settings, clock=clock)
+        apps.append(app)
+        server.app = app
+        yield Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
+
+
+def settings_for(
+    url: str, slack_url: str, database_url: str, encryption_key: str, **changes: Any
+) -> Settings:
+    """Return the settings of a test's app."""
+    values: dict[str, Any] = {
+        "slack_client_id": CLIENT_ID,
+        "slack_client_secret": CLIENT_SECRET,
+        "slack_signing_secret": SIGNING_SECRET,
+        "slack_base_url": slack_url,
+        "database_url": database_url,
+        "public_url": url,
+        "encryption_keys": (encryption_key,),
+        "session_secret": SESSION_SECRET,
+    }
+    return Settings(**{**values, **changes})

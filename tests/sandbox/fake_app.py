@@ -1,0 +1,109 @@
+"""A small app on HTTP that records what the stand-in sends and answers what it is told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+from slack_sdk.signature import Clock, SignatureVerifier
+
+SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
+
+
+@dataclass(frozen=True)
+class Received:
+    """One request."""
+
+    path: str
+    headers: dict[str, str]
+    body: str
+
+    def form(self) -> dict[str, str]:
+        """The fields of a form."""
+        return {name: values[0] for name, values in parse_qs(self.body, True).items()}
+
+    def payload(self) -> Any:
+        """The JSON of an event or interaction."""
+        if self.headers["content-type"] == "application/json":
+            return json.loads(self.body)
+        return json.loads(self.form()["payload"])
+
+    def is_signed(self, at: float) -> bool:
+        """Whether Slack's signature is on it, at the time ``at``."""
+        clock = Clock()
+        clock.now = lambda: at  # type: ignore[method-assign]
+        verifier = SignatureVerifier(SIGNING_SECRET, clock)
+        return verifier.is_valid_request(self.body, dict(self.headers))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the app says."""
+
+    status: int = 200
+    body: str = ""
+    content_type: str = "text/plain"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def json_answer(value: Any) -> Answer:
+    """An answer in JSON."""
+    return Answer(200, json.dumps(value), "application/json; charset=utf-8")
+
+
+class FakeApp:
+    """Serves on a free port of the loopback; ``answer`` decides what it says."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answer: Callable[[Received], Answer] = lambda received: Answer()
+        app = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                size = int(self.headers["Content-Length"])
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                received = Received(self.path, headers, self.rfile.read(size).decode())
+                app.received.append(received)
+                said = app.answer(received)
+                # An answer that comes too late finds the stand-in gone.
+                with contextlib.suppress(ConnectionError):
+                    self._say(said)
+
+            def _say(self, said: Answer) -> None:
+                self.send_response(said.status)
+                self.send_header("Content-Type", said.content_type)
+                for name, value in said.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(said.body.encode())
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = False
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop and close."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The inner events received, of one type or all."""
+        inner = [
+            one.payload()["event"]
+            for one in self.received
+            if one.headers["content-type"] == "application/json"
+        ]
+        return [one for one in inner if kind in (None, one["type"])]

@@ -1,0 +1,184 @@
+"""Stored facts follow Slack's events, once each, in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from bolt_app.db.models import (
+    BotInstallation,
+    EventReceipt,
+    Membership,
+    Team,
+    User,
+    UserInstallation,
+)
+from bolt_app.lifecycle import EventOrigin
+from tests.conftest import FakeClock
+from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
+from tests.running import Bellhop
+
+
+def count(bellhop: Bellhop, model: type) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(func.count()).select_from(model)).one()
+
+
+def send(bellhop: Bellhop, event: dict[str, Any], team_id: str = ACME) -> None:
+    delivery = bellhop.slack.send_event(team_id, event)
+    assert [attempt.status for attempt in delivery.attempts] == [200]
+
+
+def assert_forgotten(bellhop: Bellhop) -> None:
+    for model in (BotInstallation, UserInstallation, User, Membership, Team):
+        assert count(bellhop, model) == 0
+
+
+@pytest.mark.parametrize("uninstalled_first", [True, False])
+def test_an_uninstall_deletes_everything_in_either_order(
+    bellhop: Bellhop, uninstalled_first: bool
+) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(BEN)
+
+    bellhop.slack.uninstall(ACME, uninstalled_first=uninstalled_first)
+    bellhop.slack.deliver_due()
+
+    assert_forgotten(bellhop)
+    assert browser.get("/profile").status == 303
+    result = bellhop.slack.send_command(ANN, GENERAL, "/profile", "")
+    assert result.error == "unknown_command"
+
+
+def test_an_uninstall_elsewhere_changes_nothing_here(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA)
+
+    bellhop.slack.uninstall(BETA)
+    bellhop.slack.deliver_due()
+
+    assert bellhop.services.profiles.find(ACME, ANN) is not None
+    assert bellhop.services.profiles.find(BETA, ANN_AT_BETA) is None
+
+
+def test_events_about_people_and_workspaces_never_seen(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    send(bellhop, {"type": "tokens_revoked", "tokens": {"oauth": ["U0NOBODY1"], "bot": []}})
+    send(bellhop, {"type": "user_change", "user": {"id": "U0NOBODY1", "profile": {}}})
+    send(bellhop, {"type": "team_rename", "name": "Unknown"}, BETA)
+
+    assert count(bellhop, User) == 1
+
+
+def test_a_person_who_takes_their_token_back_is_forgotten(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.install(BEN)
+
+    bellhop.slack.revoke_tokens(ACME, users=[BEN])
+    bellhop.slack.deliver_due()
+
+    assert bellhop.services.profiles.find(ACME, BEN) is None
+    assert bellhop.services.profiles.find(ACME, ANN) is not None
+    assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is not None
+
+
+def test_a_revoked_bot_token_leaves_the_profiles(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    bellhop.slack.revoke_tokens(ACME, bot=True)
+    bellhop.slack.deliver_due()
+
+    assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is None
+
+
+def test_a_changed_profile_is_followed(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    bellhop.slack.update_user(ANN, real_name="Ann Smith", title="Concierge", tz="Asia/Tokyo")
+    bellhop.slack.deliver_due()
+
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert (profile.real_name, profile.title, profile.tz) == (
+        "Ann Smith",
+        "Concierge",
+        "Asia/Tokyo",
+    )
+    assert profile.email == "ann@acme.example"
+
+
+def test_an_older_change_that_comes_late_is_not_taken_over(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    old = {"id": ANN, "team_id": ACME, "updated": 1, "profile": {"real_name": "Ann Before"}}
+
+    send(bellhop, {"type": "user_change", "user": old})
+
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert profile.real_name == "Ann Archer"
+
+
+def test_a_renamed_workspace_is_followed(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    bellhop.slack.rename_team(ACME, "Acme & Sons")
+    bellhop.slack.change_domain(ACME, "acme-sons")
+    bellhop.slack.deliver_due()
+
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert (profile.workspaces[0].name, profile.workspaces[0].domain) == (
+        "Acme & Sons",
+        "acme-sons",
+    )
+
+
+def test_an_event_takes_effect_once(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.rename_team(ACME, "First")
+    bellhop.slack.deliver_due()
+    delivery = bellhop.slack.deliveries[-1]
+    bellhop.slack.rename_team(ACME, "Second")
+    bellhop.slack.deliver_due()
+
+    lifecycle, event_id = bellhop.services.lifecycle, delivery.payload["event_id"]
+
+    lifecycle.team_changed(EventOrigin(event_id, None, ACME, False), {"name": "First"})
+
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert profile.workspaces[0].name == "Second"
+
+
+def test_receipts_are_swept_after_a_day(bellhop: Bellhop, clock: FakeClock) -> None:
+
+    lifecycle = bellhop.services.lifecycle
+    lifecycle.app_uninstalled(EventOrigin("Ev1", None, ACME, False))
+    clock.advance(24 * 3600 + 1)
+    lifecycle.app_uninstalled(EventOrigin("Ev2", None, ACME, False))
+
+    with bellhop.services.database.reading() as session:
+        assert session.scalars(select(EventReceipt.event_id)).all() == ["Ev2"]
+
+
+def test_slack_retries_an_event_while_the_database_is_down(
+    bellhop: Bellhop, clock: FakeClock
+) -> None:
+
+    bellhop.install(ANN)
+    database = bellhop.services.database
+    with database.writing_connection() as connection:
+        connection.execute(text("ALTER TABLE event_receipts RENAME TO away"))
+    delivery = bellhop.slack.send_event(ACME, {"type": "team_rename", "name": "Renamed"})
+    assert [attempt.status for attempt in delivery.attempts] == [503]
+    with database.writing_connection() as connection:
+        connection.execute(text("ALTER TABLE away RENAME TO event_receipts"))
+
+    bellhop.slack.deliver_due()
+
+    assert delivery.attempts[-1].status == 200
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert profile.workspaces[0].name == "Renamed"

@@ -1,0 +1,310 @@
+"""`/profile` over signed HTTP."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import event, func, select
+
+from bolt_app.db.models import Membership, TokenRevocation, User, UserInstallation
+from bolt_app.sandbox import CommandResult, Fault
+from bolt_app.sandbox.world import Message
+from bolt_app.slack import ids
+from tests.people import ACME, ANN, BEN, GENERAL, NORTH, PLAIN, SOUTH, WES
+from tests.running import Bellhop
+
+
+def ask(bellhop: Bellhop, user_id: str = ANN, words: str = "", channel: str = GENERAL) -> str:
+    return shown(bellhop.slack.send_command(user_id, channel, "/profile", words))
+
+
+def shown(result: CommandResult) -> str:
+    assert result.status == 200
+    assert result.error is None
+    assert result.message is not None
+    assert result.message.ephemeral_to is not None
+    return json.dumps([result.message.text, result.message.blocks], ensure_ascii=False)
+
+
+def answer_of(bellhop: Bellhop, user_id: str, words: str) -> Message:
+    result = bellhop.slack.send_command(user_id, GENERAL, "/profile", words)
+    assert result.message is not None
+    return result.message
+
+
+def last_ephemeral(bellhop: Bellhop, user_id: str) -> dict[str, Any]:
+    message = bellhop.slack.ephemerals(user_id)[-1]
+    return {"text": message.text, "blocks": message.blocks}
+
+
+def count(bellhop: Bellhop, model: type) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(func.count()).select_from(model)).one()
+
+
+def test_a_person_sees_their_own_linked_profile(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    text = ask(bellhop)
+
+    for fact in (
+        "Ann Archer",
+        "ann@acme.example",
+        "Head Porter",
+        "Eastern European Time",
+        "Acme (owner)",
+        "users:read.email",
+        "Linked since",
+        "image_url",
+    ):
+        assert fact in text
+
+
+def test_no_call_to_slack_is_made_to_answer(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    before = len(bellhop.slack.calls)
+
+    for _ in range(3):
+        ask(bellhop)
+
+    assert len(bellhop.slack.calls) == before
+
+
+def test_a_request_reads_the_installation_at_most_once(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    ask(bellhop)
+    statements: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        statements.append(statement)
+
+    event.listen(bellhop.services.database.engine, "before_cursor_execute", note)
+    ask(bellhop)
+    event.remove(bellhop.services.database.engine, "before_cursor_execute", note)
+
+    reads = [s for s in statements if "FROM installation" in s or "FROM bots" in s]
+    assert len(reads) == 1
+    assert "revision" in reads[0]
+
+
+def test_facts_are_escaped(bellhop: Bellhop) -> None:
+    bellhop.slack.update_user(ANN, real_name="<!channel> & *Ann*", title="a < b")
+    bellhop.install(ANN)
+
+    text = ask(bellhop)
+
+    assert '"*<!channel>' not in text
+    assert "&lt;!channel&gt; &amp; *Ann*" in text
+
+
+def test_a_person_without_any_facts(bellhop: Bellhop) -> None:
+    bellhop.install(PLAIN)
+
+    text = ask(bellhop, PLAIN)
+
+    assert "Pat Plain" in text
+    assert "E-mail" not in text
+    assert "Title" not in text
+
+
+def test_somebody_who_is_not_linked_gets_a_button(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    text = ask(bellhop, BEN)
+
+    assert "not linked your profile" in text
+    assert f"{bellhop.url}/slack/install?only=profile&team={ACME}" in text
+
+
+def test_the_button_links(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    message = answer_of(bellhop, BEN, "")
+    clicked = bellhop.slack.click(BEN, message, ids.LINK_PROFILE)
+    assert clicked.status == 200
+
+    bellhop.install(BEN, query=f"?only=profile&team={ACME}")
+
+    assert "Ben Baker" in ask(bellhop, BEN)
+
+
+def test_somebody_elses_public_part(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.install(BEN)
+
+    text = ask(bellhop, BEN, "@ann")
+
+    assert "Ann Archer" in text
+    assert "Head Porter" in text
+    assert "ann@acme.example" not in text
+    assert "users:read" not in text
+
+
+def test_somebody_elses_profile_that_is_not_linked(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    assert "has not linked a profile" in ask(bellhop, ANN, "@ben")
+
+
+def test_asking_for_oneself_by_name(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    assert "ann@acme.example" in ask(bellhop, ANN, "@ann")
+
+
+def test_refresh_reads_slack_anew(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    user = bellhop.slack.users[ANN]
+    user.title = "Concierge"
+    user.updated += 10
+
+    assert "Concierge" in ask(bellhop, ANN, "refresh")
+    assert "Concierge" in ask(bellhop)
+
+
+def test_the_refresh_button(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    message = answer_of(bellhop, ANN, "")
+    user = bellhop.slack.users[ANN]
+    user.title = "Concierge"
+    user.updated += 10
+
+    bellhop.slack.click(ANN, message, ids.REFRESH_PROFILE)
+
+    assert "Concierge" in json.dumps(last_ephemeral(bellhop, ANN))
+
+
+def test_refresh_while_slack_is_down_says_so(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.faults.add(Fault(method="users.info", kind="server_error"))
+
+    assert "Slack is not answering" in ask(bellhop, ANN, "refresh")
+
+
+def test_unlink_asks_first_and_then_forgets_everything(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    question = answer_of(bellhop, ANN, "unlink")
+    assert "Unlink your profile?" in question.text
+    assert count(bellhop, User) == 1
+    token = bellhop.slack.calls_to("users.info")[0].token
+
+    bellhop.slack.click(ANN, question, ids.UNLINK_PROFILE, confirmed=True)
+
+    bellhop.services.background.shutdown(wait=True)
+    assert "is unlinked" in last_ephemeral(bellhop, ANN)["text"]
+    for model in (User, Membership, UserInstallation, TokenRevocation):
+        assert count(bellhop, model) == 0
+    (revoked,) = bellhop.slack.calls_to("auth.revoke")
+    assert revoked.token == token
+    assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is not None
+    assert "not linked your profile" in ask(bellhop)
+
+
+def test_unlink_ends_the_web_session(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    question = answer_of(bellhop, ANN, "unlink")
+
+    bellhop.slack.click(ANN, question, ids.UNLINK_PROFILE, confirmed=True)
+
+    page = browser.get("/profile")
+    assert (page.status, page.location) == (303, f"{bellhop.url}/")
+
+
+def test_unlink_while_slack_is_down_forgets_and_revokes_later(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    question = answer_of(bellhop, ANN, "unlink")
+    bellhop.slack.faults.add(Fault(method="auth.revoke", kind="server_error", times=1))
+
+    bellhop.slack.click(ANN, question, ids.UNLINK_PROFILE, confirmed=True)
+
+    bellhop.services.background.shutdown(wait=True)
+    assert count(bellhop, User) == 0
+    assert count(bellhop, TokenRevocation) == 1
+    assert bellhop.services.revocations.revoke_pending() == (1, [])
+    assert count(bellhop, TokenRevocation) == 0
+
+
+def test_keeping_the_profile(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    question = answer_of(bellhop, ANN, "unlink")
+
+    bellhop.slack.click(ANN, question, ids.KEEP_PROFILE)
+
+    assert count(bellhop, User) == 1
+    assert "Ann Archer" in ask(bellhop)
+
+
+def test_a_click_twice_on_unlink_changes_nothing_twice(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    first, second = answer_of(bellhop, ANN, "unlink"), answer_of(bellhop, ANN, "unlink")
+
+    for question in (first, second):
+        result = bellhop.slack.click(ANN, question, ids.UNLINK_PROFILE, confirmed=True)
+        assert result.status == 200
+
+    assert count(bellhop, User) == 0
+
+
+@pytest.mark.parametrize("words", ["help", "HELP", "who am I", "@nobody", "<script>"])
+def test_unknown_words_get_help(bellhop: Bellhop, words: str) -> None:
+    bellhop.install(ANN)
+
+    text = ask(bellhop, ANN, words)
+
+    assert "What you can ask" in text
+    assert "<script>" not in text
+
+
+def test_a_profile_that_is_still_owed_is_recorded_with_the_next_request(bellhop: Bellhop) -> None:
+    bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=1))
+    bellhop.install(ANN)
+    assert count(bellhop, User) == 0
+
+    assert "ann@acme.example" in ask(bellhop)
+
+
+def test_a_dead_token_is_marked_and_the_person_told(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    fault = Fault(method="users.info", kind="api_error", error="token_revoked", times=1)
+    bellhop.slack.faults.add(fault)
+
+    assert "no longer accepts" in ask(bellhop, ANN, "refresh")
+    assert "Link your profile again" in ask(bellhop)
+
+    bellhop.install(ANN)
+    assert "ann@acme.example" in ask(bellhop)
+
+
+def test_where_nothing_is_installed_the_person_is_told_what_to_do(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.services.store.delete_all(enterprise_id=None, team_id=ACME)
+
+    text = ask(bellhop)
+
+    assert "does not work any more" in text
+    assert f"<{bellhop.url}/|Add Bellhop to Slack again>" in text
+
+
+def test_an_organisation_wide_installation_serves_every_workspace(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install")
+    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+
+    for team_id in (NORTH, SOUTH):
+        channel = next(c.id for c in bellhop.slack.channels.values() if c.team_id == team_id)
+        result = bellhop.slack.send_command(WES, channel, "/profile", "")
+        assert "Wes Wide" in shown(result)
+
+
+def test_slow_slack_is_answered_in_time_and_the_answer_follows(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.users[ANN].title = "Concierge"
+    bellhop.slack.users[ANN].updated += 10
+    bellhop.slack.faults.add(Fault(method="users.info", kind="latency", seconds=3.5))
+
+    result = bellhop.slack.send_command(ANN, GENERAL, "/profile", "refresh")
+
+    assert result.error is None
+    assert result.elapsed < 3
+    bellhop.wait_for_ephemeral(ANN, "Concierge")

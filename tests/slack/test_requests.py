@@ -1,0 +1,83 @@
+"""What comes to /slack/events is verified, and answered whatever happens."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import urlencode
+
+import pytest
+from slack_sdk.signature import SignatureVerifier
+from sqlalchemy import text
+
+from tests.people import ACME, ANN, GENERAL
+from tests.running import SIGNING_SECRET, Bellhop, Page
+
+COMMAND = {
+    "command": "/profile",
+    "text": "",
+    "team_id": ACME,
+    "user_id": ANN,
+    "channel_id": GENERAL,
+    "response_url": "http://127.0.0.1:9/never",
+    "trigger_id": "1.2.3",
+}
+
+
+def post_signed(bellhop: Bellhop, secret: str, timestamp: float) -> Page:
+    body, stamp = urlencode(COMMAND), str(int(timestamp))
+    signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": str(signature)}
+    return bellhop.browser().post("/slack/events", COMMAND, headers)
+
+
+def test_a_signed_request_is_answered(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    page = post_signed(bellhop, SIGNING_SECRET, time.time())
+
+    assert page.status == 200
+    assert "Ann Archer" in page.text
+
+
+def test_a_wrong_signature_is_refused(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    page = post_signed(bellhop, "another secret", time.time())
+
+    assert page.status == 401
+    assert "Ann" not in page.text
+
+
+def test_an_old_request_is_refused(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    assert post_signed(bellhop, SIGNING_SECRET, time.time() - 301).status == 401
+
+
+def test_an_unsigned_request_is_refused(bellhop: Bellhop) -> None:
+    assert bellhop.browser().post("/slack/events", COMMAND).status == 401
+
+
+@pytest.mark.parametrize("path", ["/slack/events", "/slack/install", "/slack/oauth_redirect"])
+def test_other_methods_are_refused(bellhop: Bellhop, path: str) -> None:
+    browser = bellhop.browser()
+    page = browser.get(path) if path == "/slack/events" else browser.post(path, {})
+
+    assert page.status == 405
+
+
+def test_a_failing_database_is_said_in_words(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    database = bellhop.services.database
+    with database.writing_connection() as connection:
+        connection.execute(text("ALTER TABLE users RENAME TO users_away"))
+    try:
+        result = bellhop.slack.send_command(ANN, GENERAL, "/profile", "")
+    finally:
+        with database.writing_connection() as connection:
+            connection.execute(text("ALTER TABLE users_away RENAME TO users"))
+
+    assert result.status == 200
+    assert result.message is not None
+    assert result.message.ephemeral_to == ANN
+    assert "in Bellhop" in result.message.text or "database" in result.message.text

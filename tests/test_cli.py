@@ -1,0 +1,264 @@
+"""Commands: what they do, and what they say when they cannot."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import Result
+from cryptography.fernet import Fernet
+
+from bolt_app.config import ROOT
+from bolt_app.manifest import load_manifest
+from bolt_app.sandbox import Fault
+from tests.conftest import FakeClock
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop, running_bellhop
+
+SEND = ["send", "--team", ACME, "--channel", "#general"]
+# A developer's own .env stays out of it.
+CLEAN = {"PATH": os.environ["PATH"], "FLASK_SKIP_DOTENV": "1", "FLASK_ENV_FILE": os.devnull}
+
+
+def run(bellhop: Bellhop, *arguments: str, input: str | None = None) -> Result:
+    return bellhop.app.test_cli_runner().invoke(args=list(arguments), input=input)
+
+
+def flask(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a person does, in a process of its own."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "flask", "--app", "app", *arguments],
+        cwd=ROOT,
+        env={**CLEAN, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def assert_failed(result: Result, sentence: str) -> None:
+    """One line on standard error, a status that is not zero, and no traceback."""
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert sentence in result.stderr
+
+
+class TestManifest:
+    def test_it_needs_no_credentials(self) -> None:
+        done = flask("manifest", PUBLIC_URL="https://bell.acme.example")
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert yaml.safe_load(done.stdout) == load_manifest("https://bell.acme.example")
+        assert "https://bell.acme.example/slack/oauth_redirect" in done.stdout
+        assert "bellhop.example.com" not in done.stdout
+
+    def test_a_malformed_address_is_named(self) -> None:
+        done = flask("manifest", PUBLIC_URL="bell.acme.example/app")
+
+        assert done.returncode == 2
+        assert "PUBLIC_URL is 'bell.acme.example/app'" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_new_key_makes_keys_that_work() -> None:
+    printed = dict(line.split("=", 1) for line in flask("new-key").stdout.splitlines())
+
+    assert Fernet(printed["ENCRYPTION_KEYS"])
+    assert len(printed["SESSION_SECRET"]) >= 32
+
+
+def test_other_commands_name_every_setting_that_is_missing() -> None:
+    done = flask("db", "upgrade", DATABASE_URL="postgresql://127.0.0.1/x")
+
+    assert done.returncode == 2
+    for name in ("SLACK_CLIENT_ID", "SLACK_SIGNING_SECRET", "ENCRYPTION_KEYS", "SESSION_SECRET"):
+        assert f"{name} is missing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class TestDatabaseUpgrade:
+    @pytest.fixture
+    def unmigrated(
+        self, empty_database_url: str, encryption_key: str, clock: FakeClock
+    ) -> Iterator[Bellhop]:
+        with running_bellhop(empty_database_url, encryption_key, clock) as running:
+            yield running
+
+    def test_it_can_be_repeated(self, unmigrated: Bellhop) -> None:
+        first = run(unmigrated, "db", "upgrade")
+        again = run(unmigrated, "db", "upgrade")
+
+        assert (first.exit_code, again.exit_code) == (0, 0)
+        assert "The schema was at 0001 and is at 0001" in again.stdout
+        assert unmigrated.browser().get("/readyz").status == 200
+
+    def test_several_may_run_it_at_once(self, unmigrated: Bellhop) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            done = list(pool.map(lambda _: run(unmigrated, "db", "upgrade"), range(4)))
+
+        assert [one.exit_code for one in done] == [0] * 4
+        assert unmigrated.browser().get("/readyz").status == 200
+
+    def test_a_schema_of_a_newer_version_is_left_alone(self, bellhop: Bellhop) -> None:
+        with bellhop.services.database.writing_connection() as connection:
+            connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ffff'")
+
+        assert_failed(run(bellhop, "db", "upgrade"), "which a newer Bellhop made")
+
+
+class TestSend:
+    def test_it_posts_and_prints_where(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+
+        done = run(bellhop, *SEND, "The build is green")
+
+        message = bellhop.slack.messages(GENERAL)[-1]
+        assert message.text == "The build is green"
+        assert done.exit_code == 0
+        assert done.stdout.strip().endswith(f"/p{message.ts.replace('.', '')}")
+
+    def test_it_reads_standard_input(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+
+        run(bellhop, *SEND, "-", input="two\nlines")
+
+        assert bellhop.slack.messages(GENERAL)[-1].text == "two\nlines"
+
+    def test_an_unknown_channel(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+
+        done = run(bellhop, "send", "--team", ACME, "--channel", "#nowhere", "x")
+
+        assert_failed(done, "Slack knows no such channel, or Bellhop is not in it.")
+
+    def test_an_archived_channel(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        bellhop.slack.archive_channel(GENERAL)
+
+        assert_failed(
+            run(bellhop, "send", "--team", ACME, "--channel", GENERAL, "x"),
+            "That channel is archived.",
+        )
+
+    def test_a_workspace_without_bellhop(self, bellhop: Bellhop) -> None:
+        assert_failed(run(bellhop, *SEND, "x"), f"not installed in the workspace {ACME}")
+
+    def test_no_text(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+
+        assert_failed(run(bellhop, *SEND, " "), "The message has no text")
+
+    @pytest.mark.parametrize(
+        ("fault", "sentence"),
+        [
+            (Fault("*", "server_error"), "Slack is not answering"),
+            (Fault("*", "rate_limited"), "Slack asks us to slow down"),
+            (Fault("*", "api_error", error="token_revoked"), "no longer accepts Bellhop's token"),
+        ],
+    )
+    def test_what_slack_refuses_is_said_in_words(
+        self, bellhop: Bellhop, fault: Fault, sentence: str
+    ) -> None:
+        bellhop.install(ANN)
+        bellhop.slack.faults.add(fault)
+
+        assert_failed(run(bellhop, *SEND, "x"), sentence)
+        assert bellhop.slack.messages(GENERAL) == []
+
+    def test_the_database_is_down(self, encryption_key: str) -> None:
+        url = "postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop"
+        with running_bellhop(url, encryption_key, FakeClock()) as running:
+            done = run(running, *SEND, "x")
+
+        assert_failed(done, "The database is not answering")
+        assert "sesame" not in done.stderr
+
+    def test_it_works_as_a_process_of_its_own(self, bellhop: Bellhop, tmp_path: Path) -> None:
+        bellhop.install(ANN)
+        settings = bellhop.settings
+        (tmp_path / "env").write_text(
+            f"SLACK_CLIENT_ID={settings.slack_client_id}\n"
+            f"SLACK_CLIENT_SECRET={settings.slack_client_secret}\n"
+            f"SLACK_SIGNING_SECRET={settings.slack_signing_secret}\n"
+            f"SLACK_BASE_URL={bellhop.slack_url}\n"
+            f"DATABASE_URL={settings.database_url}\n"
+            f"ENCRYPTION_KEYS={','.join(settings.encryption_keys)}\n"
+            f"SESSION_SECRET={settings.session_secret}\n"
+        )
+
+        done = flask("send", *SEND[1:], "from afar", FLASK_ENV_FILE=str(tmp_path / "env"))
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert bellhop.slack.messages(GENERAL)[-1].text == "from afar"
+
+
+class TestCatchUp:
+    def test_a_profile_that_could_not_be_recorded_is_made_up_for(self, bellhop: Bellhop) -> None:
+        bellhop.slack.faults.add(Fault("users.info", "server_error", times=1))
+        bellhop.install(ANN)
+        assert bellhop.services.profiles.find(ACME, ANN) is None
+
+        done = run(bellhop, "catch-up")
+
+        assert done.stdout == "Profiles recorded: 1. Tokens revoked: 0.\n"
+        profile = bellhop.services.profiles.find(ACME, ANN)
+        assert profile is not None
+        assert profile.email == "ann@acme.example"
+
+    def test_what_slack_still_refuses_is_said(self, bellhop: Bellhop) -> None:
+        bellhop.slack.faults.add(Fault("users.info", "server_error"))
+        bellhop.install(ANN)
+        bellhop.install(BEN, query="?only=profile")
+
+        done = run(bellhop, "catch-up")
+
+        assert done.exit_code == 1
+        assert (
+            done.stderr == "Still to be done: 2. Slack is not answering. Try again in a minute.\n"
+        )
+
+    def test_with_nothing_to_do_it_does_nothing(self, bellhop: Bellhop) -> None:
+        assert run(bellhop, "catch-up").stdout == "Profiles recorded: 0. Tokens revoked: 0.\n"
+
+
+class TestRotateKeys:
+    def test_everything_is_encrypted_with_the_new_key(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        new = Fernet.generate_key().decode()
+        with running_bellhop(database_url, encryption_key, clock) as old:
+            old.install(ANN)
+        with running_bellhop(
+            database_url, encryption_key, clock, encryption_keys=(new, encryption_key)
+        ) as both:
+            done = run(both, "rotate-keys")
+            assert done.exit_code == 0
+            assert "Encrypted 2 secrets with the first key." in done.stdout
+            assert "of" in done.stderr
+        with running_bellhop(database_url, new, clock) as rotated:
+            stored = rotated.services.store.find_stored(
+                enterprise_id=None, team_id=ACME, user_id=ANN
+            )
+            assert stored is not None
+            assert str(stored.user_token).startswith("xoxp-")
+
+    def test_a_wrong_key_is_a_clear_error(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        wrong = Fernet.generate_key().decode()
+        with running_bellhop(database_url, encryption_key, clock) as right:
+            right.install(ANN)
+        with running_bellhop(database_url, wrong, clock) as running:
+            done = run(running, "rotate-keys")
+
+        assert done.exit_code == 1
+        assert "ENCRYPTION_KEYS" in done.stderr
+        assert "xox" not in done.stderr

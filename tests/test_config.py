@@ -1,0 +1,190 @@
+"""Settings: each value read, each mistake named, all at once."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bolt_app.config import ROOT, ConfigError, load_settings, read_public_url
+
+CREDENTIALS = {
+    "SLACK_CLIENT_ID": "111.222",
+    "SLACK_CLIENT_SECRET": "client-secret",
+    "SLACK_SIGNING_SECRET": "signing-secret",
+    "PUBLIC_URL": "https://bell.acme.test",
+}
+
+
+def problems(environ: dict[str, str], var: Path) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_settings({**environ, "DATA_DIR": str(var)})
+    return caught.value.problems
+
+
+def test_defaults_need_nothing_but_credentials_and_the_address(tmp_path: Path) -> None:
+    settings = load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)})
+
+    assert settings.slack_base_url == "https://slack.com"
+    assert settings.slack_api_url == "https://slack.com/api/"
+    assert settings.redirect_uri == "https://bell.acme.test/slack/oauth_redirect"
+    assert settings.database_url == f"sqlite:///{tmp_path}/bellhop.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 3000)
+
+
+def test_generated_secrets_are_kept_and_private(tmp_path: Path) -> None:
+    first = load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)})
+    second = load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)})
+
+    assert first.encryption_keys == second.encryption_keys
+    assert first.session_secret == second.session_secret
+    for name in ("encryption_keys", "session_secret"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_processes_that_start_at_once_keep_one_secret(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        loaded = list(
+            threads.map(
+                lambda _: load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)}), range(32)
+            )
+        )
+
+    assert len({settings.encryption_keys for settings in loaded}) == 1
+    assert len({settings.session_secret for settings in loaded}) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"encryption_keys", "session_secret"}
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    found = problems(
+        {
+            "PORT": "eighty",
+            "PUBLIC_URL": "bell.acme.test/path",
+            "SLACK_BASE_URL": "slack",
+            "DATABASE_URL": "mysql://db/bellhop",
+            "ENCRYPTION_KEYS": "short",
+            "SESSION_SECRET": "short",
+            "LOG_LEVEL": "loud",
+            "WEB_THREADS": "0",
+        },
+        tmp_path,
+    )
+
+    named = (
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "SLACK_SIGNING_SECRET",
+        "PORT",
+        "PUBLIC_URL",
+        "SLACK_BASE_URL",
+        "DATABASE_URL",
+        "ENCRYPTION_KEYS",
+        "SESSION_SECRET",
+        "LOG_LEVEL",
+        "WEB_THREADS",
+    )
+    for name in named:
+        assert any(problem.startswith(name) for problem in found), name
+    assert len(found) == len(named)
+
+
+def test_real_slack_needs_https(tmp_path: Path) -> None:
+    found = problems({**CREDENTIALS, "PUBLIC_URL": "http://bell.acme.test"}, tmp_path)
+
+    assert len(found) == 1
+    assert "https://" in found[0]
+
+
+def test_another_database_needs_its_own_keys(tmp_path: Path) -> None:
+    found = problems({**CREDENTIALS, "DATABASE_URL": "postgresql://db/bellhop"}, tmp_path)
+
+    assert [problem.split()[0] for problem in found] == ["ENCRYPTION_KEYS", "SESSION_SECRET"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgresql_is_reached_with_psycopg(scheme: str, tmp_path: Path) -> None:
+    environ = {
+        **CREDENTIALS,
+        "DATABASE_URL": f"{scheme}://bell:p%40ss@db:5433/bellhop",
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "SESSION_SECRET": "s" * 32,
+    }
+
+    url = load_settings({**environ, "DATA_DIR": str(tmp_path)}).database_url
+
+    assert url == "postgresql+psycopg://bell:p%40ss@db:5433/bellhop"
+
+
+def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:
+    environ = {**CREDENTIALS, "DATABASE_URL": "sqlite://", "SESSION_SECRET": "s" * 32}
+    environ["ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
+
+    assert "loses everything" in problems(environ, tmp_path)[0]
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-a-file\n")
+    environ = {**CREDENTIALS, "SLACK_CLIENT_SECRET_FILE": str(tmp_path / "secret")}
+    del environ["SLACK_CLIENT_SECRET"]
+
+    assert (
+        load_settings({**environ, "DATA_DIR": str(tmp_path)}).slack_client_secret == "from-a-file"
+    )
+
+
+def test_a_secret_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    environ = {**CREDENTIALS, "SLACK_CLIENT_SECRET_FILE": str(tmp_path / "nowhere")}
+    del environ["SLACK_CLIENT_SECRET"]
+
+    assert problems(environ, tmp_path)[0].startswith("SLACK_CLIENT_SECRET_FILE")
+
+
+def test_secrets_stay_out_of_the_repr(tmp_path: Path) -> None:
+    settings = load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)})
+
+    shown = repr(settings)
+    for secret in (
+        settings.slack_client_secret,
+        settings.slack_signing_secret,
+        settings.session_secret,
+        *settings.encryption_keys,
+    ):
+        assert secret not in shown
+
+
+@given(st.dictionaries(st.sampled_from(sorted(CREDENTIALS)), st.text(max_size=40)))
+def test_any_text_is_either_read_or_named(environ: dict[str, str]) -> None:
+    try:
+        public_url = read_public_url(environ)
+    except ConfigError as error:
+        assert all(problem.startswith("PUBLIC_URL") for problem in error.problems)  # noqa: PT017
+    else:
+        assert public_url.startswith(("http://", "https://"))
+
+
+def test_the_program_says_all_that_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, str(ROOT / "app.py")],
+        env={"PATH": "/usr/bin:/bin", "PUBLIC_URL": "nonsense", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "PUBLIC_URL",
+        "SLACK_CLIENT_ID",
+        "SLACK_CLIENT_SECRET",
+        "SLACK_SIGNING_SECRET",
+    ]

@@ -1,0 +1,136 @@
+"""Logs: what is in a line, and what never is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bolt_app.logs import configure_logging, redact
+from tests.conftest import FakeClock
+from tests.people import ANN
+from tests.running import CLIENT_SECRET, running_bellhop
+
+SECRETS = [
+    "xoxb-1234-5678-abcDEF",
+    "xoxp-1234-5678-abcDEF",
+    "xoxe-1-My0xLTEyMw",
+    "xoxe.xoxb-1-MS0yLTEyMw",
+    "xoxe.xoxp-1-MS0yLTEyMw",
+    "xapp-1-A0123-456-abc",
+    "xoxs-1-2-3",
+]
+ALPHABET = st.sampled_from("abcdefABCDEF0123456789-")
+TOKENS = st.builds(
+    "{}-{}".format,
+    st.sampled_from(["xoxb", "xoxp", "xoxa", "xoxr", "xoxe", "xoxe.xoxb", "xoxe.xoxp", "xapp"]),
+    st.text(ALPHABET, min_size=8, max_size=80),
+)
+
+
+@pytest.fixture(autouse=True)
+def restored_root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+
+
+def written(log_format: str = "text", **extra: Any) -> tuple[logging.Logger, StringIO]:
+    stream = StringIO()
+    configure_logging("INFO", log_format, stream)
+    return logging.getLogger("tests.logs"), stream
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_token_is_redacted_wherever_it_stands(log_format: str, secret: str) -> None:
+    logger, stream = written(log_format)
+
+    logger.info("token=%s in a message", secret)
+    logger.info("beside a message", extra={"token": secret, "nested": {"deep": [secret]}})
+    try:
+        raise ValueError(f"with {secret} in its text")
+    except ValueError:
+        logger.exception("it failed")
+
+    assert secret not in stream.getvalue()
+    assert stream.getvalue().count("[redacted]") >= 4
+
+
+@given(before=st.text(), token=TOKENS, after=st.sampled_from(["", " ", '"', "'", "&", "\n", ","]))
+def test_no_token_survives(before: str, token: str, after: str) -> None:
+    assert token not in redact(f"{before}{token}{after}")
+
+
+@given(st.text(st.characters(exclude_characters="x?&B/"), max_size=200))
+def test_other_text_is_left_alone(text: str) -> None:
+    assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("GET /slack/oauth_redirect?code=123.456.abc&state=s3cret", "123.456.abc"),
+        ("GET /slack/oauth_redirect?code=123.456.abc&state=s3cret", "s3cret"),
+        ("Authorization: Bearer eyJhbGciOi.J9-_/+=", "eyJhbGciOi.J9-_/+="),
+        ("https://hooks.slack.com/services/T1/B1/abc", "T1/B1/abc"),
+        ("https://hooks.slack.com/commands/T1/2/abc", "T1/2/abc"),
+    ],
+)
+def test_what_travels_beside_tokens_is_redacted(text: str, secret: str) -> None:
+    assert secret not in redact(text)
+
+
+def test_a_line_for_machines_is_one_json_object() -> None:
+    logger, stream = written("json")
+
+    logger.warning("two\nlines", extra={"team_id": "T1"})
+
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    assert entry["message"] == "two\nlines"
+    assert (entry["level"], entry["logger"], entry["team_id"]) == ("WARNING", "tests.logs", "T1")
+    assert entry["time"].endswith("+00:00")
+
+
+def test_every_line_of_a_request_has_its_id(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    stream = StringIO()
+    configure_logging("INFO", "json", stream)
+    with running_bellhop(database_url, encryption_key, clock) as running:
+        answer = running.browser().get("/?code=123.456.abc", {"X-Request-Id": "forged"})
+
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    line = next(one for one in entries if one["message"] == "GET /")
+    assert line["request_id"] == answer.headers["X-Request-Id"]
+    assert re.fullmatch("[0-9a-f]{16}", line["request_id"])
+    assert line["status"] == 200
+    assert line["ms"] >= 0
+    assert "123.456.abc" not in stream.getvalue()
+
+
+def test_an_install_writes_no_secret_at_any_level(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    stream = StringIO()
+    configure_logging("DEBUG", "text", stream)
+    with running_bellhop(database_url, encryption_key, clock) as running:
+        browser, landing = running.install(ANN)
+        browser.get(landing.location)
+        granted = [str(one.answer) for one in running.slack.calls_to("oauth.v2.access")]
+        codes = [str(one.arguments["code"]) for one in running.slack.calls_to("oauth.v2.access")]
+
+    tokens = re.findall(r"xox[a-z.]*-[\w-]+", "".join(granted))
+    assert len(tokens) >= 2
+    for secret in (*tokens, *codes, CLIENT_SECRET, encryption_key):
+        assert secret not in stream.getvalue()

@@ -1,0 +1,67 @@
+"""The manifest: valid for Slack, one list of scopes, every scope with its reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from bolt_app import manifest
+from bolt_app.slack.ids import PROFILE_COMMAND
+
+SCHEMA = Path(__file__).parent / "slack_manifest_schema" / "manifest.schema.1.0.0.json"
+
+
+@pytest.fixture
+def schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_the_manifest_is_valid_against_slacks_published_schema(schema: dict[str, Any]) -> None:
+    jsonschema.Draft7Validator(schema).validate(manifest.load_manifest("https://bell.acme.test"))
+
+
+def test_the_schema_refuses_a_broken_manifest(schema: dict[str, Any]) -> None:
+    broken = manifest.load_manifest()
+    broken["features"]["slash_commands"][0]["command"] = "profile"
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft7Validator(schema).validate(broken)
+
+
+def test_every_address_is_under_the_public_url() -> None:
+    text = manifest.manifest_text("https://bell.acme.test")
+
+    assert manifest.PLACEHOLDER_ORIGIN not in text
+    made = manifest.load_manifest("https://bell.acme.test")
+    assert made["oauth_config"]["redirect_urls"] == ["https://bell.acme.test/slack/oauth_redirect"]
+    events = "https://bell.acme.test/slack/events"
+    assert made["settings"]["event_subscriptions"]["request_url"] == events
+    assert made["settings"]["interactivity"]["request_url"] == events
+    assert made["features"]["slash_commands"][0]["url"] == events
+
+
+def test_every_scope_has_a_reason_and_every_reason_a_scope() -> None:
+    scopes = manifest.load_scopes()
+
+    assert set(scopes.bot) == set(manifest.BOT_SCOPE_REASONS)
+    assert set(scopes.user) == set(manifest.USER_SCOPE_REASONS)
+    assert scopes.user == ("users:read", "users:read.email")
+
+
+def test_the_operators_guide_explains_every_scope() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "scopes.md").read_text(encoding="utf-8")
+
+    for reasons in (manifest.BOT_SCOPE_REASONS, manifest.USER_SCOPE_REASONS):
+        for scope, reason in reasons.items():
+            assert f"| `{scope}` | {reason}" in guide
+
+
+def test_the_slash_command_is_the_one_the_code_listens_for() -> None:
+    commands = manifest.load_manifest()["features"]["slash_commands"]
+
+    assert [command["command"] for command in commands] == [PROFILE_COMMAND]

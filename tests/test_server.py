@@ -1,0 +1,191 @@
+"""The server as it is started in life: `python app.py`, gunicorn, many at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from bolt_app.config import ROOT
+from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
+
+APP = (sys.executable, "app.py")
+GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4")
+
+
+@pytest.fixture
+def environment(empty_database_url: str, encryption_key: str) -> dict[str, str]:
+    port = free_port()
+    return {
+        "PATH": os.environ["PATH"],
+        "FLASK_ENV_FILE": os.devnull,
+        "SLACK_CLIENT_ID": CLIENT_ID,
+        "SLACK_CLIENT_SECRET": CLIENT_SECRET,
+        "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+        "SLACK_BASE_URL": "http://127.0.0.1:9",
+        "DATABASE_URL": empty_database_url,
+        "ENCRYPTION_KEYS": encryption_key,
+        "SESSION_SECRET": SESSION_SECRET,
+        "PORT": str(port),
+    }
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class Running:
+    """A server's process, with what it has said so far."""
+
+    def __init__(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.url = f"http://127.0.0.1:{environment['PORT']}"
+        self.process = subprocess.Popen(  # noqa: S603
+            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        )
+        self.said: list[str] = []
+        self._heard = threading.Condition()
+        self._listener = threading.Thread(target=self._listen)
+        self._listener.start()
+
+    def wait_for(self, pattern: str) -> str:
+        """Wait until a line says so."""
+        with self._heard:
+            self._heard.wait_for(lambda: self._find(pattern) or self._is_over(), 30)
+            found = self._find(pattern)
+        assert found is not None, "".join(self.said)
+        return found
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and wait for the exit status."""
+        self.process.send_signal(number)
+        return self.join()
+
+    def join(self) -> int:
+        status = self.process.wait(40)
+        self._listener.join()
+        return status
+
+    def _listen(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                with self._heard:
+                    self.said.append(line)
+                    self._heard.notify_all()
+        with self._heard:
+            self._heard.notify_all()
+
+    def _find(self, pattern: str) -> str | None:
+        return next((line for line in self.said if re.search(pattern, line)), None)
+
+    def _is_over(self) -> bool:
+        return self.process.poll() is not None
+
+
+@contextmanager
+def started(command: tuple[str, ...], environment: dict[str, str]) -> Iterator[Running]:
+    running = Running(command, environment)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.end(signal.SIGKILL)
+
+
+def get(url: str) -> tuple[int, str]:
+    with urlopen(url, timeout=20) as answer:  # noqa: S310
+        return answer.status, answer.read().decode()
+
+
+def upgrade(environment: dict[str, str]) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    with started(APP, environment) as server:
+        ready = server.wait_for("Bellhop is ready")
+        assert f"open {server.url} in a browser" in ready
+        assert get(f"{server.url}/readyz") == (200, '{"status":"ok"}\n')
+        assert "Add to" in get(server.url)[1]
+        assert server.end() == 0
+
+
+def test_gunicorn_serves_the_same_application(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    bind = f"127.0.0.1:{environment['PORT']}"
+    with started((*GUNICORN, "--bind", bind, "app:app"), environment) as server:
+        server.wait_for("Booting worker")
+        server.wait_for("Listening at")
+        assert json.loads(get(f"{server.url}/readyz")[1]) == {"status": "ok"}
+        assert server.end() == 0
+
+
+def test_several_workers_start_at_once_on_an_empty_database(environment: dict[str, str]) -> None:
+    environment["WEB_CONCURRENCY"] = "3"
+    if environment["DATABASE_URL"].startswith("postgresql"):
+        upgrade(environment)
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        assert get(f"{server.url}/readyz")[0] == 200
+        assert server.end() == 0
+        assert not any("Traceback" in line for line in server.said)
+
+
+def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(environment["PORT"])))
+        taken.listen()
+        with started(APP, environment) as server:
+            assert server.join() == 1
+            assert "in use" in "".join(server.said)
+            assert "Traceback" not in "".join(server.said)
+
+
+def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None:
+    environment |= {"PORT": "http", "SLACK_SIGNING_SECRET": "", "ENCRYPTION_KEYS": "short"}
+    done = subprocess.run(  # noqa: S603
+        APP, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    for problem in ("PORT is 'http'", "SLACK_SIGNING_SECRET is missing", "ENCRYPTION_KEYS: key 1"):
+        assert problem in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+
+
+def test_the_embedded_database_and_its_keys_are_made_at_start(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment |= {"DATABASE_URL": "", "ENCRYPTION_KEYS": "", "SESSION_SECRET": ""}
+    environment["DATA_DIR"] = str(tmp_path / "data")
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        assert get(f"{server.url}/readyz")[0] == 200
+        assert server.end() == 0
+
+    modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "data").iterdir()}
+    assert modes["encryption_keys"] == 0o600
+    assert modes["session_secret"] == 0o600
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+    assert "bellhop.db" in modes

@@ -1,0 +1,382 @@
+"""Add to Slack, from the click to the profile page, and every way it can go wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from io import StringIO
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from sqlalchemy import func, select, text
+
+from bolt_app.db.models import BotInstallation, OAuthState, User, UserInstallation
+from bolt_app.logs import configure_logging
+from bolt_app.sandbox import Fault
+from tests.conftest import FakeClock
+from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GRID, PLAIN, WES
+from tests.running import Bellhop, Page, running_bellhop
+
+
+def count(bellhop: Bellhop, model: type) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(func.count()).select_from(model)).one()
+
+
+def assert_nothing_installed(bellhop: Bellhop) -> None:
+    assert count(bellhop, UserInstallation) == 0
+    assert count(bellhop, BotInstallation) == 0
+    assert count(bellhop, User) == 0
+
+
+def query_of(url: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(url).query, keep_blank_values=True)
+
+
+def test_the_authorize_page_is_asked_for_the_manifests_scopes(bellhop: Bellhop) -> None:
+    page = bellhop.browser().get("/slack/install")
+
+    assert page.status == 302
+    assert page.location.startswith(f"{bellhop.slack_url}/oauth/v2/authorize?")
+    asked = query_of(page.location)
+    assert asked["scope"] == [
+        "channels:join,channels:read,chat:write,commands,team:read,users:read,users:read.email"
+    ]
+    assert asked["user_scope"] == ["users:read,users:read.email"]
+    assert asked["redirect_uri"] == [f"{bellhop.url}/slack/oauth_redirect"]
+
+
+def test_an_install_records_user_team_and_membership_and_signs_in(bellhop: Bellhop) -> None:
+    browser, landing = bellhop.install(ANN)
+
+    assert (landing.status, landing.location) == (303, f"{bellhop.url}/profile")
+    profile = bellhop.services.profiles.find(ACME, ANN)
+    assert profile is not None
+    assert (profile.real_name, profile.email) == ("Ann Archer", "ann@acme.example")
+    assert (profile.display_name, profile.title) == ("Ann", "Head Porter")
+    assert (profile.tz, profile.locale) == ("Europe/Helsinki", "en-GB")
+    assert profile.images[192].startswith(bellhop.slack_url)
+    workspace = profile.workspaces[0]
+    assert (workspace.team_id, workspace.name, workspace.domain) == (ACME, "Acme", "acme")
+    assert (workspace.is_admin, workspace.is_owner, workspace.is_guest) == (True, True, False)
+    page = browser.get("/profile")
+    assert page.status == 200
+    for shown in ("Ann Archer", "ann@acme.example", "Head Porter", "Acme", "Open Slack"):
+        assert shown in page.text
+
+
+def test_users_info_is_asked_with_the_new_user_token(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+
+    (call,) = bellhop.slack.calls_to("users.info")
+    assert call.token is not None
+    assert call.token.startswith("xoxp-")
+
+
+def test_everything_about_a_person_may_be_missing_but_the_id(bellhop: Bellhop) -> None:
+    _, landing = bellhop.install(PLAIN)
+
+    assert landing.status == 303
+    profile = bellhop.services.profiles.find(ACME, PLAIN)
+    assert profile is not None
+    assert (profile.email, profile.tz, profile.title) == (None, None, None)
+
+
+def test_one_person_in_two_workspaces_is_shown_both(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+
+    at_beta = bellhop.services.profiles.find(BETA, ANN_AT_BETA)
+    at_acme = bellhop.services.profiles.find(ACME, ANN)
+    assert at_beta is not None
+    assert at_acme is not None
+    assert [workspace.team_id for workspace in at_beta.workspaces] == [ACME, BETA]
+    assert at_beta.workspaces == at_acme.workspaces
+    assert (at_acme.title, at_beta.title) == ("Head Porter", "Adviser")
+
+
+def test_the_same_address_in_another_browser_proves_nothing(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA)
+
+    profile = bellhop.services.profiles.find(BETA, ANN_AT_BETA)
+    assert profile is not None
+    assert [workspace.team_id for workspace in profile.workspaces] == [BETA]
+
+
+def test_two_people_at_one_browser_stay_two(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(BEN, browser=browser)
+
+    ann, ben = (bellhop.services.profiles.find(ACME, user_id) for user_id in (ANN, BEN))
+    assert ann is not None
+    assert ben is not None
+    assert len(ann.workspaces) == len(ben.workspaces) == 1
+    assert "Ben Baker" in browser.get("/profile").text
+
+
+def test_a_second_install_by_the_same_person_changes_nothing_twice(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.install(ANN)
+
+    assert count(bellhop, UserInstallation) == 1
+    assert count(bellhop, BotInstallation) == 1
+    assert count(bellhop, User) == 1
+
+
+def test_linking_a_profile_alone_leaves_the_bot_as_it_is(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    before = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
+
+    browser, landing = bellhop.install(BEN, query=f"?only=profile&team={ACME}")
+
+    assert landing.status == 303
+    after = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
+    assert before is not None
+    assert after is not None
+    assert after.bot_token == before.bot_token
+    assert bellhop.services.profiles.find(ACME, BEN) is not None
+    assert "Ben Baker" in browser.get("/profile").text
+
+
+def test_a_profile_without_a_bot_in_the_workspace_offers_the_bot(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(BEN, query="?only=profile")
+
+    assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is None
+    page = browser.get("/profile")
+    assert "Ben Baker" in page.text
+    assert "its bot has to be added" in page.text
+
+
+def test_an_organisation_wide_install(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install")
+    landing = browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+
+    assert landing.status == 303
+    store = bellhop.services.store
+    bot = store.find_bot(enterprise_id=GRID, team_id="T-ANY", is_enterprise_install=True)
+    assert bot is not None
+    assert bot.is_enterprise_install
+    page = browser.get("/profile")
+    assert "Wes Wide" in page.text
+    assert "#general" in page.text
+
+
+def test_a_direct_install_from_slacks_directory_asks_anew_and_works(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+
+    first = browser.get(bellhop.slack.issue_code(ANN))
+
+    assert (first.status, first.location) == (302, f"{bellhop.url}/slack/install")
+    assert bellhop.slack.calls_to("oauth.v2.access") == []
+    _, landing = bellhop.install(ANN, browser=browser)
+    assert landing.status == 303
+
+
+def test_cancelling_says_that_nothing_was_installed(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install")
+
+    page = browser.get(bellhop.slack.cancel(to_slack.location))
+
+    assert page.status == 200
+    assert "Nothing was installed" in page.text
+    assert 'href="/slack/install"' in page.text
+    assert_nothing_installed(bellhop)
+
+
+def test_a_state_is_good_for_ten_minutes(bellhop: Bellhop, clock: FakeClock) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install")
+    clock.advance(601)
+    callback = bellhop.slack.authorize(ANN, to_slack.location)
+
+    page = browser.get(callback)
+
+    assert page.status == 400
+    assert "within ten minutes" in page.text
+    assert_nothing_installed(bellhop)
+
+
+def test_a_state_is_good_once(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install")
+    state = query_of(to_slack.location)["state"][0]
+    cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
+    callback = bellhop.slack.authorize(ANN, to_slack.location)
+    assert browser.get(callback).status == 303
+
+    replay = bellhop.browser().get(callback, headers={"Cookie": cookie})
+
+    assert state in cookie
+    assert replay.status == 400
+    assert "used up" in replay.text
+
+
+def test_a_callback_in_another_browser_is_refused(bellhop: Bellhop) -> None:
+    to_slack = bellhop.browser().get("/slack/install")
+    callback = bellhop.slack.authorize(ANN, to_slack.location)
+
+    page = bellhop.browser().get(callback)
+
+    assert page.status == 400
+    assert "This browser did not start the install" in page.text
+    assert bellhop.slack.calls_to("oauth.v2.access") == []
+    assert_nothing_installed(bellhop)
+
+
+def test_two_tabs_do_not_break_one_another(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    first = browser.get("/slack/install").location
+    second = browser.get("/slack/install").location
+
+    pages = [browser.get(bellhop.slack.authorize(ANN, url)) for url in (first, second)]
+
+    assert [page.status for page in pages] == [303, 303]
+
+
+def with_code(bellhop: Bellhop, code: str | None) -> Page:
+    browser = bellhop.browser()
+    state = query_of(browser.get("/slack/install").location)["state"][0]
+    query = {"state": state} if code is None else {"state": state, "code": code}
+    return browser.get(f"/slack/oauth_redirect?{urlencode(query)}")
+
+
+def test_a_wrong_code_is_refused(bellhop: Bellhop) -> None:
+    page = with_code(bellhop, "1.2.3")
+
+    assert page.status == 400
+    assert "did not accept the approval" in page.text
+    assert_nothing_installed(bellhop)
+
+
+def test_a_missing_code_is_refused(bellhop: Bellhop) -> None:
+    page = with_code(bellhop, None)
+
+    assert page.status == 400
+    assert_nothing_installed(bellhop)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(method="oauth.v2.access", kind="server_error", status=503),
+        Fault(method="oauth.v2.access", kind="rate_limited", retry_after=30),
+        Fault(method="oauth.v2.access", kind="lost_answer"),
+        Fault(method="oauth.v2.access", kind="api_error", error="internal_error"),
+    ],
+    ids=lambda fault: str(fault.kind),
+)
+def test_slack_down_during_an_install(bellhop: Bellhop, fault: Fault) -> None:
+    bellhop.slack.faults.add(fault)
+
+    _, page = bellhop.install(ANN)
+
+    assert page.status == 502
+    assert "Slack is not answering" in page.text
+    assert "/slack/install" in page.text
+    assert_nothing_installed(bellhop)
+
+
+def test_wrong_credentials_are_the_operators_business(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    changes = {"slack_client_secret": "another"}
+    with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
+        _, page = bellhop.install(ANN)
+
+        assert page.status == 500
+        assert "not set up right" in page.text
+        assert "Start again" not in page.text
+
+
+def test_an_error_of_auth_test_does_not_drop_what_slack_granted(bellhop: Bellhop) -> None:
+    bellhop.slack.faults.add(Fault(method="auth.test", kind="server_error"))
+
+    _, page = bellhop.install(ANN)
+
+    assert page.status == 303
+    bot = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
+    assert bot is not None
+    assert bot.bot_token.startswith("xoxb-")
+
+
+def test_the_database_down_during_an_install(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install")
+    callback = bellhop.slack.authorize(ANN, to_slack.location)
+    with bellhop.services.database.writing_connection() as connection:
+        connection.execute(text("ALTER TABLE bots RENAME TO bots_away"))
+
+    page = browser.get(callback)
+
+    with bellhop.services.database.writing_connection() as connection:
+        connection.execute(text("ALTER TABLE bots_away RENAME TO bots"))
+    assert page.status == 503
+    assert "nothing was installed" in page.text
+    assert_nothing_installed(bellhop)
+
+
+def test_users_info_failing_leaves_the_installation_and_is_made_up_for(bellhop: Bellhop) -> None:
+    bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=2))
+
+    browser, landing = bellhop.install(ANN)
+
+    assert landing.status == 303
+    assert count(bellhop, User) == 0
+    assert "Your profile could not be read yet" in browser.get("/profile").text
+    assert "Ann Archer" in browser.get("/profile").text
+    assert bellhop.services.store.pending_recordings() == []
+
+
+def test_the_state_cookie_is_tied_down(bellhop: Bellhop) -> None:
+    cookie = bellhop.browser().get("/slack/install").headers["Set-Cookie"]
+
+    assert cookie is not None
+    for attribute in ("HttpOnly", "SameSite=Lax", "Path=/slack/oauth_redirect", "Max-Age=600"):
+        assert attribute in cookie
+    assert "Secure" not in cookie
+
+
+def test_the_state_cookie_is_secure_over_https(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    changes = {"public_url": "https://bell.acme.test"}
+    with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
+        page = bellhop.browser().get("/slack/install")
+
+        assert "; Secure" in str(page.headers["Set-Cookie"])
+
+
+def test_the_state_cookie_ends_with_the_install(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    assert [c.name for c in browser.cookies if c.name.startswith("bellhop-oauth")] == []
+    assert count(bellhop, OAuthState) == 0
+
+
+@pytest.fixture
+def production_log() -> Iterator[StringIO]:
+    """What is logged, set up as in production but noisier."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    log = StringIO()
+    configure_logging("DEBUG", "text", log)
+    yield log
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_no_code_or_token_is_logged(bellhop: Bellhop, production_log: StringIO) -> None:
+    browser, _ = bellhop.install(ANN)
+    with_code(bellhop, "1234567890.secret-code")
+    browser.get("/profile")
+
+    logged = production_log.getvalue()
+    installed = bellhop.services.store.find_installation(enterprise_id=None, team_id=ACME)
+    assert installed is not None
+    assert "GET /slack/oauth_redirect" in logged
+    for secret in (installed.bot_token, installed.user_token, "secret-code", "client-secret"):
+        assert secret is not None
+        assert secret not in logged

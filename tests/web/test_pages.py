@@ -1,0 +1,224 @@
+"""The home page and a person's own page, as they and others see them."""
+
+from __future__ import annotations
+
+from html import unescape
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from tests.people import ACME, ANN, BEN, GENERAL, PLAIN
+from tests.running import Bellhop, Page
+from tests.web.forms import follow, send_form
+
+
+def say_hello(bellhop: Bellhop, channel_id: str) -> Page:
+    browser, _ = bellhop.install(ANN)
+    return follow(browser, send_form(browser, "/profile/hello", channel_id=channel_id))
+
+
+def channel_named(bellhop: Bellhop, name: str) -> str:
+    return next(
+        one.id
+        for one in bellhop.slack.channels.values()
+        if one.team_id == ACME and one.name == name
+    )
+
+
+def test_the_home_page_offers_to_install(bellhop: Bellhop) -> None:
+    page = bellhop.browser().get("/")
+
+    assert page.status == 200
+    assert 'href="/slack/install"' in page.text
+    assert "Post your company&#39;s notifications" in page.text
+
+
+def test_the_home_page_knows_who_is_signed_in(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    assert "Ann Archer" in browser.get("/").text
+    assert "Ann Archer" not in bellhop.browser().get("/").text
+
+
+def test_the_profile_page_shows_the_person_and_what_was_granted(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    page = unescape(browser.get("/profile").text)
+
+    for shown in (
+        "Ann Archer",
+        "Head Porter",
+        "ann@acme.example",
+        "Eastern European",
+        "Acme",
+        "Owner",
+        "users:read.email",
+        "channels:join",
+        f"{bellhop.slack_url}/app_redirect?app=A0BELLHOP01&team={ACME}",
+        f"--team {ACME}",
+    ):
+        assert shown in page
+    assert f'src="{bellhop.slack_url}/avatars/' in page
+
+
+@pytest.mark.parametrize("path", ["/profile", "/profile/channels"])
+def test_who_is_not_signed_in_is_sent_home(bellhop: Bellhop, path: str) -> None:
+    bellhop.install(ANN)
+
+    answer = bellhop.browser().get(path)
+
+    assert (answer.status, answer.location) == (303, f"{bellhop.url}/")
+
+
+def test_each_person_sees_their_own_page(bellhop: Bellhop) -> None:
+    ann, _ = bellhop.install(ANN)
+    ben, _ = bellhop.install(BEN, query="?only=profile")
+
+    assert "Ann Archer" in ann.get("/profile").text
+    assert "ann@acme.example" not in ben.get("/profile").text
+    assert "Ben Baker" in ben.get("/profile").text
+
+
+def test_the_bot_says_hello_in_the_channel_somebody_picks(bellhop: Bellhop) -> None:
+    page = say_hello(bellhop, GENERAL)
+
+    message = bellhop.slack.messages(GENERAL)[-1]
+    assert f"<@{ANN}> asked Bellhop to post notifications here" in message.text
+    assert message.blocks
+    assert "Bellhop said hello" in page.text
+    assert f"{bellhop.slack_url}/archives/{GENERAL}/p" in page.text
+
+
+def test_the_bot_joins_where_it_has_to(bellhop: Bellhop) -> None:
+    random = channel_named(bellhop, "random")
+    say_hello(bellhop, random)
+
+    assert len(bellhop.slack.calls_to("conversations.join")) == 1
+    assert len(bellhop.slack.messages(random)) == 1
+
+
+def test_an_archived_channel_is_said_in_words(bellhop: Bellhop) -> None:
+    archived = bellhop.slack.archive_channel(channel_named(bellhop, "random")).id
+
+    assert "That channel is archived. Choose another" in say_hello(bellhop, archived).text
+
+
+def test_a_channel_the_bot_cannot_see_is_said_in_words(bellhop: Bellhop) -> None:
+    leads = channel_named(bellhop, "leads")
+
+    assert "Slack knows no such channel, or Bellhop is not in it" in say_hello(bellhop, leads).text
+
+
+def test_no_choice_is_said_in_words(bellhop: Bellhop) -> None:
+    assert "Choose a channel first" in say_hello(bellhop, "").text
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (Fault("chat.postMessage", "rate_limited"), "Slack asks us to slow down"),
+        (Fault("chat.postMessage", "server_error"), "Slack is not answering"),
+        (Fault("chat.postMessage", "api_error", error="restricted_action"), "forbids posting"),
+        (Fault("chat.postMessage", "api_error", error="new_code"), "Slack answered “new_code”"),
+    ],
+)
+def test_what_slack_refuses_is_said_in_words(bellhop: Bellhop, fault: Fault, sentence: str) -> None:
+    bellhop.slack.faults.add(fault)
+
+    assert sentence in say_hello(bellhop, GENERAL).text
+    assert bellhop.slack.messages(GENERAL) == []
+
+
+def test_a_dead_token_is_said_and_a_new_install_mends_it(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.slack.faults.add(
+        Fault("chat.postMessage", "api_error", error="account_inactive", times=1)
+    )
+
+    page = follow(browser, send_form(browser, "/profile/hello", channel_id=GENERAL))
+    assert "Slack no longer accepts Bellhop&#39;s token" in page.text
+
+    bellhop.install(ANN, browser=browser)
+    page = follow(browser, send_form(browser, "/profile/hello", channel_id=GENERAL))
+    assert "Bellhop said hello" in page.text
+
+
+def test_hundreds_of_channels_are_paged_through_and_searched(bellhop: Bellhop) -> None:
+    bellhop.slack.add_channels(ACME, 1500)
+    browser, _ = bellhop.install(ANN)
+
+    found = browser.get("/profile/channels?q=channel-1499").json()["channels"]
+
+    assert [one["name"] for one in found] == ["channel-1499"]
+    assert len(bellhop.slack.calls_to("conversations.list")) == 2
+    assert "#channel-77<" in browser.get("/profile?channel=channel-77").text
+
+
+def test_a_search_that_finds_nothing_says_so(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    assert browser.get("/profile/channels?q=%25").json() == {"channels": []}
+    assert "No public channel has “&lt;b&gt;”" in browser.get("/profile?channel=%3Cb%3E").text
+
+
+def test_channels_are_asked_for_once_in_five_minutes(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    for _ in range(3):
+        browser.get("/profile")
+    assert len(bellhop.slack.calls_to("conversations.list")) == 1
+
+    bellhop.clock.advance(301)
+    browser.get("/profile")
+    assert len(bellhop.slack.calls_to("conversations.list")) == 2
+
+
+def test_the_page_stands_while_slack_is_down(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.slack.faults.add(Fault("conversations.list", "server_error"))
+
+    page = browser.get("/profile")
+
+    assert page.status == 200
+    assert "Ann Archer" in page.text
+    assert "Slack is not answering" in page.text
+
+
+def test_who_linked_alone_is_offered_the_bot(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(PLAIN, query="?only=profile")
+
+    page = browser.get("/profile").text
+
+    assert "its bot has to be added to the workspace" in page
+    assert "Say hello" not in page
+
+
+@pytest.mark.parametrize("action", ["/profile/hello", "/signout"])
+def test_a_form_of_another_site_is_refused(bellhop: Bellhop, action: str) -> None:
+    browser, _ = bellhop.install(ANN)
+    browser.get("/profile")
+
+    for forged in ({}, {"csrf_token": "guess"}, {"csrf_token": "gu€ss"}):
+        answer = browser.post(action, {"channel_id": GENERAL, **forged})
+        assert answer.status == 400
+        assert "This form is out of date" in answer.text
+    assert bellhop.slack.messages(GENERAL) == []
+    assert browser.get("/profile").status == 200
+
+
+def test_signing_out_ends_the_session(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    answer = send_form(browser, "/signout")
+
+    assert answer.location == f"{bellhop.url}/"
+    assert browser.get("/profile").status == 303
+
+
+def test_names_are_text_and_never_markup(bellhop: Bellhop) -> None:
+    bellhop.slack.update_user(ANN, real_name="<script>alert(1)</script>")
+    browser, _ = bellhop.install(ANN)
+
+    page = browser.get("/profile").text
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
