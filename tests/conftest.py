@@ -133,6 +133,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
     with engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        head = {"head": schema.head_revision()}
+        connection.execute(text("UPDATE alembic_version SET version_num = :head"), head)
     engine.dispose()
     return url
 
