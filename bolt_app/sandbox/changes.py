@@ -8,6 +8,7 @@ from typing import Any
 
 from bolt_app.sandbox.core import Core
 from bolt_app.sandbox.errors import SandboxError
+from bolt_app.sandbox.message_log import MessageLog
 from bolt_app.sandbox.tokens import Installation, InstallKey, TokenKind
 from bolt_app.sandbox.world import Channel, JsonDict, User, Workspace
 
@@ -82,7 +83,6 @@ def add_channel(
         channel.members = list(members)
         channel.creator = channel.members[0] if channel.members else ""
         core.world.channels[channel.id] = channel
-        core.world.messages[channel.id] = []
         if not is_private:
             shown = {
                 "id": channel.id,
@@ -147,7 +147,7 @@ def change_channel_id(core: Core, channel_id: str) -> Channel:
         channel = core.world.channels.pop(core.get_channel(channel_id).id)
         channel.id = core.world.next_id("C")
         core.world.channels[channel.id] = channel
-        core.world.messages[channel.id] = core.world.messages.pop(channel_id, [])
+        core.world.messages[channel.id] = core.world.messages.pop(channel_id, MessageLog())
         for message in core.world.messages[channel.id]:
             message.channel_id = channel.id
         event = {

@@ -196,7 +196,6 @@ class Core:
             members=[one, other],
         )
         self.world.channels[channel.id] = channel
-        self.world.messages[channel.id] = []
         return channel
 
     # Handing out.

@@ -5,20 +5,22 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 FaultKind = Literal[
-    "latency", "rate_limited", "server_error", "timeout", "lost_answer", "api_error"
-]
-FAULT_KINDS: tuple[FaultKind, ...] = (
     "latency",
     "rate_limited",
     "server_error",
     "timeout",
+    "reset",
     "lost_answer",
+    "reset_after",
     "api_error",
-)
+]
+FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
+AFTERWARDS: frozenset[FaultKind] = frozenset({"lost_answer", "reset_after"})
+"""The kinds that befall a call when it has been carried out."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,12 @@ class Fault:
     - ``rate_limited``: HTTP 429 with ``Retry-After: retry_after``.
     - ``server_error``: HTTP ``status`` with an HTML body, nothing done.
     - ``timeout``: the connection is held for ``seconds`` and closed, nothing done.
+    - ``reset``: the connection is reset (RST), nothing done.
     - ``lost_answer``: the call is carried out and the connection closed without an answer.
+    - ``reset_after``: the call is carried out and the connection reset without an answer.
     - ``api_error``: ``{"ok": false, "error": error}``, nothing done.
+
+    With ``every``, only each ``every``-th of those calls suffers: 10 lets a tenth of them fail.
     """
 
     method: str = "*"
@@ -40,12 +46,15 @@ class Fault:
     status: int = 500
     error: str = "internal_error"
     retry_after: int = 30
+    every: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in FAULT_KINDS:
             raise ValueError(f"kind must be one of {', '.join(FAULT_KINDS)}")
         if self.times is not None and self.times < 1:
             raise ValueError("times must be 1 or more")
+        if self.every is not None and self.every < 1:
+            raise ValueError("every must be 1 or more")
         if self.seconds < 0:
             raise ValueError("seconds must not be negative")
         if not 500 <= self.status <= 599:
@@ -56,44 +65,69 @@ class Fault:
         return self.method in ("*", method)
 
 
+@dataclass
+class _Switched:
+    """A fault that is switched on: the calls it has seen, and the times it has left."""
+
+    fault: Fault
+    seen: int = 0
+    left: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.fault.times
+
+    def is_due(self, method: str) -> bool:
+        """Count a call, and say whether it is one that suffers."""
+        if not self.fault.applies_to(method):
+            return False
+        self.seen += 1
+        return self.seen % (self.fault.every or 1) == 0
+
+    def use_up(self) -> None:
+        """Count a call that suffered."""
+        if self.left is not None:
+            self.left -= 1
+
+
 class FaultBoard:
     """The faults switched on now. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._faults: list[Fault] = []
+        self._switched: list[_Switched] = []
         self._released = threading.Event()
         self._taken: Counter[str] = Counter()
 
     def add(self, fault: Fault) -> None:
         """Switch a fault on. Those added first come first."""
         with self._lock:
-            self._faults.append(fault)
+            self._switched.append(_Switched(fault))
 
     def clear(self) -> None:
         """Switch every fault off and let go of the connections being held."""
         with self._lock:
-            self._faults.clear()
+            self._switched.clear()
             self._released.set()
             self._released = threading.Event()
 
     def all(self) -> list[Fault]:
         """The faults switched on, with the times they have left."""
         with self._lock:
-            return list(self._faults)
+            return [dataclasses.replace(one.fault, times=one.left) for one in self._switched]
 
     def take(self, method: str) -> list[Fault]:
         """The faults that hit this call: any latency, and the first of the other kinds."""
+        if not self._switched:
+            return []
         with self._lock:
-            if not self._faults:
-                return []
-            slow = [one for one in self._faults if one.applies_to(method) and _is_slow(one)]
-            other = [one for one in self._faults if one.applies_to(method) and not _is_slow(one)]
-            hit = slow + other[:1]
-            for fault in hit:
-                self._use_up(fault)
+            due = [one for one in self._switched if one.is_due(method)]
+            slow = [one for one in due if one.fault.kind == "latency"]
+            hit = slow + [one for one in due if one.fault.kind != "latency"][:1]
+            for one in hit:
+                one.use_up()
+            self._switched = [one for one in self._switched if one.left != 0]
             self._taken[method] += bool(hit)
-            return hit
+            return [one.fault for one in hit]
 
     def taken(self, method: str) -> int:
         """How many calls of ``method`` suffered so far."""
@@ -103,16 +137,3 @@ class FaultBoard:
     def wait(self, seconds: float) -> None:
         """Hold a call for that long, or until :meth:`clear`."""
         self._released.wait(seconds)
-
-    def _use_up(self, fault: Fault) -> None:
-        if fault.times is None:
-            return
-        place = next(n for n, one in enumerate(self._faults) if one is fault)
-        if fault.times == 1:
-            del self._faults[place]
-        else:
-            self._faults[place] = dataclasses.replace(fault, times=fault.times - 1)
-
-
-def _is_slow(fault: Fault) -> bool:
-    return fault.kind == "latency"

@@ -10,10 +10,14 @@ import socket
 import threading
 from collections.abc import Iterable
 from http import HTTPStatus
+from queue import SimpleQueue
 from typing import Any
 
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+_Arrival = tuple[Any, Any]
+"""A connection and the address it comes from."""
 
 
 class KeepAliveHandler(WSGIRequestHandler):
@@ -41,7 +45,7 @@ class KeepAliveHandler(WSGIRequestHandler):
             first = next(pieces, b"")
             status, headers = started[0]
             self._send(status, headers, first, pieces)
-        except (ConnectionError, TimeoutError):
+        except OSError:  # the connection is gone, or was dropped on purpose
             self.close_connection = True
         finally:
             if hasattr(answer, "close"):
@@ -82,34 +86,43 @@ def _piece(data: bytes, chunked: bool) -> bytes:
 class KeepAliveServer(ThreadedWSGIServer):
     """Knows its open connections, so that stopping does not leave one waiting for more.
 
-    Raises OSError when the port is taken.
+    A thread that is done with a connection takes the next: most clients open one for each call,
+    and to start a thread costs more than to answer. Raises OSError when the port is taken.
     """
 
-    daemon_threads = False
-
     def __init__(self, host: str, port: int, app: Flask) -> None:
-        self._open_lock = threading.Lock()
+        self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._arrived: SimpleQueue[_Arrival | None] = SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._idle = 0
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # Bound here: werkzeug ends the whole process when a port is taken.
         with socket.create_server((host, port), family=family, backlog=128) as bound:
             super().__init__(host, port, app, KeepAliveHandler, fd=bound.fileno())
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer a connection in a thread of its own."""
-        with self._open_lock:
+        """Have a thread of its own answer a connection: an idle one, or else a new one."""
+        with self._lock:
             self._open.add(request)
-        super().process_request(request, client_address)
+            is_new = self._idle == 0
+            if not is_new:
+                self._idle -= 1
+        self._arrived.put((request, client_address))
+        if is_new:
+            worker = threading.Thread(target=self._work, name="sandbox connections")
+            self._workers.append(worker)
+            worker.start()
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection that is done."""
-        with self._open_lock:
+        with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
 
     def close_all(self) -> None:
         """Shut every connection, then the listening socket, and wait for the handlers."""
-        with self._open_lock:
+        with self._lock:
             waiting = list(self._open)
         for connection in waiting:
             try:
@@ -117,3 +130,13 @@ class KeepAliveServer(ThreadedWSGIServer):
             except OSError:
                 continue  # gone by itself
         self.server_close()
+        for _ in self._workers:
+            self._arrived.put(None)
+        for worker in self._workers:
+            worker.join()
+
+    def _work(self) -> None:
+        while (arrival := self._arrived.get()) is not None:
+            self.process_request_thread(*arrival)
+            with self._lock:
+                self._idle += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from bolt_app.sandbox.blocks import check_blocks, with_ids
@@ -118,14 +119,7 @@ def _checked_metadata(metadata: Any) -> JsonDict | None:
 
 def find_message(core: Core, channel_id: str, ts: str) -> Message | None:
     """The message of that time in a channel, unless it was deleted."""
-    return next(
-        (
-            one
-            for one in reversed(core.world.messages.get(channel_id, []))
-            if one.ts == ts and not one.deleted
-        ),
-        None,
-    )
+    return core.world.messages[channel_id].find(ts)
 
 
 def as_bot(core: Core, channel: Channel, installation: Installation, content: Content) -> Message:
@@ -152,20 +146,23 @@ def bot_profile(core: Core, installation: Installation, team_id: str) -> JsonDic
         "app_id": core.config.app_id,
         "user_id": installation.bot_user_id,
         "name": core.config.name,
-        "icons": {
-            f"image_{size}": f"{core.base_url}/avatars/{core.config.app_id}/{size}.svg"
-            for size in (36, 48, 72)
-        },
+        "icons": _icons(core.base_url, core.config.app_id),
         "deleted": False,
         "updated": int(core.clock()),
         "team_id": team_id,
     }
 
 
+@cache
+def _icons(base_url: str, app_id: str) -> JsonDict:
+    stem = f"{base_url}/avatars/{app_id}"
+    return {f"image_{size}": f"{stem}/{size}.svg" for size in (36, 48, 72)}
+
+
 def add_message(core: Core, message: Message) -> None:
     """Put a message into its channel, and tell the app where it listens."""
     with core.edit():
-        core.world.messages.setdefault(message.channel_id, []).append(message)
+        core.world.messages[message.channel_id].add(message)
         if message.thread_ts is not None:
             _mark_parent(core, message)
         _publish_message(core, message)
@@ -183,19 +180,16 @@ def add_ephemeral(core: Core, message: Message) -> None:
         core.world.ephemerals.append(message)
 
 
-def change(
-    core: Core, message: Message, content: Content, by: str | None, *, keep_text: bool = False
-) -> None:
-    """Replace what a message says."""
+def change(core: Core, message: Message, content: Content, by: str | None) -> None:
+    """Replace what a message says. One that is given blocks is not marked as edited."""
     with core.edit():
-        if not keep_text:
-            message.text = content.text
+        message.text = content.text
         message.blocks = content.blocks
         message.attachments = content.attachments
-        if content.metadata is not None:
-            message.metadata = content.metadata
-        message.edited_by = by
-        message.edited_ts = core.world.next_ts(core.clock())
+        message.metadata = content.metadata
+        if not content.blocks:
+            message.edited_by = by
+            message.edited_ts = core.world.next_ts(core.clock())
 
 
 def remove(core: Core, message: Message) -> None:
@@ -206,7 +200,7 @@ def remove(core: Core, message: Message) -> None:
 
 def visible_messages(core: Core, channel_id: str) -> list[Message]:
     """What everyone in a channel sees, oldest first."""
-    return [one for one in core.world.messages.get(channel_id, []) if not one.deleted]
+    return [one for one in core.world.messages[channel_id] if not one.deleted]
 
 
 def post_due(core: Core) -> float | None:
@@ -236,7 +230,7 @@ def _publish_message(core: Core, message: Message) -> None:
     kind = "im" if channel.is_im else "group" if channel.is_private else "channel"
     subscription = {"im": "message.im", "group": "message.groups"}.get(kind, "message.channels")
     event = {
-        **message.as_slack(),
+        **message.as_slack(with_metadata=True),
         "channel": channel.id,
         "channel_type": kind,
         "event_ts": message.ts,

@@ -58,6 +58,7 @@ def _carried_out(core: Core, target: ResponseUrl, body: JsonDict) -> Message | N
     if body.get("replace_original") and original is not None:
         if original.deleted:
             raise ApiError("message_not_found")
+        content.metadata = content.metadata or original.metadata
         change(core, original, content, original.user_id)
         return original
     installation = core.installation_for(target.team_id)

@@ -152,7 +152,6 @@ def _add_channels(world: World, team_id: str) -> None:
             purpose=_PURPOSES[name],
         )
         world.channels[channel.id] = channel
-        world.messages[channel.id] = []
 
 
 _PURPOSES = {

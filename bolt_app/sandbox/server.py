@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,14 @@ from bolt_app.sandbox.messages import post_due
 from bolt_app.sandbox.pages import create_pages
 from bolt_app.sandbox.responses import parsed_body, use_response_url
 from bolt_app.sandbox.sandbox import Sandbox
-from bolt_app.sandbox.web_api.door import ApiAnswer, ApiRequest, answer, hit_by
+from bolt_app.sandbox.web_api.door import (
+    FORM_TYPES,
+    ApiAnswer,
+    ApiRequest,
+    answer,
+    hit_by,
+    lost_after,
+)
 
 _SENDERS = 4
 """Threads that send events, so that one slow answer does not hold the others up."""
@@ -41,7 +50,7 @@ def create_sandbox_app(sandbox: Sandbox) -> Flask:
             request.headers.get("Content-Type", ""),
             request.headers.get("Authorization", ""),
             request.args.to_dict(),
-            request.form.to_dict(),
+            request.form.to_dict() if request.mimetype in FORM_TYPES else {},
             request.get_data(),
         )
         return _worded(answer(sandbox, method, asked))
@@ -71,14 +80,13 @@ def _response_url(sandbox: Sandbox, path: str) -> Response:
     except ApiError as error:
         status = 404 if error.error in ("used_url", "expired_url") else 400
         return _worded(ApiAnswer(status, error.as_answer()))
-    if any(fault.kind == "lost_answer" for fault in faults):
-        return _worded(ApiAnswer(0, None, dropped=True))
-    return Response("ok", content_type="text/html")
+    lost = lost_after(faults, ApiAnswer(200, None, html="ok"))
+    return _worded(lost) if lost.dropped else Response("ok", content_type="text/html")
 
 
 def _worded(given: ApiAnswer) -> Response:
     if given.dropped:
-        return _dropped()
+        return _dropped(is_reset=given.dropped == "reset")
     if given.html is not None:
         return Response(given.html, given.status, content_type="text/html; charset=utf-8")
     body = json.dumps(given.body, ensure_ascii=False)
@@ -87,10 +95,16 @@ def _worded(given: ApiAnswer) -> Response:
     )
 
 
-def _dropped() -> Response:
-    """Close the connection; the answer that WSGI insists on finds nobody there."""
+def _dropped(*, is_reset: bool) -> Response:
+    """End the connection; the answer that WSGI insists on finds nobody there."""
     connection: socket.socket = request.environ["werkzeug.socket"]
-    connection.shutdown(socket.SHUT_RDWR)
+    if is_reset:
+        # With nothing to linger for, closing sends RST. The objects that still hold the socket
+        # are left without it.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+    else:
+        connection.shutdown(socket.SHUT_RDWR)
     return Response(status=500)
 
 

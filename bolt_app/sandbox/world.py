@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import datetime
 import zoneinfo
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from bolt_app.sandbox.message_log import MessageLog
 
 JsonDict = dict[str, Any]
 
@@ -315,7 +318,11 @@ class Message:
         return self.ephemeral_to is not None
 
     def as_slack(self, *, with_metadata: bool = False) -> JsonDict:
-        """The message as Slack's API and payloads show it."""
+        """The message as Slack's API and payloads show it.
+
+        Of its metadata everybody sees the type, and the rest who asks for it
+        (https://docs.slack.dev/messaging/message-metadata).
+        """
         shown: JsonDict = {"type": "message", "ts": self.ts, "text": self.text}
         optional: JsonDict = {
             "subtype": self.subtype,
@@ -335,8 +342,9 @@ class Message:
             shown["attachments"] = self.attachments
         if self.edited_ts is not None:
             shown["edited"] = {"user": self.edited_by, "ts": self.edited_ts}
-        if with_metadata and self.metadata is not None:
-            shown["metadata"] = self.metadata
+        if self.metadata is not None:
+            event_type = {"event_type": self.metadata["event_type"]}
+            shown["metadata"] = self.metadata if with_metadata else event_type
         return shown
 
 
@@ -399,7 +407,7 @@ class World:
     workspaces: dict[str, Workspace] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
-    messages: dict[str, list[Message]] = field(default_factory=dict)
+    messages: defaultdict[str, MessageLog] = field(default_factory=lambda: defaultdict(MessageLog))
     ephemerals: list[Message] = field(default_factory=list)
     views: dict[str, View] = field(default_factory=dict)
     homes: dict[tuple[str, str], View] = field(default_factory=dict)

@@ -141,20 +141,60 @@ def test_metadata_is_read_back_from_history(bot: WebClient, channel: str) -> Non
     with_it = bot.conversations_history(channel=channel, include_all_metadata=True)
     assert with_it["messages"][0]["metadata"] == metadata
     without = bot.conversations_history(channel=channel)
-    assert "metadata" not in without["messages"][0]
+    assert without["messages"][0]["metadata"] == {"event_type": "delivered"}
 
 
 def test_update_changes_ones_own_message(bot: WebClient, slack: Sandbox, channel: str) -> None:
-    blocks = [{"type": "divider", "block_id": "d"}]
-    ts = bot.chat_postMessage(channel=channel, text="one", blocks=blocks)["ts"]
+    ts = bot.chat_postMessage(channel=channel, text="one")["ts"]
     answer = bot.chat_update(channel=channel, ts=ts, text="two")
     message = slack.messages(channel)[-1]
     assert (answer["text"], message.text) == ("two", "two")
-    assert message.blocks == blocks
     assert message.edited_ts is not None
-    bot.chat_update(channel=channel, ts=ts, text="three", blocks=[])
-    assert message.blocks == []
     assert _refused(bot.chat_update, channel=channel, ts=ts, text="x" * 4_001) == "msg_too_long"
+
+
+def test_what_an_update_does_not_name_stays(bot: WebClient, slack: Sandbox, channel: str) -> None:
+    blocks = [{"type": "divider", "block_id": "d"}]
+    attachments = [{"id": 1, "text": "a", "fallback": "a"}]
+    metadata = {"event_type": "t", "event_payload": {"id": "1"}}
+    ts = bot.chat_postMessage(
+        channel=channel, text="one", blocks=blocks, attachments=attachments, metadata=metadata
+    )["ts"]
+    message = slack.messages(channel)[-1]
+    bot.api_call("chat.update", json={"channel": channel, "ts": ts, "attachments": attachments})
+    assert (message.text, message.blocks, message.metadata) == ("one", blocks, metadata)
+    bot.chat_update(channel=channel, ts=ts, text="two")
+    assert (message.blocks, message.attachments) == ([], attachments)
+    other = {"event_type": "t", "event_payload": {"id": "2"}}
+    bot.chat_update(channel=channel, ts=ts, text="three", attachments=[], metadata=other)
+    assert (message.attachments, message.metadata) == ([], other)
+    bot.chat_update(channel=channel, ts=ts, text="four", metadata={})
+    assert message.metadata is None
+
+
+def test_new_blocks_leave_no_mark_of_editing(bot: WebClient, slack: Sandbox, channel: str) -> None:
+    ts = bot.chat_postMessage(channel=channel, text="one")["ts"]
+    bot.chat_update(channel=channel, ts=ts, text="two", blocks=[{"type": "divider"}])
+    assert slack.messages(channel)[-1].edited_ts is None
+
+
+def test_nothing_changes_in_an_archived_channel(
+    bot: WebClient, slack: Sandbox, channel: str
+) -> None:
+    ts = bot.chat_postMessage(channel=channel, text="one")["ts"]
+    slack.archive_channel(channel)
+    assert _refused(bot.chat_update, channel=channel, ts=ts, text="two") == "is_inactive"
+    assert _refused(bot.chat_postMessage, channel=channel, text="two") == "is_archived"
+    history = bot.conversations_history(channel=channel)
+    assert [one["text"] for one in history["messages"]] == ["one"]
+
+
+def test_reading_history_needs_its_own_scope(installer: Installer, slack: Sandbox) -> None:
+    token = installer.install(scope="chat:write,channels:join,metadata.message:read")
+    bot = WebClient(token=token["access_token"], base_url=installer.client.base_url)
+    general = _id(slack, "general")
+    bot.conversations_join(channel=general)
+    assert _refused(bot.conversations_history, channel=general) == "missing_scope"
 
 
 def test_what_others_wrote_stays(bot: WebClient, slack: Sandbox, channel: str) -> None:

@@ -201,6 +201,29 @@ def test_troubles_are_switched_on_and_off(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_coloured_bar_is_as_tall_as_what_it_stands_beside(
+    joined: WebClient, slack: Sandbox, general: str, open_page: OpenPage, shoot: Shoot, scheme: str
+) -> None:
+    text = {"type": "mrkdwn", "text": "*Used*\n97 %"}
+    blocks = [{"type": "section", "text": text}, {"type": "section", "fields": [text] * 3}]
+    bars = [
+        {"color": "#cf3a3a", "fallback": "one line", "blocks": blocks[:1]},
+        {"color": "good", "fallback": "more", "blocks": blocks},
+    ]
+    joined.chat_postMessage(channel=general, text="Disk is full", attachments=bars)
+    page = go(open_page(scheme=scheme, width=390), slack, general)
+    shoot(page, f"client-attachments-{scheme}-390")
+
+    for place in range(2):
+        attachment = page.locator(".attachment").nth(place)
+        expect(attachment.locator(".colour")).to_have_css("width", "4px")
+        bar, beside = (attachment.locator(name).bounding_box() for name in (".colour", "> .grow"))
+        assert bar is not None
+        assert beside is not None
+        assert bar["height"] == pytest.approx(beside["height"], abs=1)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_narrow_screen(
     joined: WebClient,
     slack: Sandbox,

@@ -97,12 +97,18 @@ def option(text: str, value: str) -> dict[str, Any]:
         (":no_such_emoji:", ":no_such_emoji:"),
         ("<https://a.test|*A*>", ">*A*</a>"),
         ("see https://a.test/x.", 'href="https://a.test/x"'),
+        ("<https://a.test/it's|x>", 'href="https://a.test/it&#39;s"'),
         ("<javascript:alert(1)|x>", "&lt;javascript:alert(1)|x&gt;"),
         ("<mailto:a@b.test|mail>", 'href="mailto:a@b.test"'),
     ],
 )
 def test_mrkdwn(text: str, shown: str) -> None:
     assert shown in str(mrkdwn(text, READER))
+
+
+def test_plain_text_has_emoji_unless_it_says_otherwise() -> None:
+    assert "🎉" in block("header", text=plain(":tada:"))
+    assert ":tada:" in block("header", text={**plain(":tada:"), "emoji": False})
 
 
 @pytest.mark.parametrize(

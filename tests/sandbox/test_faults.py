@@ -71,6 +71,44 @@ def test_a_lost_answer_has_been_carried_out(
     client.chat_postMessage(channel=general, text="again")
 
 
+def test_a_reset_does_nothing(client: WebClient, slack: Sandbox, general: str) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault(method="chat.postMessage", kind="reset", times=1))
+    with pytest.raises(ConnectionResetError):
+        client.chat_postMessage(channel=general, text="was I heard?")
+    assert slack.messages(general) == []
+    client.chat_postMessage(channel=general, text="again")
+    assert [one.text for one in slack.messages(general)] == ["again"]
+
+
+def test_a_reset_afterwards_has_been_carried_out(
+    client: WebClient, slack: Sandbox, general: str
+) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault(method="chat.postMessage", kind="reset_after", times=1))
+    with pytest.raises(ConnectionResetError):
+        client.chat_postMessage(channel=general, text="was I heard?")
+    assert [one.text for one in slack.messages(general)] == ["was I heard?"]
+
+
+def test_one_call_in_so_many_suffers(client: WebClient, slack: Sandbox) -> None:
+    slack.faults.add(Fault(method="auth.test", kind="api_error", every=3, times=2))
+    slack.faults.add(Fault(kind="api_error", error="fatal_error", every=4))
+    outcomes = []
+    for _ in range(9):
+        try:
+            client.auth_test()
+            outcomes.append("ok")
+        except SlackApiError as error:
+            outcomes.append(error.response["error"])
+    assert outcomes == [
+        *("ok", "ok", "internal_error", "fatal_error", "ok"),
+        *("internal_error", "ok", "fatal_error", "ok"),
+    ]
+    assert slack.faults.taken("auth.test") == 4
+    assert [one.every for one in slack.faults.all()] == [4]
+
+
 def test_a_timeout_does_nothing_and_is_let_go_by_clearing(
     client: WebClient, slack: Sandbox, general: str
 ) -> None:
@@ -98,13 +136,18 @@ def test_a_timeout_does_nothing_and_is_let_go_by_clearing(
 
 def test_response_urls_have_faults_too(bot: WebClient, slack: Sandbox, general: str) -> None:
     url = slack.new_response_url("commands", ANN, slack.channels[general])
-    slack.faults.add(Fault(method="response_url", kind="server_error"))
+    slack.faults.add(Fault(method="response_url", kind="server_error", times=1))
     assert post_json(url, {"text": "x"}).status == 500
     assert slack.ephemerals(ANN) == []
+    slack.faults.add(Fault(method="response_url", kind="lost_answer", times=1))
+    with pytest.raises(http.client.RemoteDisconnected):
+        post_json(url, {"text": "x"})
+    assert [one.text for one in slack.ephemerals(ANN)] == ["x"]
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"kind": "gremlins"}, {"times": 0}, {"seconds": -1}, {"status": 404}]
+    "arguments",
+    [{"kind": "gremlins"}, {"times": 0}, {"seconds": -1}, {"status": 404}, {"every": 0}],
 )
 def test_a_fault_that_cannot_be(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
@@ -141,10 +184,10 @@ class TestOverHttp:
         return answer.status, answer.json
 
     def test_faults(self, server: SandboxServer, slack: Sandbox) -> None:
-        fault = {"method": "users.info", "kind": "rate_limited", "times": 2}
+        fault = {"method": "users.info", "kind": "rate_limited", "times": 2, "every": 10}
         status, answer = self._ask(server, "POST", "faults", fault)
         assert status == 200
-        assert answer["faults"][0]["kind"] == "rate_limited"
+        assert fault.items() <= answer["faults"][0].items()
         assert self._ask(server, "POST", "faults", {"kind": "gremlins"})[0] == 400
         assert self._ask(server, "POST", "faults", {"colour": "red"})[0] == 400
         assert self._ask(server, "DELETE", "faults")[1] == {"faults": []}

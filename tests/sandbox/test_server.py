@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -48,6 +49,20 @@ def test_a_manifest_that_is_none(manifest: dict[str, object]) -> None:
         AppConfig.from_manifest(
             manifest, app_url="http://x", client_id="", client_secret="", signing_secret=""
         )
+
+
+def test_threads_are_used_again(server: SandboxServer) -> None:
+    def ask_often(_: int) -> None:
+        for _ in range(20):
+            connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
+            connection.request("POST", "/api/auth.test", headers={"Connection": "close"})
+            assert json.load(connection.getresponse())["error"] == "not_authed"
+            connection.close()
+
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(ask_often, range(4)))
+    workers = [one for one in threading.enumerate() if one.name == "sandbox connections"]
+    assert 0 < len(workers) <= 20
 
 
 def test_a_connection_is_kept_and_closed_at_the_stop(make_server: MakeServer) -> None:

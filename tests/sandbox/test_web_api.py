@@ -358,6 +358,7 @@ class TestConversations:
         assert parent["reply_count"] == 1
         thread = bot.conversations_replies(channel=general, ts=posted[0].ts)["messages"]
         assert [one["text"] for one in thread] == ["number 0", "a reply"]
+        assert thread[1]["parent_user_id"] == ANN
         after = bot.conversations_history(channel=general, oldest=posted[3].ts)["messages"]
         assert [one["text"] for one in after] == ["number 4"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator
+from itertools import count
 from typing import Any, Literal
 
 from bolt_app.sandbox.blocks.elements import text
@@ -25,6 +25,7 @@ Surface = Literal["message", "modal", "home"]
 JsonDict = dict[str, Any]
 
 VIEW_BYTES = 250_000
+_SERIAL = count(1)
 
 
 def check_blocks(blocks: Any, surface: Surface = "message", pointer: str = "/blocks") -> list[str]:
@@ -74,13 +75,20 @@ def elements_of(blocks: list[JsonDict]) -> Iterator[tuple[JsonDict, JsonDict]]:
 
 
 def with_ids(blocks: list[JsonDict]) -> list[JsonDict]:
-    """A copy with the ``block_id`` and ``action_id`` values Slack makes up where none is given."""
-    copies: list[JsonDict] = json.loads(json.dumps(blocks))
-    for block in copies:
-        block.setdefault("block_id", _made_up())
-    for _, element in elements_of(copies):
+    """The blocks with the ``block_id`` and ``action_id`` values Slack makes up where none is given.
+
+    What was given stays as it is; what need not change is not copied.
+    """
+    return [_with_action_ids({"block_id": _made_up(), **block}) for block in blocks]
+
+
+def _with_action_ids(block: JsonDict) -> JsonDict:
+    if all("action_id" in element for _, element in elements_of([block])):
+        return block
+    copy: JsonDict = json.loads(json.dumps(block))
+    for _, element in elements_of([copy]):
         element.setdefault("action_id", _made_up())
-    return copies
+    return copy
 
 
 _SHARED = {
@@ -131,4 +139,4 @@ def _has_input(view: JsonDict) -> bool:
 
 
 def _made_up() -> str:
-    return secrets.token_urlsafe(4)[:5]
+    return f"made{next(_SERIAL):x}"

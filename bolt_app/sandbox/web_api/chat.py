@@ -69,20 +69,26 @@ def post_ephemeral(call: Call) -> JsonDict:
 def update(call: Call) -> JsonDict:
     """Change a message of one's own (https://docs.slack.dev/reference/methods/chat.update).
 
-    Blocks and attachments that are not named stay; an empty list takes them away.
+    Attachments and metadata that are not named stay, and so do blocks where no text is named
+    either; something empty takes them away.
     """
     channel = call.find_channel(call.need_text("channel"))
+    if channel.is_archived:
+        raise ApiError("is_inactive")
     message = _own(call, channel, call.need_text("ts"), "cant_update_message")
     content = _content(call)
     if len(content.text) > UPDATE_LENGTH:
         raise ApiError("msg_too_long")
-    named = {one for one in ("blocks", "attachments") if call.arguments.get(one) is not None}
-    if "blocks" not in named:
+    named = {name for name, value in call.arguments.items() if value is not None}
+    if not named & {"blocks", "text", "markdown_text"}:
         content.blocks = message.blocks
+    if not named & {"text", "markdown_text"}:
+        content.text = message.text
     if "attachments" not in named:
         content.attachments = message.attachments
-    keep_text = call.arguments.get("text") is None
-    change(call.core, message, content, call.viewer.id, keep_text=keep_text)
+    if "metadata" not in named:
+        content.metadata = message.metadata
+    change(call.core, message, content, call.viewer.id)
     return {
         "ok": True,
         "channel": channel.id,

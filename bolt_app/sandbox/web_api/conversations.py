@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, islice
+
 from bolt_app.sandbox.errors import ApiError, InvalidArgumentsError
 from bolt_app.sandbox.limits import Tier
-from bolt_app.sandbox.messages import find_message, visible_messages
+from bolt_app.sandbox.message_log import MessageLog, micros
 from bolt_app.sandbox.people import add_member
-from bolt_app.sandbox.web_api.call import Call
-from bolt_app.sandbox.web_api.paging import page_after
+from bolt_app.sandbox.web_api.call import MOST_PER_PAGE, Call
+from bolt_app.sandbox.web_api.paging import make_cursor, page_after, read_cursor
 from bolt_app.sandbox.web_api.registry import method
 from bolt_app.sandbox.world import Channel, JsonDict, Message
 
@@ -104,13 +107,11 @@ def history(call: Call) -> JsonDict:
     Replies in threads are not part of it.
     """
     channel = _readable(call)
-    found = [
-        one
-        for one in reversed(visible_messages(call.core, channel.id))
-        if one.thread_ts in (None, one.ts) or one.reply_broadcast
-    ]
-    found = [one for one in found if _in_range(call, one)]
-    return _page_of_messages(call, channel, found)
+    log = call.core.world.messages[channel.id]
+    places = log.between(*_window(call, newest_first=True))
+    found = (log[place] for place in reversed(places))
+    seen = (one for one in found if one.thread_ts in (None, one.ts) or one.reply_broadcast)
+    return _page_of_messages(call, log, seen, default=100)
 
 
 @method("conversations.replies", Tier.THREE, scopes=_ANY_HISTORY, takes_json=True)
@@ -119,15 +120,15 @@ def replies(call: Call) -> JsonDict:
     (https://docs.slack.dev/reference/methods/conversations.replies).
     """
     channel = _readable(call)
-    ts = call.need_text("ts")
-    if find_message(call.core, channel.id, ts) is None:
+    log = call.core.world.messages[channel.id]
+    parent = log.find(call.need_text("ts"))
+    if parent is None:
         raise ApiError("thread_not_found")
-    found = [
-        one
-        for one in visible_messages(call.core, channel.id)
-        if one.ts == ts or (one.thread_ts == ts and _in_range(call, one))
-    ]
-    return _page_of_messages(call, channel, found)
+    thread = log.thread(parent.ts)
+    found = (thread[place] for place in thread.between(*_window(call, newest_first=False)))
+    # Only the first page begins with the parent, whatever time is asked for.
+    head = () if call.text("cursor") else (parent,)
+    return _page_of_messages(call, log, chain(head, found), default=MOST_PER_PAGE)
 
 
 @method("conversations.members", Tier.FOUR, scopes=_ANY_READ)
@@ -201,55 +202,54 @@ def _readable(call: Call) -> Channel:
     return channel
 
 
-def _in_range(call: Call, message: Message) -> bool:
-    inclusive = call.flag("inclusive")
-    at = _micros(message.ts)
+def _window(call: Call, *, newest_first: bool) -> tuple[int | None, int | None]:
+    """The edges in time, exclusive, between which the messages of this page lie."""
+    margin = 1 if call.flag("inclusive") else 0
     oldest, latest = call.text("oldest"), call.text("latest")
-    if oldest:
-        edge = _micros(oldest, "invalid_ts_oldest")
-        if at < edge or (at == edge and not inclusive):
-            return False
-    if latest:
-        edge = _micros(latest, "invalid_ts_latest")
-        if at > edge or (at == edge and not inclusive):
-            return False
-    return True
+    after = _micros(oldest, "invalid_ts_oldest") - margin if oldest else None
+    before = _micros(latest, "invalid_ts_latest") + margin if latest else None
+    if call.text("cursor"):
+        shown = _micros(read_cursor(call.text("cursor")), "invalid_cursor")
+        return (after, shown) if newest_first else (shown, before)
+    return after, before
 
 
-def _micros(ts: str, error: str = "internal_error") -> int:
-    whole, _, fraction = ts.partition(".")
+def _micros(ts: str, error: str) -> int:
     try:
-        return int(whole) * 1_000_000 + int(fraction[:6].ljust(6, "0") or "0")
+        return micros(ts)
     except ValueError:
         raise ApiError(error) from None
 
 
-def _page_of_messages(call: Call, channel: Channel, found: list[Message]) -> JsonDict:
-    limit = call.number("limit", 100) or 100
-    if not 1 <= limit <= 1_000:
+def _page_of_messages(
+    call: Call, log: MessageLog, found: Iterable[Message], *, default: int
+) -> JsonDict:
+    limit = call.number("limit", default) or default
+    if not 1 <= limit <= MOST_PER_PAGE:
         raise InvalidArgumentsError("must be between 1 and 999 [json-pointer:/limit]")
-    page, cursor = page_after(found, call.text("cursor"), min(limit, 999), lambda one: one.ts)
+    seen = (one for one in found if not one.deleted)
+    page = list(islice(seen, min(limit, MOST_PER_PAGE - 1)))
+    has_more = next(seen, None) is not None
     with_metadata = call.flag("include_all_metadata")
     answer: JsonDict = {
         "ok": True,
-        "messages": [_with_thread(call, channel, one, with_metadata) for one in page],
-        "has_more": bool(cursor),
+        "messages": [_with_thread(log, one, with_metadata) for one in page],
+        "has_more": has_more,
         "pin_count": 0,
     }
-    if cursor:
-        answer["response_metadata"] = {"next_cursor": cursor}
+    if has_more:
+        answer["response_metadata"] = {"next_cursor": make_cursor(page[-1].ts)}
     return answer
 
 
-def _with_thread(call: Call, channel: Channel, message: Message, with_metadata: bool) -> JsonDict:
+def _with_thread(log: MessageLog, message: Message, with_metadata: bool) -> JsonDict:
     shown = message.as_slack(with_metadata=with_metadata)
-    if message.thread_ts != message.ts:
+    if message.thread_ts is None:
         return shown
-    answers = [
-        one
-        for one in visible_messages(call.core, channel.id)
-        if one.thread_ts == message.ts and one is not message
-    ]
+    if message.thread_ts != message.ts:
+        parent = log.find(message.thread_ts)
+        return shown | ({"parent_user_id": parent.user_id} if parent else {})
+    answers = [one for one in log.thread(message.ts) if not one.deleted]
     who = list(dict.fromkeys(one.user_id for one in answers if one.user_id))
     return shown | {
         "reply_count": len(answers),

@@ -10,12 +10,12 @@ import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from bolt_app.sandbox.calls import ApiCall
 from bolt_app.sandbox.core import Core
 from bolt_app.sandbox.errors import ApiError, RateLimitedError
-from bolt_app.sandbox.faults import Fault
+from bolt_app.sandbox.faults import AFTERWARDS, Fault
 from bolt_app.sandbox.tokens import Token
 from bolt_app.sandbox.web_api import METHODS
 from bolt_app.sandbox.web_api.call import Call, missing_scope
@@ -40,13 +40,13 @@ class ApiRequest:
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """What goes back. ``dropped``: the connection is closed without an answer."""
+    """What goes back. ``dropped``: the connection is ended without an answer."""
 
     status: int
     body: JsonDict | None
     headers: Mapping[str, str] = field(default_factory=dict)
     html: str | None = None
-    dropped: bool = False
+    dropped: Literal["closed", "reset"] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ def hit_by(core: Core, faults: list[Fault]) -> ApiAnswer | None:
             core.faults.wait(fault.seconds)
         elif fault.kind == "timeout":
             core.faults.wait(fault.seconds)
-            return ApiAnswer(0, None, dropped=True)
+            return ApiAnswer(0, None, dropped="closed")
+        elif fault.kind == "reset":
+            return ApiAnswer(0, None, dropped="reset")
         elif fault.kind == "rate_limited":
             return rate_limited(fault.retry_after)
         elif fault.kind == "server_error":
@@ -82,6 +84,14 @@ def hit_by(core: Core, faults: list[Fault]) -> ApiAnswer | None:
         elif fault.kind == "api_error":
             return ApiAnswer(200, {"ok": False, "error": fault.error})
     return None
+
+
+def lost_after(faults: list[Fault], given: ApiAnswer) -> ApiAnswer:
+    """What becomes of the answer to a call that has been carried out."""
+    for fault in faults:
+        if fault.kind in AFTERWARDS:
+            return ApiAnswer(0, None, dropped="reset" if fault.kind == "reset_after" else "closed")
+    return given
 
 
 def rate_limited(retry_after: int) -> ApiAnswer:
@@ -95,10 +105,7 @@ def _carry_out(core: Core, name: str, read: _Read, refused: ApiError | None) -> 
     instead = hit_by(core, faults)
     if instead is not None:
         return instead
-    given = _called(core, name, read, refused)
-    if any(fault.kind == "lost_answer" for fault in faults):
-        return ApiAnswer(0, None, dropped=True)
-    return given
+    return lost_after(faults, _called(core, name, read, refused))
 
 
 def _called(core: Core, name: str, read: _Read, refused: ApiError | None) -> ApiAnswer:

@@ -21,21 +21,23 @@ def page_after(
     """
     start = 0
     if cursor:
-        last = _opened(cursor)
+        last = read_cursor(cursor)
         places = [place for place, item in enumerate(items) if key(item) == last]
         if not places:
             raise ApiError("invalid_cursor")
         start = places[0] + 1
     page = list(items[start : start + limit])
     more = start + limit < len(items)
-    return page, _closed(key(page[-1])) if more else ""
+    return page, make_cursor(key(page[-1])) if more else ""
 
 
-def _closed(key: str) -> str:
+def make_cursor(key: str) -> str:
+    """A cursor that names the last item shown."""
     return base64.b64encode(f"next_ts:{key}".encode()).decode()
 
 
-def _opened(cursor: str) -> str:
+def read_cursor(cursor: str) -> str:
+    """What a cursor names. Raises ``invalid_cursor``."""
     try:
         text = base64.b64decode(cursor, validate=True).decode()
     except ValueError:

@@ -12,7 +12,7 @@ Attributes = Mapping[str, str | bool | None]
 
 _VOID = frozenset({"br", "hr", "img", "input"})
 _LINK = re.compile(
-    r"(https?://[^\s<>\"'`\\]+|mailto:[^\s<>\"'`\\:]+@[^\s<>\"'`\\:]+|tel:[+\d()-]+)", re.I
+    r"(https?://[^\s<>\"`\\]+|mailto:[^\s<>\"'`\\:]+@[^\s<>\"'`\\:]+|tel:[+\d()-]+)", re.I
 )
 
 

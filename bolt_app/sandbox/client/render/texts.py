@@ -20,6 +20,8 @@ def text_object(value: object, reader: Reader) -> Markup:
     text = string(given.get("text"))
     if given.get("type") != "mrkdwn":
         lines = text.replace("\r\n", "\n").split("\n")
+        if given.get("emoji") is False:
+            return join(lines, Markup("<br>"))
         return join(map(plain_text, lines), Markup("<br>"))
     return unformatted(text, reader) if given.get("verbatim") is True else mrkdwn(text, reader)
 

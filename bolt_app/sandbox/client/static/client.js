@@ -359,6 +359,7 @@ async function addFault(form) {
     seconds: Number(given.seconds),
     error: given.error,
     times: given.times ? Number(given.times) : null,
+    every: given.every ? Number(given.every) : null,
   };
   await send("/sandbox/faults", fault).catch((error) => say(error.message));
   await showTraffic();
