@@ -7,42 +7,20 @@ out to be dead is marked when it is used (`oauth.calls`).
 
 from __future__ import annotations
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Callable
-
 from slack_bolt import BoltContext
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.authorize import Authorize
 
-from bolt_app.oauth.grants import Asker, Grants
+from bolt_app.oauth.grants import Asker
 from bolt_app.oauth.installation_store import Grant
-
-CACHE_LIFETIME_SECONDS = 60.0
-CACHE_SIZE = 10_000
+from bolt_app.oauth.remembered_grants import RememberedGrants
 
 
 class InstallationAuthorize(Authorize):
-    """Finds the tokens of a request.
+    """Finds the tokens of a request."""
 
-    What was found is remembered for a minute at most, for each person apart, and used only while
-    the installation's revision in the database is the same: one indexed read for a request, by
-    which an uninstall, a revocation, a re-install or a rotation in any process is seen at once.
-    """
-
-    def __init__(
-        self,
-        grants: Grants,
-        *,
-        lifetime_seconds: float = CACHE_LIFETIME_SECONDS,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, grants: RememberedGrants) -> None:
         self._grants = grants
-        self._lifetime = lifetime_seconds
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._remembered: OrderedDict[Asker, tuple[float, Grant]] = OrderedDict()
 
     def __call__(
         self,
@@ -61,7 +39,7 @@ class InstallationAuthorize(Authorize):
         into `context["installation_problem"]`: `not_installed`, or Slack's error code.
         """
         asker = Asker(enterprise_id, None if context.is_enterprise_install else team_id, user_id)
-        grant = self._find(asker) or Grant(revision=0)
+        grant = self._grants.find(asker) or Grant(revision=0)
         context["grant"] = grant
         if grant.bot_token is None and grant.user_token is None:
             reason = grant.bot_invalid_reason or grant.user_invalid_reason
@@ -77,25 +55,3 @@ class InstallationAuthorize(Authorize):
             user_token=grant.user_token,
             user_scopes=grant.user_scopes,
         )
-
-    def _find(self, asker: Asker) -> Grant | None:
-        with self._lock:
-            since, remembered = self._remembered.get(asker, (0.0, None))
-        if (
-            remembered is not None
-            and self._monotonic() - since < self._lifetime
-            and not self._grants.is_stale(remembered)
-            and remembered.revision == self._grants.revision(asker)
-        ):
-            return remembered
-        grant = self._grants.find(asker)
-        if grant is not None:
-            self._remember(asker, grant)
-        return grant
-
-    def _remember(self, asker: Asker, grant: Grant) -> None:
-        with self._lock:
-            self._remembered[asker] = (self._monotonic(), grant)
-            self._remembered.move_to_end(asker)
-            while len(self._remembered) > CACHE_SIZE:
-                self._remembered.popitem(last=False)

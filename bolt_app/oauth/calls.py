@@ -6,15 +6,21 @@ turns out to refuse is marked, so that people are told what to do.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bolt_app.oauth.grants import Asker, Grants
+from bolt_app.oauth.grants import Asker
 from bolt_app.oauth.installation_store import (
     SQLAlchemyInstallationStore,
     StoredInstallation,
 )
+from bolt_app.oauth.rate_limits import RateLimits
+from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.slack_api import SlackApi, SlackCallError
+
+# So long it is believed which installation serves a workspace; the tokens are another matter.
+PLACE_SECONDS = 1.0
 
 
 class NotInstalledError(Exception):
@@ -49,30 +55,60 @@ class BotPlace:
 class InstallationCalls:
     """Calls Slack's Web API as the bot of a workspace or as one person."""
 
-    def __init__(self, store: SQLAlchemyInstallationStore, grants: Grants, api: SlackApi) -> None:
+    def __init__(
+        self,
+        store: SQLAlchemyInstallationStore,
+        grants: RememberedGrants,
+        api: SlackApi,
+        rate_limits: RateLimits,
+    ) -> None:
         self._store = store
         self._grants = grants
         self._api = api
+        self._rate_limits = rate_limits
+        self._places: dict[str, tuple[float, BotPlace]] = {}
 
     def find_place(self, team_id: str) -> BotPlace:
-        """Return the workspace `team_id` as it is installed.
+        """Return the workspace `team_id` as it is installed, or was a second ago.
 
         Raises:
             NotInstalledError: neither it nor its organisation has the bot.
         """
+        since, place = self._places.get(team_id, (0.0, None))
+        if place is not None and time.monotonic() - since < PLACE_SECONDS:
+            return place
         found = self._store.find_place(team_id)
         if found is None:
             raise NotInstalledError(team_id)
         enterprise_id, is_enterprise_install = found
-        return BotPlace(enterprise_id, team_id, is_enterprise_install)
+        place = BotPlace(enterprise_id, team_id, is_enterprise_install)
+        self._places[team_id] = time.monotonic(), place
+        return place
+
+    def has_scope(self, place: BotPlace, scope: str) -> bool:
+        """Whether the bot of `place` was granted `scope`."""
+        grant = self._grants.find(Asker(place.enterprise_id, place.installed_team_id))
+        return grant is not None and scope in grant.bot_scopes
 
     def as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
         """Call `method` as the bot of `place` and return Slack's answer.
 
+        A token that turns out to have expired is refreshed, and the call made again.
+
         Raises:
             NotInstalledError: there is no bot there.
-            SlackCallError: Slack refused, or no answer came.
+            SlackCallError: Slack refused, or wants to be left alone, or no answer came.
         """
+        self._rate_limits.check(place.team_id, method)
+        try:
+            return self._once_as_bot(place, method, **arguments)
+        except SlackCallError as error:
+            self._rate_limits.obey(place.team_id, error)
+            if error.code != "token_expired":
+                raise
+        return self._once_as_bot(place, method, **arguments)
+
+    def _once_as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
         asker = Asker(place.enterprise_id, place.installed_team_id)
         grant = self._grants.find(asker)
         if grant is not None and grant.bot_invalid_reason is not None:

@@ -35,6 +35,24 @@ _REVISION = select(InstallationRevision.revision).where(
     InstallationRevision.enterprise_id == bindparam("enterprise_id"),
     InstallationRevision.team_id == bindparam("team_id"),
 )
+# Read for every message.
+_PLACE = (
+    select(BotInstallation.enterprise_id, BotInstallation.is_enterprise_install)
+    .where(
+        BotInstallation.client_id == bindparam("client_id"),
+        or_(
+            BotInstallation.team_id == bindparam("team_id"),
+            and_(
+                BotInstallation.is_enterprise_install,
+                BotInstallation.enterprise_id
+                == select(Team.enterprise_id)
+                .where(Team.team_id == bindparam("team_id"))
+                .scalar_subquery(),
+            ),
+        ),
+    )
+    .order_by(BotInstallation.is_enterprise_install)
+)
 _Place = type[BotInstallation] | type[UserInstallation] | type[InstallationRevision]
 
 
@@ -172,8 +190,8 @@ class SQLAlchemyInstallationStore(InstallationStore):
 
     def revision(self, *, enterprise_id: str | None, team_id: str | None) -> int:
         """Return how often the installation has changed, 0 where there never was one."""
-        with self._database.reading() as session:
-            return session.scalar(_REVISION, self._key(enterprise_id, team_id)) or 0
+        with self._database.reading_connection() as connection:
+            return connection.scalar(_REVISION, self._key(enterprise_id, team_id)) or 0
 
     def find_grant(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None
@@ -228,23 +246,9 @@ class SQLAlchemyInstallationStore(InstallationStore):
 
         A workspace's own installation comes before its organisation's.
         """
-        organisation = select(Team.enterprise_id).where(Team.team_id == team_id).scalar_subquery()
-        statement = (
-            select(BotInstallation.enterprise_id, BotInstallation.is_enterprise_install)
-            .where(
-                BotInstallation.client_id == self.client_id,
-                or_(
-                    BotInstallation.team_id == team_id,
-                    and_(
-                        BotInstallation.is_enterprise_install,
-                        BotInstallation.enterprise_id == organisation,
-                    ),
-                ),
-            )
-            .order_by(BotInstallation.is_enterprise_install)
-        )
-        with self._database.reading() as session:
-            row = session.execute(statement).first()
+        key = {"client_id": self.client_id, "team_id": team_id}
+        with self._database.reading_connection() as connection:
+            row = connection.execute(_PLACE, key).first()
         return None if row is None else (row[0] or None, row[1])
 
     # What the rest of Bellhop writes.

@@ -18,7 +18,9 @@ from bolt_app.oauth.installation_store import (
     SQLAlchemyInstallationStore,
     StoredInstallation,
 )
+from bolt_app.oauth.rate_limits import RateLimits
 from bolt_app.oauth.refresh_leases import RefreshLeases, TokenOwner
+from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.token_rotation import TokenRotator
 from bolt_app.slack_api import SlackApi
 from tests.conftest import FakeClock
@@ -72,7 +74,12 @@ class Tokens:
         )
         self.executor = FakeExecutor()
         self.grants = Grants(self.store, self.rotator, self.executor)
-        self.calls = InstallationCalls(self.store, self.grants, self.api)
+        self.calls = InstallationCalls(
+            self.store,
+            RememberedGrants(self.grants),
+            self.api,
+            RateLimits(self.database, clock=self.clock),
+        )
 
     def _wait(self, seconds: float) -> None:
         self.waits.append(seconds)

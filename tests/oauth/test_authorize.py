@@ -13,8 +13,9 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bolt_app.db import Database
-from bolt_app.oauth import authorize as authorize_module
+from bolt_app.oauth import remembered_grants
 from bolt_app.oauth.authorize import InstallationAuthorize
+from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.oauth.conftest import HOUR, Tokens
@@ -37,7 +38,9 @@ class Requests:
 
     def __init__(self, tokens: Tokens) -> None:
         self.monotonic = FakeMonotonic()
-        self.authorize = InstallationAuthorize(tokens.grants, monotonic=self.monotonic)
+        self.authorize = InstallationAuthorize(
+            RememberedGrants(tokens.grants, monotonic=self.monotonic)
+        )
 
     def ask(
         self,
@@ -246,7 +249,7 @@ class TestCost:
         requests: Requests,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(authorize_module, "CACHE_SIZE", 2)
+        monkeypatch.setattr(remembered_grants, "CACHE_SIZE", 2)
         tokens.install()
         for user_id in ("U1", "U2", "U3"):
             requests.ask(user_id)
