@@ -16,15 +16,25 @@ from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import log_requests
 from bolt_app.manifest import load_scopes
+from bolt_app.notifications.acceptance import Acceptance
+from bolt_app.notifications.api_keys import ApiKeys
+from bolt_app.notifications.bell import open_bell
 from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.history import History
+from bolt_app.notifications.hooks import Hooks
+from bolt_app.notifications.lanes import LaneKeeper
+from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
+from bolt_app.notifications.topics import Topics
 from bolt_app.oauth.authorize import InstallationAuthorize
 from bolt_app.oauth.callbacks import build_callbacks
 from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
 from bolt_app.oauth.flow import STATE_LIFETIME_SECONDS, InstallFlow
 from bolt_app.oauth.grants import Grants
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.oauth.rate_limits import RateLimits
 from bolt_app.oauth.refresh_leases import RefreshLeases
+from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.revocations import Revocations
 from bolt_app.oauth.state_store import SQLAlchemyStateStore
 from bolt_app.oauth.token_rotation import TokenRotator
@@ -77,8 +87,10 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         clock=clock,
     )
     grants = Grants(store, rotator, background)
-    calls = InstallationCalls(store, grants, api)
+    remembered = RememberedGrants(grants)
+    calls = InstallationCalls(store, remembered, api, RateLimits(database, clock=clock))
     channels = Channels(database, calls, clock=clock)
+    bell = open_bell(database)
     services = Services(
         settings=settings,
         clock=clock,
@@ -90,6 +102,13 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         lifecycle=Lifecycle(database, store, clock=clock),
         channels=channels,
         poster=Poster(calls, channels),
+        bell=bell,
+        acceptance=Acceptance(database, bell, clock=clock),
+        history=History(database, bell, clock=clock),
+        permalinks=Permalinks(database, calls),
+        api_keys=ApiKeys(database, clock=clock),
+        hooks=Hooks(database, settings.public_url, clock=clock),
+        topics=Topics(database, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
@@ -103,7 +122,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         api=api,
         callbacks=build_callbacks(store, InstallPages(), _recorder(services)),
     )
-    authorize = InstallationAuthorize(grants)
+    authorize = InstallationAuthorize(remembered)
     log_requests(app)
     register_web(app, services)
     bolt_app = create_bolt_app(services, flow, authorize)
@@ -114,8 +133,12 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
 
 
 def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
+    lanes = LaneKeeper(services.database)
+
     def record(installation: StoredInstallation) -> None:
         try:
+            lanes.resume_teams(services.clock())
+            services.bell.ring()
             signed_in = signed_in_installation(services.store)
             services.profiles.record(installation, signed_in=signed_in)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:

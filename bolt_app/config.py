@@ -54,6 +54,12 @@ class Settings:
     session_secret: str = field(repr=False)
     web_workers: int = 1
     web_threads: int = 16
+    worker_threads: int = 64
+    channel_per_minute: int = 60
+    channel_burst: int = 1
+    workspace_per_minute: int = 300
+    retry_hours: int = 24
+    keep_days: int = 30
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
@@ -140,6 +146,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_secret=reader.session_secret(var if embedded else None),
         web_workers=reader.number("WEB_CONCURRENCY", 1, least=1, most=64),
         web_threads=reader.number("WEB_THREADS", 16, least=1, most=256),
+        worker_threads=reader.number("WORKER_THREADS", 64, least=0, most=256),
+        channel_per_minute=reader.number("CHANNEL_PER_MINUTE", 60, least=1, most=60_000),
+        channel_burst=reader.number("CHANNEL_BURST", 1, least=1, most=1000),
+        workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),
+        retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
+        keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),

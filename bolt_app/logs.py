@@ -1,4 +1,4 @@
-"""Logs: one line an event, with a request id, and nothing that looks like a Slack token."""
+"""Logs: one line an event, with a request id, and nothing that looks like a secret."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ _SECRETS = re.compile(
     r"|(?<=[?&]code=)[^&\s\"']+|(?<=[?&]state=)[^&\s\"']+"
     r"|(?<=Bearer )[\w.\-+/=]+"
     r"|(?<=hooks\.slack\.com/)[\w/-]+"
+    # Hooks and API keys of our own.
+    r"|(?<=/hooks/)[^\s\"'?#]+|\bbh_[\w-]{16,}"
 )
 
 logger = logging.getLogger(__name__)
 
 
 def redact(text: str) -> str:
-    """Return `text` without anything that looks like a Slack token, code or state."""
+    """Return `text` without anything that looks like a token, code, state, key or hook."""
     return _SECRETS.sub("[redacted]", text)
 
 
@@ -73,6 +75,8 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
     # slack_sdk logs requests at DEBUG and each failure again; alembic tells every step.
     logging.getLogger("slack_sdk").setLevel("WARNING")
     logging.getLogger("alembic").setLevel("WARNING")
+    # Huey tells of each task twice.
+    logging.getLogger("huey").setLevel("WARNING")
 
 
 def log_requests(app: Flask) -> None:

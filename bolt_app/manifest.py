@@ -16,10 +16,15 @@ MANIFEST_PATH = Path(__file__).resolve().parent.parent / "manifest.yml"
 PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
 
 BOT_SCOPE_REASONS: Mapping[str, str] = {
+    "channels:history": "After a broken connection, see whether its own message was posted",
     "channels:join": "Join the public channel you choose, to post there",
     "channels:read": "List public channels, so that you can choose one by name",
     "chat:write": "Post your company's notifications",
+    "chat:write.customize": "Keep the name and picture that your tools give their messages",
     "commands": "Answer /profile",
+    "groups:history": "The same in private channels that it was invited to",
+    "im:history": "The same in its direct messages",
+    "im:write": "Send direct messages",
     "team:read": "Know the workspace's name and address, and follow when they change",
     "users:read": "Follow changes of the profiles people have linked",
     "users:read.email": "Follow changes of their e-mail addresses",

@@ -9,8 +9,15 @@ from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.lifecycle import Lifecycle
+from bolt_app.notifications.acceptance import Acceptance
+from bolt_app.notifications.api_keys import ApiKeys
+from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.history import History
+from bolt_app.notifications.hooks import Hooks
+from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
+from bolt_app.notifications.topics import Topics
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.revocations import Revocations
@@ -34,6 +41,13 @@ class Services:
     lifecycle: Lifecycle
     channels: Channels
     poster: Poster
+    bell: Bell
+    acceptance: Acceptance
+    history: History
+    permalinks: Permalinks
+    api_keys: ApiKeys
+    hooks: Hooks
+    topics: Topics
     requests: Executor
     background: Executor
 
@@ -41,4 +55,5 @@ class Services:
         """Finish what runs, and close the database."""
         self.requests.shutdown()
         self.background.shutdown()
+        self.bell.close()
         self.database.close()

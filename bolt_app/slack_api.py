@@ -46,6 +46,7 @@ SENTENCES: Mapping[str, str] = {
     "invalid_auth": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "invalid_blocks": "Slack refuses the layout of this message.",
     "is_archived": "That channel is archived. Choose another, or unarchive it in Slack.",
+    "is_inactive": "That channel is archived. Choose another, or unarchive it in Slack.",
     "method_not_supported_for_channel_type": "Slack does not allow that in this kind of channel.",
     "missing_scope": "Bellhop was not granted what this needs. Install it again to grant it.",
     "msg_too_long": "The message is longer than Slack allows. Shorten it.",
@@ -65,6 +66,8 @@ SENTENCES: Mapping[str, str] = {
     "token_revoked": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "unavailable": "Slack is not answering. Try again in a minute.",
     "user_not_found": "Slack knows no such person here.",
+    "users_not_found": "Slack knows no person with that e-mail address here.",
+    "not_installed": "Bellhop is not installed in that workspace. Install it, and it goes on.",
 }
 
 

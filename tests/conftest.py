@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
@@ -19,6 +20,10 @@ from bolt_app.db.models import Base
 from tests.running import Bellhop, running_bellhop
 
 pytest_plugins = ["tests.browser.chromium"]
+
+# How long an example takes says more of what else the machine has to do.
+settings.register_profile("bellhop", deadline=None)
+settings.load_profile("bellhop")
 
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"profiles", "notifications"},
     {"lifecycle"},
     {"services"},
+    {"delivery"},
     {"slack", "web", "cli"},
     {"application", "server"},
     {"__init__"},

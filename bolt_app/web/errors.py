@@ -19,7 +19,7 @@ _WORDS = {
     403: "That is not allowed.",
     404: "There is no such page.",
     405: "That address does not take this kind of request.",
-    413: "That is more than Bellhop takes in one request.",
+    413: "That is more than Bellhop takes in one request, which is 1 MiB: send less at a time.",
     500: "Something went wrong in Bellhop, and whoever runs it can see it in the log.",
     503: "Bellhop's database is not answering. Try again in a minute.",
 }
@@ -57,8 +57,12 @@ def register_errors(app: Flask) -> None:
         app.register_error_handler(kind, _answer_database_down)
 
 
-def problem(status: int, sentence: str) -> Response:
-    """Return an error as a page, or as problem+json to a program."""
+def problem(status: int, sentence: str, **members: object) -> Response:
+    """Return an error as a page, or as problem+json to a program.
+
+    Args:
+        members: what problem+json says beside the usual.
+    """
     title = HTTPStatus(status).phrase
     if _wants_json():
         response = jsonify(
@@ -67,6 +71,7 @@ def problem(status: int, sentence: str) -> Response:
             status=status,
             detail=sentence,
             request_id=g.get("request_id"),
+            **members,
         )
         response.mimetype = "application/problem+json"
     else:

@@ -70,6 +70,7 @@ def test_a_list_that_breaks_off_changes_nothing(bellhop: Bellhop, place: BotPlac
         bellhop.services.channels.search(place)
     assert raised.value.retry_after == 30
     bellhop.slack.faults.clear()
+    bellhop.clock.advance(30)
     assert names(bellhop, place)[:5] == before[:5]
 
 

@@ -40,7 +40,8 @@ def test_the_authorize_page_is_asked_for_the_manifests_scopes(bellhop: Bellhop) 
     assert page.location.startswith(f"{bellhop.slack_url}/oauth/v2/authorize?")
     asked = query_of(page.location)
     assert asked["scope"] == [
-        "channels:join,channels:read,chat:write,commands,team:read,users:read,users:read.email"
+        "channels:history,channels:join,channels:read,chat:write,chat:write.customize,commands,"
+        "groups:history,im:history,im:write,team:read,users:read,users:read.email"
     ]
     assert asked["user_scope"] == ["users:read,users:read.email"]
     assert asked["redirect_uri"] == [f"{bellhop.url}/slack/oauth_redirect"]

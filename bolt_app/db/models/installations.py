@@ -1,36 +1,14 @@
-"""What Bellhop stores. Ids of Slack's keep Slack's names: `team_id` is `T…`, `user_id` is `U…`.
-
-An id that does not exist (`team_id` of an organisation-wide installation, `enterprise_id` outside
-an organisation) is stored as an empty string, because neither database counts two NULLs as equal in
-a unique constraint.
-"""
+"""Installations and their tokens, OAuth states, receipts of events."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, MetaData, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.encryption import EncryptedText
-from bolt_app.db.types import UTCDateTime
-
-SlackId = String(64)
-
-
-class Base(DeclarativeBase):
-    """Names every constraint, so that a migration can name it too."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(column_0_N_label)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {datetime: UTCDateTime, dict[str, Any]: JSON}  # noqa: RUF012
+from bolt_app.db.models.base import Base, SlackId
 
 
 class InstallationRevision(Base):
@@ -119,97 +97,6 @@ class OAuthState(Base):
 
     state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(index=True)
-
-
-class User(Base):
-    """A person as `users.info` describes them (https://docs.slack.dev/reference/methods/users.info).
-
-    `home_id` is where Slack keeps the account: the organisation, else the workspace. Accounts that
-    one human proved to hold share a `person_id`.
-    """
-
-    __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("home_id", "user_id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    home_id: Mapped[str] = mapped_column(SlackId)
-    user_id: Mapped[str] = mapped_column(SlackId)
-    person_id: Mapped[str] = mapped_column(String(36), index=True)
-    name: Mapped[str | None] = mapped_column(Text)
-    real_name: Mapped[str | None] = mapped_column(Text)
-    display_name: Mapped[str | None] = mapped_column(Text)
-    email: Mapped[str | None] = mapped_column(Text, index=True)
-    title: Mapped[str | None] = mapped_column(Text)
-    # Picture addresses by pixel size, as in {"72": "https://…"}.
-    images: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    tz: Mapped[str | None] = mapped_column(String(64))
-    tz_label: Mapped[str | None] = mapped_column(Text)
-    tz_offset: Mapped[int | None]  # seconds east of UTC
-    locale: Mapped[str | None] = mapped_column(String(32))
-    is_bot: Mapped[bool] = mapped_column(default=False)
-    is_deleted: Mapped[bool] = mapped_column(default=False)
-    # Slack's own `updated` (Unix seconds): an older fact never overwrites a newer one.
-    slack_updated: Mapped[int] = mapped_column(default=0)
-    linked_at: Mapped[datetime]
-    refreshed_at: Mapped[datetime]
-
-    memberships: Mapped[list[Membership]] = relationship(
-        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
-    )
-
-
-class Team(Base):
-    """A workspace (Slack calls it team in its API) in which somebody is linked."""
-
-    __tablename__ = "teams"
-
-    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
-    name: Mapped[str | None] = mapped_column(Text)
-    domain: Mapped[str | None] = mapped_column(Text)
-    enterprise_id: Mapped[str] = mapped_column(SlackId, default="")
-    enterprise_name: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime]
-
-
-class Membership(Base):
-    """A user's membership of a team, with what Slack says of their role there."""
-
-    __tablename__ = "memberships"
-    __table_args__ = (UniqueConstraint("user_id", "team_id"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    team_id: Mapped[str] = mapped_column(
-        ForeignKey("teams.team_id", ondelete="CASCADE"), index=True
-    )
-    is_admin: Mapped[bool] = mapped_column(default=False)
-    is_owner: Mapped[bool] = mapped_column(default=False)
-    is_guest: Mapped[bool] = mapped_column(default=False)
-    linked_at: Mapped[datetime]
-
-    user: Mapped[User] = relationship(back_populates="memberships")
-    team: Mapped[Team] = relationship()
-
-
-class Channel(Base):
-    """A public channel as `conversations.list` last described it."""
-
-    __tablename__ = "channels"
-
-    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
-    channel_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    is_member: Mapped[bool]
-    member_count: Mapped[int]
-
-
-class ChannelListing(Base):
-    """When the channels of a team were last listed."""
-
-    __tablename__ = "channel_listings"
-
-    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
-    listed_at: Mapped[datetime]
 
 
 class TokenRevocation(Base):

@@ -1,0 +1,439 @@
+"""From "accepted" to "posted": how many, how fast, at which cost.
+
+    .venv/bin/python -m benchmarks.delivery [--postgres URL] [--apprise URL] [--plots FOLDER]
+
+Everything is measured in one run, from outside, over HTTP on the loopback: Bellhop as it is run
+(`python app.py`, or `flask --app app worker`), the stand-in for Slack in a process of its own, and
+the load beside them on the same machine. `--postgres` names a database that may be emptied;
+`--apprise` the address of a running apprise-api (https://github.com/caronc/apprise-api) to measure
+accepting beside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from werkzeug.wrappers import Response
+
+from benchmarks.interactions import Run, quantile
+from benchmarks.processes import cpu_seconds, family, resident_mebibytes
+from benchmarks.stand_in import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    PERSON,
+    SIGNING_SECRET,
+    TEAM,
+    StandIn,
+    running_stand_in,
+)
+from tests.running import Browser, serving
+
+ROOT = Path(__file__).resolve().parent.parent
+APP_PORT, BARE_PORT = 13200, 13201
+AT_ONCE = 8
+ACCEPT_SECONDS = 6.0
+OLD_ROWS = 1_000_000
+IDLE_SECONDS = 20.0
+
+
+@dataclass
+class Results:
+    """All that was measured of one database, by name."""
+
+    database: str
+    accept: dict[str, float] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+    drain_seconds: float = 0.0
+    drained: list[float] = field(default_factory=list)
+    sustained: float = 0.0
+    accept_empty: float = 0.0
+    accept_full: float = 0.0
+    idle_cpu_percent: float = 0.0
+    resident_mib: float = 0.0
+
+
+def main() -> None:
+    """Measure, print the tables, and draw the plots."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--postgres", help="a database that may be emptied")
+    parser.add_argument("--apprise", help="the address of a running apprise-api")
+    parser.add_argument("--plots", type=Path, help="the folder to draw plots into")
+    arguments = parser.parse_args()
+    databases = [("SQLite", "")]
+    if arguments.postgres:
+        databases.append(("PostgreSQL", arguments.postgres))
+    results = [measure(name, url, arguments.apprise) for name, url in databases]
+    print(table(results))
+    if arguments.plots:
+        from benchmarks.plots import draw
+
+        draw(results, arguments.plots)
+
+
+def measure(name: str, url: str, apprise: str | None) -> Results:
+    """Measure everything on one database."""
+    results = Results(name)
+    say(f"{name}: accepting")
+    with bellhop(url, channels=AT_ONCE) as place:
+        results.accept["Bellhop"] = accept_rate(place)
+        results.idle_cpu_percent, results.resident_mib = idle(place)
+    with bare_view(url) as host:
+        results.accept["a bare view"] = rate(host, "/rows", {}, message("#general"))
+    if apprise:
+        results.accept["apprise-api"] = apprise_rate(apprise)
+    say(f"{name}: latency")
+    with bellhop(url, channels=100) as place:
+        results.latencies = latencies(place)
+    say(f"{name}: draining 300 channels of 3 messages")
+    with bellhop(url, channels=300) as place:
+        results.drained = drain(place, each=3)
+        results.drain_seconds = results.drained[-1]
+    say(f"{name}: sustained, with Slack at 100 ms")
+    with bellhop(url, channels=300, latency_ms=100, channel_per_minute=60_000) as place:
+        results.sustained = sustained(place, each=8)
+    say(f"{name}: accepting beside a million old rows")
+    with bellhop(url, channels=AT_ONCE) as place:
+        results.accept_empty = accept_rate(place)
+        place.fill(OLD_ROWS)
+        results.accept_full = accept_rate(place)
+    return results
+
+
+@dataclass
+class Place:
+    """A running Bellhop that is installed."""
+
+    host: str
+    slack: StandIn
+    key: str
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    def fill(self, rows: int) -> None:
+        """Put notifications into the database that were sent long ago."""
+        run_python(["-m", "benchmarks.old_rows", TEAM, str(rows)], self.environment)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request to the API carries."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@contextmanager
+def bellhop(
+    database_url: str, *, channels: int, latency_ms: int = 0, channel_per_minute: int = 60
+) -> Iterator[Place]:
+    """Run Bellhop beside a stand-in, with one web process and the worker in it."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        url = f"http://127.0.0.1:{APP_PORT}"
+        slack = stack.enter_context(running_stand_in(url, channels=channels, latency_ms=latency_ms))
+        environment = {
+            **os.environ,
+            "FLASK_ENV_FILE": os.devnull,
+            "DATA_DIR": folder,
+            "DATABASE_URL": database_url,
+            "ENCRYPTION_KEYS": "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E=",
+            "SESSION_SECRET": secrets.token_urlsafe(40),
+            "SLACK_CLIENT_ID": CLIENT_ID,
+            "SLACK_CLIENT_SECRET": CLIENT_SECRET,
+            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+            "SLACK_BASE_URL": slack.url,
+            "PUBLIC_URL": url,
+            "PORT": str(APP_PORT),
+            "LOG_LEVEL": "WARNING",
+            "CHANNEL_PER_MINUTE": str(channel_per_minute),
+            "WORKSPACE_PER_MINUTE": "600000",
+        }
+        if database_url:
+            empty(database_url)
+            flask(["db", "upgrade"], environment)
+        process = stack.enter_context(running([sys.executable, "app.py"], environment, APP_PORT))
+        install(url, slack)
+        created = flask(["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment)
+        key = created.strip().splitlines()[-1]
+        yield Place(f"127.0.0.1:{APP_PORT}", slack, key, environment, process)
+
+
+@contextmanager
+def bare_view(database_url: str) -> Iterator[str]:
+    """Run the bare view under the same server as Bellhop."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {
+            **os.environ,
+            "BARE_DATABASE_URL": sqlalchemy_url(database_url) or f"sqlite:///{folder}/bare.db",
+        }
+        command = [
+            *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--threads", "16"),
+            *("--bind", f"127.0.0.1:{BARE_PORT}", "--no-control-socket", "--keep-alive", "75"),
+            "benchmarks.bare_view:create_bare_view()",
+        ]
+        with running(command, environment, BARE_PORT):
+            yield f"127.0.0.1:{BARE_PORT}"
+
+
+def accept_rate(place: Place) -> float:
+    """Return how many notifications a second are accepted, with eight clients at once."""
+    channels = place.slack.channels
+    return rate(
+        place.host,
+        "/api/v1/notifications",
+        place.headers,
+        lambda number: message(channels[number % len(channels)])(number),
+    )
+
+
+def apprise_rate(url: str) -> float:
+    """Return how many notifications a second apprise-api takes and hands to a local receiver."""
+    parts = urlsplit(url)
+    with receiver() as address:
+        body = {"urls": f"json://{address}", "title": "A title", "body": "A message"}
+        return rate(parts.netloc, "/notify", {}, lambda _number: body)
+
+
+def rate(
+    host: str, path: str, headers: dict[str, str], body: Callable[[int], dict[str, Any]]
+) -> float:
+    """Return how many requests a second are answered, with eight clients at once."""
+    run, lock, ends = Run([]), threading.Lock(), time.perf_counter() + ACCEPT_SECONDS
+    headers = {"Content-Type": "application/json", **headers}
+
+    def work(client: int) -> None:
+        connection = http.client.HTTPConnection(host, timeout=30)
+        while time.perf_counter() < ends:
+            began = time.perf_counter()
+            connection.request("POST", path, json.dumps(body(client)), headers)
+            response = connection.getresponse()
+            answer = response.read()
+            if response.status not in (200, 202):
+                raise SystemExit(f"not accepted: {response.status} {answer[:300]!r}")
+            with lock:
+                run.times.append(time.perf_counter() - began)
+        connection.close()
+
+    began = time.perf_counter()
+    threads = [threading.Thread(target=work, args=(client,)) for client in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(run.times) / (time.perf_counter() - began)
+
+
+def message(to: str) -> Callable[[int], dict[str, Any]]:
+    """Return what every client sends: as much as an alert usually says."""
+    body = {
+        "to": to,
+        "title": "Database db-3 is slow",
+        "text": "p99 latency has been over *200 ms* for five minutes.",
+        "severity": "warning",
+        "fields": [{"name": "Service", "value": "orders"}, {"name": "Region", "value": "eu-1"}],
+        "link": "https://grafana.example.com/d/42",
+    }
+    return lambda _number: body
+
+
+def latencies(place: Place) -> list[float]:
+    """Return the seconds from each 202 to Slack's receipt, one notification at a time."""
+    send_to_all(place, place.slack.channels, each=1)
+    wait_for(place, len(place.slack.channels))
+    accepted_at = {}
+    for channel in place.slack.channels:
+        time.sleep(0.05)
+        send_to_all(place, [channel], each=1)
+        accepted_at[channel] = time.time()
+    posted = wait_for(place, 2 * len(place.slack.channels))[len(place.slack.channels) :]
+    return [at - accepted_at[channel] for channel, at in posted]
+
+
+def drain(place: Place, *, each: int) -> list[float]:
+    """Return when each message was posted, in seconds since the first was accepted."""
+    place.slack.join()
+    began = time.time()
+    send_to_all(place, place.slack.channels, each=each)
+    posted = wait_for(place, each * len(place.slack.channels))
+    by_channel: dict[str, list[float]] = defaultdict(list)
+    for channel, at in posted:
+        by_channel[channel].append(at)
+    if any(len(times) != each for times in by_channel.values()):
+        raise SystemExit("a message came twice or not at all")
+    return [at - began for _, at in posted]
+
+
+def sustained(place: Place, *, each: int) -> float:
+    """Return the posts a second from the first to the last of many over many channels."""
+    place.slack.join()
+    send_to_all(place, place.slack.channels, each=each)
+    posted = wait_for(place, each * len(place.slack.channels))
+    return len(posted) / (posted[-1][1] - posted[0][1])
+
+
+def send_to_all(place: Place, channels: list[str], *, each: int) -> None:
+    """Send so many notifications to each channel, in batches of a hundred."""
+    connection = http.client.HTTPConnection(place.host, timeout=30)
+    headers = {"Content-Type": "application/json", **place.headers}
+    batch = [message(channel)(0) for _ in range(each) for channel in channels]
+    for start in range(0, len(batch), 100):
+        body = json.dumps(batch[start : start + 100])
+        connection.request("POST", "/api/v1/notifications", body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status != 202:
+            raise SystemExit(f"not accepted: {response.status} {answer[:300]!r}")
+    connection.close()
+
+
+def wait_for(place: Place, number: int) -> list[tuple[str, float]]:
+    """Wait until so many messages were posted; return all of them, oldest first."""
+    ends = time.monotonic() + 120
+    while len(posted := place.slack.posted_at()) < number:
+        if time.monotonic() > ends:
+            raise SystemExit(f"only {len(posted)} of {number} were posted")
+        time.sleep(0.05)
+    return sorted(posted, key=lambda one: one[1])
+
+
+def idle(place: Place) -> tuple[float, float]:
+    """Return the share of a core that is used with nothing to do, in percent, and the memory."""
+    wait_until_quiet(place)
+    processes = family(place.process.pid)
+    before = cpu_seconds(processes)
+    time.sleep(IDLE_SECONDS)
+    used = cpu_seconds(processes) - before
+    return 100 * used / IDLE_SECONDS, resident_mebibytes(processes)
+
+
+def wait_until_quiet(place: Place) -> None:
+    """Let what was accepted wait no more: it is cancelled, as far as it has not gone out."""
+    run_python(["-m", "benchmarks.old_rows", TEAM, "0"], place.environment)
+    time.sleep(3)
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], port: int) -> Iterator[Any]:
+    """Run a server until it is not needed any more."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment)  # noqa: S603
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                raise SystemExit(f"{command} ended with status {process.returncode}")
+            try:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+                connection.request("GET", "/healthz")
+                connection.getresponse().read()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                break
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Run what apprise-api delivers to: it answers at once."""
+    with serving(Response("ok")) as (url, _server):
+        yield urlsplit(url).netloc
+
+
+def install(url: str, slack: StandIn) -> None:
+    """Let somebody click Add to Slack and approve."""
+    browser = Browser(url)
+    landed = browser.get(slack.authorize(browser.get("/slack/install").location))
+    if landed.status not in (200, 303):
+        raise SystemExit(f"the install of {PERSON} failed: {landed.status}")
+
+
+def flask(arguments: list[str], environment: dict[str, str]) -> str:
+    """Run one of Bellhop's commands and return what it prints."""
+    return run_python(["-m", "flask", "--app", "app", *arguments], environment)
+
+
+def run_python(arguments: list[str], environment: dict[str, str]) -> str:
+    """Run a Python module and return what it prints."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return done.stdout
+
+
+def empty(database_url: str) -> None:
+    """Empty a PostgreSQL database."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(sqlalchemy_url(database_url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """Return the address with the driver named."""
+    return database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def say(what: str) -> None:
+    """Tell whoever waits."""
+    print(what, file=sys.stderr, flush=True)
+
+
+def table(results: list[Results]) -> str:
+    """Return the results as a Markdown table."""
+    lines = ["| | " + " | ".join(one.database for one in results) + " |"]
+    lines.append("| --- |" + " ---: |" * len(results))
+
+    def row(name: str, value: Callable[[Results], str]) -> None:
+        lines.append(f"| {name} | " + " | ".join(value(one) for one in results) + " |")
+
+    for name in results[0].accept:
+        row(f"accepted a second: {name}", lambda one, name=name: f"{one.accept[name]:.0f}")  # type: ignore[misc]
+    row(
+        "ratio to the bare view",
+        lambda one: ratio(one.accept["Bellhop"], one.accept["a bare view"]),
+    )
+    row("from 202 to Slack, p50", lambda one: f"{quantile(one.latencies, 50):.0f} ms")
+    row("from 202 to Slack, p99", lambda one: f"{quantile(one.latencies, 99):.0f} ms")
+    row("300 channels of 3 messages", lambda one: f"{one.drain_seconds:.2f} s")
+    row("ratio to the pace alone (2 s)", lambda one: ratio(one.drain_seconds, 2))
+    row("posts a second, Slack at 100 ms", lambda one: f"{one.sustained:.0f}")
+    row(
+        "cost of accepting beside a million old rows",
+        lambda one: ratio(one.accept_empty, one.accept_full),
+    )
+    row("idle, of one core", lambda one: f"{one.idle_cpu_percent:.2f} %")
+    row("memory", lambda one: f"{one.resident_mib:.0f} MiB")
+    return "\n".join(lines)
+
+
+def ratio(ours: float, theirs: float) -> str:
+    """Return a ratio, for the table."""
+    return f"{ours / theirs:.2f}"
+
+
+if __name__ == "__main__":
+    main()

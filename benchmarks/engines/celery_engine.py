@@ -1,0 +1,113 @@
+"""Celery, with the brokers it has for us: Redis, RabbitMQ, and SQLAlchemy on SQLite.
+
+https://docs.celeryq.dev/en/stable/userguide/tasks.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from kombu import Connection
+
+from benchmarks.engines.engine import (
+    DEAD_SECONDS,
+    RABBITMQ,
+    REDIS,
+    THREADS,
+    Engine,
+    Job,
+    Place,
+)
+from benchmarks.engines.lane_job import Record
+from benchmarks.engines.rows import Rows
+
+_UNACKED_INDEX = "unacked_index"
+
+
+class CeleryEngine(Engine):
+    """As durable as a broker allows: late acknowledgement, publisher confirms.
+
+    Redis takes a job from a dead worker after the visibility timeout, which is an hour unless it is
+    told; it is told what Bellhop's own worker is told.
+    """
+
+    def __init__(self, place: Place, broker: str) -> None:
+        super().__init__(place)
+        self._broker = broker
+        self._queue = f"bake_off_{place.name}"
+        self._record = Record(place)
+        self._rows = Rows(place.url("sqlite"))
+
+    def set_up(self) -> None:
+        self._rows.create()
+        self.tear_down()
+        if self._broker == "sqlite":
+            # Of two workers that find no queue at their start, one dies.
+            with self._connection() as connection:
+                connection.SimpleQueue(self._queue).close()
+
+    def open(self) -> None:
+        self._app: Any = Celery("bake_off", broker=self._url())
+        self._app.conf.update(
+            broker_transport_options=self._transport_options(),
+            task_default_queue=self._queue,
+            task_acks_late=True,
+            task_reject_on_worker_lost=True,
+            task_ignore_result=True,
+            worker_prefetch_multiplier=1,
+        )
+        self._task = self._app.task(name="lane_job")(self._record.function(self._again))
+
+    def enqueue(self, job: Job) -> None:
+        self._task.apply_async(job.arguments())
+
+    def accept(self, job: Job, *, fail: bool = False) -> None:
+        self._rows.accept_apart(job, self.enqueue, fail=fail)
+
+    def work(self, worker_id: str) -> None:
+        quiet = ["--without-gossip", "--without-mingle", "--loglevel=ERROR"]
+        name = f"--hostname={worker_id}@{self.place.name}"
+        threads = ["--pool=threads", f"--concurrency={THREADS}"]
+        self._app.worker_main(["worker", name, *threads, *quiet])
+
+    def left(self) -> int:
+        with self._connection() as connection:
+            channel: Any = connection.channel()
+            if self._broker == "rabbitmq":
+                return int(channel.queue_declare(self._queue, passive=True).message_count)
+            held = channel.client.hlen(channel.unacked_key) if self._broker == "redis" else 0
+            return int(channel._size(self._queue) + held)
+
+    def tear_down(self) -> None:
+        if self._broker != "sqlite":
+            with self._connection() as connection:
+                channel: Any = connection.channel()
+                channel.queue_delete(self._queue)
+                if self._broker == "redis":
+                    channel.client.delete(self._queue, channel.unacked_key, _UNACKED_INDEX)
+
+    def _connection(self) -> Any:
+        return Connection(self._url(), transport_options=self._transport_options())
+
+    def _url(self) -> str:
+        return {
+            "redis": REDIS,
+            "rabbitmq": RABBITMQ,
+            "sqlite": f"sqla+sqlite:///{self.place.directory / 'celery.db'}",
+        }[self._broker]
+
+    def _transport_options(self) -> dict[str, Any]:
+        if self._broker == "redis":
+            return {
+                "global_keyprefix": f"{self._queue}:",
+                "visibility_timeout": DEAD_SECONDS,
+                "unacked_restore_interval": DEAD_SECONDS / 4,
+                "unacked_restore_throttle": 1,
+            }
+        # The SQLAlchemy transport looks once a second: it hands every option on to
+        # `create_engine`, which refuses the one that would change it.
+        return {"confirm_publish": True} if self._broker == "rabbitmq" else {}
+
+    def _again(self, job: Job, delay: float) -> None:
+        self._task.apply_async(job.arguments(), countdown=delay)

@@ -1,0 +1,24 @@
+"""The command that does what Slack did not let us do in time."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+
+from bolt_app.cli.errors import fail, one_line_errors
+from bolt_app.services import Services
+
+
+def register(app: Flask, services: Services) -> None:
+    """Add the command."""
+
+    @app.cli.command("catch-up")
+    @one_line_errors
+    def catch_up() -> None:
+        """Do what Slack did not let us do in time: record profiles, revoke tokens."""
+        recorded, record_errors = services.profiles.record_pending()
+        revoked, revoke_errors = services.revocations.revoke_pending()
+        click.echo(f"Profiles recorded: {recorded}. Tokens revoked: {revoked}.")
+        errors = [*record_errors, *revoke_errors]
+        if errors:
+            fail(f"Still to be done: {len(errors)}. {errors[0].sentence}")

@@ -1,0 +1,37 @@
+"""Commands for the database: its schema, and the key its secrets are encrypted with."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from bolt_app.cli.errors import one_line_errors
+from bolt_app.db import schema
+from bolt_app.db.key_rotation import rotate_keys
+from bolt_app.services import Services
+
+
+def register(app: Flask, services: Services) -> None:
+    """Add the commands."""
+    group = AppGroup("db", help="The database's schema.")
+    app.cli.add_command(group)
+
+    @group.command("upgrade")
+    @one_line_errors
+    def upgrade() -> None:
+        """Bring the schema up to date; safe when several processes start at once."""
+        before = schema.upgrade(services.database)
+        head = schema.head_revision()
+        click.echo(f"The schema was at {before or 'nothing'} and is at {head}.")
+
+    @app.cli.command("rotate-keys")
+    @one_line_errors
+    def rotate() -> None:
+        """Encrypt every stored secret anew with the first of ENCRYPTION_KEYS."""
+        changed = rotate_keys(services.database, progress=_show_progress)
+        click.echo(f"Encrypted {changed} secrets with the first key.")
+
+
+def _show_progress(done: int, total: int) -> None:
+    click.echo(f"{done} of {total} rows", err=True)

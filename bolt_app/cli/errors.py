@@ -1,0 +1,45 @@
+"""Errors of commands: one line on standard error, and a status that is not zero."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+import click
+
+from bolt_app.db import DATABASE_DOWN, DecryptionError
+from bolt_app.db.schema import SchemaError
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.slack_api import SlackCallError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FAILED = 1
+# As click does where options or arguments are not right.
+MISUSED = 2
+
+
+def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Let a command say in one line what it could not do."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except SlackCallError as error:
+            fail(f"{error.sentence} ({error.method}: {error.code})")
+        except (NotInstalledError, SchemaError, DecryptionError) as error:
+            fail(str(error))
+        except DATABASE_DOWN as error:
+            fail(f"The database is not answering: {str(error).splitlines()[0]}")
+
+    return run
+
+
+def fail(sentence: str, *, status: int = FAILED) -> NoReturn:
+    """Say why a command cannot go on, and end it."""
+    click.echo(sentence, err=True)
+    sys.exit(status)

@@ -1,0 +1,80 @@
+"""Commands for the keys of the HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.notifications.api_keys import DEFAULT_SCOPES, SCOPES, Scope
+from bolt_app.services import Services
+
+
+def register(app: Flask, services: Services) -> None:
+    """Add the commands."""
+    group = AppGroup("api-key", help="Keys of the HTTP API.")
+    app.cli.add_command(group)
+
+    @group.command("create")
+    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--name", required=True, help="What it is for.")
+    @click.option(
+        "--scope",
+        "scopes",
+        multiple=True,
+        type=click.Choice(SCOPES),
+        default=DEFAULT_SCOPES,
+        show_default=True,
+        help="What it may do; admin may do everything. Can be repeated.",
+    )
+    @click.option(
+        "--channel",
+        "channels",
+        multiple=True,
+        help="Where it may send to, as `to` names it. Can be repeated; without it, anywhere.",
+    )
+    @click.option("--expires-in-days", "days", type=click.IntRange(1, 3650), help="Its lifetime.")
+    @one_line_errors
+    def create(
+        team_id: str,
+        name: str,
+        scopes: Sequence[Scope],
+        channels: Sequence[str],
+        days: int | None,
+    ) -> None:
+        """Make a key and print it, this once, on the last line."""
+        services.calls.find_place(team_id)
+        lifetime = None if days is None else timedelta(days=days)
+        try:
+            secret = services.api_keys.create(
+                team_id, name, scopes=scopes, channels=channels, lifetime=lifetime
+            )
+        except ValueError as error:
+            fail(str(error), status=MISUSED)
+        click.echo("The key is shown only now. Whoever has it may use it: keep it like a password.")
+        click.echo(secret)
+
+    @group.command("list")
+    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @one_line_errors
+    def show(team_id: str) -> None:
+        """Show the keys of a workspace, without their text."""
+        now = services.clock()
+        for key in services.api_keys.of_team(team_id):
+            scopes = ", ".join(one for one in SCOPES if one in key.scopes)
+            where = f", to {', '.join(key.channels)}" if key.channels else ""
+            until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
+            click.echo(f"{key.id}  {key.name}: {scopes}{where}; {key.state(now)}{until}")
+
+    @group.command("revoke")
+    @click.argument("key_id", type=int)
+    @one_line_errors
+    def revoke(key_id: int) -> None:
+        """Make the key with that id useless at once."""
+        if not services.api_keys.revoke(key_id):
+            fail(f"There is no key {key_id}, or it is revoked already.")
+        click.echo(f"Key {key_id} is revoked.")

@@ -1,0 +1,31 @@
+"""Commands that help to make the settings, and so need none."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+from cryptography.fernet import Fernet
+from flask import Flask
+
+from bolt_app.cli.errors import MISUSED, fail
+from bolt_app.config import ConfigError, read_environment, read_public_url
+from bolt_app.manifest import manifest_text
+
+
+def register(app: Flask) -> None:
+    """Add the commands."""
+
+    @app.cli.command("manifest")
+    def manifest() -> None:
+        """Print the Slack app manifest for PUBLIC_URL."""
+        try:
+            click.echo(manifest_text(read_public_url(read_environment())), nl=False)
+        except ConfigError as error:
+            fail(str(error), status=MISUSED)
+
+    @app.cli.command("new-key")
+    def new_key() -> None:
+        """Print a new ENCRYPTION_KEYS and a new SESSION_SECRET."""
+        click.echo(f"ENCRYPTION_KEYS={Fernet.generate_key().decode()}")
+        click.echo(f"SESSION_SECRET={secrets.token_urlsafe(48)}")

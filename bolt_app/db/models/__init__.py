@@ -1,0 +1,66 @@
+"""What Bellhop stores. Ids of Slack's keep Slack's names: `team_id` is `T…`, `user_id` is `U…`.
+
+An id that does not exist (`team_id` of an organisation-wide installation, `enterprise_id` outside
+an organisation) is stored as an empty string, because neither database counts two NULLs as equal in
+a unique constraint.
+"""
+
+from bolt_app.db.models.base import Base
+from bolt_app.db.models.installations import (
+    BotInstallation,
+    EventReceipt,
+    InstallationRevision,
+    OAuthState,
+    TokenRevocation,
+    UserInstallation,
+)
+from bolt_app.db.models.notifications import (
+    IS_OPEN,
+    IS_TROUBLED,
+    IS_WAITING,
+    ApiKey,
+    Channel,
+    ChannelListing,
+    Delivery,
+    Hook,
+    IdempotencyKey,
+    Lane,
+    Notification,
+    RateLimit,
+    Subscription,
+    TeamPace,
+    Worker,
+)
+from bolt_app.db.models.people import (
+    Membership,
+    Team,
+    User,
+)
+
+__all__ = [
+    "IS_OPEN",
+    "IS_TROUBLED",
+    "IS_WAITING",
+    "ApiKey",
+    "Base",
+    "BotInstallation",
+    "Channel",
+    "ChannelListing",
+    "Delivery",
+    "EventReceipt",
+    "Hook",
+    "IdempotencyKey",
+    "InstallationRevision",
+    "Lane",
+    "Membership",
+    "Notification",
+    "OAuthState",
+    "RateLimit",
+    "Subscription",
+    "Team",
+    "TeamPace",
+    "TokenRevocation",
+    "User",
+    "UserInstallation",
+    "Worker",
+]

@@ -1,0 +1,258 @@
+"""Channels, notifications and their way to Slack."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bolt_app.db.models.base import Base, SlackId
+
+# SQLite counts up in a column of the type INTEGER alone.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+NotificationId = String(32)
+# In the order of code points, as Python sorts: rows are locked in the order of their addresses.
+Address = Text().with_variant(Text(collation="C"), "postgresql")
+# The deliveries that ended badly, few as well.
+_TROUBLED = text("state IN ('dead', 'unknown')")
+IS_TROUBLED = text("deliveries.state IN ('dead', 'unknown')")
+# The deliveries that are still to go out, few among all that ever went. Written out in queries too:
+# neither database uses a partial index where the values are parameters.
+_WAITING = text("state = 'waiting'")
+IS_WAITING = text("deliveries.state = 'waiting'")
+IS_OPEN = text("deliveries.state IN ('waiting', 'sending')")
+
+
+class Channel(Base):
+    """A public channel as `conversations.list` last described it."""
+
+    __tablename__ = "channels"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    channel_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    is_member: Mapped[bool]
+    member_count: Mapped[int]
+
+
+class ChannelListing(Base):
+    """When the channels of a team were last listed."""
+
+    __tablename__ = "channel_listings"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    listed_at: Mapped[datetime]
+
+
+class ApiKey(Base):
+    """A key for the HTTP API of one workspace, kept as a hash."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[str] = mapped_column(SlackId, index=True)
+    name: Mapped[str] = mapped_column(Text)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[str] = mapped_column(Text)  # separated by spaces
+    # Where it may send to, as `to` names it, separated by spaces; empty means anywhere.
+    channels: Mapped[str] = mapped_column(Text, default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Hook(Base):
+    """An address that takes what a Slack incoming webhook takes; its secret is kept as a hash."""
+
+    __tablename__ = "hooks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[str] = mapped_column(SlackId, index=True)
+    name: Mapped[str] = mapped_column(Text)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    target: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class Notification(Base):
+    """What was said, once, to whom it concerns. Its id begins with the time, in milliseconds."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (Index("ix_notifications_team_id_id", "team_id", "id"),)
+
+    id: Mapped[str] = mapped_column(NotificationId, primary_key=True)
+    team_id: Mapped[str] = mapped_column(SlackId)
+    # Which way in it took, as in "api_key:3", "hook:1" or "command".
+    source: Mapped[str] = mapped_column(String(64))
+    content: Mapped[dict[str, Any]]
+    key: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """One notification on its way to one channel or person.
+
+    `state` is `waiting`, `sending`, or one of the ends: `sent`, `dead`, `unknown`, `cancelled`,
+    `expired`. In one lane the order of `id` is the order of acceptance.
+    """
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        # What comes next in a lane, and when.
+        Index(
+            "ix_deliveries_waiting",
+            "lane_id",
+            "rank",
+            "id",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
+        Index(
+            "ix_deliveries_due",
+            "lane_id",
+            "send_at",
+            sqlite_where=_WAITING,
+            postgresql_where=_WAITING,
+        ),
+        Index(
+            "ix_deliveries_key",
+            "lane_id",
+            "key",
+            "id",
+            sqlite_where=text("key IS NOT NULL"),
+            postgresql_where=text("key IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_troubled",
+            "lane_id",
+            "id",
+            sqlite_where=_TROUBLED,
+            postgresql_where=_TROUBLED,
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    notification_id: Mapped[str] = mapped_column(
+        ForeignKey("notifications.id", ondelete="CASCADE"), index=True
+    )
+    lane_id: Mapped[int] = mapped_column(ForeignKey("lanes.id"))
+    target: Mapped[str] = mapped_column(Text)  # as the sender wrote it
+    state: Mapped[str] = mapped_column(String(16))
+    rank: Mapped[int]  # the lowest goes first: the priority, negated
+    key: Mapped[str | None] = mapped_column(Text)
+    mode: Mapped[str] = mapped_column(String(8))
+    on_unknown: Mapped[str] = mapped_column(String(8))
+    send_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    # When the first and the latest attempt began.
+    tried_at: Mapped[datetime | None]
+    attempted_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)  # Slack's code
+    channel_id: Mapped[str | None] = mapped_column(SlackId)
+    ts: Mapped[str | None] = mapped_column(String(32))
+    thread_ts: Mapped[str | None] = mapped_column(String(32))
+    permalink: Mapped[str | None] = mapped_column(Text)
+    finished_at: Mapped[datetime | None]
+
+
+class Lane(Base):
+    """The queue of one channel or person: run by one worker at a time, in order.
+
+    `address` is a channel's or person's id, or `#name` or `@email`: such a lane only hands its
+    deliveries on, once it is known where it leads.
+    """
+
+    __tablename__ = "lanes"
+    __table_args__ = (
+        UniqueConstraint("team_id", "address"),
+        Index(
+            "ix_lanes_wake_at",
+            "wake_at",
+            sqlite_where=text("wake_at IS NOT NULL"),
+            postgresql_where=text("wake_at IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[str] = mapped_column(SlackId)
+    address: Mapped[str] = mapped_column(Address)
+    wake_at: Mapped[datetime | None]  # empty: nothing is waiting
+    free_at: Mapped[datetime]  # pacing and retries: not before
+    paced_until: Mapped[datetime]  # the theoretical arrival time of the rate limit
+    # Since when no attempt has succeeded; empty while all is well.
+    failing_since: Mapped[datetime | None]
+    # The delivery that is being sent, or that a worker left in the middle of it.
+    sending_id: Mapped[int | None] = mapped_column(BigId)
+    worker_id: Mapped[str | None] = mapped_column(String(32), index=True)
+
+
+class TeamPace(Base):
+    """How fast a workspace may be posted to, shared by all of its lanes and all workers."""
+
+    __tablename__ = "team_paces"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    free_at: Mapped[datetime]  # Slack's Retry-After, or a dead installation: not before
+    paced_until: Mapped[datetime]
+    served_at: Mapped[datetime]  # who waited longest is served first
+    # Slack's code while the installation is dead.
+    reason: Mapped[str | None] = mapped_column(String(64))
+
+
+class RateLimit(Base):
+    """Until when Slack wants no call of a method from a workspace (its `Retry-After`)."""
+
+    __tablename__ = "rate_limits"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    method: Mapped[str] = mapped_column(String(64), primary_key=True)
+    free_at: Mapped[datetime]
+
+
+class Subscription(Base):
+    """Where the notifications of a topic go."""
+
+    __tablename__ = "subscriptions"
+    __table_args__ = (UniqueConstraint("team_id", "topic", "address"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[str] = mapped_column(SlackId)
+    topic: Mapped[str] = mapped_column(String(80))
+    address: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A worker that is alive as long as its `beat` goes up."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(Text)  # host and process, for people
+    beat: Mapped[int]
+
+
+class IdempotencyKey(Base):
+    """A request that was accepted, by the key its sender gave, and what it was answered."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    body_hash: Mapped[str] = mapped_column(String(64))
+    notification_ids: Mapped[str] = mapped_column(Text)  # separated by spaces
+    created_at: Mapped[datetime] = mapped_column(index=True)

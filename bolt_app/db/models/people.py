@@ -1,0 +1,81 @@
+"""Users, teams and memberships."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from bolt_app.db.models.base import Base, SlackId
+
+
+class User(Base):
+    """A person as `users.info` describes them (https://docs.slack.dev/reference/methods/users.info).
+
+    `home_id` is where Slack keeps the account: the organisation, else the workspace. Accounts that
+    one human proved to hold share a `person_id`.
+    """
+
+    __tablename__ = "users"
+    __table_args__ = (UniqueConstraint("home_id", "user_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    home_id: Mapped[str] = mapped_column(SlackId)
+    user_id: Mapped[str] = mapped_column(SlackId)
+    person_id: Mapped[str] = mapped_column(String(36), index=True)
+    name: Mapped[str | None] = mapped_column(Text)
+    real_name: Mapped[str | None] = mapped_column(Text)
+    display_name: Mapped[str | None] = mapped_column(Text)
+    email: Mapped[str | None] = mapped_column(Text, index=True)
+    title: Mapped[str | None] = mapped_column(Text)
+    # Picture addresses by pixel size, as in {"72": "https://…"}.
+    images: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    tz: Mapped[str | None] = mapped_column(String(64))
+    tz_label: Mapped[str | None] = mapped_column(Text)
+    tz_offset: Mapped[int | None]  # seconds east of UTC
+    locale: Mapped[str | None] = mapped_column(String(32))
+    is_bot: Mapped[bool] = mapped_column(default=False)
+    is_deleted: Mapped[bool] = mapped_column(default=False)
+    # Slack's own `updated` (Unix seconds): an older fact never overwrites a newer one.
+    slack_updated: Mapped[int] = mapped_column(default=0)
+    linked_at: Mapped[datetime]
+    refreshed_at: Mapped[datetime]
+
+    memberships: Mapped[list[Membership]] = relationship(
+        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
+    )
+
+
+class Team(Base):
+    """A workspace (Slack calls it team in its API) in which somebody is linked."""
+
+    __tablename__ = "teams"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    name: Mapped[str | None] = mapped_column(Text)
+    domain: Mapped[str | None] = mapped_column(Text)
+    enterprise_id: Mapped[str] = mapped_column(SlackId, default="")
+    enterprise_name: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class Membership(Base):
+    """A user's membership of a team, with what Slack says of their role there."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (UniqueConstraint("user_id", "team_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    team_id: Mapped[str] = mapped_column(
+        ForeignKey("teams.team_id", ondelete="CASCADE"), index=True
+    )
+    is_admin: Mapped[bool] = mapped_column(default=False)
+    is_owner: Mapped[bool] = mapped_column(default=False)
+    is_guest: Mapped[bool] = mapped_column(default=False)
+    linked_at: Mapped[datetime]
+
+    user: Mapped[User] = relationship(back_populates="memberships")
+    team: Mapped[Team] = relationship()

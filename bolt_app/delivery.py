@@ -1,0 +1,52 @@
+"""Wires the delivery worker, for a process of its own or beside the web pages."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.finding import Finding
+from bolt_app.notifications.housekeeping import Housekeeping
+from bolt_app.notifications.pacing import Pace
+from bolt_app.notifications.pulse import DEAD_SECONDS, Pulse
+from bolt_app.notifications.rounds import Rounds
+from bolt_app.notifications.sending import Sending
+from bolt_app.notifications.worker import DeliveryWorker
+from bolt_app.services import Services
+
+
+def create_worker(services: Services, *, dead_seconds: float = DEAD_SECONDS) -> DeliveryWorker:
+    """Return a worker that is ready to run.
+
+    Args:
+        dead_seconds: after so long without a sign of life its lanes are taken over.
+    """
+    settings, database, clock = services.settings, services.database, services.clock
+    threads = max(1, settings.worker_threads)
+    pulse = Pulse(database, clock=clock, dead_seconds=dead_seconds)
+    housekeeping = Housekeeping(database, keep_for=timedelta(days=settings.keep_days), clock=clock)
+    return DeliveryWorker(
+        Courier(create_rounds(services), pulse.worker_id, threads=threads, clock=clock),
+        pulse,
+        services.bell,
+        Sending(services.calls, services.channels),
+        Finding(database, services.calls, services.channels),
+        threads=threads,
+        chores={
+            "tidy": housekeeping.tidy,
+            "record_profiles": services.profiles.record_pending,
+            "revoke_tokens": services.revocations.revoke_pending,
+        },
+    )
+
+
+def create_rounds(services: Services) -> Rounds:
+    """Return what writes and begins deliveries, at the pace of the settings."""
+    settings = services.settings
+    pace = Pace(
+        channel_interval=timedelta(minutes=1) / settings.channel_per_minute,
+        channel_burst=settings.channel_burst,
+        team_per_minute=settings.workspace_per_minute,
+    )
+    retry_for = timedelta(hours=settings.retry_hours)
+    return Rounds(services.database, pace=pace, retry_for=retry_for, clock=services.clock)

@@ -1,0 +1,333 @@
+"""The one way in: what is accepted here is durable, and on its way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.db.models import ApiKey, Delivery, IdempotencyKey, Lane, Notification
+from bolt_app.notifications.bell import Bell
+from bolt_app.notifications.group_commit import GroupCommit
+from bolt_app.notifications.ids import new_id
+from bolt_app.notifications.lanes import know_team, open_lanes
+from bolt_app.notifications.requests import NotificationRequest
+from bolt_app.notifications.routing import Route, route
+
+IDEMPOTENCY_LIFETIME = timedelta(days=1)
+
+
+# Run for every notification, and so put together once. Those that insert take many rows at once,
+# which the drivers send in one go.
+_INSERT_NOTIFICATIONS = insert(Notification.__table__)  # type: ignore[arg-type]
+_INSERT_DELIVERIES = insert(Delivery.__table__).values(  # type: ignore[arg-type]
+    lane_id=select(Lane.id)
+    .where(Lane.team_id == bindparam("lane_team_id"), Lane.address == bindparam("lane_address"))
+    .scalar_subquery()
+)
+_INSERT_DELIVERY = _INSERT_DELIVERIES.returning(Delivery.id)
+_DELIVERIES = (
+    select(Delivery.notification_id, Delivery.id, Delivery.target)
+    .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
+    .order_by(Delivery.id)
+)
+_GOOD_KEYS = select(ApiKey.id).where(
+    ApiKey.id.in_(bindparam("ids", expanding=True)), ApiKey.revoked_at.is_(None)
+)
+_KEEP_KEY = {
+    dialect.dialect.name: dialect.insert(IdempotencyKey.__table__)
+    .on_conflict_do_nothing()
+    .returning(IdempotencyKey.key)
+    for dialect in (sqlite, postgresql)
+}
+_BEFORE = select(IdempotencyKey.body_hash, IdempotencyKey.notification_ids).where(
+    IdempotencyKey.owner == bindparam("owner"), IdempotencyKey.key == bindparam("key")
+)
+
+
+class IdempotencyConflictError(Exception):
+    """The key was used before with another body."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Idempotency-Key was used before with another body: give each request a key of its own."
+        )
+
+
+class SenderRevokedError(Exception):
+    """The API key was revoked while its request was on its way."""
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who sends, and how it came in: "command", "api_key:3" or "hook:1".
+
+    Attributes:
+        api_key_id: the API key, which must not be revoked when the notification is stored.
+    """
+
+    team_id: str
+    name: str
+    api_key_id: int | None = None
+
+
+@dataclass(frozen=True)
+class AcceptedDelivery:
+    """A delivery that waits from now on, and the address it is for."""
+
+    id: int
+    to: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A notification that was accepted. A topic nobody subscribed to brings no delivery."""
+
+    id: str
+    deliveries: Sequence[AcceptedDelivery]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was accepted, in the order of the requests.
+
+    Attributes:
+        is_replay: whether it was accepted before, under the same idempotency key.
+    """
+
+    notifications: Sequence[Accepted]
+    is_replay: bool = False
+
+
+class Acceptance:
+    """Accepts notifications: written, routed into lanes and due, in one transaction.
+
+    What several threads accept at the same time, one each, is one transaction for all of them.
+    """
+
+    def __init__(self, database: Database, bell: Bell, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._bell = bell
+        self._clock = clock
+        self._group: GroupCommit[_Submission, Answer | None] = GroupCommit(
+            self._commit, splits=lambda error: not isinstance(error, DATABASE_DOWN)
+        )
+        # The rows of these workspaces exist; none is ever deleted.
+        self._known_teams: set[str] = set()
+
+    def accept(
+        self,
+        sender: Sender,
+        requests: Sequence[NotificationRequest],
+        *,
+        idempotency_key: str | None = None,
+    ) -> Answer:
+        """Accept `requests`, all or none.
+
+        Args:
+            idempotency_key: with the same key and requests the first answer is given again.
+
+        Raises:
+            IdempotencyConflictError: that key came with other requests before.
+            SenderRevokedError: the sender's API key is revoked.
+        """
+        now = self._clock()
+        submission = _Submission(sender, [_Draft.of(sender, one, now) for one in requests])
+        if idempotency_key is not None:
+            # In a transaction of its own: others would wait with it for one with the same key.
+            answer = self._commit_once(submission, idempotency_key, _hash(requests), now)
+        elif len(requests) == 1:
+            answer = self._group.write(submission)
+        else:
+            # Many at once already, and as many as a statement should have.
+            [answer] = self._commit([submission])
+        if answer is None:
+            raise SenderRevokedError
+        return answer
+
+    def _commit_once(
+        self, submission: _Submission, key: str, body_hash: str, now: datetime
+    ) -> Answer | None:
+        with self._database.writing_connection() as connection:
+            if _is_revoked(connection, submission):
+                return None
+            before = _answered(connection, submission, key, body_hash, now)
+            if before is not None:
+                return before
+            [answer] = self._write(connection, [submission])
+        self._tell([submission])
+        return answer
+
+    def _commit(self, submissions: Sequence[_Submission]) -> list[Answer | None]:
+        """Write what is good, all in one transaction; None is the answer to what is not."""
+        with self._database.writing_connection() as connection:
+            revoked = _revoked_keys(connection, submissions)
+            good = [one for one in submissions if one.sender.api_key_id not in revoked]
+            answers = iter(self._write(connection, good) if good else ())
+        self._tell(good)
+        return [None if one.sender.api_key_id in revoked else next(answers) for one in submissions]
+
+    def _write(self, connection: Connection, submissions: Sequence[_Submission]) -> list[Answer]:
+        drafts = [draft for one in submissions for draft in one.drafts]
+        routes = _routes(connection, drafts)
+        self._lock_lanes(connection, drafts, routes)
+        connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
+        rows = [
+            {**draft.delivery, "lane_address": lane, "target": to}
+            for draft, lanes in zip(drafts, routes, strict=True)
+            for lane, to in lanes.items()
+        ]
+        # Only now that their lanes are locked do the deliveries get their ids, in this order.
+        accepted = _insert_deliveries(connection, drafts, rows)
+        return [Answer([next(accepted) for _ in one.drafts]) for one in submissions]
+
+    def _lock_lanes(
+        self, connection: Connection, drafts: Sequence[_Draft], routes: Sequence[Route]
+    ) -> None:
+        """Make sure that every lane is there and wakes in time, and lock it.
+
+        They are locked in the order of workspaces and addresses, as everywhere.
+        """
+        wake_at: dict[tuple[str, str], datetime] = {}
+        for draft, lanes in zip(drafts, routes, strict=True):
+            send_at = draft.delivery["send_at"]
+            for address in lanes:
+                lane = draft.team_id, address
+                wake_at[lane] = min(send_at, wake_at.get(lane, send_at))
+        for team_id in sorted({team_id for team_id, _ in wake_at} - self._known_teams):
+            know_team(connection, team_id)
+        open_lanes(connection, wake_at)
+
+    def _tell(self, submissions: Sequence[_Submission]) -> None:
+        """Tell the workers of what was committed."""
+        self._known_teams.update(one.sender.team_id for one in submissions)
+        if submissions:
+            self._bell.ring()
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A notification that is to be written: its row, and what its deliveries have in common."""
+
+    id: str
+    team_id: str
+    to: Sequence[str]
+    row: Mapping[str, Any]
+    delivery: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> _Draft:
+        id_ = new_id(now)
+        row = {
+            "id": id_,
+            "team_id": sender.team_id,
+            "source": sender.name,
+            "content": request.content(),
+            "key": request.key,
+            "created_at": now,
+        }
+        delivery = {
+            "notification_id": id_,
+            "lane_team_id": sender.team_id,
+            "state": "waiting",
+            "rank": -request.priority,
+            "key": request.key,
+            "mode": request.mode if request.key is not None else "new",
+            "on_unknown": request.on_unknown,
+            "send_at": request.due_at(now),
+            "expires_at": request.expires_at,
+            "attempts": 0,
+        }
+        return cls(id_, sender.team_id, request.to, row, delivery)
+
+
+@dataclass(frozen=True)
+class _Submission:
+    """What one sender gave at once."""
+
+    sender: Sender
+    drafts: Sequence[_Draft]
+
+
+def _routes(connection: Connection, drafts: Sequence[_Draft]) -> list[Route]:
+    """Return where each draft goes."""
+    routes: dict[str, Route] = {}
+    for team_id in {draft.team_id for draft in drafts}:
+        mine = [draft for draft in drafts if draft.team_id == team_id]
+        found = route(connection, team_id, [draft.to for draft in mine])
+        routes.update(zip((draft.id for draft in mine), found, strict=True))
+    return [routes[draft.id] for draft in drafts]
+
+
+def _insert_deliveries(
+    connection: Connection, drafts: Sequence[_Draft], rows: Sequence[dict[str, Any]]
+) -> Iterator[Accepted]:
+    """Insert the deliveries, and yield what was accepted, in the order of the drafts."""
+    if len(rows) == 1:
+        [row] = rows
+        delivery_id = connection.execute(_INSERT_DELIVERY, row).scalar_one()
+        found = {row["notification_id"]: [AcceptedDelivery(delivery_id, row["target"])]}
+    elif rows:
+        connection.execute(_INSERT_DELIVERIES, rows)
+        found = _deliveries(connection, [draft.id for draft in drafts])
+    else:
+        found = {}
+    return (Accepted(draft.id, found.get(draft.id, ())) for draft in drafts)
+
+
+def _deliveries(
+    connection: Connection, notification_ids: Sequence[str]
+) -> dict[str, list[AcceptedDelivery]]:
+    found: dict[str, list[AcceptedDelivery]] = {}
+    for notification_id, id_, target in connection.execute(_DELIVERIES, {"ids": notification_ids}):
+        found.setdefault(notification_id, []).append(AcceptedDelivery(id_, target))
+    return found
+
+
+def _revoked_keys(connection: Connection, submissions: Sequence[_Submission]) -> set[int]:
+    ids = {one.sender.api_key_id for one in submissions} - {None}
+    if not ids:
+        return set()
+    good = connection.execute(_GOOD_KEYS, {"ids": list(ids)}).scalars()
+    return {id_ for id_ in ids.difference(good) if id_ is not None}
+
+
+def _is_revoked(connection: Connection, submission: _Submission) -> bool:
+    return bool(_revoked_keys(connection, [submission]))
+
+
+def _answered(
+    connection: Connection, submission: _Submission, key: str, body_hash: str, now: datetime
+) -> Answer | None:
+    """Return the answer that was given to this key before, or keep it for this submission."""
+    owner = f"{submission.sender.team_id}/{submission.sender.name}"
+    ids = [draft.id for draft in submission.drafts]
+    row = {
+        "owner": owner,
+        "key": key,
+        "body_hash": body_hash,
+        "notification_ids": " ".join(ids),
+        "created_at": now,
+    }
+    # Of two requests at once the second waits here for the first.
+    if connection.execute(_KEEP_KEY[connection.dialect.name], row).first() is not None:
+        return None
+    before = connection.execute(_BEFORE, {"owner": owner, "key": key}).one()
+    if before.body_hash != body_hash:
+        raise IdempotencyConflictError
+    ids = str(before.notification_ids).split()
+    found = _deliveries(connection, ids)
+    return Answer([Accepted(id_, found.get(id_, ())) for id_ in ids], is_replay=True)
+
+
+def _hash(requests: Sequence[NotificationRequest]) -> str:
+    said = [one.model_dump(mode="json", exclude_defaults=True) for one in requests]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

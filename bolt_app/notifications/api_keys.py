@@ -1,0 +1,171 @@
+"""Keys of the HTTP API: made, listed, revoked, and found by what a request brings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal, get_args
+
+from sqlalchemy import bindparam, insert, select, update
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import ApiKey
+from bolt_app.notifications.addresses import normal_address
+from bolt_app.notifications.secret_text import hash_of, new_api_key
+
+Scope = Literal["send", "read", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+DEFAULT_SCOPES: tuple[Scope, ...] = ("send", "read")
+
+MOST_REMEMBERED = 10_000
+
+_COLUMNS = (
+    ApiKey.id,
+    ApiKey.team_id,
+    ApiKey.name,
+    ApiKey.scopes,
+    ApiKey.channels,
+    ApiKey.created_at,
+    ApiKey.expires_at,
+    ApiKey.revoked_at,
+)
+# Read for every request, and so put together once.
+_FIND = select(*_COLUMNS).where(ApiKey.secret_hash == bindparam("secret_hash"))
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """What is known of a key, which is all but its text.
+
+    Attributes:
+        scopes: what it may do; `admin` may do everything.
+        channels: the addresses it may send to; empty means anywhere.
+    """
+
+    id: int
+    team_id: str
+    name: str
+    scopes: frozenset[str]
+    channels: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @property
+    def source(self) -> str:
+        """What the notifications it sends have for their source."""
+        return f"api_key:{self.id}"
+
+    def may(self, scope: Scope) -> bool:
+        """Whether it has `scope`."""
+        return scope in self.scopes or "admin" in self.scopes
+
+    def forbidden(self, addresses: Iterable[str]) -> list[str]:
+        """Return those of the addresses that it may not send to."""
+        if not self.channels:
+            return []
+        return [one for one in addresses if one not in self.channels]
+
+    def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
+        """Return whether it is good for anything."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "active"
+
+
+class ApiKeys:
+    """The API keys of all workspaces."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+        # By the hashes of their texts. Of a key nothing ever changes but whether it is revoked.
+        self._remembered: dict[str, KeyRecord] = {}
+
+    def create(
+        self,
+        team_id: str,
+        name: str,
+        *,
+        scopes: Sequence[Scope] = DEFAULT_SCOPES,
+        channels: Sequence[str] = (),
+        lifetime: timedelta | None = None,
+    ) -> str:
+        """Make a key and return its text, which nobody can find out later.
+
+        Args:
+            channels: the addresses it may send to; none means anywhere.
+            lifetime: how long it is good for; None means until it is revoked.
+
+        Raises:
+            ValueError: one of `channels` is no address.
+        """
+        secret, now = new_api_key(), self._clock()
+        row = {
+            "team_id": team_id,
+            "name": name,
+            "secret_hash": hash_of(secret),
+            "scopes": " ".join(one for one in SCOPES if one in scopes),
+            "channels": " ".join(dict.fromkeys(map(normal_address, channels))),
+            "created_at": now,
+            "expires_at": None if lifetime is None else now + lifetime,
+        }
+        with self._database.writing() as session:
+            session.execute(insert(ApiKey).values(row))
+        return secret
+
+    def find(self, secret: str) -> KeyRecord | None:
+        """Return the key with that text, whatever its state."""
+        with self._database.reading_connection() as connection:
+            row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
+        return None if row is None else _record(row)
+
+    def remember(self, secret: str) -> KeyRecord | None:
+        """Return the key with that text, as `find`, though it may have been revoked since.
+
+        For what is going to look at `revoked_at` in a transaction of its own.
+        """
+        secret_hash = hash_of(secret)
+        known = self._remembered.get(secret_hash)
+        if known is not None:
+            return known
+        found = self.find(secret)
+        if found is not None and found.revoked_at is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[secret_hash] = found
+        return found
+
+    def of_team(self, team_id: str) -> list[KeyRecord]:
+        """Return the keys of a workspace, the oldest first."""
+        statement = select(*_COLUMNS).where(ApiKey.team_id == team_id).order_by(ApiKey.id)
+        with self._database.reading() as session:
+            return [_record(row) for row in session.execute(statement)]
+
+    def revoke(self, key_id: int) -> bool:
+        """Make a key useless from the next request on; return whether it was good until now."""
+        statement = (
+            update(ApiKey)
+            .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+            .values(revoked_at=self._clock())
+            .returning(ApiKey.id)
+        )
+        with self._database.writing() as session:
+            return session.execute(statement).first() is not None
+
+
+def _record(row: Any) -> KeyRecord:
+    return KeyRecord(
+        id=row.id,
+        team_id=row.team_id,
+        name=row.name,
+        scopes=frozenset(row.scopes.split()),
+        channels=tuple(row.channels.split()),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

@@ -1,0 +1,107 @@
+"""Hooks: addresses that take what a Slack incoming webhook takes.
+
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Hook
+from bolt_app.notifications.addresses import normal_address
+from bolt_app.notifications.secret_text import hash_of, new_hook_secret
+
+HOOKS_PATH = "/hooks/"
+
+_COLUMNS = (Hook.id, Hook.team_id, Hook.name, Hook.target, Hook.created_at, Hook.revoked_at)
+# Read for every request, and so put together once.
+_FIND = select(*_COLUMNS).where(Hook.secret_hash == bindparam("secret_hash"))
+
+
+@dataclass(frozen=True)
+class HookRecord:
+    """What is known of a hook, which is all but its secret.
+
+    Attributes:
+        to: the addresses that what it takes is for.
+    """
+
+    id: int
+    team_id: str
+    name: str
+    to: tuple[str, ...]
+    created_at: datetime
+    revoked_at: datetime | None
+
+    @property
+    def source(self) -> str:
+        """What the notifications it takes have for their source."""
+        return f"hook:{self.id}"
+
+
+class Hooks:
+    """The hooks of all workspaces."""
+
+    def __init__(self, database: Database, public_url: str, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._public_url = public_url
+        self._clock = clock
+
+    def create(self, team_id: str, name: str, to: Sequence[str]) -> str:
+        """Make a hook and return its address, which nobody can find out later.
+
+        Raises:
+            ValueError: one of `to` is no address.
+        """
+        secret = new_hook_secret()
+        row = {
+            "team_id": team_id,
+            "name": name,
+            "secret_hash": hash_of(secret),
+            "target": " ".join(dict.fromkeys(map(normal_address, to))),
+            "created_at": self._clock(),
+        }
+        with self._database.writing() as session:
+            session.execute(insert(Hook).values(row))
+        return f"{self._public_url}{HOOKS_PATH}{secret}"
+
+    def find(self, secret: str) -> HookRecord | None:
+        """Return the hook with that secret, revoked or not."""
+        with self._database.reading_connection() as connection:
+            row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
+        return None if row is None else _record(row)
+
+    def of_team(self, team_id: str) -> list[HookRecord]:
+        """Return the hooks of a workspace, the oldest first."""
+        statement = select(*_COLUMNS).where(Hook.team_id == team_id).order_by(Hook.id)
+        with self._database.reading() as session:
+            return [_record(row) for row in session.execute(statement)]
+
+    def revoke(self, hook_id: int) -> bool:
+        """Let a hook take nothing any more; return whether it did until now."""
+        statement = (
+            update(Hook)
+            .where(Hook.id == hook_id, Hook.revoked_at.is_(None))
+            .values(revoked_at=self._clock())
+            .returning(Hook.id)
+        )
+        with self._database.writing() as session:
+            return session.execute(statement).first() is not None
+
+
+def _record(row: Any) -> HookRecord:
+    return HookRecord(
+        id=row.id,
+        team_id=row.team_id,
+        name=row.name,
+        to=tuple(row.target.split()),
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+    )

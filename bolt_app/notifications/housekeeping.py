@@ -1,0 +1,49 @@
+"""Deletes what is not looked at any more, little by little."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import delete, exists, select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import IS_OPEN, Delivery, IdempotencyKey, Notification, RateLimit
+from bolt_app.notifications.acceptance import IDEMPOTENCY_LIFETIME
+from bolt_app.notifications.ids import id_of_moment
+
+BATCH_SIZE = 500
+
+
+class Housekeeping:
+    """Deletes old notifications with their deliveries, and what is remembered for a day."""
+
+    def __init__(self, database: Database, *, keep_for: timedelta, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._keep_for = keep_for
+        self._clock = clock
+
+    def tidy(self) -> int:
+        """Delete what is due, in short transactions; return how many notifications that was."""
+        now = self._clock()
+        with self._database.writing() as session:
+            old = IdempotencyKey.created_at < now - IDEMPOTENCY_LIFETIME
+            session.execute(delete(IdempotencyKey).where(old))
+            session.execute(delete(RateLimit).where(RateLimit.free_at < now))
+        deleted = 0
+        while batch := self._delete_batch():
+            deleted += batch
+        return deleted
+
+    def _delete_batch(self) -> int:
+        still_open = exists().where(Delivery.notification_id == Notification.id, IS_OPEN)
+        old = (
+            select(Notification.id)
+            .where(Notification.id < id_of_moment(self._clock() - self._keep_for), ~still_open)
+            .order_by(Notification.id)
+            .limit(BATCH_SIZE)
+        )
+        with self._database.writing() as session:
+            ids = session.scalars(old).all()
+            session.execute(delete(Notification).where(Notification.id.in_(ids)))
+        return len(ids)

@@ -1,0 +1,16 @@
+"""Ids of notifications: they sort by time, and nobody can guess them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+
+def new_id(now: datetime) -> str:
+    """Return a new id: the time in milliseconds, and what nobody can guess."""
+    return id_of_moment(now) + secrets.token_hex(10)
+
+
+def id_of_moment(moment: datetime) -> str:
+    """Return what the ids of that millisecond begin with."""
+    return f"{int(moment.timestamp() * 1000):012x}"

@@ -1,0 +1,82 @@
+"""What came of an attempt to deliver, and when to try again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bolt_app.slack_api import SlackCallError
+
+FIRST_WAIT = timedelta(seconds=2)
+LONGEST_WAIT = timedelta(minutes=10)
+# A request that was cut off may still take effect: so long is it given before it is looked for.
+SETTLING_WAIT = timedelta(seconds=5)
+# How often an installation that is dead is tried again, in case nobody tells us that it lives.
+DEAD_INSTALLATION_WAIT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an attempt.
+
+    Attributes:
+        state: the delivery's state from now on; `sending` means that nobody knows as yet.
+        error: Slack's code, where it was one that brought this about.
+        wait: how long to leave the lane alone.
+        team_wait: how long to leave the whole workspace alone.
+        team_reason: Slack's code, where the installation is dead.
+        posted: whether a message went into the channel, which takes its time.
+    """
+
+    state: str
+    error: str | None = None
+    channel_id: str | None = None
+    ts: str | None = None
+    wait: timedelta = timedelta(0)
+    team_wait: timedelta | None = None
+    team_reason: str | None = None
+    posted: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.state not in ("waiting", "sending")
+
+
+def sent(channel_id: str, ts: str, *, posted: bool = False) -> Outcome:
+    """Return the outcome of a message that stands in its channel."""
+    return Outcome("sent", channel_id=channel_id, ts=ts, posted=posted)
+
+
+def outcome_of(error: SlackCallError, attempts: int, *, may_have_posted: bool = False) -> Outcome:
+    """Return what an error of Slack's means for a delivery.
+
+    Args:
+        attempts: how many were made, this one included.
+        may_have_posted: whether the call could have posted the message if it took effect.
+    """
+    if error.is_dead_token:
+        return dead_installation(error.code)
+    if error.retry_after is not None:
+        wait = timedelta(seconds=error.retry_after)
+        # Other methods have limits of their own, which say nothing of posting.
+        team_wait = wait if error.method == "chat.postMessage" else None
+        return Outcome("waiting", error.code, wait=wait, team_wait=team_wait)
+    if may_have_posted and error.ambiguous:
+        return Outcome("sending", error.code, wait=max(SETTLING_WAIT, backoff(attempts)))
+    if error.is_permanent:
+        return Outcome("dead", error.code)
+    return Outcome("waiting", error.code, wait=backoff(attempts))
+
+
+def dead_installation(code: str) -> Outcome:
+    """Return the outcome where nobody can post in a workspace until somebody installs again."""
+    wait = DEAD_INSTALLATION_WAIT
+    return Outcome("waiting", code, team_wait=wait, team_reason=code)
+
+
+def backoff(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts: twice as long each time, within a fifth."""
+    wait: timedelta = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(max(attempts, 1) - 1, 20))
+    return wait * random.uniform(0.8, 1.2)  # noqa: S311

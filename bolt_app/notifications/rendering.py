@@ -1,0 +1,276 @@
+"""A notification's content as arguments of `chat.postMessage`.
+
+A message begins with a heading: the sign of its severity and its title. Under it stand the text,
+the fields and the picture, beside a bar in the colour of the severity. What it says in words is
+the message's `text`, which phones show in their notifications and screen readers read out.
+
+https://docs.slack.dev/reference/block-kit/blocks has the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from bolt_app.notifications.mrkdwn import (
+    SECTION_LENGTH,
+    escape,
+    is_divisible,
+    is_markup,
+    link,
+    mentions,
+    shorten,
+    split,
+)
+
+Block = dict[str, Any]
+
+# Each stands out from Slack's light and dark backgrounds.
+COLOURS = {
+    "info": "#3a7bc2",
+    "success": "#2e9e5b",
+    "warning": "#bf7d0b",
+    "error": "#cf3a3a",
+    "critical": "#cc2a7f",
+}
+SIGNS = {
+    "info": "\N{INFORMATION SOURCE}\ufe0f",
+    "success": "\N{WHITE HEAVY CHECK MARK}",
+    "warning": "\N{WARNING SIGN}\ufe0f",
+    "error": "\N{CROSS MARK}",
+    "critical": "\N{POLICE CARS REVOLVING LIGHT}",
+}
+
+TEXT_LENGTH = 40_000
+# Slack posts a longer text in several messages (slackapi/java-slack-sdk#704), and does not take it
+# in `chat.update`, where it was seen to count bytes.
+TEXT_SIZE = 4000
+FIELD_LENGTH = 2000
+FIELDS_A_SECTION = 10
+MOST_BLOCKS = 50
+# Slack's word for all blocks together, with an allowance for each block on top of its text
+# (https://github.com/slackapi/bolt-js/issues/2509).
+PAGE_LENGTH = 12_000
+BLOCK_ALLOWANCE = 100
+
+_PASSED_ON = (
+    "attachments",
+    "icon_emoji",
+    "icon_url",
+    "link_names",
+    "mrkdwn",
+    "unfurl_links",
+    "unfurl_media",
+    "username",
+)
+
+
+def render(content: Mapping[str, Any], *, with_picture: bool = True) -> dict[str, Any]:
+    """Return the message.
+
+    Args:
+        content: what `Content` takes, without what was left out.
+        with_picture: whether to show the picture, or else a link to it: Slack refuses a message
+            whose picture it cannot fetch, with `invalid_blocks`.
+    """
+    message = {name: content[name] for name in _PASSED_ON if name in content}
+    message["text"] = shorten(_spoken(content), TEXT_SIZE)
+    heading = _heading(content)
+    if "blocks" in content:
+        return message | _with_own_blocks(content, heading)
+    texts = _texts(content)
+    details = [*_fields(content), *_picture(content, with_picture=with_picture)]
+    is_short = message["text"] == content.get("text", "")
+    if texts is None or not (heading or details or (texts and not is_short)):
+        return message | _with_own_text(content, heading, details)
+    if "severity" not in content:
+        first, *others = _pages([*heading, *texts, *details])
+        return message | {"blocks": first} | _bars(content, others)
+    if _calls_somebody(content):
+        return message | {"blocks": [*heading, *texts]} | _bars(content, _pages(details))
+    return message | {"blocks": heading} | _bars(content, _pages([*texts, *details]))
+
+
+def _calls_somebody(content: Mapping[str, Any]) -> bool:
+    """Whether the text has a mention: in an attachment none is told of it on their phone.
+
+    https://docs.slack.dev/messaging/formatting-message-text and, for attachments,
+    https://github.com/sciyoshi/redmine-slack/pull/29
+    """
+    text = content.get("text", "")
+    return mentions(text) or (content.get("link_names", False) and "@" in text)
+
+
+def _with_own_blocks(content: Mapping[str, Any], heading: list[Block]) -> dict[str, Any]:
+    blocks = content["blocks"]
+    if not heading:
+        return {"blocks": blocks}
+    if "severity" not in content and _fit([*heading, *blocks]):
+        return {"blocks": [*heading, *blocks]}
+    return {"blocks": heading} | _bars(content, [blocks])
+
+
+def _with_own_text(
+    content: Mapping[str, Any], heading: list[Block], details: list[Block]
+) -> dict[str, Any]:
+    """Return the message's text where it is what is shown, being too long for blocks, or enough."""
+    text = content.get("text", "")
+    shown = "\n".join(filter(None, [_heading_text(content), text]))
+    if len(shown) <= TEXT_LENGTH:
+        text, heading = shown, []
+    return {"text": text} | _bars(content, _pages([*heading, *details]))
+
+
+def _bars(content: Mapping[str, Any], pages: Iterable[list[Block]]) -> dict[str, Any]:
+    """Return the message's attachments: one for each page, then the sender's own.
+
+    Nothing but an attachment has a colour, and there is none without something in it.
+    """
+    bar: dict[str, Any] = {"fallback": shorten(_spoken(content), TEXT_SIZE)}
+    own = content.get("attachments", [])
+    pages = list(pages)
+    if "severity" in content:
+        bar["color"] = COLOURS[content["severity"]]
+        pages = pages or ([] if own else [[_small(content["severity"].capitalize())]])
+    bars = [{**bar, "blocks": page} for page in pages]
+    return {"attachments": [*bars, *own]} if bars else {}
+
+
+def _pages(blocks: Iterable[Block]) -> Iterator[list[Block]]:
+    """Yield as many blocks at a time as Slack takes together."""
+    page: list[Block] = []
+    for block in blocks:
+        if page and not _fit([*page, block]):
+            yield page
+            page = []
+        page.append(block)
+    if page:
+        yield page
+
+
+def _fit(blocks: list[Block]) -> bool:
+    if len(blocks) > MOST_BLOCKS:
+        return False
+    return _characters(blocks) + BLOCK_ALLOWANCE * len(blocks) <= PAGE_LENGTH
+
+
+def _characters(value: object) -> int:
+    return sum(len(text) for text, _ in _strings(value))
+
+
+def _strings(value: object) -> Iterator[tuple[str, bool]]:
+    """Yield what blocks say, each with whether it is mrkdwn."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "text" and isinstance(item, str):
+                yield item, value.get("type") == "mrkdwn"
+            else:
+                yield from _strings(item)
+
+
+def _spoken(content: Mapping[str, Any]) -> str:
+    """Return what the message says in words alone."""
+    severity = content.get("severity")
+    head = escape(_title(content))
+    if severity is not None:
+        word = severity.capitalize()
+        head = f"{SIGNS[severity]} {word}: {head}" if head else f"{SIGNS[severity]} {word}"
+    text = content.get("text", "")
+    if not text.strip() and "blocks" in content:
+        texts = _strings(content["blocks"])
+        text = "\n".join(one if is_mrkdwn else escape(one) for one, is_mrkdwn in texts)
+    fields = [escape(f"{one['name']}: {one['value']}") for one in content.get("fields", ())]
+    said = "\n".join(one for one in (head, text, *fields) if one.strip())
+    # Attachments speak for themselves: a text would be shown above them.
+    return said or ("" if "attachments" in content else "A notification")
+
+
+def _title(content: Mapping[str, Any]) -> str:
+    return " ".join(content.get("title", "").split())
+
+
+def _heading(content: Mapping[str, Any]) -> list[Block]:
+    """Return the title with its sign, as a link where it leads somewhere."""
+    text, title = _heading_text(content), _title(content)
+    if not text:
+        return []
+    # In the label of a link only code has a meaning.
+    is_misread = _is_treacherous(title) and ("`" in title or "link" not in content)
+    if not is_misread and len(text) <= SECTION_LENGTH:
+        return [_section(text)]
+    words = _literal(f"{_sign(content)} {title}".strip())
+    heading = [{"type": "section", "text": words}]
+    return [*heading, _section(link(content["link"]))] if "link" in content else heading
+
+
+def _heading_text(content: Mapping[str, Any]) -> str:
+    title = _title(content) or content.get("severity", "").capitalize()
+    words = link(content["link"], title) if "link" in content else escape(title)
+    if words and content.get("mrkdwn", True) and not _is_treacherous(title):
+        words = f"*{words}*"
+    return f"{_sign(content)} {words}".strip()
+
+
+def _sign(content: Mapping[str, Any]) -> str:
+    return SIGNS.get(content.get("severity", ""), "")
+
+
+def _is_treacherous(text: str) -> bool:
+    """Whether plain text would not look as it is written between two stars."""
+    return "*" in text or is_markup(text)
+
+
+def _texts(content: Mapping[str, Any]) -> list[Block] | None:
+    """Return the text in sections, or None where it has to stay the message's own."""
+    text = content.get("text", "")
+    if not content.get("mrkdwn", True) or not is_divisible(text):
+        return None
+    texts = [_section(piece) for piece in split(text) if piece.strip()]
+    return texts if _fit([*_heading(content), *texts]) else None
+
+
+def _fields(content: Mapping[str, Any]) -> Iterator[Block]:
+    """Yield the fields in sections, two beside one another."""
+    group: list[Block] = []
+    for field in content.get("fields", ()):
+        text = _field(" ".join(field["name"].split()), field["value"])
+        if len(group) == FIELDS_A_SECTION or _characters([*group, text]) > PAGE_LENGTH // 2:
+            yield {"type": "section", "fields": group}
+            group = []
+        group.append(text)
+    if group:
+        yield {"type": "section", "fields": group}
+
+
+def _field(name: str, value: str) -> Block:
+    text = f"*{escape(name)}*\n{escape(value)}".strip()
+    if not name or _is_treacherous(name) or is_markup(value) or len(text) > FIELD_LENGTH:
+        return _literal(f"{name}\n{value}".strip() or "-")
+    return {"type": "mrkdwn", "text": text}
+
+
+def _picture(content: Mapping[str, Any], *, with_picture: bool) -> Iterator[Block]:
+    if "image_url" not in content:
+        return
+    url, words = content["image_url"], _title(content) or "Picture"
+    yield (
+        {"type": "image", "image_url": url, "alt_text": words}
+        if with_picture
+        else _section(link(url, words))
+    )
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def _small(text: str) -> Block:
+    return {"type": "context", "elements": [_literal(text)]}
+
+
+def _literal(text: str) -> Block:
+    """Return a text object in which nothing means anything."""
+    return {"type": "plain_text", "text": text, "emoji": False}

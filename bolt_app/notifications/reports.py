@@ -1,0 +1,60 @@
+"""What became of notifications, as the HTTP API and the commands tell it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+State = Literal["waiting", "sending", "sent", "dead", "unknown", "cancelled", "expired"]
+STATES: tuple[State, ...] = get_args(State)
+OPEN_STATES = frozenset({"waiting", "sending"})
+Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
+
+
+class DeliveryError(BaseModel):
+    """What Slack said last."""
+
+    code: str = Field(description="Slack's error code.", examples=["is_archived"])
+    sentence: str = Field(
+        description="The same in words, with what to do.",
+        examples=["That channel is archived. Choose another, or unarchive it in Slack."],
+    )
+
+
+class DeliveryReport(BaseModel):
+    """A notification on its way to one channel or person."""
+
+    id: int = Field(description="Its number, by which deliveries go out in their order.")
+    to: str = Field(description="The address it is for.", examples=["#general"])
+    state: State = Field(
+        description="`waiting` and `sending` may still change. `sent` is in Slack. `dead` was "
+        "given up, `unknown` may be in Slack or not; both can be retried. `cancelled` and "
+        "`expired` never went out."
+    )
+    attempts: int = Field(description="How often it was tried.")
+    error: DeliveryError | None = Field(description="What Slack said last: `code`, `sentence`.")
+    channel_id: str | None = Field(description="Where in Slack it stands.")
+    ts: str | None = Field(description="The message's ts in Slack.")
+    permalink: str | None = Field(description="A link to the message, where it is known.")
+    send_at: Moment = Field(description="Not before this moment.")
+    expires_at: Moment | None = Field(description="Not after this moment.")
+    finished_at: Moment | None = Field(description="When it got the state it has for good.")
+
+
+class NotificationReport(BaseModel):
+    """A notification and what became of it."""
+
+    id: str
+    source: str = Field(
+        description="Which way in it took.", examples=["api_key:3", "hook:1", "command"]
+    )
+    key: str | None
+    created_at: Moment
+    content: dict[str, Any] = Field(description="What was said, without what was left out.")
+    deliveries: list[DeliveryReport]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything of it may still change."""
+        return any(one.state in OPEN_STATES for one in self.deliveries)

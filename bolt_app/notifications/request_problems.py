@@ -1,0 +1,88 @@
+"""What is wrong with a notification that was refused: each field, and its mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+_Words = Callable[[Mapping[str, Any]], str]
+# By the names at https://docs.pydantic.dev/latest/errors/validation_errors/
+_WORDS: Mapping[str, _Words] = {
+    "missing": lambda _: "is missing: give it",
+    "extra_forbidden": lambda _: "is no field here: take it out, or mend its name",
+    "string_too_long": lambda ctx: f"is longer than {ctx['max_length']:,} characters: shorten it",
+    "string_too_short": lambda _: "is empty: give it, or leave it out",
+    "too_long": lambda ctx: (
+        f"has {ctx['actual_length'] or 'too many'} items and may have {ctx['max_length']}: "
+        "send the rest with another"
+    ),
+    "too_short": lambda _: "is empty: give at least one",
+    "literal_error": lambda ctx: f"may be {ctx['expected']}",
+    "string_type": lambda _: "has to be text",
+    "dict_type": lambda _: "has to be an object",
+    "model_type": lambda _: "has to be an object",
+    "list_type": lambda _: "has to be a list",
+    "url_too_long": lambda ctx: f"is longer than {ctx['max_length']:,} characters: shorten it",
+    "url_parsing": lambda _: "is no address: give one that begins with https:// or http://",
+    "url_scheme": lambda _: "is no address: give one that begins with https:// or http://",
+    "greater_than_equal": lambda ctx: f"is too small: the least is {ctx['ge']:g}",
+    "less_than_equal": lambda ctx: f"is too large: the most is {ctx['le']:,}",
+    "finite_number": lambda _: "has to be a number",
+    "timezone_aware": lambda _: "has no time zone: end it with Z, or with an offset like +02:00",
+    "string_pattern_mismatch": lambda _: "is no message's ts, which looks like 1712345678.123456",
+    "value_error": lambda ctx: str(ctx["error"]),
+}
+_MOMENT = "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z"
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """What is wrong with one field, and the mend; the field's path is as in `fields[2].value`."""
+
+    field: str
+    detail: str
+
+
+def problems_of(error: ValidationError, *, within: str = "") -> list[FieldProblem]:
+    """Return what is wrong, field by field.
+
+    Args:
+        within: where the notifications stand in what was sent.
+    """
+    return [
+        problem
+        for one in error.errors(include_url=False, include_input=False)
+        for problem in _problems(one, within)
+    ]
+
+
+def _problems(error: ErrorDetails, within: str) -> Iterator[FieldProblem]:
+    path = _path(within, error["loc"])
+    ctx = error.get("ctx", {})
+    if error["type"] == "contradiction":
+        for field, detail in ctx["problems"]:
+            yield FieldProblem(_path(path, (field,)), detail)
+        return
+    yield FieldProblem(path, _detail(error, ctx))
+
+
+def _detail(error: ErrorDetails, ctx: Mapping[str, Any]) -> str:
+    kind = error["type"]
+    if kind.startswith("datetime"):
+        return _MOMENT
+    words = _WORDS.get(kind)
+    return error["msg"] if words is None else words(ctx)
+
+
+def _path(before: str, location: tuple[int | str, ...]) -> str:
+    path = before
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += f".{step}" if path else step
+    return path

@@ -1,0 +1,219 @@
+"""What a notification may say and to whom: the one schema of every way in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PlainSerializer,
+    TypeAdapter,
+    UrlConstraints,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from bolt_app.clock import utc_now
+from bolt_app.notifications.addresses import normal_address
+
+# What Slack takes, at https://docs.slack.dev/reference/methods/chat.postMessage,
+# https://docs.slack.dev/reference/block-kit/blocks and
+# https://docs.slack.dev/reference/methods/chat.scheduleMessage, whose limit is kept here too.
+TEXT_LENGTH = 40_000
+BLOCKS = 50
+ATTACHMENTS = 100
+FARTHEST = timedelta(days=120)
+# What is ours to say.
+FIELDS = 50
+RECIPIENTS = 100
+BATCH = 100
+LATEST_END = timedelta(days=366)
+URL_LENGTH = 1500
+
+Severity = Literal["info", "success", "warning", "error", "critical"]
+Mode = Literal["update", "thread", "new"]
+OnUnknown = Literal["resend", "hold"]
+
+
+def _storable(value: Any) -> Any:
+    """Refuse what no database stores or no JSON can say."""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise PydanticCustomError("nul", "holds a NUL character: leave it out")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise PydanticCustomError("infinite", "holds a number that is too large")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            _storable(name)
+            _storable(item)
+    elif isinstance(value, list):
+        for item in value:
+            _storable(item)
+    return value
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_Storable = AfterValidator(_storable)
+Text = Annotated[str, _Storable]
+Url = Annotated[HttpUrl, UrlConstraints(max_length=URL_LENGTH), PlainSerializer(str)]
+SlackObject = Annotated[dict[str, Any], _Storable]
+Address = Annotated[str, BeforeValidator(normal_address, json_schema_input_type=str)]
+Recipients = Annotated[
+    list[Address],
+    Field(min_length=1, max_length=RECIPIENTS),
+    BeforeValidator(_as_list, json_schema_input_type=list[str] | str),
+]
+
+
+class MessageField(BaseModel):
+    """A short fact shown under the text: its name in bold, its value below. Both plain text."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    name: Text = Field(min_length=1, max_length=200)
+    value: Text = Field(max_length=1500)
+
+
+class Content(BaseModel):
+    """What is said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text = Field("", max_length=TEXT_LENGTH, description="In Slack's mrkdwn.")
+    title: Text = Field("", max_length=250, description="Plain text, shown in bold above.")
+    severity: Severity | None = Field(None, description="The colour beside the message.")
+    fields: list[MessageField] = Field(
+        default_factory=list, max_length=FIELDS, description="Short facts under the text."
+    )
+    link: Url | None = Field(None, description="Where the title leads.")
+    image_url: Url | None = Field(None, description="A picture that Slack can fetch.")
+    blocks: list[SlackObject] = Field(
+        default_factory=list,
+        max_length=BLOCKS,
+        description="Block Kit of your own, in place of fields and image.",
+    )
+    attachments: list[SlackObject] = Field(
+        default_factory=list, max_length=ATTACHMENTS, description="Slack's older attachments."
+    )
+    thread_ts: str | None = Field(
+        None, pattern=r"^[0-9]{1,20}\.[0-9]{1,10}$", description="Reply to this message."
+    )
+    unfurl_links: bool | None = Field(None, description="Whether Slack previews links.")
+    unfurl_media: bool | None = Field(None, description="Whether Slack previews pictures.")
+    link_names: bool | None = Field(None, description="Whether `#name` and `@name` become links.")
+    mrkdwn: bool = Field(True, description="Whether the text is mrkdwn, or plain.")
+    username: Text | None = Field(
+        None, max_length=80, description="The bot's name, where it may choose one."
+    )
+    icon_emoji: Text | None = Field(
+        None, max_length=100, description="The bot's picture, such as `:bell:`, likewise."
+    )
+    icon_url: Url | None = Field(None, description="The bot's picture, likewise.")
+
+
+class NotificationRequest(Content):
+    """A notification as its sender gives it."""
+
+    to: Recipients = Field(
+        description="`#name`, a channel's id, `@e-mail`, a person's id or `topic:name`.",
+        examples=["#general", ["C0123456789", "@ann@example.com", "topic:deploys"]],
+    )
+    key: Text | None = Field(
+        None, min_length=1, max_length=255, description="What it is about, such as an alert's id."
+    )
+    mode: Mode = Field(
+        "update",
+        description="With a key: change the earlier message, reply in its thread, or post anew.",
+    )
+    priority: int = Field(0, ge=-9, le=9, description="Higher goes first in its channel.")
+    send_at: AwareDatetime | None = Field(
+        None, description="Not before this moment, at most 120 days ahead."
+    )
+    delay: float | None = Field(
+        None,
+        ge=0,
+        le=FARTHEST.total_seconds(),
+        allow_inf_nan=False,
+        description="Not before so many seconds.",
+    )
+    expires_at: AwareDatetime | None = Field(None, description="Not after this moment.")
+    on_unknown: OnUnknown = Field(
+        "hold",
+        description="Where nobody can know whether Slack posted it: post again, or leave it.",
+    )
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self, info: ValidationInfo) -> Self:
+        now = info.context["now"] if info.context else utc_now()
+        problems = [*self._contradictions(), *self._impossible_moments(now)]
+        if problems:
+            raise PydanticCustomError("contradiction", "{problems}", {"problems": problems})
+        return self
+
+    def _contradictions(self) -> Iterator[tuple[str, str]]:
+        if not (self.text.strip() or self.title.strip() or self.blocks or self.attachments):
+            yield "text", "says nothing: give text, title, blocks or attachments"
+        for name in ("fields", "image_url"):
+            if self.blocks and getattr(self, name):
+                yield name, "does not go with blocks: put it into them, or leave them out"
+        if self.send_at is not None and self.delay is not None:
+            yield "delay", "does not go with send_at: give one of them"
+
+    def _impossible_moments(self, now: datetime) -> Iterator[tuple[str, str]]:
+        if self.send_at is not None and self.send_at - now > FARTHEST:
+            yield "send_at", "is more than 120 days ahead: give an earlier moment"
+            return
+        if self.expires_at is None:
+            return
+        if self.expires_at <= self.due_at(now):
+            yield "expires_at", "comes before it would go out: give a later moment"
+        elif self.expires_at - now > LATEST_END:
+            yield "expires_at", "is more than a year ahead: give an earlier moment, or none"
+
+    def content(self) -> dict[str, Any]:
+        """Return what is said, as it is stored: without what was left out."""
+        return self.model_dump(mode="json", include=_CONTENT, exclude_defaults=True)
+
+    def due_at(self, now: datetime) -> datetime:
+        """Return the moment before which it does not go out."""
+        if self.delay is not None:
+            return now + timedelta(seconds=self.delay)
+        return now if self.send_at is None or self.send_at <= now else self.send_at.astimezone(UTC)
+
+
+_CONTENT = set(Content.model_fields)
+_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(
+    Annotated[list[NotificationRequest], Field(min_length=1, max_length=BATCH)]
+)
+
+
+def read_one(data: object, now: datetime) -> NotificationRequest:
+    """Return the notification that `data`, read from JSON, describes.
+
+    Raises:
+        pydantic.ValidationError: it is none; `problems_of` says why.
+    """
+    return NotificationRequest.model_validate(data, context={"now": now})
+
+
+def read_batch(data: object, now: datetime) -> Sequence[NotificationRequest]:
+    """Return the notifications that a list read from JSON describes.
+
+    Raises:
+        pydantic.ValidationError: one or more are none; `problems_of` says which and why.
+    """
+    return _BATCH.validate_python(data, context={"now": now})

@@ -1,0 +1,212 @@
+"""One attempt: post, change or find a message in Slack."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bolt_app.notifications.addresses import is_person
+from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.jobs import Attempt
+from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of, sent
+from bolt_app.notifications.rendering import render
+from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+EVENT_TYPE = "bellhop_delivery"
+# Slack's clock and ours need not agree.
+CLOCK_MARGIN = timedelta(minutes=1)
+HISTORY_PAGE = 200
+POST = "chat.postMessage"
+CUSTOMIZE = "chat:write.customize"
+CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
+# What chat.postMessage takes and chat.update does not.
+ONLY_WHEN_POSTING = ("unfurl_links", "unfurl_media", "mrkdwn", *CUSTOM_LOOKS)
+# After these the earlier message stays as it is, and what is new is posted
+# (https://docs.slack.dev/reference/methods/chat.update).
+CANNOT_BE_CHANGED = frozenset(
+    {
+        "message_not_found",
+        "cant_update_message",
+        "edit_window_closed",
+        "msg_too_long",
+        "block_mismatch",
+    }
+)
+
+
+class Sending:
+    """Makes attempts, as the bot of the workspace."""
+
+    def __init__(self, calls: InstallationCalls, channels: Channels) -> None:
+        self._calls = calls
+        self._channels = channels
+
+    def make(self, attempt: Attempt) -> Outcome:
+        """Bring the message into its channel, unless an earlier attempt is found to have done it.
+
+        Returns: what came of it; whatever Slack says is an outcome, and nothing is raised.
+        """
+        try:
+            place = self._calls.find_place(attempt.team_id)
+            found = None if attempt.tried_at is None else self._look(place, attempt)
+        except (NotInstalledError, SlackCallError) as error:
+            outcome = _failed(error, attempt)
+            # What may have been posted still may.
+            return outcome if attempt.tried_at is None else replace(outcome, state="sending")
+        if found is not None:
+            return found
+        try:
+            return self._bring(place, attempt)
+        except (NotInstalledError, SlackCallError) as error:
+            return _failed(error, attempt)
+
+    def _bring(self, place: BotPlace, attempt: Attempt) -> Outcome:
+        """Change the earlier message or post, without the picture where Slack cannot fetch it.
+
+        https://docs.slack.dev/reference/block-kit/blocks/image-block: it must be public.
+        """
+        try:
+            return self._change_or_post(place, attempt, self._message(place, attempt))
+        except SlackCallError as error:
+            if error.code != "invalid_blocks" or "image_url" not in attempt.content:
+                raise
+        logger.warning("Slack does not show a picture", extra={"delivery": attempt.delivery_id})
+        message = self._message(place, attempt, with_picture=False)
+        return self._change_or_post(place, attempt, message)
+
+    def _change_or_post(
+        self, place: BotPlace, attempt: Attempt, message: Mapping[str, Any]
+    ) -> Outcome:
+        if attempt.update_ts is not None:
+            return self._update(place, attempt, attempt.update_ts, message)
+        return self._post(place, attempt, message)
+
+    def _post(self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any]) -> Outcome:
+        message = {**given, "thread_ts": attempt.thread_ts}
+        try:
+            answer = self._calls.as_bot(place, POST, **message)
+        except SlackCallError as error:
+            if error.code != "not_in_channel":
+                raise
+            self._channels.join(place, attempt.channel_id)
+            answer = self._calls.as_bot(place, POST, **message)
+        return sent(str(answer["channel"]), str(answer["ts"]), posted=True)
+
+    def _update(
+        self, place: BotPlace, attempt: Attempt, ts: str, given: Mapping[str, Any]
+    ) -> Outcome:
+        # What the earlier message had and this one has not is taken away.
+        message = {"blocks": [], "attachments": [], **given}
+        for name in ONLY_WHEN_POSTING:
+            message.pop(name, None)
+        try:
+            self._calls.as_bot(place, "chat.update", ts=ts, **message)
+        except SlackCallError as error:
+            if error.code not in CANNOT_BE_CHANGED:
+                raise
+            return self._post(place, attempt, given)
+        return sent(attempt.channel_id, ts, posted=True)
+
+    def _message(
+        self, place: BotPlace, attempt: Attempt, *, with_picture: bool = True
+    ) -> dict[str, Any]:
+        message = render(attempt.content, with_picture=with_picture)
+        looks = [name for name in CUSTOM_LOOKS if name in message]
+        if looks and not self._calls.has_scope(place, CUSTOMIZE):
+            for name in looks:
+                del message[name]
+        return {
+            "channel": attempt.channel_id,
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
+            **message,
+        }
+
+    def _look(self, place: BotPlace, attempt: Attempt) -> Outcome | None:
+        """Return what is known of an earlier attempt; None where it may be made again.
+
+        Raises:
+            NotInstalledError: there is no bot any more.
+            SlackCallError: nothing can be known now, but can be later.
+        """
+        try:
+            channel_id = self._channel_to_read(place, attempt)
+            ts = self._find(place, attempt, channel_id)
+        except SlackCallError as error:
+            if error.is_dead_token or not error.is_permanent:
+                raise
+            logger.warning("nobody can know whether it was posted", extra={"error": error.code})
+            # To change a message twice does no harm.
+            if attempt.on_unknown == "hold" and attempt.update_ts is None:
+                return Outcome("unknown", error.code)
+            return None
+        return None if ts is None else sent(channel_id, ts, posted=True)
+
+    def _find(self, place: BotPlace, attempt: Attempt, channel_id: str) -> str | None:
+        """Return the `ts` of the attempt's message, where it stands in the channel."""
+        try:
+            return self._find_in_history(place, attempt, channel_id)
+        except SlackCallError as error:
+            if error.code != "not_in_channel":
+                raise
+        self._channels.join(place, channel_id)
+        return self._find_in_history(place, attempt, channel_id)
+
+    def _find_in_history(self, place: BotPlace, attempt: Attempt, channel_id: str) -> str | None:
+        for message in self._messages(place, attempt, channel_id):
+            metadata = message.get("metadata") or {}
+            if metadata.get("event_payload", {}).get("delivery") == attempt.mark:
+                return str(message["ts"])
+        return None
+
+    def _channel_to_read(self, place: BotPlace, attempt: Attempt) -> str:
+        """Return the id of the conversation: a person's direct message has one of its own.
+
+        https://docs.slack.dev/reference/methods/conversations.open
+        """
+        if not is_person(attempt.channel_id):
+            return attempt.channel_id
+        answer = self._calls.as_bot(place, "conversations.open", users=attempt.channel_id)
+        return str(answer["channel"]["id"])
+
+    def _messages(
+        self, place: BotPlace, attempt: Attempt, channel_id: str
+    ) -> Iterator[dict[str, Any]]:
+        """Yield what was said since the first attempt.
+
+        https://docs.slack.dev/reference/methods/conversations.history and
+        https://docs.slack.dev/reference/methods/conversations.replies
+        """
+        method = "conversations.history" if attempt.thread_ts is None else "conversations.replies"
+        oldest = (attempt.tried_at or attempt.send_at) - CLOCK_MARGIN
+        cursor: str | None = None
+        while True:
+            answer = self._calls.as_bot(
+                place,
+                method,
+                channel=channel_id,
+                ts=attempt.thread_ts,
+                oldest=_slack_time(oldest),
+                include_all_metadata=True,
+                limit=HISTORY_PAGE,
+                cursor=cursor,
+            )
+            yield from answer["messages"]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+
+
+def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
+    if isinstance(error, NotInstalledError):
+        return dead_installation("not_installed")
+    return outcome_of(error, attempt.number, may_have_posted=error.method == POST)
+
+
+def _slack_time(moment: datetime) -> str:
+    return f"{moment.timestamp():.6f}"

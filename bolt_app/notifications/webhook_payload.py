@@ -1,0 +1,172 @@
+"""What tools post to a Slack incoming webhook, read as generously as Slack reads it.
+
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks describes the format and
+its errors, https://docs.slack.dev/legacy/legacy-custom-integrations/legacy-custom-integrations-incoming-webhooks
+what older tools send. What is too long is cut, and what is not understood is left out: an alert
+with less around it is better than none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NoReturn
+from urllib.parse import parse_qs
+
+from pydantic import TypeAdapter, ValidationError
+
+from bolt_app.notifications.requests import (
+    ATTACHMENTS,
+    BLOCKS,
+    TEXT_LENGTH,
+    NotificationRequest,
+    Url,
+    read_one,
+)
+
+DEEPEST = 60
+_THREAD_TS = re.compile(r"[0-9]{1,20}\.[0-9]{1,10}")
+_URL: TypeAdapter[Any] = TypeAdapter(Url)
+# A half of a character that takes two in UTF-16, without the other.
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class PayloadError(Exception):
+    """There is nothing to post; `code` is what Slack answers then."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def payload_of(body: bytes) -> object:
+    """Return what a body says: JSON, whatever its content type, or a form with `payload`.
+
+    Raises:
+        PayloadError: it is neither.
+    """
+    text = body.decode("utf-8-sig", errors="replace").strip()
+    if not text.startswith("{"):
+        given = _form(text).get("payload")
+        if not given:
+            raise PayloadError("invalid_payload")
+        text = given[0]
+    return read_json(text)
+
+
+def read_json(text: str) -> object:
+    """Return what a JSON text says, without what cannot be stored.
+
+    Raises:
+        PayloadError: it is none, or is nested too deep.
+    """
+    try:
+        # Tools paste what they have to say into JSON, line ends and all.
+        document = json.loads(text, strict=False, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise PayloadError("invalid_payload") from None
+    return _storable(document, 0)
+
+
+def read_webhook(payload: object, to: Sequence[str], now: datetime) -> NotificationRequest:
+    """Return the notification that a payload describes.
+
+    Args:
+        payload: what `payload_of` or `read_json` returned.
+        to: whom it is for; the payload's own `channel` counts no more than for a Slack app's.
+
+    Raises:
+        PayloadError: it says nothing.
+    """
+    if not isinstance(payload, dict):
+        raise PayloadError("invalid_payload")
+    said = {
+        name: value
+        for name, read in _READERS.items()
+        if (value := read(payload.get(name))) is not None
+    }
+    if not (said.get("text", "").strip() or "blocks" in said or "attachments" in said):
+        raise PayloadError("no_text")
+    try:
+        return read_one({**said, "to": list(to)}, now)
+    except ValidationError:
+        raise PayloadError("invalid_payload") from None
+
+
+def _form(text: str) -> Mapping[str, list[str]]:
+    try:
+        return parse_qs(text, errors="replace")
+    except ValueError:  # more fields than anybody has
+        return {}
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _storable(value: Any, depth: int) -> Any:
+    """Return a value without what no database stores or no JSON can say."""
+    if depth > DEEPEST:
+        raise PayloadError("invalid_payload")
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("\ufffd", value.replace("\0", ""))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, list):
+        return [_storable(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {_storable(name, depth): _storable(item, depth + 1) for name, item in value.items()}
+    return value
+
+
+def _text(length: int) -> Callable[[object], str | None]:
+    def read(value: object) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            return None
+        return str(value)[:length]
+
+    return read
+
+
+def _objects(most: int) -> Callable[[object], list[dict[str, Any]] | None]:
+    def read(value: object) -> list[dict[str, Any]] | None:
+        given = value if isinstance(value, list) else []
+        return [one for one in given if isinstance(one, dict) and one][:most] or None
+
+    return read
+
+
+def _switch(value: object) -> bool | None:
+    if isinstance(value, str):
+        return value.strip().lower() in ("1", "true", "yes", "on")
+    return bool(value) if isinstance(value, bool | int) else None
+
+
+def _url(value: object) -> str | None:
+    try:
+        _URL.validate_python(value)
+    except ValidationError:
+        return None
+    return str(value)
+
+
+def _thread_ts(value: object) -> str | None:
+    return value if isinstance(value, str) and _THREAD_TS.fullmatch(value) else None
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "text": _text(TEXT_LENGTH),
+    "blocks": _objects(BLOCKS),
+    "attachments": _objects(ATTACHMENTS),
+    "thread_ts": _thread_ts,
+    "username": _text(80),
+    "icon_emoji": _text(100),
+    "icon_url": _url,
+    "link_names": _switch,
+    "mrkdwn": _switch,
+    "unfurl_links": _switch,
+    "unfurl_media": _switch,
+}

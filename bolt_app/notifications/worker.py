@@ -1,0 +1,188 @@
+"""The delivery worker: Huey runs it, on lanes for a queue.
+
+Huey's consumer (https://huey.readthedocs.io/en/latest/consumer.html) has the threads, replaces
+those that die, keeps the timetable of periodic work and stops gracefully. What it asks for work is
+its storage, and ours is the courier: lanes leased from the database, so that what is accepted and
+what is enqueued are the same rows in the same transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from huey import Huey, crontab
+from huey.consumer import Consumer, Scheduler
+from huey.storage import BlackHoleStorage
+
+from bolt_app.notifications.bell import Bell
+from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.finding import Finding
+from bolt_app.notifications.jobs import Found, Job
+from bolt_app.notifications.outcomes import Outcome, backoff
+from bolt_app.notifications.pulse import Pulse
+from bolt_app.notifications.sending import Sending
+
+logger = logging.getLogger(__name__)
+
+# Enough for everything that Slack has not answered yet to be answered or given up.
+STOP_SECONDS = 15
+
+
+class _AsItIs:
+    """A serializer for a queue that no task leaves the process by."""
+
+    def serialize(self, data: Any) -> Any:
+        return data
+
+    def deserialize(self, data: Any) -> Any:
+        return data
+
+
+class _CourierStorage(BlackHoleStorage):
+    """Where Huey's threads take their tasks from: the courier, and what the timetable adds."""
+
+    blocking = True
+
+    def __init__(self, name: str, *, courier: Courier, pulse: Pulse) -> None:
+        super().__init__(name)
+        self.courier = courier
+        self.pulse = pulse
+        self._chores: deque[Any] = deque()
+        self.as_message: Callable[[Job], Any] = lambda job: job
+
+    def enqueue(self, data: Any, priority: float | None = None) -> None:
+        """Add a periodic task: one of the threads takes it within some seconds."""
+        self._chores.append(data)
+
+    def dequeue(self) -> Any:
+        """Wait for what is to be done next; None where nothing is for now."""
+        if self._chores:
+            return self._chores.popleft()
+        job = self.courier.take()
+        return None if job is None else self.as_message(job)
+
+
+class _Timetable(Scheduler):
+    """Huey's timetable, which also keeps the pulse."""
+
+    def loop(self, now: Any = None) -> None:
+        self.huey.storage.pulse.beat()
+        super().loop(now)
+
+
+class _Consumer(Consumer):
+    """Huey's consumer, for the main thread or any other."""
+
+    scheduler_class = _Timetable
+
+    def stop(self, graceful: bool = False) -> None:
+        """Let nothing more begin, and where it is `graceful` wait for what has."""
+        self.huey.storage.courier.stop()
+        super().stop(graceful)
+
+    def _set_signal_handlers(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Huey would replace the process, which is not its own.
+            self._signal_actions.pop(signal.SIGHUP, None)
+            super()._set_signal_handlers()
+
+
+class DeliveryWorker:
+    """Delivers what waits in lanes, until it is stopped."""
+
+    def __init__(
+        self,
+        courier: Courier,
+        pulse: Pulse,
+        bell: Bell,
+        sending: Sending,
+        finding: Finding,
+        *,
+        threads: int,
+        chores: Mapping[str, Callable[[], object]],
+    ) -> None:
+        self._courier = courier
+        self._pulse = pulse
+        self._bell = bell
+        self._sending = sending
+        self._finding = finding
+        self._threads = threads
+        self._stopped = threading.Event()
+        self._consumer = self._create_consumer(pulse, chores)
+        self._running: threading.Thread | None = None
+
+    def run(self) -> None:
+        """Work in this thread's place until a signal says to stop."""
+        watching = threading.Thread(
+            target=self._bell.watch, args=(self._courier.wake, self._stopped), name="bell"
+        )
+        watching.start()
+        try:
+            logger.info("delivering", extra={"threads": self._threads})
+            self._consumer.run()
+        finally:
+            self._end()
+            watching.join()
+
+    def start(self) -> None:
+        """Work in a thread of its own."""
+        self._running = threading.Thread(target=self.run, name="delivery")
+        self._running.start()
+
+    def stop(self) -> None:
+        """Finish what is being sent, and end the thread that `start` began."""
+        self._consumer.stop()
+        if self._running is not None:
+            self._running.join()
+
+    def _end(self) -> None:
+        self._stopped.set()
+        self._consumer.stop(graceful=True)
+        self._courier.close()
+        self._pulse.end()
+
+    def _create_consumer(self, pulse: Pulse, chores: Mapping[str, Callable[[], object]]) -> Any:
+        huey = Huey(
+            "bellhop",
+            results=False,
+            serializer=_AsItIs(),
+            storage_class=_CourierStorage,
+            courier=self._courier,
+            pulse=pulse,
+        )
+        deliver = huey.task()(self._deliver)
+        huey.storage.as_message = lambda job: huey.serialize_task(deliver.s(job))
+        every_ten_minutes = crontab(minute="*/10")
+        for name, chore in chores.items():
+            # Once now, for what was left over.
+            huey.periodic_task(every_ten_minutes, name=name)(chore)()
+        return _Consumer(
+            huey,
+            workers=self._threads,
+            scheduler_interval=1,
+            shutdown_timeout=STOP_SECONDS,
+            graceful_signal="TERM",
+        )
+
+    def _deliver(self, job: Job) -> None:
+        self._courier.finish(job, self._result(job))
+
+    def _result(self, job: Job) -> Outcome | Found:
+        attempt = job.attempt
+        try:
+            if attempt is None:
+                return self._finding.find(job.lane)
+            if not self._pulse.is_sure():
+                logger.warning("a message was not sent: the lane may be another worker's by now")
+                return Outcome("waiting" if attempt.tried_at is None else "sending")
+            return self._sending.make(attempt)
+        except Exception:
+            logger.exception("an attempt failed")
+            state = "waiting" if attempt is None else "sending"
+            number = 1 if attempt is None else attempt.number
+            return Outcome(state, "internal_error", wait=backoff(number))

@@ -1,0 +1,24 @@
+"""The HTTP API, `/api/v1`: notifications in, what became of them out, and its description."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from bolt_app.services import Services
+from bolt_app.web.api import docs, notifications
+from bolt_app.web.api.problems import ApiError, answer
+
+API_PATH = "/api/v1"
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of the HTTP API."""
+    blueprint = Blueprint("api", __name__, url_prefix=API_PATH)
+    notifications.add_views(blueprint, services)
+    docs.add_views(blueprint, services.settings)
+
+    @blueprint.errorhandler(ApiError)
+    def answer_api_error(error: ApiError) -> Response:
+        return answer(error)
+
+    return blueprint

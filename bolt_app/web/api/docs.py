@@ -1,0 +1,179 @@
+"""The API's description, for programs and for people."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, render_template
+
+from bolt_app.config import Settings
+from bolt_app.web.api.openapi import Schema, build_document
+
+_LIMITS = {
+    "maxLength": "up to {:,} characters",
+    "maxItems": "up to {:,}",
+    "minimum": "at least {:,}",
+    "maximum": "at most {:,}",
+}
+
+
+@dataclass(frozen=True)
+class Described:
+    """A field or parameter."""
+
+    name: str
+    kind: str
+    description: str
+    is_required: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A request as a person types it."""
+
+    summary: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing the API does."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    parameters: list[Described]
+    fields: list[Described]
+    examples: list[Example]
+    responses: list[tuple[str, str]]
+
+
+def add_views(blueprint: Blueprint, settings: Settings) -> None:
+    """Add the document and the page."""
+
+    @blueprint.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(build_document(settings.public_url))
+
+    @blueprint.get("/docs")
+    def docs() -> str:
+        document = build_document(settings.public_url)
+        schemas = document["components"]["schemas"]
+        return render_template(
+            "api_docs.html",
+            info=document["info"],
+            operations=list(_operations(document, settings.public_url)),
+            delivery=_fields(schemas["DeliveryReport"], schemas),
+            message_field=_fields(schemas["MessageField"], schemas),
+            command=settings.command,
+        )
+
+
+def _operations(document: dict[str, Any], public_url: str) -> Iterator[Operation]:
+    schemas = document["components"]["schemas"]
+    for path, item in document["paths"].items():
+        for method, described in item.items():
+            yield _operation(method, path, described, schemas, public_url)
+
+
+def _operation(
+    method: str, path: str, described: Schema, schemas: Schema, public_url: str
+) -> Operation:
+    return Operation(
+        id=described["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=described["summary"],
+        description=described["description"],
+        parameters=[
+            Described(
+                one["name"],
+                _kind(one["schema"], schemas),
+                one["description"],
+                is_required=one["required"],
+            )
+            for one in described["parameters"]
+        ],
+        fields=(
+            _fields(schemas["NotificationRequest"], schemas) if "requestBody" in described else []
+        ),
+        examples=list(_examples(method, public_url + path, described)),
+        responses=[
+            (status, response["description"]) for status, response in described["responses"].items()
+        ],
+    )
+
+
+def _fields(schema: Schema, schemas: Schema) -> list[Described]:
+    required = schema.get("required", ())
+    fields = [
+        Described(
+            name,
+            _kind(one, schemas),
+            one.get("description", ""),
+            is_required=name in required,
+        )
+        for name, one in schema["properties"].items()
+    ]
+    # What has to be given is read first.
+    return sorted(fields, key=lambda one: not one.is_required)
+
+
+def _examples(method: str, url: str, described: Schema) -> Iterator[Example]:
+    address = url.replace("{id}", "$ID")
+    curl = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
+    command = f'{" ".join(curl)} "{address}"' if "$" in address else f"{' '.join(curl)} {address}"
+    command += ' \\\n  -H "Authorization: Bearer $BELLHOP_KEY"'
+    if "requestBody" not in described:
+        yield Example("", command)
+        return
+    for example in described["requestBody"]["content"]["application/json"]["examples"].values():
+        body = shlex.quote(json.dumps(example["value"], ensure_ascii=False, indent=2))
+        yield Example(
+            example["summary"],
+            f"{command} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}",
+        )
+
+
+def _kind(schema: Schema, schemas: Schema) -> str:
+    """Return the type of a schema in words."""
+    if "$ref" in schema:
+        return _kind(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in schema:
+        given = [one for one in schema["anyOf"] if one.get("type") != "null"]
+        # The simpler one first.
+        given.sort(key=lambda one: one.get("type") == "array")
+        return " or ".join(dict.fromkeys(_kind(one, schemas) for one in given))
+    if "enum" in schema:
+        return ", ".join(f"“{one}”" for one in schema["enum"])
+    return ", ".join([_type(schema, schemas), *_limits(schema)])
+
+
+def _type(schema: Schema, schemas: Schema) -> str:
+    kind: str = schema.get("type", "anything")
+    if kind == "array":
+        kind = _kind(schema["items"], schemas)
+        return f"list of {'objects' if kind == 'object' else kind}"
+    if schema.get("format") == "date-time":
+        return "moment in ISO 8601"
+    if schema.get("format") == "uri":
+        return "web address"
+    names = {
+        "string": "text",
+        "integer": "whole number",
+        "boolean": "true or false",
+        "object": "object",
+    }
+    return names.get(kind, kind)
+
+
+def _limits(schema: Schema) -> Iterator[str]:
+    for name, words in _LIMITS.items():
+        if name in schema:
+            yield words.format(int(schema[name]))

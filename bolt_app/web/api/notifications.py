@@ -1,0 +1,202 @@
+"""Notifications over HTTP: accept, find, list, cancel, send again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint, Response, request
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from bolt_app.notifications.acceptance import (
+    Accepted,
+    Answer,
+    IdempotencyConflictError,
+    Sender,
+    SenderRevokedError,
+)
+from bolt_app.notifications.api_keys import KeyRecord
+from bolt_app.notifications.history import Filter, NothingToRetryError
+from bolt_app.notifications.reports import NotificationReport
+from bolt_app.notifications.request_problems import FieldProblem, problems_of
+from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
+from bolt_app.services import Services
+from bolt_app.web.api.callers import require_caller, require_sender, revoked
+from bolt_app.web.api.problems import ApiError, invalid
+from bolt_app.web.api.schemas import (
+    IDEMPOTENCY_KEY,
+    CancelledNotification,
+    ListQuery,
+    NotificationList,
+    encode_cursor,
+    is_notification_id,
+    query_of,
+)
+
+NOTIFICATIONS_PATH = "/api/v1/notifications"
+
+
+def add_views(blueprint: Blueprint, services: Services) -> None:
+    """Add the views of notifications."""
+    home = f"{services.settings.public_url}{NOTIFICATIONS_PATH}/"
+
+    @blueprint.post("/notifications")
+    def accept() -> Response:
+        caller = require_sender(services)
+        key = _idempotency_key()
+        requests, is_batch = _requests(services)
+        _require_allowed(caller, requests)
+        sender = Sender(caller.team_id, caller.source, caller.id)
+        try:
+            answer = services.acceptance.accept(sender, requests, idempotency_key=key)
+        except IdempotencyConflictError as error:
+            raise ApiError(409, str(error)) from None
+        except SenderRevokedError:
+            raise revoked() from None
+        return _accepted(answer, home, is_batch=is_batch)
+
+    @blueprint.get("/notifications")
+    def search() -> Response:
+        caller = require_caller(services, "read")
+        try:
+            query = ListQuery.model_validate(query_of(request.args))
+        except ValidationError as error:
+            raise invalid(problems_of(error)) from None
+        wanted = Filter(
+            state=query.state,
+            key=query.key,
+            to=query.to,
+            source=query.source,
+            since=query.since,
+            until=query.until,
+            ids=query.id,
+        )
+        page = services.history.search(
+            caller.team_id, wanted, limit=query.limit, cursor=query.cursor
+        )
+        cursor = None if page.next_cursor is None else encode_cursor(page.next_cursor)
+        return _json(NotificationList(notifications=page.notifications, next_cursor=cursor))
+
+    @blueprint.get("/notifications/<notification_id>")
+    def find(notification_id: str) -> Response:
+        caller = require_caller(services, "read")
+        report = _find(services, caller, notification_id)
+        return _json(services.permalinks.add(caller.team_id, report))
+
+    @blueprint.delete("/notifications/<notification_id>")
+    def cancel(notification_id: str) -> Response:
+        caller = _require_owner(services, notification_id)
+        done = services.history.cancel(caller.team_id, notification_id)
+        return _json(
+            CancelledNotification(id=notification_id, cancelled=done.cancelled, kept=done.kept)
+        )
+
+    @blueprint.post("/notifications/<notification_id>/retry")
+    def retry(notification_id: str) -> Response:
+        caller = _require_owner(services, notification_id)
+        try:
+            services.history.retry(caller.team_id, notification_id)
+        except NothingToRetryError as error:
+            raise ApiError(409, str(error)) from None
+        return _json(_find(services, caller, notification_id), status=202)
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise ApiError(400, "Idempotency-Key may have 1 to 255 printable ASCII characters.")
+    return key
+
+
+def _requests(services: Services) -> tuple[Sequence[NotificationRequest], bool]:
+    """Return the notifications in the body, and whether they came as a batch."""
+    if not _is_json(request.mimetype):
+        raise ApiError(415, "Send JSON, with the header `Content-Type: application/json`.")
+    try:
+        document = from_json(request.get_data(cache=False), allow_inf_nan=False)
+    except ValueError as error:
+        raise ApiError(400, f"The body is no JSON: {error}.") from None
+    now = services.clock()
+    is_wrapped = isinstance(document, dict) and "notifications" in document
+    try:
+        if is_wrapped:
+            _require_alone(document)
+            return read_batch(document["notifications"], now), True
+        if isinstance(document, list):
+            return read_batch(document, now), True
+        return [read_one(document, now)], False
+    except ValidationError as error:
+        within = "notifications" if is_wrapped else ""
+        raise invalid(problems_of(error, within=within)) from None
+
+
+def _is_json(mimetype: str) -> bool:
+    return mimetype == "application/json" or mimetype.endswith("+json")
+
+
+def _require_alone(document: dict[str, Any]) -> None:
+    others = [name for name in document if name != "notifications"]
+    if others:
+        detail = "does not go beside notifications: take it out"
+        raise invalid([FieldProblem(name, detail) for name in others])
+
+
+def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest]) -> None:
+    forbidden = caller.forbidden(dict.fromkeys(to for one in requests for to in one.to))
+    if forbidden:
+        raise ApiError(
+            403,
+            f"This API key may not send to {', '.join(forbidden)}, only to "
+            f"{', '.join(caller.channels)}.",
+        )
+
+
+def _find(services: Services, caller: KeyRecord, notification_id: str) -> NotificationReport:
+    report = None
+    if is_notification_id(notification_id):
+        report = services.history.find(caller.team_id, notification_id)
+    if report is None:
+        raise ApiError(404, "There is no such notification.")
+    return report
+
+
+def _require_owner(services: Services, notification_id: str) -> KeyRecord:
+    """Return the caller, who may change the notification: it is theirs, or they are admin."""
+    caller = require_caller(services, "send")
+    report = _find(services, caller, notification_id)
+    if report.source != caller.source and not caller.may("admin"):
+        raise ApiError(
+            403,
+            "This API key may change only what it has sent itself: use one with the scope admin.",
+        )
+    return caller
+
+
+def _accepted(answer: Answer, home: str, *, is_batch: bool) -> Response:
+    # Put together by hand: this is the answer that has to be quick.
+    bodies = [_accepted_body(one, home) for one in answer.notifications]
+    body = {"notifications": bodies} if is_batch else bodies[0]
+    response = Response(json.dumps(body), status=202, mimetype="application/json")
+    if not is_batch:
+        response.headers["Location"] = bodies[0]["url"]
+    if answer.is_replay:
+        response.headers["Idempotent-Replay"] = "true"
+    return response
+
+
+def _accepted_body(accepted: Accepted, home: str) -> dict[str, Any]:
+    return {
+        "id": accepted.id,
+        "url": home + accepted.id,
+        "deliveries": [
+            {"id": one.id, "to": one.to, "state": "waiting"} for one in accepted.deliveries
+        ],
+    }
+
+
+def _json(
+    model: NotificationReport | NotificationList | CancelledNotification, *, status: int = 200
+) -> Response:
+    return Response(model.model_dump_json(), status=status, mimetype="application/json")

@@ -1,0 +1,50 @@
+"""Errors of the HTTP API: problem+json (RFC 9457) that names every field at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from flask import Response
+
+from bolt_app.notifications.request_problems import FieldProblem
+from bolt_app.web.errors import problem
+
+
+class ApiError(Exception):
+    """A request is refused.
+
+    Attributes:
+        status: the HTTP status.
+        detail: why, and the mend.
+        fields: what is wrong with which field.
+        headers: what the answer has beside it.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        fields: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.fields = fields
+        self.headers = headers or {}
+
+
+def invalid(fields: Sequence[FieldProblem]) -> ApiError:
+    """Return the error for fields that are not what they should be."""
+    count = "One field is" if len(fields) == 1 else f"{len(fields)} fields are"
+    return ApiError(422, f"{count} not right: see errors.", fields=fields)
+
+
+def answer(error: ApiError) -> Response:
+    """Return the answer to a request that is refused."""
+    members = {"errors": [asdict(one) for one in error.fields]} if error.fields else {}
+    response = problem(error.status, error.detail, **members)
+    response.headers.update(error.headers)
+    return response

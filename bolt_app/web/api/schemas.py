@@ -1,0 +1,166 @@
+"""What the HTTP API takes and gives beside notifications and their reports."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Annotated, Any
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+from bolt_app.notifications.reports import DeliveryReport, NotificationReport, State
+from bolt_app.notifications.requests import BATCH, Address, NotificationRequest, Text
+
+PAGE = 50
+LONGEST_PAGE = 100
+IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_NOTIFICATION_ID = re.compile(r"[0-9a-f]{32}")
+NotificationId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{32}$"),
+    Field(examples=["019b2f3c4d5e0123456789abcdef0123"]),
+]
+
+
+def is_notification_id(value: str) -> bool:
+    """Whether `value` has the form of a notification's id."""
+    return _NOTIFICATION_ID.fullmatch(value) is not None
+
+
+def encode_cursor(notification_id: str) -> str:
+    """Return what a caller may hand back for the next page."""
+    return base64.urlsafe_b64encode(notification_id.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: object) -> str:
+    """Return the id that `encode_cursor` was given.
+
+    Raises:
+        ValueError: this is no cursor of ours.
+    """
+    try:
+        padded = str(cursor).encode() + b"=" * (-len(str(cursor)) % 4)
+        decoded = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        decoded = ""
+    if not is_notification_id(decoded):
+        raise ValueError("is no cursor: give next_cursor of the page before, or none")
+    return decoded
+
+
+def _with_plus(value: object) -> object:
+    # A plus that nobody encoded is a space by now.
+    return value.replace(" ", "+") if isinstance(value, str) else value
+
+
+_Moment = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
+_Cursor = Annotated[str, BeforeValidator(decode_cursor, json_schema_input_type=str)]
+
+
+class Batch(BaseModel):
+    """Several notifications, accepted all or none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    notifications: list[NotificationRequest] = Field(min_length=1, max_length=BATCH)
+
+
+class AcceptedDelivery(BaseModel):
+    """A delivery on its way."""
+
+    id: int
+    to: str = Field(description="The address it is for.", examples=["#general"])
+    state: State
+
+
+class AcceptedNotification(BaseModel):
+    """A notification that was accepted: stored, and on its way whatever happens."""
+
+    id: NotificationId
+    url: str = Field(description="Where to ask what became of it.")
+    deliveries: list[AcceptedDelivery] = Field(
+        description="One for each channel or person. A topic nobody subscribed to brings none."
+    )
+
+
+class AcceptedBatch(BaseModel):
+    """The notifications of a batch, in its order."""
+
+    notifications: list[AcceptedNotification]
+
+
+class NotificationList(BaseModel):
+    """Notifications, the newest first."""
+
+    notifications: list[NotificationReport]
+    next_cursor: str | None = Field(
+        description="What to give as `cursor` for the next page; null on the last one. A page may "
+        "have fewer notifications than asked for, or none, and still be followed by others."
+    )
+
+
+class CancelledNotification(BaseModel):
+    """What was cancelled, and what could not be: it had gone out, or ended otherwise."""
+
+    id: NotificationId
+    cancelled: list[DeliveryReport]
+    kept: list[DeliveryReport]
+
+
+class ListQuery(BaseModel):
+    """Which notifications to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: State | None = Field(None, description="One of their deliveries is in this state.")
+    to: Address | None = Field(None, description="One of their deliveries is for this address.")
+    key: Text | None = Field(None, max_length=255, description="They have this key.")
+    source: Text | None = Field(
+        None, max_length=64, description="They took this way in, such as `hook:1`."
+    )
+    since: _Moment | None = Field(None, description="Accepted at this moment or later.")
+    until: _Moment | None = Field(None, description="Accepted before this moment.")
+    id: list[NotificationId] | None = Field(
+        None, max_length=LONGEST_PAGE, description="These and no others; give it several times."
+    )
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE, description="So many on a page.")
+    cursor: _Cursor | None = Field(None, description="`next_cursor` of the page before.")
+
+
+class ProblemField(BaseModel):
+    """What is wrong with one field."""
+
+    field: str = Field(
+        description="Its path; in a batch beginning with the notification's place.",
+        examples=["fields[2].value", "[3].to[0]"],
+    )
+    detail: str = Field(
+        description="What is wrong, and the mend.", examples=["is missing: give it"]
+    )
+
+
+class Problem(BaseModel):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | None = Field(description="By which the request is found in the log.")
+    errors: list[ProblemField] = Field(default_factory=list)
+
+
+def query_of(arguments: Any) -> dict[str, Any]:
+    """Return the query parameters as `ListQuery` takes them."""
+    given: dict[str, Any] = arguments.to_dict()
+    if "id" in given:
+        given["id"] = [id_ for value in arguments.getlist("id") for id_ in value.split(",")]
+    return given

@@ -1,0 +1,58 @@
+"""Commands, run as a person runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from click.testing import Result
+
+from bolt_app.config import ROOT
+from tests.running import Bellhop
+
+# A developer's own .env stays out of it.
+CLEAN = {"PATH": os.environ["PATH"], "FLASK_SKIP_DOTENV": "1", "FLASK_ENV_FILE": os.devnull}
+
+
+def run(bellhop: Bellhop, *arguments: str, input: str | None = None) -> Result:
+    """Run a command of a running app."""
+    return bellhop.app.test_cli_runner().invoke(args=list(arguments), input=input)
+
+
+def flask(
+    *arguments: str, input: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "flask", "--app", "app", *arguments],
+        cwd=ROOT,
+        env={**CLEAN, **environment},
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def assert_failed(result: Result, sentence: str, *, status: int = 1) -> None:
+    """One line on standard error, a status that is not zero, and no traceback."""
+    assert result.exit_code == status
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert sentence in result.stderr
+
+
+def settings_file(bellhop: Bellhop) -> str:
+    """Return the settings of a running app, as `.env` has them."""
+    settings = bellhop.settings
+    return (
+        f"SLACK_CLIENT_ID={settings.slack_client_id}\n"
+        f"SLACK_CLIENT_SECRET={settings.slack_client_secret}\n"
+        f"SLACK_SIGNING_SECRET={settings.slack_signing_secret}\n"
+        f"SLACK_BASE_URL={bellhop.slack_url}\n"
+        f"DATABASE_URL={settings.database_url}\n"
+        f"ENCRYPTION_KEYS={','.join(settings.encryption_keys)}\n"
+        f"SESSION_SECRET={settings.session_secret}\n"
+    )

@@ -1,0 +1,122 @@
+"""Two thousand notifications for a hundred channels, and what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select
+
+from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.acceptance import Sender
+from bolt_app.notifications.requests import NotificationRequest
+from tests.people import ACME, ANN
+from tests.running import Bellhop
+
+CHANNELS = 100
+MESSAGES_EACH = 20
+TOTAL = CHANNELS * MESSAGES_EACH
+THREADS = 8
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a load; it should always be `Result()`.
+
+    Attributes:
+        states: how many deliveries are in which state.
+        lost: messages that do not stand in their channel.
+        extra: messages that stand there once more.
+        disordered: channels whose messages are not in the order of acceptance.
+        misplaced: deliveries that name another place than their message's.
+    """
+
+    states: dict[str, int] = field(default_factory=lambda: {"sent": TOTAL})
+    lost: int = 0
+    extra: int = 0
+    disordered: int = 0
+    misplaced: int = 0
+
+
+class Load:
+    """Installs Bellhop, makes the channels with the bot in each, and sends to them in turn."""
+
+    def __init__(self, bellhop: Bellhop) -> None:
+        self._bellhop = bellhop
+        bellhop.slack.limits.enabled = False
+        bellhop.install(ANN)
+        [installation] = bellhop.slack.installations.values()
+        members = [str(installation.bot_user_id)]
+        self.channels = [
+            bellhop.slack.add_channel(ACME, f"load-{number}", members=members).id
+            for number in range(CHANNELS)
+        ]
+
+    def accept(self) -> None:
+        """Accept everything, in batches of one message for every channel."""
+        for number in range(MESSAGES_EACH):
+            self.accept_batch(number)
+
+    def accept_batch(self, number: int) -> None:
+        """Accept one message for every channel; to do so again changes nothing."""
+        requests = [
+            NotificationRequest.model_validate({"to": one, "text": _text(one, number)})
+            for one in self.channels
+        ]
+        self._bellhop.services.acceptance.accept(
+            Sender(ACME, "command"), requests, idempotency_key=str(number)
+        )
+
+    def states(self) -> dict[str, int]:
+        """Return how many deliveries are in which state."""
+        counted = select(Delivery.state, func.count()).group_by(Delivery.state)
+        with self._bellhop.services.database.reading() as session:
+            return {state: number for state, number in session.execute(counted)}
+
+    def sent(self) -> int:
+        """Return how many deliveries are known to have been sent."""
+        return self.states().get("sent", 0)
+
+    def wait_until_sent(self, number: int = TOTAL, *, seconds: float = 60) -> None:
+        """Wait until so many deliveries are known to have been sent."""
+        wait_until(lambda: self.sent() >= number, seconds=seconds)
+
+    def result(self) -> Result:
+        """Return what became of it all."""
+        lost = extra = disordered = 0
+        places = set()
+        for channel in self.channels:
+            messages = self._bellhop.slack.messages(channel)
+            expected = [_text(channel, number) for number in range(MESSAGES_EACH)]
+            # Each where it stands first.
+            seen = list(dict.fromkeys(one.text for one in messages))
+            lost += len(set(expected) - set(seen))
+            extra += len(messages) - len(seen)
+            disordered += seen != [one for one in expected if one in seen]
+            places |= {(channel, one.ts, one.text) for one in messages}
+        misplaced = len(self._places() - places)
+        return Result(self.states(), lost, extra, disordered, misplaced)
+
+    def _places(self) -> set[tuple[str | None, str | None, str]]:
+        """Return where deliveries are recorded to have gone."""
+        sent = (
+            select(Delivery.channel_id, Delivery.ts, Notification.content)
+            .join(Notification)
+            .where(Delivery.state == "sent")
+        )
+        with self._bellhop.services.database.reading() as session:
+            return {(channel, ts, said["text"]) for channel, ts, said in session.execute(sent)}
+
+
+def _text(channel: str, number: int) -> str:
+    return f"{channel} {number}"
+
+
+def wait_until(happened: Callable[[], bool], *, seconds: float = 60) -> None:
+    """Look again and again whether it has happened."""
+    ends = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < ends, "it did not happen"
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,120 @@
+"""A way between an app and its database that a test can cut."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+CHUNK_BYTES = 65_536
+
+
+class TcpProxy:
+    """Listens at `port`, and hands on to a server what comes in there."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._server = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.lost = 0
+        self._lock = threading.Lock()
+        self._links: list[_Link] = []
+        self._out = threading.Event()
+        self._sign, self._every, self._seen = b"", 1, itertools.count(1)
+        self._accepting = threading.Thread(target=self._accept, name="proxy")
+
+    def __enter__(self) -> Self:
+        self._accepting.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._cut_all()
+        with suppress(OSError):
+            # Closing alone would leave the thread waiting.
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._listener.close()
+        for link in self._links:
+            link.join()
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Break every connection off, and let no new one come about."""
+        self._out.set()
+        self._cut_all()
+        yield
+        self._out.clear()
+
+    def lose_answers(self, sign: bytes, *, every: int) -> None:
+        """Break a connection off when the answer comes to each `every`-th request with a sign."""
+        self._sign, self._every = sign, every
+
+    def loses_answer(self, data: bytes) -> bool:
+        """Whether the answer to `data` is to be lost."""
+        if not self._sign or self._sign not in data or next(self._seen) % self._every:
+            return False
+        self.lost += 1
+        return True
+
+    def _cut_all(self) -> None:
+        with self._lock:
+            for link in self._links:
+                link.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _address = self._listener.accept()
+                if self._out.is_set():
+                    client.close()
+                    continue
+                link = _Link(self, client, socket.create_connection(self._server))
+                with self._lock:
+                    self._links.append(link)
+                if self._out.is_set():
+                    link.cut()
+
+
+class _Link:
+    """One connection through the proxy."""
+
+    def __init__(self, proxy: TcpProxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._loses_answer = False
+        for one in (client, server):
+            # Small packets must not wait for one another's receipt.
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._threads = [
+            threading.Thread(target=self._hand_on, args=ends, name="proxy link")
+            for ends in ((client, server), (server, client))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def cut(self) -> None:
+        """Break it off for both ends."""
+        for one in (self._client, self._server):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def join(self) -> None:
+        """Wait for what is left of it."""
+        for thread in self._threads:
+            thread.join()
+        self._client.close()
+        self._server.close()
+
+    def _hand_on(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(CHUNK_BYTES):
+                if source is self._client:
+                    self._loses_answer = self._loses_answer or self._proxy.loses_answer(data)
+                elif self._loses_answer:
+                    break
+                target.sendall(data)
+        self.cut()

@@ -1,0 +1,115 @@
+"""PostgreSQL breaks off under load, again and again: nothing is lost, doubled or overtaken."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from bolt_app.db import DATABASE_DOWN
+from tests.delivering import quick_bellhop
+from tests.faults.load import (
+    CHANNELS,
+    MESSAGES_EACH,
+    TOTAL,
+    Load,
+    Result,
+    wait_until,
+)
+from tests.faults.tcp_proxy import TcpProxy
+from tests.faults.worker_process import working
+
+OUTAGE_SECONDS = 3
+BREAK_OFF = text(
+    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
+)
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.parametrize("database_url", ["postgresql"], indirect=True),
+]
+
+
+@contextmanager
+def accepting(load: Load) -> Iterator[None]:
+    """Send everything meanwhile; what is not answered is sent again, as clients do."""
+    with ThreadPoolExecutor(1) as sender:
+        done = sender.submit(accept_whatever_happens, load)
+        yield
+        done.result()
+
+
+def accept_whatever_happens(load: Load) -> None:
+    for number in range(MESSAGES_EACH):
+        wait_until(partial(is_accepted, load, number))
+
+
+def is_accepted(load: Load, number: int) -> bool:
+    try:
+        load.accept_batch(number)
+    except DATABASE_DOWN:
+        return False
+    return True
+
+
+def test_connections_that_are_terminated(database_url: str, encryption_key: str) -> None:
+    name = f"bellhop-{uuid.uuid4().hex}"
+    url = make_url(database_url).update_query_dict({"application_name": name})
+    server = create_engine(database_url)
+    with quick_bellhop(url.render_as_string(hide_password=False), encryption_key) as bellhop:
+        load = Load(bellhop)
+        load.accept()
+        with working(bellhop.settings):
+            for number in range(100, TOTAL, 200):
+                load.wait_until_sent(number)
+                with server.connect() as connection:
+                    assert connection.scalar(BREAK_OFF, {"name": name}) > 0
+            load.wait_until_sent()
+
+        assert load.result() == Result()
+    server.dispose()
+
+
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[TcpProxy]:
+    url = make_url(database_url)
+    with TcpProxy(url.host or "127.0.0.1", url.port or 5432) as running:
+        yield running
+
+
+def through(proxy: TcpProxy, database_url: str) -> str:
+    """Return the address of the database by way of `proxy`, which must be able to read along."""
+    url = make_url(database_url).set(host="127.0.0.1", port=proxy.port)
+    return url.update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False)
+
+
+def test_a_server_that_is_away_for_a_while(
+    proxy: TcpProxy, database_url: str, encryption_key: str
+) -> None:
+    with quick_bellhop(through(proxy, database_url), encryption_key) as bellhop:
+        load = Load(bellhop)
+        with working(bellhop.settings), accepting(load):
+            load.wait_until_sent(CHANNELS)
+            with proxy.outage():
+                time.sleep(OUTAGE_SECONDS)
+            load.wait_until_sent()
+
+        assert load.result() == Result()
+
+
+def test_commits_of_which_nobody_knows_whether_they_took_place(
+    proxy: TcpProxy, database_url: str, encryption_key: str
+) -> None:
+    with quick_bellhop(through(proxy, database_url), encryption_key) as bellhop:
+        load = Load(bellhop)
+        proxy.lose_answers(b"COMMIT\0", every=40)
+        with working(bellhop.settings), accepting(load):
+            load.wait_until_sent()
+
+        assert load.result() == Result()
+        assert proxy.lost > 2

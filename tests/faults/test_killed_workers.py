@@ -1,0 +1,50 @@
+"""A worker is killed at a step of a send, and so is the next one, and the one after that."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.delivering import quick_bellhop
+from tests.faults.load import Load, Result
+from tests.faults.worker_process import Death, start_worker, working
+from tests.running import Bellhop
+
+DEAD_SECONDS = 2
+DEATHS = 3
+START_SECONDS = 30
+
+
+@pytest.fixture
+def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
+    """Bellhop in real time."""
+    with quick_bellhop(database_url, encryption_key) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "death",
+    [
+        Death("begun", 150),
+        Death("answered", 150),
+        Death("handed_in", 40),
+        Death("not_committed", 40),
+        Death("committed", 40),
+    ],
+    ids=lambda death: death.step,
+)
+def test_everything_arrives_once_and_in_order(bellhop: Bellhop, death: Death) -> None:
+    load = Load(bellhop)
+    load.accept()
+
+    for _ in range(DEATHS):
+        worker = start_worker(bellhop.settings, death, dead_seconds=DEAD_SECONDS)
+        worker.join(START_SECONDS)
+        assert worker.exitcode == -signal.SIGKILL
+    assert load.states()["sending"] >= DEATHS
+    with working(bellhop.settings, dead_seconds=DEAD_SECONDS):
+        load.wait_until_sent()
+
+    assert load.result() == Result()

@@ -1,0 +1,81 @@
+"""Slack refuses, breaks off, says nothing or says it too late: each message arrives once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from tests.delivering import quick_bellhop
+from tests.faults.load import THREADS, Load, Result
+from tests.faults.worker_process import working
+from tests.running import Bellhop
+
+POST = "chat.postMessage"
+RETRY_AFTER = 2
+# A held connection is closed by the client long before.
+SILENCE_SECONDS = 60
+# The client has given up after ten seconds, and looks after five more.
+LATE_SECONDS = 12
+
+REFUSED = Fault(POST, "rate_limited", every=150, times=4, retry_after=RETRY_AFTER)
+FAULTS = {
+    "server_error": [Fault(POST, "server_error", every=50)],
+    "reset": [Fault(POST, "reset", every=50)],
+    "lost_answer": [
+        Fault(POST, "lost_answer", every=100),
+        Fault(POST, "reset_after", every=101),
+    ],
+    "silence": [
+        Fault(POST, "timeout", every=100, times=3, seconds=SILENCE_SECONDS),
+        Fault(POST, "latency", every=101, times=3, seconds=LATE_SECONDS),
+    ],
+    "everything": [
+        Fault("*", "rate_limited", every=307, times=3, retry_after=1),
+        Fault("*", "server_error", every=101),
+        Fault("*", "reset", every=103),
+        Fault(POST, "lost_answer", every=107),
+        Fault(POST, "reset_after", every=109),
+        Fault("*", "api_error", every=113, error="internal_error"),
+        Fault("*", "timeout", every=401, times=2, seconds=SILENCE_SECONDS),
+        Fault(POST, "latency", every=211, times=2, seconds=LATE_SECONDS),
+    ],
+}
+
+
+@pytest.fixture
+def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
+    """Bellhop in real time."""
+    with quick_bellhop(database_url, encryption_key) as running:
+        yield running
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=list(FAULTS))
+def test_everything_arrives_once_and_in_order(bellhop: Bellhop, faults: list[Fault]) -> None:
+    load = Load(bellhop)
+    load.accept()
+    for fault in faults:
+        bellhop.slack.faults.add(fault)
+    with working(bellhop.settings):
+        load.wait_until_sent()
+
+    assert bellhop.slack.faults.taken(POST) >= len(faults)
+    assert load.result() == Result()
+
+
+def test_retry_after_is_obeyed_by_all_workers(bellhop: Bellhop) -> None:
+    load = Load(bellhop)
+    load.accept()
+    bellhop.slack.faults.add(REFUSED)
+    with working(bellhop.settings), working(bellhop.settings):
+        load.wait_until_sent()
+
+    posts = bellhop.slack.calls_to(POST)
+    refused = [one.at for one in posts if one.status == 429]
+    assert len(refused) == REFUSED.times
+    for at in refused:
+        meanwhile = [one for one in posts if at < one.at < at + RETRY_AFTER]
+        # What both had under way, and what they were just beginning.
+        assert len(meanwhile) <= 2 * 2 * THREADS
+    assert load.result() == Result()

@@ -1,0 +1,270 @@
+"""Acceptance: what is in the database once something is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from bolt_app.db import Database
+from bolt_app.db.models import Channel, Delivery, Lane, Notification, TeamPace
+from bolt_app.notifications.acceptance import Acceptance, Accepted, Sender
+from bolt_app.notifications.bell import Bell
+from bolt_app.notifications.requests import read_one
+from bolt_app.notifications.topics import Topics
+from tests.conftest import FakeClock
+from tests.people import ACME, ANN, BETA, GENERAL
+
+COMMAND = Sender(ACME, "command")
+
+
+class FakeBell(Bell):
+    """Counts how often it was rung."""
+
+    def __init__(self) -> None:
+        self.rung = 0
+
+    def ring(self) -> None:
+        self.rung += 1
+
+    def watch(self, wake: Any, stopped: Any) -> None:
+        """Hear nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def bell() -> FakeBell:
+    return FakeBell()
+
+
+@pytest.fixture
+def acceptance(database: Database, bell: FakeBell, clock: FakeClock) -> Acceptance:
+    return Acceptance(database, bell, clock=clock)
+
+
+def accept(
+    acceptance: Acceptance, *said: dict[str, Any], sender: Sender = COMMAND
+) -> Sequence[Accepted]:
+    requests = [
+        read_one({"to": "#general", "text": "x", **one}, acceptance._clock()) for one in said
+    ]
+    return acceptance.accept(sender, requests).notifications
+
+
+def lanes(database: Database) -> dict[tuple[str, str], datetime | None]:
+    """Return when each lane wakes."""
+    with database.reading() as session:
+        rows = session.execute(select(Lane.team_id, Lane.address, Lane.wake_at))
+        return {(team_id, address): wake_at for team_id, address, wake_at in rows}
+
+
+def targets(database: Database) -> list[tuple[str, str]]:
+    """Return the lane and the target of each delivery, in their order."""
+    with database.reading() as session:
+        statement = (
+            select(Lane.address, Delivery.target)
+            .join(Delivery, Delivery.lane_id == Lane.id)
+            .order_by(Delivery.id)
+        )
+        return [(address, target) for address, target in session.execute(statement)]
+
+
+def know_channel(database: Database, name: str, channel_id: str, team_id: str = ACME) -> None:
+    with database.writing() as session:
+        session.execute(
+            insert(Channel).values(
+                team_id=team_id, channel_id=channel_id, name=name, is_member=True, member_count=1
+            )
+        )
+
+
+class TestLanes:
+    def test_each_address_has_one_that_wakes_at_once(
+        self, acceptance: Acceptance, database: Database, clock: FakeClock, bell: FakeBell
+    ) -> None:
+        accept(acceptance, {"to": ["#general", GENERAL, ANN, "@ann@acme.example"]})
+        accept(acceptance, {}, sender=Sender(BETA, "command"))
+
+        addresses = [(ACME, "#general"), (ACME, GENERAL), (ACME, ANN), (ACME, "@ann@acme.example")]
+        assert lanes(database) == dict.fromkeys([*addresses, (BETA, "#general")], clock())
+        with database.reading() as session:
+            assert set(session.scalars(select(TeamPace.team_id))) == {ACME, BETA}
+        assert bell.rung == 2
+
+    def test_it_wakes_for_what_goes_first(
+        self, acceptance: Acceptance, database: Database, clock: FakeClock
+    ) -> None:
+        accept(acceptance, {"delay": 60}, {"delay": 30}, {"delay": 90})
+        assert lanes(database)[ACME, "#general"] == clock() + timedelta(seconds=30)
+
+        accept(acceptance, {"delay": 40})
+        assert lanes(database)[ACME, "#general"] == clock() + timedelta(seconds=30)
+
+        accept(acceptance, {})
+        assert lanes(database)[ACME, "#general"] == clock()
+
+    def test_one_that_slept_wakes_again(
+        self, acceptance: Acceptance, database: Database, clock: FakeClock
+    ) -> None:
+        accept(acceptance, {})
+        with database.writing() as session:
+            session.execute(update(Lane).values(wake_at=None))
+
+        accept(acceptance, {"delay": 5})
+
+        assert lanes(database)[ACME, "#general"] == clock() + timedelta(seconds=5)
+
+
+class TestRouting:
+    def test_a_known_channels_name_leads_to_the_channel(
+        self, acceptance: Acceptance, database: Database
+    ) -> None:
+        know_channel(database, "general", GENERAL)
+        know_channel(database, "random", "C0BETA0002", team_id=BETA)
+
+        accept(acceptance, {"to": ["#General", "#random"]})
+
+        assert targets(database) == [(GENERAL, "#general"), ("#random", "#random")]
+
+    def test_two_names_of_one_channel_are_one_delivery(
+        self, acceptance: Acceptance, database: Database
+    ) -> None:
+        know_channel(database, "general", GENERAL)
+
+        [accepted] = accept(acceptance, {"to": ["#general", GENERAL, "#General"]})
+
+        assert [one.to for one in accepted.deliveries] == ["#general"]
+        assert targets(database) == [(GENERAL, "#general")]
+
+    def test_while_a_name_still_hands_on_what_comes_queues_behind_it(
+        self, acceptance: Acceptance, database: Database
+    ) -> None:
+        accept(acceptance, {})
+        know_channel(database, "general", GENERAL)
+
+        accept(acceptance, {})
+        with database.writing() as session:
+            session.execute(update(Lane).values(wake_at=None))
+        accept(acceptance, {})
+
+        assert [address for address, _ in targets(database)] == ["#general", "#general", GENERAL]
+
+    def test_a_topic_is_routed_as_its_subscribers_are_when_it_is_accepted(
+        self, acceptance: Acceptance, database: Database, clock: FakeClock
+    ) -> None:
+        know_channel(database, "general", GENERAL)
+        topics = Topics(database, clock=clock)
+        assert topics.subscribe(ACME, "Deploys", "#general")
+        assert not topics.subscribe(ACME, "deploys", "#General")
+        assert topics.subscribe(ACME, "deploys", ANN)
+
+        first, second = accept(
+            acceptance, {"to": "topic:deploys"}, {"to": ["topic:other", "topic:deploys", ANN]}
+        )
+        assert topics.unsubscribe(ACME, "deploys", ANN)
+        assert not topics.unsubscribe(ACME, "deploys", ANN)
+        [third] = accept(acceptance, {"to": "topic:deploys"})
+
+        reached = [[one.to for one in each.deliveries] for each in (first, second, third)]
+        assert reached == [["#general", ANN], ["#general", ANN], ["#general"]]
+        assert targets(database)[0] == (GENERAL, "#general")
+
+    def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
+        with pytest.raises(ValueError, match="cannot be sent on to a topic"):
+            Topics(database).subscribe(ACME, "a", "topic:b")
+
+
+class TestRows:
+    def test_they_say_how_it_is_to_go_out(
+        self, acceptance: Acceptance, database: Database, clock: FakeClock
+    ) -> None:
+        expires_at = clock() + timedelta(hours=1)
+        said = {
+            "priority": 5,
+            "key": "k",
+            "mode": "thread",
+            "on_unknown": "resend",
+            "expires_at": expires_at.isoformat(),
+        }
+        [accepted, plain] = accept(acceptance, said, {"mode": "thread"})
+
+        with database.reading() as session:
+            first, second = session.scalars(select(Delivery).order_by(Delivery.id))
+            notification = session.get(Notification, accepted.id)
+        assert (first.id, first.rank, first.key, first.mode, first.on_unknown) == (
+            accepted.deliveries[0].id,
+            -5,
+            "k",
+            "thread",
+            "resend",
+        )
+        assert (first.state, first.attempts, first.tried_at) == ("waiting", 0, None)
+        assert (first.send_at, first.expires_at) == (clock(), expires_at)
+        # Without a key there is nothing to reply to.
+        assert (second.id, second.rank, second.mode) == (plain.deliveries[0].id, 0, "new")
+        assert notification is not None
+        assert (notification.source, notification.created_at) == ("command", clock())
+        assert (notification.key, notification.content) == ("k", {"text": "x"})
+
+
+def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(
+    acceptance: Acceptance, database: Database
+) -> None:
+    """Ids in a lane are given in the order of commits, whoever was written together with whom."""
+
+    def send(number: int) -> tuple[int, Accepted]:
+        to = [f"#channel-{number % 3}", f"#channel-{(number + 1) % 3}"]
+        sender = Sender(ACME if number % 2 else BETA, "command")
+        [accepted] = accept(acceptance, {"to": to, "text": str(number)}, sender=sender)
+        return number, accepted
+
+    with ThreadPoolExecutor(12) as pool:
+        answers = dict(pool.map(send, range(300)))
+
+    with database.reading() as session:
+        rows = session.execute(
+            select(Delivery.id, Delivery.target, Notification.content, Notification.team_id).join(
+                Notification, Notification.id == Delivery.notification_id
+            )
+        ).all()
+        lane_rows = session.execute(select(Lane.team_id, Lane.address)).all()
+    stored: dict[int, list[tuple[int, str]]] = {}
+    for id_, target, content, team_id in sorted(rows):
+        number = int(content["text"])
+        assert team_id == (ACME if number % 2 else BETA)
+        stored.setdefault(number, []).append((id_, target))
+    assert stored == {
+        number: [(one.id, one.to) for one in accepted.deliveries]
+        for number, accepted in answers.items()
+    }
+    assert len(lane_rows) == len(set(lane_rows)) == 6
+
+
+def test_what_cannot_be_written_is_nobody_elses_trouble(
+    acceptance: Acceptance, database: Database
+) -> None:
+    """A request that no database takes, against all checks, beside others at the same time."""
+    bad = read_one({"to": "#general", "text": "x"}, acceptance._clock())
+    bad.key = "\ud800"
+
+    def send(number: int) -> bool:
+        try:
+            if number % 10 == 0:
+                acceptance.accept(COMMAND, [bad])
+            else:
+                accept(acceptance, {})
+        except Exception:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(send, range(60)))
+
+    assert done == [number % 10 != 0 for number in range(60)]
+    assert len(targets(database)) == 54

@@ -1,0 +1,518 @@
+"""What is accepted is delivered: where it goes, in which order, how fast, and what stops it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from tests.notifications.hand import Hand, accept, deliveries, lane_of, states, texts
+from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
+from tests.running import Bellhop
+
+MINUTE, DAY = 60, 86_400
+
+
+@pytest.fixture
+def hand(bellhop: Bellhop) -> Hand:
+    """A worker for a workspace that Ann has installed Bellhop in."""
+    bellhop.install(ANN)
+    return Hand(bellhop)
+
+
+def channel(bellhop: Bellhop, name: str, team_id: str = ACME) -> str:
+    """Make a channel and return its id."""
+    return bellhop.slack.add_channel(team_id, name).id
+
+
+class TestWhere:
+    def test_a_channel_by_id_or_by_name(self, bellhop: Bellhop, hand: Hand) -> None:
+        by_id, by_name = accept(bellhop, GENERAL, "id"), accept(bellhop, "#General", "name")
+
+        hand.deliver()
+        bellhop.clock.advance(1)
+        hand.deliver()
+
+        assert states(bellhop, by_id, by_name) == ["sent", "sent"]
+        assert texts(bellhop, GENERAL) == ["id", "name"]
+
+    def test_where_and_when_it_went_is_written_down(self, bellhop: Bellhop, hand: Hand) -> None:
+        id_ = accept(bellhop, "#general", "hello")
+
+        hand.deliver()
+
+        [delivery] = deliveries(bellhop, id_)
+        [message] = bellhop.slack.messages(GENERAL)
+        assert (delivery.channel_id, delivery.ts) == (GENERAL, message.ts)
+        assert (delivery.attempts, delivery.error) == (1, None)
+        assert delivery.finished_at == bellhop.clock()
+
+    @pytest.mark.parametrize("address", [BEN, "@ben@acme.example"])
+    def test_a_person(self, bellhop: Bellhop, hand: Hand, address: str) -> None:
+        id_ = accept(bellhop, address, "psst")
+
+        hand.deliver()
+
+        dm = bellhop.slack.app_dm(ACME, BEN)
+        assert states(bellhop, id_) == ["sent"]
+        assert texts(bellhop, dm.id) == ["psst"]
+
+    def test_a_linked_person_is_known_without_asking(self, bellhop: Bellhop, hand: Hand) -> None:
+        accept(bellhop, "@ann@acme.example", "psst")
+
+        hand.deliver()
+
+        assert texts(bellhop, bellhop.slack.app_dm(ACME, ANN).id) == ["psst"]
+        assert bellhop.slack.calls_to("users.lookupByEmail") == []
+
+    def test_the_bot_joins_a_public_channel(self, bellhop: Bellhop, hand: Hand) -> None:
+        deploys = channel(bellhop, "deploys-2")
+        accept(bellhop, "#deploys-2", "out")
+
+        hand.deliver()
+
+        assert texts(bellhop, deploys) == ["out"]
+        assert len(bellhop.slack.calls_to("conversations.join")) == 1
+
+    def test_what_waits_for_a_name_moves_in_its_order(self, bellhop: Bellhop, hand: Hand) -> None:
+        for number in range(3):
+            accept(bellhop, "#general", str(number))
+        accept(bellhop, "#general", "first", priority=1)
+        for _ in range(4):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert texts(bellhop, GENERAL) == ["first", "0", "1", "2"]
+
+    def test_what_comes_while_a_name_is_looked_up_keeps_behind(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        accept(bellhop, "#general", "1")
+        [job] = hand.begin()
+        found = hand.carry_out(job)
+        accept(bellhop, "#general", "2")
+        hand.write([found])
+        accept(bellhop, "#general", "3")
+        for _ in range(3):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert texts(bellhop, GENERAL) == ["1", "2", "3"]
+
+    @pytest.mark.parametrize(
+        ("address", "code"),
+        [
+            ("#nowhere", "channel_not_found"),
+            ("C0NOWHERE1", "channel_not_found"),
+            ("@nobody@acme.example", "users_not_found"),
+            ("U0NOBODY01", "channel_not_found"),
+        ],
+    )
+    def test_an_address_nobody_has(
+        self, bellhop: Bellhop, hand: Hand, address: str, code: str
+    ) -> None:
+        id_ = accept(bellhop, address, "anybody?")
+
+        hand.deliver()
+
+        [delivery] = deliveries(bellhop, id_)
+        assert (delivery.state, delivery.error) == ("dead", code)
+
+    def test_two_names_of_one_channel_are_one_delivery(self, bellhop: Bellhop, hand: Hand) -> None:
+        accept(bellhop, "#general", "so that the name is known")
+        hand.deliver()
+        id_ = accept(bellhop, [GENERAL, "#general"], "once")
+
+        assert len(deliveries(bellhop, id_)) == 1
+
+
+class TestPace:
+    def test_one_message_a_second_in_the_order_of_acceptance(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        for number in range(3):
+            accept(bellhop, GENERAL, str(number))
+        seen = []
+        for _ in range(3):
+            hand.deliver()
+            seen.append(texts(bellhop, GENERAL))
+            bellhop.clock.advance(0.99)
+            assert hand.deliver() == 0
+            bellhop.clock.advance(0.01)
+
+        assert seen == [["0"], ["0", "1"], ["0", "1", "2"]]
+
+    def test_priority_comes_before_acceptance(self, bellhop: Bellhop, hand: Hand) -> None:
+        for text, priority in (("low", -1), ("normal", 0), ("high", 5), ("also high", 5)):
+            accept(bellhop, GENERAL, text, priority=priority)
+        for _ in range(4):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert texts(bellhop, GENERAL) == ["high", "also high", "normal", "low"]
+
+    def test_a_busy_channel_does_not_delay_another(self, bellhop: Bellhop, hand: Hand) -> None:
+        quiet = channel(bellhop, "quiet")
+        for number in range(20):
+            accept(bellhop, GENERAL, str(number))
+        hand.deliver()
+        accept(bellhop, quiet, "now")
+
+        hand.deliver()
+
+        assert texts(bellhop, quiet) == ["now"]
+
+    def test_a_workspace_has_a_pace_of_its_own(self, bellhop: Bellhop, hand: Hand) -> None:
+        channels = [channel(bellhop, f"many-{number}") for number in range(120)]
+        for one in channels:
+            bellhop.slack.join_as(ANN, one)
+            bellhop.slack.invite_bot(ANN, one)
+            accept(bellhop, one, "x")
+
+        hand.deliver()
+        at_once = sum(len(texts(bellhop, one)) for one in channels)
+        bellhop.clock.advance(2)
+        hand.deliver()
+        after_two_seconds = sum(len(texts(bellhop, one)) for one in channels)
+
+        # A quarter of a minute's messages at once, and then five a second.
+        assert (at_once, after_two_seconds) == (75, 85)
+
+    def test_a_flood_does_not_starve_another_workspace(self, bellhop: Bellhop, hand: Hand) -> None:
+        bellhop.install("U0ANN00002")
+        for number in range(50):
+            accept(bellhop, channel(bellhop, f"flood-{number}"), "x")
+        hand.begin(most=5)
+        here = channel(bellhop, "calm", BETA)
+        accept(bellhop, here, "calm", team_id=BETA)
+
+        jobs = hand.begin(most=5)
+
+        assert [job.lane.team_id for job in jobs].count(BETA) == 1
+
+    def test_within_a_workspace_who_waited_longest_comes_first(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        for number in range(3):
+            accept(bellhop, GENERAL, str(number))
+        hand.deliver()
+        bellhop.clock.advance(5)
+        fresh = channel(bellhop, "fresh")
+        accept(bellhop, fresh, "new here")
+
+        [job] = hand.begin(most=1)
+
+        assert job.lane.address == fresh
+
+
+class TestWhen:
+    def test_not_before_its_time(self, bellhop: Bellhop, hand: Hand) -> None:
+        later = bellhop.clock() + timedelta(minutes=5)
+        accept(bellhop, GENERAL, "later", send_at=later)
+        accept(bellhop, GENERAL, "delayed", delay=400)
+        accept(bellhop, GENERAL, "now")
+
+        hand.deliver()
+        assert texts(bellhop, GENERAL) == ["now"]
+        bellhop.clock.advance(5 * MINUTE)
+        hand.deliver()
+        assert texts(bellhop, GENERAL) == ["now", "later"]
+        bellhop.clock.advance(100)
+        hand.deliver()
+        assert texts(bellhop, GENERAL) == ["now", "later", "delayed"]
+
+    def test_not_after_its_time(self, bellhop: Bellhop, hand: Hand) -> None:
+        stale = accept(bellhop, GENERAL, "stale", expires_at=bellhop.clock() + timedelta(minutes=1))
+        good = accept(bellhop, GENERAL, "good")
+        bellhop.clock.advance(MINUTE)
+
+        hand.deliver()
+
+        assert states(bellhop, stale, good) == ["expired", "sent"]
+        assert texts(bellhop, GENERAL) == ["good"]
+
+    def test_how_long_nothing_is_due_is_known(self, bellhop: Bellhop, hand: Hand) -> None:
+        def wait() -> float | None:
+            made = hand.rounds.run("hand", [], most=5, at_most_each=5, room={})
+            assert made.jobs == []
+            return made.seconds_until_due
+
+        assert wait() is None
+        accept(bellhop, GENERAL, "later", delay=300)
+        assert wait() == pytest.approx(300, abs=0.01)
+        accept(bellhop, GENERAL, "now")
+        accept(bellhop, GENERAL, "and in a second")
+        hand.deliver()
+        assert wait() == pytest.approx(1, abs=0.01)
+
+
+class TestRefusals:
+    def test_a_permanent_one_stops_at_once_and_the_next_goes_on(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", "api_error", error="restricted_action", times=1)
+        )
+        refused, good = accept(bellhop, GENERAL, "refused"), accept(bellhop, GENERAL, "good")
+
+        hand.deliver()
+
+        [dead], [sent] = deliveries(bellhop, refused), deliveries(bellhop, good)
+        assert (dead.state, dead.error, dead.attempts) == ("dead", "restricted_action", 1)
+        assert sent.state == "sent"
+
+    def test_an_archived_channel(self, bellhop: Bellhop, hand: Hand) -> None:
+        bellhop.slack.archive_channel(GENERAL)
+        id_ = accept(bellhop, GENERAL, "echo")
+
+        hand.deliver()
+
+        assert [one.error for one in deliveries(bellhop, id_)] == ["is_archived"]
+
+    def test_a_private_channel_is_not_joined(self, bellhop: Bellhop, hand: Hand) -> None:
+        private = bellhop.slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
+        id_ = accept(bellhop, private.id, "psst")
+
+        hand.deliver()
+
+        assert [one.error for one in deliveries(bellhop, id_)] == ["channel_not_found"]
+
+    def test_a_temporary_one_is_tried_again_ever_more_slowly(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+        id_ = accept(bellhop, GENERAL, "patience")
+        waits = []
+        for _ in range(8):
+            hand.deliver()
+            waits.append((lane_of(bellhop, GENERAL).free_at - bellhop.clock()).total_seconds())
+            bellhop.clock.advance(waits[-1])
+        bellhop.slack.faults.clear()
+        hand.deliver()
+
+        [delivery] = deliveries(bellhop, id_)
+        assert (delivery.state, delivery.attempts, delivery.error) == ("sent", 9, None)
+        assert texts(bellhop, GENERAL) == ["patience"]
+        for number, wait in enumerate(waits):
+            assert 0.8 <= wait / min(2 * 2**number, 600) <= 1.2
+
+    def test_after_a_day_it_is_dead_and_so_is_what_waited_behind_it(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+        first, second = accept(bellhop, GENERAL, "1"), accept(bellhop, GENERAL, "2")
+        hand.deliver()
+        bellhop.clock.advance(DAY - 1)
+        late = accept(bellhop, GENERAL, "3")
+        hand.deliver()
+        assert states(bellhop, first, second, late) == ["waiting"] * 3
+        bellhop.clock.advance(601)
+        hand.deliver()
+
+        assert states(bellhop, first, second, late) == ["dead", "dead", "waiting"]
+        bellhop.slack.faults.clear()
+        bellhop.clock.advance(800)
+        hand.deliver()
+        assert texts(bellhop, GENERAL) == ["3"]
+
+    def test_a_broken_channel_does_not_delay_another(self, bellhop: Bellhop, hand: Hand) -> None:
+        broken = channel(bellhop, "broken")
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", "api_error", error="internal_error", times=1)
+        )
+        accept(bellhop, broken, "x")
+        hand.deliver()
+        accept(bellhop, GENERAL, "fine")
+
+        hand.deliver()
+
+        assert texts(bellhop, GENERAL) == ["fine"]
+
+
+class TestRateLimits:
+    def test_retry_after_is_obeyed_for_the_whole_workspace_and_no_other(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        bellhop.install("U0ANN00002")
+        other, there = channel(bellhop, "other"), channel(bellhop, "there", BETA)
+        bellhop.slack.faults.add(Fault("chat.postMessage", "rate_limited", retry_after=17, times=1))
+        accept(bellhop, GENERAL, "a")
+        hand.deliver()
+        accept(bellhop, other, "b")
+        accept(bellhop, there, "c", team_id=BETA)
+        hand.deliver()
+        assert (texts(bellhop, GENERAL), texts(bellhop, other)) == ([], [])
+        assert texts(bellhop, there) == ["c"]
+
+        bellhop.clock.advance(16.9)
+        assert Hand(bellhop, "another process").deliver() == 0
+        bellhop.clock.advance(0.1)
+        hand.deliver()
+
+        assert (texts(bellhop, GENERAL), texts(bellhop, other)) == (["a"], ["b"])
+
+    def test_the_limit_of_another_method_does_not_stop_posting(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        bellhop.slack.faults.add(
+            Fault("conversations.list", "rate_limited", retry_after=40, times=1)
+        )
+        accept(bellhop, "#general", "by name")
+        hand.deliver()
+        accept(bellhop, "#random", "another name")
+        accept(bellhop, GENERAL, "by id")
+        hand.deliver()
+        assert texts(bellhop, GENERAL) == ["by id"]
+        assert len(bellhop.slack.calls_to("conversations.list")) == 1
+
+        bellhop.clock.advance(40)
+        hand.deliver()
+
+        assert texts(bellhop, GENERAL) == ["by id", "by name"]
+
+
+class TestDeadInstallations:
+    def test_lanes_wait_for_a_re_install(self, bellhop: Bellhop, hand: Hand) -> None:
+        bellhop.slack.revoke_tokens(ACME, bot=True)
+        ids = [accept(bellhop, GENERAL, str(number)) for number in range(2)]
+        hand.deliver()
+        assert states(bellhop, *ids) == ["waiting", "waiting"]
+        calls = len(bellhop.slack.calls_to("chat.postMessage"))
+        bellhop.clock.advance(MINUTE)
+        hand.deliver()
+        assert len(bellhop.slack.calls_to("chat.postMessage")) == calls
+
+        bellhop.install(ANN)
+        hand.deliver()
+        bellhop.clock.advance(1)
+        hand.deliver()
+
+        assert texts(bellhop, GENERAL) == ["0", "1"]
+
+    def test_what_nobody_installs_for_is_dead_after_a_day(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        bellhop.slack.uninstall(ACME)
+        bellhop.slack.deliver_due()
+        id_ = accept(bellhop, GENERAL, "anybody?")
+        hand.deliver()
+        assert states(bellhop, id_) == ["waiting"]
+
+        bellhop.clock.advance(DAY + 300)
+        hand.deliver()
+
+        [delivery] = deliveries(bellhop, id_)
+        assert (delivery.state, delivery.error) == ("dead", "not_installed")
+
+    def test_another_workspace_goes_on(self, bellhop: Bellhop, hand: Hand) -> None:
+        bellhop.install("U0ANN00002")
+        bellhop.slack.revoke_tokens(ACME, bot=True)
+        there = channel(bellhop, "there", BETA)
+        accept(bellhop, GENERAL, "x")
+        accept(bellhop, there, "y", team_id=BETA)
+
+        hand.deliver()
+
+        assert texts(bellhop, there) == ["y"]
+
+
+class TestKeys:
+    def test_an_update_changes_the_earlier_message(self, bellhop: Bellhop, hand: Hand) -> None:
+        accept(bellhop, GENERAL, "down", key="db", severity="critical", title="Database")
+        hand.deliver()
+        bellhop.clock.advance(1)
+        id_ = accept(bellhop, GENERAL, "up", key="db", severity="success", title="Database")
+        hand.deliver()
+
+        [message] = bellhop.slack.messages(GENERAL)
+        assert "up" in str(message.attachments)
+        assert "down" not in str(message.attachments)
+        assert [one.ts for one in deliveries(bellhop, id_)] == [message.ts]
+
+    def test_a_thread_goes_on_under_the_earlier_message(self, bellhop: Bellhop, hand: Hand) -> None:
+        for text in ("down", "still down", "up"):
+            accept(bellhop, GENERAL, text, key="db", mode="thread")
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        first, *rest = bellhop.slack.messages(GENERAL)
+        assert [one.thread_ts for one in rest] == [first.ts, first.ts]
+
+    def test_new_posts_anew(self, bellhop: Bellhop, hand: Hand) -> None:
+        for text in ("down", "up"):
+            accept(bellhop, GENERAL, text, key="db", mode="new")
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert texts(bellhop, GENERAL) == ["down", "up"]
+
+    @pytest.mark.parametrize("mode", ["update", "thread"])
+    def test_in_a_direct_message_too(self, bellhop: Bellhop, hand: Hand, mode: str) -> None:
+        for text in ("down", "up"):
+            accept(bellhop, "@ben@acme.example", text, key="db", mode=mode)
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        messages = bellhop.slack.messages(bellhop.slack.app_dm(ACME, BEN).id)
+        assert [one.text for one in messages][-1] == "up"
+        assert len(messages) == (1 if mode == "update" else 2)
+
+    def test_keys_of_different_channels_are_different(self, bellhop: Bellhop, hand: Hand) -> None:
+        other = channel(bellhop, "other")
+        for to in (GENERAL, other):
+            accept(bellhop, to, "down", key="db")
+        hand.deliver()
+
+        assert (texts(bellhop, GENERAL), texts(bellhop, other)) == (["down"], ["down"])
+
+    def test_what_cannot_be_changed_is_posted_anew(self, bellhop: Bellhop, hand: Hand) -> None:
+        accept(bellhop, GENERAL, "down", key="db")
+        hand.deliver()
+        bellhop.slack.faults.add(
+            Fault("chat.update", "api_error", error="message_not_found", times=1)
+        )
+        bellhop.clock.advance(1)
+        accept(bellhop, GENERAL, "up", key="db")
+        hand.deliver()
+
+        assert texts(bellhop, GENERAL) == ["down", "up"]
+        bellhop.clock.advance(1)
+        accept(bellhop, GENERAL, "down again", key="db")
+        hand.deliver()
+        assert texts(bellhop, GENERAL) == ["down", "down again"]
+
+
+def test_a_custom_name_is_kept_where_that_was_granted(bellhop: Bellhop, hand: Hand) -> None:
+    accept(bellhop, GENERAL, "firing", username="Alertmanager", icon_emoji=":fire:")
+
+    hand.deliver()
+
+    [message] = bellhop.slack.messages(GENERAL)
+    assert (message.username, message.icons) == ("Alertmanager", {"emoji": ":fire:"})
+
+
+def test_a_person_without_an_address_of_ours_is_no_problem(bellhop: Bellhop, hand: Hand) -> None:
+    id_ = accept(bellhop, PLAIN, "hello")
+
+    hand.deliver()
+
+    assert states(bellhop, id_) == ["sent"]
+
+
+def test_a_picture_that_slack_cannot_fetch_does_not_keep_the_rest_away(
+    bellhop: Bellhop, hand: Hand
+) -> None:
+    bellhop.slack.faults.add(
+        Fault("chat.postMessage", "api_error", error="invalid_blocks", times=1)
+    )
+    id_ = accept(
+        bellhop, GENERAL, "slow", title="db-3", image_url="http://grafana.internal/render.png"
+    )
+
+    hand.deliver()
+
+    [message] = bellhop.slack.messages(GENERAL)
+    assert states(bellhop, id_) == ["sent"]
+    assert "image" not in [one["type"] for one in message.blocks]
+    assert "http://grafana.internal/render.png" in str(message.blocks)

@@ -1,0 +1,121 @@
+"""The worker itself: threads that deliver until they are told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from flask import Flask
+from sqlalchemy import make_url, select, text
+
+from bolt_app.clock import utc_now
+from bolt_app.db.models import Lane, Worker
+from bolt_app.sandbox import Fault
+from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
+from tests.notifications.hand import accept, states, texts
+from tests.people import ACME, BETA, GENERAL
+from tests.running import Bellhop
+
+APPLICATION_NAME = "bellhop-worker-tests"
+BREAK_OFF = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid <> pg_backend_pid() AND application_name = :name"
+)
+
+
+@pytest.fixture
+def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
+    """Bellhop in real time, at a pace that does not keep tests waiting."""
+    url = make_url(database_url)
+    if url.get_backend_name() == "postgresql":
+        url = url.update_query_dict({"application_name": APPLICATION_NAME})
+    address = url.render_as_string(hide_password=False)
+    with quick_bellhop(address, encryption_key) as bellhop:
+        install_without_limits(bellhop)
+        yield bellhop
+
+
+def running_later(bellhop: Bellhop, days: int) -> Bellhop:
+    """Return the same app, in the future."""
+    services = replace(bellhop.services, clock=lambda: utc_now() + timedelta(days=days))
+    app = Flask("later")
+    app.extensions["bellhop"] = services
+    return replace(bellhop, app=app)
+
+
+def has_sent(bellhop: Bellhop, ids: list[str], number: int) -> bool:
+    return states(bellhop, *ids).count("sent") > number
+
+
+def test_it_delivers_what_is_accepted_while_it_runs(running: Bellhop) -> None:
+    with delivering(running):
+        ids = [accept(running, GENERAL, str(number)) for number in range(20)]
+        wait_until(running, lambda: set(states(running, *ids)) == {"sent"})
+
+    assert texts(running, GENERAL) == [str(number) for number in range(20)]
+
+
+def test_it_delivers_what_was_accepted_before(running: Bellhop) -> None:
+    id_ = accept(running, GENERAL, "early")
+
+    with delivering(running):
+        wait_until(running, lambda: states(running, id_) == ["sent"])
+
+
+def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bellhop) -> None:
+    running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.5))
+    with delivering(running):
+        id_ = accept(running, GENERAL, "on its way")
+        wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") > 0)
+
+    assert states(running, id_) == ["sent"]
+    with running.services.database.reading() as session:
+        assert session.scalars(select(Worker.id)).all() == []
+        assert set(session.scalars(select(Lane.worker_id))) == {None}
+
+
+def test_one_slow_workspace_leaves_threads_to_the_others(running: Bellhop) -> None:
+    running.install("U0ANN00002")
+    hanging = [running.slack.add_channel(ACME, f"hanging-{number}").id for number in range(20)]
+    there = running.slack.add_channel(BETA, "there").id
+    running.slack.faults.add(Fault("chat.postMessage", "timeout", times=6, seconds=20))
+    with delivering(running):
+        for one in hanging:
+            accept(running, one, "x")
+        wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") == 6)
+        id_ = accept(running, there, "through", team_id=BETA)
+        wait_until(running, lambda: states(running, id_) == ["sent"])
+        running.slack.faults.clear()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_breaks_off_loses_nothing(running: Bellhop) -> None:
+    running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.05))
+    channels = [running.slack.add_channel(ACME, f"c{number}").id for number in range(5)]
+    with delivering(running):
+        ids = [accept(running, one, str(n)) for n in range(20) for one in channels]
+        for number in (5, 20, 40, 60):
+            wait_until(running, partial(has_sent, running, ids, number))
+            with running.services.database.engine.connect() as connection:
+                connection.execute(BREAK_OFF, {"name": APPLICATION_NAME})
+        wait_until(running, lambda: set(states(running, *ids)) == {"sent"})
+
+    for one in channels:
+        assert texts(running, one) == [str(number) for number in range(20)]
+
+
+def test_what_is_old_is_deleted_at_the_start(running: Bellhop) -> None:
+    old = accept(running, GENERAL, "old")
+    with delivering(running):
+        wait_until(running, lambda: states(running, old) == ["sent"])
+    still_waiting = accept(running, GENERAL, "later", delay=86_400 * 100)
+    later = running_later(running, days=31)
+
+    with delivering(later):
+        wait_until(running, lambda: states(running, old) == [])
+
+    assert states(running, still_waiting) == ["waiting"]

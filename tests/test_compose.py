@@ -1,0 +1,71 @@
+"""The compose file: what it runs and sets exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any
+
+import pytest
+import yaml
+
+from bolt_app.config import ROOT, load_settings
+from tests.running import Bellhop
+
+KEY = "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E="
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    """The services of compose.yaml, as Docker reads them."""
+    compose: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    services: dict[str, Any] = compose["services"]
+    return services
+
+
+def environment(services: dict[str, Any], name: str) -> dict[str, str]:
+    """What a service is told, with a password in its place."""
+    filled = {
+        key: re.sub(r"\$\{[^}]*\}", "s3cret", value)
+        for key, value in services[name]["environment"].items()
+    }
+    credentials = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET", "SLACK_SIGNING_SECRET")
+    return {
+        **dict.fromkeys(credentials, "x"),
+        "PUBLIC_URL": "https://bell.acme.example",
+        "ENCRYPTION_KEYS": KEY,
+        "SESSION_SECRET": "s" * 40,
+        **filled,
+    }
+
+
+@pytest.mark.parametrize("name", ["web", "worker", "migrate"])
+def test_the_settings_are_understood(services: dict[str, Any], name: str) -> None:
+    settings = load_settings(environment(services, name))
+
+    assert settings.database_url == "postgresql+psycopg://bellhop:s3cret@db/bellhop"
+    assert settings.log_format == "json"
+
+
+def test_only_the_workers_deliver(services: dict[str, Any]) -> None:
+    assert load_settings(environment(services, "web")).worker_threads == 0
+    assert load_settings(environment(services, "worker")).worker_threads > 0
+
+
+@pytest.mark.parametrize("name", ["worker", "migrate"])
+def test_the_commands_exist(services: dict[str, Any], name: str, bellhop: Bellhop) -> None:
+    flask, option, app, *command = shlex.split(services[name]["command"])
+
+    assert (flask, option, app) == ("flask", "--app", "app")
+    shown = bellhop.app.test_cli_runner().invoke(args=[*command, "--help"])
+    assert shown.exit_code == 0
+
+
+def test_the_image_has_what_runs() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    copied = re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE)
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+    for path in " ".join(copied).split():
+        assert (ROOT / path).exists()
+        assert f"!{path}" in kept

@@ -1,0 +1,69 @@
+"""Calls of the HTTP API, as a program makes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from bolt_app.notifications.api_keys import Scope
+from tests.people import ACME
+from tests.running import Bellhop, Page
+
+NOTIFICATIONS = "/api/v1/notifications"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody who has a key."""
+
+    url: str
+    key: str
+
+    def send(self, body: Any, **headers: str) -> Page:
+        """POST a notification."""
+        return self.call("POST", NOTIFICATIONS, body, **headers)
+
+    def get(self, path: str) -> Page:
+        """GET a path of the API."""
+        return self.call("GET", path)
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Page:
+        """Make a call; `Idempotency_Key="x"` is the header `Idempotency-Key: x`."""
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        return request(
+            method,
+            self.url + path,
+            data,
+            {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"} | given,
+        )
+
+
+def request(
+    method: str, url: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Page:
+    """Make any request."""
+    made = Request(url, data=data, headers=dict(headers or {}), method=method)  # noqa: S310
+    try:
+        answer = urlopen(made, timeout=20)  # noqa: S310
+    except HTTPError as error:
+        answer = error
+    with answer:
+        return Page(url, answer.status, answer.headers, answer.read().decode())
+
+
+def caller(
+    bellhop: Bellhop,
+    *scopes: Scope,
+    team_id: str = ACME,
+    channels: Sequence[str] = (),
+) -> Caller:
+    """Make a key with `scopes` (default: send and read) and return who has it."""
+    key = bellhop.services.api_keys.create(
+        team_id, "tests", scopes=scopes or ("send", "read"), channels=channels
+    )
+    return Caller(bellhop.url, key)

@@ -1,0 +1,353 @@
+"""The HTTP API: sending notifications, and what is said where one is refused."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from bolt_app.db.models import Delivery, Notification
+from tests.people import ACME, BETA
+from tests.running import Bellhop, Page
+from tests.web.calling import NOTIFICATIONS, caller, request
+
+HELLO = {"to": "#general", "text": "Hello"}
+
+
+def count(bellhop: Bellhop, model: Any = Notification) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def faults(answer: Page) -> dict[str, str]:
+    """Return what is wrong, by field."""
+    assert answer.status == 422, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    return {one["field"]: one["detail"] for one in answer.json()["errors"]}
+
+
+class TestAccepting:
+    def test_it_is_stored_and_waits(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+
+        answer = ci.send({"to": ["#general", "@Ann@Acme.example"], "text": "Hello"})
+
+        assert answer.status == 202
+        body = answer.json()
+        assert [(one["to"], one["state"]) for one in body["deliveries"]] == [
+            ("#general", "waiting"),
+            ("@ann@acme.example", "waiting"),
+        ]
+        assert body["url"] == answer.headers["Location"]
+        assert answer.location == f"{bellhop.url}{NOTIFICATIONS}/{body['id']}"
+        shown = ci.get(f"{NOTIFICATIONS}/{body['id']}").json()
+        assert shown["content"] == {"text": "Hello"}
+        assert shown["source"] == "api_key:1"
+        assert [one["id"] for one in shown["deliveries"]] == [
+            one["id"] for one in body["deliveries"]
+        ]
+
+    @pytest.mark.parametrize("wrapped", [False, True])
+    def test_a_batch_is_accepted_in_its_order(self, bellhop: Bellhop, wrapped: bool) -> None:
+        batch = [{"to": "#general", "text": str(n)} for n in range(100)]
+
+        answer = caller(bellhop).send({"notifications": batch} if wrapped else batch)
+
+        assert answer.status == 202
+        assert answer.headers["Location"] is None
+        deliveries = [one["deliveries"][0]["id"] for one in answer.json()["notifications"]]
+        assert deliveries == sorted(deliveries)
+        with bellhop.services.database.reading() as session:
+            said = session.scalars(
+                select(Notification.content).join(Delivery).order_by(Delivery.id)
+            )
+            assert [one["text"] for one in said] == [str(n) for n in range(100)]
+
+    def test_a_batch_is_accepted_whole_or_not_at_all(self, bellhop: Bellhop) -> None:
+        answer = caller(bellhop).send([HELLO, {"to": ["nowhere"], "text": "x"}, {"to": "#a"}])
+
+        assert list(faults(answer)) == ["[1].to[0]", "[2].text"]
+        assert count(bellhop) == 0
+
+    def test_a_topic_reaches_who_subscribed(self, bellhop: Bellhop) -> None:
+        for address in ("#ops", "@ann@acme.example", "#general"):
+            bellhop.services.topics.subscribe(ACME, "Deploys", address)
+        bellhop.services.topics.subscribe(BETA, "deploys", "#not-ours")
+
+        answer = caller(bellhop).send({"to": ["topic:DEPLOYS", "#general"], "text": "out"})
+
+        reached = [one["to"] for one in answer.json()["deliveries"]]
+        assert reached == ["#ops", "@ann@acme.example", "#general"]
+
+    def test_a_topic_nobody_subscribed_to_is_shown_to_reach_nobody(self, bellhop: Bellhop) -> None:
+        answer = caller(bellhop).send({"to": "topic:nobody", "text": "hello?"})
+
+        assert answer.status == 202
+        assert answer.json()["deliveries"] == []
+        assert (count(bellhop), count(bellhop, Delivery)) == (1, 0)
+
+    def test_everything_is_kept_as_it_was_said(self, bellhop: Bellhop) -> None:
+        content = {
+            "text": "*Checkout* is down \U0001f6a8",
+            "title": "Checkout",
+            "severity": "critical",
+            "fields": [{"name": "Region", "value": "eu"}],
+            "link": "https://status.example.com/1",
+            "image_url": "https://status.example.com/1.png",
+            "attachments": [{"color": "#123456", "text": "more"}],
+            "thread_ts": "1712345678.123456",
+            "unfurl_links": False,
+            "username": "Checkout bot",
+            "icon_emoji": ":bell:",
+            "icon_url": "https://status.example.com/icon.png",
+            "link_names": True,
+            "mrkdwn": False,
+        }
+        ci = caller(bellhop)
+
+        sent = ci.send({"to": "#general", "key": "c-1", "mode": "thread", **content}).json()
+
+        shown = ci.get(f"{NOTIFICATIONS}/{sent['id']}").json()
+        assert shown["content"] == content
+        assert shown["key"] == "c-1"
+
+    def test_it_goes_out_when_it_should(self, bellhop: Bellhop) -> None:
+        ci, now = caller(bellhop), bellhop.clock()
+        at = (now + timedelta(hours=2)).isoformat()
+
+        delayed = ci.send({**HELLO, "delay": 90}).json()
+        later = ci.send({**HELLO, "send_at": at, "expires_at": "2099-01-01T00:00:00Z"})
+        timed = ci.send({**HELLO, "send_at": at}).json()
+
+        assert list(faults(later)) == ["expires_at"]
+        shown = [ci.get(f"{NOTIFICATIONS}/{one['id']}").json() for one in (delayed, timed)]
+        assert [one["deliveries"][0]["send_at"] for one in shown] == [
+            (now + timedelta(seconds=90)).isoformat().replace("+00:00", "Z"),
+            at.replace("+00:00", "Z"),
+        ]
+
+
+class TestRefusing:
+    def test_every_field_that_is_wrong_is_named_with_its_mend(self, bellhop: Bellhop) -> None:
+        answer = caller(bellhop).send(
+            {
+                "to": ["#general", "general"],
+                "text": "x" * 40_001,
+                "fields": [{"name": "a", "value": "b"}, {"name": "", "value": 3}],
+                "severity": "loud",
+                "colour": "red",
+                "send_at": "tomorrow",
+                "priority": 10,
+            }
+        )
+
+        assert faults(answer) == {
+            "to[1]": "'general' is no address: give #name, a channel's id (C…), @e-mail, a "
+            "person's id (U…) or topic:name",
+            "text": "is longer than 40,000 characters: shorten it",
+            "fields[1].name": "is empty: give it, or leave it out",
+            "fields[1].value": "has to be text",
+            "severity": "may be 'info', 'success', 'warning', 'error' or 'critical'",
+            "colour": "is no field here: take it out, or mend its name",
+            "send_at": "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z",
+            "priority": "is too large: the most is 9",
+        }
+        assert answer.json()["detail"] == "8 fields are not right: see errors."
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"to": "#general"}, "text"),
+            ({"to": "#general", "text": " \n"}, "text"),
+            ({"text": "x"}, "to"),
+            ({**HELLO, "to": []}, "to"),
+            ({**HELLO, "to": ["#a"] * 101}, "to"),
+            ({**HELLO, "delay": 1, "send_at": "2020-01-01T00:00:00Z"}, "delay"),
+            ({**HELLO, "send_at": "2030-01-01T00:00:00"}, "send_at"),
+            ({**HELLO, "send_at": "2099-01-01T00:00:00Z"}, "send_at"),
+            ({**HELLO, "send_at": "9999-12-31T23:59:59-23:59"}, "send_at"),
+            ({**HELLO, "expires_at": "9999-12-31T23:59:59-23:59"}, "expires_at"),
+            ({**HELLO, "expires_at": "0001-01-01T00:00:00+23:59"}, "expires_at"),
+            ({**HELLO, "link": "javascript:alert(1)"}, "link"),
+            ({**HELLO, "link": "https://a.example/" + "x" * 1500}, "link"),
+            ({**HELLO, "key": ""}, "key"),
+            ({**HELLO, "key": "a\0b"}, "key"),
+            ({**HELLO, "blocks": [{"type": "section"}], "image_url": "https://a.b/c"}, "image_url"),
+            ({"to": "#general", "blocks": [{"text": "a\0b"}]}, "blocks[0]"),
+            ({"to": "#general", "blocks": [{}] * 51}, "blocks"),
+            ({"notifications": [HELLO], "to": "#general"}, "to"),
+            ({"notifications": [HELLO] * 101}, "notifications"),
+            ([], ""),
+            ([HELLO] * 101, ""),
+            (7, ""),
+        ],
+    )
+    def test_what_cannot_be_sent_is_named(self, bellhop: Bellhop, body: Any, field: str) -> None:
+        assert list(faults(caller(bellhop).send(body))) == [field]
+        assert count(bellhop) == 0
+
+    @pytest.mark.parametrize(
+        "body", [b"", b"{", b"\xff", b'{"to": NaN}', b'["\\ud800"]', b"[" * 100_000, b"1" * 5000]
+    )
+    def test_what_is_no_json_is_said(self, bellhop: Bellhop, body: bytes) -> None:
+        answer = caller(bellhop).send(body)
+
+        assert answer.status == 400
+        assert "The body is no JSON" in answer.json()["detail"]
+
+    def test_what_no_json_can_say_is_refused(self, bellhop: Bellhop) -> None:
+        body = b'{"to": "#general", "blocks": [{"a": [1e999]}]}'
+
+        assert faults(caller(bellhop).send(body)) == {
+            "blocks[0]": "holds a number that is too large"
+        }
+
+    @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+    def test_another_content_type_is_refused(self, bellhop: Bellhop, content_type: str) -> None:
+        answer = caller(bellhop).send(HELLO, Content_Type=content_type)
+
+        assert answer.status == 415
+        assert "Content-Type: application/json" in answer.json()["detail"]
+
+    def test_too_much_at_once_is_refused_with_the_limit(self, bellhop: Bellhop) -> None:
+        answer = caller(bellhop).send([{**HELLO, "text": "x" * 40_000}] * 30)
+
+        assert answer.status == 413
+        assert "1 MiB" in answer.json()["detail"]
+
+
+class TestIdempotency:
+    def test_the_same_request_is_given_the_first_answer(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        first = ci.send([HELLO, {**HELLO, "to": ["#a", "#b"]}], Idempotency_Key="k")
+        with bellhop.services.database.writing() as session:
+            for delivery in session.scalars(select(Delivery)):
+                delivery.state = "sent"
+
+        again = ci.send([HELLO, {**HELLO, "to": ["#a", "#b"]}], Idempotency_Key="k")
+
+        assert (again.status, again.text) == (202, first.text)
+        assert again.headers["Idempotent-Replay"] == "true"
+        assert first.headers["Idempotent-Replay"] is None
+        assert count(bellhop) == 2
+
+    def test_the_order_of_members_is_no_difference(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        first = ci.send(b'{"to": "#general", "text": "Hello"}', Idempotency_Key="k")
+        again = ci.send(b'{"text":"Hello","to":["#general"]}', Idempotency_Key="k")
+
+        assert again.text == first.text
+
+    def test_another_body_is_refused(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        ci.send(HELLO, Idempotency_Key="k")
+
+        answer = ci.send({**HELLO, "text": "Bye"}, Idempotency_Key="k")
+
+        assert answer.status == 409
+        assert "another body" in answer.json()["detail"]
+        assert count(bellhop) == 1
+
+    def test_keys_of_different_senders_are_different(self, bellhop: Bellhop) -> None:
+        first = caller(bellhop).send(HELLO, Idempotency_Key="k")
+        second = caller(bellhop).send(HELLO, Idempotency_Key="k")
+
+        assert first.json()["id"] != second.json()["id"]
+
+    def test_of_a_request_that_was_refused_nothing_is_kept(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        assert ci.send({**HELLO, "to": "nowhere"}, Idempotency_Key="k").status == 422
+
+        assert ci.send(HELLO, Idempotency_Key="k").status == 202
+
+    def test_the_same_request_many_times_at_once_is_one_notification(
+        self, bellhop: Bellhop
+    ) -> None:
+        ci = caller(bellhop)
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(lambda _: ci.send(HELLO, Idempotency_Key="k"), range(16)))
+
+        assert {one.status for one in answers} == {202}
+        assert len({one.text for one in answers}) == 1
+        assert sum(one.headers["Idempotent-Replay"] == "true" for one in answers) == 15
+        assert (count(bellhop), count(bellhop, Delivery)) == (1, 1)
+
+    @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
+    def test_a_malformed_key_is_refused(self, bellhop: Bellhop, key: str) -> None:
+        answer = caller(bellhop).send(HELLO, Idempotency_Key=key)
+
+        assert answer.status == 400
+        assert "printable ASCII" in answer.json()["detail"]
+
+
+class TestKeys:
+    @pytest.mark.parametrize("header", [{}, {"Authorization": "Basic YTpi"}])
+    def test_a_key_is_needed(self, bellhop: Bellhop, header: dict[str, str]) -> None:
+        answer = request(
+            "POST",
+            bellhop.url + NOTIFICATIONS,
+            json.dumps(HELLO).encode(),
+            {"Content-Type": "application/json", **header},
+        )
+
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="Bellhop"'
+
+    def test_an_unknown_key_is_refused(self, bellhop: Bellhop) -> None:
+        answer = request("GET", bellhop.url + NOTIFICATIONS, None, {"Authorization": "Bearer bh_x"})
+
+        assert answer.status == 401
+        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+    def test_a_revoked_key_is_refused_from_then_on(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        assert ci.send(HELLO).status == 202
+        assert ci.send(HELLO, Idempotency_Key="k").status == 202
+
+        # By another process, which this one is not told of.
+        with bellhop.services.database.writing_connection() as connection:
+            connection.exec_driver_sql("UPDATE api_keys SET revoked_at = created_at")
+
+        refused = [ci.send(HELLO), ci.send(HELLO, Idempotency_Key="k"), ci.get(NOTIFICATIONS)]
+        assert [one.status for one in refused] == [401] * 3
+        assert all("This API key is revoked" in one.text for one in refused)
+        assert count(bellhop) == 2
+
+    def test_an_expired_key_is_refused(self, bellhop: Bellhop) -> None:
+        keys = bellhop.services.api_keys
+        ci = caller(bellhop)
+        short = type(ci)(bellhop.url, keys.create(ACME, "short", lifetime=timedelta(days=1)))
+        assert short.send(HELLO).status == 202
+
+        bellhop.clock.advance(86_400)
+
+        assert short.send(HELLO).status == 401
+        assert "expired" in short.send(HELLO).text
+        assert ci.send(HELLO).status == 202
+
+    def test_a_key_does_what_its_scopes_say(self, bellhop: Bellhop) -> None:
+        reader, sender = caller(bellhop, "read"), caller(bellhop, "send")
+
+        refused = [reader.send(HELLO), sender.get(NOTIFICATIONS)]
+
+        assert [one.status for one in refused] == [403, 403]
+        assert 'scope="send"' in refused[0].headers["WWW-Authenticate"]
+        assert sender.send(HELLO).status == 202
+        assert reader.get(NOTIFICATIONS).status == 200
+        boss = caller(bellhop, "admin")
+        assert (boss.send(HELLO).status, boss.get(NOTIFICATIONS).status) == (202, 200)
+
+    def test_a_limited_key_sends_nowhere_else(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop, channels=["#General", "topic:deploys"])
+
+        assert ci.send({**HELLO, "to": ["#general", "topic:deploys"]}).status == 202
+        answer = ci.send([HELLO, {**HELLO, "to": ["#general", "#random"]}])
+
+        assert answer.status == 403
+        assert "may not send to #random, only to #general, topic:deploys" in answer.text
+        assert count(bellhop) == 1

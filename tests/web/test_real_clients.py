@@ -1,0 +1,179 @@
+"""Tools that post to Slack's incoming webhooks, pointed at a hook of ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from slack_sdk.webhook import WebhookClient
+
+from bolt_app.clock import utc_now
+from bolt_app.sandbox.world import Message
+from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
+from tests.people import ACME, GENERAL
+from tests.running import Bellhop
+
+ALERTMANAGER = "prometheus-alertmanager"
+APPRISE = str(Path(sys.executable).with_name("apprise"))
+
+
+@pytest.fixture
+def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
+    """Bellhop, installed and delivering."""
+    with quick_bellhop(database_url, encryption_key) as bellhop:
+        install_without_limits(bellhop)
+        with delivering(bellhop):
+            yield bellhop
+
+
+@pytest.fixture
+def hook_url(running: Bellhop) -> str:
+    """The address of a hook that posts to #general."""
+    return running.services.hooks.create(ACME, "tools", ["#general"])
+
+
+def wait_for_messages(bellhop: Bellhop, number: int) -> list[Message]:
+    """Wait until so many messages stand in #general."""
+    wait_until(bellhop, lambda: len(bellhop.slack.messages(GENERAL)) >= number)
+    return bellhop.slack.messages(GENERAL)
+
+
+def test_slack_sdk(running: Bellhop, hook_url: str) -> None:
+    answer = WebhookClient(hook_url).send(
+        text="Deployed",
+        blocks=[{"type": "section", "text": {"type": "mrkdwn", "text": "*Deployed* 1.2.3"}}],
+    )
+
+    assert (answer.status_code, answer.body) == (200, "ok")
+    [message] = wait_for_messages(running, 1)
+    assert message.text == "Deployed"
+    assert message.blocks[0]["text"]["text"] == "*Deployed* 1.2.3"
+
+
+def test_curl_as_slacks_own_page_shows_it(running: Bellhop, hook_url: str) -> None:
+    data = 'payload={"text": "It works\\u0021"}'
+    command = ["curl", "-sS", "-X", "POST", "--data-urlencode", data, hook_url]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
+
+    assert done.stdout == "ok"
+    assert [one.text for one in wait_for_messages(running, 1)] == ["It works!"]
+
+
+def test_apprise_as_for_mattermost_whose_hooks_have_slacks_format(
+    running: Bellhop, hook_url: str
+) -> None:
+    parts = urlsplit(hook_url)
+    target = f"mmost://{parts.netloc}/{parts.path.removeprefix('/hooks/')}"
+    command = [APPRISE, "--title", "Backup", "--body", "done", target]
+
+    subprocess.run(command, timeout=60, check=True)  # noqa: S603
+
+    [message] = wait_for_messages(running, 1)
+    assert "Backup" in message.text
+    assert "done" in message.text
+
+
+@contextmanager
+def alertmanager(folder: Path, hook_url: str) -> Iterator[str]:
+    """Run Debian's Alertmanager with Slack's receiver pointed at us; yield its address."""
+    if shutil.which(ALERTMANAGER) is None:
+        if os.environ.get("REQUIRE_ALERTMANAGER") == "1":
+            raise FileNotFoundError(ALERTMANAGER)
+        pytest.skip(f"no {ALERTMANAGER} here")
+    config = {
+        "route": {
+            "receiver": "slack",
+            "group_wait": "1ms",
+            "group_interval": "1s",
+            "repeat_interval": "1h",
+        },
+        "receivers": [
+            {
+                "name": "slack",
+                "slack_configs": [
+                    {
+                        "api_url": hook_url,
+                        "channel": "#alerts",
+                        "send_resolved": True,
+                        "title": "{{ .CommonLabels.alertname }} is {{ .Status }}",
+                        "text": "{{ .CommonAnnotations.summary }}",
+                        "fields": [{"title": "Service", "value": "{{ .CommonLabels.service }}"}],
+                    }
+                ],
+            }
+        ],
+    }
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [
+        ALERTMANAGER,
+        f"--config.file={folder / 'alertmanager.yml'}",
+        f"--storage.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def tell(address: str, alert: dict[str, object]) -> None:
+    """Tell Alertmanager of an alert, as Prometheus does, as soon as it listens."""
+    request = urllib.request.Request(  # noqa: S310
+        f"{address}/api/v2/alerts",
+        data=json.dumps([alert]).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    ends = time.monotonic() + 30
+    while True:
+        try:
+            urllib.request.urlopen(request, timeout=10).close()  # noqa: S310
+        except ConnectionRefusedError:
+            assert time.monotonic() < ends
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError):
+                raise
+            assert time.monotonic() < ends
+        else:
+            return
+
+
+def test_alertmanager_fires_and_resolves(running: Bellhop, hook_url: str, tmp_path: Path) -> None:
+    alert: dict[str, object] = {
+        "labels": {"alertname": "HighLatency", "service": "orders"},
+        "annotations": {"summary": "p99 is over 200 ms"},
+        "startsAt": (utc_now() - timedelta(minutes=1)).isoformat(),
+    }
+    with alertmanager(tmp_path, hook_url) as address:
+        tell(address, alert)
+        wait_for_messages(running, 1)
+        tell(address, {**alert, "endsAt": (utc_now() - timedelta(seconds=1)).isoformat()})
+        firing, resolved = wait_for_messages(running, 2)
+
+    assert firing.attachments[0]["title"] == "HighLatency is firing"
+    assert firing.attachments[0]["text"] == "p99 is over 200 ms"
+    assert firing.attachments[0]["color"] == "danger"
+    assert firing.attachments[0]["fields"][0]["value"] == "orders"
+    assert resolved.attachments[0]["title"] == "HighLatency is resolved"
+    assert resolved.attachments[0]["color"] == "good"
+    assert firing.username == "Alertmanager"
