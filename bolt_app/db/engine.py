@@ -17,6 +17,7 @@ from bolt_app.db.encryption import Cipher, use_cipher
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
+IDLE_SECONDS = 15
 _WRITES = {"bellhop_writes": True}
 
 
@@ -28,7 +29,7 @@ class Database:
         self.cipher = Cipher(encryption_keys)
         use_cipher(self.engine, self.cipher)
         self._writing_engine = self.engine.execution_options(**_WRITES)
-        self._turn: AbstractContextManager[object] = (
+        self.turn: AbstractContextManager[object] = (
             _Turn(BUSY_TIMEOUT_SECONDS) if self.is_sqlite else nullcontext()
         )
         self._read = sessionmaker(self.engine, expire_on_commit=False)
@@ -53,7 +54,7 @@ class Database:
         later could not wait for another writer, only fail. The threads of one process queue for
         it here, because SQLite lets writers look again now and then instead of queueing them.
         """
-        with self._turn, self._write.begin() as session:
+        with self.turn, self._write.begin() as session:
             yield session
 
     @contextmanager
@@ -62,7 +63,7 @@ class Database:
 
         It is committed and queued for as with `writing`.
         """
-        with self._turn, self._writing_engine.begin() as connection:
+        with self.turn, self._writing_engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -99,13 +100,22 @@ class _Turn:
 def _build_engine(url: URL, pool_size: int) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _build_sqlite_engine(url, pool_size)
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
     )
+    event.listen(engine, "connect", _prepare_postgresql_connection)
+    return engine
+
+
+def _prepare_postgresql_connection(dbapi_connection: Any, _record: object) -> None:
+    # A machine that is gone in the middle of a transaction must not keep its locks
+    # (https://www.postgresql.org/docs/current/runtime-config-client.html).
+    dbapi_connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    dbapi_connection.commit()
 
 
 def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:

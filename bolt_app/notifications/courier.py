@@ -54,6 +54,9 @@ class Courier:
         self._ready: deque[Job] = deque()
         self._done: list[Done] = []
         self._running: Counter[str] = Counter()
+        self._lanes: set[int] = set()
+        # Whether a round was begun of which nobody knows what came of it.
+        self._is_unsure = False
         self._idle = 0
         self._leading = False
         self._has_news = False
@@ -126,6 +129,7 @@ class Courier:
             self._made_at = time.monotonic()
             with self._news:
                 self._running.update(job.lane.team_id for job in made.jobs)
+                self._lanes.update(job.lane.id for job in made.jobs)
                 self._ready.extend(made.jobs)
                 if self._ready:
                     job = self._ready.popleft()
@@ -143,23 +147,41 @@ class Courier:
             self._news.wait(left)
 
     def _room(self, done: list[Done]) -> dict[str, int]:
+        self._lanes.difference_update(one.job.lane.id for one in done)
         self._running.subtract(one.job.lane.team_id for one in done)
         self._running = +self._running
         return {team_id: self._at_most_each - n for team_id, n in self._running.items()}
 
     def _make(self, done: list[Done], most: int, room: dict[str, int]) -> Round:
         try:
+            if self._is_unsure:
+                self._find_out(done)
+                done = []
             return self._rounds.run(
                 self._worker_id(), done, most=most, at_most_each=self._at_most_each, room=room
             )
         except DATABASE_DOWN as error:
             logger.warning("the database is not answering", extra={"error": str(error)[:200]})
+        except Exception:
+            logger.exception("a round failed")
         with self._news:
-            # Not written as yet, and to be tried again with the next round.
+            # Not written as yet, as far as is known, and to be tried again with the next round.
+            self._is_unsure = True
             self._done[:0] = done
             self._running.update(one.job.lane.team_id for one in done)
+            self._lanes.update(one.job.lane.id for one in done)
             self._has_news = False
         return Round([], DATABASE_DOWN_WAIT_SECONDS)
+
+    def _find_out(self, done: list[Done]) -> None:
+        """Write down what is not written, and give back what was leased without our knowing."""
+        worker_id = self._worker_id()
+        if done:
+            self._rounds.run(worker_id, done, most=0, at_most_each=0, room={})
+        with self._news:
+            keep = set(self._lanes)
+        self._rounds.give_back(worker_id, keep)
+        self._is_unsure = False
 
 
 def _wait(seconds_until_due: float | None) -> float:

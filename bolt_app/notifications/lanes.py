@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bolt_app.db import Database
 from bolt_app.db.models import IS_WAITING, Delivery, Lane, Notification, TeamPace, Worker
 from bolt_app.db.types import UTCDateTime
-from bolt_app.notifications.jobs import LeasedLane
+from bolt_app.notifications.jobs import Job, LeasedLane
 from bolt_app.notifications.pacing import Pace
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ _TAKE = (
     .values(worker_id=bindparam("taker"))
 )
 _HELD = (
-    select(Lane.id, Lane.worker_id)
+    select(Lane.id, Lane.worker_id, Lane.sending_id)
     .where(Lane.id.in_(bindparam("lane_ids", expanding=True)))
     .order_by(Lane.team_id, Lane.address)
     .with_for_update()
@@ -158,11 +158,31 @@ _KNOW_TEAM = {
 }
 
 
-def lock_held(connection: Connection, lanes: Iterable[LeasedLane]) -> set[int]:
-    """Lock the lanes' rows until the transaction ends; return the ids of those still leased."""
-    workers = {lane.id: lane.worker_id for lane in lanes}
-    rows = connection.execute(_HELD, {"lane_ids": list(workers)})
-    return {id_ for id_, worker_id in rows if worker_id == workers[id_]}
+def lock_held(connection: Connection, jobs: Iterable[Job]) -> set[int]:
+    """Lock the rows of jobs' lanes until the transaction ends; return which are still as leased.
+
+    One that was given back and leased again, in a commit whose answer was lost, is sending another
+    delivery by now.
+    """
+    jobs_of = {job.lane.id: job for job in jobs}
+    rows = connection.execute(_HELD, {"lane_ids": list(jobs_of)})
+    return {row.id for row in rows if _is_as_leased(jobs_of[row.id], row)}
+
+
+def _is_as_leased(job: Job, row: Any) -> bool:
+    if row.worker_id != job.lane.worker_id:
+        return False
+    return job.attempt is None or row.sending_id == job.attempt.delivery_id
+
+
+def give_back(connection: Connection, worker_id: str, keep: Collection[int], now: datetime) -> int:
+    """Free the lanes a worker does not know of having leased; return how many there were."""
+    mine = Lane.worker_id == worker_id
+    lock = select(Lane.id).where(mine).order_by(Lane.team_id, Lane.address).with_for_update()
+    unknown = [id_ for id_ in connection.scalars(lock) if id_ not in keep]
+    freed = {"worker_id": None, "wake_at": now}
+    connection.execute(update(Lane).where(Lane.id.in_(unknown)).values(**freed))
+    return len(unknown)
 
 
 def free_lanes(connection: Connection, freed: Sequence[FreedLane], now: datetime) -> None:

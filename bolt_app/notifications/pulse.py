@@ -64,9 +64,12 @@ class Pulse:
                 self._worker_id = self._register()
             return self._worker_id
 
-    def is_sure(self) -> bool:
-        """Whether nobody can have taken the worker's lanes over."""
-        return self._monotonic() - self._beaten_at < self._sure_seconds
+    def is_sure(self, worker_id: str) -> bool:
+        """Whether nobody can have taken over what was leased to the worker by that id."""
+        return (
+            worker_id == self._worker_id
+            and self._monotonic() - self._beaten_at < self._sure_seconds
+        )
 
     def beat(self) -> None:
         """Beat if it is time, and take lanes back from workers that are dead."""

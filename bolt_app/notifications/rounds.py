@@ -8,7 +8,7 @@ looks for it in the channel before sending it again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from bolt_app.notifications.jobs import Attempt, Done, Found, Job, LeasedLane
 from bolt_app.notifications.lanes import (
     FreedLane,
     free_lanes,
+    give_back,
     lease_lanes,
     lock_held,
     open_lanes,
@@ -179,6 +180,17 @@ class Rounds:
             _log(one)
         return Round(jobs, None if jobs or most == 0 else self._seconds_until_due(now))
 
+    def give_back(self, worker_id: str, keep: Collection[int]) -> None:
+        """Give back the lanes that were leased in a commit whose answer was lost.
+
+        Args:
+            keep: the lanes that the worker knows it has.
+        """
+        with self._database.writing_connection() as connection:
+            number = give_back(connection, worker_id, keep, self._clock())
+        if number:
+            logger.warning("lanes were leased unknown", extra={"lanes": number})
+
     def _seconds_until_due(self, now: datetime) -> float | None:
         with self._database.reading_connection() as connection:
             return seconds_until_due(connection, now)
@@ -194,13 +206,13 @@ class Rounds:
         for one in done:
             if isinstance(one.result, Found):
                 with self._database.writing_connection() as connection:
-                    if lock_held(connection, [one.job.lane]):
+                    if lock_held(connection, [one.job]):
                         _hand_on(connection, one.job.lane, one.result.address, now)
                         free_lanes(connection, [_unused(one.job.lane, now)], now)
         return [one for one in done if isinstance(one.result, Outcome)]
 
     def _write(self, connection: Connection, done: Sequence[Done], now: datetime) -> None:
-        held = lock_held(connection, [one.job.lane for one in done]) if done else set()
+        held = lock_held(connection, [one.job for one in done]) if done else set()
         mine = [one for one in done if one.job.lane.id in held]
         if len(mine) < len(done):
             logger.warning("lanes were lost", extra={"lost": len(done) - len(mine)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -47,8 +47,11 @@ class Sending:
         self._calls = calls
         self._channels = channels
 
-    def make(self, attempt: Attempt) -> Outcome:
+    def make(self, attempt: Attempt, may_send: Callable[[], bool] = lambda: True) -> Outcome:
         """Bring the message into its channel, unless an earlier attempt is found to have done it.
+
+        Args:
+            may_send: asked last of all whether the lane is still the worker's own.
 
         Returns: what came of it; whatever Slack says is an outcome, and nothing is raised.
         """
@@ -61,6 +64,9 @@ class Sending:
             return outcome if attempt.tried_at is None else replace(outcome, state="sending")
         if found is not None:
             return found
+        if not may_send():
+            logger.warning("a message was not sent: the lane may be another worker's by now")
+            return Outcome("waiting" if attempt.tried_at is None else "sending")
         try:
             return self._bring(place, attempt)
         except (NotInstalledError, SlackCallError) as error:

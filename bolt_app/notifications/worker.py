@@ -13,6 +13,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from huey import Huey, crontab
@@ -177,10 +178,7 @@ class DeliveryWorker:
         try:
             if attempt is None:
                 return self._finding.find(job.lane)
-            if not self._pulse.is_sure():
-                logger.warning("a message was not sent: the lane may be another worker's by now")
-                return Outcome("waiting" if attempt.tried_at is None else "sending")
-            return self._sending.make(attempt)
+            return self._sending.make(attempt, partial(self._pulse.is_sure, job.lane.worker_id))
         except Exception:
             logger.exception("an attempt failed")
             state = "waiting" if attempt is None else "sending"

@@ -79,7 +79,7 @@ class Load:
         """Return how many deliveries are known to have been sent."""
         return self.states().get("sent", 0)
 
-    def wait_until_sent(self, number: int = TOTAL, *, seconds: float = 60) -> None:
+    def wait_until_sent(self, number: int = TOTAL, *, seconds: float = 180) -> None:
         """Wait until so many deliveries are known to have been sent."""
         wait_until(lambda: self.sent() >= number, seconds=seconds)
 
@@ -114,7 +114,7 @@ def _text(channel: str, number: int) -> str:
     return f"{channel} {number}"
 
 
-def wait_until(happened: Callable[[], bool], *, seconds: float = 60) -> None:
+def wait_until(happened: Callable[[], bool], *, seconds: float = 180) -> None:
     """Look again and again whether it has happened."""
     ends = time.monotonic() + seconds
     while not happened():

@@ -154,7 +154,9 @@ def _sleeping(sleep: Sleep, database: Database) -> Callable[[Step], None]:
 
     def fall_asleep() -> None:
         before = registered_id(database, os.getpid())
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # Not in the middle of writing: asleep it would keep an embedded database from everybody.
+        with database.turn:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if sleep.step == "begun":
             while registered_id(database, os.getpid()) in (None, before):
                 time.sleep(0.01)

@@ -87,7 +87,7 @@ def test_a_living_workers_lanes_are_left_to_it(
     live(monotonic, 300, one, other)
 
     assert leased_to(bellhop) == [one.worker_id()]
-    assert one.is_sure()
+    assert one.is_sure(one.worker_id())
 
 
 def test_whoever_cannot_beat_stops_sending_long_before_its_lanes_are_taken(
@@ -96,7 +96,7 @@ def test_whoever_cannot_beat_stops_sending_long_before_its_lanes_are_taken(
     stuck, watching = pulse(), pulse()
     live(monotonic, 10, stuck, watching)
     sure_for = 0
-    while stuck.is_sure():
+    while stuck.is_sure(stuck.worker_id()):
         live(monotonic, 1, watching)
         sure_for += 1
 
@@ -116,7 +116,8 @@ def test_one_that_was_thought_dead_begins_anew(
 
     assert slept.worker_id() != before
     assert set(workers(bellhop)) == {slept.worker_id(), watching.worker_id()}
-    assert slept.is_sure()
+    assert slept.is_sure(slept.worker_id())
+    assert not slept.is_sure(before)
 
 
 def test_after_all_were_out_together_nobody_is_thought_dead(
