@@ -7,7 +7,7 @@ DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KE
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
 
-.PHONY: demo run test lint format coverage benchmark clean
+.PHONY: demo run test lint format coverage benchmark bake-off clean
 
 demo: .venv/app
 	@rm -rf var/demo && mkdir -p var/demo
@@ -37,6 +37,11 @@ coverage: .venv/tests
 
 benchmark: .venv/tests
 	$(BIN)/python -m benchmarks.interactions
+	$(BIN)/python -m benchmarks.delivery
+
+bake-off: .venv/tests
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(BIN)/python -m benchmarks.engines
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

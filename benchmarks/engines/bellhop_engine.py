@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import cast
@@ -77,7 +77,7 @@ class BellhopEngine(Engine):
         database = Database(self._url, _KEYS)
         pulse = Pulse(database, dead_seconds=DEAD_SECONDS)
         rounds = Rounds(database, pace=PACE)
-        sending, finding = cast(Sending, _NoSlack(self._record)), cast(Finding, None)
+        sending, finding = _NoSlack(self._record), cast(Finding, None)
         courier = Courier(rounds, pulse.worker_id, threads=THREADS)
         bell = open_bell(database)
         DeliveryWorker(courier, pulse, bell, sending, finding, threads=THREADS, chores={}).run()
@@ -91,13 +91,15 @@ class BellhopEngine(Engine):
             self.place.drop_database()
 
 
-class _NoSlack:
+class _NoSlack(Sending):
     """In the place of `Sending`: the bake-off's job for a call of Slack's."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    def make(self, attempt: Attempt) -> Outcome:
+    def make(self, attempt: Attempt, may_send: Callable[[], bool] = lambda: True) -> Outcome:
+        if not may_send():
+            return Outcome("waiting" if attempt.tried_at is None else "sending")
         lane, number, of, hold = attempt.content["text"].split()
         self._record.run(Job(lane, int(number), int(of), float(hold)))
         return Outcome("sent", channel_id=lane, ts="1.0", posted=True)

@@ -164,6 +164,8 @@ def measure_drain(bench: Bench) -> Result:
             )
             used = worker.cpu_seconds()
         runs = _ended(record)
+        if not runs:
+            raise SystemExit("the worker ran nothing")
         return {
             "seconds": max(run.ended for run in runs) - min(run.began for run in runs),
             "done": len(runs),
