@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from kombu import Connection
+from kombu.connection import Connection
 
 from benchmarks.engines.engine import (
     DEAD_SECONDS,
@@ -22,7 +22,8 @@ from benchmarks.engines.engine import (
 from benchmarks.engines.lane_job import Record
 from benchmarks.engines.rows import Rows
 
-_UNACKED_INDEX = "unacked_index"
+# Not typed.
+_connect: Any = Connection
 
 
 class CeleryEngine(Engine):
@@ -80,15 +81,18 @@ class CeleryEngine(Engine):
             return int(channel._size(self._queue) + held)
 
     def tear_down(self) -> None:
-        if self._broker != "sqlite":
-            with self._connection() as connection:
-                channel: Any = connection.channel()
-                channel.queue_delete(self._queue)
-                if self._broker == "redis":
-                    channel.client.delete(self._queue, channel.unacked_key, _UNACKED_INDEX)
+        if self._broker == "sqlite":
+            return
+        with self._connection() as connection:
+            connection.channel().queue_delete(self._queue)
+        if self._broker == "redis":
+            with _connect(REDIS) as connection:
+                client: Any = connection.channel().client
+                for key in client.scan_iter(f"{self._queue}:*"):
+                    client.delete(key)
 
     def _connection(self) -> Any:
-        return Connection(self._url(), transport_options=self._transport_options())
+        return _connect(self._url(), transport_options=self._transport_options())
 
     def _url(self) -> str:
         return {

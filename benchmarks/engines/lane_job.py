@@ -76,9 +76,11 @@ class Record:
         _append(self._path, line.encode())
 
     def _lines(self) -> Iterable[list[str]]:
+        """Return the lines that are complete: the last one may still be being written."""
         if not self._path.exists():
             return []
-        return [line.split() for line in self._path.read_text().splitlines()]
+        complete, _, _ = self._path.read_text().rpartition("\n")
+        return [line.split() for line in complete.splitlines()]
 
 
 _lock = threading.Lock()
