@@ -39,9 +39,13 @@ benchmark: .venv/tests
 	$(BIN)/python -m benchmarks.interactions
 	$(BIN)/python -m benchmarks.delivery
 
-bake-off: .venv/tests
-	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
-	$(BIN)/python -m benchmarks.engines
+bake-off: var/engines/ready
+	var/engines/bin/python -m benchmarks.engines
+
+var/engines/ready: requirements.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv var/engines
+	var/engines/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	touch $@
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov

@@ -23,7 +23,7 @@ from bolt_app.db import DATABASE_DOWN, Database
 logger = logging.getLogger(__name__)
 
 CHANNEL = "bellhop_accepted"
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.04
 RECONNECT_SECONDS = 1.0
 _NOTIFY = select(func.pg_notify(CHANNEL, ""))
 

@@ -72,12 +72,14 @@ class Pulse:
         )
 
     def beat(self) -> None:
-        """Beat if it is time, and take lanes back from workers that are dead."""
-        if self._monotonic() - self._beaten_at < self._beat_seconds:
-            return
+        """Beat if it is time, and take lanes back from workers that are dead.
+
+        To be called about every second: so late, at most, a beat of another's is seen.
+        """
         try:
             self._look_at_the_clock()
-            self._show_life()
+            if self._monotonic() - self._beaten_at >= self._beat_seconds:
+                self._show_life()
             self._watch()
         except DATABASE_DOWN as error:
             logger.warning("no beat", extra={"error": str(error)[:200]})

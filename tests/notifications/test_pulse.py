@@ -70,7 +70,7 @@ def test_a_dead_workers_lanes_are_taken_over_within_half_a_minute(
     live(monotonic, 20, dead, living)
     assert leased_to(bellhop) == [dead.worker_id()]
 
-    live(monotonic, 26, living)
+    live(monotonic, 22, living)
 
     assert workers(bellhop) == [living.worker_id()]
     Hand(bellhop, living.worker_id()).deliver()
