@@ -126,12 +126,12 @@ class SlackApi:
     def __init__(self, api_url: str, *, timeout: int = 10) -> None:
         self._api_url = api_url
         self._timeout = timeout
+        # Of nobody: each call brings its token. A client costs more to make than a call.
+        self._client = self.client()
 
-    def client(self, token: str | None = None) -> WebClient:
-        """Return a `WebClient` for `token`."""
-        return WebClient(
-            token=token, base_url=self._api_url, timeout=self._timeout, retry_handlers=[]
-        )
+    def client(self) -> WebClient:
+        """Return a `WebClient` without a token."""
+        return WebClient(base_url=self._api_url, timeout=self._timeout, retry_handlers=[])
 
     def call(self, token: str | None, method: str, /, **arguments: Any) -> dict[str, Any]:
         """Call `method` with `arguments` (those that are None are left out).
@@ -142,12 +142,10 @@ class SlackApi:
             SlackCallError: Slack refused, or no answer came.
         """
         given = {name: value for name, value in arguments.items() if value is not None}
-        client = self.client(token)
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        body: dict[str, Any] = {"json" if _needs_json(given) else "params": given}
         try:
-            if _needs_json(given):
-                response = client.api_call(method, json=given)
-            else:
-                response = client.api_call(method, params=given)
+            response = self._client.api_call(method, headers=headers, **body)
         except SlackApiError as error:
             raise _refusal(method, error) from None
         except (SlackClientError, OSError, http.client.HTTPException) as error:

@@ -162,8 +162,10 @@ class Rounds:
         Returns: the jobs; each is in the database as begun.
         """
         now = self._clock()
-        if not done and not self._is_anything_due(now):
-            return Round([], self._seconds_until_due(now))
+        if not done:
+            wait = self._seconds_until_due(now)
+            if wait is None or wait > 0:
+                return Round([], wait)
         outcomes = self._hand_on(done, now)
         pauses = _pauses(outcomes)
         if pauses:
@@ -194,10 +196,6 @@ class Rounds:
     def _seconds_until_due(self, now: datetime) -> float | None:
         with self._database.reading_connection() as connection:
             return seconds_until_due(connection, now)
-
-    def _is_anything_due(self, now: datetime) -> bool:
-        wait = self._seconds_until_due(now)
-        return wait is not None and wait <= 0
 
     # What came of jobs.
 

@@ -1,8 +1,8 @@
 """What was found in the store, remembered while it holds.
 
 What was found is remembered for a minute at most, for each asker apart, and used only while the
-installation's revision in the database is the same: one indexed read each time, by which an
-uninstall, a revocation, a re-install or a rotation in any process is seen at once.
+installation's revision in the database is the same, by which an uninstall, a revocation, a
+re-install or a rotation in any process is seen at once: one indexed read for all who ask meanwhile.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from bolt_app.oauth.grants import Asker, Grants
 from bolt_app.oauth.installation_store import Grant
+from bolt_app.oauth.shared_reading import SharedReading
 
 CACHE_LIFETIME_SECONDS = 60.0
 CACHE_SIZE = 10_000
@@ -34,6 +37,7 @@ class RememberedGrants:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._remembered: OrderedDict[Asker, tuple[float, Grant]] = OrderedDict()
+        self._revisions: dict[Asker, SharedReading[int]] = {}
 
     def find(self, asker: Asker) -> Grant | None:
         """Return what `asker` may use, as `Grants.find` does.
@@ -47,13 +51,21 @@ class RememberedGrants:
             remembered is not None
             and self._monotonic() - since < self._lifetime
             and not self._grants.is_stale(remembered)
-            and remembered.revision == self._grants.revision(asker)
+            and remembered.revision == self._revision(asker)
         ):
             return remembered
         grant = self._grants.find(asker)
         if grant is not None:
             self._remember(asker, grant)
         return grant
+
+    def _revision(self, asker: Asker) -> int:
+        place = replace(asker, user_id=None)
+        reading = self._revisions.get(place)
+        if reading is None:
+            fresh = SharedReading(partial(self._grants.revision, place))
+            reading = self._revisions.setdefault(place, fresh)
+        return reading.get()
 
     def _remember(self, asker: Asker, grant: Grant) -> None:
         with self._lock:

@@ -48,9 +48,12 @@ class TcpProxy:
         yield
         self._out.clear()
 
-    def lose_answers(self, sign: bytes, *, every: int) -> None:
+    @contextmanager
+    def losing_answers(self, sign: bytes, *, every: int) -> Iterator[None]:
         """Break a connection off when the answer comes to each `every`-th request with a sign."""
         self._sign, self._every = sign, every
+        yield
+        self._sign = b""
 
     def loses_answer(self, data: bytes) -> bool:
         """Whether the answer to `data` is to be lost."""

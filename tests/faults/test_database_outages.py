@@ -65,7 +65,7 @@ def test_connections_that_are_terminated(database_url: str, encryption_key: str)
         load = Load(bellhop)
         load.accept()
         with working(bellhop.settings):
-            for number in range(100, TOTAL, 200):
+            for number in range(100, TOTAL, 400):
                 load.wait_until_sent(number)
                 with server.connect() as connection:
                     assert connection.scalar(BREAK_OFF, {"name": name}) > 0
@@ -107,8 +107,9 @@ def test_commits_of_which_nobody_knows_whether_they_took_place(
 ) -> None:
     with quick_bellhop(through(proxy, database_url), encryption_key) as bellhop:
         load = Load(bellhop)
-        proxy.lose_answers(b"COMMIT\0", every=40)
-        with working(bellhop.settings), accepting(load):
+        losing = proxy.losing_answers(b"COMMIT\0", every=60)
+        # It ends first, so that the worker can end.
+        with working(bellhop.settings), losing, accepting(load):
             load.wait_until_sent()
 
         assert load.result() == Result()

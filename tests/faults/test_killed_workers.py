@@ -12,7 +12,8 @@ from tests.faults.load import Load, Result
 from tests.faults.worker_process import Death, start_worker, working
 from tests.running import Bellhop
 
-DEAD_SECONDS = 2
+# A worker beats every second here, and may miss half a one.
+DEAD_SECONDS = 3
 DEATHS = 3
 START_SECONDS = 30
 

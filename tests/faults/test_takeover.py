@@ -33,7 +33,7 @@ END_SECONDS = 10
 # One workspace has so many of a worker's threads.
 SHARE = THREADS - THREADS // 4
 # Long enough for a worker that is only slow, on a busy machine, not to be thought dead.
-DEAD_SECONDS = 4
+DEAD_SECONDS = 5
 CHANNEL_PER_MINUTE = 120
 
 
@@ -174,7 +174,7 @@ def test_one_that_is_told_to_end_leaves_nothing_open(
 ) -> None:
     load = Load(bellhop)
     load.accept()
-    bellhop.slack.faults.add(Fault(POST, "latency", seconds=0.3))
+    bellhop.slack.faults.add(Fault(POST, "latency", seconds=0.15))
     ending = start_command()
     load.wait_until_sent(CHANNELS)
     ending.terminate()
