@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import DATABASE_DOWN
-from bolt_app.notifications.jobs import Done, Found, Job
+from bolt_app.notifications.jobs import Done, Found, Job, untouched
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.rounds import Round, Rounds
 
@@ -104,9 +104,14 @@ class Courier:
             self._tell()
 
     def close(self) -> None:
-        """Write down what the threads have done last; they must have ended."""
+        """Write down what the threads have done last, and give back what none of them has begun.
+
+        They must have ended.
+        """
         with self._news:
-            done, self._done = self._done, []
+            left = [Done(job, untouched(job.attempt), self._clock()) for job in self._ready]
+            done, self._done = [*self._done, *left], []
+            self._ready.clear()
         if done:
             self._rounds.run(self._worker_id(), done, most=0, at_most_each=0, room={})
 
@@ -131,7 +136,7 @@ class Courier:
                 self._running.update(job.lane.team_id for job in made.jobs)
                 self._lanes.update(job.lane.id for job in made.jobs)
                 self._ready.extend(made.jobs)
-                if self._ready:
+                if self._ready and not self._stopped:
                     job = self._ready.popleft()
                     self._work.notify(len(self._ready))
                     return job

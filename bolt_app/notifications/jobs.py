@@ -55,6 +55,11 @@ class Job:
     attempt: Attempt | None = None
 
 
+def untouched(attempt: Attempt | None) -> Outcome:
+    """Return the outcome of an attempt that was begun, and then not made."""
+    return Outcome("waiting" if attempt is None or attempt.tried_at is None else "sending")
+
+
 @dataclass(frozen=True)
 class Found:
     """Where the address of a lane leads: a channel's or person's id."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
-from bolt_app.notifications.jobs import Attempt
+from bolt_app.notifications.jobs import Attempt, untouched
 from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of, sent
 from bolt_app.notifications.rendering import render
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
@@ -66,7 +66,7 @@ class Sending:
             return found
         if not may_send():
             logger.warning("a message was not sent: the lane may be another worker's by now")
-            return Outcome("waiting" if attempt.tried_at is None else "sending")
+            return untouched(attempt)
         try:
             return self._bring(place, attempt)
         except (NotInstalledError, SlackCallError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -13,6 +14,9 @@ from sqlalchemy import make_url, select, text
 
 from bolt_app.clock import utc_now
 from bolt_app.db.models import Lane, Worker
+from bolt_app.delivery import create_rounds
+from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.rounds import Round
 from bolt_app.sandbox import Fault
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.notifications.hand import accept, states, texts
@@ -75,6 +79,29 @@ def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bel
     with running.services.database.reading() as session:
         assert session.scalars(select(Worker.id)).all() == []
         assert set(session.scalars(select(Lane.worker_id))) == {None}
+
+
+def test_what_was_begun_in_the_moment_of_stopping_is_given_back(running: Bellhop) -> None:
+    notification_id = accept(running, GENERAL, "x")
+    rounds = create_rounds(running.services)
+
+    class StoppedMeanwhile:
+        def run(self, *given: Any, **options: Any) -> Round:
+            made = rounds.run(*given, **options)
+            if made.jobs:
+                courier.stop()
+            return made
+
+    courier = Courier(StoppedMeanwhile(), lambda: "hand", threads=8)  # type: ignore[arg-type]
+
+    assert courier.take() is None
+    assert states(running, notification_id) == ["sending"]
+    courier.close()
+
+    assert states(running, notification_id) == ["waiting"]
+    with running.services.database.reading() as session:
+        assert set(session.scalars(select(Lane.worker_id))) == {None}
+        assert set(session.scalars(select(Lane.sending_id))) == {None}
 
 
 def test_one_slow_workspace_leaves_threads_to_the_others(running: Bellhop) -> None:
