@@ -25,7 +25,8 @@ from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
-from bolt_app.notifications.topics import Topics
+from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.oauth.authorize import InstallationAuthorize
 from bolt_app.oauth.callbacks import build_callbacks
 from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
@@ -108,7 +109,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         permalinks=Permalinks(database, calls),
         api_keys=ApiKeys(database, clock=clock),
         hooks=Hooks(database, settings.public_url, clock=clock),
-        topics=Topics(database, clock=clock),
+        subscriptions=Subscriptions(database, clock=clock),
+        previews=Previews(database, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

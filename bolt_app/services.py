@@ -17,7 +17,8 @@ from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
-from bolt_app.notifications.topics import Topics
+from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.revocations import Revocations
@@ -47,7 +48,8 @@ class Services:
     permalinks: Permalinks
     api_keys: ApiKeys
     hooks: Hooks
-    topics: Topics
+    subscriptions: Subscriptions
+    previews: Previews
     requests: Executor
     background: Executor
 

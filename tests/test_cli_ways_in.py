@@ -96,7 +96,7 @@ class TestTopics:
         shown = run(installed, "topic", "list", *TEAM)
 
         assert subscribed.stdout == "#Ops gets what is sent to Deploys.\n"
-        assert again.stdout == "#ops got already what is sent to deploys.\n"
+        assert again.stdout == "#ops gets what is sent to deploys, as changed now.\n"
         assert shown.stdout == "alerts  @ann@acme.example\ndeploys  #ops\n"
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")
         assert gone.stdout == "#ops gets nothing more of what is sent to deploys.\n"

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from bolt_app import manifest
-from bolt_app.slack.ids import PROFILE_COMMAND
+from bolt_app.slack.ids import NOTIFY_COMMAND, PROFILE_COMMAND
 
 SCHEMA = Path(__file__).parent / "slack_manifest_schema" / "manifest.schema.1.0.0.json"
 
@@ -61,7 +61,7 @@ def test_the_operators_guide_explains_every_scope() -> None:
             assert f"| `{scope}` | {reason}" in guide
 
 
-def test_the_slash_command_is_the_one_the_code_listens_for() -> None:
+def test_the_slash_commands_are_those_the_code_listens_for() -> None:
     commands = manifest.load_manifest()["features"]["slash_commands"]
 
-    assert [command["command"] for command in commands] == [PROFILE_COMMAND]
+    assert [command["command"] for command in commands] == [PROFILE_COMMAND, NOTIFY_COMMAND]

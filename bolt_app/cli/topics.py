@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.notifications.subscriptions import StoredSubscription, Wish
 from bolt_app.services import Services
 
 
@@ -17,17 +20,29 @@ def register(app: Flask, services: Services) -> None:
 
     @group.command("subscribe")
     @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option(
+        "--mode",
+        type=click.Choice(["new", "thread", "update"]),
+        help="What becomes of notifications with a key; the sender says where this does not.",
+    )
     @click.argument("topic")
     @click.argument("address")
+    @click.argument("condition", nargs=-1)
     @one_line_errors
-    def subscribe(team_id: str, topic: str, address: str) -> None:
-        """Let ADDRESS get what is sent to TOPIC from now on."""
+    def subscribe(team_id: str, mode: Any, topic: str, address: str, condition: Any) -> None:
+        """Let ADDRESS get what is sent to TOPIC from now on.
+
+        TOPIC may be NAME/* or *. CONDITIONs are as in severity>=warning, service=api, -label:bot;
+        what was subscribed before is replaced.
+        """
         services.calls.find_place(team_id)
+        wish = Wish(topic, " ".join(condition), mode)
         try:
-            is_new = services.topics.subscribe(team_id, topic, address)
+            change = services.subscriptions.subscribe(team_id, address, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        click.echo(f"{address} {'gets' if is_new else 'got already'} what is sent to {topic}.")
+        what = f"what is sent to {topic}{' where ' + wish.filter if wish.filter else ''}"
+        click.echo(f"{address} gets {what}{'' if change.before is None else ', as changed now'}.")
 
     @group.command("unsubscribe")
     @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
@@ -37,10 +52,10 @@ def register(app: Flask, services: Services) -> None:
     def unsubscribe(team_id: str, topic: str, address: str) -> None:
         """Let ADDRESS get nothing more of what is sent to TOPIC."""
         try:
-            was_there = services.topics.unsubscribe(team_id, topic, address)
+            change = services.subscriptions.unsubscribe(team_id, address, topic)
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        if not was_there:
+        if change is None:
             fail(f"{address} gets nothing of what is sent to {topic}.")
         click.echo(f"{address} gets nothing more of what is sent to {topic}.")
 
@@ -49,5 +64,12 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def show(team_id: str) -> None:
         """Show who gets what, topic by topic."""
-        for one in services.topics.of_team(team_id):
-            click.echo(f"{one.topic}  {one.address}")
+        for one in services.subscriptions.of_team(team_id):
+            click.echo(_line(one))
+
+
+def _line(one: StoredSubscription) -> str:
+    wish = one.wish
+    mode = f"mode={wish.mode}" if wish.mode else ""
+    muted = f"muted until {wish.muted_until:%Y-%m-%d %H:%M} UTC" if wish.muted_until else ""
+    return "  ".join(filter(None, (wish.topic, one.address, wish.filter, mode, muted)))

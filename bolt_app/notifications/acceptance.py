@@ -15,12 +15,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import DATABASE_DOWN, Database
 from bolt_app.db.models import ApiKey, Delivery, IdempotencyKey, Lane, Notification
+from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.lanes import know_team, open_lanes
 from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.notifications.routing import Route, route
+from bolt_app.notifications.routing import Leg, Route, Routed, route
 
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
 
@@ -177,13 +178,13 @@ class Acceptance:
 
     def _write(self, connection: Connection, submissions: Sequence[_Submission]) -> list[Answer]:
         drafts = [draft for one in submissions for draft in one.drafts]
-        routes = _routes(connection, drafts)
+        routes = _routes(connection, drafts, self._clock())
         self._lock_lanes(connection, drafts, routes)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
         rows = [
-            {**draft.delivery, "lane_address": lane, "target": to}
+            _delivery_row(draft, leg)
             for draft, lanes in zip(drafts, routes, strict=True)
-            for lane, to in lanes.items()
+            for leg in lanes.values()
         ]
         # Only now that their lanes are locked do the deliveries get their ids, in this order.
         accepted = _insert_deliveries(connection, drafts, rows)
@@ -232,6 +233,7 @@ class _Draft:
             "source": sender.name,
             "content": request.content(),
             "key": request.key,
+            "topics": " ".join(filter(None, map(topic_of, request.to))) or None,
             "created_at": now,
         }
         delivery = {
@@ -257,14 +259,23 @@ class _Submission:
     drafts: Sequence[_Draft]
 
 
-def _routes(connection: Connection, drafts: Sequence[_Draft]) -> list[Route]:
+def _routes(connection: Connection, drafts: Sequence[_Draft], now: datetime) -> list[Route]:
     """Return where each draft goes."""
     routes: dict[str, Route] = {}
     for team_id in {draft.team_id for draft in drafts}:
         mine = [draft for draft in drafts if draft.team_id == team_id]
-        found = route(connection, team_id, [draft.to for draft in mine])
+        looking = [Routed(draft.to, draft.row["content"], draft.row["key"]) for draft in mine]
+        found = route(connection, team_id, looking, now)
         routes.update(zip((draft.id for draft in mine), found, strict=True))
     return [routes[draft.id] for draft in drafts]
+
+
+def _delivery_row(draft: _Draft, leg: Leg) -> dict[str, Any]:
+    row = {**draft.delivery, "lane_address": leg.address, "target": leg.target}
+    row["subscription_id"] = leg.subscription_id
+    if leg.mode is not None and row["key"] is not None:
+        row["mode"] = leg.mode
+    return row
 
 
 def _insert_deliveries(

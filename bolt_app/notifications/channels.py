@@ -15,6 +15,7 @@ from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
+from bolt_app.slack_api import SlackCallError
 
 # conversations.list is a "tier 2" method, some twenty calls a minute
 # (https://docs.slack.dev/reference/methods/conversations.list): what it said is kept this long.
@@ -81,6 +82,26 @@ class Channels:
             self._list(place)
             found = self._find_listed(place.team_id, name)
         return found
+
+    def check_reach(self, place: BotPlace, channel_id: str) -> None:
+        """Make sure that the bot can post to a channel, as far as it may know.
+
+        https://docs.slack.dev/reference/methods/conversations.info
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: the bot was not invited to a private channel (`channel_not_found`), or
+                the channel is archived (`is_archived`).
+        """
+        try:
+            answer = self._calls.as_bot(place, "conversations.info", channel=channel_id)
+        except SlackCallError as error:
+            if error.code == "channel_not_found":
+                raise
+            # Whatever else keeps Slack from telling: the first message shows.
+            return
+        if answer["channel"].get("is_archived"):
+            raise SlackCallError("conversations.info", "is_archived")
 
     def join(self, place: BotPlace, channel_id: str) -> None:
         """Let the bot join a public channel.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
-from bolt_app.db.models import Channel, Lane, Subscription
+from bolt_app.db.models import Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.addresses import topic_of
+from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.topic_names import patterns_for
 
 # Read for every notification, and so put together once.
 # The channels whose names are known, unless a lane of that name still has something to hand on.
@@ -28,64 +33,162 @@ _KNOWN_CHANNELS = (
     )
 )
 _SUBSCRIPTIONS = (
-    select(Subscription.topic, Subscription.address)
+    select(
+        Subscription.id,
+        Subscription.topic,
+        Subscription.address,
+        Subscription.filter,
+        Subscription.mode,
+    )
     .where(
         Subscription.team_id == bindparam("team_id"),
-        Subscription.topic.in_(bindparam("topics", expanding=True)),
+        Subscription.topic.in_(bindparam("patterns", expanding=True)),
+        or_(Subscription.muted_until.is_(None), Subscription.muted_until <= bindparam("now")),
     )
     .order_by(Subscription.id)
 )
-# The address of each lane, with the address of a recipient that leads there.
-Route = Mapping[str, str]
+# Which keys have a message in which lanes.
+_KEYS = (
+    select(Lane.address, Delivery.key)
+    .join(Delivery, Delivery.lane_id == Lane.id)
+    .where(
+        Lane.team_id == bindparam("team_id"),
+        Lane.address.in_(bindparam("addresses", expanding=True)),
+        Delivery.key.in_(bindparam("keys", expanding=True)),
+        Delivery.key.is_not(None),
+        Delivery.state.in_(("waiting", "sending", "sent", "unknown")),
+    )
+    .distinct()
+)
 
 
-def route(connection: Connection, team_id: str, recipients: Sequence[Sequence[str]]) -> list[Route]:
+@dataclass(frozen=True)
+class Routed:
+    """A notification that looks for its way."""
+
+    to: Sequence[str]
+    content: Mapping[str, Any]
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One way of a notification.
+
+    Attributes:
+        address: of a channel or person.
+        target: the same, or as it was subscribed.
+        mode: what the subscription says of notifications with a key.
+        follows: whether it comes only after a message about the same key.
+    """
+
+    address: str
+    target: str
+    subscription_id: int | None = None
+    mode: str | None = None
+    follows: bool = False
+
+
+# By the address of the lane.
+Route = Mapping[str, Leg]
+
+
+def route(
+    connection: Connection, team_id: str, notifications: Sequence[Routed], now: datetime
+) -> list[Route]:
     """Return where each of a workspace's notifications goes.
 
     Two addresses of one channel, or a topic's and a channel's own, are one delivery.
     """
-    subscribers = _subscribers(connection, team_id, recipients)
-    reached = [
-        [one for to in addresses for one in subscribers.get(to, (to,))] for addresses in recipients
-    ]
-    channels = _known_channels(connection, team_id, reached)
+    subscriptions = _subscriptions(connection, team_id, notifications, now)
+    legs = [list(_legs(one, subscriptions)) for one in notifications]
+    channels = _known_channels(connection, team_id, legs)
+    legs = [[_at_its_lane(leg, channels) for leg in each] for each in legs]
+    messages = _messages(connection, team_id, notifications, legs)
     routes: list[Route] = []
-    for addresses in reached:
-        lanes: dict[str, str] = {}
-        for address in addresses:
-            lanes.setdefault(channels.get(address, address), address)
+    for one, each in zip(notifications, legs, strict=True):
+        lanes: dict[str, Leg] = {}
+        for leg in each:
+            if not leg.follows or (leg.address, one.key) in messages:
+                lanes.setdefault(leg.address, leg)
         routes.append(lanes)
     return routes
 
 
-def _subscribers(
-    connection: Connection, team_id: str, recipients: Iterable[Iterable[str]]
-) -> Mapping[str, Sequence[str]]:
-    """Return where the topics among the recipients lead; to nowhere where nobody subscribed."""
-    found: dict[str, list[str]] = {}
-    topics: dict[str, str] = {}
-    for addresses in recipients:
-        for address in addresses:
-            topic = topic_of(address)
-            if topic is not None:
-                topics[topic] = address
-                found[address] = []
-    if topics:
-        values = {"team_id": team_id, "topics": list(topics)}
-        for topic, address in connection.execute(_SUBSCRIPTIONS, values):
-            found[topics[topic]].append(address)
+def _subscriptions(
+    connection: Connection, team_id: str, notifications: Iterable[Routed], now: datetime
+) -> Mapping[str, Sequence[Any]]:
+    """Return the subscriptions that name a topic among the recipients, by what they name."""
+    patterns = {
+        pattern
+        for one in notifications
+        for address in one.to
+        if (topic := topic_of(address)) is not None
+        for pattern in patterns_for(topic)
+    }
+    found: dict[str, list[Any]] = {}
+    if patterns:
+        values = {"team_id": team_id, "patterns": list(patterns), "now": now}
+        for row in connection.execute(_SUBSCRIPTIONS, values):
+            found.setdefault(row.topic, []).append(row)
     return found
 
 
+def _legs(one: Routed, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[Leg]:
+    """Yield where a notification is to go; to nowhere where nobody subscribed to its topic."""
+    for address in one.to:
+        topic = topic_of(address)
+        if topic is None:
+            yield Leg(address, address)
+            continue
+        for row in _by_id(patterns_for(topic), subscriptions):
+            wanted = parse_filter(row.filter)
+            leg = Leg(row.address, row.address, row.id, row.mode)
+            if wanted.accepts(one.content):
+                yield leg
+            elif one.key is not None and wanted.accepts(one.content, whatever_severity=True):
+                # What is resolved turns the red message green, though it is not red itself.
+                yield replace(leg, follows=True)
+
+
+def _by_id(patterns: Iterable[str], subscriptions: Mapping[str, Sequence[Any]]) -> list[Any]:
+    rows = [row for pattern in patterns for row in subscriptions.get(pattern, ())]
+    return sorted(rows, key=lambda row: row.id)
+
+
+def _at_its_lane(leg: Leg, channels: Mapping[str, str]) -> Leg:
+    return replace(leg, address=channels.get(leg.address, leg.address))
+
+
 def _known_channels(
-    connection: Connection, team_id: str, recipients: Iterable[Iterable[str]]
+    connection: Connection, team_id: str, legs: Iterable[Iterable[Leg]]
 ) -> Mapping[str, str]:
-    """Return the ids of the channels whose names are among the recipients, where they are known.
+    """Return the ids of the channels whose names are among the addresses, where they are known.
 
     While a lane of a name still has something to hand on, what comes later queues behind it.
     """
-    names = {one[1:] for addresses in recipients for one in addresses if one[0] == "#"}
+    names = {leg.address[1:] for each in legs for leg in each if leg.address[0] == "#"}
     if not names:
         return {}
     rows = connection.execute(_KNOWN_CHANNELS, {"team_id": team_id, "names": list(names)})
     return {f"#{name}": channel_id for name, channel_id in rows}
+
+
+def _messages(
+    connection: Connection,
+    team_id: str,
+    notifications: Sequence[Routed],
+    legs: Sequence[Sequence[Leg]],
+) -> set[tuple[str, str | None]]:
+    """Return which of the keys have a message in which lanes, of those that have to follow one."""
+    asked = {
+        (leg.address, one.key)
+        for one, each in zip(notifications, legs, strict=True)
+        for leg in each
+        if leg.follows
+    }
+    if not asked:
+        return set()
+    addresses, keys = ({one[place] for one in asked} for place in (0, 1))
+    values = {"team_id": team_id, "addresses": list(addresses), "keys": list(keys)}
+    return {(address, key) for address, key in connection.execute(_KEYS, values)}

@@ -10,6 +10,8 @@ from bolt_app.oauth.authorize import InstallationAuthorize
 from bolt_app.oauth.flow import InstallFlow
 from bolt_app.services import Services
 from bolt_app.slack.actions.profile import register_profile_actions
+from bolt_app.slack.actions.subscriptions import register_subscription_actions
+from bolt_app.slack.commands.notify import register_notify_command
 from bolt_app.slack.commands.profile import register_profile_command
 from bolt_app.slack.events.lifecycle import register_lifecycle_events
 from bolt_app.slack.problems import register_problem_answers
@@ -33,5 +35,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_problem_answers(app, services.settings.public_url)
     register_profile_command(app, services)
     register_profile_actions(app, services)
+    register_notify_command(app, services)
+    register_subscription_actions(app, services)
     register_lifecycle_events(app, services.lifecycle)
     return app

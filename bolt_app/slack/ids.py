@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 PROFILE_COMMAND = "/profile"
+NOTIFY_COMMAND = "/notify"
 
 LINK_PROFILE = "profile.link"
 REFRESH_PROFILE = "profile.refresh"
 UNLINK_PROFILE = "profile.unlink"
 KEEP_PROFILE = "profile.keep"
+
+UNDO_SUBSCRIPTIONS = "subscriptions.undo"
+END_SUBSCRIPTION = "subscriptions.end"

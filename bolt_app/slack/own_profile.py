@@ -12,8 +12,8 @@ from bolt_app.oauth.flow import INSTALL_PATH
 from bolt_app.oauth.installation_store import Grant, StoredInstallation
 from bolt_app.profiles import Profile
 from bolt_app.services import Services
+from bolt_app.slack.blocks.elements import Answer
 from bolt_app.slack.blocks.profile import (
-    Answer,
     not_linked_answer,
     profile_answer,
     token_dead_answer,

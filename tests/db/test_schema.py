@@ -7,11 +7,13 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
-from sqlalchemy import inspect, select, text
+from sqlalchemy import bindparam, inspect, select, text
 
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Base, OAuthState
 from bolt_app.db.schema import SchemaError
+from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.subscriptions import Subscriptions
 from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
 
@@ -61,6 +63,26 @@ def test_down_to_nothing_and_up_again(empty_database: Database, clock: FakeClock
     assert tables(empty_database) == {*Base.metadata.tables, "alembic_version"}
     with empty_database.engine.connect() as connection:
         assert schema.differences(connection) == []
+
+
+def test_subscriptions_of_an_earlier_version_go_on(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database, "0002")
+    row = {"team_id": "T1", "topic": "deploys", "address": "#ops", "created_at": clock()}
+    names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+    with empty_database.writing_connection() as connection:
+        insert = text(f"INSERT INTO subscriptions ({names}) VALUES ({values})")  # noqa: S608
+        connection.execute(insert.bindparams(bindparam("created_at", type_=UTCDateTime)), row)
+
+    schema.upgrade(empty_database)
+
+    [one] = Subscriptions(empty_database).of_team("T1")
+    assert (one.address, one.wish.topic, one.wish.filter) == ("#ops", "deploys", "")
+    assert one.changed_at == one.wish.created_at == clock()
+    schema.downgrade(empty_database, "0002")
+    with empty_database.reading_connection() as connection:
+        assert connection.execute(text("SELECT topic FROM subscriptions")).scalar() == "deploys"
 
 
 def test_a_difference_is_found(empty_database: Database) -> None:

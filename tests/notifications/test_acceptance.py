@@ -15,7 +15,7 @@ from bolt_app.db.models import Channel, Delivery, Lane, Notification, TeamPace
 from bolt_app.notifications.acceptance import Acceptance, Accepted, Sender
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.requests import read_one
-from bolt_app.notifications.topics import Topics
+from bolt_app.notifications.subscriptions import Subscriptions, Wish
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA, GENERAL
 
@@ -159,16 +159,16 @@ class TestRouting:
         self, acceptance: Acceptance, database: Database, clock: FakeClock
     ) -> None:
         know_channel(database, "general", GENERAL)
-        topics = Topics(database, clock=clock)
-        assert topics.subscribe(ACME, "Deploys", "#general")
-        assert not topics.subscribe(ACME, "deploys", "#General")
-        assert topics.subscribe(ACME, "deploys", ANN)
+        subscriptions = Subscriptions(database, clock=clock)
+        assert subscriptions.subscribe(ACME, "#general", Wish("Deploys")).before is None
+        assert subscriptions.subscribe(ACME, "#General", Wish("deploys")).before is not None
+        subscriptions.subscribe(ACME, ANN, Wish("deploys"))
 
         first, second = accept(
             acceptance, {"to": "topic:deploys"}, {"to": ["topic:other", "topic:deploys", ANN]}
         )
-        assert topics.unsubscribe(ACME, "deploys", ANN)
-        assert not topics.unsubscribe(ACME, "deploys", ANN)
+        assert subscriptions.unsubscribe(ACME, ANN, "deploys") is not None
+        assert subscriptions.unsubscribe(ACME, ANN, "deploys") is None
         [third] = accept(acceptance, {"to": "topic:deploys"})
 
         reached = [[one.to for one in each.deliveries] for each in (first, second, third)]
@@ -177,7 +177,7 @@ class TestRouting:
 
     def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
         with pytest.raises(ValueError, match="cannot be sent on to a topic"):
-            Topics(database).subscribe(ACME, "a", "topic:b")
+            Subscriptions(database).subscribe(ACME, "topic:b", Wish("a"))
 
 
 class TestRows:

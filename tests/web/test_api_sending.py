@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.subscriptions import Wish
 from tests.people import ACME, BETA
 from tests.running import Bellhop, Page
 from tests.web.calling import NOTIFICATIONS, caller, request
@@ -75,8 +76,8 @@ class TestAccepting:
 
     def test_a_topic_reaches_who_subscribed(self, bellhop: Bellhop) -> None:
         for address in ("#ops", "@ann@acme.example", "#general"):
-            bellhop.services.topics.subscribe(ACME, "Deploys", address)
-        bellhop.services.topics.subscribe(BETA, "deploys", "#not-ours")
+            bellhop.services.subscriptions.subscribe(ACME, address, Wish("Deploys"))
+        bellhop.services.subscriptions.subscribe(BETA, "#not-ours", Wish("deploys"))
 
         answer = caller(bellhop).send({"to": ["topic:DEPLOYS", "#general"], "text": "out"})
 

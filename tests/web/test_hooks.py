@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.logs import configure_logging
+from bolt_app.notifications.subscriptions import Wish
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop, Page, running_bellhop
@@ -82,7 +83,7 @@ class TestTaking:
         assert accepted(bellhop) == [{"text": "Hello"}]
 
     def test_several_get_what_a_hook_takes(self, bellhop: Bellhop) -> None:
-        bellhop.services.topics.subscribe(ACME, "alerts", "@ann@acme.example")
+        bellhop.services.subscriptions.subscribe(ACME, "@ann@acme.example", Wish("alerts"))
         url = bellhop.services.hooks.create(ACME, "", ["#ops", "topic:alerts"])
 
         assert_said(post_json(url, {"text": "Hello"}), 200, "ok")

@@ -90,7 +90,16 @@ class Notification(Base):
     """What was said, once, to whom it concerns. Its id begins with the time, in milliseconds."""
 
     __tablename__ = "notifications"
-    __table_args__ = (Index("ix_notifications_team_id_id", "team_id", "id"),)
+    __table_args__ = (
+        Index("ix_notifications_team_id_id", "team_id", "id"),
+        Index(
+            "ix_notifications_topics",
+            "team_id",
+            "id",
+            sqlite_where=text("topics IS NOT NULL"),
+            postgresql_where=text("topics IS NOT NULL"),
+        ),
+    )
 
     id: Mapped[str] = mapped_column(NotificationId, primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)
@@ -98,6 +107,7 @@ class Notification(Base):
     source: Mapped[str] = mapped_column(String(64))
     content: Mapped[dict[str, Any]]
     key: Mapped[str | None] = mapped_column(Text)
+    topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
     created_at: Mapped[datetime]
 
 
@@ -141,6 +151,13 @@ class Delivery(Base):
             sqlite_where=_TROUBLED,
             postgresql_where=_TROUBLED,
         ),
+        Index(
+            "ix_deliveries_subscription",
+            "subscription_id",
+            "id",
+            sqlite_where=text("subscription_id IS NOT NULL"),
+            postgresql_where=text("subscription_id IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -150,6 +167,8 @@ class Delivery(Base):
     )
     lane_id: Mapped[int] = mapped_column(ForeignKey("lanes.id"))
     target: Mapped[str] = mapped_column(Text)  # as the sender wrote it
+    # By which it came; it may have ended since.
+    subscription_id: Mapped[int | None]
     state: Mapped[str] = mapped_column(String(16))
     rank: Mapped[int]  # the lowest goes first: the priority, negated
     key: Mapped[str | None] = mapped_column(Text)
@@ -224,16 +243,25 @@ class RateLimit(Base):
 
 
 class Subscription(Base):
-    """Where the notifications of a topic go."""
+    """What a channel or person wants of what is sent to topics."""
 
     __tablename__ = "subscriptions"
-    __table_args__ = (UniqueConstraint("team_id", "topic", "address"),)
+    __table_args__ = (
+        UniqueConstraint("team_id", "topic", "address"),
+        Index("ix_subscriptions_address", "team_id", "address"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)
-    topic: Mapped[str] = mapped_column(String(80))
+    topic: Mapped[str] = mapped_column(String(80))  # one, `name/*` or `*`
     address: Mapped[str] = mapped_column(Text)
+    filter: Mapped[str] = mapped_column(Text, default="")
+    # What becomes of notifications with a key; empty leaves it to the sender.
+    mode: Mapped[str | None] = mapped_column(String(8))
+    muted_until: Mapped[datetime | None]
+    created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     created_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
 
 
 class Worker(Base):

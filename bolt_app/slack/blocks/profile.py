@@ -6,26 +6,25 @@ https://docs.slack.dev/reference/block-kit/blocks
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from bolt_app.profiles import Profile, Workspace
 from bolt_app.slack import ids
-
-Block = dict[str, Any]
+from bolt_app.slack.blocks.elements import (
+    Answer,
+    Block,
+    actions,
+    button,
+    context,
+    date,
+    escape,
+    mrkdwn,
+    plain_answer,
+    section,
+)
 
 FIELD_LIMIT = 2000
-SECTION_LIMIT = 3000
 _SHOWN_WORKSPACES = 10
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An ephemeral answer: `text` is what screen readers and banners use."""
-
-    text: str
-    blocks: list[Block]
 
 
 def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> Answer:
@@ -35,12 +34,12 @@ def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> An
         blocks=[
             _who(profile),
             {"type": "section", "fields": _fields(profile, now)},
-            _context(
+            context(
                 f"Granted: {', '.join(f'`{scope}`' for scope in scopes) or 'nothing of your own'}"
                 f"  •  Linked since {date(profile.linked_at)}"
                 f"  •  Last read from Slack {date(profile.refreshed_at)}"
             ),
-            _actions(_button("Refresh", ids.REFRESH_PROFILE), _unlink_button()),
+            actions(button("Refresh", ids.REFRESH_PROFILE), _unlink_button()),
         ],
     )
 
@@ -54,7 +53,7 @@ def public_profile_answer(profile: Profile, now: datetime) -> Answer:
         blocks.append({"type": "section", "fields": shown})
     return Answer(
         text=f"The linked profile of {escape(profile.real_name)}",
-        blocks=[*blocks, _context(f"Linked since {date(profile.linked_at)}")],
+        blocks=[*blocks, context(f"Linked since {date(profile.linked_at)}")],
     )
 
 
@@ -64,11 +63,11 @@ def not_linked_answer(link_url: str) -> Answer:
     return Answer(
         text=text,
         blocks=[
-            _section(
+            section(
                 f"*{text}*\nLinking lets Bellhop know your name, picture, e-mail address and time "
                 "zone. You approve it in Slack and can unlink whenever you like."
             ),
-            _actions(_button("Link my profile", ids.LINK_PROFILE, style="primary", url=link_url)),
+            actions(button("Link my profile", ids.LINK_PROFILE, style="primary", url=link_url)),
         ],
     )
 
@@ -79,9 +78,9 @@ def token_dead_answer(link_url: str) -> Answer:
     return Answer(
         text=text,
         blocks=[
-            _section(f"*{text}*\nLink your profile again and all is well."),
-            _actions(
-                _button("Link again", ids.LINK_PROFILE, style="primary", url=link_url),
+            section(f"*{text}*\nLink your profile again and all is well."),
+            actions(
+                button("Link again", ids.LINK_PROFILE, style="primary", url=link_url),
                 _unlink_button(),
             ),
         ],
@@ -99,11 +98,11 @@ def unlink_question() -> Answer:
     return Answer(
         text=text,
         blocks=[
-            _section(
+            section(
                 f"*{text}*\nBellhop deletes your name, picture, e-mail address, time zone and "
                 "token, and hands the token back to Slack. Notifications to channels go on."
             ),
-            _actions(_unlink_button(), _button("Keep it", ids.KEEP_PROFILE)),
+            actions(_unlink_button(), button("Keep it", ids.KEEP_PROFILE)),
         ],
     )
 
@@ -128,29 +127,11 @@ def help_answer(unknown: str) -> Answer:
     )
 
 
-def plain_answer(text: str) -> Answer:
-    """Say one thing in mrkdwn."""
-    return Answer(text=text, blocks=[_section(text)])
-
-
-def escape(text: str) -> str:
-    """Escape the three characters that mean something in mrkdwn.
-
-    https://docs.slack.dev/messaging/formatting-message-text#escaping
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def date(moment: datetime) -> str:
-    """Return a date that Slack writes in the reader's own language and time zone."""
-    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}}|{moment:%d %B %Y}>"
-
-
 def _who(profile: Profile) -> Block:
     name = f"*{escape(profile.real_name)}*"
     if profile.display_name and profile.display_name != profile.real_name:
         name += f"  ({escape(profile.display_name)})"
-    block = _section(f"{name}\n<@{profile.user_id}>")
+    block = section(f"{name}\n<@{profile.user_id}>")
     picture = profile.image(192)
     if picture is not None:
         block["accessory"] = {
@@ -175,7 +156,7 @@ def _fields(profile: Profile, now: datetime) -> list[Block]:
 def _field(label: str, value: str | None) -> Block | None:
     if not value:
         return None
-    return _mrkdwn(f"*{label}*\n{escape(value)}", FIELD_LIMIT)
+    return mrkdwn(f"*{label}*\n{escape(value)}", FIELD_LIMIT)
 
 
 def _local_time(profile: Profile, now: datetime) -> str | None:
@@ -194,7 +175,7 @@ def _workspaces(workspaces: Sequence[Workspace]) -> str:
 
 def _unlink_button() -> Block:
     return {
-        **_button("Unlink", ids.UNLINK_PROFILE, style="danger"),
+        **button("Unlink", ids.UNLINK_PROFILE, style="danger"),
         "confirm": {
             "title": {"type": "plain_text", "text": "Unlink your profile?"},
             "text": {"type": "plain_text", "text": "Bellhop forgets you and deletes your token."},
@@ -203,34 +184,3 @@ def _unlink_button() -> Block:
             "style": "danger",
         },
     }
-
-
-def _button(
-    text: str, action_id: str, *, style: str | None = None, url: str | None = None
-) -> Block:
-    button: Block = {
-        "type": "button",
-        "action_id": action_id,
-        "text": {"type": "plain_text", "text": text},
-    }
-    if style is not None:
-        button["style"] = style
-    if url is not None:
-        button["url"] = url
-    return button
-
-
-def _actions(*elements: Block) -> Block:
-    return {"type": "actions", "elements": list(elements)}
-
-
-def _section(text: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(text, SECTION_LIMIT)}
-
-
-def _context(text: str) -> Block:
-    return {"type": "context", "elements": [_mrkdwn(text, SECTION_LIMIT)]}
-
-
-def _mrkdwn(text: str, limit: int) -> Block:
-    return {"type": "mrkdwn", "text": text if len(text) <= limit else text[: limit - 1] + "…"}

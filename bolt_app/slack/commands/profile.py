@@ -6,8 +6,8 @@ from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.services import Services
 from bolt_app.slack import ids
+from bolt_app.slack.blocks.elements import Answer
 from bolt_app.slack.blocks.profile import (
-    Answer,
     help_answer,
     other_not_linked_answer,
     public_profile_answer,

@@ -1,0 +1,93 @@
+"""What was sent to topics lately, and what of it a subscription would have brought."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Notification, Subscription
+from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.ids import id_of_moment
+from bolt_app.notifications.topic_names import patterns_for
+
+LATELY = timedelta(days=7)
+# So many notifications are looked at.
+WINDOW = 500
+MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Example:
+    """A notification that would have come."""
+
+    words: str
+    severity: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would have come lately.
+
+    Attributes:
+        sent: how many notifications were sent to what the subscription names.
+        wanted: how many of them its filter lets through.
+        examples: the latest of these.
+    """
+
+    sent: int
+    wanted: int
+    examples: Sequence[Example]
+
+
+class Previews:
+    """Looks at what was sent to topics in the last days."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def of(self, team_id: str, topic: str, filter_: str) -> Preview:
+        """Return what a subscription to `topic` (or a pattern) would have brought."""
+        named = [row for row in self._rows(team_id) if _names(topic, row)]
+        accepts = parse_filter(filter_).accepts
+        wanted = [row for row in named if accepts(row.content)]
+        return Preview(len(named), len(wanted), [_example(row) for row in wanted[:MOST_SHOWN]])
+
+    def topics(self, team_id: str) -> list[str]:
+        """Return the topics that are known: sent to lately, or subscribed to; those first."""
+        lately = [topic for row in self._rows(team_id) for topic in row.topics.split()]
+        mine = select(Subscription.topic).where(Subscription.team_id == team_id).distinct()
+        with self._database.reading_connection() as connection:
+            subscribed = connection.execute(mine.order_by(Subscription.topic)).scalars().all()
+        return list(dict.fromkeys([*lately, *subscribed]))
+
+    def _rows(self, team_id: str) -> Sequence[Any]:
+        statement = (
+            select(Notification.topics, Notification.content, Notification.created_at)
+            .where(
+                Notification.team_id == team_id,
+                Notification.topics.is_not(None),
+                Notification.id >= id_of_moment(self._clock() - LATELY),
+            )
+            .order_by(Notification.id.desc())
+            .limit(WINDOW)
+        )
+        with self._database.reading_connection() as connection:
+            return connection.execute(statement).all()
+
+
+def _names(pattern: str, row: Any) -> bool:
+    return any(pattern in patterns_for(topic) for topic in row.topics.split())
+
+
+def _example(row: Any) -> Example:
+    content = row.content
+    words = " ".join((content.get("title") or content.get("text") or "A notification").split())
+    return Example(words, content.get("severity"), row.created_at)

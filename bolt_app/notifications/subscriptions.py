@@ -1,0 +1,254 @@
+"""Subscriptions: what channels and people want of what is sent to topics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Delivery, Subscription
+from bolt_app.db.upsert import upsert
+from bolt_app.notifications.addresses import normal_address, topic_of
+from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.requests import Mode
+from bolt_app.notifications.topic_names import normal_pattern
+
+
+class TopicLoopError(ValueError):
+    """A topic cannot be subscribed to a topic."""
+
+    def __init__(self) -> None:
+        super().__init__("A topic cannot be sent on to a topic: give a channel or a person.")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a subscription says.
+
+    Attributes:
+        topic: a topic, `name/*` or `*`.
+        filter: as `filters.parse_filter` takes it; empty wants everything.
+        mode: what becomes of notifications with a key; None leaves it to their sender.
+        muted_until: nothing comes before this moment.
+        created_by: the person's id; None for the command line.
+    """
+
+    topic: str
+    filter: str = ""
+    mode: Mode | None = None
+    muted_until: datetime | None = None
+    created_by: str | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class LastDelivery:
+    """The delivery that came last by a subscription."""
+
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class StoredSubscription:
+    """A subscription, and what came of it last."""
+
+    id: int
+    address: str
+    wish: Wish
+    changed_at: datetime
+    last: LastDelivery | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was changed about one subscription.
+
+    Attributes:
+        before: what it said; None where there was none.
+        changed_at: the mark of this change; None where it was removed.
+    """
+
+    topic: str
+    before: Wish | None
+    changed_at: datetime | None
+
+
+class Subscriptions:
+    """The subscriptions of all workspaces. A topic is there as soon as it is named."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def subscribe(self, team_id: str, address: str, wish: Wish) -> Change:
+        """Let `address` get what it wishes; what it wished of the same topic before is replaced.
+
+        Raises:
+            ValueError: the topic or address is none.
+            FilterError: the filter is none.
+        """
+        where, topic = _channel_or_person(address), normal_pattern(wish.topic)
+        words, now = str(parse_filter(wish.filter)), self._clock()
+        values = {
+            "filter": words,
+            "mode": wish.mode,
+            "muted_until": None,
+            "created_by": wish.created_by,
+            "created_at": now,
+            "changed_at": now,
+        }
+        with self._database.writing() as session:
+            before = _find(session, team_id, where, topic)
+            upsert(
+                session,
+                Subscription,
+                key={"team_id": team_id, "topic": topic, "address": where},
+                insert={},
+                update=values,
+            )
+        return Change(topic, before.wish if before else None, now)
+
+    def unsubscribe(self, team_id: str, address: str, topic: str) -> Change | None:
+        """Let `address` get nothing more of `topic`; None where it did not.
+
+        Raises:
+            ValueError: the topic or address is none.
+        """
+        where, name = _channel_or_person(address), normal_pattern(topic)
+        with self._database.writing() as session:
+            before = _find(session, team_id, where, name)
+            if before is None:
+                return None
+            session.execute(delete(Subscription).where(Subscription.id == before.id))
+        return Change(name, before.wish, None)
+
+    def mute(
+        self, team_id: str, address: str, until: datetime | None, topic: str | None = None
+    ) -> Sequence[Change]:
+        """Let nothing come to `address` by its subscriptions until a moment; None ends that.
+
+        Args:
+            topic: only what comes by the subscription to this topic.
+
+        Raises:
+            ValueError: the topic is none.
+        """
+        name, now = None if topic is None else normal_pattern(topic), self._clock()
+        with self._database.writing() as session:
+            found = [
+                one
+                for one in _of_address(session, team_id, address)
+                if name in (None, one.wish.topic) and one.wish.muted_until != until
+            ]
+            mine = update(Subscription).where(Subscription.id.in_([one.id for one in found]))
+            session.execute(mine.values(muted_until=until, changed_at=now))
+        return [Change(one.wish.topic, one.wish, now) for one in found]
+
+    def undo(self, team_id: str, address: str, changes: Sequence[Change]) -> bool:
+        """Put things back as they were before `changes`, unless they were changed again since.
+
+        Returns: whether it was done; all is undone or nothing.
+        """
+        try:
+            with self._database.writing() as session:
+                there = {one.wish.topic: one for one in _of_address(session, team_id, address)}
+                for change in changes:
+                    found = there.get(change.topic)
+                    if (found and found.changed_at) != change.changed_at:
+                        return False
+                for change in changes:
+                    self._put_back(session, team_id, address, change)
+        except IntegrityError:
+            # Somebody has subscribed in the same moment.
+            return False
+        return True
+
+    def _put_back(self, session: Session, team_id: str, address: str, change: Change) -> None:
+        where = (
+            Subscription.team_id == team_id,
+            Subscription.address == address,
+            Subscription.topic == change.topic,
+        )
+        session.execute(delete(Subscription).where(*where))
+        if change.before is None:
+            return
+        now = self._clock()
+        row = {**asdict(change.before), "created_at": change.before.created_at or now}
+        key = {"team_id": team_id, "address": address, "changed_at": now}
+        session.execute(insert(Subscription).values(**row, **key))
+
+    def of_address(self, team_id: str, address: str) -> list[StoredSubscription]:
+        """Return the subscriptions of a channel or person, by topic, with what came last."""
+        with self._database.reading() as session:
+            return [
+                _with_last(session, one)
+                for one in _of_address(session, team_id, address, lock=False)
+            ]
+
+    def of_team(self, team_id: str) -> list[StoredSubscription]:
+        """Return every subscription of a workspace, by topic."""
+        mine = (
+            select(Subscription)
+            .where(Subscription.team_id == team_id)
+            .order_by(Subscription.topic, Subscription.id)
+        )
+        with self._database.reading() as session:
+            return [_stored(row) for row in session.scalars(mine)]
+
+
+def _channel_or_person(address: str) -> str:
+    where = normal_address(address)
+    if topic_of(where) is not None:
+        raise TopicLoopError
+    return where
+
+
+def _of_address(
+    session: Session, team_id: str, address: str, *, lock: bool = True
+) -> list[StoredSubscription]:
+    mine = (
+        select(Subscription)
+        .where(Subscription.team_id == team_id, Subscription.address == address)
+        .order_by(Subscription.topic)
+    )
+    rows = session.scalars(mine.with_for_update() if lock else mine)
+    return [_stored(row) for row in rows]
+
+
+def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSubscription | None:
+    row = session.scalar(
+        select(Subscription)
+        .where(
+            Subscription.team_id == team_id,
+            Subscription.address == address,
+            Subscription.topic == topic,
+        )
+        .with_for_update()
+    )
+    return None if row is None else _stored(row)
+
+
+def _with_last(session: Session, one: StoredSubscription) -> StoredSubscription:
+    moment = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
+    row = session.execute(
+        select(Delivery.state, moment)
+        .where(Delivery.subscription_id == one.id)
+        .order_by(Delivery.id.desc())
+        .limit(1)
+    ).first()
+    last = None if row is None else LastDelivery(*row)
+    return StoredSubscription(one.id, one.address, one.wish, one.changed_at, last)
+
+
+def _stored(row: Subscription) -> StoredSubscription:
+    mode: Any = row.mode
+    wish = Wish(row.topic, row.filter, mode, row.muted_until, row.created_by, row.created_at)
+    return StoredSubscription(row.id, row.address, wish, row.changed_at)

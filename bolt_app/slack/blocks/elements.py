@@ -1,0 +1,73 @@
+"""Block Kit's elements, as every answer of ours uses them.
+
+https://docs.slack.dev/reference/block-kit/blocks
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Block = dict[str, Any]
+
+SECTION_LIMIT = 3000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer: `text` is what screen readers and banners use."""
+
+    text: str
+    blocks: list[Block]
+
+
+def plain_answer(text: str) -> Answer:
+    """Say one thing in mrkdwn."""
+    return Answer(text=text, blocks=[section(text)])
+
+
+def escape(text: str) -> str:
+    """Escape the three characters that mean something in mrkdwn.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def date(at: datetime) -> str:
+    """Return a date that Slack writes in the reader's own language and time zone."""
+    return f"<!date^{int(at.timestamp())}^{{date_short_pretty}}|{at:%d %B %Y}>"
+
+
+def moment(at: datetime) -> str:
+    """Return a date and time that Slack writes in the reader's own language and time zone."""
+    form = "{date_short_pretty} {time}"
+    return f"<!date^{int(at.timestamp())}^{form}|{at:%d %B %Y %H:%M} UTC>"
+
+
+def mrkdwn(text: str, limit: int = SECTION_LIMIT) -> Block:
+    """Return a text object, cut where it is longer than Slack takes."""
+    return {"type": "mrkdwn", "text": text if len(text) <= limit else f"{text[: limit - 1]}…"}
+
+
+def section(text: str, accessory: Block | None = None) -> Block:
+    """Return a section of mrkdwn, with something at its right side."""
+    block: Block = {"type": "section", "text": mrkdwn(text)}
+    return block if accessory is None else {**block, "accessory": accessory}
+
+
+def context(text: str) -> Block:
+    """Return small mrkdwn."""
+    return {"type": "context", "elements": [mrkdwn(text)]}
+
+
+def actions(*elements: Block) -> Block:
+    """Return a row of buttons."""
+    return {"type": "actions", "elements": list(elements)}
+
+
+def button(label: str, action_id: str, **more: Any) -> Block:
+    """Return a button; `more` is its `value`, `style`, `url` or `confirm`."""
+    text = {"type": "plain_text", "text": label}
+    return {"type": "button", "text": text, "action_id": action_id, **more}

@@ -1,0 +1,254 @@
+"""Subscriptions as Block Kit: pure functions from typed values to dictionaries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bolt_app.notifications.previews import LATELY, Example, Preview
+from bolt_app.notifications.rendering import SIGNS
+from bolt_app.notifications.subscriptions import Change, StoredSubscription, Wish
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.elements import (
+    Answer,
+    Block,
+    actions,
+    button,
+    context,
+    escape,
+    moment,
+    plain_answer,
+    section,
+)
+
+# Slack's limit for the value of a button (https://docs.slack.dev/reference/block-kit/block-elements).
+VALUE_LENGTH = 2000
+MOST_LISTED = 45
+WORDS_LENGTH = 100
+_MODES = {"new": "posted anew", "thread": "in threads", "update": "updated in place"}
+_STATES = {
+    "waiting": "waiting",
+    "sending": "on its way",
+    "sent": "sent",
+    "dead": "refused by Slack",
+    "unknown": "outcome unknown",
+    "expired": "expired",
+    "cancelled": "cancelled",
+}
+_DAYS = LATELY.days
+
+
+def subscribed_answer(
+    user_id: str,
+    place: str,
+    wish: Wish,
+    change: Change,
+    preview: Preview,
+    *,
+    near: str | None,
+    undo: str | None,
+) -> Answer:
+    """Say what somebody subscribed to, and what that would have brought lately.
+
+    Args:
+        place: "this channel", or whom it is.
+        near: a topic that is known, where this one is not but looks like it.
+    """
+    verb = "subscribed" if change.before is None else "changed the subscription of"
+    text = f"<@{user_id}> {verb} {place} to {_wish(wish)}."
+    lines = [_previewed(preview)]
+    if near is not None:
+        lines.append(f"Did you mean `/notify subscribe {escape(near)}`?")
+    return _change(text, "\n".join(lines), undo)
+
+
+def unsubscribed_answer(user_id: str, place: str, topic: str, undo: str | None) -> Answer:
+    """Say what somebody ended."""
+    return _change(f"<@{user_id}> unsubscribed {place} from {_topic(topic)}.", "", undo)
+
+
+def muted_answer(
+    user_id: str, place: str, topics: Sequence[str], until: datetime | None, undo: str | None
+) -> Answer:
+    """Say what somebody muted, or where `until` is None unmuted."""
+    what = ", ".join(map(_topic, topics))
+    if until is None:
+        return _change(f"<@{user_id}> unmuted {what} in {place}.", "", undo)
+    text = f"<@{user_id}> muted {what} in {place} until {moment(until)}."
+    return _change(text, "What comes meanwhile is not kept for later.", undo)
+
+
+def undone_answer(user_id: str, topics: Sequence[str]) -> Answer:
+    """Say who undid a change."""
+    what = ", ".join(map(_topic, topics))
+    return plain_answer(f"<@{user_id}> undid the change: {what} is as it was before.")
+
+
+def not_undone_answer() -> Answer:
+    """Say why nothing was undone."""
+    return plain_answer(
+        "That was undone already, or changed again since. `/notify list` shows how it is."
+    )
+
+
+def not_subscribed_answer(topic: str, here: Sequence[str]) -> Answer:
+    """Say that there is nothing to end, and what there is."""
+    known = f" Here: {', '.join(map(_topic, here))}." if here else " Nothing is."
+    return plain_answer(f"{_topic(topic)} is not subscribed to here.{known}")
+
+
+def nothing_to_mute_answer(*, mutes: bool) -> Answer:
+    """Say that there is nothing to mute or unmute."""
+    return plain_answer(f"Nothing here is {'there to be muted' if mutes else 'muted'}.")
+
+
+def list_answer(
+    place: str,
+    subscriptions: Sequence[StoredSubscription],
+    topics: Sequence[str],
+    now: datetime,
+) -> Answer:
+    """Show what is subscribed, who made it and what came last; or teach where nothing is."""
+    if not subscriptions:
+        return _empty(place, topics)
+    text = f"Subscriptions of {place}: {len(subscriptions)}"
+    blocks = [section(f"*Subscriptions of {place}*")]
+    blocks += [_listed(one, now) for one in subscriptions[:MOST_LISTED]]
+    if len(subscriptions) > MOST_LISTED:
+        blocks.append(context(f"… and {len(subscriptions) - MOST_LISTED} more"))
+    return Answer(text, blocks)
+
+
+def tested_answer(place: str) -> Answer:
+    """Say that a notification is on its way."""
+    return plain_answer(f"A test notification is on its way to {place}.")
+
+
+def help_answer(reason: str = "", nearest: str = "") -> Answer:
+    """Say what `/notify` understands; or, with a reason, what was wrong and the nearest right."""
+    if nearest:
+        return plain_answer(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
+    if reason:
+        return plain_answer(f"{escape(reason)}\n`/notify help` shows all there is.")
+    return plain_answer(
+        "*What you can ask, in a channel or in a direct message*\n"
+        "• `/notify subscribe deploys` brings what is sent to `topic:deploys` here\n"
+        "• `/notify subscribe deploys/* severity&gt;=warning service=api -label:bot` brings what "
+        "is sent below `deploys/`, warnings and worse, of one service, without a label\n"
+        "• `/notify subscribe deploys mode=thread` answers in the thread of the earlier message "
+        "about the same thing; `mode=update` changes that message, `mode=channel` posts anew\n"
+        "• `/notify unsubscribe deploys` ends it\n"
+        "• `/notify list` shows what is subscribed here\n"
+        "• `/notify mute 2h` and `/notify mute deploys 1d` bring nothing for a while; "
+        "`/notify unmute` ends that\n"
+        "• `/notify test` sends a notification here"
+    )
+
+
+def undo_value(address: str, changes: Sequence[Change]) -> str | None:
+    """Return what the button that undoes changes carries; None where it is too much."""
+    value = json.dumps(
+        {"address": address, "changes": [_packed(one) for one in changes]},
+        separators=(",", ":"),
+    )
+    return value if len(value) <= VALUE_LENGTH else None
+
+
+def read_undo_value(value: str) -> tuple[str, list[Change]]:
+    """Return the address and the changes that `undo_value` packed."""
+    packed = json.loads(value)
+    return packed["address"], [_unpacked(one) for one in packed["changes"]]
+
+
+def _packed(change: Change) -> list[Any]:
+    before = change.before
+    wish = before and [
+        before.filter,
+        before.mode,
+        _iso(before.muted_until),
+        before.created_by,
+        _iso(before.created_at),
+    ]
+    return [change.topic, _iso(change.changed_at), wish]
+
+
+def _unpacked(packed: list[Any]) -> Change:
+    topic, changed_at, wish = packed
+    before = None
+    if wish is not None:
+        filter_, mode, muted_until, created_by, created_at = wish
+        before = Wish(topic, filter_, mode, _moment(muted_until), created_by, _moment(created_at))
+    return Change(topic, before, _moment(changed_at))
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _change(text: str, small: str, undo: str | None) -> Answer:
+    blocks = [section(text)]
+    if small:
+        blocks.append(context(small))
+    if undo is not None:
+        blocks.append(actions(button("Undo", ids.UNDO_SUBSCRIPTIONS, value=undo)))
+    return Answer(text, blocks)
+
+
+def _listed(one: StoredSubscription, now: datetime) -> Block:
+    wish = one.wish
+    facts = [f"by <@{wish.created_by}>" if wish.created_by else "by whoever runs Bellhop"]
+    if wish.muted_until is not None and wish.muted_until > now:
+        facts.append(f"muted until {moment(wish.muted_until)}")
+    if one.last is None:
+        facts.append("nothing came as yet")
+    else:
+        facts.append(f"last {_STATES[one.last.state]} {moment(one.last.at)}")
+    value = json.dumps({"address": one.address, "topic": wish.topic})
+    return section(
+        f"{_wish(wish)}\n{'  •  '.join(facts)}",
+        button("Unsubscribe", ids.END_SUBSCRIPTION, value=value),
+    )
+
+
+def _empty(place: str, topics: Sequence[str]) -> Answer:
+    lately = ""
+    if topics:
+        lately = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
+    name = topics[0] if topics else "deploys"
+    return plain_answer(
+        f"*Nothing is subscribed to in {place} yet.*\n"
+        f"`/notify subscribe {escape(name)}` brings what is sent to `topic:{escape(name)}` here; "
+        f"`/notify help` shows what else there is.{lately}"
+    )
+
+
+def _wish(wish: Wish) -> str:
+    words = _topic(wish.topic)
+    if wish.filter:
+        words += f" where `{escape(wish.filter).replace('`', chr(39))}`"
+    if wish.mode is not None:
+        words += f", {_MODES[wish.mode]}"
+    return words
+
+
+def _topic(topic: str) -> str:
+    return f"`{escape(topic)}`"
+
+
+def _previewed(preview: Preview) -> str:
+    if preview.sent == 0:
+        return f"Nothing was sent there in the last {_DAYS} days."
+    lead = f"Of {preview.sent} sent there in the last {_DAYS} days {preview.wanted} would have come"
+    end = ":" if preview.examples else "."
+    return "\n".join([lead + end, *map(_example, preview.examples)])
+
+
+def _example(one: Example) -> str:
+    words = one.words if len(one.words) <= WORDS_LENGTH else f"{one.words[: WORDS_LENGTH - 1]}…"
+    return f"{SIGNS.get(one.severity or '', '•')} {escape(words)}  {moment(one.at)}"

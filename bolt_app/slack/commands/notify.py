@@ -1,0 +1,68 @@
+"""`/notify`: which topics come to this channel, or to me."""
+
+from __future__ import annotations
+
+from slack_bolt import Ack, App, BoltContext
+
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.subscriptions import help_answer
+from bolt_app.slack.commands.notify_parsing import (
+    Help,
+    ListHere,
+    Misunderstood,
+    Mute,
+    NotifyRequest,
+    SendTest,
+    Subscribe,
+    Unmute,
+    Unsubscribe,
+    parse_notify_command,
+)
+from bolt_app.slack.subscribing import (
+    NotAllowedError,
+    NotInvitedError,
+    Outcome,
+    Subscribing,
+    refused_answer,
+)
+
+
+def register_notify_command(app: App, services: Services) -> None:
+    """Listen for `/notify`."""
+
+    @app.command(ids.NOTIFY_COMMAND)
+    def answer_notify_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
+        request = parse_notify_command(command.get("text", ""))
+        subscribing = Subscribing.here(services, context)
+        try:
+            outcome = answer_notify_request(subscribing, request)
+        except (NotAllowedError, NotInvitedError) as error:
+            outcome = Outcome(refused_answer(error))
+        is_private = not outcome.is_change or subscribing.address == subscribing.user_id
+        ack(
+            text=outcome.answer.text,
+            blocks=outcome.answer.blocks,
+            response_type="ephemeral" if is_private else "in_channel",
+        )
+
+
+def answer_notify_request(subscribing: Subscribing, request: NotifyRequest) -> Outcome:
+    """Do what was asked, and return what to answer."""
+    match request:
+        case Subscribe(topic, filter_, mode):
+            return subscribing.subscribe(topic, filter_, mode)
+        case Unsubscribe(topic):
+            return subscribing.unsubscribe(topic)
+        case ListHere():
+            return subscribing.show()
+        case Mute(duration, topic):
+            return subscribing.mute(duration, topic)
+        case Unmute(topic):
+            return subscribing.mute(None, topic)
+        case SendTest():
+            return subscribing.test()
+        case Misunderstood(reason, nearest):
+            return Outcome(help_answer(reason, nearest))
+        case Help():
+            return Outcome(help_answer())

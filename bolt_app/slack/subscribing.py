@@ -1,0 +1,216 @@
+"""What one person asks of the subscriptions of one place: a channel, or their direct message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+
+from slack_bolt import BoltContext
+
+from bolt_app.notifications.acceptance import Sender
+from bolt_app.notifications.addresses import is_person
+from bolt_app.notifications.requests import Mode, read_one
+from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.services import Services
+from bolt_app.slack.blocks.elements import Answer, plain_answer
+from bolt_app.slack.blocks.subscriptions import (
+    list_answer,
+    muted_answer,
+    not_subscribed_answer,
+    not_undone_answer,
+    nothing_to_mute_answer,
+    subscribed_answer,
+    tested_answer,
+    undo_value,
+    undone_answer,
+    unsubscribed_answer,
+)
+from bolt_app.slack_api import SlackCallError
+from bolt_app.user_facts import membership_values
+
+
+class NotAllowedError(Exception):
+    """The person may not change subscriptions."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(f"Subscriptions of channels are changed by {who} here: ask one of them.")
+
+
+class NotInvitedError(Exception):
+    """The bot is not in the private channel."""
+
+    def __init__(self) -> None:
+        super().__init__("Bellhop is not in this channel: type `/invite @Bellhop` first.")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What to answer, and whether everybody in the channel is to see it."""
+
+    answer: Answer
+    is_change: bool = False
+
+
+@dataclass(frozen=True)
+class Subscribing:
+    """A person in a place.
+
+    Attributes:
+        address: of the channel, or the person's own.
+    """
+
+    services: Services
+    team_id: str
+    user_id: str
+    address: str
+
+    @classmethod
+    def here(cls, services: Services, context: BoltContext) -> Subscribing:
+        """Return the person and place a Bolt request comes from.
+
+        What is asked in a direct message, with whomever, is asked for the person who asks.
+        """
+        channel_id, user_id = context.channel_id or "", context.user_id or ""
+        address = user_id if channel_id.startswith("D") else channel_id
+        return cls(services, context.team_id or "", user_id, address)
+
+    @property
+    def place(self) -> str:
+        """The place, in words."""
+        return f"<@{self.address}>" if is_person(self.address) else "this channel"
+
+    def subscribe(self, topic: str, filter_: str, mode: Mode | None) -> Outcome:
+        """Bring what is sent to a topic here.
+
+        Raises:
+            NotAllowedError: not this person.
+            NotInvitedError: the bot could not post here.
+            SlackCallError: the channel is archived.
+        """
+        self._check_may_change()
+        self._check_reach()
+        previews = self.services.previews
+        known = previews.topics(self.team_id)
+        wish = Wish(topic, filter_, mode, created_by=self.user_id)
+        change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
+        near = None
+        if topic not in known and "*" not in topic:
+            near = next(iter(get_close_matches(topic, known, 1, 0.7)), None)
+        answer = subscribed_answer(
+            self.user_id,
+            self.place,
+            wish,
+            change,
+            previews.of(self.team_id, topic, filter_),
+            near=near,
+            undo=self._undo([change]),
+        )
+        return Outcome(answer, is_change=True)
+
+    def unsubscribe(self, topic: str) -> Outcome:
+        """Bring it no more.
+
+        Raises:
+            NotAllowedError: not this person.
+        """
+        self._check_may_change()
+        change = self.services.subscriptions.unsubscribe(self.team_id, self.address, topic)
+        if change is None:
+            return Outcome(not_subscribed_answer(topic, self._topics()))
+        answer = unsubscribed_answer(self.user_id, self.place, change.topic, self._undo([change]))
+        return Outcome(answer, is_change=True)
+
+    def mute(self, duration: timedelta | None, topic: str | None) -> Outcome:
+        """Bring nothing for a while; None ends that.
+
+        Raises:
+            NotAllowedError: not this person.
+        """
+        self._check_may_change()
+        here = self._topics()
+        if topic is not None and topic not in here:
+            return Outcome(not_subscribed_answer(topic, here))
+        until = None if duration is None else self.services.clock() + duration
+        changes = self.services.subscriptions.mute(self.team_id, self.address, until, topic)
+        if not changes:
+            return Outcome(nothing_to_mute_answer(mutes=duration is not None))
+        topics = [one.topic for one in changes]
+        answer = muted_answer(self.user_id, self.place, topics, until, self._undo(changes))
+        return Outcome(answer, is_change=True)
+
+    def undo(self, changes: Sequence[Change]) -> Outcome:
+        """Put things back as they were.
+
+        Raises:
+            NotAllowedError: not this person.
+        """
+        self._check_may_change()
+        if not self.services.subscriptions.undo(self.team_id, self.address, changes):
+            return Outcome(not_undone_answer())
+        return Outcome(undone_answer(self.user_id, [one.topic for one in changes]), is_change=True)
+
+    def show(self) -> Outcome:
+        """Show what is subscribed here."""
+        found = self.services.subscriptions.of_address(self.team_id, self.address)
+        topics = [] if found else self.services.previews.topics(self.team_id)
+        return Outcome(list_answer(self.place, found, topics, self.services.clock()))
+
+    def test(self) -> Outcome:
+        """Send a notification here.
+
+        Raises:
+            NotInvitedError: the bot could not post here.
+            SlackCallError: the channel is archived.
+        """
+        self._check_reach()
+        request = read_one(
+            {
+                "to": self.address,
+                "title": "A test notification",
+                "text": f"<@{self.user_id}> asked for it with `/notify test`.",
+                "severity": "info",
+                "fields": [{"name": "Sent by", "value": "Bellhop"}],
+            },
+            self.services.clock(),
+        )
+        sender = Sender(self.team_id, f"slack:{self.user_id}")
+        self.services.acceptance.accept(sender, [request])
+        return Outcome(tested_answer(self.place))
+
+    def _topics(self) -> list[str]:
+        found = self.services.subscriptions.of_address(self.team_id, self.address)
+        return [one.wish.topic for one in found]
+
+    def _undo(self, changes: Sequence[Change]) -> str | None:
+        return undo_value(self.address, changes)
+
+    def _check_may_change(self) -> None:
+        """Raise NotAllowedError where the settings leave it to others; one's own are one's own."""
+        who = self.services.settings.subscriptions_by
+        if who == "anyone" or self.address == self.user_id:
+            return
+        place = self.services.calls.find_place(self.team_id)
+        answer = self.services.calls.as_bot(place, "users.info", user=self.user_id)
+        role = membership_values(answer["user"])
+        if role.get("is_admin") or role.get("is_owner"):
+            return
+        if who == "admins" or role.get("is_guest", True):
+            raise NotAllowedError("admins" if who == "admins" else "members who are no guests")
+
+    def _check_reach(self) -> None:
+        if is_person(self.address):
+            return
+        place = self.services.calls.find_place(self.team_id)
+        try:
+            self.services.channels.check_reach(place, self.address)
+        except SlackCallError as error:
+            if error.code == "channel_not_found":
+                raise NotInvitedError from None
+            raise
+
+
+def refused_answer(error: NotAllowedError | NotInvitedError) -> Answer:
+    """Say why nothing was changed."""
+    return plain_answer(str(error))

@@ -1,0 +1,286 @@
+"""`/notify` over signed HTTP: commands, buttons, and what comes of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from bolt_app.sandbox.world import Message
+from bolt_app.slack import ids
+from tests.conftest import FakeClock
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop, running_bellhop
+
+ALERTS, OLD_NEWS, LEADS = "C0ACME0004", "C0ACME0005", "C0ACME0006"
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def ask(bellhop: Bellhop, words: str, user_id: str = ANN, channel: str = GENERAL) -> Message:
+    result = bellhop.slack.send_command(user_id, channel, "/notify", words)
+    assert result.status == 200
+    assert result.error is None
+    assert result.message is not None
+    return result.message
+
+
+def said(message: Message) -> str:
+    return json.dumps([message.text, message.blocks], ensure_ascii=False)
+
+
+def buttons(message: Message) -> list[dict[str, Any]]:
+    blocks = message.blocks or []
+    rows = [one for block in blocks for one in block.get("elements", ())]
+    beside = [block["accessory"] for block in blocks if "accessory" in block]
+    return [one for one in (*rows, *beside) if one.get("type") == "button"]
+
+
+def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> list[str]:
+    """Send to a topic; return the channels and people it goes to."""
+    notification_id = accept(bellhop, topic, "It is out", **given)
+    report = bellhop.services.history.find(ACME, notification_id)
+    assert report is not None
+    return [one.to for one in report.deliveries]
+
+
+def last_ephemeral(bellhop: Bellhop, user_id: str) -> str:
+    return said(bellhop.slack.ephemerals(user_id)[-1])
+
+
+class TestSubscribing:
+    def test_a_channel_gets_what_was_named(self, installed: Bellhop) -> None:
+        answer = ask(installed, "subscribe Deploys severity>=warning service=api mode=thread")
+
+        assert answer.ephemeral_to is None
+        text = said(answer)
+        assert f"<@{ANN}> subscribed this channel to `deploys`" in text
+        assert "where `severity&gt;=warning service=api`, in threads" in text
+        assert "Nothing was sent there in the last 7 days." in text
+        api = [{"name": "service", "value": "api"}]
+        assert reached(installed, severity="error", fields=api) == [GENERAL]
+        assert reached(installed, severity="info", fields=api) == []
+
+    def test_it_arrives(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        accept(installed, "topic:deploys", "It is out")
+        Hand(installed).deliver()
+
+        assert installed.slack.messages(GENERAL)[-1].text == "It is out"
+
+    def test_it_says_what_would_have_come_lately(
+        self, installed: Bellhop, clock: FakeClock
+    ) -> None:
+        for number, severity in enumerate(["error", "info", "error"]):
+            accept(installed, "topic:deploys", title=f"<Build> {number}", severity=severity)
+            clock.advance(1)
+
+        text = said(ask(installed, "subscribe deploys severity=error"))
+
+        assert "Of 3 sent there in the last 7 days 2 would have come:" in text
+        assert "&lt;Build&gt; 2" in text
+        assert "&lt;Build&gt; 1" not in text
+
+    def test_the_nearest_topic_is_offered(self, installed: Bellhop) -> None:
+        accept(installed, "topic:deploys", "x")
+
+        assert "Did you mean `/notify subscribe deploys`?" in said(
+            ask(installed, "subscribe deploy")
+        )
+        assert "Did you mean" not in said(ask(installed, "subscribe deploys"))
+
+    def test_in_a_direct_message_it_is_for_the_person(self, installed: Bellhop) -> None:
+        channel = installed.slack.app_dm(ACME, BEN).id
+        answer = ask(installed, "subscribe deploys", BEN, channel)
+
+        assert answer.ephemeral_to == BEN
+        assert reached(installed) == [BEN]
+        assert f"Subscriptions of <@{BEN}>" in said(ask(installed, "list", BEN, channel))
+
+    def test_a_private_channel_has_to_invite_first(self, installed: Bellhop) -> None:
+        assert "/invite @Bellhop" in said(ask(installed, "subscribe deploys", ANN, LEADS))
+        assert reached(installed) == []
+
+        installed.slack.invite_bot(ANN, LEADS)
+        assert "subscribed this channel" in said(ask(installed, "subscribe deploys", ANN, LEADS))
+        assert reached(installed) == [LEADS]
+
+    def test_an_archived_channel_is_none_to_post_to(self, installed: Bellhop) -> None:
+        text = said(ask(installed, "subscribe deploys", ANN, OLD_NEWS))
+
+        assert "That channel is archived" in text
+        assert reached(installed) == []
+
+    def test_it_does_without_slacks_word(self, installed: Bellhop) -> None:
+        installed.slack.faults.add(Fault("conversations.info", "server_error", times=1))
+
+        assert "subscribed this channel" in said(ask(installed, "subscribe deploys"))
+
+
+class TestUndoing:
+    def test_a_subscription_is_undone_by_anybody_once(self, installed: Bellhop) -> None:
+        answer = ask(installed, "subscribe deploys")
+        [button] = buttons(answer)
+        assert (button["action_id"], button["text"]["text"]) == (ids.UNDO_SUBSCRIPTIONS, "Undo")
+
+        assert installed.slack.click(BEN, answer, ids.UNDO_SUBSCRIPTIONS).status == 200
+
+        assert reached(installed) == []
+        shown = installed.slack.messages(GENERAL)[-1]
+        assert f"<@{BEN}> undid the change: `deploys` is as it was before." in said(shown)
+        assert buttons(shown) == []
+
+    def test_a_second_click_changes_nothing(self, installed: Bellhop, clock: FakeClock) -> None:
+        answer = ask(installed, "subscribe deploys")
+        seen_by_ben = deepcopy(answer)
+        installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
+        clock.advance(1)
+        ask(installed, "subscribe deploys a=b")
+
+        installed.slack.click(BEN, seen_by_ben, ids.UNDO_SUBSCRIPTIONS)
+
+        assert "undone already, or changed again since" in last_ephemeral(installed, BEN)
+        assert reached(installed, fields=[{"name": "a", "value": "b"}]) == [GENERAL]
+
+    def test_what_was_ended_comes_back_as_it_was(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys severity>=error", BEN)
+        answer = ask(installed, "unsubscribe deploys")
+        assert f"<@{ANN}> unsubscribed this channel from `deploys`." in said(answer)
+        assert reached(installed, severity="error") == []
+
+        installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
+
+        assert reached(installed, severity="error") == [GENERAL]
+        assert reached(installed) == []
+        assert f"by <@{BEN}>" in said(ask(installed, "list"))
+
+    def test_muting_is_undone(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        answer = ask(installed, "mute 2h")
+        assert f"<@{ANN}> muted `deploys` in this channel until <!date^" in said(answer)
+        assert reached(installed) == []
+
+        installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
+        assert reached(installed) == [GENERAL]
+
+        ask(installed, "mute deploys 1h")
+        assert reached(installed) == []
+        assert "muted until" in said(ask(installed, "list"))
+        assert f"<@{ANN}> unmuted `deploys`" in said(ask(installed, "unmute"))
+        assert reached(installed) == [GENERAL]
+        assert "muted until" not in said(ask(installed, "list"))
+
+
+class TestList:
+    def test_it_shows_who_made_it_and_what_came_last(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys severity>=error mode=update", BEN)
+        assert "nothing came as yet" in said(ask(installed, "list"))
+        accept(installed, "topic:deploys", "x", severity="error")
+        Hand(installed).deliver()
+
+        answer = ask(installed, "list")
+
+        assert answer.ephemeral_to == ANN
+        text = said(answer)
+        assert "`deploys` where `severity&gt;=error`, updated in place" in text
+        assert f"by <@{BEN}>" in text
+        assert "last sent <!date^" in text
+
+    def test_a_button_ends_one(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        ask(installed, "subscribe other")
+        answer = ask(installed, "list")
+        value = next(one["value"] for one in buttons(answer) if "other" in one["value"])
+
+        twice = deepcopy(answer)
+        for one in (answer, twice):
+            installed.slack.click(ANN, one, ids.END_SUBSCRIPTION, value)
+
+        assert reached(installed, "topic:other") == []
+        assert reached(installed) == [GENERAL]
+
+    def test_nothing_at_all_teaches(self, installed: Bellhop) -> None:
+        accept(installed, "topic:releases", "x")
+
+        text = said(ask(installed, "list"))
+
+        assert "Nothing is subscribed to in this channel yet." in text
+        assert "`/notify subscribe releases`" in text
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("words", "answer"),
+        [
+            ("", "*What you can ask"),
+            ("help", "*What you can ask"),
+            ("subscibe deploys", "Did you mean `/notify subscribe deploys`?"),
+            ("subscribe deploys <x>", "“&lt;x&gt;” is no condition"),
+            ("unsubscribe deploys", "`deploys` is not subscribed to here. Nothing is."),
+            ("mute 2h", "Nothing here is there to be muted."),
+            ("unmute", "Nothing here is muted."),
+            ("mute deploys 2h", "`deploys` is not subscribed to here."),
+        ],
+    )
+    def test_they_are_for_the_one_who_asks(
+        self, installed: Bellhop, words: str, answer: str
+    ) -> None:
+        message = ask(installed, words)
+
+        assert message.ephemeral_to == ANN
+        assert answer in said(message)
+
+    def test_a_test_arrives(self, installed: Bellhop) -> None:
+        message = ask(installed, "test")
+        Hand(installed).deliver()
+
+        assert "on its way to this channel" in said(message)
+        assert "A test notification" in said(installed.slack.messages(GENERAL)[-1])
+
+
+class TestWhoMay:
+    @pytest.fixture(params=["members", "admins"])
+    def strict(
+        self,
+        request: pytest.FixtureRequest,
+        database_url: str,
+        encryption_key: str,
+        clock: FakeClock,
+    ) -> Iterator[Bellhop]:
+        changes = {"subscriptions_by": request.param}
+        with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
+            bellhop.install(ANN)
+            yield bellhop
+
+    def test_it_is_as_the_settings_say(self, strict: Bellhop) -> None:
+        answer = ask(strict, "subscribe deploys", ANN)
+        assert reached(strict) == [GENERAL]
+        ben_may = strict.settings.subscriptions_by == "members"
+
+        strict.slack.click(BEN, answer, ids.UNDO_SUBSCRIPTIONS)
+        assert reached(strict) == ([] if ben_may else [GENERAL])
+        if not ben_may:
+            assert "changed by admins here" in last_ephemeral(strict, BEN)
+        ask(strict, "subscribe other", BEN)
+        assert reached(strict, "topic:other") == ([GENERAL] if ben_may else [])
+
+    def test_a_guest_changes_their_own_alone(self, strict: Bellhop) -> None:
+        people = strict.slack.users.values()
+        guest = next(one.id for one in people if one.team_id == ACME and one.is_restricted)
+        deploys = "C0ACME0003"
+
+        refused = ask(strict, "subscribe deploys", guest, deploys)
+        own = ask(strict, "subscribe deploys", guest, strict.slack.app_dm(ACME, guest).id)
+
+        assert "ask one of them" in said(refused)
+        assert "subscribed" in said(own)
+        assert reached(strict) == [guest]

@@ -1,0 +1,104 @@
+"""What the words after `/notify` mean."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bolt_app.slack.commands.notify_parsing import (
+    COMMANDS,
+    Help,
+    ListHere,
+    Misunderstood,
+    Mute,
+    NotifyRequest,
+    SendTest,
+    Subscribe,
+    Unmute,
+    Unsubscribe,
+    parse_notify_command,
+)
+
+HOURS = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "request_"),
+    [
+        ("", Help()),
+        ("help", Help()),
+        ("  LIST ", ListHere()),
+        ("test", SendTest()),
+        ("subscribe deploys", Subscribe("deploys", "", None)),
+        ("Subscribe topic:Deploys/*", Subscribe("deploys/*", "", None)),
+        (
+            "subscribe deploys severity&gt;=warning Service=API -label:bot",
+            Subscribe("deploys", "severity>=warning service=api label!=bot", None),
+        ),
+        ("subscribe deploys mode=thread a=b", Subscribe("deploys", "a=b", "thread")),
+        ("subscribe deploys a=b mode:channel", Subscribe("deploys", "a=b", "new")),
+        ("subscribe deploys MODE=Update", Subscribe("deploys", "", "update")),
+        ('subscribe a "b c"="d &amp; e"', Subscribe("a", '"b c"="d & e"', None)),
+        ("unsubscribe deploys/*", Unsubscribe("deploys/*")),
+        ("mute 2h", Mute(2 * HOURS)),
+        ("mute 2 hours", Mute(2 * HOURS)),
+        ("mute deploys 30m", Mute(HOURS / 2, "deploys")),
+        ("mute 1d deploys", Mute(24 * HOURS, "deploys")),
+        ("mute 1w", Mute(7 * 24 * HOURS)),
+        ("unmute", Unmute()),
+        ("unmute deploys", Unmute("deploys")),
+    ],
+)
+def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
+    assert parse_notify_command(words) == request_
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "nearest"),
+    [
+        ("subscrbe deploys a=b", "do not understand “subscrbe”", "subscribe deploys a=b"),
+        ("lst", "do not understand", "list"),
+        ("xyzzy", "do not understand", ""),
+        ("subscribe", "which topic", "subscribe deploys"),
+        ("unsubscribe", "which topic", "unsubscribe deploys"),
+        ("subscribe de*", "a star stands alone", ""),
+        ("subscribe deploys api", "“api” is no condition", ""),
+        ("subscribe deploys severity>=eror", "Did you mean `error`", ""),
+        ("subscribe d a=b mode=tread c=d", "no mode", "subscribe d a=b mode=thread c=d"),
+        ("subscribe d mode=", "no mode", "subscribe d mode=thread"),
+        ("mute", "for how long", "mute 2h"),
+        ("mute deploys", "for how long", "mute 2h"),
+        ("mute 0h", "a minute at least", "mute 2h"),
+        ("mute 31d", "30 days at most", "mute 2h"),
+        ("mute two words 2h", "is no topic", ""),
+    ],
+)
+def test_the_nearest_is_offered(words: str, reason: str, nearest: str) -> None:
+    answer = parse_notify_command(words)
+
+    assert isinstance(answer, Misunderstood)
+    assert reason in answer.reason
+    assert answer.nearest == nearest
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.tuples(st.sampled_from(COMMANDS), st.text()).map(" ".join),
+        st.tuples(st.sampled_from(COMMANDS), st.text(alphabet='ab*/ ="-:<>!,mode2hdw9&;gt')).map(
+            " ".join
+        ),
+    )
+)
+@example("mute 99999w")
+@example("mute 9999\u0662h")
+def test_it_never_raises(words: str) -> None:
+    answer = parse_notify_command(words)
+
+    if isinstance(answer, Misunderstood):
+        assert answer.reason
+        if answer.nearest.startswith("mute"):
+            assert isinstance(parse_notify_command(answer.nearest), Mute)
