@@ -164,7 +164,7 @@ class Acceptance:
             if before is not None:
                 return before
             [answer] = self._write(connection, [submission])
-        self._tell([submission])
+        self._tell([submission], [answer])
         return answer
 
     def _commit(self, submissions: Sequence[_Submission]) -> list[Answer | None]:
@@ -172,9 +172,10 @@ class Acceptance:
         with self._database.writing_connection() as connection:
             revoked = _revoked_keys(connection, submissions)
             good = [one for one in submissions if one.sender.api_key_id not in revoked]
-            answers = iter(self._write(connection, good) if good else ())
-        self._tell(good)
-        return [None if one.sender.api_key_id in revoked else next(answers) for one in submissions]
+            answers = self._write(connection, good) if good else []
+        self._tell(good, answers)
+        answer = iter(answers)
+        return [None if one.sender.api_key_id in revoked else next(answer) for one in submissions]
 
     def _write(self, connection: Connection, submissions: Sequence[_Submission]) -> list[Answer]:
         drafts = [draft for one in submissions for draft in one.drafts]
@@ -207,10 +208,15 @@ class Acceptance:
             know_team(connection, team_id)
         open_lanes(connection, wake_at)
 
-    def _tell(self, submissions: Sequence[_Submission]) -> None:
+    def _tell(self, submissions: Sequence[_Submission], answers: Sequence[Answer]) -> None:
         """Tell the workers of what was committed."""
-        self._known_teams.update(one.sender.team_id for one in submissions)
-        if submissions:
+        teams = {
+            one.sender.team_id
+            for one, answer in zip(submissions, answers, strict=True)
+            if any(accepted.deliveries for accepted in answer.notifications)
+        }
+        self._known_teams |= teams
+        if teams:
             self._bell.ring()
 
 

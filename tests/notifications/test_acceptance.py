@@ -175,6 +175,17 @@ class TestRouting:
         assert reached == [["#general", ANN], ["#general", ANN], ["#general"]]
         assert targets(database)[0] == (GENERAL, "#general")
 
+    def test_what_goes_to_nobody_first_is_in_nobodys_way(
+        self, acceptance: Acceptance, database: Database, bell: FakeBell
+    ) -> None:
+        accept(acceptance, {"to": "topic:nobody"})
+        assert bell.rung == 0
+
+        accept(acceptance, {})
+
+        with database.reading() as session:
+            assert set(session.scalars(select(TeamPace.team_id))) == {ACME}
+
     def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
         with pytest.raises(ValueError, match="cannot be sent on to a topic"):
             Subscriptions(database).subscribe(ACME, "topic:b", Wish("a"))

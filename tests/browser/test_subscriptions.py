@@ -1,0 +1,56 @@
+"""Subscriptions as a person sees them in a channel."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.chromium import OpenPage, Shoot
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop
+
+pytestmark = pytest.mark.browser
+
+
+def say(page: Page, words: str) -> None:
+    composer = page.get_by_label("Message #general")
+    composer.fill(words)
+    composer.press("Enter")
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_person_subscribes_mutes_and_undoes(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    for title, severity in (("Build 41 is out", "success"), ("Build 42 failed", "error")):
+        accept(bellhop, "topic:deploys", title=title, severity=severity)
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
+
+    say(page, "/notify subscrib deploys")
+    expect(page.get_by_text("Did you mean")).to_be_visible()
+    say(page, "/notify subscribe deploys severity>=error mode=thread")
+    expect(page.get_by_text("would have come")).to_be_visible()
+    shoot(page, f"notify-subscribe-{look}")
+
+    accept(bellhop, "topic:deploys", title="Build 43 failed", severity="error", key="build")
+    Hand(bellhop).deliver()
+    expect(page.get_by_text("Build 43 failed")).to_be_visible()
+
+    say(page, "/notify list")
+    expect(page.get_by_role("button", name="Unsubscribe")).to_be_visible()
+    shoot(page, f"notify-list-{look}")
+
+    say(page, "/notify mute 2h")
+    expect(page.get_by_text("What comes meanwhile is not kept for later.")).to_be_visible()
+    page.get_by_role("button", name="Undo").last.click()
+    expect(page.get_by_text("undid the change")).to_be_visible()
+    say(page, "/notify help")
+    expect(page.get_by_text("What you can ask")).to_be_visible()
+    shoot(page, f"notify-help-{look}")
+
+    [one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
+    assert one.wish.muted_until is None
