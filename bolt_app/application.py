@@ -20,6 +20,7 @@ from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.bell import open_bell
 from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.lanes import LaneKeeper
@@ -111,6 +112,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         hooks=Hooks(database, settings.public_url, clock=clock),
         subscriptions=Subscriptions(database, clock=clock),
         previews=Previews(database, clock=clock),
+        health=HealthReports(database),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

@@ -13,6 +13,7 @@ from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.permalinks import Permalinks
@@ -50,6 +51,7 @@ class Services:
     hooks: Hooks
     subscriptions: Subscriptions
     previews: Previews
+    health: HealthReports
     requests: Executor
     background: Executor
 

@@ -13,6 +13,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Notification, Subscription
 from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.headlines import headline
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.topic_names import patterns_for
 
@@ -26,7 +27,7 @@ MOST_SHOWN = 3
 class Example:
     """A notification that would have come."""
 
-    words: str
+    headline: str
     severity: str | None
     at: datetime
 
@@ -88,6 +89,4 @@ def _names(pattern: str, row: Any) -> bool:
 
 
 def _example(row: Any) -> Example:
-    content = row.content
-    words = " ".join((content.get("title") or content.get("text") or "A notification").split())
-    return Example(words, content.get("severity"), row.created_at)
+    return Example(headline(row.content), row.content.get("severity"), row.created_at)

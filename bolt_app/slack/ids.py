@@ -10,5 +10,9 @@ REFRESH_PROFILE = "profile.refresh"
 UNLINK_PROFILE = "profile.unlink"
 KEEP_PROFILE = "profile.keep"
 
+HOME_TEST = "home.test"
+HOME_SUBSCRIBE = "home.subscribe"
+SUBSCRIBE_VIEW = "subscribe"
+
 UNDO_SUBSCRIPTIONS = "subscriptions.undo"
 END_SUBSCRIPTION = "subscriptions.end"

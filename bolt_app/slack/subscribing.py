@@ -76,10 +76,21 @@ class Subscribing:
         address = user_id if channel_id.startswith("D") else channel_id
         return cls(services, context.team_id or "", user_id, address)
 
+    @classmethod
+    def own(cls, services: Services, context: BoltContext) -> Subscribing:
+        """Return the person a Bolt request comes from, for what comes to themselves."""
+        user_id = context.user_id or ""
+        return cls(services, context.team_id or "", user_id, user_id)
+
     @property
     def place(self) -> str:
-        """The place, in words."""
-        return f"<@{self.address}>" if is_person(self.address) else "this channel"
+        """The place, as the channel is told of it."""
+        return "themselves" if is_person(self.address) else "this channel"
+
+    @property
+    def reader(self) -> str:
+        """The place, as the person is told of it."""
+        return "you" if is_person(self.address) else "this channel"
 
     def subscribe(self, topic: str, filter_: str, mode: Mode | None) -> Outcome:
         """Bring what is sent to a topic here.
@@ -155,7 +166,7 @@ class Subscribing:
         """Show what is subscribed here."""
         found = self.services.subscriptions.of_address(self.team_id, self.address)
         topics = [] if found else self.services.previews.topics(self.team_id)
-        return Outcome(list_answer(self.place, found, topics, self.services.clock()))
+        return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
 
     def test(self) -> Outcome:
         """Send a notification here.
@@ -177,7 +188,7 @@ class Subscribing:
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
         self.services.acceptance.accept(sender, [request])
-        return Outcome(tested_answer(self.place))
+        return Outcome(tested_answer(self.reader))
 
     def _topics(self) -> list[str]:
         found = self.services.subscriptions.of_address(self.team_id, self.address)

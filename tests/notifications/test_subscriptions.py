@@ -209,9 +209,9 @@ class TestPreviews:
         all_ = world.previews.of(ACME, "deploys/*", "")
 
         assert (some.sent, some.wanted) == (6, 5)
-        assert [one.words for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
+        assert [one.headline for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
         assert all_.wanted == 6
-        assert all_.examples[0].words == "All is well"
+        assert all_.examples[0].headline == "All is well"
         assert world.previews.of(BETA, "*", "").sent == 0
         assert world.previews.topics(ACME) == ["other", "deploys/web", "deploys/api"]
 

@@ -104,7 +104,7 @@ class TestSubscribing:
 
         assert answer.ephemeral_to == BEN
         assert reached(installed) == [BEN]
-        assert f"Subscriptions of <@{BEN}>" in said(ask(installed, "list", BEN, channel))
+        assert "What comes to you" in said(ask(installed, "list", BEN, channel))
 
     def test_a_private_channel_has_to_invite_first(self, installed: Bellhop) -> None:
         assert "/invite @Bellhop" in said(ask(installed, "subscribe deploys", ANN, LEADS))
@@ -166,7 +166,7 @@ class TestUndoing:
     def test_muting_is_undone(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         answer = ask(installed, "mute 2h")
-        assert f"<@{ANN}> muted `deploys` in this channel until <!date^" in said(answer)
+        assert f"<@{ANN}> muted `deploys` for this channel until <!date^" in said(answer)
         assert reached(installed) == []
 
         installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
@@ -213,7 +213,7 @@ class TestList:
 
         text = said(ask(installed, "list"))
 
-        assert "Nothing is subscribed to in this channel yet." in text
+        assert "No topic comes to this channel yet." in text
         assert "`/notify subscribe releases`" in text
 
 

@@ -12,6 +12,7 @@ from slack_bolt import Ack, App, BoltContext, Respond
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.subscriptions import read_undo_value
+from bolt_app.slack.home import publish_home
 from bolt_app.slack.subscribing import (
     NotAllowedError,
     NotInvitedError,
@@ -25,33 +26,56 @@ def register_subscription_actions(app: App, services: Services) -> None:
     """Listen for the buttons."""
 
     @app.action(ids.UNDO_SUBSCRIPTIONS)
-    def undo(ack: Ack, respond: Respond, action: dict[str, Any], context: BoltContext) -> None:
+    def undo(
+        ack: Ack,
+        respond: Respond,
+        body: dict[str, Any],
+        action: dict[str, Any],
+        context: BoltContext,
+    ) -> None:
         ack()
         address, changes = read_undo_value(action["value"])
         subscribing = replace(Subscribing.here(services, context), address=address)
-        _answer(respond, lambda: subscribing.undo(changes))
+        outcome = _outcome(lambda: subscribing.undo(changes))
+        show(respond, body, context, outcome)
 
     @app.action(ids.END_SUBSCRIPTION)
-    def end(ack: Ack, respond: Respond, action: dict[str, Any], context: BoltContext) -> None:
+    def end(
+        ack: Ack,
+        respond: Respond,
+        body: dict[str, Any],
+        action: dict[str, Any],
+        context: BoltContext,
+    ) -> None:
         ack()
         value = json.loads(action["value"])
         subscribing = replace(Subscribing.here(services, context), address=value["address"])
-        _answer(respond, lambda: subscribing.unsubscribe(value["topic"]))
+        outcome = _outcome(lambda: subscribing.unsubscribe(value["topic"]))
+        show(respond, body, context, outcome)
+
+    def show(
+        respond: Respond, body: dict[str, Any], context: BoltContext, outcome: Outcome
+    ) -> None:
+        """Show it where the button is: in the App Home, or in the place of its message."""
+        if "view" in body:
+            publish_home(services, context, outcome.answer)
+        else:
+            _respond(respond, outcome)
 
 
-def _answer(respond: Respond, do: Callable[[], Outcome]) -> None:
-    """Put what was done in the place of the message; why it was not, beside it."""
+def _outcome(do: Callable[[], Outcome]) -> Outcome:
     try:
-        outcome = do()
+        return do()
     except (NotAllowedError, NotInvitedError) as error:
-        outcome = Outcome(refused_answer(error))
+        return Outcome(refused_answer(error))
+
+
+def _respond(respond: Respond, outcome: Outcome) -> None:
+    """Put what was done in the place of the message; why it was not, beside it."""
     answer = outcome.answer
     if outcome.is_change:
         respond(text=answer.text, blocks=answer.blocks, replace_original=True)
-    else:
-        respond(
-            text=answer.text,
-            blocks=answer.blocks,
-            response_type="ephemeral",
-            replace_original=False,
-        )
+        return
+    respond(
+        text=answer.text, blocks=answer.blocks, response_type="ephemeral", replace_original=False
+    )

@@ -26,9 +26,8 @@ from bolt_app.slack.blocks.elements import (
 # Slack's limit for the value of a button (https://docs.slack.dev/reference/block-kit/block-elements).
 VALUE_LENGTH = 2000
 MOST_LISTED = 45
-WORDS_LENGTH = 100
 _MODES = {"new": "posted anew", "thread": "in threads", "update": "updated in place"}
-_STATES = {
+STATE_WORDS = {
     "waiting": "waiting",
     "sending": "on its way",
     "sent": "sent",
@@ -53,7 +52,7 @@ def subscribed_answer(
     """Say what somebody subscribed to, and what that would have brought lately.
 
     Args:
-        place: "this channel", or whom it is.
+        place: "this channel" or "themselves".
         near: a topic that is known, where this one is not but looks like it.
     """
     verb = "subscribed" if change.before is None else "changed the subscription of"
@@ -75,8 +74,8 @@ def muted_answer(
     """Say what somebody muted, or where `until` is None unmuted."""
     what = ", ".join(map(_topic, topics))
     if until is None:
-        return _change(f"<@{user_id}> unmuted {what} in {place}.", "", undo)
-    text = f"<@{user_id}> muted {what} in {place} until {moment(until)}."
+        return _change(f"<@{user_id}> unmuted {what} for {place}.", "", undo)
+    text = f"<@{user_id}> muted {what} for {place} until {moment(until)}."
     return _change(text, "What comes meanwhile is not kept for later.", undo)
 
 
@@ -113,12 +112,19 @@ def list_answer(
     """Show what is subscribed, who made it and what came last; or teach where nothing is."""
     if not subscriptions:
         return _empty(place, topics)
-    text = f"Subscriptions of {place}: {len(subscriptions)}"
-    blocks = [section(f"*Subscriptions of {place}*")]
-    blocks += [_listed(one, now) for one in subscriptions[:MOST_LISTED]]
-    if len(subscriptions) > MOST_LISTED:
-        blocks.append(context(f"… and {len(subscriptions) - MOST_LISTED} more"))
-    return Answer(text, blocks)
+    text = f"What comes to {place}: {len(subscriptions)} subscriptions"
+    heading = section(f"*What comes to {place}*")
+    return Answer(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
+
+
+def subscription_blocks(
+    subscriptions: Sequence[StoredSubscription], now: datetime, *, most: int
+) -> list[Block]:
+    """Return a block for each subscription, with a button that ends it."""
+    blocks = [_listed(one, now) for one in subscriptions[:most]]
+    if len(subscriptions) > most:
+        blocks.append(context(f"… and {len(subscriptions) - most} more"))
+    return blocks
 
 
 def tested_answer(place: str) -> Answer:
@@ -208,7 +214,7 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
     if one.last is None:
         facts.append("nothing came as yet")
     else:
-        facts.append(f"last {_STATES[one.last.state]} {moment(one.last.at)}")
+        facts.append(f"last {STATE_WORDS[one.last.state]} {moment(one.last.at)}")
     value = json.dumps({"address": one.address, "topic": wish.topic})
     return section(
         f"{_wish(wish)}\n{'  •  '.join(facts)}",
@@ -222,7 +228,7 @@ def _empty(place: str, topics: Sequence[str]) -> Answer:
         lately = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
     name = topics[0] if topics else "deploys"
     return plain_answer(
-        f"*Nothing is subscribed to in {place} yet.*\n"
+        f"*No topic comes to {place} yet.*\n"
         f"`/notify subscribe {escape(name)}` brings what is sent to `topic:{escape(name)}` here; "
         f"`/notify help` shows what else there is.{lately}"
     )
@@ -250,5 +256,4 @@ def _previewed(preview: Preview) -> str:
 
 
 def _example(one: Example) -> str:
-    words = one.words if len(one.words) <= WORDS_LENGTH else f"{one.words[: WORDS_LENGTH - 1]}…"
-    return f"{SIGNS.get(one.severity or '', '•')} {escape(words)}  {moment(one.at)}"
+    return f"{SIGNS.get(one.severity or '', '•')} {escape(one.headline)}  {moment(one.at)}"

@@ -1,0 +1,103 @@
+"""How notifications fare in a workspace, for everybody there to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from bolt_app.db import Database
+from bolt_app.db.models import (
+    IS_TROUBLED,
+    IS_WAITING,
+    Channel,
+    Delivery,
+    Lane,
+    Notification,
+)
+from bolt_app.notifications.headlines import headline
+
+# So many notifications are looked at, however few of them went to public channels.
+WINDOW = 100
+# Beyond so many nobody counts.
+MOST_COUNTED = 1000
+
+
+@dataclass(frozen=True)
+class SeenDelivery:
+    """A delivery that everybody may see: it went to a public channel."""
+
+    channel_id: str
+    headline: str
+    severity: str | None
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a workspace fares.
+
+    Attributes:
+        waiting: deliveries that are to go out, now or later; `MOST_COUNTED` means many.
+        troubled: those that ended dead or unknown and were not retried, likewise.
+        recent: the latest deliveries to public channels, newest first.
+    """
+
+    waiting: int
+    troubled: int
+    recent: Sequence[SeenDelivery]
+
+
+class HealthReports:
+    """Looks at the deliveries of workspaces."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of_team(self, team_id: str, *, most: int = 5) -> Health:
+        """Return how a workspace fares, with up to `most` recent deliveries."""
+        with self._database.reading_connection() as connection:
+            waiting = connection.scalar(_count(team_id, IS_WAITING)) or 0
+            troubled = connection.scalar(_count(team_id, IS_TROUBLED)) or 0
+            rows = connection.execute(_recent(team_id, most)).all()
+        return Health(waiting, troubled, [_seen(row) for row in rows])
+
+
+def _count(team_id: str, condition: Any) -> Select[Any]:
+    some = (
+        select(Delivery.id)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(Lane.team_id == team_id, condition)
+        .limit(MOST_COUNTED)
+    )
+    return select(func.count()).select_from(some.subquery())
+
+
+def _recent(team_id: str, most: int) -> Select[Any]:
+    latest = (
+        select(Notification.id, Notification.content)
+        .where(Notification.team_id == team_id)
+        .order_by(Notification.id.desc())
+        .limit(WINDOW)
+        .subquery()
+    )
+    at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
+    return (
+        select(Channel.channel_id, latest.c.content, Delivery.state, at.label("at"))
+        .select_from(latest)
+        .join(Delivery, Delivery.notification_id == latest.c.id)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .join(Channel, (Channel.team_id == team_id) & (Channel.channel_id == Lane.address))
+        .where(Delivery.state.not_in(("waiting", "sending")))
+        .order_by(Delivery.id.desc())
+        .limit(most)
+    )
+
+
+def _seen(row: Any) -> SeenDelivery:
+    severity = row.content.get("severity")
+    return SeenDelivery(row.channel_id, headline(row.content), severity, row.state, row.at)

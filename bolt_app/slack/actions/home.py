@@ -1,0 +1,62 @@
+"""The buttons of the App Home, and the modal behind one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext
+
+from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.topic_names import normal_pattern
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, VALUE, subscribe_modal
+from bolt_app.slack.home import publish_home
+from bolt_app.slack.subscribing import Subscribing
+
+
+def register_home_actions(app: App, services: Services) -> None:
+    """Listen for the buttons and the modal."""
+
+    @app.action(ids.HOME_TEST)
+    def send_test(ack: Ack, context: BoltContext) -> None:
+        ack()
+        Subscribing.own(services, context).test()
+
+    @app.action(ids.HOME_SUBSCRIBE)
+    def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        team_id = context.team_id or ""
+        view = subscribe_modal(services.previews.topics(team_id))
+        place = services.calls.find_place(team_id)
+        services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
+
+    @app.view(ids.SUBSCRIBE_VIEW)
+    def subscribe(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        topic, filter_ = (_value(view, name) for name in (TOPIC_BLOCK, FILTER_BLOCK))
+        errors = _errors(topic, filter_)
+        if errors:
+            ack(response_action="errors", errors=errors)
+            return
+        subscribing = Subscribing.own(services, context)
+        outcome = subscribing.subscribe(normal_pattern(topic), str(parse_filter(filter_)), None)
+        ack()
+        publish_home(services, context, outcome.answer)
+
+
+def _value(view: dict[str, Any], block_id: str) -> str:
+    return view["state"]["values"][block_id][VALUE].get("value") or ""
+
+
+def _errors(topic: str, filter_: str) -> dict[str, str]:
+    """Return what is wrong with what was typed, by the block it was typed into."""
+    errors = {}
+    try:
+        normal_pattern(topic)
+    except ValueError as error:
+        errors[TOPIC_BLOCK] = str(error)
+    try:
+        parse_filter(filter_)
+    except ValueError as error:
+        errors[FILTER_BLOCK] = str(error).replace("`", "")
+    return errors

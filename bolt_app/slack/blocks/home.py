@@ -1,0 +1,161 @@
+"""The App Home tab, and the modal behind its button.
+
+https://docs.slack.dev/surfaces/app-home
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
+from bolt_app.notifications.rendering import SIGNS
+from bolt_app.notifications.subscriptions import StoredSubscription
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.elements import (
+    Answer,
+    Block,
+    actions,
+    button,
+    context,
+    escape,
+    moment,
+    section,
+)
+from bolt_app.slack.blocks.subscriptions import STATE_WORDS, subscription_blocks
+
+# Of the hundred blocks that Slack takes.
+MOST_SUBSCRIPTIONS = 40
+MOST_TOPICS = 10
+TOPIC_BLOCK, FILTER_BLOCK, VALUE = "topic", "filter", "value"
+_DIVIDER: Block = {"type": "divider"}
+
+
+def home_view(
+    profile: Answer,
+    subscriptions: Sequence[StoredSubscription],
+    health: Health,
+    now: datetime,
+    *,
+    notice: Answer | None = None,
+) -> dict[str, Any]:
+    """Return the view of one person.
+
+    Args:
+        profile: as `/profile` shows it.
+        subscriptions: the person's own.
+        notice: what was done just now.
+    """
+    blocks = [
+        _header("Your profile"),
+        *_without_buttons(profile.blocks),
+        _DIVIDER,
+        _header("What comes to you"),
+        *(notice.blocks if notice else ()),
+        *_subscriptions(subscriptions, now),
+        actions(
+            button("Subscribe…", ids.HOME_SUBSCRIBE, style="primary"),
+            button("Send me a test", ids.HOME_TEST),
+        ),
+        _DIVIDER,
+        _header("Notifications here"),
+        section(_state(health)),
+        *_recent(health.recent),
+        context(
+            "`/notify` in a channel chooses what comes there  •  `/profile` shows your profile, "
+            "reads it anew or unlinks it"
+        ),
+    ]
+    return {"type": "home", "blocks": blocks}
+
+
+def subscribe_modal(topics: Sequence[str]) -> dict[str, Any]:
+    """Return the modal that asks what somebody wants.
+
+    Args:
+        topics: those that are known, to choose from in words.
+    """
+    known = f"For example {', '.join(topics[:MOST_TOPICS])}." if topics else "For example deploys."
+    return {
+        "type": "modal",
+        "callback_id": ids.SUBSCRIBE_VIEW,
+        "title": _plain("Subscribe"),
+        "submit": _plain("Subscribe"),
+        "close": _plain("Cancel"),
+        "blocks": [
+            _input(TOPIC_BLOCK, "Topic", f"{known} A name with /* stands for all below it."),
+            _input(
+                FILTER_BLOCK,
+                "Only where",
+                "For example severity>=warning service=api -label:bot. Empty means everything.",
+                optional=True,
+            ),
+        ],
+    }
+
+
+def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -> list[Block]:
+    if not subscriptions:
+        return [
+            section(
+                "Nothing as yet. What is sent to you by name arrives all the same; subscribe to a "
+                "topic, such as `deploys`, to get what your company's systems send there."
+            )
+        ]
+    return subscription_blocks(subscriptions, now, most=MOST_SUBSCRIPTIONS)
+
+
+def _state(health: Health) -> str:
+    if not health.waiting and not health.troubled:
+        return f"{SIGNS['success']} All is well: nothing waits, and nothing was refused."
+    facts = []
+    if health.waiting:
+        facts.append(f"{_number(health.waiting)} waiting to go out")
+    if health.troubled:
+        facts.append(f"{_number(health.troubled)} refused by Slack or of unknown outcome")
+    return f"{SIGNS['warning' if health.troubled else 'info']} {', '.join(facts)}."
+
+
+def _recent(recent: Sequence[SeenDelivery]) -> Iterator[Block]:
+    if not recent:
+        yield context("Nothing was posted to a public channel as yet.")
+        return
+    lines = [
+        f"{SIGNS.get(one.severity or '', '•')} {escape(one.headline)}  →  <#{one.channel_id}>, "
+        f"{STATE_WORDS[one.state]} {moment(one.at)}"
+        for one in recent
+    ]
+    yield section("\n".join(lines))
+
+
+def _without_buttons(blocks: Sequence[Block]) -> Iterator[Block]:
+    """Yield blocks without the buttons that answer in a message; a link is one anywhere."""
+    for block in blocks:
+        if block["type"] != "actions":
+            yield block
+        elif links := [one for one in block["elements"] if "url" in one]:
+            yield {**block, "elements": links}
+
+
+def _number(number: int) -> str:
+    return f"{number}+" if number >= MOST_COUNTED else str(number)
+
+
+def _header(text: str) -> Block:
+    return {"type": "header", "text": _plain(text)}
+
+
+def _input(block_id: str, label: str, hint: str, *, optional: bool = False) -> Block:
+    return {
+        "type": "input",
+        "block_id": block_id,
+        "label": _plain(label),
+        "hint": _plain(hint),
+        "optional": optional,
+        "element": {"type": "plain_text_input", "action_id": VALUE},
+    }
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}

@@ -1,0 +1,46 @@
+"""The App Home as a person sees it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chromium import OpenPage, Shoot
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_person_subscribes_at_home(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    for title, severity in (("Build 41 is out", "success"), ("Build 42 failed", "error")):
+        accept(bellhop, ["topic:deploys", GENERAL], title=title, severity=severity)
+        Hand(bellhop).deliver()
+        bellhop.clock.advance(1)
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/app?as={ANN}&tab=home")
+
+    expect(page.get_by_text("All is well")).to_be_visible()
+    expect(page.get_by_text("ann@acme.example")).to_be_visible()
+    shoot(page, f"app-home-{look}")
+
+    page.get_by_role("button", name="Subscribe…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Topic").fill("deploys")
+    dialog.get_by_label("Only where").fill("severity>=eror")
+    dialog.get_by_role("button", name="Subscribe").click()
+    expect(dialog).to_contain_text("is no severity")
+    shoot(page, f"app-home-modal-{look}")
+    dialog.get_by_label("Only where").fill("severity>=error")
+    dialog.get_by_role("button", name="Subscribe").click()
+
+    expect(page.get_by_text("would have come")).to_be_visible()
+    shoot(page, f"app-home-subscribed-{look}")
+    [one] = bellhop.services.subscriptions.of_address(ACME, ANN)
+    assert one.wish.filter == "severity>=error"

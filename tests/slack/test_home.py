@@ -1,0 +1,147 @@
+"""The App Home, over signed HTTP: opened, used, and what comes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from bolt_app.sandbox.world import View
+from bolt_app.slack import ids
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+LEADS = "C0ACME0006"
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def home(bellhop: Bellhop, user_id: str = ANN) -> View:
+    """Open the App Home as a person."""
+    bellhop.slack.open_home(user_id, ACME)
+    bellhop.slack.deliver_due()
+    return shown(bellhop, user_id)
+
+
+def shown(bellhop: Bellhop, user_id: str = ANN) -> View:
+    view = bellhop.slack.home_view(ACME, user_id)
+    assert view is not None
+    return view
+
+
+def said(view: View) -> str:
+    return json.dumps(view.blocks, ensure_ascii=False)
+
+
+def subscribe(bellhop: Bellhop, topic: str, filter_: str = "") -> Any:
+    """Press the button, fill the modal in and submit it."""
+    bellhop.slack.click(ANN, shown(bellhop), ids.HOME_SUBSCRIBE)
+    modal = bellhop.slack.open_modal(ANN)
+    assert modal is not None
+    values = {"topic": {"value": topic}, "filter": {"value": filter_}}
+    return bellhop.slack.submit_view(ANN, modal.id, values)
+
+
+def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> list[str]:
+    report = bellhop.services.history.find(ACME, accept(bellhop, topic, "x", **given))
+    assert report is not None
+    return [one.to for one in report.deliveries]
+
+
+def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:
+    text = said(home(installed))
+
+    assert "Ann Archer" in text
+    assert "ann@acme.example" in text
+    assert "Nothing as yet." in text
+    assert "All is well" in text
+    assert ids.UNLINK_PROFILE not in text
+
+
+def test_who_is_not_linked_can_link_themselves(installed: Bellhop) -> None:
+    text = said(home(installed, BEN))
+
+    assert "not linked your profile" in text
+    assert "/slack/install?only=profile" in text
+    assert "Ann Archer" not in text
+
+
+def test_a_topic_is_subscribed_to_and_undone(installed: Bellhop) -> None:
+    home(installed)
+
+    assert subscribe(installed, "Deploys", "severity>=error").error is None
+
+    text = said(shown(installed))
+    assert f"<@{ANN}> subscribed themselves to `deploys`" in text
+    assert "`deploys` where `severity&gt;=error`" in text
+    assert reached(installed, severity="error") == [ANN]
+    assert reached(installed) == []
+    installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
+    assert "undid the change" in said(shown(installed))
+    assert reached(installed, severity="error") == []
+
+
+def test_what_cannot_be_is_said_beside_it(installed: Bellhop) -> None:
+    home(installed)
+
+    result = subscribe(installed, "de*", "severity>=eror")
+
+    assert "a star stands alone" in result.errors["topic"]
+    assert "“eror” is no severity" in result.errors["filter"]
+    assert installed.slack.open_modal(ANN) is not None
+
+
+def test_a_subscription_is_ended_and_comes_back(installed: Bellhop) -> None:
+    home(installed)
+    subscribe(installed, "deploys")
+
+    installed.slack.click(ANN, home(installed), ids.END_SUBSCRIPTION)
+    assert reached(installed) == []
+    assert "Nothing as yet." in said(shown(installed))
+
+    installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
+    assert reached(installed) == [ANN]
+
+
+def test_a_test_comes_as_a_direct_message(installed: Bellhop) -> None:
+    installed.slack.click(ANN, home(installed), ids.HOME_TEST)
+    Hand(installed).deliver()
+
+    messages = installed.slack.messages(installed.slack.app_dm(ACME, ANN).id)
+    assert "A test notification" in messages[-1].text
+
+
+def test_it_shows_what_was_posted_for_all_to_see_and_nothing_else(installed: Bellhop) -> None:
+    accept(installed, GENERAL, title="<Build> 7 is out", severity="success")
+    accept(installed, LEADS, title="A secret plan")
+    accept(installed, BEN, title="A word to Ben")
+    accept(installed, GENERAL, title="Later", delay=3600)
+    Hand(installed).deliver()
+
+    text = said(home(installed))
+
+    assert "&lt;Build&gt; 7 is out" in text
+    assert f"<#{GENERAL}>, sent <!date^" in text
+    for hidden in ("secret", "Ben", "Later"):
+        assert hidden not in text
+    assert "1 waiting to go out, 1 refused by Slack" in text
+
+
+def test_it_is_shown_though_the_channels_cannot_be_listed(installed: Bellhop) -> None:
+    installed.slack.faults.add(Fault("conversations.list", "rate_limited", retry_after=30))
+
+    assert "Ann Archer" in said(home(installed))
+
+
+def test_the_messages_tab_is_none_of_it(installed: Bellhop) -> None:
+    installed.slack.open_home(ANN, ACME, "messages")
+    installed.slack.deliver_due()
+
+    assert installed.slack.home_view(ACME, ANN) is None
