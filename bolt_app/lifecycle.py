@@ -19,6 +19,15 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import EventReceipt
 from bolt_app.db.upsert import insert_new
+from bolt_app.notifications.following import (
+    Followed,
+    PauseReason,
+    end,
+    move,
+    pause,
+    rename,
+    resume,
+)
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.profiles import follow_team, follow_user, forget_teams, forget_users
 
@@ -93,6 +102,8 @@ class Lifecycle:
             if session is not None:
                 team_id = str(facts.get("team_id") or origin.team_id)
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
+                follow = pause if facts.get("deleted") else resume
+                follow(session, team_id, str(facts["id"]), "deactivated")
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
         """Follow a workspace's new name or domain.
@@ -103,6 +114,54 @@ class Lifecycle:
         with self._once(origin) as session:
             if session is not None and origin.team_id is not None:
                 follow_team(session, origin.team_id, facts)
+
+    def address_paused(
+        self, origin: EventOrigin, address: str, reason: PauseReason
+    ) -> Sequence[Followed]:
+        """Pause what a channel or person subscribed to; return what it was.
+
+        https://docs.slack.dev/reference/events/channel_archive and
+        https://docs.slack.dev/reference/events/channel_left
+        """
+        with self._once(origin) as session:
+            if session is None or origin.team_id is None:
+                return []
+            return pause(session, origin.team_id, address, reason)
+
+    def address_resumed(self, origin: EventOrigin, address: str, reason: PauseReason) -> None:
+        """Let go on what was paused for that reason.
+
+        https://docs.slack.dev/reference/events/channel_unarchive and
+        https://docs.slack.dev/reference/events/member_joined_channel
+        """
+        with self._once(origin) as session:
+            if session is not None and origin.team_id is not None:
+                resume(session, origin.team_id, address, reason)
+
+    def channel_deleted(self, origin: EventOrigin, channel_id: str) -> Sequence[Followed]:
+        """End what a channel subscribed to; return what it was.
+
+        https://docs.slack.dev/reference/events/channel_deleted
+        """
+        with self._once(origin) as session:
+            if session is None or origin.team_id is None:
+                return []
+            return end(session, origin.team_id, channel_id)
+
+    def channel_renamed(self, origin: EventOrigin, channel_id: str, name: str) -> None:
+        """Follow a channel's new name (https://docs.slack.dev/reference/events/channel_rename)."""
+        with self._once(origin) as session:
+            if session is not None and origin.team_id is not None:
+                rename(session, origin.team_id, channel_id, name)
+
+    def channel_moved(self, origin: EventOrigin, old_id: str, new_id: str) -> None:
+        """Follow a channel's new id.
+
+        https://docs.slack.dev/reference/events/channel_id_changed
+        """
+        with self._once(origin) as session:
+            if session is not None and origin.team_id is not None:
+                move(session, origin.team_id, old_id, new_id)
 
     @contextmanager
     def _once(self, origin: EventOrigin) -> Iterator[Session | None]:

@@ -43,6 +43,7 @@ _SUBSCRIPTIONS = (
     .where(
         Subscription.team_id == bindparam("team_id"),
         Subscription.topic.in_(bindparam("patterns", expanding=True)),
+        Subscription.paused.is_(None),
         or_(Subscription.muted_until.is_(None), Subscription.muted_until <= bindparam("now")),
     )
     .order_by(Subscription.id)

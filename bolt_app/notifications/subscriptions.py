@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -58,12 +58,17 @@ class LastDelivery:
 
 @dataclass(frozen=True)
 class StoredSubscription:
-    """A subscription, and what came of it last."""
+    """A subscription, and what came of it last.
+
+    Attributes:
+        paused: why nothing comes: "archived", "removed" or "deactivated"; None where it does.
+    """
 
     id: int
     address: str
     wish: Wish
     changed_at: datetime
+    paused: str | None = None
     last: LastDelivery | None = None
 
 
@@ -101,6 +106,7 @@ class Subscriptions:
             "filter": words,
             "mode": wish.mode,
             "muted_until": None,
+            "paused": None,
             "created_by": wish.created_by,
             "created_at": now,
             "changed_at": now,
@@ -245,10 +251,10 @@ def _with_last(session: Session, one: StoredSubscription) -> StoredSubscription:
         .limit(1)
     ).first()
     last = None if row is None else LastDelivery(*row)
-    return StoredSubscription(one.id, one.address, one.wish, one.changed_at, last)
+    return replace(one, last=last)
 
 
 def _stored(row: Subscription) -> StoredSubscription:
     mode: Any = row.mode
     wish = Wish(row.topic, row.filter, mode, row.muted_until, row.created_by, row.created_at)
-    return StoredSubscription(row.id, row.address, wish, row.changed_at)
+    return StoredSubscription(row.id, row.address, wish, row.changed_at, row.paused)

@@ -14,6 +14,7 @@ from bolt_app.slack.actions.profile import register_profile_actions
 from bolt_app.slack.actions.subscriptions import register_subscription_actions
 from bolt_app.slack.commands.notify import register_notify_command
 from bolt_app.slack.commands.profile import register_profile_command
+from bolt_app.slack.events.channels import register_channel_events
 from bolt_app.slack.events.home import register_home_events
 from bolt_app.slack.events.lifecycle import register_lifecycle_events
 from bolt_app.slack.problems import register_problem_answers
@@ -39,6 +40,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_profile_actions(app, services)
     register_notify_command(app, services)
     register_subscription_actions(app, services)
+    register_channel_events(app, services)
     register_home_events(app, services)
     register_home_actions(app, services)
     register_lifecycle_events(app, services.lifecycle)

@@ -259,6 +259,8 @@ class Subscription(Base):
     # What becomes of notifications with a key; empty leaves it to the sender.
     mode: Mapped[str | None] = mapped_column(String(8))
     muted_until: Mapped[datetime | None]
+    # Why nothing comes: the channel is `archived`, the bot was `removed`, the person `deactivated`.
+    paused: Mapped[str | None] = mapped_column(String(16))
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]

@@ -36,6 +36,11 @@ STATE_WORDS = {
     "expired": "expired",
     "cancelled": "cancelled",
 }
+_PAUSES = {
+    "archived": "the channel is archived",
+    "removed": "Bellhop was removed from the channel; `/invite @Bellhop` brings it back",
+    "deactivated": "the person is deactivated",
+}
 _DAYS = LATELY.days
 
 
@@ -211,6 +216,8 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
     facts = [f"by <@{wish.created_by}>" if wish.created_by else "by whoever runs Bellhop"]
     if wish.muted_until is not None and wish.muted_until > now:
         facts.append(f"muted until {moment(wish.muted_until)}")
+    if one.paused is not None:
+        facts.append(f"paused: {_PAUSES[one.paused]}")
     if one.last is None:
         facts.append("nothing came as yet")
     else:

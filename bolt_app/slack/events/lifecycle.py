@@ -6,7 +6,8 @@ from typing import Any
 
 from slack_bolt import App, BoltContext
 
-from bolt_app.lifecycle import EventOrigin, Lifecycle
+from bolt_app.lifecycle import Lifecycle
+from bolt_app.slack.events.origin import origin_of
 
 
 def register_lifecycle_events(app: App, lifecycle: Lifecycle) -> None:
@@ -16,34 +17,25 @@ def register_lifecycle_events(app: App, lifecycle: Lifecycle) -> None:
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         tokens = event.get("tokens") or {}
         lifecycle.tokens_revoked(
-            _origin(body, context),
+            origin_of(body, context),
             user_ids=tokens.get("oauth") or [],
             bot_ids=tokens.get("bot") or [],
         )
 
     @app.event("app_uninstalled")
     def app_uninstalled(body: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.app_uninstalled(_origin(body, context))
+        lifecycle.app_uninstalled(origin_of(body, context))
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.user_changed(_origin(body, context), event["user"])
+        lifecycle.user_changed(origin_of(body, context), event["user"])
 
     @app.event("team_rename")
     def team_rename(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.team_changed(_origin(body, context), {"name": event["name"]})
+        lifecycle.team_changed(origin_of(body, context), {"name": event["name"]})
 
     @app.event("team_domain_change")
     def team_domain_change(
         body: dict[str, Any], event: dict[str, Any], context: BoltContext
     ) -> None:
-        lifecycle.team_changed(_origin(body, context), {"domain": event["domain"]})
-
-
-def _origin(body: dict[str, Any], context: BoltContext) -> EventOrigin:
-    return EventOrigin(
-        event_id=body["event_id"],
-        enterprise_id=context.enterprise_id,
-        team_id=context.team_id,
-        is_enterprise_install=bool(context.is_enterprise_install),
-    )
+        lifecycle.team_changed(origin_of(body, context), {"domain": event["domain"]})

@@ -39,6 +39,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("filter", sa.Text(), nullable=False, server_default=""))
         table.add_column(sa.Column("mode", sa.String(length=8), nullable=True))
         table.add_column(sa.Column("muted_until", moment, nullable=True))
+        table.add_column(sa.Column("paused", sa.String(length=16), nullable=True))
         table.add_column(sa.Column("created_by", sa.String(length=64), nullable=True))
         table.add_column(sa.Column("changed_at", moment, nullable=True))
     op.execute("UPDATE subscriptions SET changed_at = created_at")
@@ -53,7 +54,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_subscriptions_address", "subscriptions")
     with op.batch_alter_table("subscriptions") as table:
-        for name in ("changed_at", "created_by", "muted_until", "mode", "filter"):
+        for name in ("changed_at", "created_by", "paused", "muted_until", "mode", "filter"):
             table.drop_column(name)
     op.drop_index("ix_deliveries_subscription", "deliveries")
     op.drop_column("deliveries", "subscription_id")

@@ -1,0 +1,84 @@
+"""Subscriptions follow what becomes of channels and people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from bolt_app.db.models import Channel, Subscription
+
+PauseReason = Literal["archived", "removed", "deactivated"]
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A subscription that paused or ended, and who made it: a person's id, where one did."""
+
+    topic: str
+    created_by: str | None
+
+
+def pause(session: Session, team_id: str, address: str, reason: PauseReason) -> Sequence[Followed]:
+    """Let nothing come to a channel or person any more; return the subscriptions that paused."""
+    statement = (
+        update(Subscription)
+        .where(
+            Subscription.team_id == team_id,
+            Subscription.address == address,
+            Subscription.paused.is_(None),
+        )
+        .values(paused=reason)
+        .returning(Subscription.topic, Subscription.created_by)
+    )
+    return [Followed(*row) for row in session.execute(statement)]
+
+
+def resume(session: Session, team_id: str, address: str, reason: PauseReason) -> None:
+    """Let go on what was paused for that reason."""
+    session.execute(
+        update(Subscription)
+        .where(
+            Subscription.team_id == team_id,
+            Subscription.address == address,
+            Subscription.paused == reason,
+        )
+        .values(paused=None)
+    )
+
+
+def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
+    """Forget a channel that is gone; return the subscriptions that ended."""
+    session.execute(
+        delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+    )
+    statement = (
+        delete(Subscription)
+        .where(Subscription.team_id == team_id, Subscription.address == channel_id)
+        .returning(Subscription.topic, Subscription.created_by)
+    )
+    return [Followed(*row) for row in session.execute(statement)]
+
+
+def rename(session: Session, team_id: str, channel_id: str, name: str) -> None:
+    """Follow the new name of a public channel that is known."""
+    session.execute(
+        update(Channel)
+        .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+        .values(name=name)
+    )
+
+
+def move(session: Session, team_id: str, old_id: str, new_id: str) -> None:
+    """Follow the new id of a channel."""
+    there = select(Subscription.topic).where(
+        Subscription.team_id == team_id, Subscription.address == new_id
+    )
+    mine = (Subscription.team_id == team_id, Subscription.address == old_id)
+    # What is subscribed under the new id already stays as it is.
+    session.execute(delete(Subscription).where(*mine, Subscription.topic.in_(there)))
+    session.execute(update(Subscription).where(*mine).values(address=new_id))
+    session.execute(delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == old_id))

@@ -1,0 +1,19 @@
+"""Which event it is, and which installation it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt import BoltContext
+
+from bolt_app.lifecycle import EventOrigin
+
+
+def origin_of(body: dict[str, Any], context: BoltContext) -> EventOrigin:
+    """Return the origin of an event's request."""
+    return EventOrigin(
+        event_id=body["event_id"],
+        enterprise_id=context.enterprise_id,
+        team_id=context.team_id,
+        is_enterprise_install=bool(context.is_enterprise_install),
+    )

@@ -1,0 +1,147 @@
+"""Subscriptions follow what Slack says of channels and people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bolt_app.notifications.subscriptions import Wish
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, BEN
+from tests.running import Bellhop
+
+DEPLOYS, LEADS = "C0ACME0003", "C0ACME0006"
+
+
+@pytest.fixture(params=[DEPLOYS, LEADS], ids=["public", "private"])
+def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
+    """A channel that two people subscribed."""
+    bellhop.install(ANN)
+    channel_id: str = request.param
+    bellhop.slack.invite_bot(ANN, channel_id)
+    for topic, user_id in (("a", ANN), ("b", BEN), ("c", BEN), ("d", None)):
+        wish = Wish(topic, created_by=user_id)
+        bellhop.services.subscriptions.subscribe(ACME, channel_id, wish)
+    return channel_id
+
+
+def happen(bellhop: Bellhop) -> None:
+    """Let Slack tell what happened, and Bellhop tell others."""
+    bellhop.slack.deliver_due()
+    Hand(bellhop).deliver()
+
+
+def told(bellhop: Bellhop, user_id: str) -> list[str]:
+    """Return what Bellhop said to a person."""
+    channel = bellhop.slack.app_dm(ACME, user_id)
+    return [one.text for one in bellhop.slack.messages(channel.id)]
+
+
+def reached(bellhop: Bellhop, topic: str = "a") -> list[str]:
+    report = bellhop.services.history.find(ACME, accept(bellhop, f"topic:{topic}", "x"))
+    assert report is not None
+    return [one.to for one in report.deliveries]
+
+
+def test_an_archived_channel_pauses_until_it_is_unarchived(bellhop: Bellhop, channel: str) -> None:
+    bellhop.slack.archive_channel(channel)
+    happen(bellhop)
+
+    assert reached(bellhop) == []
+    [word] = told(bellhop, BEN)
+    assert f"<#{channel}> was archived. What you subscribed it to (`b`, `c`) pauses until" in word
+    assert len(told(bellhop, ANN)) == 1
+    stored = bellhop.services.subscriptions.of_address(ACME, channel)
+    assert {one.paused for one in stored} == {"archived"}
+
+    bellhop.slack.unarchive_channel(channel)
+    happen(bellhop)
+    assert reached(bellhop) == [channel]
+
+
+def test_a_channel_the_bot_was_removed_from_pauses_until_it_is_invited(
+    bellhop: Bellhop, channel: str
+) -> None:
+    bellhop.slack.remove_bot(channel)
+    happen(bellhop)
+
+    assert reached(bellhop) == []
+    assert "Bellhop was removed from" in told(bellhop, ANN)[0]
+
+    bellhop.slack.invite_bot(ANN, channel)
+    happen(bellhop)
+    assert reached(bellhop) == [channel]
+
+
+def test_whoever_subscribes_anew_has_it_at_once(bellhop: Bellhop, channel: str) -> None:
+    bellhop.slack.remove_bot(channel)
+    happen(bellhop)
+
+    bellhop.services.subscriptions.subscribe(ACME, channel, Wish("a"))
+
+    assert reached(bellhop) == [channel]
+    assert reached(bellhop, "b") == []
+
+
+def test_a_deleted_channel_has_none(bellhop: Bellhop, channel: str) -> None:
+    bellhop.slack.delete_channel(channel)
+    happen(bellhop)
+
+    assert bellhop.services.subscriptions.of_team(ACME) == []
+    assert "has ended" in told(bellhop, ANN)[0]
+
+
+def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> None:
+    moved = bellhop.slack.change_channel_id(channel)
+    bellhop.services.subscriptions.subscribe(ACME, moved.id, Wish("a", "x=y"))
+    happen(bellhop)
+
+    stored = bellhop.services.subscriptions.of_address(ACME, moved.id)
+    assert [(one.wish.topic, one.wish.filter) for one in stored] == [
+        ("a", "x=y"),
+        ("b", ""),
+        ("c", ""),
+        ("d", ""),
+    ]
+    assert bellhop.services.subscriptions.of_address(ACME, channel) == []
+
+
+def test_a_renamed_channel_is_found_by_its_new_name(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    place = bellhop.services.calls.find_place(ACME)
+    assert bellhop.services.channels.find(place, "#deploys") == DEPLOYS
+    before = len(bellhop.slack.calls_to("conversations.list"))
+
+    bellhop.slack.rename_channel(DEPLOYS, "releases")
+    happen(bellhop)
+
+    assert bellhop.services.channels.find(place, "#releases") == DEPLOYS
+    assert len(bellhop.slack.calls_to("conversations.list")) == before
+
+
+def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("a", created_by=BEN))
+
+    bellhop.slack.update_user(BEN, deleted=True)
+    happen(bellhop)
+    assert reached(bellhop) == []
+
+    bellhop.slack.update_user(BEN, deleted=False)
+    happen(bellhop)
+    assert reached(bellhop) == [BEN]
+
+
+@pytest.mark.parametrize("kind", ["channel_archive", "channel_left", "channel_deleted"])
+def test_what_is_told_twice_takes_effect_once(bellhop: Bellhop, kind: str) -> None:
+    bellhop.install(ANN)
+    bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, Wish("a", created_by=ANN))
+    event: dict[str, Any] = {"type": kind, "channel": DEPLOYS, "user": ANN, "actor_id": ANN}
+
+    for _ in range(2):
+        delivery = bellhop.slack.send_event(ACME, event)
+        assert [one.status for one in delivery.attempts] == [200]
+    Hand(bellhop).deliver()
+
+    assert len(told(bellhop, ANN)) == 1
