@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from bolt_app.notifications.plain_text import cut
+
 _ID = re.compile(r"[CGDUW][A-Z0-9]{7,63}")
 _NAME = re.compile(r"#[^\s#@,<>\x00-\x1f]{1,80}")
 _EMAIL = re.compile(r"@?([^\s@<>,\x00-\x1f]{1,64}@[^\s@<>,\x00-\x1f]{1,255})")
@@ -66,4 +68,4 @@ def is_person(address: str) -> bool:
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:79]}…")
+    return repr(cut(text, 80))

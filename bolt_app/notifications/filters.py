@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, get_args
 
+from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Severity
 
 SEVERITY = "severity"
@@ -69,13 +70,12 @@ class Filter:
     def __str__(self) -> str:
         return " ".join(map(str, self.conditions))
 
-    def accepts(self, content: Mapping[str, Any], *, whatever_severity: bool = False) -> bool:
-        """Whether a notification's content, as it is stored, is wanted.
+    def accepts(self, facts: Mapping[str, str], *, whatever_severity: bool = False) -> bool:
+        """Whether a notification with these facts, as `facts_of` returns them, is wanted.
 
         Args:
             whatever_severity: leave conditions on the severity out.
         """
-        facts = facts_of(content)
         return all(
             one.accepts(facts)
             for one in self.conditions
@@ -84,7 +84,7 @@ class Filter:
 
 
 def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
-    """Return what filters look at: the severity, and the fields by name."""
+    """Return what filters look at in a stored content: the severity, and the fields by name."""
     fields = {_plain(one["name"]): _plain(one["value"]) for one in content.get("fields", ())}
     return {**fields, SEVERITY: content.get("severity", _DEFAULT_SEVERITY)}
 
@@ -151,5 +151,4 @@ def _quoted(text: str) -> str:
 
 
 def _first_word(text: str) -> str:
-    word = text.split(maxsplit=1)[0]
-    return word if len(word) <= 80 else f"{word[:79]}…"
+    return cut(text.split(maxsplit=1)[0], 80)

@@ -12,9 +12,9 @@ from sqlalchemy import select
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Notification, Subscription
-from bolt_app.notifications.filters import parse_filter
-from bolt_app.notifications.headlines import headline
+from bolt_app.notifications.filters import facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
+from bolt_app.notifications.plain_text import headline
 from bolt_app.notifications.topic_names import patterns_for
 
 LATELY = timedelta(days=7)
@@ -47,6 +47,27 @@ class Preview:
     examples: Sequence[Example]
 
 
+class Lately:
+    """What was sent to topics in the last days."""
+
+    def __init__(self, rows: Sequence[Any], subscribed: Sequence[str]) -> None:
+        self._rows = rows
+        self._subscribed = subscribed
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that are known: sent to lately, or subscribed to; those first."""
+        lately = [topic for row in self._rows for topic in row.topics.split()]
+        return list(dict.fromkeys([*lately, *self._subscribed]))
+
+    def preview(self, topic: str, filter_: str) -> Preview:
+        """Return what a subscription to `topic` (or a pattern) would have brought."""
+        named = [row for row in self._rows if _names(topic, row)]
+        accepts = parse_filter(filter_).accepts
+        wanted = [row for row in named if accepts(facts_of(row.content))]
+        return Preview(len(named), len(wanted), [_example(row) for row in wanted[:MOST_SHOWN]])
+
+
 class Previews:
     """Looks at what was sent to topics in the last days."""
 
@@ -54,23 +75,9 @@ class Previews:
         self._database = database
         self._clock = clock
 
-    def of(self, team_id: str, topic: str, filter_: str) -> Preview:
-        """Return what a subscription to `topic` (or a pattern) would have brought."""
-        named = [row for row in self._rows(team_id) if _names(topic, row)]
-        accepts = parse_filter(filter_).accepts
-        wanted = [row for row in named if accepts(row.content)]
-        return Preview(len(named), len(wanted), [_example(row) for row in wanted[:MOST_SHOWN]])
-
-    def topics(self, team_id: str) -> list[str]:
-        """Return the topics that are known: sent to lately, or subscribed to; those first."""
-        lately = [topic for row in self._rows(team_id) for topic in row.topics.split()]
-        mine = select(Subscription.topic).where(Subscription.team_id == team_id).distinct()
-        with self._database.reading_connection() as connection:
-            subscribed = connection.execute(mine.order_by(Subscription.topic)).scalars().all()
-        return list(dict.fromkeys([*lately, *subscribed]))
-
-    def _rows(self, team_id: str) -> Sequence[Any]:
-        statement = (
+    def look(self, team_id: str) -> Lately:
+        """Return what was sent to the topics of a workspace."""
+        sent = (
             select(Notification.topics, Notification.content, Notification.created_at)
             .where(
                 Notification.team_id == team_id,
@@ -80,8 +87,11 @@ class Previews:
             .order_by(Notification.id.desc())
             .limit(WINDOW)
         )
+        subscribed = select(Subscription.topic).where(Subscription.team_id == team_id).distinct()
         with self._database.reading_connection() as connection:
-            return connection.execute(statement).all()
+            rows = connection.execute(sent).all()
+            topics = connection.scalars(subscribed.order_by(Subscription.topic)).all()
+        return Lately(rows, topics)
 
 
 def _names(pattern: str, row: Any) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from bolt_app.db.models import Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.addresses import topic_of
-from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.filters import facts_of, parse_filter
 from bolt_app.notifications.topic_names import patterns_for
 
 # Read for every notification, and so put together once.
@@ -137,6 +137,7 @@ def _subscriptions(
 
 def _legs(one: Routed, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[Leg]:
     """Yield where a notification is to go; to nowhere where nobody subscribed to its topic."""
+    facts = facts_of(one.content)
     for address in one.to:
         topic = topic_of(address)
         if topic is None:
@@ -145,9 +146,9 @@ def _legs(one: Routed, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[L
         for row in _by_id(patterns_for(topic), subscriptions):
             wanted = parse_filter(row.filter)
             leg = Leg(row.address, row.address, row.id, row.mode)
-            if wanted.accepts(one.content):
+            if wanted.accepts(facts):
                 yield leg
-            elif one.key is not None and wanted.accepts(one.content, whatever_severity=True):
+            elif one.key is not None and wanted.accepts(facts, whatever_severity=True):
                 # What is resolved turns the red message green, though it is not red itself.
                 yield replace(leg, follows=True)
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -151,7 +151,7 @@ class Subscriptions:
         with self._database.writing() as session:
             found = [
                 one
-                for one in _of_address(session, team_id, address)
+                for one in _lock_of(session, team_id, address)
                 if name in (None, one.wish.topic) and one.wish.muted_until != until
             ]
             mine = update(Subscription).where(Subscription.id.in_([one.id for one in found]))
@@ -165,7 +165,7 @@ class Subscriptions:
         """
         try:
             with self._database.writing() as session:
-                there = {one.wish.topic: one for one in _of_address(session, team_id, address)}
+                there = {one.wish.topic: one for one in _lock_of(session, team_id, address)}
                 for change in changes:
                     found = there.get(change.topic)
                     if (found and found.changed_at) != change.changed_at:
@@ -183,20 +183,36 @@ class Subscriptions:
             Subscription.address == address,
             Subscription.topic == change.topic,
         )
-        session.execute(delete(Subscription).where(*where))
         if change.before is None:
+            session.execute(delete(Subscription).where(*where))
             return
-        now = self._clock()
-        row = {**asdict(change.before), "created_at": change.before.created_at or now}
-        key = {"team_id": team_id, "address": address, "changed_at": now}
-        session.execute(insert(Subscription).values(**row, **key))
+        now, before = self._clock(), change.before
+        values = {
+            **asdict(before),
+            "created_at": before.created_at or now,
+            "changed_at": now,
+        }
+        if change.changed_at is None:
+            key = {"team_id": team_id, "address": address}
+            session.execute(insert(Subscription).values(**values, **key))
+        else:
+            session.execute(update(Subscription).where(*where).values(values))
 
     def of_address(self, team_id: str, address: str) -> list[StoredSubscription]:
         """Return the subscriptions of a channel or person, by topic, with what came last."""
+        latest = (
+            select(func.max(Delivery.id))
+            .where(Delivery.subscription_id == Subscription.id)
+            .correlate(Subscription)
+            .scalar_subquery()
+        )
+        at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
+        statement = _select_of(team_id, address).outerjoin(Delivery, Delivery.id == latest)
         with self._database.reading() as session:
+            rows = session.execute(statement.add_columns(Delivery.state, at))
             return [
-                _with_last(session, one)
-                for one in _of_address(session, team_id, address, lock=False)
+                replace(_stored(row), last=None if state is None else LastDelivery(state, moment))
+                for row, state, moment in rows
             ]
 
     def of_team(self, team_id: str) -> list[StoredSubscription]:
@@ -217,41 +233,21 @@ def _channel_or_person(address: str) -> str:
     return where
 
 
-def _of_address(
-    session: Session, team_id: str, address: str, *, lock: bool = True
-) -> list[StoredSubscription]:
-    mine = (
-        select(Subscription)
-        .where(Subscription.team_id == team_id, Subscription.address == address)
-        .order_by(Subscription.topic)
-    )
-    rows = session.scalars(mine.with_for_update() if lock else mine)
-    return [_stored(row) for row in rows]
+def _select_of(team_id: str, address: str) -> Select[Subscription]:
+    mine = (Subscription.team_id == team_id, Subscription.address == address)
+    return select(Subscription).where(*mine).order_by(Subscription.topic)
+
+
+def _lock_of(session: Session, team_id: str, address: str) -> list[StoredSubscription]:
+    """Lock the subscriptions of a channel or person until the transaction ends; return them."""
+    statement = _select_of(team_id, address).with_for_update()
+    return [_stored(row) for row in session.scalars(statement)]
 
 
 def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSubscription | None:
-    row = session.scalar(
-        select(Subscription)
-        .where(
-            Subscription.team_id == team_id,
-            Subscription.address == address,
-            Subscription.topic == topic,
-        )
-        .with_for_update()
-    )
+    one = _select_of(team_id, address).where(Subscription.topic == topic).with_for_update()
+    row = session.scalar(one)
     return None if row is None else _stored(row)
-
-
-def _with_last(session: Session, one: StoredSubscription) -> StoredSubscription:
-    moment = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
-    row = session.execute(
-        select(Delivery.state, moment)
-        .where(Delivery.subscription_id == one.id)
-        .order_by(Delivery.id.desc())
-        .limit(1)
-    ).first()
-    last = None if row is None else LastDelivery(*row)
-    return replace(one, last=last)
 
 
 def _stored(row: Subscription) -> StoredSubscription:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -74,13 +74,17 @@ class Subscribing:
         """
         channel_id, user_id = context.channel_id or "", context.user_id or ""
         address = user_id if channel_id.startswith("D") else channel_id
-        return cls(services, context.team_id or "", user_id, address)
+        return cls.at(services, context, address)
 
     @classmethod
     def own(cls, services: Services, context: BoltContext) -> Subscribing:
         """Return the person a Bolt request comes from, for what comes to themselves."""
-        user_id = context.user_id or ""
-        return cls(services, context.team_id or "", user_id, user_id)
+        return cls.at(services, context, context.user_id or "")
+
+    @classmethod
+    def at(cls, services: Services, context: BoltContext, address: str) -> Subscribing:
+        """Return the person a Bolt request comes from, for a place that a button names."""
+        return cls(services, context.team_id or "", context.user_id or "", address)
 
     @property
     def place(self) -> str:
@@ -102,8 +106,8 @@ class Subscribing:
         """
         self._check_may_change()
         self._check_reach()
-        previews = self.services.previews
-        known = previews.topics(self.team_id)
+        lately = self.services.previews.look(self.team_id)
+        known = lately.topics
         wish = Wish(topic, filter_, mode, created_by=self.user_id)
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         near = None
@@ -114,7 +118,7 @@ class Subscribing:
             self.place,
             wish,
             change,
-            previews.of(self.team_id, topic, filter_),
+            lately.preview(topic, filter_),
             near=near,
             undo=self._undo([change]),
         )
@@ -140,12 +144,12 @@ class Subscribing:
             NotAllowedError: not this person.
         """
         self._check_may_change()
-        here = self._topics()
-        if topic is not None and topic not in here:
-            return Outcome(not_subscribed_answer(topic, here))
         until = None if duration is None else self.services.clock() + duration
         changes = self.services.subscriptions.mute(self.team_id, self.address, until, topic)
         if not changes:
+            here = self._topics()
+            if topic is not None and topic not in here:
+                return Outcome(not_subscribed_answer(topic, here))
             return Outcome(nothing_to_mute_answer(mutes=duration is not None))
         topics = [one.topic for one in changes]
         answer = muted_answer(self.user_id, self.place, topics, until, self._undo(changes))
@@ -165,7 +169,7 @@ class Subscribing:
     def show(self) -> Outcome:
         """Show what is subscribed here."""
         found = self.services.subscriptions.of_address(self.team_id, self.address)
-        topics = [] if found else self.services.previews.topics(self.team_id)
+        topics = [] if found else self.services.previews.look(self.team_id).topics
         return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
 
     def test(self) -> Outcome:
@@ -222,6 +226,9 @@ class Subscribing:
             raise
 
 
-def refused_answer(error: NotAllowedError | NotInvitedError) -> Answer:
-    """Say why nothing was changed."""
-    return plain_answer(str(error))
+def attempt(do: Callable[[], Outcome]) -> Outcome:
+    """Do what was asked; where it is refused, the outcome says why."""
+    try:
+        return do()
+    except (NotAllowedError, NotInvitedError) as error:
+        return Outcome(plain_answer(str(error)))

@@ -8,18 +8,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.filters import FilterError, parse_filter
+from bolt_app.notifications.filters import FilterError, facts_of, parse_filter
 from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.topic_names import normal_pattern, patterns_for
 from tests.conftest import FakeClock
 
 
-def content(severity: str | None = None, /, **fields: str) -> dict[str, Any]:
+def facts(severity: str | None = None, /, **fields: str) -> dict[str, str]:
     said: dict[str, Any] = {"to": "#x", "text": "x"}
     said["fields"] = [{"name": name, "value": value} for name, value in fields.items()]
     if severity is not None:
         said["severity"] = severity
-    return read_one(said, FakeClock()()).content()
+    return facts_of(read_one(said, FakeClock()()).content())
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def content(severity: str | None = None, /, **fields: str) -> dict[str, Any]:
     ],
 )
 def test_what_is_wanted(words: str, severity: str, fields: dict[str, str], accepts: bool) -> None:
-    assert parse_filter(words).accepts(content(severity, **fields)) is accepts
+    assert parse_filter(words).accepts(facts(severity, **fields)) is accepts
 
 
 @pytest.mark.parametrize(

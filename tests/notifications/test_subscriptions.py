@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import delete, select, update
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications.acceptance import Acceptance, Sender
+from bolt_app.notifications.following import pause
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.subscriptions import Change, Subscriptions, Wish
@@ -175,6 +177,20 @@ class TestChanges:
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
         assert world.wishes() == before
 
+    def test_what_is_undone_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
+        world.subscribe("deploys")
+        world.send()
+        with world.database.writing() as session:
+            pause(session, ACME, GENERAL, "archived")
+        before = world.subscriptions.of_address(ACME, GENERAL)
+        changes = world.subscriptions.mute(ACME, GENERAL, world.clock() + timedelta(hours=1))
+
+        assert world.subscriptions.undo(ACME, GENERAL, changes)
+
+        [after] = world.subscriptions.of_address(ACME, GENERAL)
+        assert after.last is not None
+        assert [replace(after, changed_at=before[0].changed_at)] == before
+
     def test_what_was_changed_since_is_not_undone(self, world: World) -> None:
         first = world.subscribe("deploys")
         world.clock.advance(1)
@@ -205,15 +221,15 @@ class TestPreviews:
         world.send("topic:other", severity="error")
         world.send(GENERAL, severity="error")
 
-        some = world.previews.of(ACME, "deploys/*", "severity>=error")
-        all_ = world.previews.of(ACME, "deploys/*", "")
+        some = world.previews.look(ACME).preview("deploys/*", "severity>=error")
+        all_ = world.previews.look(ACME).preview("deploys/*", "")
 
         assert (some.sent, some.wanted) == (6, 5)
         assert [one.headline for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
         assert all_.wanted == 6
         assert all_.examples[0].headline == "All is well"
-        assert world.previews.of(BETA, "*", "").sent == 0
-        assert world.previews.topics(ACME) == ["other", "deploys/web", "deploys/api"]
+        assert world.previews.look(BETA).preview("*", "").sent == 0
+        assert world.previews.look(ACME).topics == ["other", "deploys/web", "deploys/api"]
 
 
 TOPICS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)

@@ -27,7 +27,7 @@ def register_home_actions(app: App, services: Services) -> None:
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         team_id = context.team_id or ""
-        view = subscribe_modal(services.previews.topics(team_id))
+        view = subscribe_modal(services.previews.look(team_id).topics)
         place = services.calls.find_place(team_id)
         services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, Respond
@@ -13,13 +11,7 @@ from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.subscriptions import read_undo_value
 from bolt_app.slack.home import publish_home
-from bolt_app.slack.subscribing import (
-    NotAllowedError,
-    NotInvitedError,
-    Outcome,
-    Subscribing,
-    refused_answer,
-)
+from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
 
 
 def register_subscription_actions(app: App, services: Services) -> None:
@@ -35,9 +27,8 @@ def register_subscription_actions(app: App, services: Services) -> None:
     ) -> None:
         ack()
         address, changes = read_undo_value(action["value"])
-        subscribing = replace(Subscribing.here(services, context), address=address)
-        outcome = _outcome(lambda: subscribing.undo(changes))
-        show(respond, body, context, outcome)
+        subscribing = Subscribing.at(services, context, address)
+        show(respond, body, context, attempt(lambda: subscribing.undo(changes)))
 
     @app.action(ids.END_SUBSCRIPTION)
     def end(
@@ -49,9 +40,8 @@ def register_subscription_actions(app: App, services: Services) -> None:
     ) -> None:
         ack()
         value = json.loads(action["value"])
-        subscribing = replace(Subscribing.here(services, context), address=value["address"])
-        outcome = _outcome(lambda: subscribing.unsubscribe(value["topic"]))
-        show(respond, body, context, outcome)
+        subscribing = Subscribing.at(services, context, value["address"])
+        show(respond, body, context, attempt(lambda: subscribing.unsubscribe(value["topic"])))
 
     def show(
         respond: Respond, body: dict[str, Any], context: BoltContext, outcome: Outcome
@@ -61,13 +51,6 @@ def register_subscription_actions(app: App, services: Services) -> None:
             publish_home(services, context, outcome.answer)
         else:
             _respond(respond, outcome)
-
-
-def _outcome(do: Callable[[], Outcome]) -> Outcome:
-    try:
-        return do()
-    except (NotAllowedError, NotInvitedError) as error:
-        return Outcome(refused_answer(error))
 
 
 def _respond(respond: Respond, outcome: Outcome) -> None:

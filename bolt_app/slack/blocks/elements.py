@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bolt_app.notifications.plain_text import cut
+
 Block = dict[str, Any]
 
 SECTION_LIMIT = 3000
@@ -27,14 +29,6 @@ def plain_answer(text: str) -> Answer:
     return Answer(text=text, blocks=[section(text)])
 
 
-def escape(text: str) -> str:
-    """Escape the three characters that mean something in mrkdwn.
-
-    https://docs.slack.dev/messaging/formatting-message-text#escaping
-    """
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def date(at: datetime) -> str:
     """Return a date that Slack writes in the reader's own language and time zone."""
     return f"<!date^{int(at.timestamp())}^{{date_short_pretty}}|{at:%d %B %Y}>"
@@ -48,7 +42,12 @@ def moment(at: datetime) -> str:
 
 def mrkdwn(text: str, limit: int = SECTION_LIMIT) -> Block:
     """Return a text object, cut where it is longer than Slack takes."""
-    return {"type": "mrkdwn", "text": text if len(text) <= limit else f"{text[: limit - 1]}…"}
+    return {"type": "mrkdwn", "text": cut(text, limit)}
+
+
+def plain(text: str) -> Block:
+    """Return a text object in which nothing means anything but emoji."""
+    return {"type": "plain_text", "text": text}
 
 
 def section(text: str, accessory: Block | None = None) -> Block:
@@ -69,5 +68,4 @@ def actions(*elements: Block) -> Block:
 
 def button(label: str, action_id: str, **more: Any) -> Block:
     """Return a button; `more` is its `value`, `style`, `url` or `confirm`."""
-    text = {"type": "plain_text", "text": label}
-    return {"type": "button", "text": text, "action_id": action_id, **more}
+    return {"type": "button", "text": plain(label), "action_id": action_id, **more}

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
+from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.subscriptions import StoredSubscription
 from bolt_app.slack import ids
@@ -19,8 +20,8 @@ from bolt_app.slack.blocks.elements import (
     actions,
     button,
     context,
-    escape,
     moment,
+    plain,
     section,
 )
 from bolt_app.slack.blocks.subscriptions import STATE_WORDS, subscription_blocks
@@ -80,9 +81,9 @@ def subscribe_modal(topics: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "modal",
         "callback_id": ids.SUBSCRIBE_VIEW,
-        "title": _plain("Subscribe"),
-        "submit": _plain("Subscribe"),
-        "close": _plain("Cancel"),
+        "title": plain("Subscribe"),
+        "submit": plain("Subscribe"),
+        "close": plain("Cancel"),
         "blocks": [
             _input(TOPIC_BLOCK, "Topic", f"{known} A name with /* stands for all below it."),
             _input(
@@ -143,19 +144,15 @@ def _number(number: int) -> str:
 
 
 def _header(text: str) -> Block:
-    return {"type": "header", "text": _plain(text)}
+    return {"type": "header", "text": plain(text)}
 
 
 def _input(block_id: str, label: str, hint: str, *, optional: bool = False) -> Block:
     return {
         "type": "input",
         "block_id": block_id,
-        "label": _plain(label),
-        "hint": _plain(hint),
+        "label": plain(label),
+        "hint": plain(hint),
         "optional": optional,
         "element": {"type": "plain_text_input", "action_id": VALUE},
     }
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"type": "plain_text", "text": text}

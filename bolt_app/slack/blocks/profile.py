@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from bolt_app.notifications.mrkdwn import escape
 from bolt_app.profiles import Profile, Workspace
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -17,8 +18,8 @@ from bolt_app.slack.blocks.elements import (
     button,
     context,
     date,
-    escape,
     mrkdwn,
+    plain,
     plain_answer,
     section,
 )
@@ -177,10 +178,10 @@ def _unlink_button() -> Block:
     return {
         **button("Unlink", ids.UNLINK_PROFILE, style="danger"),
         "confirm": {
-            "title": {"type": "plain_text", "text": "Unlink your profile?"},
-            "text": {"type": "plain_text", "text": "Bellhop forgets you and deletes your token."},
-            "confirm": {"type": "plain_text", "text": "Unlink"},
-            "deny": {"type": "plain_text", "text": "Keep it"},
+            "title": plain("Unlink your profile?"),
+            "text": plain("Bellhop forgets you and deletes your token."),
+            "confirm": plain("Unlink"),
+            "deny": plain("Keep it"),
             "style": "danger",
         },
     }

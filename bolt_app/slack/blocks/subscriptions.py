@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.subscriptions import Change, StoredSubscription, Wish
@@ -17,7 +18,6 @@ from bolt_app.slack.blocks.elements import (
     actions,
     button,
     context,
-    escape,
     moment,
     plain_answer,
     section,

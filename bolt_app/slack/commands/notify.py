@@ -19,13 +19,7 @@ from bolt_app.slack.commands.notify_parsing import (
     Unsubscribe,
     parse_notify_command,
 )
-from bolt_app.slack.subscribing import (
-    NotAllowedError,
-    NotInvitedError,
-    Outcome,
-    Subscribing,
-    refused_answer,
-)
+from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
 
 
 def register_notify_command(app: App, services: Services) -> None:
@@ -35,10 +29,7 @@ def register_notify_command(app: App, services: Services) -> None:
     def answer_notify_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
         request = parse_notify_command(command.get("text", ""))
         subscribing = Subscribing.here(services, context)
-        try:
-            outcome = answer_notify_request(subscribing, request)
-        except (NotAllowedError, NotInvitedError) as error:
-            outcome = Outcome(refused_answer(error))
+        outcome = attempt(lambda: answer_notify_request(subscribing, request))
         is_private = not outcome.is_change or subscribing.address == subscribing.user_id
         ack(
             text=outcome.answer.text,

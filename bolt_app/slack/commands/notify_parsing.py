@@ -8,6 +8,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 
 from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.topic_names import normal_pattern
 
@@ -91,7 +92,7 @@ def parse_notify_command(text: str) -> NotifyRequest:
     if command not in COMMANDS:
         near = get_close_matches(command, COMMANDS, 1, 0.6)
         nearest = f"{near[0]} {arguments}".strip() if near else ""
-        return Misunderstood(f"I do not understand “{_short(first)}”.", nearest)
+        return Misunderstood(f"I do not understand “{cut(first, 80)}”.", nearest)
     try:
         return _request(command, arguments)
     except ValueError as error:
@@ -128,7 +129,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
         word = asked[1].lower()
         if word not in MODE_WORDS:
             near = get_close_matches(word, MODE_WORDS, 1, 0.5) or ["thread"]
-            reason = f"“{_short(word)}” is no mode: {', '.join(MODE_WORDS)}."
+            reason = f"“{cut(word, 80)}” is no mode: {', '.join(MODE_WORDS)}."
             nearest = f"{conditions[: asked.start()]}mode={near[0]}{conditions[asked.end() :]}"
             return Misunderstood(reason, f"subscribe {topic} {nearest}")
         mode = MODE_WORDS[word]
@@ -153,7 +154,3 @@ def _unescaped(text: str) -> str:
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else f"{text[:79]}…"
