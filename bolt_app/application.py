@@ -23,6 +23,7 @@ from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
+from bolt_app.notifications.incidents import Incidents
 from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
@@ -113,6 +114,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         subscriptions=Subscriptions(database, clock=clock),
         previews=Previews(database, clock=clock),
         health=HealthReports(database),
+        incidents=Incidents(database, bell, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

@@ -16,6 +16,7 @@ from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
+from bolt_app.notifications.incidents import Incidents
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.previews import Previews
@@ -52,6 +53,7 @@ class Services:
     subscriptions: Subscriptions
     previews: Previews
     health: HealthReports
+    incidents: Incidents
     requests: Executor
     background: Executor
 

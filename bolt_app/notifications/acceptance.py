@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.ids import new_id
+from bolt_app.notifications.incidents import Said, follow
 from bolt_app.notifications.lanes import know_team, open_lanes
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
@@ -179,11 +180,14 @@ class Acceptance:
 
     def _write(self, connection: Connection, submissions: Sequence[_Submission]) -> list[Answer]:
         drafts = [draft for one in submissions for draft in one.drafts]
-        routes = _routes(connection, drafts, self._clock())
+        now = self._clock()
+        routes = _routes(connection, drafts, now)
         self._lock_lanes(connection, drafts, routes)
+        said = [draft.said for draft in drafts if draft.said is not None]
+        quiet = follow(connection, said, now) if said else set()
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
         rows = [
-            _delivery_row(draft, leg)
+            _delivery_row(draft, leg, quiet, now)
             for draft, lanes in zip(drafts, routes, strict=True)
             for leg in lanes.values()
         ]
@@ -233,12 +237,14 @@ class _Draft:
     @classmethod
     def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> _Draft:
         id_ = new_id(now)
+        # What asks for an answer is about something, if only about itself.
+        key = request.key or (id_ if request.actions else None)
         row = {
             "id": id_,
             "team_id": sender.team_id,
             "source": sender.name,
             "content": request.content(),
-            "key": request.key,
+            "key": key,
             "topics": " ".join(filter(None, map(topic_of, request.to))) or None,
             "created_at": now,
         }
@@ -247,14 +253,20 @@ class _Draft:
             "lane_team_id": sender.team_id,
             "state": "waiting",
             "rank": -request.priority,
-            "key": request.key,
-            "mode": request.mode if request.key is not None else "new",
+            "key": key,
+            "mode": request.mode if key is not None else "new",
             "on_unknown": request.on_unknown,
             "send_at": request.due_at(now),
             "expires_at": request.expires_at,
             "attempts": 0,
         }
         return cls(id_, sender.team_id, request.to, row, delivery)
+
+    @property
+    def said(self) -> Said | None:
+        """What it means to the incident of its key, where it has one."""
+        key = self.row["key"]
+        return None if key is None else Said(self.team_id, key, "actions" in self.row["content"])
 
 
 @dataclass(frozen=True)
@@ -276,11 +288,17 @@ def _routes(connection: Connection, drafts: Sequence[_Draft], now: datetime) -> 
     return [routes[draft.id] for draft in drafts]
 
 
-def _delivery_row(draft: _Draft, leg: Leg) -> dict[str, Any]:
+def _delivery_row(
+    draft: _Draft, leg: Leg, quiet: Set[tuple[str, str]], now: datetime
+) -> dict[str, Any]:
     row = {**draft.delivery, "lane_address": leg.address, "target": leg.target}
     row["subscription_id"] = leg.subscription_id
     if leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
+    # What changes a message that stands there disturbs nobody.
+    is_muted = row["mode"] != "update" and (draft.team_id, row["key"]) in quiet
+    row["state"] = "muted" if is_muted else "waiting"
+    row["finished_at"] = now if is_muted else None
     return row
 
 

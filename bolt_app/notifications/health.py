@@ -18,6 +18,7 @@ from bolt_app.db.models import (
     Lane,
     Notification,
 )
+from bolt_app.notifications.incidents import REFRESH
 from bolt_app.notifications.plain_text import headline
 
 # So many notifications are looked at, however few of them went to public channels.
@@ -92,7 +93,7 @@ def _recent(team_id: str, most: int) -> Select[Any]:
         .join(Delivery, Delivery.notification_id == latest.c.id)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Channel, (Channel.team_id == team_id) & (Channel.channel_id == Lane.address))
-        .where(Delivery.state.not_in(("waiting", "sending")))
+        .where(Delivery.state.not_in(("waiting", "sending")), Delivery.mode != REFRESH)
         .order_by(Delivery.id.desc())
         .limit(most)
     )

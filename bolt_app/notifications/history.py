@@ -21,11 +21,25 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import IS_OPEN, IS_TROUBLED, IS_WAITING, Delivery, Lane, Notification
+from bolt_app.db.models import (
+    IS_OPEN,
+    IS_TROUBLED,
+    IS_WAITING,
+    Delivery,
+    Incident,
+    Lane,
+    Notification,
+)
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.ids import id_of_moment
+from bolt_app.notifications.incidents import REFRESH
 from bolt_app.notifications.lanes import open_lanes
-from bolt_app.notifications.reports import DeliveryError, DeliveryReport, NotificationReport
+from bolt_app.notifications.reports import (
+    DeliveryError,
+    DeliveryReport,
+    IncidentReport,
+    NotificationReport,
+)
 from bolt_app.slack_api import SlackCallError
 
 # So many notifications are looked at for one page, however few of them match.
@@ -360,6 +374,7 @@ def _window(within: Iterable[ColumnElement[bool]]) -> Subquery:
 
 def _reports(session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
     deliveries = _delivery_reports(session, [row.id for row in rows])
+    incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
     return [
         NotificationReport(
             id=row.id,
@@ -367,10 +382,28 @@ def _reports(session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
             key=row.key,
             created_at=row.created_at,
             content=row.content,
+            incident=incidents.get(row.id),
             deliveries=deliveries[row.id],
         )
         for row in rows
     ]
+
+
+def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, IncidentReport]:
+    if not rows:
+        return {}
+    statement = (
+        select(Notification.id, Incident)
+        .join(
+            Incident,
+            (Incident.team_id == Notification.team_id) & (Incident.key == Notification.key),
+        )
+        .where(Notification.id.in_([row.id for row in rows]))
+    )
+    return {
+        id_: IncidentReport.model_validate(incident, from_attributes=True)
+        for id_, incident in session.execute(statement)
+    }
 
 
 def _delivery_reports(
@@ -378,7 +411,7 @@ def _delivery_reports(
 ) -> dict[str, list[DeliveryReport]]:
     statement = (
         select(*_DELIVERY)
-        .where(Delivery.notification_id.in_(notification_ids))
+        .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
         .order_by(Delivery.id)
     )
     reports: dict[str, list[DeliveryReport]] = {id_: [] for id_ in notification_ids}

@@ -8,7 +8,14 @@ from sqlalchemy import delete, exists, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import IS_OPEN, Delivery, IdempotencyKey, Notification, RateLimit
+from bolt_app.db.models import (
+    IS_OPEN,
+    Delivery,
+    IdempotencyKey,
+    Incident,
+    Notification,
+    RateLimit,
+)
 from bolt_app.notifications.acceptance import IDEMPOTENCY_LIFETIME
 from bolt_app.notifications.ids import id_of_moment
 
@@ -30,6 +37,7 @@ class Housekeeping:
             old = IdempotencyKey.created_at < now - IDEMPOTENCY_LIFETIME
             session.execute(delete(IdempotencyKey).where(old))
             session.execute(delete(RateLimit).where(RateLimit.free_at < now))
+            session.execute(delete(Incident).where(Incident.changed_at < now - self._keep_for))
         deleted = 0
         while batch := self._delete_batch():
             deleted += batch

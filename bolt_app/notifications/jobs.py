@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.notifications.outcomes import Outcome
+from bolt_app.notifications.shown_incidents import ShownIncident
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Attempt:
         tried_at: when the first attempt began, where it may have posted already; else None.
         update_ts: the message to change.
         thread_ts: the message to reply to.
+        notification_id: of what it says.
+        incident: what people answered, where it asks them to.
+        is_refresh: whether it only shows anew what stands there.
     """
 
     delivery_id: int
@@ -45,6 +49,9 @@ class Attempt:
     tried_at: datetime | None = None
     update_ts: str | None = None
     thread_ts: str | None = None
+    notification_id: str = ""
+    incident: ShownIncident | None = None
+    is_refresh: bool = False
 
 
 @dataclass(frozen=True)

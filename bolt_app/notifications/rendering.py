@@ -9,7 +9,7 @@ https://docs.slack.dev/reference/block-kit/blocks has the limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bolt_app.notifications.mrkdwn import (
@@ -65,14 +65,37 @@ _PASSED_ON = (
 )
 
 
-def render(content: Mapping[str, Any], *, with_picture: bool = True) -> dict[str, Any]:
+def render(
+    content: Mapping[str, Any], *, with_picture: bool = True, under: Sequence[Block] = ()
+) -> dict[str, Any]:
     """Return the message.
 
     Args:
         content: what `Content` takes, without what was left out.
+        under: what stands under all of it.
         with_picture: whether to show the picture, or else a link to it: Slack refuses a message
             whose picture it cannot fetch, with `invalid_blocks`.
     """
+    message = _message(content, with_picture=with_picture)
+    if under:
+        _put_under(message, content, list(under))
+    return message
+
+
+def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[Block]) -> None:
+    """Add blocks to the last bar of ours, or in a bar of their own."""
+    bars = message.setdefault("attachments", [])
+    is_ours = bool(bars) and "attachments" not in content
+    if is_ours and _fit([*bars[-1]["blocks"], *under]):
+        bars[-1] = {**bars[-1], "blocks": [*bars[-1]["blocks"], *under]}
+        return
+    bar: dict[str, Any] = {"fallback": shorten(_spoken(content), TEXT_SIZE), "blocks": under}
+    if "severity" in content:
+        bar["color"] = COLOURS[content["severity"]]
+    bars.append(bar)
+
+
+def _message(content: Mapping[str, Any], *, with_picture: bool) -> dict[str, Any]:
     message = {name: content[name] for name in _PASSED_ON if name in content}
     message["text"] = shorten(_spoken(content), TEXT_SIZE)
     heading = _heading(content)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-State = Literal["waiting", "sending", "sent", "dead", "unknown", "cancelled", "expired"]
+State = Literal["waiting", "sending", "sent", "dead", "unknown", "cancelled", "expired", "muted"]
 STATES: tuple[State, ...] = get_args(State)
 OPEN_STATES = frozenset({"waiting", "sending"})
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
@@ -29,8 +29,8 @@ class DeliveryReport(BaseModel):
     to: str = Field(description="The address it is for.", examples=["#general"])
     state: State = Field(
         description="`waiting` and `sending` may still change. `sent` is in Slack. `dead` was "
-        "given up, `unknown` may be in Slack or not; both can be retried. `cancelled` and "
-        "`expired` never went out."
+        "given up, `unknown` may be in Slack or not; both can be retried. `cancelled`, "
+        "`expired` and `muted` never went out."
     )
     attempts: int = Field(description="How often it was tried.")
     error: DeliveryError | None = Field(description="What Slack said last: `code`, `sentence`.")
@@ -40,6 +40,19 @@ class DeliveryReport(BaseModel):
     send_at: Moment = Field(description="Not before this moment.")
     expires_at: Moment | None = Field(description="Not after this moment.")
     finished_at: Moment | None = Field(description="When it got the state it has for good.")
+
+
+class IncidentReport(BaseModel):
+    """What people answered to the notifications with one key."""
+
+    state: Literal["open", "acknowledged", "resolved"]
+    state_by: str | None = Field(
+        description="Whose answer it was, by their id in Slack; empty where a sender ended it."
+    )
+    state_at: Moment
+    assigned_to: str | None = Field(description="Who takes care of it, by their id in Slack.")
+    snoozed_until: Moment | None = Field(description="Nothing new is posted about it before.")
+    muted_by: str | None = Field(description="Who wants nothing new posted until it is resolved.")
 
 
 class NotificationReport(BaseModel):
@@ -52,6 +65,9 @@ class NotificationReport(BaseModel):
     key: str | None
     created_at: Moment
     content: dict[str, Any] = Field(description="What was said, without what was left out.")
+    incident: IncidentReport | None = Field(
+        None, description="What people answered, where it asks them to."
+    )
     deliveries: list[DeliveryReport]
 
     @property

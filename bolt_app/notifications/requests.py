@@ -43,6 +43,7 @@ URL_LENGTH = 1500
 Severity = Literal["info", "success", "warning", "error", "critical"]
 Mode = Literal["update", "thread", "new"]
 OnUnknown = Literal["resend", "hold"]
+Action = Literal["acknowledge", "assign", "resolve", "snooze", "mute"]
 
 
 def _storable(value: Any) -> Any:
@@ -65,6 +66,10 @@ def _storable(value: Any) -> Any:
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _each_once(values: list[Action]) -> list[Action]:
+    return list(dict.fromkeys(values))
 
 
 _Storable = AfterValidator(_storable)
@@ -123,6 +128,10 @@ class Content(BaseModel):
         None, max_length=100, description="The bot's picture, such as `:bell:`, likewise."
     )
     icon_url: Url | None = Field(None, description="The bot's picture, likewise.")
+    actions: Annotated[list[Action], AfterValidator(_each_once)] = Field(
+        default_factory=list,
+        description="Buttons by which people answer; what they answer counts for all with its key.",
+    )
 
 
 class NotificationRequest(Content):

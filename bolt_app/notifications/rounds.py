@@ -19,6 +19,11 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import IS_OPEN, IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.incidents import (
+    REFRESH,
+    content_of_message,
+    find_shown,
+)
 from bolt_app.notifications.jobs import Attempt, Done, Found, Job, LeasedLane
 from bolt_app.notifications.lanes import (
     FreedLane,
@@ -32,6 +37,7 @@ from bolt_app.notifications.lanes import (
 )
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.pacing import Pace
+from bolt_app.notifications.shown_incidents import ShownIncident
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +52,9 @@ _FINISH = (
     .values(
         state=bindparam("new_state"),
         error=bindparam("new_error"),
-        channel_id=bindparam("new_channel_id"),
-        ts=bindparam("new_ts"),
+        # What is shown anew stays where it stands, whatever comes of it.
+        channel_id=func.coalesce(bindparam("new_channel_id"), Delivery.channel_id),
+        ts=func.coalesce(bindparam("new_ts"), Delivery.ts),
         finished_at=bindparam("new_finished_at"),
     )
 )
@@ -89,6 +96,9 @@ _NEXT = (
         Delivery.expires_at,
         Delivery.attempts,
         Delivery.tried_at,
+        Delivery.channel_id,
+        Delivery.ts,
+        Delivery.thread_ts,
         Notification.content,
     )
     .select_from(Lane)
@@ -325,6 +335,8 @@ def _write_begun(
 
 
 def _attempt(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
+    if row.mode == REFRESH:
+        return _refreshing(connection, lane, row)
     channel_id, thread_ts, update_ts = lane.address, row.content.get("thread_ts"), None
     root = None
     if row.key is not None and row.mode != "new":
@@ -348,7 +360,46 @@ def _attempt(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
         tried_at=row.tried_at if row.state == "sending" else None,
         update_ts=update_ts,
         thread_ts=thread_ts,
+        notification_id=row.notification_id,
+        incident=_incident(connection, lane, row.key, row.content),
     )
+
+
+def _refreshing(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
+    """Return the attempt that shows a message anew, as what was put there last.
+
+    What was being sent when it was asked for stands in the channel by now.
+    """
+    channel_id, ts, thread_ts = row.channel_id, row.ts, row.thread_ts
+    if ts is None:
+        root = connection.execute(_ROOT, {"lane_id": lane.id, "key": row.key}).first()
+        if root is not None:
+            channel_id, ts = root.channel_id, root.ts
+    last = None if ts is None else content_of_message(connection, lane.id, row.key, ts)
+    content = row.content if last is None else last.content
+    return Attempt(
+        delivery_id=row.id,
+        team_id=lane.team_id,
+        channel_id=channel_id or lane.address,
+        content=content,
+        mark=f"{row.notification_id}.{row.id}",
+        number=row.attempts + 1,
+        on_unknown=row.on_unknown,
+        send_at=row.send_at,
+        update_ts=ts,
+        thread_ts=thread_ts,
+        notification_id=row.notification_id if last is None else last.notification_id,
+        incident=_incident(connection, lane, row.key, content),
+        is_refresh=True,
+    )
+
+
+def _incident(
+    connection: Connection, lane: LeasedLane, key: str | None, content: Mapping[str, Any]
+) -> ShownIncident | None:
+    if key is None or "actions" not in content:
+        return None
+    return find_shown(connection, lane.team_id, key)
 
 
 def _next_deliveries(

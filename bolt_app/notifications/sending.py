@@ -10,6 +10,7 @@ from typing import Any
 
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.jobs import Attempt, untouched
 from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of, sent
 from bolt_app.notifications.rendering import render
@@ -64,6 +65,9 @@ class Sending:
             return outcome if attempt.tried_at is None else replace(outcome, state="sending")
         if found is not None:
             return found
+        if attempt.is_refresh and attempt.update_ts is None:
+            # What was being sent never got there: there is nothing to show anew.
+            return Outcome("cancelled")
         if not may_send():
             logger.warning("a message was not sent: the lane may be another worker's by now")
             return untouched(attempt)
@@ -116,13 +120,15 @@ class Sending:
         except SlackCallError as error:
             if error.code not in CANNOT_BE_CHANGED:
                 raise
+            if attempt.is_refresh:
+                return Outcome("cancelled", error.code)
             return self._post(place, attempt, given)
         return sent(attempt.channel_id, ts, posted=True)
 
     def _message(
         self, place: BotPlace, attempt: Attempt, *, with_picture: bool = True
     ) -> dict[str, Any]:
-        message = render(attempt.content, with_picture=with_picture)
+        message = render(attempt.content, with_picture=with_picture, under=_under(attempt))
         looks = [name for name in CUSTOM_LOOKS if name in message]
         if looks and not self._calls.has_scope(place, CUSTOMIZE):
             for name in looks:
@@ -206,6 +212,13 @@ class Sending:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
+
+
+def _under(attempt: Attempt) -> list[dict[str, Any]]:
+    if attempt.incident is None:
+        return []
+    actions = attempt.content["actions"]
+    return incident_blocks(attempt.notification_id, actions, attempt.incident)
 
 
 def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:

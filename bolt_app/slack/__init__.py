@@ -10,6 +10,7 @@ from bolt_app.oauth.authorize import InstallationAuthorize
 from bolt_app.oauth.flow import InstallFlow
 from bolt_app.services import Services
 from bolt_app.slack.actions.home import register_home_actions
+from bolt_app.slack.actions.incidents import register_incident_actions
 from bolt_app.slack.actions.profile import register_profile_actions
 from bolt_app.slack.actions.subscriptions import register_subscription_actions
 from bolt_app.slack.commands.notify import register_notify_command
@@ -40,6 +41,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_profile_actions(app, services)
     register_notify_command(app, services)
     register_subscription_actions(app, services)
+    register_incident_actions(app, services)
     register_channel_events(app, services)
     register_home_events(app, services)
     register_home_actions(app, services)

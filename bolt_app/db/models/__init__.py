@@ -6,6 +6,7 @@ a unique constraint.
 """
 
 from bolt_app.db.models.base import Base
+from bolt_app.db.models.incidents import Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
     EventReceipt,
@@ -50,6 +51,7 @@ __all__ = [
     "EventReceipt",
     "Hook",
     "IdempotencyKey",
+    "Incident",
     "InstallationRevision",
     "Lane",
     "Membership",

@@ -35,6 +35,7 @@ STATE_WORDS = {
     "unknown": "outcome unknown",
     "expired": "expired",
     "cancelled": "cancelled",
+    "muted": "muted",
 }
 _PAUSES = {
     "archived": "the channel is archived",

@@ -1,0 +1,122 @@
+"""What a message shows of its incident: who answered, and buttons to answer with.
+
+https://docs.slack.dev/reference/block-kit/blocks/actions-block
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.shown_incidents import Person, ShownIncident
+
+Block = dict[str, Any]
+
+PREFIX = "incident."
+SNOOZE = f"{PREFIX}snooze"
+SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "1440": "1 day"}
+_LABELS = {
+    "acknowledge": "Acknowledge",
+    "assign": "Assign to me",
+    "resolve": "Resolve",
+    "mute": "Mute",
+    "unmute": "Unmute",
+    "wake": "End the snooze",
+    "reopen": "Reopen",
+}
+
+
+def incident_blocks(
+    notification_id: str, actions: Sequence[str], incident: ShownIncident
+) -> list[Block]:
+    """Return the blocks that go under a message.
+
+    Args:
+        actions: what its sender lets people answer.
+    """
+    blocks = [_line(*one) for one in _lines(incident)]
+    elements = [_element(one) for one in _offered(actions, incident)]
+    if elements:
+        # Slack wants another id when a message changes.
+        version = int(incident.changed_at.timestamp())
+        block_id = f"{PREFIX}{notification_id}.{version}"
+        blocks.append({"type": "actions", "block_id": block_id, "elements": elements})
+    return blocks
+
+
+def notification_of(block_id: str) -> str:
+    """Return the id of the notification under which a button stands."""
+    return block_id.removeprefix(PREFIX).split(".")[0]
+
+
+def _offered(actions: Sequence[str], incident: ShownIncident) -> Iterator[str]:
+    """Yield what can be answered as things are."""
+    if incident.state == "resolved":
+        if "resolve" in actions and incident.state_by is not None:
+            yield "reopen"
+        return
+    for action in actions:
+        if action == "acknowledge" and incident.state != "open":
+            continue
+        if action == "snooze" and incident.snoozed_until is not None:
+            yield "wake"
+        elif action == "mute" and incident.muted_by is not None:
+            yield "unmute"
+        else:
+            yield action
+
+
+def _element(action: str) -> Block:
+    if action == "snooze":
+        return {
+            "type": "static_select",
+            "action_id": SNOOZE,
+            "placeholder": _plain("Snooze…"),
+            "options": [
+                {"text": _plain(words), "value": minutes} for minutes, words in SNOOZES.items()
+            ],
+        }
+    element = {"type": "button", "action_id": PREFIX + action, "text": _plain(_LABELS[action])}
+    return element | {"style": "primary"} if action == "acknowledge" else element
+
+
+def _lines(incident: ShownIncident) -> Iterator[tuple[Person | None, str]]:
+    """Yield who did what, and when."""
+    when = _moment(incident.state_at)
+    if incident.state == "resolved":
+        by = incident.state_by
+        yield by, f"Resolved by {_name(by)} {when}" if by else f"Resolved {when}"
+        return
+    if incident.assigned_to is not None:
+        yield incident.assigned_to, f"{_name(incident.assigned_to)} takes care of it"
+    elif incident.state == "acknowledged" and incident.state_by is not None:
+        yield incident.state_by, f"Acknowledged by {_name(incident.state_by)} {when}"
+    if incident.snoozed_until is not None and incident.snoozed_by is not None:
+        until = _moment(incident.snoozed_until)
+        yield incident.snoozed_by, f"Snoozed by {_name(incident.snoozed_by)} until {until}"
+    if incident.muted_by is not None:
+        yield incident.muted_by, f"Muted by {_name(incident.muted_by)} until it is resolved"
+
+
+def _line(person: Person | None, words: str) -> Block:
+    elements: list[Block] = []
+    if person is not None and person.image_url is not None:
+        picture = {"type": "image", "image_url": person.image_url}
+        elements.append({**picture, "alt_text": person.name or "Picture"})
+    elements.append({"type": "mrkdwn", "text": words})
+    return {"type": "context", "elements": elements}
+
+
+def _name(person: Person) -> str:
+    return f"*{escape(person.name)}*" if person.name else f"<@{person.user_id}>"
+
+
+def _moment(at: datetime) -> str:
+    form = "{date_short_pretty} {time}"
+    return f"<!date^{int(at.timestamp())}^{form}|{at:%d %B %Y %H:%M} UTC>"
+
+
+def _plain(words: str) -> Block:
+    return {"type": "plain_text", "text": words}

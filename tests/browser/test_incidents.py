@@ -1,0 +1,48 @@
+"""A notification that asks for an answer, as people see it in a channel."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chromium import OpenPage, Shoot
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_person_answers(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    actions = ["acknowledge", "assign", "resolve", "snooze", "mute"]
+    fields = [{"name": "Host", "value": "db1"}, {"name": "Free", "value": "1 %"}]
+    accept(
+        bellhop,
+        GENERAL,
+        "The disk of *db1* is at 99 %.",
+        title="Disk full",
+        severity="critical",
+        fields=fields,
+        actions=actions,
+    )
+    Hand(bellhop).deliver()
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
+    expect(page.get_by_role("button", name="Acknowledge")).to_be_visible()
+    shoot(page, f"incident-open-{look}")
+
+    for button, words in (("Acknowledge", "Acknowledged by"), ("Resolve", "Resolved by")):
+        bellhop.clock.advance(5)
+        page.get_by_role("button", name=button).click()
+        # The click is answered over HTTP; only then does anything wait.
+        for _ in range(300):
+            if Hand(bellhop).deliver():
+                break
+            bellhop.slack.wait_for_change(bellhop.slack.version, 0.1)
+        expect(page.get_by_text(words)).to_be_visible()
+        shoot(page, f"incident-{button.lower()}d-{look}")

@@ -1,0 +1,257 @@
+"""Notifications that ask for an answer, over signed HTTP: buttons, and what the messages show."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bolt_app.notifications.incidents import Answer
+from bolt_app.sandbox.world import Message
+from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+RANDOM = "C0ACME0002"
+ALL = ["acknowledge", "assign", "resolve", "snooze", "mute"]
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def raised(bellhop: Bellhop, to: str | list[str] = GENERAL, **given: Any) -> str:
+    """Post a notification that asks for an answer."""
+    given = {"title": "Disk full", "severity": "critical", "actions": ALL, **given}
+    id_ = accept(bellhop, to, "db1 is at 99 %", **given)
+    delivered(bellhop)
+    return id_
+
+
+def delivered(bellhop: Bellhop) -> None:
+    """Deliver all that waits, past the pace of the channels."""
+    bellhop.clock.advance(5)
+    Hand(bellhop).deliver()
+
+
+def message(bellhop: Bellhop, channel_id: str = GENERAL) -> Message:
+    return bellhop.slack.messages(channel_id)[-1]
+
+
+def said(bellhop: Bellhop, channel_id: str = GENERAL) -> str:
+    one = message(bellhop, channel_id)
+    return json.dumps([one.blocks, one.attachments], ensure_ascii=False)
+
+
+def press(bellhop: Bellhop, answer: str, user_id: str = ANN, channel_id: str = GENERAL) -> None:
+    one = message(bellhop, channel_id)
+    assert bellhop.slack.click(user_id, one, f"incident.{answer}").error is None
+    delivered(bellhop)
+
+
+def incident(bellhop: Bellhop, notification_id: str) -> Any:
+    report = bellhop.services.history.find(ACME, notification_id)
+    assert report is not None
+    return report.incident
+
+
+def test_buttons_stand_under_what_asks_for_them_alone(installed: Bellhop) -> None:
+    raised(installed)
+    text = said(installed)
+    for label in ("Acknowledge", "Assign to me", "Resolve", "Snooze…", "Mute"):
+        assert label in text
+
+    raised(installed, actions=[])
+    assert "Acknowledge" not in said(installed)
+
+
+def test_who_acknowledged_is_shown_by_name_and_picture(installed: Bellhop) -> None:
+    id_ = raised(installed)
+    number = len(installed.slack.messages(GENERAL))
+
+    press(installed, "acknowledge")
+
+    text = said(installed)
+    assert "Acknowledged by *Ann Archer*" in text
+    assert '"alt_text": "Ann Archer"' in text
+    assert '"text": "Acknowledge"' not in text
+    assert "Disk full" in text
+    assert len(installed.slack.messages(GENERAL)) == number
+    found = incident(installed, id_)
+    assert (found.state, found.state_by) == ("acknowledged", ANN)
+    assert len(deliveries_shown(installed, id_)) == 1
+
+
+def deliveries_shown(bellhop: Bellhop, notification_id: str) -> Any:
+    report = bellhop.services.history.find(ACME, notification_id)
+    assert report is not None
+    return report.deliveries
+
+
+def test_who_is_not_linked_is_mentioned(installed: Bellhop) -> None:
+    raised(installed)
+    press(installed, "acknowledge", BEN)
+
+    assert f"Acknowledged by <@{BEN}>" in said(installed)
+
+
+def test_the_second_of_two_clicks_changes_nothing(installed: Bellhop) -> None:
+    id_ = raised(installed)
+    before = message(installed)
+    for user_id in (ANN, ANN, BEN):
+        installed.slack.click(user_id, before, "incident.acknowledge")
+    delivered(installed)
+
+    assert incident(installed, id_).state_by == ANN
+    assert len(deliveries(installed, id_)) == 2
+    assert len(installed.slack.calls_to("chat.update")) == 1
+
+
+def test_every_message_about_it_shows_the_answer(installed: Bellhop) -> None:
+    raised(installed, [GENERAL, RANDOM], key="disk/db1")
+    press(installed, "resolve", channel_id=RANDOM)
+
+    for channel_id in (GENERAL, RANDOM):
+        text = said(installed, channel_id)
+        assert "Resolved by *Ann Archer*" in text
+        assert "Reopen" in text
+        assert "Mute" not in text
+
+
+def test_what_is_resolved_can_be_reopened(installed: Bellhop) -> None:
+    id_ = raised(installed)
+    press(installed, "resolve")
+    press(installed, "reopen", BEN)
+
+    assert incident(installed, id_).state == "open"
+    assert '"text": "Acknowledge"' in said(installed)
+
+
+def test_it_is_assigned_to_whoever_says_so_last(installed: Bellhop) -> None:
+    id_ = raised(installed)
+    press(installed, "assign")
+    assert "*Ann Archer* takes care of it" in said(installed)
+    press(installed, "assign", BEN)
+
+    assert incident(installed, id_).assigned_to == BEN
+    assert f"<@{BEN}> takes care of it" in said(installed)
+
+
+def test_an_answer_lasts_while_the_sender_repeats_itself(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    press(installed, "acknowledge")
+    raised(installed, key="disk/db1", title="Disk fuller")
+
+    text = said(installed)
+    assert "Disk fuller" in text
+    assert "Acknowledged by" in text
+
+
+def test_the_sender_ends_it_with_what_asks_no_more(installed: Bellhop) -> None:
+    first = raised(installed, key="disk/db1", mode="new")
+    second = raised(installed, key="disk/db1", mode="new")
+    accept(installed, GENERAL, "Fine", key="disk/db1", mode="thread", severity="success")
+    delivered(installed)
+    delivered(installed)
+    delivered(installed)
+
+    assert incident(installed, first).state == "resolved"
+    assert incident(installed, second).state_by is None
+    posted = [one for one in installed.slack.messages(GENERAL) if "Disk full" in one.text]
+    assert len(posted) == 2
+    for one in posted:
+        blocks = json.dumps(one.attachments)
+        assert "Resolved" in blocks
+        assert "Acknowledge" not in blocks
+        assert "Reopen" not in blocks
+
+
+def test_what_comes_after_it_was_resolved_asks_anew(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    press(installed, "resolve")
+    id_ = raised(installed, key="disk/db1", mode="new")
+
+    assert incident(installed, id_).state == "open"
+    assert '"text": "Acknowledge"' in said(installed)
+
+
+@pytest.mark.parametrize("answer", ["mute", "snooze"])
+def test_nothing_new_is_posted_while_it_is_quiet(installed: Bellhop, answer: str) -> None:
+    raised(installed, key="disk/db1")
+    if answer == "mute":
+        press(installed, "mute")
+        assert "Muted by *Ann Archer* until it is resolved" in said(installed)
+    else:
+        chosen = installed.slack.select_option(ANN, message(installed), "incident.snooze", "60")
+        assert chosen.error is None
+        delivered(installed)
+        assert "Snoozed by *Ann Archer* until" in said(installed)
+
+    again = raised(installed, key="disk/db1", mode="new", title="Again")
+    assert states(installed, again) == ["muted"]
+    changed = raised(installed, key="disk/db1", mode="update", title="Changed")
+    assert deliveries_shown(installed, changed)[0].state == "sent"
+    assert "Changed" in said(installed)
+
+    press(installed, "unmute" if answer == "mute" else "wake")
+    once_more = raised(installed, key="disk/db1", mode="new")
+    assert deliveries_shown(installed, once_more)[0].state == "sent"
+
+
+def test_a_snooze_ends_by_itself(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    installed.slack.select_option(ANN, message(installed), "incident.snooze", "30")
+    delivered(installed)
+    installed.clock.advance(31 * 60)
+
+    again = raised(installed, key="disk/db1", mode="new")
+    assert deliveries_shown(installed, again)[0].state == "sent"
+
+
+def test_an_answer_while_a_message_is_on_its_way_reaches_it(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    accept(installed, RANDOM, "x", key="disk/db1", actions=ALL, title="Elsewhere")
+    installed.clock.advance(5)
+    hand = Hand(installed)
+    [job] = hand.begin()
+    done = hand.carry_out(job)
+    installed.slack.click(ANN, message(installed), "incident.acknowledge")
+    hand.write([done])
+    delivered(installed)
+
+    for channel_id in (GENERAL, RANDOM):
+        assert "Acknowledged by" in said(installed, channel_id)
+
+
+def test_a_message_that_is_gone_is_not_posted_again(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    one = message(installed)
+    posts = len(installed.slack.calls_to("chat.postMessage"))
+    installed.slack.click(ANN, one, "incident.acknowledge")
+    one.deleted = True
+    delivered(installed)
+
+    assert len(installed.slack.calls_to("chat.update")) == 1
+    assert len(installed.slack.calls_to("chat.postMessage")) == posts
+
+
+@pytest.mark.parametrize("answer", ["acknowledge", "resolve", "mute", "assign", "snooze"])
+def test_another_workspace_answers_nothing(installed: Bellhop, answer: Answer) -> None:
+    id_ = raised(installed)
+
+    assert not installed.services.incidents.answer("T0BETA0001", id_, ANN, answer)
+    assert incident(installed, id_).state == "open"
+
+
+def test_names_mean_nothing_but_themselves(installed: Bellhop) -> None:
+    installed.slack.update_user(ANN, real_name="<!channel> *Ann*")
+    installed.slack.deliver_due()
+    raised(installed)
+    press(installed, "acknowledge")
+
+    text = said(installed)
+    assert "&lt;!channel&gt;" in text
+    assert "<!channel>" not in text.replace('"alt_text": "<!channel> *Ann*"', "")
