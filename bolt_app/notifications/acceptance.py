@@ -19,7 +19,7 @@ from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.ids import new_id
-from bolt_app.notifications.incidents import Said, follow
+from bolt_app.notifications.incidents import Said, follow, look
 from bolt_app.notifications.lanes import know_team, open_lanes
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
@@ -182,9 +182,11 @@ class Acceptance:
         drafts = [draft for one in submissions for draft in one.drafts]
         now = self._clock()
         routes = _routes(connection, drafts, now)
-        self._lock_lanes(connection, drafts, routes)
         said = [draft.said for draft in drafts if draft.said is not None]
-        quiet = follow(connection, said, now) if said else set()
+        ending = look(connection, said)
+        wake_at = dict.fromkeys(ending.lanes(), now)
+        self._lock_lanes(connection, drafts, routes, wake_at)
+        quiet = follow(connection, said, ending, now)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
         rows = [
             _delivery_row(draft, leg, quiet, now)
@@ -196,13 +198,19 @@ class Acceptance:
         return [Answer([next(accepted) for _ in one.drafts]) for one in submissions]
 
     def _lock_lanes(
-        self, connection: Connection, drafts: Sequence[_Draft], routes: Sequence[Route]
+        self,
+        connection: Connection,
+        drafts: Sequence[_Draft],
+        routes: Sequence[Route],
+        wake_at: dict[tuple[str, str], datetime],
     ) -> None:
         """Make sure that every lane is there and wakes in time, and lock it.
 
         They are locked in the order of workspaces and addresses, as everywhere.
+
+        Args:
+            wake_at: lanes that wake for another reason too.
         """
-        wake_at: dict[tuple[str, str], datetime] = {}
         for draft, lanes in zip(drafts, routes, strict=True):
             send_at = draft.delivery["send_at"]
             for address in lanes:

@@ -6,7 +6,7 @@ its messages counts for all of them, and each is shown anew, by a delivery in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -160,7 +160,37 @@ def _change(
 # What is accepted.
 
 
-def follow(connection: Connection, said: Iterable[Said], now: datetime) -> set[tuple[str, str]]:
+@dataclass(frozen=True)
+class Ending:
+    """The messages of incidents that are about to end, by workspace and key."""
+
+    places: Mapping[tuple[str, str], Sequence[_Place]]
+
+    def lanes(self) -> set[tuple[str, str]]:
+        """Return the workspaces and addresses of the lanes in which they are shown anew."""
+        return {
+            (team_id, place.address)
+            for (team_id, _), places in self.places.items()
+            for place in places
+        }
+
+
+def look(connection: Connection, said: Sequence[Said]) -> Ending:
+    """Return what notifications with keys are about to end; its lanes are to be locked next."""
+    ending = {(one.team_id, one.key): False for one in said if not one.asks}
+    known = _known(connection, ending)
+    return Ending(
+        {
+            (team_id, key): _places(connection, team_id, key)
+            for (team_id, key), incident in known.items()
+            if incident.state != "resolved"
+        }
+    )
+
+
+def follow(
+    connection: Connection, said: Sequence[Said], ending: Ending, now: datetime
+) -> set[tuple[str, str]]:
     """Let incidents follow notifications with keys; return those about which nothing is posted.
 
     One that asks for an answer opens its incident, or opens it again once it is resolved; one that
@@ -180,8 +210,7 @@ def follow(connection: Connection, said: Iterable[Said], now: datetime) -> set[t
     for team_id, key in ended:
         values = {"ended_team_id": team_id, "ended_key": key, "now": now}
         if connection.execute(_END, values).rowcount:
-            places = _places(connection, team_id, key)
-            _refresh(connection, [one for one in places if one.ts is not None], key, now)
+            _refresh(connection, ending.places.get((team_id, key), ()), key, now)
     return {
         one
         for one, incident in known.items()
@@ -282,6 +311,7 @@ def _places(connection: Connection, team_id: str, key: str) -> list[_Place]:
         .where(
             Lane.team_id == team_id,
             Delivery.key == key,
+            Delivery.key.is_not(None),
             Delivery.mode != REFRESH,
             Delivery.state.in_(("sent", "sending")),
         )
