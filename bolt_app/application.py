@@ -19,6 +19,8 @@ from bolt_app.manifest import load_scopes
 from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.bell import open_bell
+from bolt_app.notifications.callback_sending import CallbackSender
+from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
@@ -115,6 +117,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         previews=Previews(database, clock=clock),
         health=HealthReports(database),
         incidents=Incidents(database, bell, clock=clock),
+        callback_endpoints=CallbackEndpoints(database, clock=clock),
+        callback_sender=CallbackSender(database, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

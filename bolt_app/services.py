@@ -12,6 +12,8 @@ from bolt_app.lifecycle import Lifecycle
 from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.bell import Bell
+from bolt_app.notifications.callback_sending import CallbackSender
+from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
@@ -54,6 +56,8 @@ class Services:
     previews: Previews
     health: HealthReports
     incidents: Incidents
+    callback_endpoints: CallbackEndpoints
+    callback_sender: CallbackSender
     requests: Executor
     background: Executor
 

@@ -80,7 +80,9 @@ class BellhopEngine(Engine):
         sending, finding = _NoSlack(self._record), cast(Finding, None)
         courier = Courier(rounds, pulse.worker_id, threads=THREADS)
         bell = open_bell(database)
-        DeliveryWorker(courier, pulse, bell, sending, finding, threads=THREADS, chores={}).run()
+        DeliveryWorker(
+            courier, pulse, bell, sending, finding, threads=THREADS, chores={}, minutely={}
+        ).run()
 
     def left(self) -> int:
         with self._database.reading_connection() as connection:

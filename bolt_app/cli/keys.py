@@ -63,12 +63,13 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def show(team_id: str) -> None:
         """Show the keys of a workspace, without their text."""
-        now = services.clock()
+        now, hosts = services.clock(), services.callback_endpoints.hosts(team_id)
         for key in services.api_keys.of_team(team_id):
             scopes = ", ".join(one for one in SCOPES if one in key.scopes)
             where = f", to {', '.join(key.channels)}" if key.channels else ""
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
-            click.echo(f"{key.id}  {key.name}: {scopes}{where}; {key.state(now)}{until}")
+            told = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
+            click.echo(f"{key.id}  {key.name}: {scopes}{where}; {key.state(now)}{until}{told}")
 
     @group.command("revoke")
     @click.argument("key_id", type=int)
@@ -78,3 +79,24 @@ def register(app: Flask, services: Services) -> None:
         if not services.api_keys.revoke(key_id):
             fail(f"There is no key {key_id}, or it is revoked already.")
         click.echo(f"Key {key_id} is revoked.")
+
+    @group.command("callback")
+    @click.argument("key_id", type=int)
+    @click.option("--url", help="Where to tell the system that has the key what people answered.")
+    @click.option("--off", is_flag=True, help="Tell it no more.")
+    @one_line_errors
+    def callback(key_id: int, url: str | None, *, off: bool) -> None:
+        """Set where callbacks go, and print their secret, this once, on the last line."""
+        if off == (url is not None):
+            fail("give --url, or --off", status=MISUSED)
+        if url is None:
+            if not services.callback_endpoints.remove(key_id):
+                fail(f"Key {key_id} has no callbacks.")
+            click.echo(f"Key {key_id} has no callbacks any more.")
+            return
+        try:
+            secret = services.callback_endpoints.set(key_id, url)
+        except ValueError as error:
+            fail(str(error), status=MISUSED)
+        click.echo("The secret is shown only now. By it your system knows that Bellhop calls.")
+        click.echo(secret)

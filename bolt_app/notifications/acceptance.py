@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,9 +19,10 @@ from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.ids import new_id
-from bolt_app.notifications.incidents import Said, follow, look
+from bolt_app.notifications.incident_messages import ESCALATE
+from bolt_app.notifications.incidents import Followed, Said, follow, look
 from bolt_app.notifications.lanes import know_team, open_lanes
-from bolt_app.notifications.requests import NotificationRequest
+from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
 
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
@@ -181,17 +182,16 @@ class Acceptance:
     def _write(self, connection: Connection, submissions: Sequence[_Submission]) -> list[Answer]:
         drafts = [draft for one in submissions for draft in one.drafts]
         now = self._clock()
-        routes = _routes(connection, drafts, now)
+        plans = _plans(connection, drafts, now)
         said = [draft.said for draft in drafts if draft.said is not None]
         ending = look(connection, said)
-        wake_at = dict.fromkeys(ending.lanes(), now)
-        self._lock_lanes(connection, drafts, routes, wake_at)
-        quiet = follow(connection, said, ending, now)
+        self._lock_lanes(connection, plans, dict.fromkeys(ending.lanes(), now))
+        followed = follow(connection, said, ending, now)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
         rows = [
-            _delivery_row(draft, leg, quiet, now)
-            for draft, lanes in zip(drafts, routes, strict=True)
-            for leg in lanes.values()
+            _delivery_row(plan, leg, followed, now)
+            for plan in _wanted(plans, followed)
+            for leg in plan.route.values()
         ]
         # Only now that their lanes are locked do the deliveries get their ids, in this order.
         accepted = _insert_deliveries(connection, drafts, rows)
@@ -200,8 +200,7 @@ class Acceptance:
     def _lock_lanes(
         self,
         connection: Connection,
-        drafts: Sequence[_Draft],
-        routes: Sequence[Route],
+        plans: Sequence[_Plan],
         wake_at: dict[tuple[str, str], datetime],
     ) -> None:
         """Make sure that every lane is there and wakes in time, and lock it.
@@ -211,11 +210,10 @@ class Acceptance:
         Args:
             wake_at: lanes that wake for another reason too.
         """
-        for draft, lanes in zip(drafts, routes, strict=True):
-            send_at = draft.delivery["send_at"]
-            for address in lanes:
-                lane = draft.team_id, address
-                wake_at[lane] = min(send_at, wake_at.get(lane, send_at))
+        for plan in plans:
+            for address in plan.route:
+                lane = plan.draft.team_id, address
+                wake_at[lane] = min(plan.send_at, wake_at.get(lane, plan.send_at))
         for team_id in sorted({team_id for team_id, _ in wake_at} - self._known_teams):
             know_team(connection, team_id)
         open_lanes(connection, wake_at)
@@ -241,6 +239,7 @@ class _Draft:
     to: Sequence[str]
     row: Mapping[str, Any]
     delivery: Mapping[str, Any]
+    escalation: Escalation | None = None
 
     @classmethod
     def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> _Draft:
@@ -268,7 +267,7 @@ class _Draft:
             "expires_at": request.expires_at,
             "attempts": 0,
         }
-        return cls(id_, sender.team_id, request.to, row, delivery)
+        return cls(id_, sender.team_id, request.to, row, delivery, request.escalate)
 
     @property
     def said(self) -> Said | None:
@@ -285,28 +284,58 @@ class _Submission:
     drafts: Sequence[_Draft]
 
 
-def _routes(connection: Connection, drafts: Sequence[_Draft], now: datetime) -> list[Route]:
-    """Return where each draft goes."""
-    routes: dict[str, Route] = {}
-    for team_id in {draft.team_id for draft in drafts}:
+@dataclass(frozen=True)
+class _Plan:
+    """Where a notification goes, and when; or would go, if nobody answered until then."""
+
+    draft: _Draft
+    route: Route
+    send_at: datetime
+    is_escalation: bool = False
+
+
+def _plans(connection: Connection, drafts: Sequence[_Draft], now: datetime) -> list[_Plan]:
+    """Return what is planned with each draft; what may be escalated has two plans."""
+    plans: list[_Plan] = []
+    for team_id in {draft.team_id: None for draft in drafts}:
         mine = [draft for draft in drafts if draft.team_id == team_id]
-        looking = [Routed(draft.to, draft.row["content"], draft.row["key"]) for draft in mine]
-        found = route(connection, team_id, looking, now)
-        routes.update(zip((draft.id for draft in mine), found, strict=True))
-    return [routes[draft.id] for draft in drafts]
+        escalating = [(one, one.escalation) for one in mine if one.escalation is not None]
+        looking = [_routed(one, one.to) for one in mine]
+        looking += [_routed(one, escalation.to or one.to) for one, escalation in escalating]
+        found = iter(route(connection, team_id, looking, now))
+        plans += [_Plan(one, next(found), one.delivery["send_at"]) for one in mine]
+        for one, escalation in escalating:
+            send_at = one.delivery["send_at"] + timedelta(seconds=escalation.after)
+            plans.append(_Plan(one, next(found), send_at, is_escalation=True))
+    return plans
 
 
-def _delivery_row(
-    draft: _Draft, leg: Leg, quiet: Set[tuple[str, str]], now: datetime
-) -> dict[str, Any]:
-    row = {**draft.delivery, "lane_address": leg.address, "target": leg.target}
-    row["subscription_id"] = leg.subscription_id
+def _routed(draft: _Draft, to: Sequence[str]) -> Routed:
+    return Routed(to, draft.row["content"], draft.row["key"])
+
+
+def _wanted(plans: Iterable[_Plan], followed: Followed) -> Iterator[_Plan]:
+    """Yield the plans to carry out: what is open already is not escalated once more."""
+    opened = set(followed.opened)
+    for plan in plans:
+        about = plan.draft.team_id, plan.draft.row["key"]
+        if not plan.is_escalation:
+            yield plan
+        elif about in opened:
+            opened.remove(about)
+            yield plan
+
+
+def _delivery_row(plan: _Plan, leg: Leg, followed: Followed, now: datetime) -> dict[str, Any]:
+    row = {**plan.draft.delivery, "lane_address": leg.address, "target": leg.target}
+    row |= {"subscription_id": leg.subscription_id, "finished_at": None}
+    if plan.is_escalation:
+        return row | {"mode": ESCALATE, "send_at": plan.send_at}
     if leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
     # What changes a message that stands there disturbs nobody.
-    is_muted = row["mode"] != "update" and (draft.team_id, row["key"]) in quiet
-    row["state"] = "muted" if is_muted else "waiting"
-    row["finished_at"] = now if is_muted else None
+    if row["mode"] != "update" and (plan.draft.team_id, row["key"]) in followed.quiet:
+        row |= {"state": "muted", "finished_at": now}
     return row
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import ApiKey
+from bolt_app.db.models import ApiKey, CallbackEndpoint
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.secret_text import hash_of, new_api_key
 
@@ -147,14 +147,19 @@ class ApiKeys:
             return [_record(row) for row in session.execute(statement)]
 
     def revoke(self, key_id: int) -> bool:
-        """Make a key useless from the next request on; return whether it was good until now."""
+        """Make a key useless from the next request on; return whether it was good until now.
+
+        The system that has it is told no more, either.
+        """
         statement = (
             update(ApiKey)
             .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
             .values(revoked_at=self._clock())
             .returning(ApiKey.id)
         )
+        endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
         with self._database.writing() as session:
+            session.execute(endpoint)
             return session.execute(statement).first() is not None
 
 

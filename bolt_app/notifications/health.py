@@ -18,7 +18,7 @@ from bolt_app.db.models import (
     Lane,
     Notification,
 )
-from bolt_app.notifications.incidents import REFRESH
+from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.plain_text import headline
 
 # So many notifications are looked at, however few of them went to public channels.

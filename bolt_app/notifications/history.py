@@ -32,7 +32,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.ids import id_of_moment
-from bolt_app.notifications.incidents import REFRESH
+from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.reports import (
     DeliveryError,

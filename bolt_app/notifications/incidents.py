@@ -6,25 +6,53 @@ its messages counts for all of them, and each is shown anew, by a delivery in th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Delivery, Incident, Lane, Membership, Notification, User
+from bolt_app.db.models import Incident, Notification
 from bolt_app.notifications.bell import Bell
+from bolt_app.notifications.callbacks import tell_senders
+from bolt_app.notifications.incident_messages import (
+    ESCALATE,
+    REFRESH,
+    REMIND,
+    Messages,
+    find_messages,
+    follow_snooze,
+    put_off,
+    refresh,
+    stop_following,
+)
 from bolt_app.notifications.lanes import open_lanes
-from bolt_app.notifications.shown_incidents import Person, ShownIncident
 
 Answer = Literal["acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"]
-REFRESH = "refresh"
-# A message shown anew goes before what waits in its channel.
-REFRESH_RANK = -10
+# What it is called once it is done.
+_EVENTS: Mapping[Answer, str] = {
+    "acknowledge": "acknowledged",
+    "assign": "assigned",
+    "resolve": "resolved",
+    "reopen": "reopened",
+    "snooze": "snoozed",
+    "wake": "woken",
+    "mute": "muted",
+    "unmute": "unmuted",
+}
+# What an answer puts an end to: telling others, and the end of a snooze.
+_ENDS: Mapping[Answer, Collection[str]] = {
+    "acknowledge": (ESCALATE,),
+    "assign": (ESCALATE,),
+    "resolve": (ESCALATE, REMIND, REFRESH),
+    "snooze": (REMIND, REFRESH),
+    "wake": (REMIND, REFRESH),
+    "mute": (ESCALATE, REMIND),
+}
 
 _INCIDENTS = Incident.__table__
 _OPENED: dict[str, Any] = {
@@ -50,7 +78,7 @@ def _open_statement(dialect: Any) -> Any:
             "changed_at": statement.excluded.changed_at,
         },
         where=Incident.state == "resolved",
-    )
+    ).returning(_INCIDENTS.c.key)
 
 
 # Run for what is accepted, and so put together once.
@@ -112,9 +140,9 @@ class Incidents:
             key = connection.scalar(select(Notification.key).where(*mine))
             if key is None:
                 return False
-            places = _places(connection, team_id, key)
+            messages = find_messages(connection, team_id, key)
             # Lanes are locked before incidents, as where notifications are accepted.
-            open_lanes(connection, {(team_id, one.address): now for one in places})
+            open_lanes(connection, {(team_id, address): now for address in messages.addresses})
             which = (Incident.team_id == team_id, Incident.key == key)
             condition, values = _change(answer, user_id, now, duration)
             changed = connection.execute(
@@ -122,7 +150,15 @@ class Incidents:
             )
             if changed.rowcount == 0:
                 return False
-            _refresh(connection, places, key, now)
+            stop_following(connection, team_id, key, _ENDS.get(answer, ()), now)
+            refresh(connection, messages.places, key, now)
+            if answer == "snooze":
+                until = values["snoozed_until"]
+                put_off(connection, team_id, key, until)
+                follow_snooze(connection, messages.places, key, until)
+            shown = [one.notification_id for one in messages.places]
+            event = _EVENTS[answer]
+            tell_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
         self._bell.ring()
         return True
 
@@ -164,15 +200,28 @@ def _change(
 class Ending:
     """The messages of incidents that are about to end, by workspace and key."""
 
-    places: Mapping[tuple[str, str], Sequence[_Place]]
+    messages: Mapping[tuple[str, str], Messages]
 
     def lanes(self) -> set[tuple[str, str]]:
-        """Return the workspaces and addresses of the lanes in which they are shown anew."""
+        """Return the workspaces and addresses of the lanes in which something changes."""
         return {
-            (team_id, place.address)
-            for (team_id, _), places in self.places.items()
-            for place in places
+            (team_id, address)
+            for (team_id, _), found in self.messages.items()
+            for address in found.addresses
         }
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What came of notifications with keys, by workspace and key.
+
+    Attributes:
+        opened: what nobody has answered as yet.
+        quiet: what nothing new is posted about.
+    """
+
+    opened: frozenset[tuple[str, str]] = frozenset()
+    quiet: frozenset[tuple[str, str]] = frozenset()
 
 
 def look(connection: Connection, said: Sequence[Said]) -> Ending:
@@ -181,41 +230,46 @@ def look(connection: Connection, said: Sequence[Said]) -> Ending:
     known = _known(connection, ending)
     return Ending(
         {
-            (team_id, key): _places(connection, team_id, key)
+            (team_id, key): find_messages(connection, team_id, key)
             for (team_id, key), incident in known.items()
             if incident.state != "resolved"
         }
     )
 
 
-def follow(
-    connection: Connection, said: Sequence[Said], ending: Ending, now: datetime
-) -> set[tuple[str, str]]:
-    """Let incidents follow notifications with keys; return those about which nothing is posted.
+def follow(connection: Connection, said: Sequence[Said], ending: Ending, now: datetime) -> Followed:
+    """Let incidents follow notifications with keys. The lanes are locked already.
 
     One that asks for an answer opens its incident, or opens it again once it is resolved; one that
-    does not ask, about what another asked before, resolves it. The lanes are locked already.
+    does not ask, about what another asked before, resolves it.
     """
     by_key = {(one.team_id, one.key): one.asks for one in said}
     known = _known(connection, by_key)
-    row = {"state_at": now, "changed_at": now}
-    opened = [
-        {"team_id": team_id, "key": key, **row}
-        for (team_id, key), asks in sorted(by_key.items())
-        if asks and (known.get((team_id, key)) is None or known[team_id, key].state == "resolved")
-    ]
-    ended = [one for one, asks in sorted(by_key.items()) if not asks and one in known]
-    if opened:
-        connection.execute(_OPEN[connection.dialect.name], opened)
-    for team_id, key in ended:
-        values = {"ended_team_id": team_id, "ended_key": key, "now": now}
-        if connection.execute(_END, values).rowcount:
-            _refresh(connection, ending.places.get((team_id, key), ()), key, now)
-    return {
+    opened = set()
+    for one, asks in sorted(by_key.items()):
+        incident = known.get(one)
+        if not asks and incident is not None:
+            _end(connection, *one, ending, now)
+        elif asks and (incident is None or incident.state == "resolved"):
+            team_id, key = one
+            row = {"team_id": team_id, "key": key, "state_at": now, "changed_at": now}
+            # Of two at the same moment one opens it.
+            if connection.execute(_OPEN[connection.dialect.name], row).first() is not None:
+                opened.add(one)
+    quiet = {
         one
         for one, incident in known.items()
         if by_key[one] and incident.state != "resolved" and _is_quiet(incident, now)
     }
+    return Followed(frozenset(opened), frozenset(quiet))
+
+
+def _end(connection: Connection, team_id: str, key: str, ending: Ending, now: datetime) -> None:
+    values = {"ended_team_id": team_id, "ended_key": key, "now": now}
+    found = ending.messages.get((team_id, key))
+    if connection.execute(_END, values).rowcount and found is not None:
+        stop_following(connection, team_id, key, _ENDS["resolve"], now)
+        refresh(connection, found.places, key, now)
 
 
 def _is_quiet(incident: Any, now: datetime) -> bool:
@@ -232,135 +286,3 @@ def _known(
         for row in connection.execute(_FIND, {"team_id": team_id, "keys": keys}):
             found[team_id, row.key] = row
     return found
-
-
-# What is shown.
-
-_PEOPLE = (
-    select(User.user_id, User.real_name, User.images)
-    .join(Membership, Membership.user_id == User.id)
-    .where(
-        Membership.team_id == bindparam("team_id"),
-        User.user_id.in_(bindparam("user_ids", expanding=True)),
-    )
-)
-_OF_MESSAGE = (
-    select(Delivery.notification_id, Notification.content)
-    .join(Notification, Notification.id == Delivery.notification_id)
-    .where(
-        Delivery.lane_id == bindparam("lane_id"),
-        Delivery.key == bindparam("key"),
-        Delivery.key.is_not(None),
-        Delivery.ts == bindparam("ts"),
-        Delivery.mode != REFRESH,
-        Delivery.state == "sent",
-    )
-    .order_by(Delivery.id.desc())
-    .limit(1)
-)
-
-
-def content_of_message(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
-    """Return the notification that a message shows, the last that was put there, or None."""
-    return connection.execute(_OF_MESSAGE, {"lane_id": lane_id, "key": key, "ts": ts}).first()
-
-
-def find_shown(connection: Connection, team_id: str, key: str) -> ShownIncident | None:
-    """Return an incident with the people who answered."""
-    row = connection.execute(_FIND, {"team_id": team_id, "keys": [key]}).first()
-    if row is None:
-        return None
-    ids = {row.state_by, row.assigned_to, row.snoozed_by, row.muted_by} - {None}
-    people = {id_: Person(id_) for id_ in ids}
-    for one in connection.execute(_PEOPLE, {"team_id": team_id, "user_ids": list(ids)}):
-        image = one.images.get("48") or one.images.get("72")
-        people[one.user_id] = Person(one.user_id, one.real_name, image)
-    return ShownIncident(
-        state=row.state,
-        state_at=row.state_at,
-        state_by=people.get(row.state_by),
-        assigned_to=people.get(row.assigned_to),
-        snoozed_until=row.snoozed_until,
-        snoozed_by=people.get(row.snoozed_by),
-        muted_by=people.get(row.muted_by),
-        changed_at=row.changed_at,
-    )
-
-
-# Where it stands.
-
-
-@dataclass(frozen=True)
-class _Place:
-    """A message about an incident; without a ts, one that is being sent."""
-
-    lane_id: int
-    address: str
-    target: str
-    notification_id: str
-    channel_id: str | None
-    ts: str | None
-    thread_ts: str | None
-
-
-def _places(connection: Connection, team_id: str, key: str) -> list[_Place]:
-    """Return the messages about an incident, each with the delivery that was put there last."""
-    latest = (
-        select(func.max(Delivery.id))
-        .join(Lane, Lane.id == Delivery.lane_id)
-        .where(
-            Lane.team_id == team_id,
-            Delivery.key == key,
-            Delivery.key.is_not(None),
-            Delivery.mode != REFRESH,
-            Delivery.state.in_(("sent", "sending")),
-        )
-        .group_by(Delivery.lane_id, Delivery.ts)
-    )
-    statement = (
-        select(
-            Delivery.lane_id,
-            Lane.address,
-            Delivery.target,
-            Delivery.notification_id,
-            Delivery.channel_id,
-            Delivery.ts,
-            Delivery.thread_ts,
-        )
-        .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Delivery.id.in_(latest))
-        .order_by(Delivery.id)
-    )
-    return [_Place(*row) for row in connection.execute(statement)]
-
-
-def _refresh(connection: Connection, places: Iterable[_Place], key: str, now: datetime) -> None:
-    """Let messages be shown anew, those that are not about to be."""
-    found = list(places)
-    waiting = select(Delivery.lane_id, Delivery.ts).where(
-        tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, key) for one in found]),
-        Delivery.mode == REFRESH,
-        Delivery.state == "waiting",
-    )
-    about_to = {tuple(row) for row in connection.execute(waiting)} if found else set()
-    rows = [
-        {
-            "notification_id": one.notification_id,
-            "lane_id": one.lane_id,
-            "target": one.target,
-            "state": "waiting",
-            "rank": REFRESH_RANK,
-            "key": key,
-            "mode": REFRESH,
-            "on_unknown": "resend",
-            "send_at": now,
-            "attempts": 0,
-            "channel_id": one.channel_id,
-            "ts": one.ts,
-            "thread_ts": one.thread_ts,
-        }
-        for one in found
-        if (one.lane_id, one.ts) not in about_to
-    ]
-    if rows:
-        connection.execute(insert(Delivery), rows)

@@ -55,6 +55,43 @@ class IncidentReport(BaseModel):
     muted_by: str | None = Field(description="Who wants nothing new posted until it is resolved.")
 
 
+class Answerer(BaseModel):
+    """Who answered."""
+
+    user_id: str = Field(description="Their id in Slack.")
+    name: str | None = Field(description="Their name, where they linked their profile.")
+
+
+class Answered(BaseModel):
+    """What somebody answered, and how things are since."""
+
+    team_id: str
+    key: str
+    notification_id: str = Field(description="The latest about it that your system sent.")
+    by: Answerer
+    incident: IncidentReport
+
+
+class IncidentCallback(BaseModel):
+    """What a system is told when somebody answered."""
+
+    type: Literal[
+        "incident.acknowledged",
+        "incident.assigned",
+        "incident.resolved",
+        "incident.reopened",
+        "incident.snoozed",
+        "incident.woken",
+        "incident.muted",
+        "incident.unmuted",
+    ] = Field(description="What somebody answered.")
+    timestamp: Moment = Field(description="When they did.")
+    data: Answered = Field(
+        description="`team_id`, `key`, `notification_id` of the latest about it that your system "
+        "sent; `by`, with `user_id` and `name`; `incident`, as in a notification's report."
+    )
+
+
 class NotificationReport(BaseModel):
     """A notification and what became of it."""
 

@@ -38,6 +38,7 @@ FIELDS = 50
 RECIPIENTS = 100
 BATCH = 100
 LATEST_END = timedelta(days=366)
+SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
 
 Severity = Literal["info", "success", "warning", "error", "critical"]
@@ -134,6 +135,19 @@ class Content(BaseModel):
     )
 
 
+class Escalation(BaseModel):
+    """What is to happen when nobody answers in time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: int = Field(
+        ge=SOONEST_ESCALATION, le=LATEST_ESCALATION, description="Seconds without an answer."
+    )
+    to: Recipients | None = Field(
+        None, description="Whom it is posted to then; without it, those in `to` once more."
+    )
+
+
 class NotificationRequest(Content):
     """A notification as its sender gives it."""
 
@@ -164,6 +178,9 @@ class NotificationRequest(Content):
         "hold",
         description="Where nobody can know whether Slack posted it: post again, or leave it.",
     )
+    escalate: Escalation | None = Field(
+        None, description="With `actions`: whom to tell when nobody answers in time."
+    )
 
     @model_validator(mode="after")
     def _agrees_with_itself(self, info: ValidationInfo) -> Self:
@@ -181,6 +198,8 @@ class NotificationRequest(Content):
                 yield name, "does not go with blocks: put it into them, or leave them out"
         if self.send_at is not None and self.delay is not None:
             yield "delay", "does not go with send_at: give one of them"
+        if self.escalate is not None and not self.actions:
+            yield "escalate", "goes with actions: let people answer, or leave it out"
 
     def _impossible_moments(self, now: datetime) -> Iterator[tuple[str, str]]:
         if self.send_at is not None and self.send_at - now > FARTHEST:
@@ -196,6 +215,12 @@ class NotificationRequest(Content):
     def content(self) -> dict[str, Any]:
         """Return what is said, as it is stored: without what was left out."""
         return self.model_dump(mode="json", include=_CONTENT, exclude_defaults=True)
+
+    @property
+    def recipients(self) -> list[str]:
+        """The addresses it may go to, sooner or later, each once."""
+        later = self.escalate.to if self.escalate is not None else None
+        return list(dict.fromkeys([*self.to, *(later or ())]))
 
     def due_at(self, now: datetime) -> datetime:
         """Return the moment before which it does not go out."""

@@ -19,10 +19,13 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import IS_OPEN, IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
-from bolt_app.notifications.incidents import (
+from bolt_app.notifications.incident_messages import (
+    ESCALATE,
     REFRESH,
+    REMIND,
     content_of_message,
-    find_shown,
+    escalated,
+    reminder,
 )
 from bolt_app.notifications.jobs import Attempt, Done, Found, Job, LeasedLane
 from bolt_app.notifications.lanes import (
@@ -37,7 +40,7 @@ from bolt_app.notifications.lanes import (
 )
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.pacing import Pace
-from bolt_app.notifications.shown_incidents import ShownIncident
+from bolt_app.notifications.shown_incidents import ShownIncident, find_shown
 
 logger = logging.getLogger(__name__)
 
@@ -297,7 +300,7 @@ class Rounds:
     ) -> list[Job]:
         next_of = _next_deliveries(connection, lanes, now)
         begun = [
-            Job(lane, _attempt(connection, lane, next_of[lane.id]))
+            Job(lane, _attempt(connection, lane, next_of[lane.id], now))
             for lane in lanes
             if lane.id in next_of
         ]
@@ -334,12 +337,14 @@ def _write_begun(
     )
 
 
-def _attempt(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
+def _attempt(connection: Connection, lane: LeasedLane, row: _Row, now: datetime) -> Attempt:
     if row.mode == REFRESH:
-        return _refreshing(connection, lane, row)
+        return _refreshing(connection, lane, row, now)
+    if row.mode == REMIND:
+        return _reminding(connection, lane, row)
     channel_id, thread_ts, update_ts = lane.address, row.content.get("thread_ts"), None
     root = None
-    if row.key is not None and row.mode != "new":
+    if row.key is not None and row.mode in ("update", "thread"):
         root = connection.execute(_ROOT, {"lane_id": lane.id, "key": row.key}).first()
     if root is not None:
         # A person's messages stand in a conversation with an id of its own.
@@ -352,20 +357,45 @@ def _attempt(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
         delivery_id=row.id,
         team_id=lane.team_id,
         channel_id=channel_id,
-        content=row.content,
-        mark=f"{row.notification_id}.{row.id}",
+        content=escalated(row.content) if row.mode == ESCALATE else row.content,
+        mark=_mark(row),
         number=row.attempts + 1,
         on_unknown=row.on_unknown,
         send_at=row.send_at,
-        tried_at=row.tried_at if row.state == "sending" else None,
+        tried_at=_tried_at(row),
         update_ts=update_ts,
         thread_ts=thread_ts,
         notification_id=row.notification_id,
-        incident=_incident(connection, lane, row.key, row.content),
+        incident=_incident(connection, lane, row.key, row.content, now),
     )
 
 
-def _refreshing(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
+def _reminding(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
+    return Attempt(
+        delivery_id=row.id,
+        team_id=lane.team_id,
+        channel_id=row.channel_id or lane.address,
+        content=reminder(connection, lane.team_id, row.key),
+        mark=_mark(row),
+        number=row.attempts + 1,
+        on_unknown=row.on_unknown,
+        send_at=row.send_at,
+        tried_at=_tried_at(row),
+        thread_ts=row.thread_ts,
+        notification_id=row.notification_id,
+    )
+
+
+def _mark(row: _Row) -> str:
+    return f"{row.notification_id}.{row.id}"
+
+
+def _tried_at(row: _Row) -> datetime | None:
+    tried_at: datetime | None = row.tried_at if row.state == "sending" else None
+    return tried_at
+
+
+def _refreshing(connection: Connection, lane: LeasedLane, row: _Row, now: datetime) -> Attempt:
     """Return the attempt that shows a message anew, as what was put there last.
 
     What was being sent when it was asked for stands in the channel by now.
@@ -382,24 +412,28 @@ def _refreshing(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
         team_id=lane.team_id,
         channel_id=channel_id or lane.address,
         content=content,
-        mark=f"{row.notification_id}.{row.id}",
+        mark=_mark(row),
         number=row.attempts + 1,
         on_unknown=row.on_unknown,
         send_at=row.send_at,
         update_ts=ts,
         thread_ts=thread_ts,
         notification_id=row.notification_id if last is None else last.notification_id,
-        incident=_incident(connection, lane, row.key, content),
+        incident=_incident(connection, lane, row.key, content, now),
         is_refresh=True,
     )
 
 
 def _incident(
-    connection: Connection, lane: LeasedLane, key: str | None, content: Mapping[str, Any]
+    connection: Connection,
+    lane: LeasedLane,
+    key: str | None,
+    content: Mapping[str, Any],
+    now: datetime,
 ) -> ShownIncident | None:
     if key is None or "actions" not in content:
         return None
-    return find_shown(connection, lane.team_id, key)
+    return find_shown(connection, lane.team_id, key, now)
 
 
 def _next_deliveries(

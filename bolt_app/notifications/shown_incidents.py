@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select
+
+from bolt_app.db.models import Incident, Membership, User
 
 
 @dataclass(frozen=True)
@@ -27,3 +32,50 @@ class ShownIncident:
     snoozed_by: Person | None
     muted_by: Person | None
     changed_at: datetime
+
+
+_FIND = select(Incident.__table__).where(
+    Incident.team_id == bindparam("team_id"), Incident.key == bindparam("key")
+)
+_PEOPLE = (
+    select(User.user_id, User.real_name, User.images)
+    .join(Membership, Membership.user_id == User.id)
+    .where(
+        Membership.team_id == bindparam("team_id"),
+        User.user_id.in_(bindparam("user_ids", expanding=True)),
+    )
+)
+
+
+def find_shown(
+    connection: Connection, team_id: str, key: str, now: datetime
+) -> ShownIncident | None:
+    """Return an incident with the people who answered; a snooze that is over is shown no more."""
+    row = connection.execute(_FIND, {"team_id": team_id, "key": key}).first()
+    if row is None:
+        return None
+    is_over = row.snoozed_until is not None and row.snoozed_until <= now
+    people = find_people(
+        connection, team_id, {row.state_by, row.assigned_to, row.snoozed_by, row.muted_by} - {None}
+    )
+    return ShownIncident(
+        state=row.state,
+        state_at=row.state_at,
+        state_by=people.get(row.state_by),
+        assigned_to=people.get(row.assigned_to),
+        snoozed_until=None if is_over else row.snoozed_until,
+        snoozed_by=None if is_over else people.get(row.snoozed_by),
+        muted_by=people.get(row.muted_by),
+        changed_at=max(row.snoozed_until, row.changed_at) if is_over else row.changed_at,
+    )
+
+
+def find_people(
+    connection: Connection, team_id: str, user_ids: Collection[str]
+) -> dict[str, Person]:
+    """Return people by their ids, with what is known of those who linked their profile."""
+    people = {id_: Person(id_) for id_ in user_ids}
+    for one in connection.execute(_PEOPLE, {"team_id": team_id, "user_ids": list(user_ids)}):
+        image = one.images.get("48") or one.images.get("72")
+        people[one.user_id] = Person(one.user_id, one.real_name, image)
+    return people

@@ -106,7 +106,14 @@ class DeliveryWorker:
         *,
         threads: int,
         chores: Mapping[str, Callable[[], object]],
+        minutely: Mapping[str, Callable[[], object]],
     ) -> None:
+        """Take what it works with.
+
+        Args:
+            chores: what is done every ten minutes, and once at the start.
+            minutely: likewise, every minute.
+        """
         self._courier = courier
         self._pulse = pulse
         self._bell = bell
@@ -114,7 +121,7 @@ class DeliveryWorker:
         self._finding = finding
         self._threads = threads
         self._stopped = threading.Event()
-        self._consumer = self._create_consumer(pulse, chores)
+        self._consumer = self._create_consumer(pulse, chores, minutely)
         self._running: threading.Thread | None = None
 
     def run(self) -> None:
@@ -147,7 +154,12 @@ class DeliveryWorker:
         self._courier.close()
         self._pulse.end()
 
-    def _create_consumer(self, pulse: Pulse, chores: Mapping[str, Callable[[], object]]) -> Any:
+    def _create_consumer(
+        self,
+        pulse: Pulse,
+        chores: Mapping[str, Callable[[], object]],
+        minutely: Mapping[str, Callable[[], object]],
+    ) -> Any:
         huey = Huey(
             "bellhop",
             results=False,
@@ -158,10 +170,10 @@ class DeliveryWorker:
         )
         deliver = huey.task()(self._deliver)
         huey.storage.as_message = lambda job: huey.serialize_task(deliver.s(job))
-        every_ten_minutes = crontab(minute="*/10")
-        for name, chore in chores.items():
-            # Once now, for what was left over.
-            huey.periodic_task(every_ten_minutes, name=name)(chore)()
+        for minute, those in (("*/10", chores), ("*", minutely)):
+            for name, chore in those.items():
+                # Once now, for what was left over.
+                huey.periodic_task(crontab(minute=minute), name=name)(chore)()
         return _Consumer(
             huey,
             workers=self._threads,

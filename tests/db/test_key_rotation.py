@@ -15,6 +15,8 @@ from bolt_app.db import Database, DecryptionError
 from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.key_rotation import UnreadableSecretError, rotate_keys
 from bolt_app.db.models import Base, TokenRevocation
+from bolt_app.notifications.api_keys import ApiKeys
+from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from tests.conftest import FakeClock
 
@@ -92,6 +94,8 @@ def test_every_encrypted_column_is_rotated(
     SQLAlchemyInstallationStore("1.2", database).save(installation)
     with database.writing() as session:
         session.add(TokenRevocation(token="xoxp-old", created_at=FakeClock()()))
+    ApiKeys(database).create("T1", "monitoring")
+    CallbackEndpoints(database).set(1, "https://monitoring.example.com/told")
     encrypted = [
         column
         for table in Base.metadata.tables.values()

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.incidents import Answer
+from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -203,14 +205,160 @@ def test_nothing_new_is_posted_while_it_is_quiet(installed: Bellhop, answer: str
     assert deliveries_shown(installed, once_more)[0].state == "sent"
 
 
+def snooze(bellhop: Bellhop, minutes: int = 30) -> None:
+    chosen = bellhop.slack.select_option(ANN, message(bellhop), "incident.snooze", str(minutes))
+    assert chosen.error is None
+    delivered(bellhop)
+
+
 def test_a_snooze_ends_by_itself(installed: Bellhop) -> None:
     raised(installed, key="disk/db1")
-    installed.slack.select_option(ANN, message(installed), "incident.snooze", "30")
-    delivered(installed)
+    snooze(installed)
     installed.clock.advance(31 * 60)
+    delivered(installed)
+    delivered(installed)
 
+    first, told = installed.slack.messages(GENERAL)[-2:]
+    assert told.text == f"<@{ANN}> The snooze is over, and this is not resolved yet."
+    assert told.thread_ts == first.ts
+    shown = json.dumps(first.attachments)
+    assert "Snoozed" not in shown
+    assert "Snooze\\u2026" in shown
     again = raised(installed, key="disk/db1", mode="new")
     assert deliveries_shown(installed, again)[0].state == "sent"
+
+
+@pytest.mark.parametrize("answer", ["wake", "resolve", "mute"])
+def test_the_end_of_a_snooze_is_told_only_if_it_matters(installed: Bellhop, answer: str) -> None:
+    raised(installed, key="disk/db1")
+    number = len(installed.slack.messages(GENERAL))
+    snooze(installed)
+    press(installed, answer)
+    installed.clock.advance(31 * 60)
+    delivered(installed)
+
+    assert len(installed.slack.messages(GENERAL)) == number
+
+
+def test_the_sender_ends_a_snooze_with_all_the_rest(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    number = len(installed.slack.messages(GENERAL))
+    snooze(installed)
+    accept(installed, GENERAL, "Fine", key="disk/db1")
+    delivered(installed)
+    installed.clock.advance(31 * 60)
+    delivered(installed)
+
+    assert len(installed.slack.messages(GENERAL)) == number
+
+
+class TestEscalation:
+    """What happens when nobody answers in time."""
+
+    def test_nobody_answers(self, installed: Bellhop) -> None:
+        id_ = raised(installed, escalate={"after": 120, "to": RANDOM})
+        assert not installed.slack.messages(RANDOM)
+        installed.clock.advance(100)
+        delivered(installed)
+        assert not installed.slack.messages(RANDOM)
+        installed.clock.advance(10)
+        delivered(installed)
+
+        assert "No answer yet: Disk full" in message(installed, RANDOM).text
+        assert '"text": "Acknowledge"' in said(installed, RANDOM)
+        assert states(installed, id_) == ["sent", "sent"]
+        press(installed, "acknowledge", channel_id=RANDOM)
+        for channel_id in (GENERAL, RANDOM):
+            assert "Acknowledged by *Ann Archer*" in said(installed, channel_id)
+        assert "No answer yet" not in message(installed, RANDOM).text
+
+    @pytest.mark.parametrize("answer", ["acknowledge", "assign", "resolve", "mute"])
+    def test_somebody_answers(self, installed: Bellhop, answer: str) -> None:
+        id_ = raised(installed, escalate={"after": 600, "to": RANDOM})
+        press(installed, answer)
+        installed.clock.advance(600)
+        delivered(installed)
+
+        assert not installed.slack.messages(RANDOM)
+        states_now = [one.state for one in deliveries_shown(installed, id_)]
+        assert states_now == ["sent", "cancelled"]
+
+    def test_a_snooze_puts_it_off(self, installed: Bellhop) -> None:
+        raised(installed, escalate={"after": 600, "to": RANDOM})
+        snooze(installed)
+        installed.clock.advance(25 * 60)
+        delivered(installed)
+        assert not installed.slack.messages(RANDOM)
+        installed.clock.advance(5 * 60)
+        delivered(installed)
+
+        assert "No answer yet" in message(installed, RANDOM).text
+
+    def test_the_sender_ends_it(self, installed: Bellhop) -> None:
+        raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
+        accept(installed, GENERAL, "Fine", key="disk/db1")
+        installed.clock.advance(600)
+        delivered(installed)
+
+        assert not installed.slack.messages(RANDOM)
+
+    def test_without_an_address_it_is_posted_once_more(self, installed: Bellhop) -> None:
+        raised(installed, escalate={"after": 600})
+        installed.clock.advance(600)
+        delivered(installed)
+
+        first, again = installed.slack.messages(GENERAL)[-2:]
+        assert "No answer yet" not in first.text
+        assert "No answer yet: Disk full" in again.text
+
+    def test_a_topic_is_who_has_subscribed_to_it(self, installed: Bellhop) -> None:
+        installed.slack.send_command(ANN, RANDOM, "/notify", "subscribe oncall")
+        raised(installed, escalate={"after": 600, "to": "topic:oncall"})
+        installed.clock.advance(600)
+        delivered(installed)
+
+        assert "No answer yet" in message(installed, RANDOM).text
+
+    def test_what_repeats_itself_is_escalated_once(self, installed: Bellhop) -> None:
+        for _ in range(3):
+            raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
+        installed.clock.advance(600)
+        delivered(installed)
+
+        assert len(installed.slack.messages(RANDOM)) == 1
+
+    def test_a_batch_about_one_thing_is_escalated_once(self, installed: Bellhop) -> None:
+        given = {
+            "to": GENERAL,
+            "text": "x",
+            "key": "disk/db1",
+            "actions": ALL,
+            "escalate": {"after": 600, "to": RANDOM},
+        }
+        requests = [NotificationRequest.model_validate(given) for _ in range(3)]
+        installed.services.acceptance.accept(Sender(ACME, "command"), requests)
+        installed.clock.advance(600)
+        delivered(installed)
+
+        assert len(installed.slack.messages(RANDOM)) == 1
+
+    def test_it_is_counted_from_when_it_goes_out(self, installed: Bellhop) -> None:
+        raised(installed, delay=300, escalate={"after": 600, "to": RANDOM})
+        installed.clock.advance(880)
+        delivered(installed)
+        assert not installed.slack.messages(RANDOM)
+        installed.clock.advance(10)
+        delivered(installed)
+        assert installed.slack.messages(RANDOM)
+
+    def test_after_it_was_resolved_it_begins_anew(self, installed: Bellhop) -> None:
+        raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
+        press(installed, "resolve")
+        raised(installed, key="disk/db1", mode="new", escalate={"after": 600, "to": RANDOM})
+        installed.clock.advance(600)
+        delivered(installed)
+
+        assert len(installed.slack.messages(RANDOM)) == 1
 
 
 def test_an_answer_while_a_message_is_on_its_way_reaches_it(installed: Bellhop) -> None:

@@ -176,6 +176,14 @@ class TestRefusing:
             ({**HELLO, "link": "javascript:alert(1)"}, "link"),
             ({**HELLO, "link": "https://a.example/" + "x" * 1500}, "link"),
             ({**HELLO, "key": ""}, "key"),
+            ({**HELLO, "escalate": {"after": 600}}, "escalate"),
+            ({**HELLO, "actions": ["resolve"], "escalate": {"after": 59}}, "escalate.after"),
+            ({**HELLO, "actions": ["resolve"], "escalate": {"after": 604_801}}, "escalate.after"),
+            (
+                {**HELLO, "actions": ["resolve"], "escalate": {"after": 60, "to": "ops"}},
+                "escalate.to[0]",
+            ),
+            ({**HELLO, "actions": ["explode"]}, "actions[0]"),
             ({**HELLO, "key": "a\0b"}, "key"),
             ({**HELLO, "blocks": [{"type": "section"}], "image_url": "https://a.b/c"}, "image_url"),
             ({"to": "#general", "blocks": [{"text": "a\0b"}]}, "blocks[0]"),
@@ -352,3 +360,12 @@ class TestKeys:
         assert answer.status == 403
         assert "may not send to #random, only to #general, topic:deploys" in answer.text
         assert count(bellhop) == 1
+
+    def test_nor_does_it_escalate_elsewhere(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop, channels=["#general", "#ops"])
+        asking = {**HELLO, "actions": ["resolve"], "escalate": {"after": 60, "to": "#random"}}
+
+        refused = ci.send(asking)
+        assert refused.status == 403
+        assert "#random" in refused.text
+        assert ci.send({**asking, "escalate": {"after": 60, "to": "#ops"}}).status == 202

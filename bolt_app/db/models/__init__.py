@@ -6,7 +6,7 @@ a unique constraint.
 """
 
 from bolt_app.db.models.base import Base
-from bolt_app.db.models.incidents import Incident
+from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
     EventReceipt,
@@ -45,6 +45,8 @@ __all__ = [
     "ApiKey",
     "Base",
     "BotInstallation",
+    "Callback",
+    "CallbackEndpoint",
     "Channel",
     "ChannelListing",
     "Delivery",

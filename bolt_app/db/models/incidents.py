@@ -1,13 +1,15 @@
-"""What asks for an answer, until it is resolved."""
+"""What asks for an answer, until it is resolved, and who is told of the answers."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String, Text
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.models.base import Base, SlackId
+from bolt_app.db.models.notifications import BigId
 
 
 class Incident(Base):
@@ -28,3 +30,33 @@ class Incident(Base):
     snoozed_by: Mapped[str | None] = mapped_column(SlackId)
     muted_by: Mapped[str | None] = mapped_column(SlackId)
     changed_at: Mapped[datetime]
+
+
+class CallbackEndpoint(Base):
+    """Where the system that has an API key wants to be told what people answered."""
+
+    __tablename__ = "callback_endpoints"
+
+    api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
+    url: Mapped[str] = mapped_column(EncryptedText)  # it may hold a secret of its own
+    secret: Mapped[str] = mapped_column(EncryptedText)
+    created_at: Mapped[datetime]
+
+
+class Callback(Base):
+    """An answer that a system is still to be told of."""
+
+    __tablename__ = "callbacks"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    api_key_id: Mapped[int] = mapped_column(
+        ForeignKey("callback_endpoints.api_key_id", ondelete="CASCADE"), index=True
+    )
+    # The same with each attempt, so that its receiver knows it again.
+    message_id: Mapped[str] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_at: Mapped[datetime] = mapped_column(index=True)
+    error: Mapped[str | None] = mapped_column(Text)  # of the latest attempt
+    created_at: Mapped[datetime]

@@ -27,10 +27,12 @@ def register_incident_actions(app: App, services: Services) -> None:
         duration = None
         if given == "snooze":
             duration = timedelta(minutes=int(action["selected_option"]["value"]))
-        services.incidents.answer(
+        changed = services.incidents.answer(
             context.team_id or "",
             notification_of(action["block_id"]),
             context.user_id or "",
             given,
             duration,
         )
+        if changed:
+            services.background.submit(services.callback_sender.send_due)

@@ -71,6 +71,8 @@ def add_views(blueprint: Blueprint, settings: Settings) -> None:
             operations=list(_operations(document, settings.public_url)),
             delivery=_fields(schemas["DeliveryReport"], schemas),
             message_field=_fields(schemas["MessageField"], schemas),
+            escalation=_fields(schemas["Escalation"], schemas),
+            callback=_fields(schemas["IncidentCallback"], schemas),
             command=settings.command,
         )
 

@@ -29,6 +29,18 @@ SENDING: Examples = {
             "priority": 5,
         },
     ),
+    "question": (
+        "One that asks for an answer, and is told to others when there is none in ten minutes",
+        {
+            "to": "topic:alerts",
+            "severity": "critical",
+            "title": "Disk full on db1",
+            "text": "1 % is free.",
+            "key": "disk/db1",
+            "actions": ["acknowledge", "assign", "resolve", "snooze", "mute"],
+            "escalate": {"after": 600, "to": "topic:oncall"},
+        },
+    ),
     "later": (
         "A message to a person, in an hour",
         {

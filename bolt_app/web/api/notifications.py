@@ -144,7 +144,7 @@ def _require_alone(document: dict[str, Any]) -> None:
 
 
 def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest]) -> None:
-    forbidden = caller.forbidden(dict.fromkeys(to for one in requests for to in one.to))
+    forbidden = caller.forbidden(dict.fromkeys(to for one in requests for to in one.recipients))
     if forbidden:
         raise ApiError(
             403,

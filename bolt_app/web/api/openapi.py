@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from bolt_app.notifications.reports import NotificationReport
+from bolt_app.notifications.reports import IncidentCallback, NotificationReport
 from bolt_app.notifications.requests import BATCH, NotificationRequest
 from bolt_app.web.api.examples import SENDING
 from bolt_app.web.api.schemas import (
@@ -33,6 +33,7 @@ _GIVEN = (
     NotificationReport,
     NotificationList,
     CancelledNotification,
+    IncidentCallback,
     Problem,
 )
 _PROBLEMS = {
@@ -81,6 +82,7 @@ def build_document(public_url: str) -> dict[str, Any]:
         "servers": [{"url": public_url}],
         "security": [{"apiKey": []}],
         "paths": _paths(query),
+        "webhooks": {"incident": {"post": _tell()}},
         "components": {
             "schemas": schemas,
             "securitySchemes": {
@@ -110,6 +112,27 @@ def _paths(query: Schema) -> Schema:
         "/api/v1/notifications": {"post": _accept(), "get": _search(query)},
         "/api/v1/notifications/{id}": {"get": _find(), "delete": _cancel()},
         "/api/v1/notifications/{id}/retry": {"post": _retry()},
+    }
+
+
+def _tell() -> Schema:
+    signature = {"in": "header", "required": True, "schema": {"type": "string"}}
+    return {
+        "operationId": "tellAnswer",
+        "summary": "Somebody answered a notification",
+        "description": "Told to the address that `api-key callback` set, until it answers with a "
+        "status from 200 to 299, signed as https://www.standardwebhooks.com says.",
+        "security": [],
+        "parameters": [
+            {**signature, "name": "webhook-id", "description": "The same each time it is told."},
+            {**signature, "name": "webhook-timestamp", "description": "In Unix seconds."},
+            {**signature, "name": "webhook-signature", "description": "`v1,` and an HMAC."},
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref("IncidentCallback")}},
+        },
+        "responses": {"204": {"description": "It was taken."}},
     }
 
 

@@ -1,0 +1,144 @@
+"""Callbacks: the systems that send notifications are told what people answered.
+
+They are signed and repeated as https://www.standardwebhooks.com says. What is to be told is written
+down with the answer, in its transaction, and is there until the system has taken it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
+from sqlalchemy import Connection, delete, insert, select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
+from bolt_app.notifications.ids import new_id
+from bolt_app.notifications.reports import (
+    Answered,
+    Answerer,
+    IncidentCallback,
+    IncidentReport,
+)
+from bolt_app.notifications.shown_incidents import find_people
+
+SECRET_PREFIX = "whsec_"  # noqa: S105
+_URL: TypeAdapter[HttpUrl] = TypeAdapter(Annotated[HttpUrl, UrlConstraints(max_length=2000)])
+_SOURCE = "api_key:"
+
+
+class CallbackEndpoints:
+    """Where systems want to be told, one address for each API key."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def set(self, key_id: int, url: str) -> str:
+        """Tell the system that has this key from now on, there and nowhere else.
+
+        Returns: the secret by which it knows that it is told by us; it is shown only now.
+
+        Raises:
+            ValueError: there is no such key, or the address is none.
+        """
+        address = _checked(url)
+        secret = SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode()
+        with self._database.writing() as session:
+            good = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+            if session.scalar(good) is None:
+                raise ValueError(f"There is no key {key_id}, or it is revoked.")
+            row = CallbackEndpoint(
+                api_key_id=key_id, url=address, secret=secret, created_at=self._clock()
+            )
+            session.merge(row)
+        return secret
+
+    def remove(self, key_id: int) -> bool:
+        """Tell the system that has this key no more; return whether it was told until now."""
+        mine = CallbackEndpoint.api_key_id == key_id
+        statement = delete(CallbackEndpoint).where(mine).returning(CallbackEndpoint.api_key_id)
+        with self._database.writing() as session:
+            return session.execute(statement).first() is not None
+
+    def hosts(self, team_id: str) -> Mapping[int, str]:
+        """Return the hosts of a workspace's endpoints, by the ids of their API keys."""
+        mine = select(CallbackEndpoint).join(ApiKey, ApiKey.id == CallbackEndpoint.api_key_id)
+        with self._database.reading() as session:
+            found = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
+            return {one.api_key_id: HttpUrl(one.url).host or "" for one in found}
+
+
+def _checked(url: str) -> str:
+    try:
+        return str(_URL.validate_python(url))
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise ValueError(f"The URL is not one to be called: {problem}.") from None
+
+
+def tell_senders(
+    connection: Connection,
+    team_id: str,
+    key: str,
+    notification_ids: Iterable[str],
+    *,
+    event: str,
+    user_id: str,
+    now: datetime,
+) -> None:
+    """Write down what the senders of notifications are to be told of their incident.
+
+    Args:
+        notification_ids: those that people see, the oldest first.
+        event: what somebody did, such as `acknowledged`.
+        user_id: who did it.
+    """
+    latest = _latest_by_key(connection, notification_ids)
+    endpoints = select(CallbackEndpoint.api_key_id).where(CallbackEndpoint.api_key_id.in_(latest))
+    told = connection.scalars(endpoints).all() if latest else ()
+    if not told:
+        return
+    mine = Incident.team_id == team_id, Incident.key == key
+    incident = connection.execute(select(Incident.__table__).where(*mine)).one()
+    person = find_people(connection, team_id, [user_id])[user_id]
+    answered = Answered(
+        team_id=team_id,
+        key=key,
+        notification_id="",
+        by=Answerer(user_id=user_id, name=person.name),
+        incident=IncidentReport.model_validate(incident, from_attributes=True),
+    )
+    rows = [
+        {
+            "api_key_id": api_key_id,
+            "message_id": f"msg_{new_id(now)}",
+            "body": _body(event, answered, latest[api_key_id], now),
+            "attempts": 0,
+            "next_at": now,
+            "created_at": now,
+        }
+        for api_key_id in told
+    ]
+    connection.execute(insert(Callback), rows)
+
+
+def _latest_by_key(connection: Connection, notification_ids: Iterable[str]) -> dict[int, str]:
+    """Return the latest of the notifications that each API key has sent."""
+    statement = (
+        select(Notification.source, Notification.id)
+        .where(Notification.id.in_(set(notification_ids)), Notification.source.startswith(_SOURCE))
+        .order_by(Notification.id)
+    )
+    return {int(source.removeprefix(_SOURCE)): id_ for source, id_ in connection.execute(statement)}
+
+
+def _body(event: str, answered: Answered, notification_id: str, now: datetime) -> str:
+    data = answered.model_copy(update={"notification_id": notification_id})
+    callback = {"type": f"incident.{event}", "timestamp": now, "data": data}
+    return IncidentCallback.model_validate(callback).model_dump_json()

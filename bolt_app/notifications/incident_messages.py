@@ -1,0 +1,208 @@
+"""The messages about an incident: where they stand, and the deliveries that follow them.
+
+Such a delivery has a mode of its own. `refresh` shows a message anew, `remind` says in its thread
+that a snooze is over, and `escalate` waits to tell others, for as long as nobody answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+
+from bolt_app.db.models import IS_WAITING, Delivery, Incident, Lane, Notification
+
+REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
+# A message shown anew goes before what waits in its channel.
+REFRESH_RANK = -10
+
+_OF_MESSAGE = (
+    select(Delivery.notification_id, Notification.content)
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.key == bindparam("key"),
+        Delivery.key.is_not(None),
+        Delivery.ts == bindparam("ts"),
+        Delivery.mode.not_in((REFRESH, REMIND)),
+        Delivery.state == "sent",
+    )
+    .order_by(Delivery.id.desc())
+    .limit(1)
+)
+_SNOOZER = select(Incident.assigned_to, Incident.snoozed_by).where(
+    Incident.team_id == bindparam("team_id"), Incident.key == bindparam("key")
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A message about an incident; without a ts, one that is being sent."""
+
+    lane_id: int
+    address: str
+    target: str
+    notification_id: str
+    channel_id: str | None
+    ts: str | None
+    thread_ts: str | None
+
+
+@dataclass(frozen=True)
+class Messages:
+    """What stands in Slack about an incident, and the lanes of all that is to follow."""
+
+    places: Sequence[Place]
+    addresses: frozenset[str]
+
+
+def find_messages(connection: Connection, team_id: str, key: str) -> Messages:
+    """Return the messages about an incident, each with the delivery that was put there last."""
+    places = _places(connection, team_id, key)
+    following = (
+        select(Lane.address)
+        .join(Delivery, Delivery.lane_id == Lane.id)
+        .where(*_is_following(team_id, key, (REMIND, ESCALATE)))
+    )
+    found = frozenset(connection.scalars(following)) | {one.address for one in places}
+    return Messages(places, found)
+
+
+def refresh(connection: Connection, places: Sequence[Place], key: str, now: datetime) -> None:
+    """Let messages be shown anew, those that are not about to be. Their lanes are locked."""
+    waiting = select(Delivery.lane_id, Delivery.ts).where(
+        tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, key) for one in places]),
+        Delivery.mode == REFRESH,
+        Delivery.state == "waiting",
+        Delivery.send_at <= now,
+    )
+    about_to = {tuple(row) for row in connection.execute(waiting)} if places else set()
+    others = [one for one in places if (one.lane_id, one.ts) not in about_to]
+    _insert(connection, [_refreshing(one, key, now) for one in others])
+
+
+def follow_snooze(
+    connection: Connection, places: Sequence[Place], key: str, until: datetime
+) -> None:
+    """Let the end of a snooze be seen and told, once in each channel. Their lanes are locked."""
+    latest = {one.lane_id: one for one in places if one.ts is not None}
+    _insert(
+        connection,
+        [
+            *(_refreshing(one, key, until) for one in places),
+            *(_reminding(one, key, until) for one in latest.values()),
+        ],
+    )
+
+
+def stop_following(
+    connection: Connection, team_id: str, key: str, modes: Collection[str], now: datetime
+) -> None:
+    """Cancel what was to follow. The lanes are locked."""
+    connection.execute(
+        update(Delivery)
+        .where(*_is_following(team_id, key, modes))
+        .values(state="cancelled", finished_at=now)
+    )
+
+
+def put_off(connection: Connection, team_id: str, key: str, until: datetime) -> None:
+    """Let nothing be escalated before `until`. The lanes are locked."""
+    connection.execute(
+        update(Delivery)
+        .where(*_is_following(team_id, key, (ESCALATE,)), Delivery.send_at < until)
+        .values(send_at=until)
+    )
+
+
+def content_of_message(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
+    """Return the notification that a message shows, the last that was put there, or None."""
+    return connection.execute(_OF_MESSAGE, {"lane_id": lane_id, "key": key, "ts": ts}).first()
+
+
+def reminder(connection: Connection, team_id: str, key: str) -> dict[str, Any]:
+    """Return what is said when a snooze is over, to whoever takes care of it or snoozed it."""
+    row = connection.execute(_SNOOZER, {"team_id": team_id, "key": key}).first()
+    user_id = None if row is None else row.assigned_to or row.snoozed_by
+    mention = "" if user_id is None else f"<@{user_id}> "
+    return {"text": f"{mention}The snooze is over, and this is not resolved yet."}
+
+
+def escalated(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said to those who hear of it because nobody answered."""
+    title = content.get("title")
+    return {**content, "title": f"No answer yet: {title}" if title else "No answer yet"}
+
+
+def _is_following(team_id: str, key: str, modes: Collection[str]) -> tuple[Any, ...]:
+    mine = select(Lane.id).where(Lane.team_id == team_id).scalar_subquery()
+    return (
+        Delivery.lane_id.in_(mine),
+        Delivery.key == key,
+        Delivery.key.is_not(None),
+        Delivery.mode.in_(modes),
+        IS_WAITING,
+    )
+
+
+def _places(connection: Connection, team_id: str, key: str) -> list[Place]:
+    latest = (
+        select(func.max(Delivery.id))
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(
+            Lane.team_id == team_id,
+            Delivery.key == key,
+            Delivery.key.is_not(None),
+            Delivery.mode.not_in((REFRESH, REMIND)),
+            Delivery.state.in_(("sent", "sending")),
+        )
+        .group_by(Delivery.lane_id, Delivery.ts)
+    )
+    statement = (
+        select(
+            Delivery.lane_id,
+            Lane.address,
+            Delivery.target,
+            Delivery.notification_id,
+            Delivery.channel_id,
+            Delivery.ts,
+            Delivery.thread_ts,
+        )
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(Delivery.id.in_(latest))
+        .order_by(Delivery.id)
+    )
+    return [Place(*row) for row in connection.execute(statement)]
+
+
+def _refreshing(place: Place, key: str, at: datetime) -> dict[str, Any]:
+    return _row(place, key, at) | {"mode": REFRESH, "rank": REFRESH_RANK, "ts": place.ts}
+
+
+def _reminding(place: Place, key: str, at: datetime) -> dict[str, Any]:
+    return _row(place, key, at) | {"mode": REMIND, "thread_ts": place.thread_ts or place.ts}
+
+
+def _row(place: Place, key: str, at: datetime) -> dict[str, Any]:
+    return {
+        "notification_id": place.notification_id,
+        "lane_id": place.lane_id,
+        "target": place.target,
+        "state": "waiting",
+        "rank": 0,
+        "key": key,
+        "on_unknown": "resend",
+        "send_at": at,
+        "attempts": 0,
+        "channel_id": place.channel_id,
+        "ts": None,
+        "thread_ts": place.thread_ts,
+    }
+
+
+def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        connection.execute(insert(Delivery), rows)
