@@ -27,6 +27,7 @@ from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
 from bolt_app.notifications.lanes import LaneKeeper
+from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.previews import Previews
@@ -106,6 +107,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         profiles=Profiles(database, store, calls, clock=clock),
         lifecycle=Lifecycle(database, store, clock=clock),
         channels=channels,
+        people=People(database, calls),
         poster=Poster(calls, channels),
         bell=bell,
         acceptance=Acceptance(database, bell, clock=clock),

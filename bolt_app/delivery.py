@@ -29,8 +29,8 @@ def create_worker(services: Services, *, dead_seconds: float = DEAD_SECONDS) -> 
         Courier(create_rounds(services), pulse.worker_id, threads=threads, clock=clock),
         pulse,
         services.bell,
-        Sending(services.calls, services.channels),
-        Finding(database, services.calls, services.channels),
+        Sending(services.calls, services.channels, services.people),
+        Finding(services.calls, services.channels, services.people),
         threads=threads,
         chores={
             "tidy": housekeeping.tidy,

@@ -19,6 +19,7 @@ from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
+from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.previews import Previews
@@ -45,6 +46,7 @@ class Services:
     profiles: Profiles
     lifecycle: Lifecycle
     channels: Channels
+    people: People
     poster: Poster
     bell: Bell
     acceptance: Acceptance

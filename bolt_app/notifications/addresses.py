@@ -33,6 +33,18 @@ def normal_address(value: object) -> str:
     raise ValueError(f"{_shown(text)} is no address: {HELP}")
 
 
+def normal_person(value: object) -> str:
+    """Return a person's address in the one form it is stored in.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = normal_address(value)
+    if address[0] == "@" or is_person(address):
+        return address
+    raise ValueError(f"{_shown(address)} is nobody: give @e-mail or a person's id (U…)")
+
+
 def normal_topic(value: str) -> str:
     """Return a topic's name in the one form it is stored in.
 

@@ -82,6 +82,19 @@ def render(
     return message
 
 
+def mention(content: Mapping[str, Any], user_ids: Sequence[str]) -> dict[str, Any]:
+    """Return what is said with people called at its end, where there is room for it."""
+    if not user_ids:
+        return dict(content)
+    called = " ".join(f"<@{user_id}>" for user_id in user_ids)
+    text = content.get("text", "")
+    said = {**content, "text": f"{text}\n{called}" if text else called}
+    blocks = content.get("blocks", [])
+    if blocks and len(blocks) < MOST_BLOCKS:
+        said["blocks"] = [*blocks, _section(called)]
+    return said
+
+
 def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[Block]) -> None:
     """Add blocks to the last bar of ours, or in a bar of their own."""
     bars = message.setdefault("attachments", [])

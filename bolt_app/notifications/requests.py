@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bolt_app.clock import utc_now
-from bolt_app.notifications.addresses import normal_address
+from bolt_app.notifications.addresses import normal_address, normal_person
 
 # What Slack takes, at https://docs.slack.dev/reference/methods/chat.postMessage,
 # https://docs.slack.dev/reference/block-kit/blocks and
@@ -36,6 +36,7 @@ FARTHEST = timedelta(days=120)
 # What is ours to say.
 FIELDS = 50
 RECIPIENTS = 100
+MENTIONS = 20
 BATCH = 100
 LATEST_END = timedelta(days=366)
 SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
@@ -76,6 +77,7 @@ def _each_once(values: list[Action]) -> list[Action]:
 _Storable = AfterValidator(_storable)
 Text = Annotated[str, _Storable]
 Url = Annotated[HttpUrl, UrlConstraints(max_length=URL_LENGTH), PlainSerializer(str)]
+Person = Annotated[str, BeforeValidator(normal_person, json_schema_input_type=str)]
 SlackObject = Annotated[dict[str, Any], _Storable]
 Address = Annotated[str, BeforeValidator(normal_address, json_schema_input_type=str)]
 Recipients = Annotated[
@@ -129,6 +131,12 @@ class Content(BaseModel):
         None, max_length=100, description="The bot's picture, such as `:bell:`, likewise."
     )
     icon_url: Url | None = Field(None, description="The bot's picture, likewise.")
+    mentions: list[Person] = Field(
+        default_factory=list,
+        max_length=MENTIONS,
+        description="People to call at its end: `@e-mail` or a person's id. Who is not found is "
+        "left out.",
+    )
     actions: Annotated[list[Action], AfterValidator(_each_once)] = Field(
         default_factory=list,
         description="Buttons by which people answer; what they answer counts for all with its key.",
@@ -198,6 +206,8 @@ class NotificationRequest(Content):
                 yield name, "does not go with blocks: put it into them, or leave them out"
         if self.send_at is not None and self.delay is not None:
             yield "delay", "does not go with send_at: give one of them"
+        if self.mentions and not self.mrkdwn:
+            yield "mentions", "does not go with mrkdwn false: nobody is called in plain text"
         if self.escalate is not None and not self.actions:
             yield "escalate", "goes with actions: let people answer, or leave it out"
 

@@ -13,7 +13,8 @@ from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.jobs import Attempt, untouched
 from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of, sent
-from bolt_app.notifications.rendering import render
+from bolt_app.notifications.people import People
+from bolt_app.notifications.rendering import mention, render
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
@@ -44,9 +45,10 @@ CANNOT_BE_CHANGED = frozenset(
 class Sending:
     """Makes attempts, as the bot of the workspace."""
 
-    def __init__(self, calls: InstallationCalls, channels: Channels) -> None:
+    def __init__(self, calls: InstallationCalls, channels: Channels, people: People) -> None:
         self._calls = calls
         self._channels = channels
+        self._people = people
 
     def make(self, attempt: Attempt, may_send: Callable[[], bool] = lambda: True) -> Outcome:
         """Bring the message into its channel, unless an earlier attempt is found to have done it.
@@ -128,7 +130,10 @@ class Sending:
     def _message(
         self, place: BotPlace, attempt: Attempt, *, with_picture: bool = True
     ) -> dict[str, Any]:
-        message = render(attempt.content, with_picture=with_picture, under=_under(attempt))
+        content = attempt.content
+        if "mentions" in content:
+            content = mention(content, self._people.find_all(place, content["mentions"]))
+        message = render(content, with_picture=with_picture, under=_under(attempt))
         looks = [name for name in CUSTOM_LOOKS if name in message]
         if looks and not self._calls.has_scope(place, CUSTOMIZE):
             for name in looks:

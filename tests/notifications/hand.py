@@ -30,8 +30,8 @@ class Hand:
         self.bellhop = bellhop
         self.worker_id = worker_id
         self.rounds = create_rounds(services)
-        self._sending = Sending(services.calls, services.channels)
-        self._finding = Finding(services.database, services.calls, services.channels)
+        self._sending = Sending(services.calls, services.channels, services.people)
+        self._finding = Finding(services.calls, services.channels, services.people)
 
     def begin(self, most: int = PLENTY) -> list[Job]:
         """Lease what is due, and begin it."""
