@@ -11,6 +11,7 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
 pytestmark = pytest.mark.browser
+RANDOM = "C0ACME0002"
 
 
 @pytest.mark.parametrize("width", [1280, 380])
@@ -46,3 +47,33 @@ def test_a_person_answers(
             bellhop.slack.wait_for_change(bellhop.slack.version, 0.1)
         expect(page.get_by_text(words)).to_be_visible()
         shoot(page, f"incident-{button.lower()}d-{look}")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nobody_answers(bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str) -> None:
+    bellhop.install(ANN)
+    accept(
+        bellhop,
+        GENERAL,
+        "The disk of *db1* is at 99 %.",
+        title="Disk full",
+        severity="critical",
+        actions=["acknowledge", "snooze"],
+        mentions=["@ben@acme.example"],
+        escalate={"after": 120, "to": RANDOM},
+    )
+    Hand(bellhop).deliver()
+    message = bellhop.slack.messages(GENERAL)[-1]
+    bellhop.slack.select_option(ANN, message, "incident.snooze", "30")
+    for _ in range(3):
+        bellhop.clock.advance(31 * 60)
+        Hand(bellhop).deliver()
+    page = open_page(scheme=scheme, width=1280)
+
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
+    page.get_by_text("1 reply").first.click()
+    expect(page.get_by_text("The snooze is over")).to_be_visible()
+    shoot(page, f"incident-snooze-over-{scheme}")
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/{RANDOM}?as={ANN}")
+    expect(page.get_by_text("No answer yet: Disk full")).to_be_visible()
+    shoot(page, f"incident-escalated-{scheme}")
