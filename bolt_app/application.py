@@ -32,6 +32,7 @@ from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.subscriptions import Subscriptions
+from bolt_app.notifications.viewing import Viewing
 from bolt_app.oauth.authorize import InstallationAuthorize
 from bolt_app.oauth.callbacks import build_callbacks
 from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
@@ -97,6 +98,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     calls = InstallationCalls(store, remembered, api, RateLimits(database, clock=clock))
     channels = Channels(database, calls, clock=clock)
     bell = open_bell(database)
+    history = History(database, bell, settings.public_url, clock=clock)
+    permalinks = Permalinks(database, calls)
     services = Services(
         settings=settings,
         clock=clock,
@@ -111,8 +114,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         poster=Poster(calls, channels),
         bell=bell,
         acceptance=Acceptance(database, bell, clock=clock),
-        history=History(database, bell, clock=clock),
-        permalinks=Permalinks(database, calls),
+        history=history,
+        permalinks=permalinks,
         api_keys=ApiKeys(database, clock=clock),
         hooks=Hooks(database, settings.public_url, clock=clock),
         subscriptions=Subscriptions(database, clock=clock),
@@ -121,6 +124,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         incidents=Incidents(database, bell, clock=clock),
         callback_endpoints=CallbackEndpoints(database, clock=clock),
         callback_sender=CallbackSender(database, clock=clock),
+        viewing=Viewing(database, history, channels, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

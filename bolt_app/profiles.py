@@ -47,6 +47,17 @@ _PROFILE = (
     .order_by(Membership.linked_at, Membership.id)
 )
 
+# Each membership of every account that is the same person's, with that account.
+_ACCOUNTS = (
+    select(_ACCOUNT, Membership)
+    .join(User, User.person_id == _ACCOUNT.person_id)
+    .join(Membership, Membership.user_id == _ACCOUNT.id)
+    .where(
+        User.id == bindparam("row_id"), User.is_deleted.is_(False), _ACCOUNT.is_deleted.is_(False)
+    )
+    .order_by(Membership.linked_at, Membership.id)
+)
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -107,6 +118,16 @@ class Profile:
         if self.tz_offset is None or abs(self.tz_offset) >= 24 * 3600:
             return None
         return now.astimezone(timezone(timedelta(seconds=self.tz_offset)))
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who a person is in one workspace."""
+
+    team_id: str
+    user_id: str
+    email: str | None
+    is_guest: bool
 
 
 class Profiles:
@@ -179,6 +200,20 @@ class Profiles:
         """Return the linked profile that `installation` belongs to, if it was recorded."""
         with self._database.reading() as session:
             return _find_profile(session, search_user(session, installation))
+
+    def accounts_of(self, installation: StoredInstallation) -> list[Account]:
+        """Return who the person of `installation` is in each workspace where they are linked.
+
+        Deactivated accounts are nobody's.
+        """
+        with self._database.reading() as session:
+            row_id = search_user(session, installation)
+            if row_id is None:
+                return []
+            return [
+                Account(membership.team_id, user.user_id, user.email, membership.is_guest)
+                for user, membership in session.execute(_ACCOUNTS, {"row_id": row_id})
+            ]
 
     def unlink(self, installation: StoredInstallation) -> None:
         """Forget a person: their tokens and their personal data, all at once.

@@ -24,6 +24,7 @@ from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.subscriptions import Subscriptions
+from bolt_app.notifications.viewing import Viewing
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.revocations import Revocations
@@ -60,6 +61,7 @@ class Services:
     incidents: Incidents
     callback_endpoints: CallbackEndpoints
     callback_sender: CallbackSender
+    viewing: Viewing
     requests: Executor
     background: Executor
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -14,13 +15,15 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
-from bolt_app.oauth.calls import BotPlace, InstallationCalls
+from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
 
 # conversations.list is a "tier 2" method, some twenty calls a minute
 # (https://docs.slack.dev/reference/methods/conversations.list): what it said is kept this long.
 LISTING_LIFETIME = timedelta(minutes=5)
-PAGE_SIZE = 1000
+PAGE_SIZE = 999
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,38 @@ class Channels:
             found = self._find_listed(place.team_id, name)
         return found
 
+    def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
+        """Return the names of those channels that are public, by their ids.
+
+        The list is fetched anew where it is old and Slack answers.
+        """
+        try:
+            self._list_if_old(self._calls.find_place(team_id))
+        except (SlackCallError, NotInstalledError) as error:
+            logger.info("the channels are not listed anew", extra={"error": str(error)})
+        statement = select(Channel.channel_id, Channel.name).where(
+            Channel.team_id == team_id, Channel.channel_id.in_(channel_ids)
+        )
+        with self._database.reading_connection() as connection:
+            return {row.channel_id: row.name for row in connection.execute(statement)}
+
+    def names_of_member(self, team_id: str, user_id: str) -> dict[str, str]:
+        """Return the names of the channels a person is in, by their ids, as far as the bot may see.
+
+        That is public ones, and private ones the bot is in too
+        (https://docs.slack.dev/reference/methods/users.conversations). Where Slack refuses or does
+        not answer there are none.
+        """
+        try:
+            place = self._calls.find_place(team_id)
+            answers = self._pages(
+                place, "users.conversations", user=user_id, types="public_channel,private_channel"
+            )
+            return {one["id"]: one["name"] for one in answers}
+        except (SlackCallError, NotInstalledError) as error:
+            logger.info("nobody knows who is in which channel", extra={"error": str(error)})
+            return {}
+
     def check_reach(self, place: BotPlace, channel_id: str) -> None:
         """Make sure that the bot can post to a channel, as far as it may know.
 
@@ -134,7 +169,9 @@ class Channels:
 
     def _list(self, place: BotPlace) -> None:
         team_id = place.team_id
-        channels = list(self._pages(place))
+        channels = list(
+            self._pages(place, "conversations.list", types="public_channel", exclude_archived=True)
+        )
         with self._database.writing() as session:
             # The row of the listing is the lock: two processes may list at once.
             upsert(
@@ -146,17 +183,16 @@ class Channels:
             )
             _replace_channels(session, team_id, channels)
 
-    def _pages(self, place: BotPlace) -> Iterator[dict[str, Any]]:
+    def _pages(self, place: BotPlace, method: str, **arguments: Any) -> Iterator[dict[str, Any]]:
         cursor: str | None = None
         while True:
             answer = self._calls.as_bot(
                 place,
-                "conversations.list",
+                method,
                 team_id=place.team_id,
-                types="public_channel",
-                exclude_archived=True,
                 limit=PAGE_SIZE,
                 cursor=cursor,
+                **arguments,
             )
             yield from answer["channels"]
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")

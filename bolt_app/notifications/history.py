@@ -34,6 +34,7 @@ from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.lanes import open_lanes
+from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.reports import (
     DeliveryError,
     DeliveryReport,
@@ -129,9 +130,12 @@ class Cancelled:
 class History:
     """Reads and changes what was accepted."""
 
-    def __init__(self, database: Database, bell: Bell, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, bell: Bell, public_url: str, *, clock: Clock = utc_now
+    ) -> None:
         self._database = database
         self._bell = bell
+        self._public_url = public_url
         self._clock = clock
 
     def find(self, team_id: str, notification_id: str) -> NotificationReport | None:
@@ -139,7 +143,7 @@ class History:
         mine = (Notification.id == notification_id, Notification.team_id == team_id)
         with self._database.reading() as session:
             rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
-            return next(iter(_reports(session, rows)), None)
+            return next(iter(self._reports(session, rows)), None)
 
     def search(
         self, team_id: str, wanted: Filter, *, limit: int = 50, cursor: str | None = None
@@ -153,7 +157,7 @@ class History:
             ids, next_cursor = _page(session, team_id, wanted, limit, cursor)
             statement = select(*_NOTIFICATION).where(Notification.id.in_(ids))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
-            return HistoryPage(_reports(session, rows), next_cursor)
+            return HistoryPage(self._reports(session, rows), next_cursor)
 
     def reports(self, notification_ids: Sequence[str]) -> dict[str, NotificationReport]:
         """Return notifications by their ids, those that exist."""
@@ -161,7 +165,7 @@ class History:
         with self._database.reading() as session:
             for chunk in _chunks(notification_ids):
                 statement = select(*_NOTIFICATION).where(Notification.id.in_(chunk))
-                reports = _reports(session, session.execute(statement).all())
+                reports = self._reports(session, session.execute(statement).all())
                 found.update((one.id, one) for one in reports)
         return found
 
@@ -216,6 +220,23 @@ class History:
         if not self._change(team_id, notification_id, IS_TROUBLED, change):
             raise NothingToRetryError
         self._bell.ring()
+
+    def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
+        deliveries = _delivery_reports(session, [row.id for row in rows])
+        incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
+        return [
+            NotificationReport(
+                id=row.id,
+                page_url=page_url(self._public_url, row.id),
+                source=row.source,
+                key=row.key,
+                created_at=row.created_at,
+                content=row.content,
+                incident=incidents.get(row.id),
+                deliveries=deliveries[row.id],
+            )
+            for row in rows
+        ]
 
     def _change(
         self,
@@ -370,23 +391,6 @@ def _window(within: Iterable[ColumnElement[bool]]) -> Subquery:
 
 
 # Reports.
-
-
-def _reports(session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
-    deliveries = _delivery_reports(session, [row.id for row in rows])
-    incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
-    return [
-        NotificationReport(
-            id=row.id,
-            source=row.source,
-            key=row.key,
-            created_at=row.created_at,
-            content=row.content,
-            incident=incidents.get(row.id),
-            deliveries=deliveries[row.id],
-        )
-        for row in rows
-    ]
 
 
 def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, IncidentReport]:

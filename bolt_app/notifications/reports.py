@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, Field
 
 State = Literal["waiting", "sending", "sent", "dead", "unknown", "cancelled", "expired", "muted"]
 STATES: tuple[State, ...] = get_args(State)
+STATE_WORDS: Mapping[str, str] = {
+    "waiting": "waiting",
+    "sending": "on its way",
+    "sent": "sent",
+    "dead": "refused by Slack",
+    "unknown": "outcome unknown",
+    "expired": "expired",
+    "cancelled": "cancelled",
+    "muted": "muted",
+}
 OPEN_STATES = frozenset({"waiting", "sending"})
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
 
@@ -96,6 +107,7 @@ class NotificationReport(BaseModel):
     """A notification and what became of it."""
 
     id: str
+    page_url: str = Field(description="Its page, for people who may see it in Slack.")
     source: str = Field(
         description="Which way in it took.", examples=["api_key:3", "hook:1", "command"]
     )

@@ -13,6 +13,7 @@ from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, Store
 SESSION_LIFETIME = timedelta(days=30)
 _INSTALLATION = "installation_id"
 _CSRF = "csrf_token"
+_WANTED = "wanted_page"
 
 
 def configure_sessions(app: Flask) -> None:
@@ -26,6 +27,17 @@ def sign_in(installation_id: int) -> None:
     session.clear()
     session.permanent = True
     session[_INSTALLATION] = installation_id
+
+
+def remember_wanted_page() -> None:
+    """Let the next sign-in lead to the page of this request."""
+    session[_WANTED] = request.path
+
+
+def wanted_page() -> str | None:
+    """Return the page for which somebody was asked to sign in."""
+    wanted = session.get(_WANTED)
+    return wanted if isinstance(wanted, str) else None
 
 
 def sign_out() -> None:

@@ -304,6 +304,35 @@ class TestConversations:
             bot.conversations_list(**arguments)
         assert _error(caught) == error
 
+    def test_the_conversations_of_a_person_without_what_the_bot_cannot_see(
+        self, bot: WebClient, slack: Sandbox
+    ) -> None:
+        channels = ("private_channel", "public_channel,private_channel")
+        assert self._names(bot.users_conversations(user=ANN, types=channels[0])) == []
+        leads = next(one for one in slack.channels.values() if one.name == "leads")
+        slack.invite_bot(ANN, leads.id)
+
+        assert self._names(bot.users_conversations(user=ANN, types=channels[0])) == ["leads"]
+        assert self._names(bot.users_conversations(user=BEN, types=channels[0])) == []
+        assert self._names(bot.users_conversations(user=BEN, types=channels[1])) == [
+            "general",
+            "random",
+            "deploys",
+            "old-news",
+        ]
+        assert self._names(bot.users_conversations(types=channels[0])) == ["leads"]
+        one = bot.users_conversations(user=ANN, limit=1)
+        assert "is_member" not in one["channels"][0]
+        assert one["response_metadata"]["next_cursor"]
+        for arguments, error in (
+            ({"user": "U0NOBODY"}, "user_not_found"),
+            ({"limit": 1000}, "invalid_limit"),
+            ({"types": "im"}, "missing_scope"),
+        ):
+            with pytest.raises(SlackApiError) as caught:
+                bot.users_conversations(**arguments)
+            assert _error(caught) == error
+
     def test_joining_makes_a_member(self, bot: WebClient, general: str) -> None:
         assert bot.conversations_info(channel=general)["channel"]["is_member"] is False
         assert bot.conversations_join(channel=general)["channel"]["is_member"] is True

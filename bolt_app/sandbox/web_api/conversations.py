@@ -34,11 +34,7 @@ def list_conversations(call: Call) -> JsonDict:
     """Conversations, by kind and page by page
     (https://docs.slack.dev/reference/methods/conversations.list).
     """
-    kinds = [one.strip() for one in call.text("types", "public_channel").split(",")]
-    for kind in kinds:
-        if kind not in _READ:
-            raise ApiError("invalid_types")
-        call.need(_READ[kind])
+    kinds = _kinds(call)
     team_id = call.team_id()
     found = [
         one
@@ -49,6 +45,31 @@ def list_conversations(call: Call) -> JsonDict:
     return {
         "ok": True,
         "channels": [_shown(call, one, with_count=True) for one in page],
+        "response_metadata": {"next_cursor": cursor},
+    }
+
+
+@method("users.conversations", Tier.THREE, scopes=_ANY_READ)
+def conversations_of_user(call: Call) -> JsonDict:
+    """Conversations somebody is in, the caller's own or another person's
+    (https://docs.slack.dev/reference/methods/users.conversations).
+
+    Of another person's only what is public, or what the caller is in too. The answer has neither
+    ``is_member`` nor ``num_members``.
+    """
+    kinds = _kinds(call)
+    team_id = call.team_id()
+    user = call.find_user(call.text("user") or call.viewer.id)
+    found = [
+        one
+        for one in call.core.world.channels_of(team_id)
+        if _kind(one) in kinds and user.id in one.members and call.sees(one) and _listed(call, one)
+    ]
+    limit = call.limit(100, MOST_PER_PAGE - 1)
+    page, cursor = page_after(found, call.text("cursor"), limit, lambda one: one.id)
+    return {
+        "ok": True,
+        "channels": [_without_membership(_shown(call, one)) for one in page],
         "response_metadata": {"next_cursor": cursor},
     }
 
@@ -172,6 +193,20 @@ def _user_ids(call: Call) -> list[str]:
     if isinstance(value, list):
         return [str(one) for one in value]
     return [one.strip() for one in call.text("users").split(",") if one.strip()]
+
+
+def _kinds(call: Call) -> list[str]:
+    """The kinds of conversation that are asked for, each of which needs a scope of its own."""
+    kinds = [one.strip() for one in call.text("types", "public_channel").split(",")]
+    for kind in kinds:
+        if kind not in _READ:
+            raise ApiError("invalid_types")
+        call.need(_READ[kind])
+    return kinds
+
+
+def _without_membership(shown: JsonDict) -> JsonDict:
+    return {name: value for name, value in shown.items() if name != "is_member"}
 
 
 def _kind(channel: Channel) -> str:

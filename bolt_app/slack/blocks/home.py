@@ -12,6 +12,7 @@ from typing import Any
 from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
 from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.rendering import SIGNS
+from bolt_app.notifications.reports import STATE_WORDS
 from bolt_app.notifications.subscriptions import StoredSubscription
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -24,7 +25,7 @@ from bolt_app.slack.blocks.elements import (
     plain,
     section,
 )
-from bolt_app.slack.blocks.subscriptions import STATE_WORDS, subscription_blocks
+from bolt_app.slack.blocks.subscriptions import subscription_blocks
 
 # Of the hundred blocks that Slack takes.
 MOST_SUBSCRIPTIONS = 40

@@ -10,6 +10,7 @@ from typing import Any
 from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
+from bolt_app.notifications.reports import STATE_WORDS
 from bolt_app.notifications.subscriptions import Change, StoredSubscription, Wish
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -27,16 +28,6 @@ from bolt_app.slack.blocks.elements import (
 VALUE_LENGTH = 2000
 MOST_LISTED = 45
 _MODES = {"new": "posted anew", "thread": "in threads", "update": "updated in place"}
-STATE_WORDS = {
-    "waiting": "waiting",
-    "sending": "on its way",
-    "sent": "sent",
-    "dead": "refused by Slack",
-    "unknown": "outcome unknown",
-    "expired": "expired",
-    "cancelled": "cancelled",
-    "muted": "muted",
-}
 _PAUSES = {
     "archived": "the channel is archived",
     "removed": "Bellhop was removed from the channel; `/invite @Bellhop` brings it back",

@@ -19,6 +19,7 @@ from bolt_app.notifications.acceptance import (
 )
 from bolt_app.notifications.api_keys import KeyRecord
 from bolt_app.notifications.history import Filter, NothingToRetryError
+from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import NotificationReport
 from bolt_app.notifications.request_problems import FieldProblem, problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
@@ -31,7 +32,6 @@ from bolt_app.web.api.schemas import (
     ListQuery,
     NotificationList,
     encode_cursor,
-    is_notification_id,
     query_of,
 )
 

@@ -16,23 +16,18 @@ from pydantic import (
     StringConstraints,
 )
 
+from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport, State
 from bolt_app.notifications.requests import BATCH, Address, NotificationRequest, Text
 
 PAGE = 50
 LONGEST_PAGE = 100
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
-_NOTIFICATION_ID = re.compile(r"[0-9a-f]{32}")
 NotificationId = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9a-f]{32}$"),
     Field(examples=["019b2f3c4d5e0123456789abcdef0123"]),
 ]
-
-
-def is_notification_id(value: str) -> bool:
-    """Whether `value` has the form of a notification's id."""
-    return _NOTIFICATION_ID.fullmatch(value) is not None
 
 
 def encode_cursor(notification_id: str) -> str:

@@ -1,0 +1,67 @@
+"""The page of a notification: what was said, where it went, who answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from flask import Blueprint, render_template
+
+from bolt_app.notifications.page_addresses import PAGES_PATH
+from bolt_app.notifications.reports import STATE_WORDS
+from bolt_app.notifications.viewing import ViewedNotification, Viewer
+from bolt_app.oauth.installation_store import StoredInstallation
+from bolt_app.profiles import Profile
+from bolt_app.services import Services
+from bolt_app.web.mrkdwn_html import Reader
+from bolt_app.web.said_html import said_html
+from bolt_app.web.sessions import remember_wanted_page, signed_in_installation
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of the pages of notifications."""
+    blueprint = Blueprint("notifications", __name__)
+
+    @blueprint.get(f"{PAGES_PATH}/<notification_id>")
+    def notification(notification_id: str) -> str | tuple[str, int]:
+        installation = signed_in_installation(services.store)
+        if installation is None:
+            remember_wanted_page()
+            # Whoever is not signed in learns nothing, not even whether there is one.
+            return render_template("sign_in.html"), 403
+        found = services.viewing.find(_viewers(services, installation), notification_id)
+        if found is None:
+            remember_wanted_page()
+            return render_template("notification_missing.html"), 404
+        return _render(services, installation, found)
+
+    return blueprint
+
+
+def _viewers(services: Services, installation: StoredInstallation) -> list[Viewer]:
+    return [
+        Viewer(one.team_id, one.user_id, one.email, one.is_guest)
+        for one in services.profiles.accounts_of(installation)
+    ]
+
+
+def _render(services: Services, installation: StoredInstallation, found: ViewedNotification) -> str:
+    local = _clock_of(services.profiles.find_for(installation))
+    return render_template(
+        "notification.html",
+        notification=found,
+        said=said_html(found.content, Reader(found.people, found.channels, local)),
+        state_words=STATE_WORDS,
+        local=local,
+        now=services.clock(),
+    )
+
+
+def _clock_of(profile: Profile | None) -> Callable[[datetime], datetime]:
+    """Return what tells a moment in the time zone of the person who looks."""
+
+    def local(at: datetime) -> datetime:
+        known = None if profile is None else profile.local_time(at)
+        return at if known is None else known
+
+    return local

@@ -1,0 +1,51 @@
+"""The page of a notification in a browser, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chromium import OpenPage, Shoot
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_somebody_signs_in_to_a_notification(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    id_ = accept(
+        bellhop,
+        [GENERAL, "#old-news", "#nowhere-to-be-found", BEN],
+        "The disk of *db1* is at 99 %, says <@U0ANN00001>. "
+        "See <https://runbooks.example/disk|the runbook>:\n"
+        "> First, do not panic.\n```\ndf -h /var\nrm -rf /var/cache/*\n```",
+        title="Disk full on db1.eu-north-1.compute.internal.example.com",
+        severity="critical",
+        fields=[{"name": "Host", "value": "db1"}, {"name": "Free", "value": "1 %"}],
+        actions=["acknowledge"],
+        key="disk/db1",
+    )
+    for _ in range(3):
+        Hand(bellhop).deliver()
+        bellhop.clock.advance(5)
+    bellhop.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+
+    page.goto(f"{bellhop.url}/notifications/{id_}")
+    expect(page.get_by_role("heading", name="Sign in to see this notification")).to_be_visible()
+    shoot(page, f"notification-sign-in-{look}")
+    page.get_by_role("link", name="Sign in with").click()
+    page.get_by_label("Ann Archer").first.check()
+    page.get_by_role("button", name="Allow").click()
+
+    expect(page).to_have_url(f"{bellhop.url}/notifications/{id_}")
+    expect(page.get_by_text("And to 1 other place that you cannot see")).to_be_visible()
+    shoot(page, f"notification-{look}")
+    page.goto(f"{bellhop.url}/notifications/unknown")
+    shoot(page, f"notification-missing-{look}")

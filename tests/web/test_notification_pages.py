@@ -1,0 +1,266 @@
+"""The page of a notification: what it shows, and to whom."""
+
+from __future__ import annotations
+
+from html import unescape
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
+from tests.running import Bellhop, Browser, Page
+from tests.web.calling import caller
+from tests.web.forms import follow
+
+GUEST = "U0GUS00001"
+DEPLOYS = "C0ACME0003"
+PROFILE = "?only=profile"
+UNKNOWN = "0" * 32
+
+
+@pytest.fixture
+def ann(bellhop: Bellhop) -> Browser:
+    browser, _ = bellhop.install(ANN)
+    return browser
+
+
+@pytest.fixture
+def ben(bellhop: Bellhop, ann: Browser) -> Browser:
+    browser, _ = bellhop.install(BEN, query=PROFILE)
+    return browser
+
+
+def look(browser: Browser, notification_id: str) -> Page:
+    page = browser.get(f"/notifications/{notification_id}")
+    return Page(page.url, page.status, page.headers, " ".join(unescape(page.text).split()))
+
+
+def delivered(
+    bellhop: Bellhop, to: str | list[str], text: str = "All is well", **given: str
+) -> str:
+    id_ = accept(bellhop, to, text, **given)
+    Hand(bellhop).deliver()
+    return id_
+
+
+def private_channel(bellhop: Bellhop, *members: str) -> str:
+    channel = bellhop.slack.add_channel(ACME, "secret-plans", members=members, is_private=True)
+    bellhop.slack.invite_bot(members[0], channel.id)
+    return channel.id
+
+
+# What it shows.
+
+
+def test_it_shows_what_was_said_and_where_it_went(bellhop: Bellhop, ann: Browser) -> None:
+    sent = caller(bellhop).send(
+        {
+            "to": GENERAL,
+            "title": "Disk full on db1",
+            "link": "https://grafana.example/d/1",
+            "severity": "critical",
+            "key": "disk/db1",
+            "text": "It is at *99 %*, see <https://runbooks.example/disk|the runbook>.",
+            "fields": [{"name": "Host", "value": "db1 <eu>"}],
+        }
+    )
+    Hand(bellhop).deliver()
+    page = look(ann, sent.json()["id"])
+
+    assert page.status == 200
+    for shown in (
+        '<a href="https://grafana.example/d/1">Disk full on db1</a>',
+        "Critical",
+        "<strong>99 %</strong>",
+        '<a href="https://runbooks.example/disk">the runbook</a>',
+        "Host",
+        "db1 <eu>",
+        "#general",
+        "sent",
+        f"{bellhop.slack_url}/archives/{GENERAL}/p",
+        "the API key tests",
+        "disk/db1",
+        "EET",  # Ann's time zone
+    ):
+        assert shown in page.text
+    assert "db1 &lt;eu&gt;" in ann.get(f"/notifications/{sent.json()['id']}").text
+
+
+def test_it_shows_the_topics_and_who_sent_it(bellhop: Bellhop, ann: Browser) -> None:
+    bellhop.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys")
+    page = look(ann, delivered(bellhop, ["topic:deploys", "topic:builds"]))
+
+    assert "<dt>Topics</dt><dd><code>deploys</code> <code>builds</code>" in page.text
+    assert "the command line" in page.text
+
+
+def test_it_says_why_slack_refused(bellhop: Bellhop, ann: Browser) -> None:
+    bellhop.slack.archive_channel(GENERAL)
+    page = look(ann, delivered(bellhop, GENERAL))
+
+    assert "refused by Slack" in page.text
+    assert "That channel is archived" in page.text
+
+
+def test_it_shows_who_answered(bellhop: Bellhop, ann: Browser) -> None:
+    id_ = accept(bellhop, GENERAL, "x", title="Disk full", actions=["acknowledge", "resolve"])
+    Hand(bellhop).deliver()
+    assert "Nobody has acknowledged it" in look(ann, id_).text
+
+    for action, words in (("acknowledge", "acknowledged"), ("resolve", "resolved")):
+        bellhop.services.incidents.answer(ACME, id_, ANN, action)  # type: ignore[arg-type]
+        page = look(ann, id_)
+        assert words in page.text
+        assert "<strong>Ann Archer</strong>" in page.text
+
+
+def test_a_topic_without_subscribers_went_nowhere(bellhop: Bellhop, ann: Browser) -> None:
+    assert "Nowhere: nobody was subscribed" in look(ann, accept(bellhop, "topic:x", "hello")).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "<javascript:alert(1)|click>",
+        '<https://x.example/"onmouseover=alert(1)|y>',
+        "*<script>*",
+        "```<script>```",
+        "<@U1|<script>",
+    ],
+)
+def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, text: str) -> None:
+    id_ = accept(
+        bellhop,
+        GENERAL,
+        text,
+        title="<script>",
+        fields=[{"name": "<script>", "value": "<script>"}],
+        attachments=[{"title": "<script>", "title_link": "javascript:x", "text": text}],
+    )
+    html = ann.get(f"/notifications/{id_}").text
+
+    assert "<script" not in html
+    assert 'href="javascript' not in html
+    assert '"onmouseover' not in html
+
+
+# To whom.
+
+
+def test_who_is_not_signed_in_signs_in_and_comes_back(bellhop: Bellhop, ann: Browser) -> None:
+    id_ = delivered(bellhop, GENERAL, "for all to see")
+    browser = bellhop.browser()
+    page = browser.get(f"/notifications/{id_}")
+
+    assert page.status == 403
+    assert "for all to see" not in page.text
+    assert "Sign in to see this notification" in page.text
+    assert 'href="/slack/install?only=profile"' in page.text
+
+    _, landing = bellhop.install(BEN, browser=browser, query=PROFILE)
+    assert "for all to see" in follow(browser, landing).text
+
+
+def test_who_is_not_signed_in_does_not_learn_what_exists(bellhop: Bellhop, ann: Browser) -> None:
+    known = bellhop.browser().get(f"/notifications/{delivered(bellhop, GENERAL)}")
+    unknown = bellhop.browser().get(f"/notifications/{UNKNOWN}")
+
+    assert (known.status, known.text) == (unknown.status, unknown.text)
+
+
+@pytest.mark.parametrize("wrong", [UNKNOWN, "x", "%00", UNKNOWN + "0"])
+def test_another_workspace_and_an_unknown_id_look_alike(
+    bellhop: Bellhop, ann: Browser, wrong: str
+) -> None:
+    bea, _ = bellhop.install("U0BEA00001")
+    elsewhere = bea.get(f"/notifications/{delivered(bellhop, GENERAL)}")
+    unknown = bea.get(f"/notifications/{wrong}")
+
+    assert elsewhere.status == 404
+    assert (unknown.status, unknown.text) == (elsewhere.status, elsewhere.text)
+
+
+def test_one_person_in_two_workspaces_sees_what_is_of_either(
+    bellhop: Bellhop, ann: Browser
+) -> None:
+    ids = [delivered(bellhop, GENERAL), ""]
+    bellhop.install(ANN_AT_BETA, browser=ann)
+    ids[1] = delivered(bellhop, "C0BETA0001", team_id=BETA)
+
+    assert [look(ann, id_).status for id_ in ids] == [200, 200]
+
+
+def test_a_direct_message_is_for_whom_it_went_to(
+    bellhop: Bellhop, ann: Browser, ben: Browser
+) -> None:
+    id_ = delivered(bellhop, BEN, "your password expires")
+
+    assert "your password expires" in look(ben, id_).text
+    assert look(ann, id_).status == 404
+
+
+def test_an_address_is_for_whom_it_belongs_to(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:
+    waiting = accept(bellhop, "@ben@acme.example", "wait for it")
+
+    assert look(ben, waiting).status == 200
+    assert look(ann, waiting).status == 404
+
+
+def test_a_private_channel_is_for_its_members(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:
+    id_ = delivered(bellhop, private_channel(bellhop, ANN), "we buy Globex")
+
+    page = look(ann, id_)
+    assert "we buy Globex" in page.text
+    assert "#secret-plans" in page.text
+    assert look(ben, id_).status == 404
+
+
+def test_places_that_somebody_cannot_see_are_counted_and_not_named(
+    bellhop: Bellhop, ann: Browser, ben: Browser
+) -> None:
+    secret = private_channel(bellhop, ANN)
+    page = look(ben, delivered(bellhop, [GENERAL, secret, ANN], f"see <#{secret}|secret-plans>"))
+
+    assert "And to 2 other places that you cannot see" in page.text
+    assert "secret-plans" not in page.text
+    assert secret not in page.text
+    assert "#private-channel" in page.text
+
+
+def test_while_slack_does_not_say_who_is_in_it_a_private_channel_stays_private(
+    bellhop: Bellhop, ann: Browser
+) -> None:
+    id_ = delivered(bellhop, private_channel(bellhop, ANN))
+    bellhop.slack.faults.add(Fault("users.conversations", "server_error", times=1))
+
+    assert look(ann, id_).status == 404
+    assert look(ann, id_).status == 200
+
+
+def test_a_guest_sees_what_went_to_their_channels(bellhop: Bellhop, ann: Browser) -> None:
+    guest, _ = bellhop.install(GUEST, query=PROFILE)
+
+    assert look(guest, delivered(bellhop, GENERAL)).status == 404
+    assert look(guest, delivered(bellhop, DEPLOYS)).status == 200
+    assert look(guest, accept(bellhop, "#general", "soon")).status == 404
+    assert look(guest, accept(bellhop, "topic:nobody", "x")).status == 404
+
+
+def test_who_was_deactivated_sees_nothing_more(
+    bellhop: Bellhop, ann: Browser, ben: Browser
+) -> None:
+    id_ = delivered(bellhop, BEN)
+    bellhop.slack.update_user(BEN, deleted=True)
+    bellhop.slack.deliver_due()
+
+    assert look(ben, id_).status == 404
+
+
+def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:
+    id_ = delivered(bellhop, [GENERAL, ANN])
+    look(ben, id_)
+
+    asked = [call.arguments["channel"] for call in bellhop.slack.calls_to("chat.getPermalink")]
+    assert asked == [GENERAL]
