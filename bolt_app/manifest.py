@@ -21,7 +21,7 @@ BOT_SCOPE_REASONS: Mapping[str, str] = {
     "channels:read": "List public channels, so that you can choose one by name",
     "chat:write": "Post your company's notifications",
     "chat:write.customize": "Keep the name and picture that your tools give their messages",
-    "commands": "Answer /profile and /notify",
+    "commands": "Answer /profile and /notify, and link to a notification from its message",
     "groups:history": "The same in private channels that it was invited to",
     "groups:read": "See whether it was invited to the private channel you type /notify in",
     "im:history": "The same in its direct messages",

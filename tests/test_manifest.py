@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from bolt_app import manifest
-from bolt_app.slack.ids import NOTIFY_COMMAND, PROFILE_COMMAND
+from bolt_app.slack.ids import LINK_TO_NOTIFICATION, NOTIFY_COMMAND, PROFILE_COMMAND
 
 SCHEMA = Path(__file__).parent / "slack_manifest_schema" / "manifest.schema.1.0.0.json"
 
@@ -65,3 +65,11 @@ def test_the_slash_commands_are_those_the_code_listens_for() -> None:
     commands = manifest.load_manifest()["features"]["slash_commands"]
 
     assert [command["command"] for command in commands] == [PROFILE_COMMAND, NOTIFY_COMMAND]
+
+
+def test_the_shortcuts_are_those_the_code_listens_for() -> None:
+    shortcuts = manifest.load_manifest()["features"]["shortcuts"]
+
+    assert [(one["type"], one["callback_id"]) for one in shortcuts] == [
+        ("message", LINK_TO_NOTIFICATION)
+    ]

@@ -145,6 +145,25 @@ class History:
             rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
             return next(iter(self._reports(session, rows)), None)
 
+    def find_by_message(self, team_id: str, channel_id: str, ts: str) -> str | None:
+        """Return the id of the notification that a message shows, the last that was put there."""
+        statement = (
+            select(Delivery.notification_id)
+            .join(Lane, Lane.id == Delivery.lane_id)
+            .where(
+                Delivery.channel_id == channel_id,
+                Delivery.ts == ts,
+                Delivery.ts.is_not(None),
+                Delivery.state == "sent",
+                Delivery.mode != REFRESH,
+                Lane.team_id == team_id,
+            )
+            .order_by(Delivery.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            return session.scalar(statement)
+
     def search(
         self, team_id: str, wanted: Filter, *, limit: int = 50, cursor: str | None = None
     ) -> HistoryPage:

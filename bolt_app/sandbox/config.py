@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +20,15 @@ class SlashCommand:
     usage_hint: str
     url: str
     should_escape: bool
+
+
+@dataclass(frozen=True)
+class MessageShortcut:
+    """A shortcut in the menu of every message, as the manifest registers it."""
+
+    callback_id: str
+    name: str
+    description: str
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ class AppConfig:
     bot_scopes: tuple[str, ...] = ()
     user_scopes: tuple[str, ...] = ()
     slash_commands: tuple[SlashCommand, ...] = ()
+    message_shortcuts: tuple[MessageShortcut, ...] = ()
     events_url: str | None = None
     bot_events: tuple[str, ...] = ()
     interactivity_url: str | None = None
@@ -92,6 +102,7 @@ class AppConfig:
             bot_scopes=_strings(scopes, "bot"),
             user_scopes=_strings(scopes, "user"),
             slash_commands=tuple(_command(one) for one in features.get("slash_commands") or ()),
+            message_shortcuts=tuple(_shortcuts(features)),
             events_url=events.get("request_url"),
             bot_events=_strings(events, "bot_events"),
             interactivity_url=(
@@ -148,6 +159,16 @@ def _command(entry: Any) -> SlashCommand:
         url=str(entry.get("url", "")),
         should_escape=bool(entry.get("should_escape", False)),
     )
+
+
+def _shortcuts(features: Mapping[str, Any]) -> Iterator[MessageShortcut]:
+    """The shortcuts of messages; there is no place yet for those of the type ``global``."""
+    for entry in features.get("shortcuts") or ():
+        if not isinstance(entry, Mapping) or not entry.get("callback_id") or not entry.get("name"):
+            raise ManifestError("a shortcut in the manifest has no callback_id or name")
+        if entry.get("type") == "message":
+            described = str(entry.get("description", ""))
+            yield MessageShortcut(str(entry["callback_id"]), str(entry["name"]), described)
 
 
 def _moved(url: str, app_url: str) -> str:

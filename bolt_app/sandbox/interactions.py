@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bolt_app.sandbox.blocks import check_view, elements_of, with_ids
+from bolt_app.sandbox.config import MessageShortcut
 from bolt_app.sandbox.core import Core
 from bolt_app.sandbox.deliveries import Reply
 from bolt_app.sandbox.errors import ConfirmationNeededError, NotFoundError, SandboxError
@@ -66,6 +67,38 @@ def act(
         payload |= _where(core, user_id, source, state or {})
         payload["actions"] = [action]
     return _result(_deliver(core, payload, action_id))
+
+
+def use_shortcut(core: Core, user_id: str, message: Message, callback_id: str) -> InteractionResult:
+    """Choose a shortcut in the menu of a message, and tell the app (``message_action``).
+
+    See https://docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload.
+    Raises NotFoundError where the app has no such shortcut there, SandboxError where the person
+    cannot see the message or nobody else can: then it has no menu.
+    """
+    with core.lock:
+        _check_sees(core, user_id, message)
+        if message.is_ephemeral:
+            raise SandboxError("a message only one person sees has no shortcuts")
+        if callback_id not in {one.callback_id for one in shortcuts_in(core, message.team_id)}:
+            raise NotFoundError(f"there is no shortcut {callback_id} here")
+        payload = _base(core, "message_action", user_id, message.team_id)
+        del payload["api_app_id"]
+        where = _where(core, user_id, message, {})
+        kept = ("trigger_id", "channel", "response_url", "message")
+        payload |= {name: where[name] for name in kept}
+        payload["callback_id"] = callback_id
+        payload["message_ts"] = message.ts
+        payload["action_ts"] = core.world.next_ts(core.clock())
+    return _result(_deliver(core, payload, callback_id))
+
+
+def shortcuts_in(core: Core, team_id: str) -> tuple[MessageShortcut, ...]:
+    """The message shortcuts that people of a workspace have: those of an app with ``commands``."""
+    installation = core.installation_for(team_id)
+    if installation is None or "commands" not in core.bot_scopes(installation):
+        return ()
+    return core.config.message_shortcuts
 
 
 def submit_view(core: Core, user_id: str, view_id: str, values: State) -> InteractionResult:

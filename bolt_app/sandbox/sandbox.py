@@ -194,6 +194,10 @@ class Sandbox(Core):
             state=state,
         )
 
+    def use_shortcut(self, user_id: str, message: Message, callback_id: str) -> InteractionResult:
+        """Choose one of the app's shortcuts in the menu of a message."""
+        return interactions.use_shortcut(self, user_id, message, callback_id)
+
     def select_option(
         self,
         user_id: str,

@@ -19,6 +19,7 @@ from bolt_app.slack.events.channels import register_channel_events
 from bolt_app.slack.events.home import register_home_events
 from bolt_app.slack.events.lifecycle import register_lifecycle_events
 from bolt_app.slack.problems import register_problem_answers
+from bolt_app.slack.shortcuts.notification import register_notification_shortcut
 
 
 def create_bolt_app(services: Services, flow: InstallFlow, authorize: InstallationAuthorize) -> App:
@@ -42,6 +43,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_notify_command(app, services)
     register_subscription_actions(app, services)
     register_incident_actions(app, services)
+    register_notification_shortcut(app, services)
     register_channel_events(app, services)
     register_home_events(app, services)
     register_home_actions(app, services)

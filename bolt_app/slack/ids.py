@@ -10,6 +10,8 @@ REFRESH_PROFILE = "profile.refresh"
 UNLINK_PROFILE = "profile.unlink"
 KEEP_PROFILE = "profile.keep"
 
+LINK_TO_NOTIFICATION = "notification.link"
+
 HOME_TEST = "home.test"
 HOME_SUBSCRIBE = "home.subscribe"
 SUBSCRIBE_VIEW = "subscribe"

@@ -49,3 +49,26 @@ def test_somebody_signs_in_to_a_notification(
     shoot(page, f"notification-{look}")
     page.goto(f"{bellhop.url}/notifications/unknown")
     shoot(page, f"notification-missing-{look}")
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_somebody_asks_for_the_link(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    accept(bellhop, GENERAL, "It is green again.", title="Build 42", severity="success")
+    Hand(bellhop).deliver()
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={BEN}")
+    message = page.locator(".message", has_text="Build 42")
+    message.hover()
+    message.get_by_label("More message actions").click()
+    shoot(page, f"shortcut-menu-{look}")
+    message.get_by_role("button", name="Link to notification").click()
+
+    modal = page.get_by_role("dialog")
+    expect(modal.get_by_text(f"{bellhop.url}/notifications/")).to_be_visible()
+    shoot(page, f"shortcut-modal-{look}")
+    modal.get_by_role("button", name="Close").last.click()
+    expect(modal).to_be_hidden()

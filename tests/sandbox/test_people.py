@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bolt_app.sandbox import ConfirmationNeededError, NotFoundError, Sandbox, SandboxError
-from bolt_app.sandbox.seed import ACME, ANN, BEN, GUEST, WES
+from bolt_app.sandbox.seed import ACME, ANN, BEA, BEN, GUEST, WES
 from bolt_app.sandbox.world import Message, View
 from tests.sandbox.asking import post_json
 from tests.sandbox.conftest import FakeClock, Installer
@@ -282,6 +282,46 @@ def _modal(**changes: Any) -> dict[str, Any]:
         ],
         **changes,
     }
+
+
+class TestMessageShortcuts:
+    def test_a_shortcut_tells_the_app_of_the_message(
+        self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str, clock: FakeClock
+    ) -> None:
+        message = slack.post_as(ANN, general, "look at this")
+        result = slack.use_shortcut(BEN, message, "link")
+
+        assert result.error is None
+        received = app.received[-1]
+        assert received.is_signed(clock())
+        payload = received.payload()
+        assert (
+            payload.items()
+            >= {
+                "type": "message_action",
+                "callback_id": "link",
+                "message_ts": message.ts,
+            }.items()
+        )
+        assert payload["message"]["text"] == "look at this"
+        assert payload["channel"] == {"id": general, "name": "general"}
+        assert payload["team"] == {"id": ACME, "domain": "acme"}
+        assert payload["user"]["id"] == BEN
+        for name in ("trigger_id", "response_url", "action_ts", "token"):
+            assert payload[name]
+
+    def test_only_where_there_is_one(self, bot: WebClient, slack: Sandbox, general: str) -> None:
+        message = slack.post_as(ANN, general, "look at this")
+        for callback_id in ("ask", "other"):
+            with pytest.raises(NotFoundError):
+                slack.use_shortcut(BEN, message, callback_id)
+        with pytest.raises(SandboxError):
+            slack.use_shortcut(BEA, message, "link")
+
+    def test_not_before_the_app_is_installed(self, slack: Sandbox, general: str) -> None:
+        message = slack.post_as(ANN, general, "look at this")
+        with pytest.raises(NotFoundError):
+            slack.use_shortcut(BEN, message, "link")
 
 
 class TestModals:

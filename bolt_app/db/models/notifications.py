@@ -158,6 +158,14 @@ class Delivery(Base):
             sqlite_where=text("subscription_id IS NOT NULL"),
             postgresql_where=text("subscription_id IS NOT NULL"),
         ),
+        # Which notification a message shows.
+        Index(
+            "ix_deliveries_message",
+            "channel_id",
+            "ts",
+            sqlite_where=text("ts IS NOT NULL"),
+            postgresql_where=text("ts IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -66,6 +66,16 @@ def register_acts(client: Blueprint, sandbox: Sandbox) -> None:
     def act() -> Response:
         return _act(sandbox, _Body())
 
+    @client.post("/live/shortcut")
+    def shortcut() -> Response:
+        body = _Body()
+        place = body.place(sandbox)
+        message = _source(sandbox, place.user.id, body)
+        if isinstance(message, View):
+            raise BadRequest("A shortcut is of a message.")
+        done = sandbox.use_shortcut(place.user.id, message, body.text("callback_id"))
+        return _worded(sandbox, done)
+
     @client.post("/live/submit")
     def submit() -> Response:
         body = _Body()

@@ -21,6 +21,7 @@ from bolt_app.sandbox.client.places import (
 from bolt_app.sandbox.client.render import Reader, blocks_tag
 from bolt_app.sandbox.client.render.texts import words
 from bolt_app.sandbox.client.shown import Day, shown_messages
+from bolt_app.sandbox.interactions import shortcuts_in
 from bolt_app.sandbox.sandbox import Sandbox
 from bolt_app.sandbox.world import Channel, User, View
 
@@ -271,9 +272,10 @@ def _talk(sandbox: Sandbox, place: Place, tab: str) -> JsonDict:
 
 def _messages(sandbox: Sandbox, place: Place, reader: Reader, thread_ts: str | None) -> list[Piece]:
     pieces: list[Piece] = []
+    shortcuts = shortcuts_in(sandbox, place.workspace.id)
     for one in shown_messages(sandbox, place, reader, thread_ts):
         template = "day" if isinstance(one, Day) else "message"
-        part = _part(template, one=one, place=place, thread_ts=thread_ts)
+        part = _part(template, one=one, place=place, thread_ts=thread_ts, shortcuts=shortcuts)
         pieces.append(Piece(part.html, one.key))
     return pieces
 

@@ -208,6 +208,12 @@ const deeds = {
   menu: () => page.classList.toggle("side-open"),
   join: (button) => doing(button, () => send("/live/join", here)),
   invite: (button) => doing(button, () => send("/live/invite", here)),
+  shortcut: (button) => {
+    const [, source] = sourceOf(button);
+    const body = { ...here, ...source, callback_id: button.dataset.callbackId };
+    closeMenus(null);
+    return doing(button, () => send("/live/shortcut", body));
+  },
   close: (button) => doing(button, () => send("/live/close", view(button))),
   "clear-faults": async () => {
     await ask("/sandbox/faults", { method: "DELETE" });

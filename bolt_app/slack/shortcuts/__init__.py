@@ -1,0 +1,1 @@
+"""Shortcuts in the menu of a message."""

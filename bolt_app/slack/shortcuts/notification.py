@@ -1,0 +1,30 @@
+"""“Link to notification”, in the menu of every message.
+
+https://docs.slack.dev/interactivity/implementing-shortcuts#messages
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext
+
+from bolt_app.notifications.page_addresses import page_url
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.notifications import link_modal, no_link_modal
+
+
+def register_notification_shortcut(app: App, services: Services) -> None:
+    """Listen for the shortcut; a modal has the link, or says that there is none."""
+
+    @app.message_shortcut(ids.LINK_TO_NOTIFICATION)
+    def link(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        team_id = context.team_id or ""
+        found = services.history.find_by_message(team_id, body["channel"]["id"], body["message_ts"])
+        view = no_link_modal()
+        if found is not None:
+            view = link_modal(page_url(services.settings.public_url, found))
+        place = services.calls.find_place(team_id)
+        services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
