@@ -187,6 +187,8 @@ def _outcome(delivery: DeliveryReport) -> str:
     if delivery.state == "sent":
         return f"sent, {delivery.permalink or f'{delivery.channel_id} at {delivery.ts}'}"
     words = {"waiting": "still waiting", "sending": "being sent", "unknown": "outcome unknown"}
+    if delivery.state == "held":
+        return f"held until {delivery.send_at:%Y-%m-%d %H:%M} UTC"
     state = words.get(delivery.state, delivery.state)
     if delivery.error is None:
         return state

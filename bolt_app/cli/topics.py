@@ -71,5 +71,6 @@ def register(app: Flask, services: Services) -> None:
 def _line(one: StoredSubscription) -> str:
     wish = one.wish
     mode = f"mode={wish.mode}" if wish.mode else ""
+    digest = f"digest {wish.digest} ({wish.digest.tz})" if wish.digest else ""
     muted = f"muted until {wish.muted_until:%Y-%m-%d %H:%M} UTC" if wish.muted_until else ""
-    return "  ".join(filter(None, (wish.topic, one.address, wish.filter, mode, muted)))
+    return "  ".join(filter(None, (wish.topic, one.address, wish.filter, mode, digest, muted)))

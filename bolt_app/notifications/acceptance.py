@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,7 @@ from bolt_app.db.models import ApiKey, Delivery, IdempotencyKey, Lane, Notificat
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
+from bolt_app.notifications.holding import Coming, hold
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
 from bolt_app.notifications.incidents import Followed, Said, follow, look
@@ -26,7 +27,8 @@ from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
 
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
-
+# A delivery's columns, with its lane by workspace and address.
+Row = Mapping[str, Any]
 
 # Run for every notification, and so put together once. Those that insert take many rows at once,
 # which the drivers send in one go.
@@ -185,14 +187,12 @@ class Acceptance:
         plans = _plans(connection, drafts, now)
         said = [draft.said for draft in drafts if draft.said is not None]
         ending = look(connection, said)
-        self._lock_lanes(connection, plans, dict.fromkeys(ending.lanes(), now))
+        coming = [_coming(plan, leg) for plan in plans for leg in plan.route.values()]
+        rows = hold(connection, coming)
+        self._lock_lanes(connection, rows, dict.fromkeys(ending.lanes(), now))
         followed = follow(connection, said, ending, now)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
-        rows = [
-            _delivery_row(plan, leg, followed, now)
-            for plan in _wanted(plans, followed)
-            for leg in plan.route.values()
-        ]
+        rows = [_unless_muted(row, followed, now) for row in _wanted(rows, followed)]
         # Only now that their lanes are locked do the deliveries get their ids, in this order.
         accepted = _insert_deliveries(connection, drafts, rows)
         return [Answer([next(accepted) for _ in one.drafts]) for one in submissions]
@@ -200,7 +200,7 @@ class Acceptance:
     def _lock_lanes(
         self,
         connection: Connection,
-        plans: Sequence[_Plan],
+        rows: Sequence[Row],
         wake_at: dict[tuple[str, str], datetime],
     ) -> None:
         """Make sure that every lane is there and wakes in time, and lock it.
@@ -210,10 +210,9 @@ class Acceptance:
         Args:
             wake_at: lanes that wake for another reason too.
         """
-        for plan in plans:
-            for address in plan.route:
-                lane = plan.draft.team_id, address
-                wake_at[lane] = min(plan.send_at, wake_at.get(lane, plan.send_at))
+        for row in rows:
+            lane, send_at = (row["lane_team_id"], row["lane_address"]), row["send_at"]
+            wake_at[lane] = min(send_at, wake_at.get(lane, send_at))
         for team_id in sorted({team_id for team_id, _ in wake_at} - self._known_teams):
             know_team(connection, team_id)
         open_lanes(connection, wake_at)
@@ -314,33 +313,44 @@ def _routed(draft: _Draft, to: Sequence[str]) -> Routed:
     return Routed(to, draft.row["content"], draft.row["key"])
 
 
-def _wanted(plans: Iterable[_Plan], followed: Followed) -> Iterator[_Plan]:
-    """Yield the plans to carry out: what is open already is not escalated once more."""
-    opened = set(followed.opened)
-    for plan in plans:
-        about = plan.draft.team_id, plan.draft.row["key"]
-        if not plan.is_escalation:
-            yield plan
-        elif about in opened:
-            opened.remove(about)
-            yield plan
-
-
-def _delivery_row(plan: _Plan, leg: Leg, followed: Followed, now: datetime) -> dict[str, Any]:
+def _coming(plan: _Plan, leg: Leg) -> Coming:
     row = {**plan.draft.delivery, "lane_address": leg.address, "target": leg.target}
     row |= {"subscription_id": leg.subscription_id, "finished_at": None}
     if plan.is_escalation:
-        return row | {"mode": ESCALATE, "send_at": plan.send_at}
+        return Coming(row | {"mode": ESCALATE, "send_at": plan.send_at})
     if leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
-    # What changes a message that stands there disturbs nobody.
-    if row["mode"] != "update" and (plan.draft.team_id, row["key"]) in followed.quiet:
-        row |= {"state": "muted", "finished_at": now}
-    return row
+    return Coming(row, plan.draft.row["content"].get("severity"), leg.digest)
+
+
+def _wanted(rows: Sequence[Row], followed: Followed) -> list[Row]:
+    """Return the rows of what is to be delivered: what is open is not escalated once more."""
+    first = {_about(row): row["notification_id"] for row in reversed(rows) if _escalates(row)}
+    return [
+        row
+        for row in rows
+        if not _escalates(row)
+        or (_about(row) in followed.opened and first[_about(row)] == row["notification_id"])
+    ]
+
+
+def _escalates(row: Row) -> bool:
+    return bool(row["mode"] == ESCALATE)
+
+
+def _about(row: Row) -> tuple[str, str]:
+    return row["lane_team_id"], row["key"]
+
+
+def _unless_muted(row: Row, followed: Followed, now: datetime) -> Row:
+    # What changes a message that stands there disturbs nobody, and others are told all the same.
+    if row["mode"] in ("update", ESCALATE) or _about(row) not in followed.quiet:
+        return row
+    return {**row, "state": "muted", "finished_at": now}
 
 
 def _insert_deliveries(
-    connection: Connection, drafts: Sequence[_Draft], rows: Sequence[dict[str, Any]]
+    connection: Connection, drafts: Sequence[_Draft], rows: Sequence[Row]
 ) -> Iterator[Accepted]:
     """Insert the deliveries, and yield what was accepted, in the order of the drafts."""
     if len(rows) == 1:

@@ -22,7 +22,7 @@ SEVERITY = "severity"
 SEVERITIES: Sequence[str] = get_args(Severity)
 FILTER_LENGTH = 500
 # What says nothing of its severity is for information.
-_DEFAULT_SEVERITY = "info"
+DEFAULT_SEVERITY = "info"
 _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -86,7 +86,7 @@ class Filter:
 def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
     """Return what filters look at in a stored content: the severity, and the fields by name."""
     fields = {_plain(one["name"]): _plain(one["value"]) for one in content.get("fields", ())}
-    return {**fields, SEVERITY: content.get("severity", _DEFAULT_SEVERITY)}
+    return {**fields, SEVERITY: content.get("severity", DEFAULT_SEVERITY)}
 
 
 @lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select
 
 from bolt_app.db import Database
 from bolt_app.db.models import (
+    IS_HELD,
     IS_TROUBLED,
     IS_WAITING,
     Channel,
@@ -23,6 +24,8 @@ from bolt_app.notifications.plain_text import headline
 
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100
+# What is not there to be seen as yet, or is seen in a digest.
+_UNSEEN = ("waiting", "held", "sending", "digested")
 # Beyond so many nobody counts.
 MOST_COUNTED = 1000
 
@@ -44,11 +47,13 @@ class Health:
 
     Attributes:
         waiting: deliveries that are to go out, now or later; `MOST_COUNTED` means many.
+        held: those that are to go out as one with others, likewise.
         troubled: those that ended dead or unknown and were not retried, likewise.
         recent: the latest deliveries to public channels, newest first.
     """
 
     waiting: int
+    held: int
     troubled: int
     recent: Sequence[SeenDelivery]
 
@@ -63,9 +68,10 @@ class HealthReports:
         """Return how a workspace fares, with up to `most` recent deliveries."""
         with self._database.reading_connection() as connection:
             waiting = connection.scalar(_count(team_id, IS_WAITING)) or 0
+            held = connection.scalar(_count(team_id, IS_HELD)) or 0
             troubled = connection.scalar(_count(team_id, IS_TROUBLED)) or 0
             rows = connection.execute(_recent(team_id, most)).all()
-        return Health(waiting, troubled, [_seen(row) for row in rows])
+        return Health(waiting, held, troubled, [_seen(row) for row in rows])
 
 
 def _count(team_id: str, condition: Any) -> Select[Any]:
@@ -93,7 +99,7 @@ def _recent(team_id: str, most: int) -> Select[Any]:
         .join(Delivery, Delivery.notification_id == latest.c.id)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Channel, (Channel.team_id == team_id) & (Channel.channel_id == Lane.address))
-        .where(Delivery.state.not_in(("waiting", "sending")), Delivery.mode != REFRESH)
+        .where(Delivery.state.not_in(_UNSEEN), Delivery.mode != REFRESH)
         .order_by(Delivery.id.desc())
         .limit(most)
     )

@@ -22,7 +22,9 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import (
+    IS_HELD,
     IS_OPEN,
+    IS_PENDING,
     IS_TROUBLED,
     IS_WAITING,
     Delivery,
@@ -63,6 +65,7 @@ _DELIVERY = (
     Delivery.channel_id,
     Delivery.ts,
     Delivery.permalink,
+    Delivery.digest_id,
     Delivery.send_at,
     Delivery.expires_at,
     Delivery.finished_at,
@@ -70,6 +73,7 @@ _DELIVERY = (
 # The deliveries in these states are few, or found by an index of their own.
 _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
     "waiting": IS_WAITING,  # type: ignore[dict-item]
+    "held": IS_HELD,  # type: ignore[dict-item]
     "dead": and_(IS_TROUBLED, Delivery.state == "dead"),
     "unknown": and_(IS_TROUBLED, Delivery.state == "unknown"),
     "sending": and_(Delivery.id == Lane.sending_id, text("deliveries.state = 'sending'")),
@@ -198,12 +202,12 @@ class History:
         return found
 
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
-        """Cancel those deliveries of a workspace's notification that still wait."""
+        """Cancel those deliveries of a workspace's notification that wait or are held."""
 
         def change(session: Session, mine: ColumnElement[bool]) -> Cancelled:
             statement = (
                 update(Delivery)
-                .where(mine, IS_WAITING)
+                .where(mine, IS_PENDING)
                 .values(state="cancelled", finished_at=self._clock())
                 .returning(Delivery.id)
             )
@@ -214,7 +218,7 @@ class History:
                 [one for one in all_of_it if one.id not in ids],
             )
 
-        return self._change(team_id, notification_id, IS_WAITING, change)
+        return self._change(team_id, notification_id, IS_PENDING, change)
 
     def retry(self, team_id: str, notification_id: str) -> None:
         """Let the deliveries of a notification that are dead or unknown go out after all, now.
@@ -454,6 +458,7 @@ def _delivery_report(row: Any) -> DeliveryReport:
         channel_id=row.channel_id,
         ts=row.ts,
         permalink=row.permalink,
+        digest_id=row.digest_id,
         send_at=row.send_at,
         expires_at=row.expires_at,
         finished_at=row.finished_at,

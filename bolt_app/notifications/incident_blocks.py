@@ -6,10 +6,9 @@ https://docs.slack.dev/reference/block-kit/blocks/actions-block
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import escape, moment
 from bolt_app.notifications.shown_incidents import Person, ShownIncident
 
 Block = dict[str, Any]
@@ -84,7 +83,7 @@ def _element(action: str) -> Block:
 
 def _lines(incident: ShownIncident) -> Iterator[tuple[Person | None, str]]:
     """Yield who did what, and when."""
-    when = _moment(incident.state_at)
+    when = moment(incident.state_at)
     if incident.state == "resolved":
         by = incident.state_by
         yield by, f"Resolved by {_name(by)} {when}" if by else f"Resolved {when}"
@@ -94,7 +93,7 @@ def _lines(incident: ShownIncident) -> Iterator[tuple[Person | None, str]]:
     elif incident.state == "acknowledged" and incident.state_by is not None:
         yield incident.state_by, f"Acknowledged by {_name(incident.state_by)} {when}"
     if incident.snoozed_until is not None and incident.snoozed_by is not None:
-        until = _moment(incident.snoozed_until)
+        until = moment(incident.snoozed_until)
         yield incident.snoozed_by, f"Snoozed by {_name(incident.snoozed_by)} until {until}"
     if incident.muted_by is not None:
         yield incident.muted_by, f"Muted by {_name(incident.muted_by)} until it is resolved"
@@ -111,11 +110,6 @@ def _line(person: Person | None, words: str) -> Block:
 
 def _name(person: Person) -> str:
     return f"*{escape(person.name)}*" if person.name else f"<@{person.user_id}>"
-
-
-def _moment(at: datetime) -> str:
-    form = "{date_short_pretty} {time}"
-    return f"<!date^{int(at.timestamp())}^{form}|{at:%d %B %Y %H:%M} UTC>"
 
 
 def _plain(words: str) -> Block:

@@ -13,11 +13,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.db import Database
-from bolt_app.db.models import IS_WAITING, Delivery, Lane, Notification, TeamPace, Worker
+from bolt_app.db.models import (
+    IS_HELD,
+    IS_WAITING,
+    Delivery,
+    Lane,
+    Notification,
+    TeamPace,
+    Worker,
+)
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.jobs import Job, LeasedLane
 from bolt_app.notifications.pacing import Pace
@@ -27,11 +47,15 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 UNBELIEVABLE_WAIT = timedelta(hours=1)
 
 _LANES = Lane.__table__
-_WHEN_NEXT_IS_DUE = (
-    select(func.min(Delivery.send_at))
-    .where(Delivery.lane_id == Lane.id, IS_WAITING)
-    .scalar_subquery()
-)
+_FIRST_OF_EACH = union_all(
+    *(
+        select(func.min(Delivery.send_at).label("send_at"))
+        .where(Delivery.lane_id == Lane.id, state)
+        .correlate(Lane)
+        for state in (IS_WAITING, IS_HELD)
+    )
+).subquery()
+_WHEN_NEXT_IS_DUE = select(func.min(_FIRST_OF_EACH.c.send_at)).scalar_subquery()
 _AT_ONCE = exists().where(
     Notification.id == Delivery.notification_id, Notification.created_at >= Delivery.send_at
 )
@@ -326,12 +350,15 @@ class LaneKeeper:
         """Look at every lane anew whose wait is longer than so: the clock it relied on was wrong.
 
         What is looked at too early simply waits again. A message that was to go out at once, by
-        that clock, goes out at once.
+        that clock, goes out at once; what was held by it is released.
         """
         limit = now + longer_than
         late_team = or_(TeamPace.free_at > limit, TeamPace.paced_until > limit)
         late_lane = or_(Lane.free_at > limit, Lane.paced_until > limit)
         fresh = {"free_at": LONG_AGO, "paced_until": LONG_AGO}
+        from_later = exists().where(
+            Notification.id == Delivery.notification_id, Notification.created_at > limit
+        )
         wake_at = case((Lane.sending_id.is_not(None), now), else_=_WHEN_NEXT_IS_DUE)
         with self._database.writing_connection() as connection:
             any_late = or_(late_lane, Lane.wake_at > limit)
@@ -339,7 +366,11 @@ class LaneKeeper:
             ids = connection.scalars(lock.with_for_update()).all()
             connection.execute(
                 update(Delivery)
-                .where(Delivery.lane_id.in_(ids), IS_WAITING, Delivery.send_at > limit, _AT_ONCE)
+                .where(
+                    Delivery.lane_id.in_(ids),
+                    Delivery.send_at > limit,
+                    or_(and_(IS_WAITING, _AT_ONCE), and_(IS_HELD, from_later)),
+                )
                 .values(send_at=now)
             )
             connection.execute(update(Lane).where(late_lane).values(**fresh))

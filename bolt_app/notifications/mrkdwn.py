@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 SECTION_LENGTH = 3000
 
@@ -51,6 +52,15 @@ def link(url: str, label: str = "") -> str:
     target = re.sub(r"[|`\\]", lambda found: f"%{ord(found[0]):02X}", url)
     target = re.sub("&(?=(?:amp|lt|gt);)", "&amp;", target)
     return f"<{target}|{escape(label)}>" if label else f"<{target}>"
+
+
+def moment(at: datetime) -> str:
+    """Return a date and time that Slack writes in the reader's own language and time zone.
+
+    https://docs.slack.dev/messaging/formatting-message-text#date-formatting
+    """
+    form = "{date_short_pretty} {time}"
+    return f"<!date^{int(at.timestamp())}^{form}|{at:%d %B %Y %H:%M} UTC>"
 
 
 def is_divisible(text: str, length: int = SECTION_LENGTH) -> bool:

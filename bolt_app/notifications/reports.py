@@ -7,10 +7,22 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-State = Literal["waiting", "sending", "sent", "dead", "unknown", "cancelled", "expired", "muted"]
+State = Literal[
+    "waiting",
+    "held",
+    "sending",
+    "sent",
+    "dead",
+    "unknown",
+    "cancelled",
+    "expired",
+    "muted",
+    "digested",
+]
 STATES: tuple[State, ...] = get_args(State)
 STATE_WORDS: Mapping[str, str] = {
     "waiting": "waiting",
+    "held": "held until",
     "sending": "on its way",
     "sent": "sent",
     "dead": "refused by Slack",
@@ -18,8 +30,9 @@ STATE_WORDS: Mapping[str, str] = {
     "expired": "expired",
     "cancelled": "cancelled",
     "muted": "muted",
+    "digested": "in a digest",
 }
-OPEN_STATES = frozenset({"waiting", "sending"})
+OPEN_STATES = frozenset({"waiting", "held", "sending"})
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
 
 
@@ -39,15 +52,19 @@ class DeliveryReport(BaseModel):
     id: int = Field(description="Its number, by which deliveries go out in their order.")
     to: str = Field(description="The address it is for.", examples=["#general"])
     state: State = Field(
-        description="`waiting` and `sending` may still change. `sent` is in Slack. `dead` was "
-        "given up, `unknown` may be in Slack or not; both can be retried. `cancelled`, "
-        "`expired` and `muted` never went out."
+        description="`waiting`, `held` and `sending` may still change: what is held goes out at "
+        "`send_at`, as one with others. `sent` is in Slack, `digested` was said by `digest_id`. "
+        "`dead` was given up, `unknown` may be in Slack or not; both can be retried. "
+        "`cancelled`, `expired` and `muted` never went out."
     )
     attempts: int = Field(description="How often it was tried.")
     error: DeliveryError | None = Field(description="What Slack said last: `code`, `sentence`.")
     channel_id: str | None = Field(description="Where in Slack it stands.")
     ts: str | None = Field(description="The message's ts in Slack.")
     permalink: str | None = Field(description="A link to the message, where it is known.")
+    digest_id: str | None = Field(
+        description="The notification that says it too: a digest, or what came later with its key."
+    )
     send_at: Moment = Field(description="Not before this moment.")
     expires_at: Moment | None = Field(description="Not after this moment.")
     finished_at: Moment | None = Field(description="When it got the state it has for good.")

@@ -40,6 +40,7 @@ from bolt_app.notifications.lanes import (
 )
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.pacing import Pace
+from bolt_app.notifications.releasing import release
 from bolt_app.notifications.shown_incidents import ShownIncident, find_shown
 
 logger = logging.getLogger(__name__)
@@ -298,6 +299,7 @@ class Rounds:
     def _begin_attempts(
         self, connection: Connection, lanes: Sequence[LeasedLane], now: datetime
     ) -> list[Job]:
+        release(connection, lanes, now)
         next_of = _next_deliveries(connection, lanes, now)
         begun = [
             Job(lane, _attempt(connection, lane, next_of[lane.id], now))

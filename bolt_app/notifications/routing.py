@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,8 @@ from sqlalchemy import Connection, and_, bindparam, or_, select
 from bolt_app.db.models import Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.filters import facts_of, parse_filter
+from bolt_app.notifications.incident_messages import ESCALATE
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.topic_names import patterns_for
 
 # Read for every notification, and so put together once.
@@ -39,6 +41,8 @@ _SUBSCRIPTIONS = (
         Subscription.address,
         Subscription.filter,
         Subscription.mode,
+        Subscription.digest,
+        Subscription.digest_tz,
     )
     .where(
         Subscription.team_id == bindparam("team_id"),
@@ -48,6 +52,8 @@ _SUBSCRIPTIONS = (
     )
     .order_by(Subscription.id)
 )
+# The states of what stands in a channel, may do so, or comes next.
+STANDING = ("waiting", "sending", "sent", "unknown")
 # Which keys have a message in which lanes.
 _KEYS = (
     select(Lane.address, Delivery.key)
@@ -57,7 +63,8 @@ _KEYS = (
         Lane.address.in_(bindparam("addresses", expanding=True)),
         Delivery.key.in_(bindparam("keys", expanding=True)),
         Delivery.key.is_not(None),
-        Delivery.state.in_(("waiting", "sending", "sent", "unknown")),
+        Delivery.state.in_(bindparam("states", expanding=True)),
+        or_(Delivery.mode != ESCALATE, Delivery.state == "sent"),
     )
     .distinct()
 )
@@ -81,6 +88,7 @@ class Leg:
         target: the same, or as it was subscribed.
         mode: what the subscription says of notifications with a key.
         follows: whether it comes only after a message about the same key.
+        digest: when what is held comes as one.
     """
 
     address: str
@@ -88,6 +96,7 @@ class Leg:
     subscription_id: int | None = None
     mode: str | None = None
     follows: bool = False
+    digest: Schedule | None = None
 
 
 # By the address of the lane.
@@ -105,7 +114,13 @@ def route(
     legs = [list(_legs(one, subscriptions)) for one in notifications]
     channels = _known_channels(connection, team_id, legs)
     legs = [[_at_its_lane(leg, channels) for leg in each] for each in legs]
-    messages = _messages(connection, team_id, notifications, legs)
+    following = {
+        (leg.address, one.key)
+        for one, each in zip(notifications, legs, strict=True)
+        for leg in each
+        if leg.follows and one.key is not None
+    }
+    messages = find_messages(connection, team_id, following, (*STANDING, "held"))
     routes: list[Route] = []
     for one, each in zip(notifications, legs, strict=True):
         lanes: dict[str, Leg] = {}
@@ -145,7 +160,8 @@ def _legs(one: Routed, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[L
             continue
         for row in _by_id(patterns_for(topic), subscriptions):
             wanted = parse_filter(row.filter)
-            leg = Leg(row.address, row.address, row.id, row.mode)
+            digest = None if row.digest is None else Schedule.read(row.digest, row.digest_tz)
+            leg = Leg(row.address, row.address, row.id, row.mode, digest=digest)
             if wanted.accepts(facts):
                 yield leg
             elif one.key is not None and wanted.accepts(facts, whatever_severity=True):
@@ -176,21 +192,21 @@ def _known_channels(
     return {f"#{name}": channel_id for name, channel_id in rows}
 
 
-def _messages(
+def find_messages(
     connection: Connection,
     team_id: str,
-    notifications: Sequence[Routed],
-    legs: Sequence[Sequence[Leg]],
-) -> set[tuple[str, str | None]]:
-    """Return which of the keys have a message in which lanes, of those that have to follow one."""
-    asked = {
-        (leg.address, one.key)
-        for one, each in zip(notifications, legs, strict=True)
-        for leg in each
-        if leg.follows
-    }
+    asked: Set[tuple[str, str]],
+    states: Sequence[str] = STANDING,
+) -> set[tuple[str, str]]:
+    """Return which of the addresses and keys asked for have a delivery in one of these states."""
     if not asked:
         return set()
     addresses, keys = ({one[place] for one in asked} for place in (0, 1))
-    values = {"team_id": team_id, "addresses": list(addresses), "keys": list(keys)}
-    return {(address, key) for address, key in connection.execute(_KEYS, values)}
+    values = {
+        "team_id": team_id,
+        "addresses": list(addresses),
+        "keys": list(keys),
+        "states": list(states),
+    }
+    found = connection.execute(_KEYS, values)
+    return {(str(address), str(key)) for address, key in found}

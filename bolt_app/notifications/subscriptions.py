@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from bolt_app.db.upsert import upsert
 from bolt_app.notifications.addresses import normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.requests import Mode
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.topic_names import normal_pattern
 
 
@@ -36,6 +37,7 @@ class Wish:
         topic: a topic, `name/*` or `*`.
         filter: as `filters.parse_filter` takes it; empty wants everything.
         mode: what becomes of notifications with a key; None leaves it to their sender.
+        digest: when what is held comes as one; None brings each at once.
         muted_until: nothing comes before this moment.
         created_by: the person's id; None for the command line.
     """
@@ -46,6 +48,19 @@ class Wish:
     muted_until: datetime | None = None
     created_by: str | None = None
     created_at: datetime | None = None
+    digest: Schedule | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return what of it stands in the database by the name of its column."""
+        return {
+            "topic": self.topic,
+            "filter": self.filter,
+            "mode": self.mode,
+            "muted_until": self.muted_until,
+            "created_by": self.created_by,
+            "created_at": self.created_at,
+            **_digest_columns(self.digest),
+        }
 
 
 @dataclass(frozen=True)
@@ -79,11 +94,13 @@ class Change:
     Attributes:
         before: what it said; None where there was none.
         changed_at: the mark of this change; None where it was removed.
+        id: the subscription's own, where there was one before: what is held names it.
     """
 
     topic: str
     before: Wish | None
     changed_at: datetime | None
+    id: int | None = None
 
 
 class Subscriptions:
@@ -102,15 +119,8 @@ class Subscriptions:
         """
         where, topic = _channel_or_person(address), normal_pattern(wish.topic)
         words, now = str(parse_filter(wish.filter)), self._clock()
-        values = {
-            "filter": words,
-            "mode": wish.mode,
-            "muted_until": None,
-            "paused": None,
-            "created_by": wish.created_by,
-            "created_at": now,
-            "changed_at": now,
-        }
+        fresh = replace(wish, topic=topic, filter=words, muted_until=None, created_at=now)
+        values = {**fresh.columns(), "paused": None, "changed_at": now}
         with self._database.writing() as session:
             before = _find(session, team_id, where, topic)
             upsert(
@@ -120,7 +130,7 @@ class Subscriptions:
                 insert={},
                 update=values,
             )
-        return Change(topic, before.wish if before else None, now)
+        return _changed(topic, before, now)
 
     def unsubscribe(self, team_id: str, address: str, topic: str) -> Change | None:
         """Let `address` get nothing more of `topic`; None where it did not.
@@ -134,7 +144,7 @@ class Subscriptions:
             if before is None:
                 return None
             session.execute(delete(Subscription).where(Subscription.id == before.id))
-        return Change(name, before.wish, None)
+        return _changed(name, before, None)
 
     def mute(
         self, team_id: str, address: str, until: datetime | None, topic: str | None = None
@@ -147,16 +157,33 @@ class Subscriptions:
         Raises:
             ValueError: the topic is none.
         """
+        return self._change(team_id, address, topic, {"muted_until": until})
+
+    def digest(
+        self, team_id: str, address: str, topic: str, schedule: Schedule | None
+    ) -> Sequence[Change]:
+        """Let what comes by a subscription come as one, by a schedule; None ends that.
+
+        Raises:
+            ValueError: the topic is none.
+        """
+        return self._change(team_id, address, topic, _digest_columns(schedule))
+
+    def _change(
+        self, team_id: str, address: str, topic: str | None, values: Mapping[str, Any]
+    ) -> Sequence[Change]:
+        """Write what is new about subscriptions of `address`; return those it changes."""
         name, now = None if topic is None else normal_pattern(topic), self._clock()
         with self._database.writing() as session:
             found = [
                 one
                 for one in _lock_of(session, team_id, address)
-                if name in (None, one.wish.topic) and one.wish.muted_until != until
+                if name in (None, one.wish.topic)
+                and not values.items() <= one.wish.columns().items()
             ]
             mine = update(Subscription).where(Subscription.id.in_([one.id for one in found]))
-            session.execute(mine.values(muted_until=until, changed_at=now))
-        return [Change(one.wish.topic, one.wish, now) for one in found]
+            session.execute(mine.values(**values, changed_at=now))
+        return [_changed(one.wish.topic, one, now) for one in found]
 
     def undo(self, team_id: str, address: str, changes: Sequence[Change]) -> bool:
         """Put things back as they were before `changes`, unless they were changed again since.
@@ -188,12 +215,12 @@ class Subscriptions:
             return
         now, before = self._clock(), change.before
         values = {
-            **asdict(before),
+            **before.columns(),
             "created_at": before.created_at or now,
             "changed_at": now,
         }
         if change.changed_at is None:
-            key = {"team_id": team_id, "address": address}
+            key = {"id": change.id, "team_id": team_id, "address": address}
             session.execute(insert(Subscription).values(**values, **key))
         else:
             session.execute(update(Subscription).where(*where).values(values))
@@ -252,5 +279,25 @@ def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSub
 
 def _stored(row: Subscription) -> StoredSubscription:
     mode: Any = row.mode
-    wish = Wish(row.topic, row.filter, mode, row.muted_until, row.created_by, row.created_at)
+    wish = Wish(
+        row.topic,
+        row.filter,
+        mode,
+        row.muted_until,
+        row.created_by,
+        row.created_at,
+        None if row.digest is None else Schedule.read(row.digest, row.digest_tz or ""),
+    )
     return StoredSubscription(row.id, row.address, wish, row.changed_at, row.paused)
+
+
+def _changed(topic: str, before: StoredSubscription | None, now: datetime | None) -> Change:
+    if before is None:
+        return Change(topic, None, now)
+    return Change(topic, before.wish, now, before.id)
+
+
+def _digest_columns(schedule: Schedule | None) -> dict[str, str | None]:
+    if schedule is None:
+        return {"digest": None, "digest_tz": None}
+    return {"digest": str(schedule), "digest_tz": schedule.tz}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 
@@ -12,20 +12,24 @@ from slack_bolt import BoltContext
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.requests import Mode, read_one
+from bolt_app.notifications.schedules import OFF, Schedule, is_zone
 from bolt_app.notifications.subscriptions import Change, Wish
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, plain_answer
 from bolt_app.slack.blocks.subscriptions import (
+    digest_answer,
     list_answer,
     muted_answer,
     not_subscribed_answer,
     not_undone_answer,
     nothing_to_mute_answer,
+    same_digest_answer,
     subscribed_answer,
     tested_answer,
     undo_value,
     undone_answer,
     unsubscribed_answer,
+    which_digest_answer,
 )
 from bolt_app.slack_api import SlackCallError
 from bolt_app.user_facts import membership_values
@@ -96,8 +100,13 @@ class Subscribing:
         """The place, as the person is told of it."""
         return "you" if is_person(self.address) else "this channel"
 
-    def subscribe(self, topic: str, filter_: str, mode: Mode | None) -> Outcome:
+    def subscribe(
+        self, topic: str, filter_: str, mode: Mode | None, digest: Schedule | None = None
+    ) -> Outcome:
         """Bring what is sent to a topic here.
+
+        Args:
+            digest: when what is held comes as one, where the person lives.
 
         Raises:
             NotAllowedError: not this person.
@@ -108,7 +117,8 @@ class Subscribing:
         self._check_reach()
         lately = self.services.previews.look(self.team_id)
         known = lately.topics
-        wish = Wish(topic, filter_, mode, created_by=self.user_id)
+        schedule = self._local(digest)
+        wish = Wish(topic, filter_, mode, created_by=self.user_id, digest=schedule)
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         near = None
         if topic not in known and "*" not in topic:
@@ -155,6 +165,31 @@ class Subscribing:
         answer = muted_answer(self.user_id, self.place, topics, until, self._undo(changes))
         return Outcome(answer, is_change=True)
 
+    def digest(self, schedule: Schedule | None, topic: str | None) -> Outcome:
+        """Bring what comes by a subscription as one, by a schedule where the person lives.
+
+        Args:
+            schedule: None brings each at once again.
+            topic: None means the only one there is.
+
+        Raises:
+            NotAllowedError: not this person.
+        """
+        self._check_may_change()
+        here = self._topics()
+        if topic is None and len(here) != 1:
+            return Outcome(which_digest_answer(str(schedule or OFF), here))
+        named = topic or here[0]
+        if named not in here:
+            return Outcome(not_subscribed_answer(named, here))
+        local = self._local(schedule)
+        changes = self.services.subscriptions.digest(self.team_id, self.address, named, local)
+        if not changes:
+            return Outcome(same_digest_answer(named, local))
+        now, undo = self.services.clock(), self._undo(changes)
+        answer = digest_answer(self.user_id, self.place, named, local, now, undo)
+        return Outcome(answer, is_change=True)
+
     def undo(self, changes: Sequence[Change]) -> Outcome:
         """Put things back as they were.
 
@@ -197,6 +232,18 @@ class Subscribing:
     def _topics(self) -> list[str]:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
         return [one.wish.topic for one in found]
+
+    def _local(self, schedule: Schedule | None) -> Schedule | None:
+        return None if schedule is None else replace(schedule, tz=self._tz())
+
+    def _tz(self) -> str:
+        """Return the person's time zone: as they linked it, else as Slack says."""
+        profile = self.services.profiles.find(self.team_id, self.user_id)
+        if profile is not None and profile.tz is not None and is_zone(profile.tz):
+            return profile.tz
+        place = self.services.calls.find_place(self.team_id)
+        tz = self.services.calls.as_bot(place, "users.info", user=self.user_id)["user"].get("tz")
+        return str(tz) if is_zone(tz) else "UTC"
 
     def _undo(self, changes: Sequence[Change]) -> str | None:
         return undo_value(self.address, changes)

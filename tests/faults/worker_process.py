@@ -25,12 +25,13 @@ from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.db.models import Worker
 from bolt_app.delivery import create_worker
+from bolt_app.notifications import releasing
 from bolt_app.notifications.pulse import DEAD_SECONDS
 from bolt_app.notifications.rounds import Rounds
 from bolt_app.notifications.sending import Sending
 from bolt_app.services import Services
 
-Step = Literal["begun", "answered", "handed_in", "not_committed", "committed"]
+Step = Literal["begun", "answered", "handed_in", "not_committed", "committed", "released"]
 
 # Longer than it takes to give up what Slack has not answered.
 END_SECONDS = 30
@@ -48,6 +49,7 @@ class Death:
     - `handed_in`: what came of attempts is about to be written down.
     - `not_committed`: it is written, the next attempts are begun, and nothing is committed.
     - `committed`: all of that is committed, and no thread knows of the next attempts.
+    - `released`: what a lane held is released, and nothing is committed.
     """
 
     step: Step
@@ -134,6 +136,13 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
         if getattr(rounds, "has_begun", False):
             arrive("not_committed")
 
+    release = releasing._release
+
+    def watched_release(*args: Any) -> None:
+        release(*args)
+        arrive("released")
+
+    setattr(releasing, "_release", watched_release)  # noqa: B010
     for owner, name, watched in ((Sending, "make", watched_make), (Rounds, "run", watched_run)):
         setattr(owner, name, watched)
     event.listen(services.database.engine, "commit", before_commit)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
+from datetime import time
 from typing import Any
 
 import pytest
 
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.world import Message
 from bolt_app.slack import ids
@@ -215,6 +217,72 @@ class TestList:
 
         assert "No topic comes to this channel yet." in text
         assert "`/notify subscribe releases`" in text
+
+
+class TestDigest:
+    def test_it_is_chosen_where_the_person_lives(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+
+        answer = ask(installed, "digest deploys daily 9:00")
+
+        profile = installed.services.profiles.find(ACME, ANN)
+        assert profile is not None
+        tz = profile.tz
+        text = said(answer)
+        assert answer.ephemeral_to is None
+        assert f"<@{ANN}> chose a digest of `deploys` for this channel" in text
+        assert f"every day at 09:00 ({tz})" in text
+        assert f"digest every day at 09:00 ({tz})" in said(ask(installed, "list"))
+        [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
+        assert one.wish.digest == Schedule(time(9), str(tz))
+        assert reached(installed) == [GENERAL]
+        Hand(installed).deliver()
+        assert "It is out" not in [one.text for one in installed.slack.messages(GENERAL)]
+        assert "last held until <!date^" in said(ask(installed, "list"))
+
+    def test_slack_is_asked_where_an_unlinked_person_lives(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys digest daily 9:00", BEN)
+
+        [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
+        assert one.wish.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
+
+    def test_the_only_topic_need_not_be_named(self, installed: Bellhop) -> None:
+        assert "Nothing is subscribed to here" in said(ask(installed, "digest hourly"))
+        ask(installed, "subscribe deploys")
+        assert "chose a digest of `deploys`" in said(ask(installed, "digest hourly"))
+        assert "comes as a digest already: every hour" in said(ask(installed, "digest hourly"))
+        ask(installed, "subscribe alerts")
+
+        asked = ask(installed, "digest off")
+        assert asked.ephemeral_to == ANN
+        assert "• `/notify digest deploys off`" in said(asked)
+        assert "ended the digest of `deploys`" in said(ask(installed, "digest deploys off"))
+        assert "has no digest here" in said(ask(installed, "digest deploys off"))
+        assert "not subscribed to here" in said(ask(installed, "digest other off"))
+
+    def test_it_is_undone(self, installed: Bellhop, clock: FakeClock) -> None:
+        ask(installed, "subscribe deploys digest hourly")
+        clock.advance(1)
+        answer = ask(installed, "digest deploys off")
+
+        installed.slack.click(BEN, answer, ids.UNDO_SUBSCRIPTIONS)
+
+        [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
+        assert str(one.wish.digest) == "hourly"
+
+    def test_what_was_ended_comes_back_with_its_digest(
+        self, installed: Bellhop, clock: FakeClock
+    ) -> None:
+        ask(installed, "subscribe deploys digest hourly")
+        for title in ("Build 1", "Build 2"):
+            accept(installed, "topic:deploys", title=title)
+        answer = ask(installed, "unsubscribe deploys")
+        installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
+
+        clock.advance(3600)
+        Hand(installed).deliver()
+
+        assert "Digest: 2 notifications" in said(installed.slack.messages(GENERAL)[-1])
 
 
 class TestAnswers:

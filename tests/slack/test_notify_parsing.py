@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.slack.commands.notify_parsing import (
     COMMANDS,
+    Digest,
     Help,
     ListHere,
     Misunderstood,
@@ -23,6 +25,8 @@ from bolt_app.slack.commands.notify_parsing import (
 )
 
 HOURS = timedelta(hours=1)
+HOURLY = Schedule()
+NINE = Schedule(time(9))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,20 @@ HOURS = timedelta(hours=1)
         ("mute deploys 30m", Mute(HOURS / 2, "deploys")),
         ("mute 1d deploys", Mute(24 * HOURS, "deploys")),
         ("mute 1w", Mute(7 * 24 * HOURS)),
+        ("digest deploys hourly", Digest(HOURLY, "deploys")),
+        ("Digest Deploys/* DAILY 9:00", Digest(NINE, "deploys/*")),
+        ("digest daily at 9am deploys", Digest(NINE, "deploys")),
+        ("digest daily 9", Digest(NINE)),
+        ("digest off", Digest(None)),
+        ("digest hourly daily 09:00", Digest(NINE, "hourly")),
+        ("digest off hourly", Digest(HOURLY, "off")),
+        ("digest * daily 9:30 pm", Digest(Schedule(time(21, 30)), "*")),
+        ("subscribe deploys digest hourly", Subscribe("deploys", "", None, HOURLY)),
+        (
+            "subscribe deploys a=b digest daily 09:00 mode=thread c=d",
+            Subscribe("deploys", "a=b c=d", "thread", NINE),
+        ),
+        ("subscribe deploys digest=daily", Subscribe("deploys", "digest=daily", None)),
         ("unmute", Unmute()),
         ("unmute deploys", Unmute("deploys")),
     ],
@@ -69,6 +87,21 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
         ("subscribe deploys severity>=eror", "Did you mean `error`", ""),
         ("subscribe d a=b mode=tread c=d", "no mode", "subscribe d a=b mode=thread c=d"),
         ("subscribe d mode=", "no mode", "subscribe d mode=thread"),
+        ("digest", "how often", "digest daily 09:00"),
+        ("digest deploys", "how often", "digest deploys daily 09:00"),
+        ("digest deploys dayly 9", "how often", "digest deploys daily 09:00"),
+        ("digest hourli deploys", "how often", "digest deploys hourly"),
+        ("digest deploys daily", "which time", "digest deploys daily 09:00"),
+        ("digest deploys daily 25:00", "no time of the day", "digest deploys daily 09:00"),
+        ("digest deploys hourly 9", "Only daily has a time", "digest deploys hourly"),
+        ("digest de*p hourly", "a star stands alone", ""),
+        ("digets deploys hourly", "do not understand", "digest deploys hourly"),
+        (
+            "subscribe d a=b digest weekly c=d",
+            "no digest",
+            "subscribe d a=b digest daily 09:00 c=d",
+        ),
+        ("subscribe d digest daily", "which time", "subscribe d digest daily 09:00"),
         ("mute", "for how long", "mute 2h"),
         ("mute deploys", "for how long", "mute 2h"),
         ("mute 0h", "a minute at least", "mute 2h"),
@@ -91,6 +124,9 @@ def test_the_nearest_is_offered(words: str, reason: str, nearest: str) -> None:
         st.tuples(st.sampled_from(COMMANDS), st.text(alphabet='ab*/ ="-:<>!,mode2hdw9&;gt')).map(
             " ".join
         ),
+        st.lists(
+            st.sampled_from(["hourly", "daily", "off", "at", "9:00", "99", "pm", "a/*", "digest"])
+        ).map(lambda words: " ".join(["digest", *words])),
     )
 )
 @example("mute 99999w")
@@ -102,3 +138,19 @@ def test_it_never_raises(words: str) -> None:
         assert answer.reason
         if answer.nearest.startswith("mute"):
             assert isinstance(parse_notify_command(answer.nearest), Mute)
+        if answer.nearest.startswith("digest") and words.startswith("digest"):
+            assert isinstance(parse_notify_command(answer.nearest), Digest)
+
+
+@given(
+    st.none()
+    | st.builds(Schedule, st.none() | st.times().map(lambda at: time(at.hour, at.minute))),
+    st.none() | st.sampled_from(["deploys", "deploys/*", "*", "daily", "off", "hourly", "at", "9"]),
+)
+def test_a_digest_is_read_as_it_is_written(schedule: Schedule | None, topic: str | None) -> None:
+    words = " ".join(filter(None, ["digest", topic, str(schedule or "off")]))
+
+    assert parse_notify_command(words) == Digest(schedule, topic)
+    if topic is not None and schedule is not None:
+        words = f"subscribe {topic} digest {schedule} a=b"
+        assert parse_notify_command(words) == Subscribe(topic, "a=b", None, schedule)

@@ -69,6 +69,7 @@ class TestFinding:
             "channel_id": "C0ACME0001",
             "ts": None,
             "permalink": None,
+            "digest_id": None,
             "send_at": moment,
             "expires_at": (now + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
             "finished_at": moment,
@@ -132,7 +133,8 @@ class TestListing:
         assert listed(ci, f"limit=1&cursor={page['next_cursor']}") == [first]
 
     @pytest.mark.parametrize(
-        "state", ["waiting", "sending", "sent", "dead", "unknown", "cancelled", "expired"]
+        "state",
+        ["waiting", "held", "sending", "sent", "dead", "unknown", "cancelled", "digested"],
     )
     def test_by_state(self, bellhop: Bellhop, state: str) -> None:
         ci = caller(bellhop)
@@ -305,7 +307,7 @@ class TestRetrying:
 
         assert [one["state"] for one in answer["deliveries"]] == ["sent", "waiting"]
 
-    @pytest.mark.parametrize("state", ["waiting", "sending", "sent", "cancelled", "expired"])
+    @pytest.mark.parametrize("state", ["waiting", "held", "sent", "cancelled", "digested"])
     def test_nothing_else_is_sent_again(self, bellhop: Bellhop, state: str) -> None:
         ci = caller(bellhop)
         path = send(ci)

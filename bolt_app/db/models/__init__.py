@@ -16,7 +16,9 @@ from bolt_app.db.models.installations import (
     UserInstallation,
 )
 from bolt_app.db.models.notifications import (
+    IS_HELD,
     IS_OPEN,
+    IS_PENDING,
     IS_TROUBLED,
     IS_WAITING,
     ApiKey,
@@ -39,7 +41,9 @@ from bolt_app.db.models.people import (
 )
 
 __all__ = [
+    "IS_HELD",
     "IS_OPEN",
+    "IS_PENDING",
     "IS_TROUBLED",
     "IS_WAITING",
     "ApiKey",

@@ -31,7 +31,11 @@ IS_TROUBLED = text("deliveries.state IN ('dead', 'unknown')")
 # neither database uses a partial index where the values are parameters.
 _WAITING = text("state = 'waiting'")
 IS_WAITING = text("deliveries.state = 'waiting'")
-IS_OPEN = text("deliveries.state IN ('waiting', 'sending')")
+# Those that wait for a moment at which several go out as one.
+_HELD = text("state = 'held'")
+IS_HELD = text("deliveries.state = 'held'")
+IS_PENDING = text("deliveries.state IN ('waiting', 'held')")
+IS_OPEN = text("deliveries.state IN ('waiting', 'held', 'sending')")
 
 
 class Channel(Base):
@@ -114,8 +118,9 @@ class Notification(Base):
 class Delivery(Base):
     """One notification on its way to one channel or person.
 
-    `state` is `waiting`, `sending`, or one of the ends: `sent`, `dead`, `unknown`, `cancelled`,
-    `expired`. In one lane the order of `id` is the order of acceptance.
+    `state` is `waiting`, `held`, `sending`, or one of the ends: `sent`, `dead`, `unknown`,
+    `cancelled`, `expired`, `muted`, `digested`. In one lane the order of `id` is the order of
+    acceptance.
     """
 
     __tablename__ = "deliveries"
@@ -135,6 +140,14 @@ class Delivery(Base):
             "send_at",
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
+        ),
+        # What is to be released from a lane, and when.
+        Index(
+            "ix_deliveries_held",
+            "lane_id",
+            "send_at",
+            sqlite_where=_HELD,
+            postgresql_where=_HELD,
         ),
         Index(
             "ix_deliveries_key",
@@ -177,6 +190,8 @@ class Delivery(Base):
     target: Mapped[str] = mapped_column(Text)  # as the sender wrote it
     # By which it came; it may have ended since.
     subscription_id: Mapped[int | None]
+    # The notification that says it too: a digest, or what came later with its key.
+    digest_id: Mapped[str | None] = mapped_column(NotificationId)
     state: Mapped[str] = mapped_column(String(16))
     rank: Mapped[int]  # the lowest goes first: the priority, negated
     key: Mapped[str | None] = mapped_column(Text)
@@ -257,6 +272,8 @@ class Subscription(Base):
     __table_args__ = (
         UniqueConstraint("team_id", "topic", "address"),
         Index("ix_subscriptions_address", "team_id", "address"),
+        # What is held names its subscription: an id that ended never comes back for another.
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -266,6 +283,9 @@ class Subscription(Base):
     filter: Mapped[str] = mapped_column(Text, default="")
     # What becomes of notifications with a key; empty leaves it to the sender.
     mode: Mapped[str | None] = mapped_column(String(8))
+    # `hourly` or `daily HH:MM`, in the time zone of whoever said so; empty: all at once.
+    digest: Mapped[str | None] = mapped_column(String(16))
+    digest_tz: Mapped[str | None] = mapped_column(String(64))
     muted_until: Mapped[datetime | None]
     # Why nothing comes: the channel is `archived`, the bot was `removed`, the person `deactivated`.
     paused: Mapped[str | None] = mapped_column(String(16))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bolt_app.notifications.mrkdwn import moment as moment
 from bolt_app.notifications.plain_text import cut
 
 Block = dict[str, Any]
@@ -32,12 +33,6 @@ def plain_answer(text: str) -> Answer:
 def date(at: datetime) -> str:
     """Return a date that Slack writes in the reader's own language and time zone."""
     return f"<!date^{int(at.timestamp())}^{{date_short_pretty}}|{at:%d %B %Y}>"
-
-
-def moment(at: datetime) -> str:
-    """Return a date and time that Slack writes in the reader's own language and time zone."""
-    form = "{date_short_pretty} {time}"
-    return f"<!date^{int(at.timestamp())}^{form}|{at:%d %B %Y %H:%M} UTC>"
 
 
 def mrkdwn(text: str, limit: int = SECTION_LIMIT) -> Block:

@@ -109,11 +109,13 @@ def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -
 
 
 def _state(health: Health) -> str:
-    if not health.waiting and not health.troubled:
+    if not (health.waiting or health.held or health.troubled):
         return f"{SIGNS['success']} All is well: nothing waits, and nothing was refused."
     facts = []
     if health.waiting:
         facts.append(f"{_number(health.waiting)} waiting to go out")
+    if health.held:
+        facts.append(f"{_number(health.held)} held for a digest")
     if health.troubled:
         facts.append(f"{_number(health.troubled)} refused by Slack or of unknown outcome")
     return f"{SIGNS['warning' if health.troubled else 'info']} {', '.join(facts)}."

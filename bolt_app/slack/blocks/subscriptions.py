@@ -11,6 +11,7 @@ from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Change, StoredSubscription, Wish
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -74,6 +75,38 @@ def muted_answer(
         return _change(f"<@{user_id}> unmuted {what} for {place}.", "", undo)
     text = f"<@{user_id}> muted {what} for {place} until {moment(until)}."
     return _change(text, "What comes meanwhile is not kept for later.", undo)
+
+
+def digest_answer(
+    user_id: str,
+    place: str,
+    topic: str,
+    schedule: Schedule | None,
+    now: datetime,
+    undo: str | None,
+) -> Answer:
+    """Say who wants a digest, or where `schedule` is None no more of them."""
+    if schedule is None:
+        text = f"<@{user_id}> ended the digest of {_topic(topic)} for {place}."
+        return _change(text, "What is held already still comes at its time.", undo)
+    text = f"<@{user_id}> chose a digest of {_topic(topic)} for {place}: {_schedule(schedule)}."
+    next_at = moment(schedule.next_after(now))
+    return _change(text, f"The next is due {next_at}. What is critical comes at once.", undo)
+
+
+def which_digest_answer(words: str, here: Sequence[str]) -> Answer:
+    """Ask which of several subscriptions is meant."""
+    if not here:
+        return plain_answer("Nothing is subscribed to here: `/notify subscribe deploys` begins.")
+    offers = [f"• `/notify digest {escape(topic)} {words}`" for topic in here[:MOST_LISTED]]
+    return plain_answer("\n".join(["Say of which topic:", *offers]))
+
+
+def same_digest_answer(topic: str, schedule: Schedule | None) -> Answer:
+    """Say that it is so already."""
+    if schedule is None:
+        return plain_answer(f"{_topic(topic)} has no digest here: each comes at once.")
+    return plain_answer(f"{_topic(topic)} comes as a digest already: {_schedule(schedule)}.")
 
 
 def undone_answer(user_id: str, topics: Sequence[str]) -> Answer:
@@ -146,6 +179,8 @@ def help_answer(reason: str = "", nearest: str = "") -> Answer:
         "• `/notify list` shows what is subscribed here\n"
         "• `/notify mute 2h` and `/notify mute deploys 1d` bring nothing for a while; "
         "`/notify unmute` ends that\n"
+        "• `/notify digest deploys daily 09:00` or `hourly` brings what is not critical as one "
+        "message; `/notify digest deploys off` ends that\n"
         "• `/notify test` sends a notification here"
     )
 
@@ -173,17 +208,26 @@ def _packed(change: Change) -> list[Any]:
         _iso(before.muted_until),
         before.created_by,
         _iso(before.created_at),
+        before.digest and [str(before.digest), before.digest.tz],
     ]
-    return [change.topic, _iso(change.changed_at), wish]
+    return [change.topic, _iso(change.changed_at), change.id, wish]
 
 
 def _unpacked(packed: list[Any]) -> Change:
-    topic, changed_at, wish = packed
+    topic, changed_at, id_, wish = packed
     before = None
     if wish is not None:
-        filter_, mode, muted_until, created_by, created_at = wish
-        before = Wish(topic, filter_, mode, _moment(muted_until), created_by, _moment(created_at))
-    return Change(topic, before, _moment(changed_at))
+        filter_, mode, muted_until, created_by, created_at, digest = wish
+        before = Wish(
+            topic,
+            filter_,
+            mode,
+            _moment(muted_until),
+            created_by,
+            _moment(created_at),
+            digest and Schedule.read(*digest),
+        )
+    return Change(topic, before, _moment(changed_at), id_)
 
 
 def _iso(at: datetime | None) -> str | None:
@@ -239,7 +283,15 @@ def _wish(wish: Wish) -> str:
         words += f" where `{escape(wish.filter).replace('`', chr(39))}`"
     if wish.mode is not None:
         words += f", {_MODES[wish.mode]}"
+    if wish.digest is not None:
+        words += f", digest {_schedule(wish.digest)}"
     return words
+
+
+def _schedule(schedule: Schedule) -> str:
+    if schedule.daily_at is None:
+        return "every hour"
+    return f"every day at {schedule.daily_at:%H:%M} ({escape(schedule.tz)})"
 
 
 def _topic(topic: str) -> str:

@@ -8,6 +8,7 @@ from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.subscriptions import help_answer
 from bolt_app.slack.commands.notify_parsing import (
+    Digest,
     Help,
     ListHere,
     Misunderstood,
@@ -41,8 +42,8 @@ def register_notify_command(app: App, services: Services) -> None:
 def answer_notify_request(subscribing: Subscribing, request: NotifyRequest) -> Outcome:
     """Do what was asked, and return what to answer."""
     match request:
-        case Subscribe(topic, filter_, mode):
-            return subscribing.subscribe(topic, filter_, mode)
+        case Subscribe(topic, filter_, mode, schedule):
+            return subscribing.subscribe(topic, filter_, mode, schedule)
         case Unsubscribe(topic):
             return subscribing.unsubscribe(topic)
         case ListHere():
@@ -51,6 +52,8 @@ def answer_notify_request(subscribing: Subscribing, request: NotifyRequest) -> O
             return subscribing.mute(duration, topic)
         case Unmute(topic):
             return subscribing.mute(None, topic)
+        case Digest(schedule, topic):
+            return subscribing.digest(schedule, topic)
         case SendTest():
             return subscribing.test()
         case Misunderstood(reason, nearest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -10,9 +11,10 @@ from difflib import get_close_matches
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Mode
+from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, Schedule, read_time
 from bolt_app.notifications.topic_names import normal_pattern
 
-COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "test", "help")
+COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "test", "help")
 LONGEST_MUTE = timedelta(days=30)
 # In Slack one speaks of the channel where the API says "new".
 MODE_WORDS: dict[str, Mode] = {"channel": "new", "thread": "thread", "update": "update"}
@@ -22,6 +24,14 @@ _MUTE = re.compile(
     r"(?P<unit>m|min|minutes?|h|hours?|d|days?|w|weeks?)(?:\s+(?P<after>\S.*))?",
     re.IGNORECASE | re.DOTALL,
 )
+_EXAMPLES = {HOURLY: HOURLY, DAILY: f"{DAILY} 09:00", OFF: OFF}
+_FREQUENCIES = tuple(_EXAMPLES)
+_AT = r"(?:\s+(?:at\s+)?[0-9][0-9:.]*(?:\s*[ap]m)?)?"
+_WHEN = rf"(?:{HOURLY}|{DAILY}|{OFF}){_AT}"
+_TOPIC_FIRST = re.compile(rf"(?:(?P<topic>.*\S)\s+)?(?P<when>{_WHEN})", re.IGNORECASE | re.DOTALL)
+_TOPIC_LAST = re.compile(rf"(?P<when>{_WHEN})\s+(?P<topic>\S.*)", re.IGNORECASE | re.DOTALL)
+# Among conditions, where `digest=…` is one.
+_DIGEST = re.compile(rf"(?:^|(?<=\s))digest\s+(?P<when>[a-z]+{_AT})(?=\s|$)", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -32,6 +42,7 @@ class Subscribe:
     topic: str
     filter: str
     mode: Mode | None
+    digest: Schedule | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,14 @@ class Unmute:
 
 
 @dataclass(frozen=True)
+class Digest:
+    """Bring what comes by a subscription as one; without a schedule, one by one again."""
+
+    schedule: Schedule | None
+    topic: str | None = None
+
+
+@dataclass(frozen=True)
 class SendTest:
     """Send a notification here, to see one."""
 
@@ -79,7 +98,17 @@ class Misunderstood:
     nearest: str = ""
 
 
-NotifyRequest = Subscribe | Unsubscribe | ListHere | Mute | Unmute | SendTest | Help | Misunderstood
+NotifyRequest = (
+    Subscribe | Unsubscribe | ListHere | Mute | Unmute | Digest | SendTest | Help | Misunderstood
+)
+
+
+class _NoScheduleError(ValueError):
+    """It is no schedule; `nearest` would be one."""
+
+    def __init__(self, reason: str, nearest: str) -> None:
+        super().__init__(reason)
+        self.nearest = nearest
 
 
 def parse_notify_command(text: str) -> NotifyRequest:
@@ -112,6 +141,8 @@ def _request(command: str, arguments: str) -> NotifyRequest:
             return _mute(arguments)
         case "unmute":
             return Unmute(normal_pattern(arguments) if arguments else None)
+        case "digest":
+            return _digest(arguments)
         case "list":
             return ListHere()
         case "test":
@@ -123,18 +154,82 @@ def _subscribe(arguments: str) -> NotifyRequest:
     if not arguments:
         return Misunderstood("Say which topic.", "subscribe deploys")
     topic, *rest = arguments.split(maxsplit=1)
-    conditions, mode = rest[0] if rest else "", None
+    conditions, mode, schedule = rest[0] if rest else "", None, None
     asked = _MODE.search(conditions)
     if asked is not None:
         word = asked[1].lower()
         if word not in MODE_WORDS:
             near = get_close_matches(word, MODE_WORDS, 1, 0.5) or ["thread"]
             reason = f"“{cut(word, 80)}” is no mode: {', '.join(MODE_WORDS)}."
-            nearest = f"{conditions[: asked.start()]}mode={near[0]}{conditions[asked.end() :]}"
+            nearest = _with(conditions, asked, f"mode={near[0]}")
             return Misunderstood(reason, f"subscribe {topic} {nearest}")
         mode = MODE_WORDS[word]
-        conditions = conditions[: asked.start()] + conditions[asked.end() :]
-    return Subscribe(normal_pattern(topic), str(parse_filter(conditions.strip())), mode)
+        conditions = _with(conditions, asked, "")
+    asked = _DIGEST.search(conditions)
+    if asked is not None:
+        try:
+            schedule = _schedule(asked["when"])
+        except _NoScheduleError as error:
+            nearest = _with(conditions, asked, f"digest {error.nearest}")
+            return Misunderstood(str(error), f"subscribe {topic} {nearest}")
+        conditions = _with(conditions, asked, "")
+    wanted = str(parse_filter(conditions.strip()))
+    return Subscribe(normal_pattern(topic), wanted, mode, schedule)
+
+
+def _with(words: str, asked: re.Match[str], new: str) -> str:
+    """Return the words with others in the place of a match."""
+    return f"{words[: asked.start()]}{new}{words[asked.end() :]}"
+
+
+def _digest(arguments: str) -> NotifyRequest:
+    match = _TOPIC_FIRST.fullmatch(arguments) or _TOPIC_LAST.fullmatch(arguments)
+    if match is None:
+        return _no_digest(arguments.split())
+    topic = normal_pattern(match["topic"]) if match["topic"] else None
+    try:
+        return Digest(_schedule(match["when"]), topic)
+    except _NoScheduleError as error:
+        return Misunderstood(str(error), " ".join(filter(None, ["digest", topic, error.nearest])))
+
+
+def _no_digest(words: Sequence[str]) -> Misunderstood:
+    """Return what is the nearest to words without a frequency in them."""
+    near = {word: get_close_matches(word.lower(), _FREQUENCIES, 1, 0.6) for word in words}
+    frequency = next((found[0] for found in near.values() if found), DAILY)
+    topic = next((word for word, found in near.items() if not found and _is_pattern(word)), "")
+    nearest = " ".join(filter(None, ["digest", topic, _EXAMPLES[frequency]]))
+    return Misunderstood(f"Say how often: {', '.join(_EXAMPLES.values())}.", nearest)
+
+
+def _schedule(words: str) -> Schedule | None:
+    """Return the schedule that words describe, or None for none.
+
+    Raises:
+        _NoScheduleError: they describe none.
+    """
+    frequency, _, at = " ".join(words.lower().split()).partition(" ")
+    if frequency not in _FREQUENCIES:
+        near = get_close_matches(frequency, _FREQUENCIES, 1, 0.5) or [DAILY]
+        reason = f"“{cut(words, 80)}” is no digest: {', '.join(_EXAMPLES.values())}."
+        raise _NoScheduleError(reason, _EXAMPLES[near[0]])
+    if frequency == DAILY:
+        try:
+            return Schedule(read_time(at.removeprefix("at ")))
+        except ValueError as error:
+            reason = str(error) if at else "Say at which time of the day."
+            raise _NoScheduleError(reason, _EXAMPLES[DAILY]) from None
+    if at:
+        raise _NoScheduleError(f"Only {DAILY} has a time.", frequency)
+    return Schedule() if frequency == HOURLY else None
+
+
+def _is_pattern(word: str) -> bool:
+    try:
+        normal_pattern(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _mute(arguments: str) -> NotifyRequest:

@@ -1,0 +1,105 @@
+"""Schedules: at which moments what is held goes out, where somebody lives.
+
+A time that the clocks skip in spring comes as much later as they skip; one that comes twice in
+autumn counts the first time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
+from typing import Self
+from zoneinfo import ZoneInfo
+
+HOURLY, DAILY, OFF = "hourly", "daily", "off"
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+_TIME = re.compile(r"(?P<hours>[0-9]{1,2})(?:[:.](?P<minutes>[0-9]{2}))?\s*(?P<half>[ap]m)?", re.I)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When what is held goes out: each full hour, or each day at a time.
+
+    Attributes:
+        daily_at: the time of the day; None for each hour.
+        tz: the name of the time zone whose clocks are meant.
+    """
+
+    daily_at: time | None = None
+    tz: str = "UTC"
+
+    @classmethod
+    def read(cls, words: str, tz: str) -> Self:
+        """Return the schedule that was stored as `str` wrote it."""
+        kind, _, at = words.partition(" ")
+        return cls(time.fromisoformat(at) if kind == DAILY else None, tz)
+
+    def __str__(self) -> str:
+        return HOURLY if self.daily_at is None else f"{DAILY} {self.daily_at:%H:%M}"
+
+    def next_after(self, moment: datetime) -> datetime:
+        """Return the first moment after `moment` at which what is held goes out, in UTC."""
+        zone = zone_of(self.tz)
+        if self.daily_at is None:
+            return _next_full_hour(moment, zone)
+        return next_at(self.daily_at, zone, moment)
+
+
+def is_zone(name: str | None) -> bool:
+    """Whether this machine knows a time zone by that name."""
+    return name is not None and _find_zone(name) is not None
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the time zone of that name; UTC for one that this machine does not know (any more)."""
+    return _find_zone(name) or UTC
+
+
+def next_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
+    """Return the first moment after `moment` at which the clocks of a zone show `at`, in UTC."""
+    day = moment.astimezone(zone).date() - _DAY
+    while (found := _at(day, at, zone)) <= moment:
+        day += _DAY
+    return found
+
+
+def read_time(words: str) -> time:
+    """Return the time of the day that somebody wrote: `9`, `09:00`, `9am`, `9:30 pm`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _TIME.fullmatch(words.strip())
+    if match is None:
+        raise ValueError(f"“{words.strip()[:80]}” is no time of the day: write it as 09:00.")
+    hours, minutes = int(match["hours"]), int(match["minutes"] or 0)
+    half = (match["half"] or "").lower()
+    if half and 1 <= hours <= 12:
+        hours = hours % 12 + (12 if half == "pm" else 0)
+    elif half:
+        hours = 24
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"“{words.strip()[:80]}” is no time of the day: write it as 09:00.")
+    return time(hours, minutes)
+
+
+@lru_cache(maxsize=1024)
+def _find_zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        return None
+
+
+def _at(day: date, at: time, zone: tzinfo) -> datetime:
+    return datetime.combine(day, at, zone).astimezone(UTC)
+
+
+def _next_full_hour(moment: datetime, zone: tzinfo) -> datetime:
+    """Return the next full hour; a zone may be half an hour away from the others."""
+    offset = moment.astimezone(zone).utcoffset() or timedelta(0)
+    shown = moment.astimezone(UTC) + offset
+    return shown.replace(minute=0, second=0, microsecond=0) + _HOUR - offset
