@@ -16,6 +16,7 @@ from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import log_requests
 from bolt_app.manifest import load_scopes
+from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.bell import open_bell
@@ -24,6 +25,7 @@ from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
+from bolt_app.notifications.home_tabs import HomeTabs
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
 from bolt_app.notifications.lanes import LaneKeeper
@@ -100,15 +102,18 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     bell = open_bell(database)
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
+    news = News()
     services = Services(
         settings=settings,
         clock=clock,
+        news=news,
         database=database,
         store=store,
+        grants=remembered,
         calls=calls,
         revocations=Revocations(database, api),
-        profiles=Profiles(database, store, calls, clock=clock),
-        lifecycle=Lifecycle(database, store, clock=clock),
+        profiles=Profiles(database, store, calls, news, clock=clock),
+        lifecycle=Lifecycle(database, store, news, clock=clock),
         channels=channels,
         people=People(database, calls),
         poster=Poster(calls, channels),
@@ -116,11 +121,12 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         acceptance=Acceptance(database, bell, clock=clock),
         history=history,
         permalinks=permalinks,
-        api_keys=ApiKeys(database, clock=clock),
-        hooks=Hooks(database, settings.public_url, clock=clock),
-        subscriptions=Subscriptions(database, clock=clock),
+        api_keys=ApiKeys(database, news, clock=clock),
+        hooks=Hooks(database, settings.public_url, news, clock=clock),
+        subscriptions=Subscriptions(database, news, clock=clock),
         previews=Previews(database, clock=clock),
         health=HealthReports(database),
+        home_tabs=HomeTabs(database, clock=clock),
         incidents=Incidents(database, bell, clock=clock),
         callback_endpoints=CallbackEndpoints(database, clock=clock),
         callback_sender=CallbackSender(database, clock=clock),

@@ -6,19 +6,17 @@ Every event takes effect once: its receipt is a row written in the same transact
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import EventReceipt
-from bolt_app.db.upsert import insert_new
+from bolt_app.db.receipts import take_receipt
+from bolt_app.news import News
 from bolt_app.notifications.following import (
     Followed,
     PauseReason,
@@ -33,9 +31,7 @@ from bolt_app.profiles import follow_team, follow_user, forget_teams, forget_use
 
 logger = logging.getLogger(__name__)
 
-# Slack retries an event for some six minutes, or an hour later where delayed events are on
-# (https://docs.slack.dev/apis/events-api/#retries).
-RECEIPT_LIFETIME = timedelta(days=1)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -62,10 +58,16 @@ class Lifecycle:
     """What each event changes. All of it may come twice, in any order, for people never seen."""
 
     def __init__(
-        self, database: Database, store: SQLAlchemyInstallationStore, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        store: SQLAlchemyInstallationStore,
+        news: News,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._store = store
+        self._news = news
         self._clock = clock
 
     def tokens_revoked(
@@ -83,6 +85,7 @@ class Lifecycle:
                 self._store.remove_bot(session, *place)
             self._store.remove_users(session, *place, user_ids)
             forget_users(session, *place, user_ids)
+        self._tell_people(origin.installed_team_id, user_ids)
 
     def app_uninstalled(self, origin: EventOrigin) -> None:
         """Delete the installation, and what is known of the people who had linked themselves.
@@ -98,12 +101,13 @@ class Lifecycle:
 
     def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
         """Follow a changed profile (https://docs.slack.dev/reference/events/user_change)."""
+        team_id = str(facts.get("team_id") or origin.team_id)
         with self._once(origin) as session:
             if session is not None:
-                team_id = str(facts.get("team_id") or origin.team_id)
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
                 follow = pause if facts.get("deleted") else resume
                 follow(session, team_id, str(facts["id"]), "deactivated")
+        self._tell_people(team_id, [str(facts["id"])])
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
         """Follow a workspace's new name or domain.
@@ -111,9 +115,7 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/team_rename and
         https://docs.slack.dev/reference/events/team_domain_change
         """
-        with self._once(origin) as session:
-            if session is not None and origin.team_id is not None:
-                follow_team(session, origin.team_id, facts)
+        self._follow(origin, lambda session, team_id: follow_team(session, team_id, facts))
 
     def address_paused(
         self, origin: EventOrigin, address: str, reason: PauseReason
@@ -123,10 +125,10 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/channel_archive and
         https://docs.slack.dev/reference/events/channel_left
         """
-        with self._once(origin) as session:
-            if session is None or origin.team_id is None:
-                return []
-            return pause(session, origin.team_id, address, reason)
+        paused = self._follow(
+            origin, lambda session, team_id: pause(session, team_id, address, reason)
+        )
+        return paused or []
 
     def address_resumed(self, origin: EventOrigin, address: str, reason: PauseReason) -> None:
         """Let go on what was paused for that reason.
@@ -134,45 +136,49 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/channel_unarchive and
         https://docs.slack.dev/reference/events/member_joined_channel
         """
-        with self._once(origin) as session:
-            if session is not None and origin.team_id is not None:
-                resume(session, origin.team_id, address, reason)
+        self._follow(origin, lambda session, team_id: resume(session, team_id, address, reason))
 
     def channel_deleted(self, origin: EventOrigin, channel_id: str) -> Sequence[Followed]:
         """End what a channel subscribed to; return what it was.
 
         https://docs.slack.dev/reference/events/channel_deleted
         """
-        with self._once(origin) as session:
-            if session is None or origin.team_id is None:
-                return []
-            return end(session, origin.team_id, channel_id)
+        ended = self._follow(origin, lambda session, team_id: end(session, team_id, channel_id))
+        return ended or []
 
     def channel_renamed(self, origin: EventOrigin, channel_id: str, name: str) -> None:
         """Follow a channel's new name (https://docs.slack.dev/reference/events/channel_rename)."""
-        with self._once(origin) as session:
-            if session is not None and origin.team_id is not None:
-                rename(session, origin.team_id, channel_id, name)
+        self._follow(origin, lambda session, team_id: rename(session, team_id, channel_id, name))
 
     def channel_moved(self, origin: EventOrigin, old_id: str, new_id: str) -> None:
         """Follow a channel's new id.
 
         https://docs.slack.dev/reference/events/channel_id_changed
         """
+        self._follow(origin, lambda session, team_id: move(session, team_id, old_id, new_id))
+
+    def _follow(self, origin: EventOrigin, change: Callable[[Session, str], T]) -> T | None:
+        """Let an event change something of its workspace, once.
+
+        Returns: what `change` does; None where it did so before, or the event is about none.
+        """
         with self._once(origin) as session:
-            if session is not None and origin.team_id is not None:
-                move(session, origin.team_id, old_id, new_id)
+            if session is None or origin.team_id is None:
+                return None
+            return change(session, origin.team_id)
+
+    def _tell_people(self, team_id: str | None, user_ids: Sequence[str]) -> None:
+        # What is about a whole organisation shows when somebody opens their home again.
+        if team_id is None:
+            return
+        for user_id in user_ids:
+            self._news.tell_person(team_id, user_id)
 
     @contextmanager
     def _once(self, origin: EventOrigin) -> Iterator[Session | None]:
         """Yield a session, or None where the event took effect before."""
-        now = self._clock()
         with self._database.writing() as session:
-            session.execute(
-                delete(EventReceipt).where(EventReceipt.received_at < now - RECEIPT_LIFETIME)
-            )
-            receipt = {"event_id": origin.event_id, "received_at": now}
-            if not insert_new(session, EventReceipt, receipt):
+            if not take_receipt(session, origin.event_id, self._clock()):
                 logger.info("an event came again", extra={"event_id": origin.event_id})
                 yield None
                 return

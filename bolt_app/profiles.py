@@ -26,8 +26,9 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Channel, ChannelListing, Membership, Team, User
+from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Team, User
 from bolt_app.db.upsert import upsert
+from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
 from bolt_app.slack_api import SlackCallError
@@ -138,12 +139,14 @@ class Profiles:
         database: Database,
         store: SQLAlchemyInstallationStore,
         calls: InstallationCalls,
+        news: News,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._store = store
         self._calls = calls
+        self._news = news
         self._clock = clock
 
     def record(
@@ -175,6 +178,7 @@ class Profiles:
                 _join_accounts(session, row_id, search_user(session, signed_in))
             profile = _profile(_profile_rows(session, row_id))
         self._store.mark_recorded(installation.id, now)
+        self._news.tell_person(team_id, installation.user_id)
         return profile
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
@@ -228,6 +232,8 @@ class Profiles:
                 installation.team_id,
                 [installation.user_id],
             )
+        if installation.team_id:
+            self._news.tell_person(installation.team_id, installation.user_id)
 
     def _user_facts(self, installation: StoredInstallation) -> Mapping[str, Any]:
         answer = self._calls.as_user(
@@ -361,7 +367,7 @@ def forget_teams(session: Session, enterprise_id: str | None, team_id: str | Non
     teams = session.scalars(_teams_of(enterprise_id, team_id)).all()
     gone = delete(Membership).where(Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
-    for model in (Channel, ChannelListing, Team):
+    for model in (Channel, ChannelListing, HomeTab, Team):
         session.execute(delete(model).where(model.team_id.in_(teams)))
 
 

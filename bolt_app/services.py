@@ -9,6 +9,7 @@ from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.lifecycle import Lifecycle
+from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.bell import Bell
@@ -17,6 +18,7 @@ from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
+from bolt_app.notifications.home_tabs import HomeTabs
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
 from bolt_app.notifications.people import People
@@ -27,6 +29,7 @@ from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.revocations import Revocations
 from bolt_app.profiles import Profiles
 
@@ -40,8 +43,10 @@ class Services:
 
     settings: Settings
     clock: Clock
+    news: News
     database: Database
     store: SQLAlchemyInstallationStore
+    grants: RememberedGrants
     calls: InstallationCalls
     revocations: Revocations
     profiles: Profiles
@@ -58,6 +63,7 @@ class Services:
     subscriptions: Subscriptions
     previews: Previews
     health: HealthReports
+    home_tabs: HomeTabs
     incidents: Incidents
     callback_endpoints: CallbackEndpoints
     callback_sender: CallbackSender

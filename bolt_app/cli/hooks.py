@@ -52,6 +52,6 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def revoke(hook_id: int) -> None:
         """Let the hook with that id take nothing any more."""
-        if not services.hooks.revoke(hook_id):
+        if services.hooks.revoke(hook_id) is None:
             fail(f"There is no hook {hook_id}, or it is revoked already.")
         click.echo(f"Hook {hook_id} is revoked.")

@@ -76,7 +76,7 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def revoke(key_id: int) -> None:
         """Make the key with that id useless at once."""
-        if not services.api_keys.revoke(key_id):
+        if services.api_keys.revoke(key_id) is None:
             fail(f"There is no key {key_id}, or it is revoked already.")
         click.echo(f"Key {key_id} is revoked.")
 

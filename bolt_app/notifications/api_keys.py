@@ -12,7 +12,9 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, CallbackEndpoint
+from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
+from bolt_app.notifications.making import check_made_once
 from bolt_app.notifications.secret_text import hash_of, new_api_key
 
 Scope = Literal["send", "read", "admin"]
@@ -28,8 +30,10 @@ _COLUMNS = (
     ApiKey.scopes,
     ApiKey.channels,
     ApiKey.created_at,
+    ApiKey.created_by,
     ApiKey.expires_at,
     ApiKey.revoked_at,
+    ApiKey.revoked_by,
 )
 # Read for every request, and so put together once.
 _FIND = select(*_COLUMNS).where(ApiKey.secret_hash == bindparam("secret_hash"))
@@ -42,6 +46,7 @@ class KeyRecord:
     Attributes:
         scopes: what it may do; `admin` may do everything.
         channels: the addresses it may send to; empty means anywhere.
+        created_by: the person's id, as `revoked_by`; None for the command line.
     """
 
     id: int
@@ -50,8 +55,10 @@ class KeyRecord:
     scopes: frozenset[str]
     channels: tuple[str, ...]
     created_at: datetime
+    created_by: str | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    revoked_by: str | None
 
     @property
     def source(self) -> str:
@@ -80,8 +87,11 @@ class KeyRecord:
 class ApiKeys:
     """The API keys of all workspaces."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, news: News | None = None, *, clock: Clock = utc_now
+    ) -> None:
         self._database = database
+        self._news = news or News()
         self._clock = clock
         # By the hashes of their texts. Of a key nothing ever changes but whether it is revoked.
         self._remembered: dict[str, KeyRecord] = {}
@@ -94,15 +104,20 @@ class ApiKeys:
         scopes: Sequence[Scope] = DEFAULT_SCOPES,
         channels: Sequence[str] = (),
         lifetime: timedelta | None = None,
+        created_by: str | None = None,
+        receipt: str | None = None,
     ) -> str:
         """Make a key and return its text, which nobody can find out later.
 
         Args:
             channels: the addresses it may send to; none means anywhere.
             lifetime: how long it is good for; None means until it is revoked.
+            created_by: the person's id; None for the command line.
+            receipt: names the request: of those with one receipt only the first makes a key.
 
         Raises:
             ValueError: one of `channels` is no address.
+            MadeAlreadyError: a request with this receipt made its key.
         """
         secret, now = new_api_key(), self._clock()
         row = {
@@ -112,10 +127,13 @@ class ApiKeys:
             "scopes": " ".join(one for one in SCOPES if one in scopes),
             "channels": " ".join(dict.fromkeys(map(normal_address, channels))),
             "created_at": now,
+            "created_by": created_by,
             "expires_at": None if lifetime is None else now + lifetime,
         }
         with self._database.writing() as session:
+            check_made_once(session, receipt, now)
             session.execute(insert(ApiKey).values(row))
+        self._news.tell_admins(team_id)
         return secret
 
     def find(self, secret: str) -> KeyRecord | None:
@@ -146,21 +164,37 @@ class ApiKeys:
         with self._database.reading() as session:
             return [_record(row) for row in session.execute(statement)]
 
-    def revoke(self, key_id: int) -> bool:
-        """Make a key useless from the next request on; return whether it was good until now.
+    def revoke(
+        self, key_id: int, *, team_id: str | None = None, revoked_by: str | None = None
+    ) -> str | None:
+        """Make a key useless from the next request on.
 
         The system that has it is told no more, either.
+
+        Args:
+            team_id: only where it is a key of this workspace.
+            revoked_by: the person's id; None for the command line.
+
+        Returns: its name; None where there is no such key, or it was revoked before.
         """
+        good = [ApiKey.id == key_id, ApiKey.revoked_at.is_(None)]
+        if team_id is not None:
+            good.append(ApiKey.team_id == team_id)
         statement = (
             update(ApiKey)
-            .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-            .values(revoked_at=self._clock())
-            .returning(ApiKey.id)
+            .where(*good)
+            .values(revoked_at=self._clock(), revoked_by=revoked_by)
+            .returning(ApiKey.team_id, ApiKey.name)
         )
         endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
         with self._database.writing() as session:
+            revoked = session.execute(statement).first()
+            if revoked is None:
+                return None
             session.execute(endpoint)
-            return session.execute(statement).first() is not None
+        self._news.tell_admins(revoked.team_id)
+        name: str = revoked.name
+        return name
 
 
 def _record(row: Any) -> KeyRecord:
@@ -171,6 +205,8 @@ def _record(row: Any) -> KeyRecord:
         scopes=frozenset(row.scopes.split()),
         channels=tuple(row.channels.split()),
         created_at=row.created_at,
+        created_by=row.created_by,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by,
     )

@@ -15,7 +15,8 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Subscription
 from bolt_app.db.upsert import upsert
-from bolt_app.notifications.addresses import normal_address, topic_of
+from bolt_app.news import News
+from bolt_app.notifications.addresses import is_person, normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import Schedule
@@ -106,8 +107,11 @@ class Change:
 class Subscriptions:
     """The subscriptions of all workspaces. A topic is there as soon as it is named."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, news: News | None = None, *, clock: Clock = utc_now
+    ) -> None:
         self._database = database
+        self._news = news or News()
         self._clock = clock
 
     def subscribe(self, team_id: str, address: str, wish: Wish) -> Change:
@@ -130,6 +134,7 @@ class Subscriptions:
                 insert={},
                 update=values,
             )
+        self._tell(team_id, where)
         return _changed(topic, before, now)
 
     def unsubscribe(self, team_id: str, address: str, topic: str) -> Change | None:
@@ -144,6 +149,7 @@ class Subscriptions:
             if before is None:
                 return None
             session.execute(delete(Subscription).where(Subscription.id == before.id))
+        self._tell(team_id, where)
         return _changed(name, before, None)
 
     def mute(
@@ -183,6 +189,7 @@ class Subscriptions:
             ]
             mine = update(Subscription).where(Subscription.id.in_([one.id for one in found]))
             session.execute(mine.values(**values, changed_at=now))
+        self._tell(team_id, address)
         return [_changed(one.wish.topic, one, now) for one in found]
 
     def undo(self, team_id: str, address: str, changes: Sequence[Change]) -> bool:
@@ -202,7 +209,12 @@ class Subscriptions:
         except IntegrityError:
             # Somebody has subscribed in the same moment.
             return False
+        self._tell(team_id, address)
         return True
+
+    def _tell(self, team_id: str, address: str) -> None:
+        if is_person(address):
+            self._news.tell_person(team_id, address)
 
     def _put_back(self, session: Session, team_id: str, address: str, change: Change) -> None:
         where = (

@@ -11,6 +11,7 @@ from bolt_app.oauth.flow import InstallFlow
 from bolt_app.services import Services
 from bolt_app.slack.actions.home import register_home_actions
 from bolt_app.slack.actions.incidents import register_incident_actions
+from bolt_app.slack.actions.keys_and_hooks import register_key_and_hook_actions
 from bolt_app.slack.actions.profile import register_profile_actions
 from bolt_app.slack.actions.subscriptions import register_subscription_actions
 from bolt_app.slack.commands.notify import register_notify_command
@@ -19,6 +20,7 @@ from bolt_app.slack.events.channels import register_channel_events
 from bolt_app.slack.events.home import register_home_events
 from bolt_app.slack.events.lifecycle import register_lifecycle_events
 from bolt_app.slack.problems import register_problem_answers
+from bolt_app.slack.refreshing import HomeRefresher
 from bolt_app.slack.shortcuts.notification import register_notification_shortcut
 
 
@@ -47,5 +49,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_channel_events(app, services)
     register_home_events(app, services)
     register_home_actions(app, services)
+    register_key_and_hook_actions(app, services)
     register_lifecycle_events(app, services.lifecycle)
+    services.news.listen(HomeRefresher(services).hear)
     return app

@@ -18,3 +18,10 @@ SUBSCRIBE_VIEW = "subscribe"
 
 UNDO_SUBSCRIPTIONS = "subscriptions.undo"
 END_SUBSCRIPTION = "subscriptions.end"
+
+NEW_API_KEY = "api_key.new"
+NEW_API_KEY_VIEW = "api_key.new"
+REVOKE_API_KEY = "api_key.revoke"
+NEW_HOOK = "hook.new"
+NEW_HOOK_VIEW = "hook.new"
+REVOKE_HOOK = "hook.revoke"

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from slack_bolt import BoltContext
 
 from bolt_app.oauth.flow import INSTALL_PATH
+from bolt_app.oauth.grants import Asker
 from bolt_app.oauth.installation_store import Grant, StoredInstallation
 from bolt_app.profiles import Profile
 from bolt_app.services import Services
@@ -41,6 +42,19 @@ class OwnProfile:
             team_id=context.team_id or "",
             user_id=context.user_id or "",
         )
+
+    @classmethod
+    def find(cls, services: Services, team_id: str, user_id: str) -> Self:
+        """Return a person of whom there is no request.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: its token has expired, and Slack does not refresh it now.
+        """
+        place = services.calls.find_place(team_id)
+        asker = Asker(place.enterprise_id, place.installed_team_id, user_id)
+        grant = services.grants.find(asker) or Grant(revision=0)
+        return cls(services, grant, place.enterprise_id, team_id, user_id)
 
     def show(self) -> Answer:
         """Show the profile; one that is still owed is recorded first.

@@ -31,8 +31,8 @@ from bolt_app.slack.blocks.subscriptions import (
     unsubscribed_answer,
     which_digest_answer,
 )
-from bolt_app.slack_api import SlackCallError
-from bolt_app.user_facts import membership_values
+from bolt_app.slack.reaching import NotInvitedError, check_reach
+from bolt_app.slack.roles import look_up_role
 
 
 class NotAllowedError(Exception):
@@ -40,13 +40,6 @@ class NotAllowedError(Exception):
 
     def __init__(self, who: str) -> None:
         super().__init__(f"Subscriptions of channels are changed by {who} here: ask one of them.")
-
-
-class NotInvitedError(Exception):
-    """The bot is not in the private channel."""
-
-    def __init__(self) -> None:
-        super().__init__("Bellhop is not in this channel: type `/invite @Bellhop` first.")
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,7 @@ class Subscribing:
             SlackCallError: the channel is archived.
         """
         self._check_may_change()
-        self._check_reach()
+        check_reach(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
         known = lately.topics
         schedule = self._local(digest)
@@ -214,7 +207,7 @@ class Subscribing:
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
         """
-        self._check_reach()
+        check_reach(self.services, self.team_id, self.address)
         request = read_one(
             {
                 "to": self.address,
@@ -253,24 +246,11 @@ class Subscribing:
         who = self.services.settings.subscriptions_by
         if who == "anyone" or self.address == self.user_id:
             return
-        place = self.services.calls.find_place(self.team_id)
-        answer = self.services.calls.as_bot(place, "users.info", user=self.user_id)
-        role = membership_values(answer["user"])
-        if role.get("is_admin") or role.get("is_owner"):
+        role = look_up_role(self.services, self.team_id, self.user_id)
+        if role.is_admin:
             return
-        if who == "admins" or role.get("is_guest", True):
+        if who == "admins" or role.is_guest:
             raise NotAllowedError("admins" if who == "admins" else "members who are no guests")
-
-    def _check_reach(self) -> None:
-        if is_person(self.address):
-            return
-        place = self.services.calls.find_place(self.team_id)
-        try:
-            self.services.channels.check_reach(place, self.address)
-        except SlackCallError as error:
-            if error.code == "channel_not_found":
-                raise NotInvitedError from None
-            raise
 
 
 def attempt(do: Callable[[], Outcome]) -> Outcome:

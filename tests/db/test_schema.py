@@ -13,6 +13,8 @@ from bolt_app.db import Database, schema
 from bolt_app.db.models import Base, OAuthState
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.api_keys import ApiKeys
+from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.subscriptions import Subscriptions
 from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
@@ -83,6 +85,34 @@ def test_subscriptions_of_an_earlier_version_go_on(
     schema.downgrade(empty_database, "0002")
     with empty_database.reading_connection() as connection:
         assert connection.execute(text("SELECT topic FROM subscriptions")).scalar() == "deploys"
+
+
+def test_keys_and_hooks_of_an_earlier_version_go_on(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database, "0007")
+    moment = bindparam("created_at", clock(), type_=UTCDateTime)
+    with empty_database.writing_connection() as connection:
+        for statement in (
+            "INSERT INTO api_keys (team_id, name, secret_hash, scopes, channels, created_at)"
+            " VALUES ('T1', 'ci', 'hash', 'send', '', :created_at)",
+            "INSERT INTO hooks (team_id, name, secret_hash, target, created_at)"
+            " VALUES ('T1', 'ci', 'hash', '#ops', :created_at)",
+            "INSERT INTO callback_endpoints (api_key_id, url, secret, created_at)"
+            " VALUES (1, 'sealed', 'sealed', :created_at)",
+        ):
+            connection.execute(text(statement).bindparams(moment))
+
+    schema.upgrade(empty_database)
+
+    [key] = ApiKeys(empty_database).of_team("T1")
+    [hook] = Hooks(empty_database, "").of_team("T1")
+    assert (key.name, key.created_by, key.created_at) == ("ci", None, clock())
+    assert (hook.name, hook.created_by, hook.created_at) == ("ci", None, clock())
+    schema.downgrade(empty_database, "0007")
+    with empty_database.reading_connection() as connection:
+        assert connection.execute(text("SELECT name FROM api_keys")).scalar() == "ci"
+        assert connection.execute(text("SELECT url FROM callback_endpoints")).scalar() == "sealed"
 
 
 def test_a_difference_is_found(empty_database: Database) -> None:

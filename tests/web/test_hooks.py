@@ -222,8 +222,8 @@ class TestRefusing:
         assert_said(answer, 403, "invalid_token")
 
     def test_a_revoked_hook(self, bellhop: Bellhop, url: str) -> None:
-        assert bellhop.services.hooks.revoke(1)
-        assert not bellhop.services.hooks.revoke(1)
+        assert bellhop.services.hooks.revoke(1) is not None
+        assert bellhop.services.hooks.revoke(1) is None
 
         assert_said(post_json(url, {"text": "Hello"}), 404, "no_service")
         assert accepted(bellhop) == []

@@ -35,6 +35,7 @@ from bolt_app.db.models.notifications import (
     Worker,
 )
 from bolt_app.db.models.people import (
+    HomeTab,
     Membership,
     Team,
     User,
@@ -55,6 +56,7 @@ __all__ = [
     "ChannelListing",
     "Delivery",
     "EventReceipt",
+    "HomeTab",
     "Hook",
     "IdempotencyKey",
     "Incident",

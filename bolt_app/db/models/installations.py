@@ -110,7 +110,10 @@ class TokenRevocation(Base):
 
 
 class EventReceipt(Base):
-    """An event that took effect: Slack's retries of it find this row and change nothing."""
+    """What took effect: an event of Slack's, or a submitted modal.
+
+    Whatever repeats it, Slack or an impatient finger, finds this row and changes nothing.
+    """
 
     __tablename__ = "event_receipts"
 

@@ -72,8 +72,10 @@ class ApiKey(Base):
     # Where it may send to, as `to` names it, separated by spaces; empty means anywhere.
     channels: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime]
+    created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None] = mapped_column(SlackId)
 
 
 class Hook(Base):
@@ -87,7 +89,9 @@ class Hook(Base):
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     target: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+    created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None] = mapped_column(SlackId)
 
 
 class Notification(Base):

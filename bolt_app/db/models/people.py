@@ -79,3 +79,14 @@ class Membership(Base):
 
     user: Mapped[User] = relationship(back_populates="memberships")
     team: Mapped[Team] = relationship()
+
+
+class HomeTab(Base):
+    """An App Home that somebody has opened, and that therefore is to be kept up to date."""
+
+    __tablename__ = "home_tabs"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    user_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    for_admin: Mapped[bool]  # whether it shows what only admins see
+    published_at: Mapped[datetime]

@@ -10,8 +10,11 @@ from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, VALUE, subscribe_modal
+from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
 from bolt_app.slack.home import publish_home
+from bolt_app.slack.modals import open_modal, text_of
+from bolt_app.slack.own_profile import OwnProfile
+from bolt_app.slack.refreshing import shown_anyway
 from bolt_app.slack.subscribing import Subscribing
 
 
@@ -26,26 +29,21 @@ def register_home_actions(app: App, services: Services) -> None:
     @app.action(ids.HOME_SUBSCRIBE)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        team_id = context.team_id or ""
-        view = subscribe_modal(services.previews.look(team_id).topics)
-        place = services.calls.find_place(team_id)
-        services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
+        topics = services.previews.look(context.team_id or "").topics
+        open_modal(services, context, body, subscribe_modal(topics))
 
     @app.view(ids.SUBSCRIBE_VIEW)
     def subscribe(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
-        topic, filter_ = (_value(view, name) for name in (TOPIC_BLOCK, FILTER_BLOCK))
+        topic, filter_ = (text_of(view, name) for name in (TOPIC_BLOCK, FILTER_BLOCK))
         errors = _errors(topic, filter_)
         if errors:
             ack(response_action="errors", errors=errors)
             return
-        subscribing = Subscribing.own(services, context)
-        outcome = subscribing.subscribe(normal_pattern(topic), str(parse_filter(filter_)), None)
+        own, subscribing = OwnProfile.of(services, context), Subscribing.own(services, context)
+        with shown_anyway(own):
+            outcome = subscribing.subscribe(normal_pattern(topic), str(parse_filter(filter_)), None)
         ack()
-        publish_home(services, context, outcome.answer)
-
-
-def _value(view: dict[str, Any], block_id: str) -> str:
-    return view["state"]["values"][block_id][VALUE].get("value") or ""
+        publish_home(own, outcome.answer)
 
 
 def _errors(topic: str, filter_: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, Respond
@@ -11,6 +12,8 @@ from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.subscriptions import read_undo_value
 from bolt_app.slack.home import publish_home
+from bolt_app.slack.own_profile import OwnProfile
+from bolt_app.slack.refreshing import shown_anyway
 from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
 
 
@@ -28,7 +31,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack()
         address, changes = read_undo_value(action["value"])
         subscribing = Subscribing.at(services, context, address)
-        show(respond, body, context, attempt(lambda: subscribing.undo(changes)))
+        show(respond, body, context, lambda: subscribing.undo(changes))
 
     @app.action(ids.END_SUBSCRIPTION)
     def end(
@@ -41,16 +44,19 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack()
         value = json.loads(action["value"])
         subscribing = Subscribing.at(services, context, value["address"])
-        show(respond, body, context, attempt(lambda: subscribing.unsubscribe(value["topic"])))
+        show(respond, body, context, lambda: subscribing.unsubscribe(value["topic"]))
 
     def show(
-        respond: Respond, body: dict[str, Any], context: BoltContext, outcome: Outcome
+        respond: Respond, body: dict[str, Any], context: BoltContext, do: Callable[[], Outcome]
     ) -> None:
-        """Show it where the button is: in the App Home, or in the place of its message."""
-        if "view" in body:
-            publish_home(services, context, outcome.answer)
-        else:
-            _respond(respond, outcome)
+        """Do it, and show it where the button is: in the App Home, or in place of its message."""
+        if "view" not in body:
+            _respond(respond, attempt(do))
+            return
+        own = OwnProfile.of(services, context)
+        with shown_anyway(own):
+            outcome = attempt(do)
+        publish_home(own, outcome.answer)
 
 
 def _respond(respond: Respond, outcome: Outcome) -> None:

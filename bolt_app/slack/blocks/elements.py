@@ -15,6 +15,8 @@ from bolt_app.notifications.plain_text import cut
 Block = dict[str, Any]
 
 SECTION_LIMIT = 3000
+# The action of an input that stands alone in its block.
+VALUE = "value"
 
 
 @dataclass(frozen=True)
@@ -64,3 +66,61 @@ def actions(*elements: Block) -> Block:
 def button(label: str, action_id: str, **more: Any) -> Block:
     """Return a button; `more` is its `value`, `style`, `url` or `confirm`."""
     return {"type": "button", "text": plain(label), "action_id": action_id, **more}
+
+
+def header(text: str) -> Block:
+    """Return a heading."""
+    return {"type": "header", "text": plain(text)}
+
+
+def input_block(
+    block_id: str, label: str, element: Block, hint: str = "", *, optional: bool = False
+) -> Block:
+    """Return an input of a modal; `element` gets the action `VALUE`."""
+    block: Block = {
+        "type": "input",
+        "block_id": block_id,
+        "label": plain(label),
+        "optional": optional,
+        "element": {**element, "action_id": VALUE},
+    }
+    return {**block, "hint": plain(hint)} if hint else block
+
+
+def text_input(block_id: str, label: str, hint: str, *, optional: bool = False) -> Block:
+    """Return an input for one line of text."""
+    return input_block(block_id, label, {"type": "plain_text_input"}, hint, optional=optional)
+
+
+def option(value: str, label: str, description: str = "") -> Block:
+    """Return one of several to choose from."""
+    chosen: Block = {"text": plain(label), "value": value}
+    return {**chosen, "description": plain(description)} if description else chosen
+
+
+def modal(callback_id: str, title: str, submit: str, blocks: list[Block]) -> Block:
+    """Return a modal that asks for something (https://docs.slack.dev/surfaces/modals)."""
+    return {
+        "type": "modal",
+        "callback_id": callback_id,
+        "title": plain(title),
+        "submit": plain(submit),
+        "close": plain("Cancel"),
+        "blocks": blocks,
+    }
+
+
+def told_modal(title: str, blocks: list[Block]) -> Block:
+    """Return a modal that only tells something."""
+    return {"type": "modal", "title": plain(title), "close": plain("Close"), "blocks": blocks}
+
+
+def confirmation(title: str, text: str, yes: str) -> Block:
+    """Return the dialog that asks before a button does harm."""
+    return {
+        "title": plain(title),
+        "text": mrkdwn(text, 300),
+        "confirm": plain(yes),
+        "deny": plain("Cancel"),
+        "style": "danger",
+    }

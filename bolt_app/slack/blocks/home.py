@@ -21,16 +21,18 @@ from bolt_app.slack.blocks.elements import (
     actions,
     button,
     context,
+    header,
+    modal,
     moment,
-    plain,
     section,
+    text_input,
 )
 from bolt_app.slack.blocks.subscriptions import subscription_blocks
 
 # Of the hundred blocks that Slack takes.
 MOST_SUBSCRIPTIONS = 40
 MOST_TOPICS = 10
-TOPIC_BLOCK, FILTER_BLOCK, VALUE = "topic", "filter", "value"
+TOPIC_BLOCK, FILTER_BLOCK = "topic", "filter"
 _DIVIDER: Block = {"type": "divider"}
 
 
@@ -41,6 +43,7 @@ def home_view(
     now: datetime,
     *,
     notice: Answer | None = None,
+    for_admin: Sequence[Block] = (),
 ) -> dict[str, Any]:
     """Return the view of one person.
 
@@ -48,12 +51,13 @@ def home_view(
         profile: as `/profile` shows it.
         subscriptions: the person's own.
         notice: what was done just now.
+        for_admin: what only admins see.
     """
     blocks = [
-        _header("Your profile"),
+        header("Your profile"),
         *_without_buttons(profile.blocks),
         _DIVIDER,
-        _header("What comes to you"),
+        header("What comes to you"),
         *(notice.blocks if notice else ()),
         *_subscriptions(subscriptions, now),
         actions(
@@ -61,9 +65,10 @@ def home_view(
             button("Send me a test", ids.HOME_TEST),
         ),
         _DIVIDER,
-        _header("Notifications here"),
+        header("Notifications here"),
         section(_state(health)),
         *_recent(health.recent),
+        *for_admin,
         context(
             "`/notify` in a channel chooses what comes there  •  `/profile` shows your profile, "
             "reads it anew or unlinks it"
@@ -79,22 +84,20 @@ def subscribe_modal(topics: Sequence[str]) -> dict[str, Any]:
         topics: those that are known, to choose from in words.
     """
     known = f"For example {', '.join(topics[:MOST_TOPICS])}." if topics else "For example deploys."
-    return {
-        "type": "modal",
-        "callback_id": ids.SUBSCRIBE_VIEW,
-        "title": plain("Subscribe"),
-        "submit": plain("Subscribe"),
-        "close": plain("Cancel"),
-        "blocks": [
-            _input(TOPIC_BLOCK, "Topic", f"{known} A name with /* stands for all below it."),
-            _input(
+    return modal(
+        ids.SUBSCRIBE_VIEW,
+        "Subscribe",
+        "Subscribe",
+        [
+            text_input(TOPIC_BLOCK, "Topic", f"{known} A name with /* stands for all below it."),
+            text_input(
                 FILTER_BLOCK,
                 "Only where",
                 "For example severity>=warning service=api -label:bot. Empty means everything.",
                 optional=True,
             ),
         ],
-    }
+    )
 
 
 def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -> list[Block]:
@@ -144,18 +147,3 @@ def _without_buttons(blocks: Sequence[Block]) -> Iterator[Block]:
 
 def _number(number: int) -> str:
     return f"{number}+" if number >= MOST_COUNTED else str(number)
-
-
-def _header(text: str) -> Block:
-    return {"type": "header", "text": plain(text)}
-
-
-def _input(block_id: str, label: str, hint: str, *, optional: bool = False) -> Block:
-    return {
-        "type": "input",
-        "block_id": block_id,
-        "label": plain(label),
-        "hint": plain(hint),
-        "optional": optional,
-        "element": {"type": "plain_text_input", "action_id": VALUE},
-    }

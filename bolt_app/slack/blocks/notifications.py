@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bolt_app.slack.blocks.elements import Block, context, plain, section
+from bolt_app.slack.blocks.elements import Block, context, section, told_modal
 
 
-def link_modal(url: str) -> dict[str, Any]:
+def link_modal(url: str) -> Block:
     """Return the modal with the address of a notification's page."""
     return _modal(
         section(f"<{url}|Open the page of this notification>"),
@@ -17,7 +15,7 @@ def link_modal(url: str) -> dict[str, Any]:
     )
 
 
-def no_link_modal() -> dict[str, Any]:
+def no_link_modal() -> Block:
     """Return the modal for a message that shows no notification."""
     return _modal(
         section(
@@ -27,6 +25,5 @@ def no_link_modal() -> dict[str, Any]:
     )
 
 
-def _modal(*blocks: Block) -> dict[str, Any]:
-    title, close = plain("Link to notification"), plain("Close")
-    return {"type": "modal", "title": title, "close": close, "blocks": list(blocks)}
+def _modal(*blocks: Block) -> Block:
+    return told_modal("Link to notification", list(blocks))

@@ -8,6 +8,7 @@ from slack_bolt import App, BoltContext
 
 from bolt_app.services import Services
 from bolt_app.slack.home import publish_home
+from bolt_app.slack.own_profile import OwnProfile
 
 
 def register_home_events(app: App, services: Services) -> None:
@@ -16,4 +17,4 @@ def register_home_events(app: App, services: Services) -> None:
     @app.event("app_home_opened")
     def show_home(event: dict[str, Any], context: BoltContext) -> None:
         if event.get("tab") == "home":
-            publish_home(services, context)
+            publish_home(OwnProfile.of(services, context))

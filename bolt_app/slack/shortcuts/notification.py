@@ -13,6 +13,7 @@ from bolt_app.notifications.page_addresses import page_url
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.notifications import link_modal, no_link_modal
+from bolt_app.slack.modals import open_modal
 
 
 def register_notification_shortcut(app: App, services: Services) -> None:
@@ -26,5 +27,4 @@ def register_notification_shortcut(app: App, services: Services) -> None:
         view = no_link_modal()
         if found is not None:
             view = link_modal(page_url(services.settings.public_url, found))
-        place = services.calls.find_place(team_id)
-        services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
+        open_modal(services, context, body, view)

@@ -1,0 +1,49 @@
+"""Which App Homes people have opened: those are kept up to date.
+
+https://docs.slack.dev/surfaces/app-home
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import HomeTab
+from bolt_app.db.upsert import upsert
+from bolt_app.news import Concerned
+
+
+class HomeTabs:
+    """The App Homes of all workspaces."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def published(self, team_id: str, user_id: str, *, for_admin: bool) -> None:
+        """Write down that somebody sees their home; `for_admin` what only admins see, too."""
+        with self._database.writing() as session:
+            upsert(
+                session,
+                HomeTab,
+                key={"team_id": team_id, "user_id": user_id},
+                insert={},
+                update={"for_admin": for_admin, "published_at": self._clock()},
+            )
+
+    def of(self, concerned: Concerned) -> list[str]:
+        """Return the people who see at home what concerns those."""
+        mine = select(HomeTab.user_id).where(HomeTab.team_id == concerned.team_id)
+        if concerned.user_id is None:
+            mine = mine.where(HomeTab.for_admin)
+        else:
+            mine = mine.where(HomeTab.user_id == concerned.user_id)
+        with self._database.reading() as session:
+            return list(session.scalars(mine.order_by(HomeTab.user_id)))
+
+    def forget(self, team_id: str, user_id: str) -> None:
+        """Keep a home up to date no more: Slack does not show it."""
+        mine = (HomeTab.team_id == team_id, HomeTab.user_id == user_id)
+        with self._database.writing() as session:
+            session.execute(delete(HomeTab).where(*mine))

@@ -1,0 +1,26 @@
+"""What is made for a person once, however often their request comes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from bolt_app.db.receipts import take_receipt
+
+
+class MadeAlreadyError(Exception):
+    """The request came before, and what it asked for was made."""
+
+
+def check_made_once(session: Session, receipt: str | None, now: datetime) -> None:
+    """Take the receipt of a request, in the transaction that makes what it asks for.
+
+    Args:
+        receipt: None where every request makes something.
+
+    Raises:
+        MadeAlreadyError: it was taken before.
+    """
+    if receipt is not None and not take_receipt(session, receipt, now):
+        raise MadeAlreadyError

@@ -1,0 +1,141 @@
+"""The buttons and modals by which admins make and revoke API keys and hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext
+
+from bolt_app.notifications.addresses import normal_address
+from bolt_app.notifications.api_keys import SCOPES
+from bolt_app.notifications.making import MadeAlreadyError
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.administering import Administering, NotAdminError
+from bolt_app.slack.blocks.elements import Answer, Block, plain_answer, section, told_modal
+from bolt_app.slack.blocks.keys_and_hooks import (
+    CHANNELS_BLOCK,
+    LIFETIME_BLOCK,
+    NAME_BLOCK,
+    NEVER,
+    SCOPES_BLOCK,
+    TARGET_BLOCK,
+    hook_made_view,
+    hook_modal,
+    key_made_view,
+    key_modal,
+)
+from bolt_app.slack.home import publish_home
+from bolt_app.slack.modals import input_of, open_modal, text_of
+from bolt_app.slack.own_profile import OwnProfile
+from bolt_app.slack.reaching import NotInvitedError
+from bolt_app.slack.refreshing import shown_anyway
+from bolt_app.slack_api import SlackCallError
+
+MADE_ALREADY = (
+    "This was made already, and its secret is shown only once. Close this; if you have not seen "
+    "the secret, revoke it at home and make another."
+)
+
+
+def register_key_and_hook_actions(app: App, services: Services) -> None:
+    """Listen for the buttons and the modals."""
+
+    @app.action(ids.NEW_API_KEY)
+    def ask_for_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        ask(body, context, key_modal())
+
+    @app.action(ids.NEW_HOOK)
+    def ask_for_hook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        ask(body, context, hook_modal())
+
+    @app.view(ids.NEW_API_KEY_VIEW)
+    def make_key(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        admin = Administering.of(services, context)
+        name = text_of(view, NAME_BLOCK)
+        chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
+        scopes = [one for one in SCOPES if one in chosen]
+        try:
+            channels = _addresses(text_of(view, CHANNELS_BLOCK))
+        except ValueError as error:
+            _refuse(ack, CHANNELS_BLOCK, error)
+            return
+        try:
+            secret = admin.make_key(name, scopes, channels, _lifetime(view), _receipt(view))
+        except (NotAdminError, MadeAlreadyError) as error:
+            _refuse(ack, NAME_BLOCK, error)
+            return
+        ack(response_action="update", view=key_made_view(name, admin.user_id, secret))
+
+    @app.view(ids.NEW_HOOK_VIEW)
+    def make_hook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        admin = Administering.of(services, context)
+        name = text_of(view, NAME_BLOCK)
+        channel_id = input_of(view, TARGET_BLOCK)["selected_conversation"]
+        try:
+            url = admin.make_hook(name, channel_id, _receipt(view))
+        except (NotAdminError, MadeAlreadyError) as error:
+            _refuse(ack, NAME_BLOCK, error)
+            return
+        except (NotInvitedError, SlackCallError) as error:
+            _refuse(ack, TARGET_BLOCK, error)
+            return
+        ack(
+            response_action="update",
+            view=hook_made_view(name, admin.user_id, channel_id, url),
+        )
+
+    @app.action(ids.REVOKE_API_KEY)
+    def revoke_key(ack: Ack, action: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        show(context, lambda admin: admin.revoke_key(int(action["value"])))
+
+    @app.action(ids.REVOKE_HOOK)
+    def revoke_hook(ack: Ack, action: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        show(context, lambda admin: admin.revoke_hook(int(action["value"])))
+
+    def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
+        """Open a modal for an admin; others are told in a modal that they are none."""
+        try:
+            Administering.of(services, context).check()
+        except NotAdminError as error:
+            view = told_modal("For admins", [section(str(error))])
+        open_modal(services, context, body, view)
+
+    def show(context: BoltContext, do: Callable[[Administering], Answer]) -> None:
+        """Do what was asked, and show what came of it at home."""
+        own = OwnProfile.of(services, context)
+        try:
+            with shown_anyway(own):
+                answer = do(Administering.of(services, context))
+        except NotAdminError as error:
+            publish_home(own, plain_answer(str(error)))
+            return
+        publish_home(own, admin_notice=answer)
+
+
+def _refuse(ack: Ack, block_id: str, error: Exception) -> None:
+    """Leave the modal as it is, with what is wrong beside an input."""
+    text = error.sentence if isinstance(error, SlackCallError) else str(error)
+    if isinstance(error, MadeAlreadyError):
+        text = MADE_ALREADY
+    ack(response_action="errors", errors={block_id: text.replace("`", "")})
+
+
+def _addresses(text: str) -> list[str]:
+    return [normal_address(one) for one in text.replace(",", " ").split()]
+
+
+def _lifetime(view: dict[str, Any]) -> timedelta | None:
+    chosen = input_of(view, LIFETIME_BLOCK)["selected_option"]["value"]
+    return None if chosen == NEVER else timedelta(days=int(chosen))
+
+
+def _receipt(view: dict[str, Any]) -> str:
+    # A modal that is opened again has another id.
+    return f"view:{view['id']}"

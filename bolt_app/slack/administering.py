@@ -1,0 +1,112 @@
+"""What an admin asks of the API keys and hooks of their workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from slack_bolt import BoltContext
+
+from bolt_app.notifications.api_keys import Scope
+from bolt_app.services import Services
+from bolt_app.slack.blocks.elements import Answer
+from bolt_app.slack.blocks.keys_and_hooks import revoked_answer
+from bolt_app.slack.reaching import check_reach
+from bolt_app.slack.roles import look_up_role
+
+
+class NotAdminError(Exception):
+    """The person is no admin of the workspace."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "API keys and hooks are made and revoked by the workspace's admins: ask one of them."
+        )
+
+
+@dataclass(frozen=True)
+class Administering:
+    """A person in a workspace."""
+
+    services: Services
+    team_id: str
+    user_id: str
+
+    @classmethod
+    def of(cls, services: Services, context: BoltContext) -> Administering:
+        """Return the person a Bolt request comes from."""
+        return cls(services, context.team_id or "", context.user_id or "")
+
+    def check(self) -> None:
+        """Make sure that the person is an admin, as Slack says at this moment.
+
+        Raises:
+            NotAdminError: they are none.
+            SlackCallError: Slack does not say.
+        """
+        if not look_up_role(self.services, self.team_id, self.user_id).is_admin:
+            raise NotAdminError
+
+    def make_key(
+        self,
+        name: str,
+        scopes: Sequence[Scope],
+        channels: Sequence[str],
+        lifetime: timedelta | None,
+        receipt: str,
+    ) -> str:
+        """Make an API key and return its text.
+
+        Args:
+            receipt: names the request: it makes one key, however often it comes.
+
+        Raises:
+            NotAdminError: not this person.
+            MadeAlreadyError: it was made.
+        """
+        self.check()
+        return self.services.api_keys.create(
+            self.team_id,
+            name,
+            scopes=scopes,
+            channels=channels,
+            lifetime=lifetime,
+            created_by=self.user_id,
+            receipt=receipt,
+        )
+
+    def make_hook(self, name: str, channel_id: str, receipt: str) -> str:
+        """Make a hook into a channel and return its address.
+
+        Raises:
+            NotAdminError: not this person.
+            NotInvitedError: the bot could not post there.
+            SlackCallError: the channel is archived.
+            MadeAlreadyError: it was made.
+        """
+        self.check()
+        check_reach(self.services, self.team_id, channel_id)
+        return self.services.hooks.create(
+            self.team_id, name, [channel_id], created_by=self.user_id, receipt=receipt
+        )
+
+    def revoke_key(self, key_id: int) -> Answer:
+        """Make an API key useless.
+
+        Raises:
+            NotAdminError: not this person.
+        """
+        self.check()
+        name = self.services.api_keys.revoke(key_id, team_id=self.team_id, revoked_by=self.user_id)
+        return revoked_answer(self.user_id, "API key", name)
+
+    def revoke_hook(self, hook_id: int) -> Answer:
+        """Let a hook take nothing any more.
+
+        Raises:
+            NotAdminError: not this person.
+        """
+        self.check()
+        name = self.services.hooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)
+        return revoked_answer(self.user_id, "hook", name)

@@ -1,0 +1,117 @@
+"""Open App Homes follow what changes, whichever way it changes."""
+
+from __future__ import annotations
+
+import json
+from time import monotonic
+
+import pytest
+
+from bolt_app.notifications.subscriptions import Wish
+from bolt_app.sandbox import Fault
+from bolt_app.slack import ids
+from tests.commands import run
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+PUBLISH = "views.publish"
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def open_home(bellhop: Bellhop, user_id: str = ANN) -> None:
+    bellhop.slack.open_home(user_id, ACME)
+    bellhop.slack.deliver_due()
+
+
+def said(bellhop: Bellhop, user_id: str = ANN) -> str:
+    view = bellhop.slack.home_view(ACME, user_id)
+    return "" if view is None else json.dumps(view.blocks, ensure_ascii=False)
+
+
+def wait_until_said(bellhop: Bellhop, words: str, user_id: str = ANN) -> None:
+    ends = monotonic() + 20
+    while words not in said(bellhop, user_id):
+        assert monotonic() < ends, said(bellhop, user_id)
+        bellhop.slack.wait_for_change(bellhop.slack.version, 0.2)
+
+
+def test_a_command_shows_at_home(installed: Bellhop) -> None:
+    open_home(installed)
+
+    dm = installed.slack.app_dm(ACME, ANN)
+    installed.slack.send_command(ANN, dm.id, "/notify", "subscribe deploys")
+
+    wait_until_said(installed, "`deploys`")
+
+
+def test_the_command_line_shows_at_home(installed: Bellhop) -> None:
+    open_home(installed)
+
+    run(installed, "topic", "subscribe", "--team", ACME, "deploys", ANN)
+
+    wait_until_said(installed, "`deploys`")
+
+
+def test_a_changed_profile_shows_at_home(installed: Bellhop) -> None:
+    open_home(installed)
+
+    installed.slack.update_user(ANN, title="Concierge")
+    installed.slack.deliver_due()
+
+    wait_until_said(installed, "Concierge")
+
+
+def test_an_unlinked_profile_is_gone_from_home(installed: Bellhop) -> None:
+    open_home(installed)
+    asked = installed.slack.send_command(ANN, GENERAL, "/profile", "unlink").message
+    assert asked is not None
+
+    installed.slack.click(ANN, asked, ids.UNLINK_PROFILE, confirmed=True)
+
+    wait_until_said(installed, "not linked your profile")
+
+
+def test_a_key_shows_in_the_homes_of_all_admins_and_of_nobody_else(installed: Bellhop) -> None:
+    installed.slack.users[BEN].is_admin = True
+    open_home(installed)
+    open_home(installed, BEN)
+
+    installed.services.api_keys.create(ACME, "monitoring")
+
+    wait_until_said(installed, "`monitoring`")
+    wait_until_said(installed, "`monitoring`", BEN)
+
+
+def test_what_nobody_has_opened_is_not_published(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+    installed.services.api_keys.create(ACME, "monitoring")
+    open_home(installed, BEN)
+
+    assert installed.slack.home_view(ACME, ANN) is None
+    assert len(installed.slack.calls_to(PUBLISH)) == 1
+
+
+def test_it_is_tried_again_when_slack_wants_a_pause(installed: Bellhop) -> None:
+    open_home(installed)
+    installed.slack.faults.add(Fault(PUBLISH, "rate_limited", times=1, retry_after=1))
+
+    installed.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+    while not any(one.status == 429 for one in installed.slack.calls_to(PUBLISH)):
+        installed.slack.wait_for_change(installed.slack.version, 0.05)
+    installed.clock.advance(2)
+
+    wait_until_said(installed, "`deploys`")
+
+
+def test_a_broken_slack_harms_nothing(installed: Bellhop) -> None:
+    open_home(installed)
+    installed.slack.faults.add(Fault(PUBLISH, "api_error", times=1, error="fatal_error"))
+
+    installed.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+
+    wait_until_said(installed, "`deploys`")
