@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 MANIFEST_PATH = Path(__file__).resolve().parent.parent / "manifest.yml"
 PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
+# Where Slack wants a host alone.
+PLACEHOLDER_HOST = "bellhop.example.com"
 
 BOT_SCOPE_REASONS: Mapping[str, str] = {
     "channels:history": "After a broken connection, see whether its own message was posted",
@@ -26,6 +29,8 @@ BOT_SCOPE_REASONS: Mapping[str, str] = {
     "groups:read": "See whether it was invited to the private channel you type /notify in",
     "im:history": "The same in its direct messages",
     "im:write": "Send direct messages",
+    "links:read": "See links to its own notifications, and no others, to show what is behind them",
+    "links:write": "Show the notification under such a link",
     "team:read": "Know the workspace's name and address, and follow when they change",
     "users:read": "Follow changes of the profiles people have linked",
     "users:read.email": "Follow changes of their e-mail addresses",
@@ -46,7 +51,8 @@ class Scopes:
 
 def manifest_text(public_url: str, path: Path = MANIFEST_PATH) -> str:
     """Return the manifest as YAML, with the addresses of the app at `public_url`."""
-    return path.read_text(encoding="utf-8").replace(PLACEHOLDER_ORIGIN, public_url)
+    text = path.read_text(encoding="utf-8").replace(PLACEHOLDER_ORIGIN, public_url)
+    return text.replace(PLACEHOLDER_HOST, urlsplit(public_url).hostname or "")
 
 
 def load_manifest(public_url: str = PLACEHOLDER_ORIGIN) -> dict[str, Any]:

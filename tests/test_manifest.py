@@ -36,8 +36,9 @@ def test_the_schema_refuses_a_broken_manifest(schema: dict[str, Any]) -> None:
 def test_every_address_is_under_the_public_url() -> None:
     text = manifest.manifest_text("https://bell.acme.test")
 
-    assert manifest.PLACEHOLDER_ORIGIN not in text
+    assert manifest.PLACEHOLDER_HOST not in text
     made = manifest.load_manifest("https://bell.acme.test")
+    assert made["features"]["unfurl_domains"] == ["bell.acme.test"]
     assert made["oauth_config"]["redirect_urls"] == ["https://bell.acme.test/slack/oauth_redirect"]
     events = "https://bell.acme.test/slack/events"
     assert made["settings"]["event_subscriptions"]["request_url"] == events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 PAGES_PATH = "/notifications"
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -11,6 +12,17 @@ _ID = re.compile(r"[0-9a-f]{32}")
 def is_notification_id(value: str) -> bool:
     """Whether `value` has the form of a notification's id."""
     return _ID.fullmatch(value) is not None
+
+
+def notification_of(url: str, public_url: str) -> str | None:
+    """Return the id of the notification whose page `url` is; None where it is another address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    folder, _, id_ = parts.path.removesuffix("/").rpartition("/")
+    is_page = parts.netloc.lower() == urlsplit(public_url).netloc and folder == PAGES_PATH
+    return id_ if is_page and is_notification_id(id_) else None
 
 
 def page_url(public_url: str, notification_id: str) -> str:

@@ -81,6 +81,17 @@ class ViewedNotification:
     channels: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class SharedNotification:
+    """A notification to which somebody has posted a link, as whoever reads that may see it."""
+
+    id: str
+    content: Mapping[str, Any]
+    topics: Sequence[str]
+    created_at: datetime
+    incident: ShownIncident | None
+
+
 class Viewing:
     """Shows notifications to people of their workspaces."""
 
@@ -112,14 +123,32 @@ class Viewing:
                 return self._view(viewer, report)
         return None
 
-    def is_open_to(self, team_id: str, notification_id: str, channel_id: str) -> bool:
-        """Whether whoever reads a channel may see a notification.
+    def find_shared(
+        self, team_id: str, notification_id: str, channel_id: str, *, is_outside: bool
+    ) -> SharedNotification | None:
+        """Return a notification as it may be shown where somebody has posted a link to it.
 
-        It went there too, or to a public channel of the same workspace.
+        It went to that channel too; or to a public channel, and no other organisation reads there.
+
+        Args:
+            is_outside: whether people of other organisations are in the channel.
         """
+        report = self._history.find(team_id, notification_id)
+        if report is None:
+            return None
         with self._database.reading_connection() as connection:
             addresses = set(_addresses(connection, notification_id).values())
-        return channel_id in addresses or bool(self._public(team_id, addresses))
+        is_public = not is_outside and bool(self._public(team_id, addresses))
+        if not is_public and channel_id not in addresses:
+            return None
+        with self._database.reading_connection() as connection:
+            return SharedNotification(
+                id=report.id,
+                content=report.content,
+                topics=_topics(connection, report.id),
+                created_at=report.created_at,
+                incident=_incident(connection, team_id, report, self._clock()),
+            )
 
     def _view(self, viewer: Viewer, report: NotificationReport) -> ViewedNotification | None:
         with self._database.reading_connection() as connection:

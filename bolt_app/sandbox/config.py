@@ -50,6 +50,7 @@ class AppConfig:
     bot_scopes: tuple[str, ...] = ()
     user_scopes: tuple[str, ...] = ()
     slash_commands: tuple[SlashCommand, ...] = ()
+    unfurl_domains: tuple[str, ...] = ()
     message_shortcuts: tuple[MessageShortcut, ...] = ()
     events_url: str | None = None
     bot_events: tuple[str, ...] = ()
@@ -102,6 +103,7 @@ class AppConfig:
             bot_scopes=_strings(scopes, "bot"),
             user_scopes=_strings(scopes, "user"),
             slash_commands=tuple(_command(one) for one in features.get("slash_commands") or ()),
+            unfurl_domains=_strings(features, "unfurl_domains"),
             message_shortcuts=tuple(_shortcuts(features)),
             events_url=events.get("request_url"),
             bot_events=_strings(events, "bot_events"),

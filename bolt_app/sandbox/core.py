@@ -85,6 +85,19 @@ class Scheduled:
     message: Message
 
 
+@dataclass
+class SharedLinks:
+    """Links of which the app was told: in a message, or in what somebody is writing.
+
+    ``shown`` is what the app shows under each of them.
+    """
+
+    team_id: str
+    urls: tuple[str, ...]
+    message: Message | None = None
+    shown: dict[str, JsonDict] = field(default_factory=dict)
+
+
 class Core:
     """State and the small operations that everything else is made of."""
 
@@ -109,6 +122,7 @@ class Core:
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
         self.scheduled: dict[str, Scheduled] = {}
+        self.shared_links: dict[str, SharedLinks] = {}
 
     def reset(self) -> None:
         """Back to the seeded world: nothing installed, no faults, no calls, no deliveries."""

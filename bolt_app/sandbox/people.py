@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 from bolt_app.sandbox.core import Core
 from bolt_app.sandbox.deliveries import Attempt, Delivery, DeliveryKind, Reply, post
 from bolt_app.sandbox.errors import ApiError, SandboxError
+from bolt_app.sandbox.links import share_links
 from bolt_app.sandbox.messages import add_ephemeral, add_message
 from bolt_app.sandbox.responses import post_response
 from bolt_app.sandbox.tokens import Installation
@@ -60,6 +61,7 @@ def post_as(
             thread_ts=thread_ts,
         )
         add_message(core, message)
+        share_links(core, message)
         return message
 
 

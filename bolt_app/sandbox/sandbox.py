@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bolt_app.sandbox import changes, interactions, oauth, people
+from bolt_app.sandbox import changes, interactions, links, oauth, people
 from bolt_app.sandbox.calls import ApiCall
 from bolt_app.sandbox.core import Core
 from bolt_app.sandbox.deliveries import Delivery
@@ -141,6 +141,10 @@ class Sandbox(Core):
     ) -> Message:
         """Say something in a channel. Raises SandboxError where that person cannot."""
         return people.post_as(self, user_id, channel_id, text, thread_ts)
+
+    def compose_as(self, user_id: str, team_id: str, text: str) -> str | None:
+        """Write something and do not post it; the ``unfurl_id`` of the app's links in it."""
+        return links.compose(self, user_id, team_id, text)
 
     def join_as(self, user_id: str, channel_id: str) -> None:
         """Join a public channel."""

@@ -72,3 +72,29 @@ def test_somebody_asks_for_the_link(
     shoot(page, f"shortcut-modal-{look}")
     modal.get_by_role("button", name="Close").last.click()
     expect(modal).to_be_hidden()
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_link_to_a_notification_shows_it(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    id_ = accept(
+        bellhop,
+        GENERAL,
+        "The disk of *db1* is at 99 %.",
+        title="Disk full",
+        severity="critical",
+        actions=["acknowledge"],
+    )
+    Hand(bellhop).deliver()
+    bellhop.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/C0ACME0002?as={BEN}")
+    composer = page.get_by_label("Message #random")
+    composer.fill(f"Who sees to {bellhop.url}/notifications/{id_} please?")
+    composer.press("Enter")
+
+    expect(page.get_by_text("Acknowledged by")).to_be_visible()
+    shoot(page, f"unfurl-{look}")

@@ -23,6 +23,8 @@ BOT_SCOPES = (
     "commands",
     "groups:read",
     "im:write",
+    "links:read",
+    "links:write",
     "team:read",
     "users:read",
     "users:read.email",
@@ -34,6 +36,7 @@ MANIFEST: dict[str, Any] = {
     "features": {
         "app_home": {"home_tab_enabled": True, "messages_tab_enabled": True},
         "bot_user": {"display_name": "testbell"},
+        "unfurl_domains": ["example.com"],
         "shortcuts": [
             {"name": "Link", "type": "message", "callback_id": "link", "description": "A link"},
             {"name": "Ask", "type": "global", "callback_id": "ask", "description": "Anywhere"},
@@ -65,6 +68,7 @@ MANIFEST: dict[str, Any] = {
                 "app_uninstalled",
                 "channel_archive",
                 "channel_rename",
+                "link_shared",
                 "message.channels",
                 "team_domain_change",
                 "team_rename",

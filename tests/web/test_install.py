@@ -41,7 +41,8 @@ def test_the_authorize_page_is_asked_for_the_manifests_scopes(bellhop: Bellhop) 
     asked = query_of(page.location)
     assert asked["scope"] == [
         "channels:history,channels:join,channels:read,chat:write,chat:write.customize,commands,"
-        "groups:history,groups:read,im:history,im:write,team:read,users:read,users:read.email"
+        "groups:history,groups:read,im:history,im:write,links:read,links:write,team:read,"
+        "users:read,users:read.email"
     ]
     assert asked["user_scope"] == ["users:read,users:read.email"]
     assert asked["redirect_uri"] == [f"{bellhop.url}/slack/oauth_redirect"]

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from bolt_app.slack.blocks.elements import Block, context, section, told_modal
+from collections.abc import Mapping
+from typing import Any
+
+from bolt_app.notifications.incident_blocks import incident_blocks
+from bolt_app.notifications.mrkdwn import shorten
+from bolt_app.notifications.rendering import COLOURS, render
+from bolt_app.notifications.viewing import SharedNotification
+from bolt_app.slack.blocks.elements import Block, context, moment, plain, section, told_modal
+
+# Of what it says, in bytes: whoever wants more has the link.
+EXCERPT = 600
 
 
 def link_modal(url: str) -> Block:
@@ -23,6 +33,36 @@ def no_link_modal() -> Block:
             "since, so there is no page to link to. Try it on one that Bellhop has posted."
         )
     )
+
+
+def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
+    """Return what Slack shows under a link to a notification.
+
+    https://docs.slack.dev/reference/methods/chat.unfurl
+    """
+    content = shared.content
+    severity = content.get("severity")
+    heading = {"title": content.get("title") or "Notification", "link": url}
+    if severity is not None:
+        heading["severity"] = severity
+    facts = [moment(shared.created_at), *(f"`{topic}`" for topic in shared.topics)]
+    blocks: list[Block] = [
+        *render(heading)["blocks"],
+        *_excerpt(content),
+        context(" • ".join(facts)),
+    ]
+    if shared.incident is not None:
+        blocks += incident_blocks(shared.id, [], shared.incident)
+    return {"blocks": blocks} | ({} if severity is None else {"color": COLOURS[severity]})
+
+
+def _excerpt(content: Mapping[str, Any]) -> list[Block]:
+    text = shorten(content.get("text", ""), EXCERPT)
+    if not text.strip():
+        return []
+    if content.get("mrkdwn", True):
+        return [section(text)]
+    return [{"type": "section", "text": plain(text)}]
 
 
 def _modal(*blocks: Block) -> Block:

@@ -1,0 +1,185 @@
+"""Links to notifications that people post, over signed HTTP: what Slack shows under them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from bolt_app.sandbox.world import Message
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
+from tests.running import Bellhop
+
+RANDOM = "C0ACME0002"
+BETA_GENERAL = "C0BETA0001"
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def delivered(bellhop: Bellhop, to: str | list[str] = GENERAL, text: str = "x", **more: Any) -> str:
+    id_ = accept(bellhop, to, text, **more)
+    bellhop.clock.advance(5)
+    Hand(bellhop).deliver()
+    return id_
+
+
+def link(bellhop: Bellhop, notification_id: str) -> str:
+    return f"{bellhop.url}/notifications/{notification_id}"
+
+
+def post(bellhop: Bellhop, text: str, channel_id: str = RANDOM, by: str = ANN) -> Message:
+    """Let somebody post a text, and the app see to it."""
+    message = bellhop.slack.post_as(by, channel_id, text)
+    bellhop.slack.deliver_due()
+    return message
+
+
+def shown(message: Message) -> str:
+    return json.dumps(message.attachments, ensure_ascii=False)
+
+
+def private_channel(bellhop: Bellhop) -> str:
+    channel = bellhop.slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
+    bellhop.slack.invite_bot(ANN, channel.id)
+    return channel.id
+
+
+def test_a_link_shows_the_notification(installed: Bellhop) -> None:
+    id_ = delivered(
+        installed, GENERAL, "99 % of *db1*. " * 100, title="Disk full", severity="critical"
+    )
+    url = link(installed, id_)
+    message = post(installed, f"who sees to <{url}>?")
+
+    [attachment] = message.attachments
+    text = shown(message)
+    assert f"<{url}|Disk full>" in text
+    assert "99 % of *db1*." in text
+    assert len(text) < 2500
+    assert attachment["from_url"] == url
+    assert attachment["color"]
+
+
+def test_it_shows_who_answered_and_no_buttons(installed: Bellhop) -> None:
+    id_ = delivered(installed, actions=["acknowledge", "resolve"])
+    installed.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    text = shown(post(installed, link(installed, id_)))
+
+    assert "Acknowledged by *Ann Archer*" in text
+    assert '"button"' not in text
+
+
+def test_several_links_show_each_its_own(installed: Bellhop) -> None:
+    ids = [delivered(installed, title=title) for title in ("One", "Two")]
+    message = post(installed, " and ".join(link(installed, id_) for id_ in ids))
+
+    assert len(message.attachments) == 2
+
+
+def test_to_be_told_again_changes_nothing(installed: Bellhop) -> None:
+    id_ = delivered(installed)
+    message = post(installed, link(installed, id_))
+    [event] = [one.payload["event"] for one in installed.slack.deliveries if _is_link(one)]
+    for _ in range(2):
+        installed.slack.send_event(ACME, event)
+
+    assert len(installed.slack.calls_to("chat.unfurl")) == 3
+    assert [one["from_url"] for one in message.attachments] == [link(installed, id_)]
+
+
+def _is_link(delivery: Any) -> bool:
+    return bool(delivery.name == "link_shared")
+
+
+def test_while_it_is_written_what_is_public_is_shown(installed: Bellhop) -> None:
+    public, direct = delivered(installed), delivered(installed, BEN)
+    text = f"{link(installed, public)} {link(installed, direct)}"
+    unfurl_id = installed.slack.compose_as(ANN, ACME, text)
+    installed.slack.deliver_due()
+
+    assert unfurl_id is not None
+    assert list(installed.slack.shared_links[unfurl_id].shown) == [link(installed, public)]
+
+
+def test_what_went_to_a_person_is_not_shown(installed: Bellhop) -> None:
+    message = post(installed, link(installed, delivered(installed, BEN, "your password")), by=BEN)
+
+    assert message.attachments == []
+
+
+def test_what_went_to_a_private_channel_is_shown_there_alone(installed: Bellhop) -> None:
+    secret = private_channel(installed)
+    url = link(installed, delivered(installed, secret, "we buy Globex"))
+
+    assert "we buy Globex" in shown(post(installed, url, secret))
+    assert post(installed, url, GENERAL).attachments == []
+
+
+def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) -> None:
+    public, here = delivered(installed), delivered(installed, RANDOM)
+    text = f"{link(installed, public)} {link(installed, here)}"
+    message = post(installed, text)
+    [event] = [one.payload for one in installed.slack.deliveries if _is_link(one)]
+    assert event["is_ext_shared_channel"] is False
+    assert len(message.attachments) == 2
+
+    for outside, count in ((True, 1), (False, 2)):
+        shared = [
+            installed.services.viewing.find_shared(ACME, id_, RANDOM, is_outside=outside)
+            for id_ in (public, here)
+        ]
+        assert len([one for one in shared if one is not None]) == count
+
+
+def test_a_notification_of_another_workspace_is_not_shown(installed: Bellhop) -> None:
+    installed.install(ANN_AT_BETA)
+    url = link(installed, delivered(installed))
+
+    assert post(installed, url, BETA_GENERAL, by=ANN_AT_BETA).attachments == []
+    assert BETA in {one.team_id for one in installed.slack.deliveries if _is_link(one)}
+
+
+def test_other_addresses_are_left_alone(installed: Bellhop) -> None:
+    id_ = delivered(installed)
+    others = [
+        f"{installed.url}/profile",
+        f"{installed.url}/notifications/{'0' * 32}",
+        f"{installed.url}/notifications/{id_}x",
+        f"{installed.url}/other/{id_}",
+        f"https://elsewhere.example/notifications/{id_}",
+    ]
+    message = post(installed, " ".join(others))
+
+    assert message.attachments == []
+    assert installed.slack.calls_to("chat.unfurl") == []
+
+
+def test_a_link_with_something_behind_it_is_one(installed: Bellhop) -> None:
+    url = f"{link(installed, delivered(installed))}/?from=mail#top"
+
+    assert len(post(installed, url).attachments) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "tried"),
+    [
+        (Fault("chat.unfurl", "server_error", times=1), 2),
+        (Fault("chat.unfurl", "api_error", error="cannot_unfurl_url"), 1),
+    ],
+)
+def test_what_may_heal_is_tried_again(installed: Bellhop, fault: Fault, tried: int) -> None:
+    url = link(installed, delivered(installed))
+    installed.slack.faults.add(fault)
+    message = post(installed, url)
+    installed.clock.advance(61)
+    installed.slack.deliver_due()
+
+    assert len(installed.slack.calls_to("chat.unfurl")) == tried
+    assert len(message.attachments) == tried - 1
