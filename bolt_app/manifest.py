@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 
 MANIFEST_PATH = Path(__file__).resolve().parent.parent / "manifest.yml"
+STEP_PATH = Path(__file__).resolve().with_name("workflow_step.yml")
 PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
 # Where Slack wants a host alone.
 PLACEHOLDER_HOST = "bellhop.example.com"
@@ -53,6 +54,20 @@ def manifest_text(public_url: str, path: Path = MANIFEST_PATH) -> str:
     """Return the manifest as YAML, with the addresses of the app at `public_url`."""
     text = path.read_text(encoding="utf-8").replace(PLACEHOLDER_ORIGIN, public_url)
     return text.replace(PLACEHOLDER_HOST, urlsplit(public_url).hostname or "")
+
+
+def manifest_with_step(public_url: str) -> str:
+    """Return the manifest as YAML with the step for Workflow Builder.
+
+    https://docs.slack.dev/workflows/workflow-steps
+    """
+    manifest = load_manifest(public_url)
+    step = yaml.safe_load(STEP_PATH.read_text(encoding="utf-8"))
+    events = manifest["settings"]["event_subscriptions"]["bot_events"]
+    events += step["settings"].pop("event_subscriptions")["bot_events"]
+    manifest["settings"] |= step["settings"]
+    manifest["functions"] = step["functions"]
+    return yaml.safe_dump(manifest, sort_keys=False, allow_unicode=True)
 
 
 def load_manifest(public_url: str = PLACEHOLDER_ORIGIN) -> dict[str, Any]:

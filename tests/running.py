@@ -16,13 +16,14 @@ from urllib.parse import urlencode, urljoin
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request
 from urllib.request import build_opener as build_opener
 
+import yaml
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
 from bolt_app.application import create_app
 from bolt_app.config import Settings
-from bolt_app.manifest import load_manifest
+from bolt_app.manifest import manifest_with_step
 from bolt_app.sandbox import AppConfig, Sandbox, SandboxServer
 from bolt_app.services import Services
 
@@ -159,7 +160,7 @@ def running_bellhop(
         stack.callback(lambda: [app.extensions["bellhop"].close() for app in apps])
         url, server = stack.enter_context(serving(Response("not yet", status=503)))
         config = AppConfig.from_manifest(
-            load_manifest(url),
+            yaml.safe_load(manifest_with_step(url)),
             app_url=url,
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,

@@ -27,6 +27,15 @@ class TestManifest:
         assert "https://bell.acme.example/slack/oauth_redirect" in done.stdout
         assert "bellhop.example.com" not in done.stdout
 
+    def test_it_has_a_step_for_workflows_where_asked(self) -> None:
+        done = flask("manifest", "--workflow-step", PUBLIC_URL="https://bell.acme.example")
+
+        made = yaml.safe_load(done.stdout)
+        assert list(made.pop("functions")) == ["send_notification"]
+        assert made["settings"].pop("function_runtime") == "remote"
+        assert made["settings"]["event_subscriptions"]["bot_events"].pop() == "function_executed"
+        assert made == load_manifest("https://bell.acme.example")
+
     def test_a_malformed_address_is_named(self) -> None:
         done = flask("manifest", PUBLIC_URL="bell.acme.example/app")
 

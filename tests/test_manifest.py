@@ -8,9 +8,15 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from bolt_app import manifest
-from bolt_app.slack.ids import LINK_TO_NOTIFICATION, NOTIFY_COMMAND, PROFILE_COMMAND
+from bolt_app.slack.ids import (
+    LINK_TO_NOTIFICATION,
+    NOTIFY_COMMAND,
+    PROFILE_COMMAND,
+    SEND_STEP,
+)
 
 SCHEMA = Path(__file__).parent / "slack_manifest_schema" / "manifest.schema.1.0.0.json"
 
@@ -22,7 +28,9 @@ def schema() -> dict[str, Any]:
 
 
 def test_the_manifest_is_valid_against_slacks_published_schema(schema: dict[str, Any]) -> None:
-    jsonschema.Draft7Validator(schema).validate(manifest.load_manifest("https://bell.acme.test"))
+    validator = jsonschema.Draft7Validator(schema)
+    validator.validate(manifest.load_manifest("https://bell.acme.test"))
+    validator.validate(yaml.safe_load(manifest.manifest_with_step("https://bell.acme.test")))
 
 
 def test_the_schema_refuses_a_broken_manifest(schema: dict[str, Any]) -> None:
@@ -74,3 +82,9 @@ def test_the_shortcuts_are_those_the_code_listens_for() -> None:
     assert [(one["type"], one["callback_id"]) for one in shortcuts] == [
         ("message", LINK_TO_NOTIFICATION)
     ]
+
+
+def test_the_workflow_step_is_the_one_the_code_listens_for() -> None:
+    made = yaml.safe_load(manifest.manifest_with_step("https://bell.acme.test"))
+
+    assert list(made["functions"]) == [SEND_STEP]

@@ -10,17 +10,21 @@ from flask import Flask
 
 from bolt_app.cli.errors import MISUSED, fail
 from bolt_app.config import ConfigError, read_environment, read_public_url
-from bolt_app.manifest import manifest_text
+from bolt_app.manifest import manifest_text, manifest_with_step
 
 
 def register(app: Flask) -> None:
     """Add the commands."""
 
     @app.cli.command("manifest")
-    def manifest() -> None:
+    @click.option(
+        "--workflow-step", is_flag=True, help="With a step for Workflow Builder (paid plans)."
+    )
+    def manifest(*, workflow_step: bool) -> None:
         """Print the Slack app manifest for PUBLIC_URL."""
+        text = manifest_with_step if workflow_step else manifest_text
         try:
-            click.echo(manifest_text(read_public_url(read_environment())), nl=False)
+            click.echo(text(read_public_url(read_environment())), nl=False)
         except ConfigError as error:
             fail(str(error), status=MISUSED)
 

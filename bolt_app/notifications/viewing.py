@@ -225,6 +225,8 @@ def _sender(connection: Connection, team_id: str, source: str) -> str:
         return _names(connection, team_id, {id_}).get(id_, "somebody in Slack")
     if kind == "command":
         return "the command line"
+    if kind == "workflow":
+        return "a workflow in Slack"
     if kind == "api_key":
         return f"the API key {connection.scalar(select(ApiKey.name).where(ApiKey.id == int(id_)))}"
     if kind == "hook":

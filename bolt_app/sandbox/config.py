@@ -32,6 +32,16 @@ class MessageShortcut:
 
 
 @dataclass(frozen=True)
+class Function:
+    """A step for workflows, as the manifest registers it: its parameters as Slack reads them."""
+
+    callback_id: str
+    title: str
+    inputs: Mapping[str, Mapping[str, Any]]
+    outputs: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class AppConfig:
     """What Slack knows of an app: its manifest and its credentials.
 
@@ -52,6 +62,7 @@ class AppConfig:
     slash_commands: tuple[SlashCommand, ...] = ()
     unfurl_domains: tuple[str, ...] = ()
     message_shortcuts: tuple[MessageShortcut, ...] = ()
+    functions: tuple[Function, ...] = ()
     events_url: str | None = None
     bot_events: tuple[str, ...] = ()
     interactivity_url: str | None = None
@@ -105,6 +116,7 @@ class AppConfig:
             slash_commands=tuple(_command(one) for one in features.get("slash_commands") or ()),
             unfurl_domains=_strings(features, "unfurl_domains"),
             message_shortcuts=tuple(_shortcuts(features)),
+            functions=tuple(_functions(manifest, settings)),
             events_url=events.get("request_url"),
             bot_events=_strings(events, "bot_events"),
             interactivity_url=(
@@ -131,6 +143,10 @@ class AppConfig:
             events_url=self.events_url and _moved(self.events_url, app_url),
             interactivity_url=self.interactivity_url and _moved(self.interactivity_url, app_url),
         )
+
+    def find_function(self, callback_id: str) -> Function | None:
+        """The registered step of that id, if there is one."""
+        return next((one for one in self.functions if one.callback_id == callback_id), None)
 
     def find_command(self, command: str) -> SlashCommand | None:
         """The registered slash command of that name (with its slash), if there is one."""
@@ -171,6 +187,18 @@ def _shortcuts(features: Mapping[str, Any]) -> Iterator[MessageShortcut]:
         if entry.get("type") == "message":
             described = str(entry.get("description", ""))
             yield MessageShortcut(str(entry["callback_id"]), str(entry["name"]), described)
+
+
+def _functions(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Function]:
+    """The steps; Slack wants an app with any to be org-ready, and to say where they run."""
+    functions = _section(manifest, "functions")
+    if functions and not settings.get("org_deploy_enabled"):
+        raise ManifestError("functions need settings.org_deploy_enabled")
+    if functions and settings.get("function_runtime") != "remote":
+        raise ManifestError("functions need settings.function_runtime: remote")
+    for callback_id, entry in functions.items():
+        inputs, outputs = (_section(entry, f"{kind}_parameters") for kind in ("input", "output"))
+        yield Function(callback_id, str(entry.get("title", "")), inputs, outputs)
 
 
 def _moved(url: str, app_url: str) -> str:

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bolt_app.sandbox.calls import CallLog
-from bolt_app.sandbox.config import AppConfig
+from bolt_app.sandbox.config import AppConfig, Function
 from bolt_app.sandbox.deliveries import (
     USER_AGENT,
     Delivery,
@@ -86,6 +86,18 @@ class Scheduled:
 
 
 @dataclass
+class StepRun:
+    """One execution of a step of the app's in a workflow."""
+
+    id: str
+    team_id: str
+    function: Function
+    state: Literal["running", "completed", "failed"] = "running"
+    outputs: JsonDict = field(default_factory=dict)
+    error: str = ""
+
+
+@dataclass
 class SharedLinks:
     """Links of which the app was told: in a message, or in what somebody is writing.
 
@@ -122,6 +134,7 @@ class Core:
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
         self.scheduled: dict[str, Scheduled] = {}
+        self.step_runs: dict[str, StepRun] = {}
         self.shared_links: dict[str, SharedLinks] = {}
 
     def reset(self) -> None:

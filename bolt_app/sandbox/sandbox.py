@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bolt_app.sandbox import changes, interactions, links, oauth, people
+from bolt_app.sandbox import changes, interactions, links, oauth, people, workflows
 from bolt_app.sandbox.calls import ApiCall
-from bolt_app.sandbox.core import Core
+from bolt_app.sandbox.core import Core, StepRun
 from bolt_app.sandbox.deliveries import Delivery
 from bolt_app.sandbox.errors import AuthorizeError, SandboxError
 from bolt_app.sandbox.interactions import InteractionResult, State
@@ -201,6 +201,10 @@ class Sandbox(Core):
     def use_shortcut(self, user_id: str, message: Message, callback_id: str) -> InteractionResult:
         """Choose one of the app's shortcuts in the menu of a message."""
         return interactions.use_shortcut(self, user_id, message, callback_id)
+
+    def run_step(self, team_id: str, callback_id: str, inputs: Mapping[str, Any]) -> StepRun:
+        """Let a workflow come to a step of the app's; what becomes of it is in ``state``."""
+        return workflows.run_step(self, team_id, callback_id, inputs)
 
     def select_option(
         self,

@@ -77,6 +77,7 @@ EVENT_SCOPES: dict[str, tuple[str, ...]] = {
     "channel_left": ("channels:read",),
     "channel_rename": ("channels:read",),
     "channel_unarchive": ("channels:read",),
+    "function_executed": (),
     "group_archive": ("groups:read",),
     "group_left": ("groups:read",),
     "group_rename": ("groups:read",),

@@ -20,6 +20,7 @@ from bolt_app.slack.events.channels import register_channel_events
 from bolt_app.slack.events.home import register_home_events
 from bolt_app.slack.events.lifecycle import register_lifecycle_events
 from bolt_app.slack.events.links import register_link_events
+from bolt_app.slack.functions.send import register_send_step
 from bolt_app.slack.problems import register_problem_answers
 from bolt_app.slack.refreshing import HomeRefresher
 from bolt_app.slack.shortcuts.notification import register_notification_shortcut
@@ -51,6 +52,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_home_events(app, services)
     register_home_actions(app, services)
     register_key_and_hook_actions(app, services)
+    register_send_step(app, services)
     register_link_events(app, services)
     register_lifecycle_events(app, services.lifecycle)
     services.news.listen(HomeRefresher(services).hear)

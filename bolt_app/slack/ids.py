@@ -10,6 +10,7 @@ REFRESH_PROFILE = "profile.refresh"
 UNLINK_PROFILE = "profile.unlink"
 KEEP_PROFILE = "profile.keep"
 
+SEND_STEP = "send_notification"
 LINK_TO_NOTIFICATION = "notification.link"
 
 HOME_TEST = "home.test"

@@ -68,6 +68,7 @@ MANIFEST: dict[str, Any] = {
                 "app_uninstalled",
                 "channel_archive",
                 "channel_rename",
+                "function_executed",
                 "link_shared",
                 "message.channels",
                 "team_domain_change",
@@ -78,6 +79,19 @@ MANIFEST: dict[str, Any] = {
         },
         "interactivity": {"is_enabled": True, "request_url": "https://example.com/slack/events"},
         "org_deploy_enabled": True,
+        "function_runtime": "remote",
+    },
+    "functions": {
+        "greet": {
+            "title": "Greet",
+            "description": "Says hello",
+            "input_parameters": {
+                "name": {"type": "string", "name": "name", "title": "Name", "is_required": True}
+            },
+            "output_parameters": {
+                "greeting": {"type": "string", "name": "greeting", "is_required": True}
+            },
+        }
     },
 }
 

@@ -1,0 +1,82 @@
+"""“Send a notification”, a step for Workflow Builder.
+
+https://docs.slack.dev/tools/bolt-python/concepts/custom-steps
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from slack_bolt import App, BoltContext
+
+from bolt_app.notifications.acceptance import Sender
+from bolt_app.notifications.page_addresses import page_url
+from bolt_app.notifications.request_problems import problems_of
+from bolt_app.notifications.requests import NotificationRequest, read_one
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "workflow"
+
+
+class StepError(Exception):
+    """The step cannot be done; the text tells whoever made the workflow why."""
+
+
+def register_send_step(app: App, services: Services) -> None:
+    """Listen for the step (https://docs.slack.dev/reference/events/function_executed).
+
+    It is done when the notification is accepted. Slack tells of one execution again where it was
+    not answered: the execution's id lets one notification come of it, and the same answer.
+    """
+
+    @app.function(ids.SEND_STEP)
+    def send(event: dict[str, Any], context: BoltContext) -> None:
+        team_id, execution_id = context.team_id or "", event["function_execution_id"]
+        try:
+            request = _read(event["inputs"])
+        except StepError as error:
+            _end(team_id, "functions.completeError", execution_id, error=str(error))
+            return
+        answer = services.acceptance.accept(
+            Sender(team_id, SOURCE), [request], idempotency_key=execution_id
+        )
+        id_ = answer.notifications[0].id
+        page = page_url(services.settings.public_url, id_)
+        outputs = {"notification_id": id_, "page_url": page}
+        _end(team_id, "functions.completeSuccess", execution_id, outputs=outputs)
+
+    def _read(inputs: Mapping[str, Any]) -> NotificationRequest:
+        said = {name: inputs[name] for name in ("title", "text") if inputs.get(name)}
+        severity = str(inputs.get("severity") or "").strip().lower()
+        if severity:
+            said["severity"] = severity
+        try:
+            return read_one({"to": _recipients(inputs), **said}, services.clock())
+        except ValidationError as error:
+            problems = "; ".join(f"{one.field} {one.detail}" for one in problems_of(error))
+            raise StepError(f"The notification was not sent: {problems}.") from None
+
+    def _end(team_id: str, method: str, execution_id: str, **more: Any) -> None:
+        place = services.calls.find_place(team_id)
+        try:
+            services.calls.as_bot(place, method, function_execution_id=execution_id, **more)
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
+            # The workflow has ended without us: it was answered before, or somebody stopped it.
+            logger.info("a step is not to be answered", extra={"error": error.code})
+
+
+def _recipients(inputs: Mapping[str, Any]) -> list[str]:
+    topic = str(inputs.get("topic") or "").strip().removeprefix("topic:")
+    to = [*filter(None, [inputs.get("channel")]), *([f"topic:{topic}"] if topic else [])]
+    if not to:
+        raise StepError("The notification was not sent: choose a channel or a topic.")
+    return to

@@ -1,0 +1,115 @@
+"""“Send a notification” in a workflow, over signed HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bolt_app.notifications.history import Filter
+from bolt_app.sandbox import Fault
+from bolt_app.sandbox.core import StepRun
+from bolt_app.slack import ids
+from tests.notifications.hand import Hand, texts
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def step(bellhop: Bellhop, **inputs: Any) -> StepRun:
+    run = bellhop.slack.run_step(ACME, ids.SEND_STEP, {"text": "Build 42 is green", **inputs})
+    bellhop.slack.deliver_due()
+    return run
+
+
+def report(bellhop: Bellhop, run: StepRun) -> Any:
+    found = bellhop.services.history.find(ACME, run.outputs["notification_id"])
+    assert found is not None
+    return found
+
+
+def test_a_step_sends_and_says_what(installed: Bellhop) -> None:
+    run = step(installed, channel=GENERAL, title="Build", severity="Success")
+    Hand(installed).deliver()
+
+    assert run.state == "completed"
+    found = report(installed, run)
+    assert run.outputs["page_url"] == found.page_url
+    assert found.source == "workflow"
+    assert found.content == {
+        "text": "Build 42 is green",
+        "title": "Build",
+        "severity": "success",
+    }
+    [text] = texts(installed, GENERAL)
+    assert "Build" in text
+
+
+@pytest.mark.parametrize("topic", ["deploys", "topic:deploys", " Deploys "])
+def test_to_a_topic_and_a_channel(installed: Bellhop, topic: str) -> None:
+    installed.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys")
+    run = step(installed, channel="C0ACME0002", topic=topic)
+
+    assert {one.to for one in report(installed, run).deliveries} == {GENERAL, "C0ACME0002"}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({}, "choose a channel or a topic"),
+        ({"channel": None, "topic": "  "}, "choose a channel or a topic"),
+        ({"channel": GENERAL, "severity": "bad"}, "severity"),
+        ({"topic": "no such name!"}, "is no topic"),
+        ({"channel": GENERAL, "text": " "}, "says nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_to_whoever_made_the_workflow(
+    installed: Bellhop, inputs: dict[str, Any], words: str
+) -> None:
+    run = step(installed, **inputs)
+
+    assert run.state == "failed"
+    assert run.error.startswith("The notification was not sent: ")
+    assert words in run.error
+    assert installed.services.history.search(ACME, Filter()).notifications == []
+
+
+def test_one_execution_sends_once_however_often_slack_tells_of_it(installed: Bellhop) -> None:
+    installed.slack.faults.add(Fault("functions.completeSuccess", "lost_answer", times=1))
+    run = step(installed, channel=GENERAL)
+    for _ in range(3):
+        installed.clock.advance(400)
+        installed.slack.deliver_due()
+    [event] = [one for one in installed.slack.deliveries if one.name == "function_executed"]
+    assert event.state == "delivered"
+    installed.slack.send_event(ACME, event.payload["event"])
+
+    assert run.state == "completed"
+    assert len(installed.services.history.search(ACME, Filter()).notifications) == 1
+
+
+def test_slack_in_trouble_is_answered_when_it_tells_again(installed: Bellhop) -> None:
+    installed.slack.faults.add(Fault("functions.completeSuccess", "server_error", times=1))
+    run = step(installed, channel=GENERAL)
+    installed.clock.advance(61)
+    installed.slack.deliver_due()
+
+    assert run.state == "completed"
+    assert len(installed.services.history.search(ACME, Filter()).notifications) == 1
+
+
+def test_other_steps_of_other_apps_do_no_harm(installed: Bellhop) -> None:
+    event = {
+        "type": "function_executed",
+        "function": {"callback_id": "another"},
+        "inputs": {},
+        "function_execution_id": "Fx1",
+    }
+    installed.slack.send_event(ACME, event)
+
+    assert installed.slack.calls_to("functions.completeError") == []
