@@ -148,7 +148,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     log_requests(app)
     register_web(app, services)
     bolt_app = create_bolt_app(services, flow, authorize)
-    app.register_blueprint(create_blueprint(bolt_app, services.requests))
+    app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
     app.extensions["bellhop"] = services
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
@@ -25,6 +25,7 @@ from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.manifest import manifest_with_step
 from bolt_app.sandbox import AppConfig, Sandbox, SandboxServer
+from bolt_app.sandbox.world import View
 from bolt_app.services import Services
 
 CLIENT_ID = "111.222"
@@ -120,14 +121,30 @@ class Bellhop:
 
     def wait_for_ephemeral(self, user_id: str, words: str) -> None:
         """Wait until a person sees a message of their own with `words` in it."""
-        version = self.slack.version
-        ends = monotonic() + 30
+        self._wait_for(
+            words, lambda: [[one.text, one.blocks] for one in self.slack.ephemerals(user_id)]
+        )
+
+    def wait_for_home(self, team_id: str, user_id: str, words: str) -> None:
+        """Wait until a person's App Home says `words`."""
+        self._wait_for(words, lambda: _blocks(self.slack.home_view(team_id, user_id)))
+
+    def wait_for_modal(self, user_id: str, words: str) -> None:
+        """Wait until the modal that a person has open says `words`."""
+        self._wait_for(words, lambda: _blocks(self.slack.open_modal(user_id)))
+
+    def _wait_for(self, words: str, look: Callable[[], Any]) -> None:
+        version, seen, ends = self.slack.version, "", monotonic() + 30
         while monotonic() < ends:
-            seen = [json.dumps(one.blocks) for one in self.slack.ephemerals(user_id)]
-            if any(words in one for one in seen):
+            seen = json.dumps(look(), ensure_ascii=False)
+            if words in seen:
                 return
             version = self.slack.wait_for_change(version, 1)
         raise AssertionError(f"{words!r} did not come, only {seen}")
+
+
+def _blocks(view: View | None) -> Any:
+    return None if view is None else view.blocks
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -305,7 +305,13 @@ def _base(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
         team |= {"enterprise_id": enterprise.id, "enterprise_name": enterprise.name}
     return {
         "type": kind,
-        "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": team_id},
+        "user": {
+            "id": user.id,
+            "username": user.name,
+            "name": user.name,
+            # Somebody in a shared channel keeps their own workspace.
+            "team_id": team_id if user.is_in(team_id) else user.team_id,
+        },
         "api_app_id": core.config.app_id,
         "token": core.config.verification_token,
         "team": team,

@@ -161,6 +161,14 @@ class Sandbox(Core):
                 raise SandboxError("only members may invite")
             people.add_member(self, channel, installation.bot_user_id, user_id)
 
+    def share_channel(self, channel_id: str, user_id: str) -> None:
+        """Share a channel with somebody of another organisation (Slack Connect)."""
+        with self.edit():
+            channel, user = self.get_channel(channel_id), self.get_user(user_id)
+            if user.team_id not in (channel.team_id, *channel.connected_team_ids):
+                channel.connected_team_ids.append(user.team_id)
+            people.add_member(self, channel, user_id)
+
     def send_command(
         self, user_id: str, channel_id: str, command: str, text: str = ""
     ) -> CommandResult:

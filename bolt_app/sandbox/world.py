@@ -233,6 +233,8 @@ class Channel:
     purpose: str = ""
     members: list[str] = field(default_factory=list)
     previous_names: list[str] = field(default_factory=list)
+    connected_team_ids: list[str] = field(default_factory=list)
+    """Workspaces of other organisations that share the channel (Slack Connect)."""
 
     def as_slack(self, viewer_id: str) -> JsonDict:
         """This conversation as the Web API shows it to ``viewer_id``.
@@ -254,7 +256,7 @@ class Channel:
             "is_general": self.is_general,
             "unlinked": 0,
             "name_normalized": self.name,
-            "is_shared": False,
+            "is_shared": bool(self.connected_team_ids),
             "is_org_shared": False,
             "is_pending_ext_shared": False,
             "pending_shared": [],
@@ -262,8 +264,8 @@ class Channel:
             "updated": self.created * 1000,
             "parent_conversation": None,
             "creator": self.creator,
-            "is_ext_shared": False,
-            "shared_team_ids": [self.team_id],
+            "is_ext_shared": bool(self.connected_team_ids),
+            "shared_team_ids": [self.team_id, *self.connected_team_ids],
             "pending_connected_team_ids": [],
             "is_member": viewer_id in self.members,
             "topic": {"value": self.topic, "creator": "", "last_set": 0},

@@ -41,7 +41,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
         # `app.error` answers people in words.
         raise_error_for_unhandled_request=False,
     )
-    register_problem_answers(app, services.settings.public_url)
+    register_problem_answers(app, services)
     register_profile_command(app, services)
     register_profile_actions(app, services)
     register_notify_command(app, services)

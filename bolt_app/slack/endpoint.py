@@ -5,21 +5,21 @@ https://docs.slack.dev/interactivity/handling-user-interaction#acknowledgment_re
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, jsonify, request
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.adapter.flask import SlackRequestHandler
 from slack_bolt.adapter.flask.handler import to_bolt_request, to_flask_response
-from slack_sdk.webhook import WebhookClient
 
 from bolt_app.oauth.flow import INSTALL_PATH, REDIRECT_PATH
+from bolt_app.services import Services
+from bolt_app.slack import late
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +29,14 @@ DEADLINE_SECONDS = 2.5
 
 
 def create_blueprint(
-    app: App, executor: Executor, *, deadline: float = DEADLINE_SECONDS
+    app: App, services: Services, *, deadline: float = DEADLINE_SECONDS
 ) -> Blueprint:
     """Return the blueprint of `/slack/…`.
 
     Args:
-        executor: runs the requests of `/slack/events`.
         deadline: seconds after which a request is acknowledged although it is still being worked
-            on; its answer then follows over the request's `response_url`.
+            on; its answer then follows: a command's over its `response_url`, a modal's in the
+            modal. Buttons show what they do in ways of their own.
     """
     blueprint = Blueprint("slack", __name__)
     handler = SlackRequestHandler(app)
@@ -49,11 +49,11 @@ def create_blueprint(
     @blueprint.post(EVENTS_PATH)
     def receive() -> Response:
         bolt_request = to_bolt_request(request)
-        work = executor.submit(copy_context().run, app.dispatch, bolt_request)
+        work = services.requests.submit(copy_context().run, app.dispatch, bolt_request)
         try:
             return to_flask_response(work.result(timeout=deadline))
         except TimeoutError:
-            return _acknowledge_unfinished(bolt_request, work)
+            return _acknowledge_unfinished(services, bolt_request, work)
 
     return blueprint
 
@@ -63,31 +63,30 @@ def is_event(body: Mapping[str, Any]) -> bool:
     return body.get("type") == "event_callback"
 
 
-def _acknowledge_unfinished(bolt_request: BoltRequest, work: Future[BoltResponse]) -> Response:
+def _acknowledge_unfinished(
+    services: Services, bolt_request: BoltRequest, work: Future[BoltResponse]
+) -> Response:
     logger.warning("a request from Slack takes long")
-    if is_event(bolt_request.body):
+    body = bolt_request.body
+    if is_event(body):
         # The event is still being worked on: Slack's retry of it finds the receipt, or does it.
         return Response(status=503)
-    response_url = bolt_request.body.get("response_url")
-    if isinstance(response_url, str) and "command" in bolt_request.body:
-        work.add_done_callback(partial(_answer_late, response_url))
+    if body.get("type") == "view_submission":
+        _when_done(services, work, partial(late.answer_modal, services, body))
+        return jsonify(response_action="update", view=late.waiting_view(late.title_of(body)))
+    response_url = body.get("response_url")
+    if isinstance(response_url, str) and "command" in body:
+        _when_done(services, work, partial(late.answer_command, response_url))
     return Response(status=200)
 
 
-def _answer_late(response_url: str, work: Future[BoltResponse]) -> None:
-    """Send what a slash command should have been answered with; it was verified by then."""
-    if work.exception() is not None:
-        logger.error("a slow request failed", exc_info=work.exception())
-        return
-    response = work.result()
-    if response.status != 200 or not response.body:
-        return
-    WebhookClient(response_url).send_dict(_message(response.body))
+def _when_done(services: Services, work: Future[BoltResponse], send: Callable[[str], None]) -> None:
+    """Send the answer in the background once it is there; the request was verified by then."""
 
+    def answer(work: Future[BoltResponse]) -> None:
+        if work.exception() is not None:
+            logger.error("a slow request failed", exc_info=work.exception())
+        elif work.result().status == 200:
+            services.background.submit(send, work.result().body or "")
 
-def _message(body: str) -> dict[str, Any]:
-    try:
-        message = json.loads(body)
-    except ValueError:
-        return {"text": body}
-    return message if isinstance(message, dict) else {"text": body}
+    work.add_done_callback(answer)

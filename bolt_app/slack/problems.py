@@ -10,29 +10,49 @@ from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
+from bolt_app.slack.roles import StrangerError, is_stranger
+from bolt_app.slack.telling import tell
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
 
-def register_problem_answers(app: App, public_url: str) -> None:
-    """Answer for an installation that does not work, and for errors."""
+def register_problem_answers(app: App, services: Services) -> None:
+    """Answer for an installation that does not work, for strangers, and for errors."""
 
     @app.use
     def require_installation(
-        req: BoltRequest, context: BoltContext, next: Callable[[], BoltResponse]
+        req: BoltRequest,
+        context: BoltContext,
+        body: dict[str, Any],
+        next: Callable[[], BoltResponse],
     ) -> BoltResponse:
         problem = context.get("installation_problem")
         if problem is None or is_event(req.body):
             return next()
-        return _tell(
+        return tell(
+            services,
+            context,
+            body,
             "Bellhop's installation in this workspace does not work any more. "
-            f"<{public_url}/|Add Bellhop to Slack again>, and it goes on where it was."
+            f"<{services.settings.public_url}/|Add Bellhop to Slack again>, and it goes on where "
+            "it was.",
         )
 
+    @app.use
+    def refuse_strangers(
+        context: BoltContext, body: dict[str, Any], next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        if _may_be_stranger(context, body) and is_stranger(
+            services, context.team_id or "", context.user_id or ""
+        ):
+            return tell(services, context, body, str(StrangerError()))
+        return next()
+
     @app.error
-    def answer_error(error: Exception, req: BoltRequest, body: dict[str, Any]) -> BoltResponse:
+    def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
         if not isinstance(error, (SlackCallError, NotInstalledError, *DATABASE_DOWN)):
             logger.error("a listener failed", exc_info=error)
         else:
@@ -40,7 +60,16 @@ def register_problem_answers(app: App, public_url: str) -> None:
         if is_event(body):
             # Slack sends the event again; its receipt was not written either.
             return BoltResponse(status=503, body="")
-        return _tell(describe_problem(error))
+        return tell(services, context, body, describe_problem(error))
+
+
+def _may_be_stranger(context: BoltContext, body: dict[str, Any]) -> bool:
+    """Whether an interaction comes from another workspace than the one that is served.
+
+    https://docs.slack.dev/apis/slack-connect: it may be one of the same organisation.
+    """
+    user = body.get("user")
+    return isinstance(user, dict) and user.get("team_id") not in (None, context.team_id)
 
 
 def describe_problem(error: Exception) -> str:
@@ -52,11 +81,3 @@ def describe_problem(error: Exception) -> str:
     if isinstance(error, DATABASE_DOWN):
         return "Bellhop's database is not answering. Try again in a minute."
     return "Something went wrong in Bellhop, and whoever runs it can see it in the log."
-
-
-def _tell(text: str) -> BoltResponse:
-    return BoltResponse(
-        status=200,
-        body={"response_type": "ephemeral", "text": text},
-        headers={"content-type": ["application/json; charset=utf-8"]},
-    )

@@ -8,6 +8,16 @@ from bolt_app.services import Services
 from bolt_app.user_facts import enterprise_of, membership_values
 
 
+class StrangerError(Exception):
+    """The person is of another organisation, and only shares a channel."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Bellhop works for the other organisation in this shared channel: ask somebody there "
+            "to do this for you."
+        )
+
+
 @dataclass(frozen=True)
 class Role:
     """What somebody is in a workspace.
@@ -43,3 +53,15 @@ def look_up_role(services: Services, team_id: str, user_id: str) -> Role:
         is_guest=values.get("is_guest", True),
         is_stranger=is_stranger,
     )
+
+
+def is_stranger(services: Services, team_id: str, user_id: str) -> bool:
+    """Whether somebody is of another organisation; Slack is asked of those who are not linked.
+
+    Raises:
+        NotInstalledError: there is no bot in that workspace.
+        SlackCallError: Slack refused or did not answer.
+    """
+    if services.profiles.find(team_id, user_id) is not None:
+        return False
+    return look_up_role(services, team_id, user_id).is_stranger

@@ -32,7 +32,7 @@ from bolt_app.slack.blocks.subscriptions import (
     which_digest_answer,
 )
 from bolt_app.slack.reaching import NotInvitedError, check_reach
-from bolt_app.slack.roles import look_up_role
+from bolt_app.slack.roles import StrangerError, is_stranger, look_up_role
 
 
 class NotAllowedError(Exception):
@@ -242,11 +242,22 @@ class Subscribing:
         return undo_value(self.address, changes)
 
     def _check_may_change(self) -> None:
-        """Raise NotAllowedError where the settings leave it to others; one's own are one's own."""
+        """Make sure that the person may change what comes here; one's own is one's own.
+
+        Raises:
+            NotAllowedError: the settings leave it to others.
+            StrangerError: they are of another organisation.
+        """
         who = self.services.settings.subscriptions_by
-        if who == "anyone" or self.address == self.user_id:
+        if self.address == self.user_id:
+            return
+        if who == "anyone":
+            if is_stranger(self.services, self.team_id, self.user_id):
+                raise StrangerError
             return
         role = look_up_role(self.services, self.team_id, self.user_id)
+        if role.is_stranger:
+            raise StrangerError
         if role.is_admin:
             return
         if who == "admins" or role.is_guest:
@@ -257,5 +268,5 @@ def attempt(do: Callable[[], Outcome]) -> Outcome:
     """Do what was asked; where it is refused, the outcome says why."""
     try:
         return do()
-    except (NotAllowedError, NotInvitedError) as error:
+    except (NotAllowedError, NotInvitedError, StrangerError) as error:
         return Outcome(plain_answer(str(error)))

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from sqlalchemy import text
 
+from bolt_app.sandbox import Fault
+from bolt_app.sandbox.world import View
+from bolt_app.slack import ids
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
@@ -65,3 +68,60 @@ def test_one_slow_request_does_not_hold_up_the_others(bellhop: Bellhop) -> None:
     assert help_answer.message is not None
     assert "What you can ask" in str(help_answer.message.blocks)
     assert help_answer.elapsed < 2
+
+
+def home_of(bellhop: Bellhop) -> View:
+    bellhop.slack.open_home(ANN, ACME)
+    bellhop.slack.deliver_due()
+    view = bellhop.slack.home_view(ACME, ANN)
+    assert view is not None
+    return view
+
+
+def key_form(bellhop: Bellhop) -> str:
+    """Open the form for an API key; return its id."""
+    bellhop.slack.click(ANN, home_of(bellhop), ids.NEW_API_KEY)
+    modal = bellhop.slack.open_modal(ANN)
+    assert modal is not None
+    return modal.id
+
+
+def test_a_modal_is_acknowledged_in_time_and_shows_its_answer_later(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    form = key_form(bellhop)
+
+    with locked_tables(bellhop):
+        result = bellhop.slack.submit_view(ANN, form, {"name": {"value": "ci"}})
+        assert (result.error, result.status) == (None, 200)
+        assert result.elapsed < 3
+        bellhop.wait_for_modal(ANN, "Leave it open")
+
+    bellhop.wait_for_modal(ANN, "```bh_")
+    assert [one.name for one in bellhop.services.api_keys.of_team(ACME)] == ["ci"]
+
+
+def test_a_late_refusal_is_shown_in_the_modal(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    form = key_form(bellhop)
+    bellhop.slack.users[ANN].is_admin = bellhop.slack.users[ANN].is_owner = False
+    bellhop.slack.faults.add(Fault("users.info", "latency", times=1, seconds=3))
+
+    result = bellhop.slack.submit_view(ANN, form, {"name": {"value": "ci"}})
+
+    assert result.error is None
+    assert result.elapsed < 3
+    bellhop.wait_for_modal(ANN, "by the workspace's admins")
+    assert bellhop.services.api_keys.of_team(ACME) == []
+
+
+def test_a_button_is_acknowledged_in_time_and_does_its_work_later(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    bellhop.services.api_keys.create(ACME, "ci")
+    view = home_of(bellhop)
+
+    with locked_tables(bellhop):
+        result = bellhop.slack.click(ANN, view, ids.REVOKE_API_KEY, confirmed=True)
+        assert (result.error, result.status) == (None, 200)
+        assert result.elapsed < 3
+
+    bellhop.wait_for_home(ACME, ANN, "revoked the API key")

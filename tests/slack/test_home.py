@@ -46,7 +46,10 @@ def subscribe(bellhop: Bellhop, topic: str, filter_: str = "") -> Any:
     modal = bellhop.slack.open_modal(ANN)
     assert modal is not None
     values = {"topic": {"value": topic}, "filter": {"value": filter_}}
-    return bellhop.slack.submit_view(ANN, modal.id, values)
+    result = bellhop.slack.submit_view(ANN, modal.id, values)
+    if not result.errors:
+        bellhop.wait_for_home(ACME, ANN, "subscribed themselves")
+    return result
 
 
 def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> list[str]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from time import monotonic
-
 import pytest
 
 from bolt_app.notifications.subscriptions import Wish
@@ -28,16 +25,8 @@ def open_home(bellhop: Bellhop, user_id: str = ANN) -> None:
     bellhop.slack.deliver_due()
 
 
-def said(bellhop: Bellhop, user_id: str = ANN) -> str:
-    view = bellhop.slack.home_view(ACME, user_id)
-    return "" if view is None else json.dumps(view.blocks, ensure_ascii=False)
-
-
 def wait_until_said(bellhop: Bellhop, words: str, user_id: str = ANN) -> None:
-    ends = monotonic() + 20
-    while words not in said(bellhop, user_id):
-        assert monotonic() < ends, said(bellhop, user_id)
-        bellhop.slack.wait_for_change(bellhop.slack.version, 0.2)
+    bellhop.wait_for_home(ACME, user_id, words)
 
 
 def test_a_command_shows_at_home(installed: Bellhop) -> None:

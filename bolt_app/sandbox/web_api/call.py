@@ -151,7 +151,17 @@ class Call:
     def find_user(self, user_id: str) -> User:
         """Somebody of the workspaces the token serves. Raises ``user_not_found``."""
         user = self.core.world.users.get(user_id)
-        if user is None or not set(user.team_ids) & set(self.installation.team_ids):
+        if user is None or not self._serves(user):
+            raise ApiError("user_not_found")
+        return user
+
+    def find_seen_user(self, user_id: str) -> User:
+        """Somebody of those workspaces, or of another organisation in a shared channel of theirs.
+
+        Raises ``user_not_found``.
+        """
+        user = self.core.world.users.get(user_id)
+        if user is None or not (self._serves(user) or self._shares_channel(user)):
             raise ApiError("user_not_found")
         return user
 
@@ -162,6 +172,16 @@ class Call:
             at=self.core.clock(),
             with_email=self.has("users:read.email"),
             with_locale=self.flag("include_locale"),
+        )
+
+    def _serves(self, user: User) -> bool:
+        return bool(set(user.team_ids) & set(self.installation.team_ids))
+
+    def _shares_channel(self, user: User) -> bool:
+        return any(
+            user.id in channel.members
+            for team_id in self.installation.team_ids
+            for channel in self.core.world.channels_of(team_id)
         )
 
 

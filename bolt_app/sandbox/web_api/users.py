@@ -16,7 +16,7 @@ def info(call: Call) -> JsonDict:
 
     The e-mail is there only with ``users:read.email``.
     """
-    return {"ok": True, "user": call.show_user(call.find_user(call.need_text("user")))}
+    return {"ok": True, "user": call.show_user(call.find_seen_user(call.need_text("user")))}
 
 
 @method("users.list", Tier.TWO, scopes=("users:read",))

@@ -11,11 +11,11 @@ from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
-from bolt_app.slack.home import publish_home
 from bolt_app.slack.modals import open_modal, text_of
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.refreshing import shown_anyway
 from bolt_app.slack.subscribing import Subscribing
+from bolt_app.slack.telling import show_at_home
 
 
 def register_home_actions(app: App, services: Services) -> None:
@@ -43,7 +43,7 @@ def register_home_actions(app: App, services: Services) -> None:
         with shown_anyway(own):
             outcome = subscribing.subscribe(normal_pattern(topic), str(parse_filter(filter_)), None)
         ack()
-        publish_home(own, outcome.answer)
+        show_at_home(own, outcome.answer)
 
 
 def _errors(topic: str, filter_: str) -> dict[str, str]:
