@@ -14,6 +14,7 @@ from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.profiles import Profile
 from bolt_app.services import Services
 from bolt_app.web.mrkdwn_html import Reader
+from bolt_app.web.pages import recorded_profile
 from bolt_app.web.said_html import said_html
 from bolt_app.web.sessions import remember_wanted_page, signed_in_installation
 
@@ -29,11 +30,13 @@ def create_blueprint(services: Services) -> Blueprint:
             remember_wanted_page()
             # Whoever is not signed in learns nothing, not even whether there is one.
             return render_template("sign_in.html"), 403
+        # Who has just signed in may still be to be recorded.
+        profile, _ = recorded_profile(services, installation)
         found = services.viewing.find(_viewers(services, installation), notification_id)
         if found is None:
             remember_wanted_page()
             return render_template("notification_missing.html"), 404
-        return _render(services, installation, found)
+        return _render(services, profile, found)
 
     return blueprint
 
@@ -45,8 +48,8 @@ def _viewers(services: Services, installation: StoredInstallation) -> list[Viewe
     ]
 
 
-def _render(services: Services, installation: StoredInstallation, found: ViewedNotification) -> str:
-    local = _clock_of(services.profiles.find_for(installation))
+def _render(services: Services, profile: Profile | None, found: ViewedNotification) -> str:
+    local = _clock_of(profile)
     return render_template(
         "notification.html",
         notification=found,

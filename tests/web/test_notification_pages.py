@@ -6,6 +6,8 @@ from html import unescape
 
 import pytest
 
+from bolt_app.notifications.schedules import Schedule
+from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
@@ -146,7 +148,36 @@ def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, tex
     assert '"onmouseover' not in html
 
 
+def test_what_a_digest_said_leads_to_it(bellhop: Bellhop, ann: Browser) -> None:
+    wish = Wish("deploys", digest=Schedule())
+    bellhop.services.subscriptions.subscribe(ACME, GENERAL, wish)
+    ids = [accept(bellhop, "topic:deploys", title=f"Build {number}") for number in (1, 2)]
+    assert "held" in look(ann, ids[0]).text
+    bellhop.clock.advance(3600)
+    Hand(bellhop).deliver()
+    found = bellhop.services.history.find(ACME, ids[0])
+    assert found is not None
+    digest_id = found.deliveries[0].digest_id
+
+    page = look(ann, ids[0])
+    assert "in a digest" in page.text
+    assert f'href="/notifications/{digest_id}"' in page.text
+    digest = look(ann, str(digest_id))
+    assert "Build 1" in digest.text
+    assert "Build 2" in digest.text
+    assert "Bellhop itself" in digest.text
+
+
 # To whom.
+
+
+def test_a_profile_that_is_still_owed_is_recorded_first(bellhop: Bellhop, ann: Browser) -> None:
+    id_ = delivered(bellhop, GENERAL)
+    bellhop.slack.faults.add(Fault("users.info", "server_error", times=2))
+    ben, _ = bellhop.install(BEN, query=PROFILE)
+
+    assert look(ben, id_).status == 404
+    assert look(ben, id_).status == 200
 
 
 def test_who_is_not_signed_in_signs_in_and_comes_back(bellhop: Bellhop, ann: Browser) -> None:
