@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from bolt_app.notifications.subscriptions import Wish
 from tests.commands import assert_failed, run
-from tests.people import ACME, ANN, BETA
+from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, request
 
@@ -101,6 +104,23 @@ class TestTopics:
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")
         assert gone.stdout == "#ops gets nothing more of what is sent to deploys.\n"
         assert "#ops" not in run(installed, "topic", "list", *TEAM).stdout
+
+    def test_muted_and_paused_ones_say_so(self, installed: Bellhop) -> None:
+        subscriptions, now = installed.services.subscriptions, installed.clock()
+        for topic, muted in (("a", now + timedelta(hours=1)), ("b", now), ("c", None)):
+            subscriptions.subscribe(ACME, GENERAL, Wish(topic))
+            subscriptions.mute(ACME, GENERAL, muted, topic)
+        installed.slack.archive_channel(GENERAL)
+        installed.slack.deliver_due()
+
+        shown = run(installed, "topic", "list", *TEAM).stdout.splitlines()
+
+        muted = f"muted until {now + timedelta(hours=1):%Y-%m-%d %H:%M} UTC"
+        assert shown == [
+            f"a  {GENERAL}  {muted}  paused: archived",
+            f"b  {GENERAL}  paused: archived",
+            f"c  {GENERAL}  paused: archived",
+        ]
 
     def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
         for arguments, sentence, status in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -65,12 +66,16 @@ def register(app: Flask, services: Services) -> None:
     def show(team_id: str) -> None:
         """Show who gets what, topic by topic."""
         for one in services.subscriptions.of_team(team_id):
-            click.echo(_line(one))
+            click.echo(_line(one, services.clock()))
 
 
-def _line(one: StoredSubscription) -> str:
+def _line(one: StoredSubscription, now: datetime) -> str:
     wish = one.wish
     mode = f"mode={wish.mode}" if wish.mode else ""
     digest = f"digest {wish.digest} ({wish.digest.tz})" if wish.digest else ""
-    muted = f"muted until {wish.muted_until:%Y-%m-%d %H:%M} UTC" if wish.muted_until else ""
-    return "  ".join(filter(None, (wish.topic, one.address, wish.filter, mode, digest, muted)))
+    muted = ""
+    if wish.muted_until is not None and wish.muted_until > now:
+        muted = f"muted until {wish.muted_until:%Y-%m-%d %H:%M} UTC"
+    paused = f"paused: {one.paused}" if one.paused else ""
+    facts = (wish.topic, one.address, wish.filter, mode, digest, muted, paused)
+    return "  ".join(filter(None, facts))

@@ -31,6 +31,7 @@ from bolt_app.db.models import (
     Incident,
     Lane,
     Notification,
+    TeamPace,
 )
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.ids import id_of_moment
@@ -437,7 +438,9 @@ def _delivery_reports(
     session: Session, notification_ids: Sequence[str]
 ) -> dict[str, list[DeliveryReport]]:
     statement = (
-        select(*_DELIVERY)
+        select(*_DELIVERY, TeamPace.reason)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .outerjoin(TeamPace, TeamPace.team_id == Lane.team_id)
         .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
         .order_by(Delivery.id)
     )
@@ -449,12 +452,14 @@ def _delivery_reports(
 
 
 def _delivery_report(row: Any) -> DeliveryReport:
+    # What waits for a dead installation says so before it was tried itself.
+    code = row.error or (row.reason if row.state == "waiting" else None)
     return DeliveryReport(
         id=row.id,
         to=row.target,
         state=row.state,
         attempts=row.attempts,
-        error=None if row.error is None else _error(row.error),
+        error=None if code is None else _error(code),
         channel_id=row.channel_id,
         ts=row.ts,
         permalink=row.permalink,

@@ -188,6 +188,7 @@ class Rounds:
                 self._write(connection, outcomes, now)
                 for team_id in sorted(pauses):
                     pause_team(connection, team_id, *pauses[team_id])
+            _log_pauses(pauses)
             outcomes = []
         with self._database.writing_connection() as connection:
             self._write(connection, outcomes, now)
@@ -475,6 +476,13 @@ def _pauses(done: Sequence[Done]) -> dict[str, tuple[datetime, str | None]]:
             before = pauses.get(team_id, (until, None))
             pauses[team_id] = max(until, before[0]), one.outcome.team_reason or before[1]
     return pauses
+
+
+def _log_pauses(pauses: Mapping[str, tuple[datetime, str | None]]) -> None:
+    for team_id, (until, reason) in pauses.items():
+        if reason is not None:
+            told = {"team_id": team_id, "error": reason, "until": until.isoformat()}
+            logger.warning("a workspace gets nothing until Bellhop is installed again", extra=told)
 
 
 def _unused(lane: LeasedLane, now: datetime) -> FreedLane:

@@ -405,6 +405,26 @@ class TestDeadInstallations:
         [delivery] = deliveries(bellhop, id_)
         assert (delivery.state, delivery.error) == ("dead", "not_installed")
 
+    def test_what_waits_says_that_nothing_is_installed(
+        self, bellhop: Bellhop, hand: Hand, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bellhop.slack.uninstall(ACME)
+        bellhop.slack.deliver_due()
+        ids = [accept(bellhop, GENERAL, "first")]
+        hand.deliver()
+        ids.append(accept(bellhop, PLAIN, "never tried"))
+
+        for id_ in ids:
+            report = bellhop.services.history.find(ACME, id_)
+            assert report is not None
+            [one] = report.deliveries
+            assert one.state == "waiting"
+            assert one.error is not None
+            assert one.error.code == "not_installed"
+            assert "Install it" in one.error.sentence
+        [warning] = [one for one in caplog.records if "installed again" in one.message]
+        assert (vars(warning)["team_id"], vars(warning)["error"]) == (ACME, "not_installed")
+
     def test_another_workspace_goes_on(self, bellhop: Bellhop, hand: Hand) -> None:
         bellhop.install("U0ANN00002")
         bellhop.slack.revoke_tokens(ACME, bot=True)
