@@ -32,6 +32,7 @@ from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
+from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
@@ -124,6 +125,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         api_keys=ApiKeys(database, news, clock=clock),
         hooks=Hooks(database, settings.public_url, news, clock=clock),
         subscriptions=Subscriptions(database, news, clock=clock),
+        preferences=Preferences(database, news, clock=clock),
         previews=Previews(database, clock=clock),
         health=HealthReports(database),
         home_tabs=HomeTabs(database, clock=clock),

@@ -27,7 +27,13 @@ from bolt_app.notifications.following import (
     resume,
 )
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
-from bolt_app.profiles import follow_team, follow_user, forget_teams, forget_users
+from bolt_app.profiles import (
+    follow_team,
+    follow_user,
+    forget_preferences,
+    forget_teams,
+    forget_users,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +113,8 @@ class Lifecycle:
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
                 follow = pause if facts.get("deleted") else resume
                 follow(session, team_id, str(facts["id"]), "deactivated")
+                if facts.get("deleted"):
+                    forget_preferences(session, None, team_id, [str(facts["id"])])
         self._tell_people(team_id, [str(facts["id"])])
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Team, User
+from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Preference, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -355,6 +355,7 @@ def forget_users(
 
     Who is still linked in another workspace of the organisation stays linked there.
     """
+    forget_preferences(session, enterprise_id, team_id, user_ids)
     members = select(User.id).where(User.user_id.in_(user_ids))
     gone = delete(Membership).where(
         Membership.user_id.in_(members), Membership.team_id.in_(_teams_of(enterprise_id, team_id))
@@ -367,8 +368,24 @@ def forget_teams(session: Session, enterprise_id: str | None, team_id: str | Non
     teams = session.scalars(_teams_of(enterprise_id, team_id)).all()
     gone = delete(Membership).where(Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
+    forget_preferences(session, enterprise_id, team_id)
     for model in (Channel, ChannelListing, HomeTab, Team):
         session.execute(delete(model).where(model.team_id.in_(teams)))
+
+
+def forget_preferences(
+    session: Session,
+    enterprise_id: str | None,
+    team_id: str | None,
+    user_ids: Sequence[str] | None = None,
+) -> None:
+    """Delete what people chose in one workspace, or in a whole organisation; None means all."""
+    # Who never linked themselves may have chosen something too, in a workspace nobody linked.
+    teams = [team_id] if team_id else session.scalars(_teams_of(enterprise_id, team_id)).all()
+    theirs = delete(Preference).where(Preference.team_id.in_(teams))
+    if user_ids is not None:
+        theirs = theirs.where(Preference.user_id.in_(user_ids))
+    session.execute(theirs)
 
 
 def _teams_of(enterprise_id: str | None, team_id: str | None) -> Select[str]:

@@ -24,6 +24,7 @@ from bolt_app.notifications.incidents import Incidents
 from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
+from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
@@ -61,6 +62,7 @@ class Services:
     api_keys: ApiKeys
     hooks: Hooks
     subscriptions: Subscriptions
+    preferences: Preferences
     previews: Previews
     health: HealthReports
     home_tabs: HomeTabs

@@ -18,7 +18,7 @@ from bolt_app.db.models import ApiKey, Delivery, IdempotencyKey, Lane, Notificat
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
-from bolt_app.notifications.holding import Coming, hold
+from bolt_app.notifications.holding import Coming, Row, hold
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
 from bolt_app.notifications.incidents import Followed, Said, follow, look
@@ -27,8 +27,6 @@ from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
 
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
-# A delivery's columns, with its lane by workspace and address.
-Row = Mapping[str, Any]
 
 # Run for every notification, and so put together once. Those that insert take many rows at once,
 # which the drivers send in one go.
@@ -188,7 +186,7 @@ class Acceptance:
         said = [draft.said for draft in drafts if draft.said is not None]
         ending = look(connection, said)
         coming = [_coming(plan, leg) for plan in plans for leg in plan.route.values()]
-        rows = hold(connection, coming)
+        rows = hold(connection, coming, now)
         self._lock_lanes(connection, rows, dict.fromkeys(ending.lanes(), now))
         followed = follow(connection, said, ending, now)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
@@ -317,10 +315,12 @@ def _coming(plan: _Plan, leg: Leg) -> Coming:
     row = {**plan.draft.delivery, "lane_address": leg.address, "target": leg.target}
     row |= {"subscription_id": leg.subscription_id, "finished_at": None}
     if plan.is_escalation:
-        return Coming(row | {"mode": ESCALATE, "send_at": plan.send_at})
-    if leg.mode is not None and row["key"] is not None:
+        row |= {"mode": ESCALATE, "send_at": plan.send_at}
+    elif leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
-    return Coming(row, plan.draft.row["content"].get("severity"), leg.digest)
+    notification = plan.draft.row
+    severity = notification["content"].get("severity")
+    return Coming(row, severity, notification["source"], leg.digest)
 
 
 def _wanted(rows: Sequence[Row], followed: Followed) -> list[Row]:

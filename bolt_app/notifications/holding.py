@@ -11,12 +11,40 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select, update
 
+from bolt_app.db.models import IS_PENDING, Delivery, Notification
+from bolt_app.notifications.addresses import is_person
+from bolt_app.notifications.incident_messages import ESCALATE
+from bolt_app.notifications.jobs import LeasedLane
+from bolt_app.notifications.preferences import Preferred, find_preferred
 from bolt_app.notifications.routing import find_messages
-from bolt_app.notifications.schedules import Schedule
+from bolt_app.notifications.schedules import OFF, Schedule
 
-PASSES_THROUGH = "critical"
+CRITICAL = "critical"
+# A delivery's columns, with its lane by workspace and address.
+Row = Mapping[str, Any]
+_CHANGED = ("state", "send_at", "finished_at")
+_IN_LANE = (
+    select(
+        Delivery.id,
+        Delivery.state,
+        Delivery.send_at,
+        Delivery.finished_at,
+        Delivery.key,
+        Delivery.mode,
+        Delivery.subscription_id,
+        Notification.source,
+        Notification.content["severity"].as_string().label("severity"),
+    )
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .where(Delivery.lane_id == bindparam("lane_id"), IS_PENDING)
+)
+_CHANGE = (
+    update(Delivery.__table__)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
+)
 
 
 @dataclass(frozen=True)
@@ -26,49 +54,124 @@ class Coming:
     Attributes:
         row: its columns, with its lane by workspace and address.
         severity: of what it says.
-        digest: the schedule of the subscription by which it comes, where that may hold it.
+        digest: the schedule of the subscription by which it comes.
+        source: which way in it took.
     """
 
-    row: Mapping[str, Any]
-    severity: str | None = None
+    row: Row
+    severity: str | None
+    source: str
     digest: Schedule | None = None
 
+    @property
+    def passes_through(self) -> bool:
+        """Whether it goes out when it is due, whatever anybody chose.
 
-def hold(connection: Connection, coming: Sequence[Coming]) -> list[Mapping[str, Any]]:
-    """Return the rows of deliveries, those that are to be held with the moment of their release."""
-    until = [_held_until(one) for one in coming]
-    held = [one for one, at in zip(coming, until, strict=True) if at is not None]
-    standing = _standing(connection, {_place(one) for one in held if _may_change(one)})
+        So does what tells others that nobody answers, and what people send to themselves.
+        """
+        return (
+            self.severity == CRITICAL
+            or self.row["mode"] == ESCALATE
+            or self.source == f"slack:{self.row['lane_address']}"
+        )
+
+    @property
+    def may_change(self) -> bool:
+        """Whether it only changes a message, where one stands about the same key."""
+        return self.row["key"] is not None and self.row["mode"] == "update"
+
+    @property
+    def lane(self) -> tuple[str, str]:
+        """The workspace and address of its lane."""
+        return self.row["lane_team_id"], self.row["lane_address"]
+
+
+def hold(connection: Connection, coming: Sequence[Coming], now: datetime) -> list[Row]:
+    """Return the rows of deliveries, those that are to be held with the moment of their release.
+
+    What somebody does not want by name is muted.
+    """
+    preferred = _preferred(connection, {one.lane for one in coming})
+    changes = [_changes(one, preferred.get(one.lane), now) for one in coming]
+    standing = _standing(
+        connection,
+        {
+            (*one.lane, one.row["key"])
+            for one, change in zip(coming, changes, strict=True)
+            if change and one.may_change
+        },
+    )
     return [
         one.row
-        if at is None or (_may_change(one) and _place(one) in standing)
-        else {**one.row, "state": "held", "send_at": at}
-        for one, at in zip(coming, until, strict=True)
+        if not change or (one.may_change and (*one.lane, one.row["key"]) in standing)
+        else {**one.row, **change}
+        for one, change in zip(coming, changes, strict=True)
     ]
 
 
-def _held_until(one: Coming) -> datetime | None:
-    if one.digest is None or one.severity == PASSES_THROUGH:
-        return None
-    return one.digest.next_after(one.row["send_at"])
+def hold_in_lane(connection: Connection, lane: LeasedLane, address: str, now: datetime) -> None:
+    """Hold what waits in the lane of an e-mail address, as the person wants it whose it is.
+
+    Args:
+        address: where the lane leads. Both lanes' rows are locked, or will be before anything
+            else happens to what waits.
+    """
+    if not is_person(address):
+        return
+    if not find_preferred(connection, lane.team_id, [address]):
+        return
+    ids = {"lane_team_id": lane.team_id, "lane_address": address}
+    found = connection.execute(_IN_LANE, {"lane_id": lane.id}).mappings().all()
+    coming = [
+        Coming({**row, **ids, "send_at": max(row["send_at"], now)}, row["severity"], row["source"])
+        for row in found
+    ]
+    changed = [
+        {"delivery_id": row["id"], **{f"new_{name}": row[name] for name in _CHANGED}}
+        for one, row in zip(coming, hold(connection, coming, now), strict=True)
+        if row is not one.row
+    ]
+    if changed:
+        connection.execute(_CHANGE, changed)
 
 
-def _may_change(one: Coming) -> bool:
-    return one.row["key"] is not None and one.row["mode"] == "update"
+def _changes(one: Coming, preferred: Preferred | None, now: datetime) -> Row:
+    """Return what holding makes of a row, if it is not one that changes a message."""
+    if one.passes_through:
+        return {}
+    schedule, due_at = one.digest, one.row["send_at"]
+    if preferred is not None and one.row["subscription_id"] is None:
+        if preferred.direct == OFF:
+            return {"state": "muted", "finished_at": now}
+        schedule = preferred.schedule
+    until = due_at if schedule is None else schedule.next_after(due_at)
+    if preferred is not None and preferred.quiet is not None:
+        until = preferred.quiet.end_after(until, preferred.tz) or until
+    return {} if until == due_at else {"state": "held", "send_at": until}
 
 
-def _place(one: Coming) -> tuple[str, str, str]:
-    return one.row["lane_team_id"], one.row["lane_address"], one.row["key"]
+def _preferred(
+    connection: Connection, lanes: Set[tuple[str, str]]
+) -> dict[tuple[str, str], Preferred]:
+    """Return what the people chose whose lanes are among these."""
+    people = [lane for lane in lanes if is_person(lane[1])]
+    return {
+        (team_id, user_id): found
+        for team_id in {team_id for team_id, _ in people}
+        for user_id, found in find_preferred(
+            connection, team_id, [lane[1] for lane in people if lane[0] == team_id]
+        ).items()
+    }
 
 
 def _standing(
-    connection: Connection, places: Set[tuple[str, str, str]]
+    connection: Connection, messages: Set[tuple[str, str, str]]
 ) -> set[tuple[str, str, str]]:
     """Return those of the workspaces, addresses and keys of which a message stands."""
     return {
         (team_id, address, key)
-        for team_id in {team_id for team_id, _, _ in places}
+        for team_id in {team_id for team_id, _, _ in messages}
         for address, key in find_messages(
-            connection, team_id, {(place[1], place[2]) for place in places if place[0] == team_id}
+            connection, team_id, {(one[1], one[2]) for one in messages if one[0] == team_id}
         )
     }

@@ -19,6 +19,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import IS_OPEN, IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.holding import hold_in_lane
 from bolt_app.notifications.incident_messages import (
     ESCALATE,
     REFRESH,
@@ -492,6 +493,7 @@ def _unused(lane: LeasedLane, now: datetime) -> FreedLane:
 def _hand_on(connection: Connection, lane: LeasedLane, address: str, now: datetime) -> None:
     """Move what waits in the lane of a name to the lane it leads to, in its order."""
     mine = (Delivery.lane_id == lane.id, IS_OPEN)
+    hold_in_lane(connection, lane, address, now)
     wake_at = connection.scalar(select(func.min(Delivery.send_at)).where(*mine))
     if wake_at is None:
         return

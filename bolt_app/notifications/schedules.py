@@ -48,6 +48,27 @@ class Schedule:
         return next_at(self.daily_at, zone, moment)
 
 
+@dataclass(frozen=True)
+class QuietHours:
+    """The hours of each day from one time to another, through midnight where that is earlier."""
+
+    start: time
+    end: time
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+
+    def end_after(self, moment: datetime, tz: str) -> datetime | None:
+        """Return when they end, in UTC; None where `moment` does not lie in them.
+
+        Args:
+            tz: the name of the time zone whose clocks are meant.
+        """
+        zone = zone_of(tz)
+        end = next_at(self.end, zone, _last_at(self.start, zone, moment))
+        return end if moment < end else None
+
+
 def is_zone(name: str | None) -> bool:
     """Whether this machine knows a time zone by that name."""
     return name is not None and _find_zone(name) is not None
@@ -63,6 +84,14 @@ def next_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
     day = moment.astimezone(zone).date() - _DAY
     while (found := _at(day, at, zone)) <= moment:
         day += _DAY
+    return found
+
+
+def _last_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
+    """Return the last moment until `moment`, itself included, at which the clocks showed `at`."""
+    day = moment.astimezone(zone).date() + _DAY
+    while (found := _at(day, at, zone)) > moment:
+        day -= _DAY
     return found
 
 

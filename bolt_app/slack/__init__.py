@@ -12,6 +12,7 @@ from bolt_app.services import Services
 from bolt_app.slack.actions.home import register_home_actions
 from bolt_app.slack.actions.incidents import register_incident_actions
 from bolt_app.slack.actions.keys_and_hooks import register_key_and_hook_actions
+from bolt_app.slack.actions.preferences import register_preference_actions
 from bolt_app.slack.actions.profile import register_profile_actions
 from bolt_app.slack.actions.subscriptions import register_subscription_actions
 from bolt_app.slack.commands.notify import register_notify_command
@@ -54,6 +55,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_key_and_hook_actions(app, services)
     register_send_step(app, services)
     register_link_events(app, services)
+    register_preference_actions(app, services)
     register_lifecycle_events(app, services.lifecycle)
     services.news.listen(HomeRefresher(services).hear)
     return app

@@ -40,6 +40,7 @@ def publish_home(
     profile, for_admin = own.show(), is_shown_to(own)
     view = home_view(
         profile,
+        services.preferences.find(own.team_id, own.user_id),
         services.subscriptions.of_address(own.team_id, own.user_id),
         services.health.of_team(own.team_id),
         services.clock(),

@@ -12,7 +12,7 @@ from slack_bolt import BoltContext
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.requests import Mode, read_one
-from bolt_app.notifications.schedules import OFF, Schedule, is_zone
+from bolt_app.notifications.schedules import OFF, Schedule
 from bolt_app.notifications.subscriptions import Change, Wish
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, plain_answer
@@ -33,6 +33,7 @@ from bolt_app.slack.blocks.subscriptions import (
 )
 from bolt_app.slack.reaching import NotInvitedError, check_reach
 from bolt_app.slack.roles import StrangerError, is_stranger, look_up_role
+from bolt_app.slack.time_zones import time_zone_of
 
 
 class NotAllowedError(Exception):
@@ -227,16 +228,10 @@ class Subscribing:
         return [one.wish.topic for one in found]
 
     def _local(self, schedule: Schedule | None) -> Schedule | None:
-        return None if schedule is None else replace(schedule, tz=self._tz())
-
-    def _tz(self) -> str:
-        """Return the person's time zone: as they linked it, else as Slack says."""
-        profile = self.services.profiles.find(self.team_id, self.user_id)
-        if profile is not None and profile.tz is not None and is_zone(profile.tz):
-            return profile.tz
-        place = self.services.calls.find_place(self.team_id)
-        tz = self.services.calls.as_bot(place, "users.info", user=self.user_id)["user"].get("tz")
-        return str(tz) if is_zone(tz) else "UTC"
+        if schedule is None:
+            return None
+        tz = time_zone_of(self.services, self.team_id, self.user_id)
+        return replace(schedule, tz=tz)
 
     def _undo(self, changes: Sequence[Change]) -> str | None:
         return undo_value(self.address, changes)

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.schedules import Schedule, is_zone, read_time, zone_of
+from bolt_app.notifications.schedules import QuietHours, Schedule, is_zone, read_time, zone_of
 
 ZONES = [
     "UTC",
@@ -98,6 +98,46 @@ def test_the_clocks_of_the_place_count(
 def test_it_is_read_as_it_was_written(schedule: Schedule) -> None:
     assert Schedule.read(str(schedule), schedule.tz) == schedule
     assert len(str(schedule)) <= 16
+
+
+@given(times, times, zones, moments)
+def test_quiet_hours_end_at_their_time(start: time, end: time, tz: str, moment: datetime) -> None:
+    assume(start != end)
+    until = QuietHours(start, end).end_after(moment, tz)
+
+    if until is None:
+        return
+    assert until == Schedule(end, tz).next_after(moment)
+    assert QuietHours(start, end).end_after(until, tz) is None
+
+
+@given(times, times, st.integers(0, 23), st.integers(0, 59))
+def test_quiet_hours_are_those_between(start: time, end: time, hour: int, minute: int) -> None:
+    assume(start != end)
+    now = time(hour, minute)
+
+    until = QuietHours(start, end).end_after(datetime(2026, 7, 1, hour, minute, tzinfo=UTC), "UTC")
+
+    between = start <= now < end if start < end else now >= start or now < end
+    assert (until is not None) is between
+
+
+@pytest.mark.parametrize(
+    ("moment", "until"),
+    [
+        ("2026-03-28T23:30+01:00", "2026-03-29T03:30+02:00"),
+        ("2026-03-29T03:29+02:00", "2026-03-29T03:30+02:00"),
+        ("2026-03-29T03:30+02:00", None),
+        ("2026-10-24T23:30+02:00", "2026-10-25T02:30+02:00"),
+        # 02:15 comes once more, when they have ended.
+        ("2026-10-25T02:15+02:00", "2026-10-25T02:30+02:00"),
+        ("2026-10-25T02:15+01:00", None),
+    ],
+)
+def test_quiet_hours_end_once_where_the_clocks_change(moment: str, until: str | None) -> None:
+    found = QuietHours(time(22), time(2, 30)).end_after(at(moment), "Europe/Berlin")
+
+    assert found == (None if until is None else at(until))
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.schedules import Schedule
+from bolt_app.notifications.schedules import QuietHours, Schedule
 from bolt_app.slack.commands.notify_parsing import (
     COMMANDS,
     Digest,
@@ -17,6 +17,7 @@ from bolt_app.slack.commands.notify_parsing import (
     Misunderstood,
     Mute,
     NotifyRequest,
+    Quiet,
     SendTest,
     Subscribe,
     Unmute,
@@ -27,6 +28,7 @@ from bolt_app.slack.commands.notify_parsing import (
 HOURS = timedelta(hours=1)
 HOURLY = Schedule()
 NINE = Schedule(time(9))
+NIGHT = QuietHours(time(22), time(7))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,11 @@ NINE = Schedule(time(9))
             Subscribe("deploys", "a=b c=d", "thread", NINE),
         ),
         ("subscribe deploys digest=daily", Subscribe("deploys", "digest=daily", None)),
+        ("quiet 22:00-07:00", Quiet(NIGHT)),
+        ("quiet from 10 pm until 7am", Quiet(NIGHT)),
+        ("quiet 22 to 7", Quiet(NIGHT)),
+        ("quiet 22\N{EN DASH}7", Quiet(NIGHT)),
+        ("quiet OFF", Quiet(None)),
         ("unmute", Unmute()),
         ("unmute deploys", Unmute("deploys")),
     ],
@@ -102,6 +109,11 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
             "subscribe d a=b digest daily 09:00 c=d",
         ),
         ("subscribe d digest daily", "which time", "subscribe d digest daily 09:00"),
+        ("quiet", "from when until when", "quiet 22:00-07:00"),
+        ("quiet 22:00", "from when until when", "quiet 22:00-07:00"),
+        ("quiet 22-25", "no time of the day", "quiet 22:00-07:00"),
+        ("quiet 7-7", "begin when they end", "quiet 22:00-07:00"),
+        ("quite 22-7", "do not understand", "quiet 22-7"),
         ("mute", "for how long", "mute 2h"),
         ("mute deploys", "for how long", "mute 2h"),
         ("mute 0h", "a minute at least", "mute 2h"),
@@ -124,6 +136,9 @@ def test_the_nearest_is_offered(words: str, reason: str, nearest: str) -> None:
         st.tuples(st.sampled_from(COMMANDS), st.text(alphabet='ab*/ ="-:<>!,mode2hdw9&;gt')).map(
             " ".join
         ),
+        st.lists(st.sampled_from(["9", "10:30", "99", "-", "to", "until", "pm", "from"])).map(
+            lambda words: " ".join(["quiet", *words])
+        ),
         st.lists(
             st.sampled_from(["hourly", "daily", "off", "at", "9:00", "99", "pm", "a/*", "digest"])
         ).map(lambda words: " ".join(["digest", *words])),
@@ -136,6 +151,8 @@ def test_it_never_raises(words: str) -> None:
 
     if isinstance(answer, Misunderstood):
         assert answer.reason
+        if answer.nearest.startswith("quiet") and words.startswith("quiet"):
+            assert isinstance(parse_notify_command(answer.nearest), Quiet)
         if answer.nearest.startswith("mute"):
             assert isinstance(parse_notify_command(answer.nearest), Mute)
         if answer.nearest.startswith("digest") and words.startswith("digest"):
@@ -154,3 +171,15 @@ def test_a_digest_is_read_as_it_is_written(schedule: Schedule | None, topic: str
     if topic is not None and schedule is not None:
         words = f"subscribe {topic} digest {schedule} a=b"
         assert parse_notify_command(words) == Subscribe(topic, "a=b", None, schedule)
+
+
+@given(st.times(), st.times())
+def test_quiet_hours_are_read_as_they_are_written(start: time, end: time) -> None:
+    hours = QuietHours(time(start.hour, start.minute), time(end.hour, end.minute))
+
+    answer = parse_notify_command(f"quiet {hours}")
+
+    if hours.start == hours.end:
+        assert isinstance(answer, Misunderstood)
+    else:
+        assert answer == Quiet(hours)

@@ -37,6 +37,7 @@ from bolt_app.db.models.notifications import (
 from bolt_app.db.models.people import (
     HomeTab,
     Membership,
+    Preference,
     Team,
     User,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Membership",
     "Notification",
     "OAuthState",
+    "Preference",
     "RateLimit",
     "Subscription",
     "Team",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
@@ -90,3 +90,19 @@ class HomeTab(Base):
     user_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
     for_admin: Mapped[bool]  # whether it shows what only admins see
     published_at: Mapped[datetime]
+
+
+class Preference(Base):
+    """What a person chose of what comes to them; without a row, all of it at once."""
+
+    __tablename__ = "preferences"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    user_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    quiet_from: Mapped[time | None]
+    quiet_until: Mapped[time | None]
+    # What is sent to them by name: `now`, `hourly`, `daily HH:MM` or `off`.
+    direct: Mapped[str] = mapped_column(String(16))
+    # Where they were; a linked profile knows better.
+    tz: Mapped[str] = mapped_column(String(64))
+    changed_at: Mapped[datetime]

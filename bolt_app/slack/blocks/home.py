@@ -11,6 +11,7 @@ from typing import Any
 
 from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
 from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
 from bolt_app.notifications.subscriptions import StoredSubscription
@@ -27,6 +28,7 @@ from bolt_app.slack.blocks.elements import (
     section,
     text_input,
 )
+from bolt_app.slack.blocks.preferences import preferences_section
 from bolt_app.slack.blocks.subscriptions import subscription_blocks
 
 # Of the hundred blocks that Slack takes.
@@ -38,6 +40,7 @@ _DIVIDER: Block = {"type": "divider"}
 
 def home_view(
     profile: Answer,
+    preferred: Preferred,
     subscriptions: Sequence[StoredSubscription],
     health: Health,
     now: datetime,
@@ -49,6 +52,7 @@ def home_view(
 
     Args:
         profile: as `/profile` shows it.
+        preferred: what the person chose of what comes to them.
         subscriptions: the person's own.
         notice: what was done just now.
         for_admin: what only admins see.
@@ -59,9 +63,11 @@ def home_view(
         _DIVIDER,
         header("What comes to you"),
         *(notice.blocks if notice else ()),
+        preferences_section(preferred),
         *_subscriptions(subscriptions, now),
         actions(
             button("Subscribe…", ids.HOME_SUBSCRIBE, style="primary"),
+            button("Quiet hours and direct notifications…", ids.HOME_PREFERENCES),
             button("Send me a test", ids.HOME_TEST),
         ),
         _DIVIDER,
@@ -104,8 +110,8 @@ def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -
     if not subscriptions:
         return [
             section(
-                "Nothing as yet. What is sent to you by name arrives all the same; subscribe to a "
-                "topic, such as `deploys`, to get what your company's systems send there."
+                "Nothing as yet. Subscribe to a topic, such as `deploys`, to get what your "
+                "company's systems send there."
             )
         ]
     return subscription_blocks(subscriptions, now, most=MOST_SUBSCRIPTIONS)

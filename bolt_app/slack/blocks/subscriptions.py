@@ -181,6 +181,8 @@ def help_answer(reason: str = "", nearest: str = "") -> Answer:
         "`/notify unmute` ends that\n"
         "• `/notify digest deploys daily 09:00` or `hourly` brings what is not critical as one "
         "message; `/notify digest deploys off` ends that\n"
+        "• `/notify quiet 22:00-07:00` lets nothing come to you in these hours that is not "
+        "critical; `/notify quiet off` ends that\n"
         "• `/notify test` sends a notification here"
     )
 

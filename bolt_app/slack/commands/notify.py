@@ -14,12 +14,14 @@ from bolt_app.slack.commands.notify_parsing import (
     Misunderstood,
     Mute,
     NotifyRequest,
+    Quiet,
     SendTest,
     Subscribe,
     Unmute,
     Unsubscribe,
     parse_notify_command,
 )
+from bolt_app.slack.preferring import Preferring
 from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
 
 
@@ -54,6 +56,10 @@ def answer_notify_request(subscribing: Subscribing, request: NotifyRequest) -> O
             return subscribing.mute(None, topic)
         case Digest(schedule, topic):
             return subscribing.digest(schedule, topic)
+        case Quiet(hours):
+            person = subscribing.services, subscribing.team_id, subscribing.user_id
+            # It is nobody else's business: the channel is not told.
+            return Outcome(Preferring(*person).keep_quiet(hours))
         case SendTest():
             return subscribing.test()
         case Misunderstood(reason, nearest):

@@ -11,10 +11,10 @@ from difflib import get_close_matches
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Mode
-from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, Schedule, read_time
+from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule, read_time
 from bolt_app.notifications.topic_names import normal_pattern
 
-COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "test", "help")
+COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "quiet", "test", "help")
 LONGEST_MUTE = timedelta(days=30)
 # In Slack one speaks of the channel where the API says "new".
 MODE_WORDS: dict[str, Mode] = {"channel": "new", "thread": "thread", "update": "update"}
@@ -32,6 +32,11 @@ _TOPIC_FIRST = re.compile(rf"(?:(?P<topic>.*\S)\s+)?(?P<when>{_WHEN})", re.IGNOR
 _TOPIC_LAST = re.compile(rf"(?P<when>{_WHEN})\s+(?P<topic>\S.*)", re.IGNORECASE | re.DOTALL)
 # Among conditions, where `digest=…` is one.
 _DIGEST = re.compile(rf"(?:^|(?<=\s))digest\s+(?P<when>[a-z]+{_AT})(?=\s|$)", re.IGNORECASE)
+_FROM_UNTIL = re.compile(
+    r"(?:from\s+)?(?P<start>\d.*?)\s*(?:-|–|—|to|until|till)\s*(?P<end>\d.*)",  # noqa: RUF001
+    re.IGNORECASE | re.DOTALL,
+)
+_QUIET_EXAMPLE = "22:00-07:00"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -81,6 +86,13 @@ class Digest:
 
 
 @dataclass(frozen=True)
+class Quiet:
+    """Let nothing come to me in these hours that is not critical; None ends that."""
+
+    hours: QuietHours | None
+
+
+@dataclass(frozen=True)
 class SendTest:
     """Send a notification here, to see one."""
 
@@ -99,7 +111,16 @@ class Misunderstood:
 
 
 NotifyRequest = (
-    Subscribe | Unsubscribe | ListHere | Mute | Unmute | Digest | SendTest | Help | Misunderstood
+    Subscribe
+    | Unsubscribe
+    | ListHere
+    | Mute
+    | Unmute
+    | Digest
+    | Quiet
+    | SendTest
+    | Help
+    | Misunderstood
 )
 
 
@@ -143,6 +164,8 @@ def _request(command: str, arguments: str) -> NotifyRequest:
             return Unmute(normal_pattern(arguments) if arguments else None)
         case "digest":
             return _digest(arguments)
+        case "quiet":
+            return _quiet(arguments)
         case "list":
             return ListHere()
         case "test":
@@ -191,6 +214,22 @@ def _digest(arguments: str) -> NotifyRequest:
         return Digest(_schedule(match["when"]), topic)
     except _NoScheduleError as error:
         return Misunderstood(str(error), " ".join(filter(None, ["digest", topic, error.nearest])))
+
+
+def _quiet(arguments: str) -> NotifyRequest:
+    if arguments.lower() == OFF:
+        return Quiet(None)
+    times = _FROM_UNTIL.fullmatch(arguments)
+    if times is None:
+        return Misunderstood("Say from when until when, or off.", f"quiet {_QUIET_EXAMPLE}")
+    try:
+        start, end = read_time(times["start"]), read_time(times["end"])
+    except ValueError as error:
+        return Misunderstood(str(error), f"quiet {_QUIET_EXAMPLE}")
+    if start == end:
+        reason = "The quiet hours begin when they end."
+        return Misunderstood(reason, f"quiet {_QUIET_EXAMPLE}")
+    return Quiet(QuietHours(start, end))
 
 
 def _no_digest(words: Sequence[str]) -> Misunderstood:

@@ -1,0 +1,40 @@
+"""Quiet hours and direct notifications as a person chooses them in the App Home."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.chromium import OpenPage, Shoot
+from tests.people import ACME, ANN
+from tests.running import Bellhop
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_person_chooses_at_home(
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+) -> None:
+    bellhop.install(ANN)
+    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page.goto(f"{bellhop.slack_url}/client/{ACME}/app?as={ANN}&tab=home")
+    expect(page.get_by_text("You have no quiet hours.")).to_be_visible()
+
+    page.get_by_role("button", name="Quiet hours and direct notifications…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Hold what comes in these hours").check()
+    dialog.get_by_label("Until", exact=True).fill("22:00")
+    shoot(page, f"preferences-modal-{look}")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_contain_text("begin when they end")
+    dialog.get_by_label("Until", exact=True).fill("06:30")
+    dialog.get_by_label("What is sent to you by name comes").select_option("daily")
+    dialog.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_text("quiet hours from 22:00 to 06:30").first).to_be_visible()
+    page.get_by_role("button", name="Undo").scroll_into_view_if_needed()
+    shoot(page, f"preferences-chosen-{look}")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("You undid the change.")).to_be_visible()
