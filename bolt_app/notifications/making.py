@@ -12,6 +12,12 @@ from bolt_app.db.receipts import take_receipt
 class MadeAlreadyError(Exception):
     """The request came before, and what it asked for was made."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "This was made already, and its secret is shown only once. If you have not seen it, "
+            "revoke what was made and make another."
+        )
+
 
 def check_made_once(session: Session, receipt: str | None, now: datetime) -> None:
     """Take the receipt of a request, in the transaction that makes what it asks for.

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
+from bolt_app.db import Database
 from bolt_app.logs import redact
+from bolt_app.notifications.api_keys import ApiKeys
+from bolt_app.notifications.making import MadeAlreadyError
 from bolt_app.sandbox.errors import ConfirmationNeededError
 from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
@@ -108,7 +111,7 @@ def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
     text = said(home(installed))
     assert secret not in text
     assert "API key `a 'CI' &lt;server&gt;`: send, only to `#general`, `topic:deploys`" in text
-    assert f"made by <@{ANN}>" in text
+    assert f"by <@{ANN}>, <!date^" in text
 
 
 def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
@@ -116,7 +119,7 @@ def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
 
     caller = Caller(installed.url, secret)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 202
-    assert ", to anywhere\\nmade by" in said(home(installed))
+    assert ", to anywhere\\nby" in said(home(installed))
     assert "active until <!date^" in said(home(installed))
     installed.clock.advance(31 * 24 * 3600)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 401
@@ -147,6 +150,41 @@ def test_a_modal_submitted_many_times_makes_one_key(installed: Bellhop) -> None:
     bodies = [json.dumps(one.body) for one in results]
     assert sum("```bh_" in one for one in bodies) == 1
     assert sum("made already" in one for one in bodies) == 3
+
+
+def test_two_processes_make_one_key_of_one_request(
+    bellhop: Bellhop, database_url: str, encryption_key: str
+) -> None:
+    databases = [Database(database_url, [encryption_key]) for _ in range(2)]
+    barrier, made, refused = threading.Barrier(2), [], []
+
+    def make(database: Database) -> None:
+        keys = ApiKeys(database)
+        barrier.wait()
+        try:
+            made.append(keys.create(ACME, "ci", receipt="view:V1"))
+        except MadeAlreadyError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=make, args=(one,)) for one in databases]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    for database in databases:
+        database.close()
+
+    assert len(made) == len(refused) == 1
+    assert len(bellhop.services.api_keys.of_team(ACME)) == 1
+
+
+def test_a_name_of_spaces_is_none(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_API_KEY)
+
+    result = installed.slack.submit_view(ANN, modal.id, key_values(name="  "))
+
+    assert "Give it a name" in result.errors["name"]
+    assert installed.services.api_keys.of_team(ACME) == []
 
 
 def test_what_is_no_address_is_said_beside_it(installed: Bellhop) -> None:

@@ -34,10 +34,12 @@ from bolt_app.slack.reaching import NotInvitedError
 from bolt_app.slack.refreshing import shown_anyway
 from bolt_app.slack_api import SlackCallError
 
-MADE_ALREADY = (
-    "This was made already, and its secret is shown only once. Close this; if you have not seen "
-    "the secret, revoke it at home and make another."
-)
+
+class NamelessError(Exception):
+    """What is to be made has no name."""
+
+    def __init__(self) -> None:
+        super().__init__("Give it a name, by which others know what it is for.")
 
 
 def register_key_and_hook_actions(app: App, services: Services) -> None:
@@ -59,6 +61,9 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         name = text_of(view, NAME_BLOCK)
         chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
         scopes = [one for one in SCOPES if one in chosen]
+        if not name:
+            _refuse(ack, NAME_BLOCK, NamelessError())
+            return
         try:
             channels = _addresses(text_of(view, CHANNELS_BLOCK))
         except ValueError as error:
@@ -76,6 +81,9 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         admin = Administering.of(services, context)
         name = text_of(view, NAME_BLOCK)
         channel_id = input_of(view, TARGET_BLOCK)["selected_conversation"]
+        if not name:
+            _refuse(ack, NAME_BLOCK, NamelessError())
+            return
         try:
             url = admin.make_hook(name, channel_id, _receipt(view))
         except (NotAdminError, MadeAlreadyError) as error:
@@ -122,8 +130,6 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
 def _refuse(ack: Ack, block_id: str, error: Exception) -> None:
     """Leave the modal as it is, with what is wrong beside an input."""
     text = error.sentence if isinstance(error, SlackCallError) else str(error)
-    if isinstance(error, MadeAlreadyError):
-        text = MADE_ALREADY
     ack(response_action="errors", errors={block_id: text.replace("`", "")})
 
 

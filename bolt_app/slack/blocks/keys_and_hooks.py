@@ -207,12 +207,12 @@ def _good(key: KeyRecord, state: str) -> str:
 
 def _made(one: KeyRecord | HookRecord) -> str:
     by = f"<@{one.created_by}>" if one.created_by else "whoever runs Bellhop"
-    return f"made by {by} {date(one.created_at)}"
+    return f"by {by}, {date(one.created_at)}"
 
 
 def _ended(one: KeyRecord | HookRecord) -> str:
     by = f" by <@{one.revoked_by}>" if one.revoked_by else ""
-    at = f" {date(one.revoked_at)}" if one.revoked_at else ""
+    at = f", {date(one.revoked_at)}" if one.revoked_at else ""
     return f"revoked{by}{at}"
 
 
