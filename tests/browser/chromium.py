@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+# What is waited for comes at once, but on a machine that has much else to do.
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -51,7 +54,7 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
         )
         contexts.append(context)
         context.on("weberror", lambda error: problems.append(str(error.error)))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("console", lambda said: problems.append(said.text) if _is_bad(said.text) else None)
         return page

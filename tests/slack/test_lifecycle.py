@@ -172,7 +172,8 @@ def test_slack_retries_an_event_while_the_database_is_down(
     with database.writing_connection() as connection:
         connection.execute(text("ALTER TABLE event_receipts RENAME TO away"))
     delivery = bellhop.slack.send_event(ACME, {"type": "team_rename", "name": "Renamed"})
-    assert [attempt.status for attempt in delivery.attempts] == [503]
+    # Slack's first retry comes at once: it may have been made already.
+    assert {attempt.status for attempt in delivery.attempts} == {503}
     with database.writing_connection() as connection:
         connection.execute(text("ALTER TABLE away RENAME TO event_receipts"))
 
