@@ -33,7 +33,7 @@ BOT_SCOPE_REASONS: Mapping[str, str] = {
     "links:read": "See links to its own notifications, and no others, to show what is behind them",
     "links:write": "Show the notification under such a link",
     "team:read": "Know the workspace's name and address, and follow when they change",
-    "users:read": "Follow changes of the profiles people have linked",
+    "users:read": "Follow changes of linked profiles, and see who is an admin or a guest here",
     "users:read.email": "Follow changes of their e-mail addresses",
 }
 USER_SCOPE_REASONS: Mapping[str, str] = {

@@ -95,7 +95,9 @@ class HomeRefresher:
             publish_home(OwnProfile.find(self._services, person.team_id, user_id))
         except SlackCallError as error:
             self._failed(person, user_id, error, number)
-        except (NotInstalledError, *DATABASE_DOWN) as error:
+        except NotInstalledError:
+            self._services.home_tabs.forget(person.team_id, user_id)
+        except DATABASE_DOWN as error:
             logger.warning("a home is not published anew", extra={"error": str(error)[:200]})
         except Exception:
             logger.exception("a home is not published anew")

@@ -14,6 +14,7 @@ from bolt_app.db import Database
 from bolt_app.logs import redact
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.making import MadeAlreadyError
+from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox.errors import ConfirmationNeededError
 from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
@@ -295,3 +296,23 @@ def test_the_keys_of_another_workspace_are_out_of_reach(installed: Bellhop) -> N
     assert "beta's own" not in said(home(installed))
     assert installed.services.api_keys.revoke(1, team_id=ACME) is None
     assert installed.services.api_keys.revoke(1, team_id=BETA) == "beta's own"
+
+
+def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
+    services = installed.services
+    for number in range(60):
+        services.subscriptions.subscribe(ACME, ANN, Wish(f"topic-{number}", created_by=ANN))
+    for number in range(20):
+        services.api_keys.create(ACME, f"key {number} " + "x" * 80, channels=["#ops"] * 30)
+        services.hooks.create(ACME, f"hook {number} " + "x" * 80, [GENERAL])
+    view = home(installed)
+
+    installed.slack.click(ANN, view, ids.END_SUBSCRIPTION)
+    installed.wait_for_home(ACME, ANN, "unsubscribed themselves")
+    installed.slack.click(ANN, home(installed), ids.REVOKE_API_KEY, confirmed=True)
+    installed.wait_for_home(ACME, ANN, "revoked the API key")
+
+    shown = installed.slack.home_view(ACME, ANN)
+    assert shown is not None
+    assert "… and 19 more" in said(shown)
+    assert len(shown.blocks) <= 100
