@@ -50,4 +50,10 @@ def create_rounds(services: Services) -> Rounds:
         team_per_minute=settings.workspace_per_minute,
     )
     retry_for = timedelta(hours=settings.retry_hours)
-    return Rounds(services.database, pace=pace, retry_for=retry_for, clock=services.clock)
+    return Rounds(
+        services.database,
+        pace=pace,
+        public_url=settings.public_url,
+        retry_for=retry_for,
+        clock=services.clock,
+    )

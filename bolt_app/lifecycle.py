@@ -163,7 +163,8 @@ class Lifecycle:
 
         https://docs.slack.dev/reference/events/channel_id_changed
         """
-        self._follow(origin, lambda session, team_id: move(session, team_id, old_id, new_id))
+        now = self._clock()
+        self._follow(origin, lambda session, team_id: move(session, team_id, old_id, new_id, now))
 
     def _follow(self, origin: EventOrigin, change: Callable[[Session, str], T]) -> T | None:
         """Let an event change something of its workspace, once.

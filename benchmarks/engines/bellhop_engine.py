@@ -76,7 +76,7 @@ class BellhopEngine(Engine):
     def work(self, worker_id: str) -> None:
         database = Database(self._url, _KEYS)
         pulse = Pulse(database, dead_seconds=DEAD_SECONDS)
-        rounds = Rounds(database, pace=PACE)
+        rounds = Rounds(database, pace=PACE, public_url="http://127.0.0.1")
         sending, finding = _NoSlack(self._record), cast(Finding, None)
         courier = Courier(rounds, pulse.worker_id, threads=THREADS)
         bell = open_bell(database)

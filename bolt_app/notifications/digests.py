@@ -14,6 +14,7 @@ from typing import Any
 
 from bolt_app.notifications.filters import SEVERITIES
 from bolt_app.notifications.mrkdwn import SECTION_LENGTH, escape, link, moment
+from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.plain_text import headline
 from bolt_app.notifications.rendering import SIGNS
 
@@ -42,21 +43,25 @@ class Entry:
 
 
 def digest_content(
-    entries: Sequence[Entry], look: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]]
+    entries: Sequence[Entry],
+    look: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]],
+    public_url: str,
 ) -> dict[str, Any]:
     """Return the content of a digest.
 
     Args:
         entries: what it tells of, in the order of acceptance.
         look: returns the contents of notifications by their ids, asked for those that are named.
+        public_url: where the pages of notifications are, to which leads what has no link.
     """
     groups = _groups(entries)
     named = [one for group in groups[:MOST_GROUPS] for one in group[:MOST_OF_GROUP]]
     contents = look([one.notification_id for one in named])
+    lines = {one.notification_id: _line(one, contents, public_url) for one in named}
     return {
         "title": f"Digest: {len(entries)} notifications",
         "text": "\n".join(_counted(group) for group in groups[:MOST_GROUPS]),
-        "blocks": [*_blocks(groups, contents), _since(entries)],
+        "blocks": [*_blocks(groups, lines), _since(entries)],
     }
 
 
@@ -73,12 +78,11 @@ def _badness(entry: Entry) -> int:
     return _WORST_FIRST[entry.severity]
 
 
-def _blocks(
-    groups: Sequence[Sequence[Entry]], contents: Mapping[str, Mapping[str, Any]]
-) -> Iterator[Block]:
-    room = ROOM
-    for group in groups[:MOST_GROUPS]:
-        text = _section(group, contents, min(room, SECTION_LENGTH))
+def _blocks(groups: Sequence[Sequence[Entry]], lines: Mapping[str, str]) -> Iterator[Block]:
+    room, shown = ROOM, groups[:MOST_GROUPS]
+    for number, group in enumerate(shown):
+        # What one group leaves is shared by those after it.
+        text = _section(group, lines, min(room // (len(shown) - number), SECTION_LENGTH))
         room -= len(text)
         yield {"type": "section", "text": {"type": "mrkdwn", "text": text}}
     left = groups[MOST_GROUPS:]
@@ -87,11 +91,11 @@ def _blocks(
         yield _small(f"… and {number} more about {len(left)} other topics")
 
 
-def _section(group: Sequence[Entry], contents: Mapping[str, Mapping[str, Any]], room: int) -> str:
+def _section(group: Sequence[Entry], lines: Mapping[str, str], room: int) -> str:
     """Return a group as mrkdwn: how many there are, and lines for as many as there is room for."""
     text, named = _counted(group, bold=True), 0
     for one in group[:MOST_OF_GROUP]:
-        line = "\n" + _line(one, contents[one.notification_id])
+        line = "\n" + lines[one.notification_id]
         if len(text) + len(line) > room - _TAIL:
             break
         text, named = text + line, named + 1
@@ -107,10 +111,12 @@ def _counted(group: Sequence[Entry], *, bold: bool = False) -> str:
     return f"{f'*{name}*' if bold else name}  {kinds}"
 
 
-def _line(one: Entry, content: Mapping[str, Any]) -> str:
-    words, url = headline(content), content.get("link", "")
-    shown = link(url, words) if url and len(url) <= LONGEST_LINK else escape(words)
-    return f"{SIGNS[one.severity]} {shown}  {moment(one.at)}"
+def _line(one: Entry, contents: Mapping[str, Mapping[str, Any]], public_url: str) -> str:
+    content = contents[one.notification_id]
+    url = content.get("link", "")
+    if not url or len(url) > LONGEST_LINK:
+        url = page_url(public_url, one.notification_id)
+    return f"{SIGNS[one.severity]} {link(url, headline(content))}  {moment(one.at)}"
 
 
 def _since(entries: Sequence[Entry]) -> Block:

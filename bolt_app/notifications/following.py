@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, Subscription
+from bolt_app.notifications.lanes import move_pending
 
 PauseReason = Literal["archived", "removed", "deactivated"]
 
@@ -72,8 +74,8 @@ def rename(session: Session, team_id: str, channel_id: str, name: str) -> None:
     )
 
 
-def move(session: Session, team_id: str, old_id: str, new_id: str) -> None:
-    """Follow the new id of a channel."""
+def move(session: Session, team_id: str, old_id: str, new_id: str, now: datetime) -> None:
+    """Follow the new id of a channel: its subscriptions, and what is still to go there."""
     there = select(Subscription.topic).where(
         Subscription.team_id == team_id, Subscription.address == new_id
     )
@@ -82,3 +84,4 @@ def move(session: Session, team_id: str, old_id: str, new_id: str) -> None:
     session.execute(delete(Subscription).where(*mine, Subscription.topic.in_(there)))
     session.execute(update(Subscription).where(*mine).values(address=new_id))
     session.execute(delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == old_id))
+    move_pending(session.connection(), team_id, old_id, new_id, now)

@@ -13,10 +13,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from bolt_app.db.models import IS_PENDING, Delivery, Notification
+from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.incident_messages import ESCALATE
 from bolt_app.notifications.jobs import LeasedLane
+from bolt_app.notifications.lanes import pending_in
 from bolt_app.notifications.preferences import Preferred, find_preferred
 from bolt_app.notifications.routing import find_messages
 from bolt_app.notifications.schedules import OFF, Schedule
@@ -38,7 +39,7 @@ _IN_LANE = (
         Notification.content["severity"].as_string().label("severity"),
     )
     .join(Notification, Notification.id == Delivery.notification_id)
-    .where(Delivery.lane_id == bindparam("lane_id"), IS_PENDING)
+    .where(pending_in(bindparam("lane_id")))
 )
 _CHANGE = (
     update(Delivery.__table__)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     and_,
     bindparam,
@@ -180,6 +181,27 @@ _KNOW_TEAM = {
     dialect.dialect.name: dialect.insert(TeamPace.__table__).on_conflict_do_nothing()
     for dialect in _DIALECTS
 }
+
+
+def pending_in(lane_id: Any) -> ColumnElement[bool]:
+    """Return the condition for what waits or is held in a lane, of which indexes know all."""
+    waiting, held = (
+        select(Delivery.id).where(Delivery.lane_id == lane_id, state)
+        for state in (IS_WAITING, IS_HELD)
+    )
+    return Delivery.id.in_(union_all(waiting, held))
+
+
+def move_pending(connection: Connection, team_id: str, old: str, new: str, now: datetime) -> None:
+    """Move what waits or is held for an address to another, which stands for the same by now."""
+    lane = select(Lane.id).where(Lane.team_id == team_id)
+    old_id = connection.scalar(lane.where(Lane.address == old))
+    if old_id is None:
+        return
+    # Both lanes look anew for what is due next.
+    open_lanes(connection, {(team_id, old): now, (team_id, new): now})
+    there = lane.where(Lane.address == new).scalar_subquery()
+    connection.execute(update(Delivery).where(pending_in(old_id)).values(lane_id=there))
 
 
 def lock_held(connection: Connection, jobs: Iterable[Job]) -> set[int]:

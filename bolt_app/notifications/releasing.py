@@ -93,16 +93,22 @@ _DIGEST = _END.values(state="digested", digest_id=bindparam("told_by"))
 _OUTDO = _DIGEST.where(Delivery.id == bindparam("delivery_id"))
 
 
-def release(connection: Connection, lanes: Sequence[LeasedLane], now: datetime) -> None:
-    """Release what is due in leased lanes, whose rows are locked."""
+def release(
+    connection: Connection, lanes: Sequence[LeasedLane], public_url: str, now: datetime
+) -> None:
+    """Release what is due in leased lanes, whose rows are locked.
+
+    Args:
+        public_url: where the pages of notifications are.
+    """
     lane_ids = [lane.id for lane in lanes]
     due = set(connection.scalars(_WITH_SOME, {"lane_ids": lane_ids, "now": now}))
     for lane in lanes:
         if lane.id in due:
-            _release(connection, lane, now)
+            _release(connection, lane, public_url, now)
 
 
-def _release(connection: Connection, lane: LeasedLane, now: datetime) -> None:
+def _release(connection: Connection, lane: LeasedLane, public_url: str, now: datetime) -> None:
     due = {"held_in": lane.id, "now": now}
     for statement in (_EXPIRE, _CANCEL, _PUT_OFF):
         connection.execute(statement, due)
@@ -115,7 +121,7 @@ def _release(connection: Connection, lane: LeasedLane, now: datetime) -> None:
     if len(told) == 1:
         connection.execute(_RELEASE, {"delivery_id": told[0].id})
     elif told:
-        digest_id = _write_digest(connection, lane, told, now)
+        digest_id = _write_digest(connection, lane, told, public_url, now)
         connection.execute(_DIGEST, {**due, "told_by": digest_id})
     logger.info("released", extra={"lane": lane.id, "deliveries": len(rows)})
 
@@ -138,7 +144,11 @@ def _outdone(connection: Connection, lane: LeasedLane, rows: Sequence[Any]) -> l
 
 
 def _write_digest(
-    connection: Connection, lane: LeasedLane, rows: Sequence[Any], now: datetime
+    connection: Connection,
+    lane: LeasedLane,
+    rows: Sequence[Any],
+    public_url: str,
+    now: datetime,
 ) -> str:
     """Write a digest into a lane, and return its notification's id."""
     entries = [_entry(row) for row in rows]
@@ -151,7 +161,7 @@ def _write_digest(
         "id": digest_id,
         "team_id": lane.team_id,
         "source": SOURCE,
-        "content": digest_content(entries, look),
+        "content": digest_content(entries, look, public_url),
         "created_at": now,
     }
     subscriptions = {row.subscription_id for row in rows}

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import IS_OPEN, IS_WAITING, Delivery, Lane, Notification
+from bolt_app.db.models import IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.holding import hold_in_lane
 from bolt_app.notifications.incident_messages import (
@@ -37,6 +37,7 @@ from bolt_app.notifications.lanes import (
     lock_held,
     open_lanes,
     pause_team,
+    pending_in,
     seconds_until_due,
 )
 from bolt_app.notifications.outcomes import Outcome
@@ -151,11 +152,13 @@ class Rounds:
         database: Database,
         *,
         pace: Pace,
+        public_url: str,
         retry_for: timedelta = RETRY_FOR,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._pace = pace
+        self._public_url = public_url
         self._retry_for = retry_for
         self._clock = clock
 
@@ -301,7 +304,7 @@ class Rounds:
     def _begin_attempts(
         self, connection: Connection, lanes: Sequence[LeasedLane], now: datetime
     ) -> list[Job]:
-        release(connection, lanes, now)
+        release(connection, lanes, self._public_url, now)
         next_of = _next_deliveries(connection, lanes, now)
         begun = [
             Job(lane, _attempt(connection, lane, next_of[lane.id], now))
@@ -492,21 +495,21 @@ def _unused(lane: LeasedLane, now: datetime) -> FreedLane:
 
 def _hand_on(connection: Connection, lane: LeasedLane, address: str, now: datetime) -> None:
     """Move what waits in the lane of a name to the lane it leads to, in its order."""
-    mine = (Delivery.lane_id == lane.id, IS_OPEN)
+    mine = pending_in(lane.id)
     hold_in_lane(connection, lane, address, now)
-    wake_at = connection.scalar(select(func.min(Delivery.send_at)).where(*mine))
+    wake_at = connection.scalar(select(func.min(Delivery.send_at)).where(mine))
     if wake_at is None:
         return
     open_lanes(connection, {(lane.team_id, address): wake_at})
     there = select(Lane.id).where(Lane.team_id == lane.team_id, Lane.address == address)
-    connection.execute(update(Delivery).where(*mine).values(lane_id=there.scalar_subquery()))
+    connection.execute(update(Delivery).where(mine).values(lane_id=there.scalar_subquery()))
 
 
 def _refuse(connection: Connection, lane: LeasedLane, error: str | None, at: datetime) -> None:
     """End everything that waits in a lane that leads nowhere."""
     connection.execute(
         update(Delivery)
-        .where(Delivery.lane_id == lane.id, IS_OPEN)
+        .where(pending_in(lane.id))
         .values(state="dead", error=error, finished_at=at)
     )
 

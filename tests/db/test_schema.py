@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import bindparam, inspect, select, text
 
 from bolt_app.db import Database, schema
-from bolt_app.db.models import Base, OAuthState
+from bolt_app.db.models import Base, Delivery, Lane, Notification, OAuthState
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.hooks import Hooks
-from bolt_app.notifications.subscriptions import Subscriptions
+from bolt_app.notifications.subscriptions import Subscriptions, Wish
 from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
 
@@ -167,3 +167,37 @@ def test_every_index_and_constraint_has_a_name(empty_database: Database) -> None
     ]
 
     assert nameless == []
+
+
+def test_what_is_held_goes_out_with_an_earlier_version(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    with empty_database.writing() as session:
+        moment = {"free_at": clock(), "paced_until": clock()}
+        session.add(Lane(id=1, team_id="T1", address="C1", wake_at=clock(), **moment))
+        said = {"team_id": "T1", "source": "command", "content": {}, "created_at": clock()}
+        session.add(Notification(id="n", **said))
+        session.flush()
+        to = {"notification_id": "n", "lane_id": 1, "target": "C1", "rank": 0, "mode": "new"}
+        for state in ("held", "digested", "sent"):
+            session.add(Delivery(**to, state=state, on_unknown="hold", send_at=clock()))
+
+    schema.downgrade(empty_database, "0006")
+
+    states = text("SELECT state FROM deliveries ORDER BY id")
+    with empty_database.reading_connection() as connection:
+        assert connection.scalars(states).all() == ["waiting", "cancelled", "sent"]
+
+
+def test_no_subscription_gets_the_id_of_one_that_ended(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    subscriptions, ids = Subscriptions(empty_database, clock=clock), []
+    for topic in ("a", "b"):
+        subscriptions.subscribe("T1", "C0123456789", Wish(topic))
+        ids += [one.id for one in subscriptions.of_team("T1")]
+        subscriptions.unsubscribe("T1", "C0123456789", topic)
+
+    assert len(set(ids)) == 2

@@ -17,6 +17,7 @@ from bolt_app.notifications.requests import Content
 from bolt_app.sandbox.messages import checked_content
 
 INFO = SIGNS["info"]
+PAGES = "https://bell.example.com"
 NINE = datetime(2026, 7, 1, 9, tzinfo=UTC)
 
 
@@ -30,7 +31,9 @@ def entries(*given: tuple[str | None, str]) -> list[Entry]:
 
 def digest(told: Sequence[Entry], **content: Any) -> dict[str, Any]:
     return digest_content(
-        told, lambda ids: {id_: {"title": f"Number {id_}", **content} for id_ in ids}
+        told,
+        lambda ids: {id_: {"title": f"Number {id_}", **content} for id_ in ids},
+        PAGES,
     )
 
 
@@ -55,6 +58,14 @@ def test_it_is_grouped_by_topic_the_worst_first() -> None:
     assert "Held since <!date^" in json.dumps(content["blocks"][-1])
 
 
+def test_what_has_no_link_leads_to_its_page() -> None:
+    text = section_texts(digest(entries(("a", "info"), ("a", "info"))))[0]
+    long = section_texts(digest(entries(("a", "info")), link="https://x.example/" + "a" * 300))[0]
+
+    assert f"<{PAGES}/notifications/1|Number 1>" in text
+    assert f"<{PAGES}/notifications/0|Number 0>" in long
+
+
 def test_the_latest_of_one_severity_comes_first() -> None:
     [text] = section_texts(digest(entries(*[("a", "info")] * 3)))
 
@@ -66,8 +77,12 @@ def test_it_says_how_many_more_there_are() -> None:
 
     content = digest(many)
 
-    assert all(text.endswith("\n… and 2 more") for text in section_texts(content))
-    assert len(section_texts(content)) == 10
+    texts = section_texts(content)
+    assert len(texts) == 10
+    for text in texts:
+        named, left = text.count("Number"), int(text.rpartition("… and ")[2].split()[0])
+        assert named >= 4
+        assert named + left == 12
     assert "… and 48 more about 4 other topics" in json.dumps(content, ensure_ascii=False)
 
 
@@ -88,7 +103,7 @@ contents = st.fixed_dictionaries(
     contents,
 )
 def test_slack_takes_it(given: list[tuple[str | None, str]], said: dict[str, str]) -> None:
-    content = digest_content(entries(*given), lambda ids: dict.fromkeys(ids, said))
+    content = digest_content(entries(*given), lambda ids: dict.fromkeys(ids, said), PAGES)
 
     Content.model_validate(content)
     message = render(content)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery, Notification, Subscription
@@ -383,3 +387,59 @@ class TestSenders:
             [(digest_id, title)] = session.execute(told).all()
         assert title == "Digest: 7 notifications"
         assert {deliveries(bellhop, id_)[0].digest_id for id_ in ids} == {digest_id}
+
+
+Step = tuple[str, dict[str, Any]]
+SENDS: st.SearchStrategy[Step] = st.tuples(
+    st.just("send"),
+    st.fixed_dictionaries(
+        {
+            "key": st.sampled_from([None, None, "a", "b"]),
+            "mode": st.sampled_from(["update", "thread", "new"]),
+            "severity": st.sampled_from(["info", "error", "critical"]),
+        }
+    ),
+)
+PASSES: st.SearchStrategy[Step] = st.tuples(
+    st.sampled_from(["hour", "deliver", "die", "second"]), st.just({})
+)
+
+
+@hypothesis_settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(st.lists(SENDS | PASSES, max_size=25))
+def test_whatever_happens_all_is_told_once(bellhop: Bellhop, hand: Hand, steps: list[Step]) -> None:
+    """Each notification stands in Slack itself, or is named once by what does."""
+    bellhop.slack.limits.enabled = False
+    channel_id = bellhop.slack.add_channel(ACME, f"all-{uuid.uuid4().hex[:8]}").id
+    subscribe(bellhop, topic := f"t-{uuid.uuid4().hex}", to=channel_id)
+    worker, ids = hand, []
+    for number, (step, said) in enumerate(steps):
+        given = {name: value for name, value in said.items() if value is not None}
+        if step == "send":
+            ids.append(send(bellhop, f"N{number}.", topic, **given))
+        elif step == "deliver":
+            worker.deliver()
+        elif step == "die":
+            # It dies with what it has begun, after a release that was committed.
+            worker.begin()
+            worker.die()
+        bellhop.clock.advance({"hour": HOUR, "second": 1}.get(step, 0))
+    for _ in range(40):
+        bellhop.clock.advance(HOUR if not worker.deliver() else 61)
+
+    told = [deliveries(bellhop, id_)[0] for id_ in ids]
+    assert {one.state for one in told} <= {"sent", "digested"}
+    tellers = Counter(one.digest_id for one in told if one.digest_id is not None)
+    digests = set(tellers) - set(ids)
+    for digest_id in tellers:
+        assert states(bellhop, digest_id)[0] in ("sent", "digested")
+    titles = Counter(f"Digest: {tellers[digest_id]} notifications" for digest_id in digests)
+    posted = [one.text.splitlines()[0] for one in bellhop.slack.messages(channel_id)]
+    assert Counter(one for one in posted if one.startswith("Digest")) == titles
+    for one in told:
+        if one.state == "sent" and one.key is None:
+            report = bellhop.services.history.reports([one.notification_id])[one.notification_id]
+            title = str(report.content["title"])
+            assert sum(title in line for line in posted) == 1

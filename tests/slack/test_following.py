@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
-from tests.notifications.hand import Hand, accept
+from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop
 
@@ -105,6 +106,24 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
         ("d", ""),
     ]
     assert bellhop.services.subscriptions.of_address(ACME, channel) == []
+
+
+def test_what_is_held_or_waits_goes_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
+    digest = Wish("e", digest=Schedule())
+    bellhop.services.subscriptions.subscribe(ACME, channel, digest)
+    held = [accept(bellhop, "topic:e", title=title) for title in ("One", "Two")]
+    waiting = accept(bellhop, channel, title="Later", delay=60)
+    moved = bellhop.slack.change_channel_id(channel)
+    happen(bellhop)
+
+    bellhop.clock.advance(3600)
+    Hand(bellhop).deliver()
+    bellhop.clock.advance(1)
+    Hand(bellhop).deliver()
+
+    assert states(bellhop, *held, waiting) == ["digested", "digested", "sent"]
+    posted = [one.text.splitlines()[0] for one in bellhop.slack.messages(moved.id)]
+    assert {"Later", "Digest: 2 notifications"} <= set(posted)
 
 
 def test_a_renamed_channel_is_found_by_its_new_name(bellhop: Bellhop) -> None:
