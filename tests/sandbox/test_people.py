@@ -10,7 +10,7 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from bolt_app.sandbox import ConfirmationNeededError, NotFoundError, Sandbox, SandboxError
-from bolt_app.sandbox.seed import ACME, ANN, BEA, BEN, GUEST, WES
+from bolt_app.sandbox.seed import ACME, ANN, BEA, BEN, BETA, GUEST, WES
 from bolt_app.sandbox.world import Message, View
 from tests.sandbox.asking import post_json
 from tests.sandbox.conftest import FakeClock, Installer
@@ -458,3 +458,35 @@ def test_a_read_only_app_is_not_written_to(bot: WebClient, slack: Sandbox) -> No
     dm = slack.app_dm(ACME, ANN)
     with pytest.raises(SandboxError, match="turned off"):
         slack.post_as(ANN, dm.id, "hello?")
+
+
+class TestSharedChannels:
+    """Slack Connect: https://docs.slack.dev/apis/slack-connect."""
+
+    def test_somebody_of_another_organisation_is_seen_while_they_share_one(
+        self, bot: WebClient, slack: Sandbox, general: str
+    ) -> None:
+        with pytest.raises(SlackApiError, match="user_not_found"):
+            bot.users_info(user=BEA)
+
+        slack.share_channel(general, BEA)
+
+        assert bot.users_info(user=BEA)["user"]["team_id"] == BETA
+        channel = bot.conversations_info(channel=general)["channel"]
+        assert channel["is_ext_shared"] is True
+        assert channel["shared_team_ids"] == [ACME, BETA]
+
+    def test_a_click_of_theirs_names_their_own_workspace(
+        self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
+    ) -> None:
+        button = {"type": "button", "text": _plain("Go"), "action_id": "go"}
+        blocks = [{"type": "actions", "elements": [button]}]
+        bot.conversations_join(channel=general)
+        bot.chat_postMessage(channel=general, text="x", blocks=blocks)
+        slack.share_channel(general, BEA)
+
+        slack.click(BEA, slack.messages(general)[-1], "go")
+
+        [payload] = [one.payload() for one in app.received if one.body.startswith("payload=")]
+        assert payload["user"]["team_id"] == BETA
+        assert payload["team"]["id"] == ACME
