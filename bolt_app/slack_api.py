@@ -41,6 +41,7 @@ SENTENCES: Mapping[str, str] = {
     "cannot_dm_bot": "Slack does not let a bot write to another bot.",
     "channel_not_found": "Slack knows no such channel, or Bellhop is not in it.",
     "ekm_access_denied": "Your organisation has suspended access to its messages.",
+    "expired_trigger_id": "That took longer than Slack waits. Press the button again.",
     "fatal_error": "Slack had a problem of its own. Try again in a minute.",
     "internal_error": "Slack had a problem of its own. Try again in a minute.",
     "invalid_auth": "Slack no longer accepts Bellhop's token. Install Bellhop again.",

@@ -72,7 +72,7 @@ def _acknowledge_unfinished(
         # The event is still being worked on: Slack's retry of it finds the receipt, or does it.
         return Response(status=503)
     if body.get("type") == "view_submission":
-        _when_done(services, work, partial(late.answer_modal, services, body))
+        _when_done(services, work, partial(late.answer_modal, services, bolt_request))
         return jsonify(response_action="update", view=late.waiting_view(late.title_of(body)))
     response_url = body.get("response_url")
     if isinstance(response_url, str) and "command" in body:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from slack_bolt import BoltRequest
 from slack_sdk.webhook import WebhookClient
 
 from bolt_app.services import Services
@@ -41,20 +42,20 @@ def answer_command(response_url: str, text: str) -> None:
         WebhookClient(response_url).send_dict(_parsed(text) or {"text": text})
 
 
-def answer_modal(services: Services, body: Mapping[str, Any], text: str) -> None:
+def answer_modal(services: Services, request: BoltRequest, text: str) -> None:
     """Put what a modal should have been answered with in the place of the waiting view.
 
     https://docs.slack.dev/reference/methods/views.update
 
     Args:
-        body: of the submission.
+        request: the submission, for which Bolt has found the workspace by now.
         text: of the answer; a secret in it is sent there and nowhere else.
     """
-    view = _view_of(title_of(body), text)
+    view = _view_of(title_of(request.body), text)
     time.sleep(SETTLING_SECONDS)
     for number in range(1, MOST_TRIES + 1):
         try:
-            _update(services, body, view)
+            _update(services, request, view)
         except SlackCallError as error:
             if error.is_permanent or number == MOST_TRIES:
                 logger.warning("a late answer did not arrive", extra={"error": error.code})
@@ -64,11 +65,10 @@ def answer_modal(services: Services, body: Mapping[str, Any], text: str) -> None
             return
 
 
-def _update(services: Services, body: Mapping[str, Any], view: Block) -> None:
-    submitted = body["view"]
-    team_id = submitted.get("app_installed_team_id") or body["team"]["id"]
-    place = services.calls.find_place(team_id)
-    services.calls.as_bot(place, "views.update", view_id=submitted["id"], view=view)
+def _update(services: Services, request: BoltRequest, view: Block) -> None:
+    place = services.calls.find_place(request.context.team_id or "")
+    view_id = request.body["view"]["id"]
+    services.calls.as_bot(place, "views.update", view_id=view_id, view=view)
 
 
 def _view_of(title: str, text: str) -> Block:

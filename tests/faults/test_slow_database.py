@@ -125,3 +125,13 @@ def test_a_button_is_acknowledged_in_time_and_does_its_work_later(bellhop: Bellh
         assert result.elapsed < 3
 
     bellhop.wait_for_home(ACME, ANN, "revoked the API key")
+
+
+def test_a_form_that_comes_too_late_is_to_be_asked_for_again(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    view = home_of(bellhop)
+    bellhop.slack.faults.add(Fault("views.open", "api_error", error="expired_trigger_id"))
+
+    assert bellhop.slack.click(ANN, view, ids.NEW_API_KEY).error is None
+
+    bellhop.wait_for_home(ACME, ANN, "Press the button again")
