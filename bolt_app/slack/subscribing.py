@@ -138,7 +138,7 @@ class Subscribing:
         change = self.services.subscriptions.unsubscribe(self.team_id, self.address, topic)
         if change is None:
             return Outcome(not_subscribed_answer(topic, self._topics()))
-        answer = unsubscribed_answer(self.user_id, self.place, change.topic, self._undo([change]))
+        answer = unsubscribed_answer(self.user_id, self.place, change, self._undo([change]))
         return Outcome(answer, is_change=True)
 
     def mute(self, duration: timedelta | None, topic: str | None) -> Outcome:

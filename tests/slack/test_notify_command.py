@@ -277,6 +277,7 @@ class TestDigest:
         for title in ("Build 1", "Build 2"):
             accept(installed, "topic:deploys", title=title)
         answer = ask(installed, "unsubscribe deploys")
+        assert "held for its next digest does not come" in said(answer)
         installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
 
         clock.advance(3600)

@@ -124,7 +124,7 @@ def _state(health: Health) -> str:
     if health.waiting:
         facts.append(f"{_number(health.waiting)} waiting to go out")
     if health.held:
-        facts.append(f"{_number(health.held)} held for a digest")
+        facts.append(f"{_number(health.held)} held for later")
     if health.troubled:
         facts.append(f"{_number(health.troubled)} refused by Slack or of unknown outcome")
     return f"{SIGNS['warning' if health.troubled else 'info']} {', '.join(facts)}."

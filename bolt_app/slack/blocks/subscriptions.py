@@ -61,9 +61,12 @@ def subscribed_answer(
     return _change(text, "\n".join(lines), undo)
 
 
-def unsubscribed_answer(user_id: str, place: str, topic: str, undo: str | None) -> Answer:
+def unsubscribed_answer(user_id: str, place: str, change: Change, undo: str | None) -> Answer:
     """Say what somebody ended."""
-    return _change(f"<@{user_id}> unsubscribed {place} from {_topic(topic)}.", "", undo)
+    is_digest = change.before is not None and change.before.digest is not None
+    small = "What is held for its next digest does not come, unless this is undone."
+    text = f"<@{user_id}> unsubscribed {place} from {_topic(change.topic)}."
+    return _change(text, small if is_digest else "", undo)
 
 
 def muted_answer(

@@ -73,7 +73,9 @@ class AcceptedDelivery(BaseModel):
 
     id: int
     to: str = Field(description="The address it is for.", examples=["#general"])
-    state: State
+    state: State = Field(
+        description="Always `waiting`: ask at `url` whether it is held, and what became of it."
+    )
 
 
 class AcceptedNotification(BaseModel):
