@@ -26,6 +26,8 @@ from bolt_app.notifications.topic_names import patterns_for
 logger = logging.getLogger(__name__)
 
 SOURCE = "digest"
+# As many as one transaction and one statement should have; more are another digest.
+MOST_AT_ONCE = 5000
 _DELIVERIES = Delivery.__table__
 _WITH_SOME = (
     select(Delivery.lane_id)
@@ -67,6 +69,7 @@ _HELD = (
     .outerjoin(Subscription, _ITS_SUBSCRIPTION)
     .where(*_DUE)
     .order_by(Delivery.id)
+    .limit(bindparam("most"))
 )
 # What came later about the same keys, and was not held.
 _LATER = (
@@ -89,8 +92,9 @@ _RELEASE = (
 _CONTENTS = select(Notification.id, Notification.content).where(
     Notification.id.in_(bindparam("ids", expanding=True))
 )
-_DIGEST = _END.values(state="digested", digest_id=bindparam("told_by"))
-_OUTDO = _DIGEST.where(Delivery.id == bindparam("delivery_id"))
+_TELL = _END.values(state="digested", digest_id=bindparam("told_by"))
+_DIGEST = _TELL.where(Delivery.id <= bindparam("last"))
+_OUTDO = _TELL.where(Delivery.id == bindparam("delivery_id"))
 
 
 def release(
@@ -112,7 +116,7 @@ def _release(connection: Connection, lane: LeasedLane, public_url: str, now: dat
     due = {"held_in": lane.id, "now": now}
     for statement in (_EXPIRE, _CANCEL, _PUT_OFF):
         connection.execute(statement, due)
-    rows = connection.execute(_HELD, due).all()
+    rows = connection.execute(_HELD, {**due, "most": MOST_AT_ONCE}).all()
     outdone = _outdone(connection, lane, rows)
     if outdone:
         connection.execute(_OUTDO, [{**due, **one} for one in outdone])
@@ -122,7 +126,7 @@ def _release(connection: Connection, lane: LeasedLane, public_url: str, now: dat
         connection.execute(_RELEASE, {"delivery_id": told[0].id})
     elif told:
         digest_id = _write_digest(connection, lane, told, public_url, now)
-        connection.execute(_DIGEST, {**due, "told_by": digest_id})
+        connection.execute(_DIGEST, {**due, "told_by": digest_id, "last": rows[-1].id})
     logger.info("released", extra={"lane": lane.id, "deliveries": len(rows)})
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery, Notification, Subscription
+from bolt_app.notifications import releasing
 from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Change, Wish
@@ -170,6 +171,19 @@ class TestReleasing:
         [message] = shown(bellhop)
         assert "Digest: 60 notifications" in message
         assert "… and 50 more" in message
+
+    def test_more_than_a_transaction_should_have_are_several(
+        self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(releasing, "MOST_AT_ONCE", 4)
+        subscribe(bellhop)
+        ids = [send(bellhop, f"Build {number}") for number in range(10)]
+
+        in_an_hour(bellhop, hand)
+
+        assert Counter(states(bellhop, *ids)) == {"digested": 10}
+        titles = [one.text.splitlines()[0] for one in bellhop.slack.messages(GENERAL)]
+        assert [title.split()[1] for title in titles] == ["4", "4", "2"]
 
     def test_the_lane_of_a_name_hands_on_what_is_held(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, to="#general")
