@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import make_url, select, text
+from sqlalchemy import make_url, select, text, update
 
 from bolt_app.clock import utc_now
-from bolt_app.db.models import Lane, Worker
+from bolt_app.db.models import Delivery, Lane, Worker
 from bolt_app.delivery import create_rounds
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.rounds import Round
+from bolt_app.notifications.schedules import Schedule
+from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.notifications.hand import accept, states, texts
@@ -52,6 +54,23 @@ def running_later(bellhop: Bellhop, days: int) -> Bellhop:
 
 def has_sent(bellhop: Bellhop, ids: list[str], number: int) -> bool:
     return states(bellhop, *ids).count("sent") > number
+
+
+def test_what_is_held_goes_out_within_seconds_of_its_time(running: Bellhop) -> None:
+    wish = Wish("deploys", digest=Schedule())
+    running.services.subscriptions.subscribe(ACME, GENERAL, wish)
+    ids = [accept(running, "topic:deploys", title=title) for title in ("One", "Two")]
+    due_at = utc_now() + timedelta(seconds=1)
+    with running.services.database.writing() as session:
+        session.execute(update(Delivery).values(send_at=due_at))
+        session.execute(update(Lane).values(wake_at=due_at))
+    with delivering(running):
+        wait_until(running, lambda: states(running, *ids) == ["digested"] * 2)
+        wait_until(running, lambda: bool(texts(running, GENERAL)))
+
+    [digest] = running.slack.messages(GENERAL)
+    assert "Digest: 2 notifications" in digest.text
+    assert 0 <= float(digest.ts) - due_at.timestamp() < 5
 
 
 def test_it_delivers_what_is_accepted_while_it_runs(running: Bellhop) -> None:
