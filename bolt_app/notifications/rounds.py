@@ -19,15 +19,8 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.attempts import attempt_of
 from bolt_app.notifications.holding import hold_in_lane
-from bolt_app.notifications.incident_messages import (
-    ESCALATE,
-    REFRESH,
-    REMIND,
-    content_of_message,
-    escalated,
-    reminder,
-)
 from bolt_app.notifications.jobs import Attempt, Done, Found, Job, LeasedLane
 from bolt_app.notifications.lanes import (
     FreedLane,
@@ -43,7 +36,6 @@ from bolt_app.notifications.lanes import (
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.pacing import Pace
 from bolt_app.notifications.releasing import release
-from bolt_app.notifications.shown_incidents import ShownIncident, find_shown
 
 logger = logging.getLogger(__name__)
 
@@ -120,19 +112,6 @@ _EXPIRE = (
         Delivery.expires_at <= bindparam("now"),
     )
     .values(state="expired", finished_at=bindparam("now"))
-)
-# The latest message about a key in the channel itself, not in a thread.
-_ROOT = (
-    select(Delivery.channel_id, Delivery.ts)
-    .where(
-        Delivery.lane_id == bindparam("lane_id"),
-        Delivery.key == bindparam("key"),
-        Delivery.key.is_not(None),
-        Delivery.state == "sent",
-        Delivery.thread_ts.is_(None),
-    )
-    .order_by(Delivery.id.desc())
-    .limit(1)
 )
 
 
@@ -307,7 +286,7 @@ class Rounds:
         release(connection, lanes, self._public_url, now)
         next_of = _next_deliveries(connection, lanes, now)
         begun = [
-            Job(lane, _attempt(connection, lane, next_of[lane.id], now))
+            Job(lane, attempt_of(connection, lane, next_of[lane.id], now))
             for lane in lanes
             if lane.id in next_of
         ]
@@ -342,105 +321,6 @@ def _write_begun(
             for lane_id, attempt in attempts
         ],
     )
-
-
-def _attempt(connection: Connection, lane: LeasedLane, row: _Row, now: datetime) -> Attempt:
-    if row.mode == REFRESH:
-        return _refreshing(connection, lane, row, now)
-    if row.mode == REMIND:
-        return _reminding(connection, lane, row)
-    channel_id, thread_ts, update_ts = lane.address, row.content.get("thread_ts"), None
-    root = None
-    if row.key is not None and row.mode in ("update", "thread"):
-        root = connection.execute(_ROOT, {"lane_id": lane.id, "key": row.key}).first()
-    if root is not None:
-        # A person's messages stand in a conversation with an id of its own.
-        channel_id = root.channel_id
-        if row.mode == "update":
-            update_ts = root.ts
-        else:
-            thread_ts = thread_ts or root.ts
-    return Attempt(
-        delivery_id=row.id,
-        team_id=lane.team_id,
-        channel_id=channel_id,
-        content=escalated(row.content) if row.mode == ESCALATE else row.content,
-        mark=_mark(row),
-        number=row.attempts + 1,
-        on_unknown=row.on_unknown,
-        send_at=row.send_at,
-        tried_at=_tried_at(row),
-        update_ts=update_ts,
-        thread_ts=thread_ts,
-        notification_id=row.notification_id,
-        incident=_incident(connection, lane, row.key, row.content, now),
-    )
-
-
-def _reminding(connection: Connection, lane: LeasedLane, row: _Row) -> Attempt:
-    return Attempt(
-        delivery_id=row.id,
-        team_id=lane.team_id,
-        channel_id=row.channel_id or lane.address,
-        content=reminder(connection, lane.team_id, row.key),
-        mark=_mark(row),
-        number=row.attempts + 1,
-        on_unknown=row.on_unknown,
-        send_at=row.send_at,
-        tried_at=_tried_at(row),
-        thread_ts=row.thread_ts,
-        notification_id=row.notification_id,
-    )
-
-
-def _mark(row: _Row) -> str:
-    return f"{row.notification_id}.{row.id}"
-
-
-def _tried_at(row: _Row) -> datetime | None:
-    tried_at: datetime | None = row.tried_at if row.state == "sending" else None
-    return tried_at
-
-
-def _refreshing(connection: Connection, lane: LeasedLane, row: _Row, now: datetime) -> Attempt:
-    """Return the attempt that shows a message anew, as what was put there last.
-
-    What was being sent when it was asked for stands in the channel by now.
-    """
-    channel_id, ts, thread_ts = row.channel_id, row.ts, row.thread_ts
-    if ts is None:
-        root = connection.execute(_ROOT, {"lane_id": lane.id, "key": row.key}).first()
-        if root is not None:
-            channel_id, ts = root.channel_id, root.ts
-    last = None if ts is None else content_of_message(connection, lane.id, row.key, ts)
-    content = row.content if last is None else last.content
-    return Attempt(
-        delivery_id=row.id,
-        team_id=lane.team_id,
-        channel_id=channel_id or lane.address,
-        content=content,
-        mark=_mark(row),
-        number=row.attempts + 1,
-        on_unknown=row.on_unknown,
-        send_at=row.send_at,
-        update_ts=ts,
-        thread_ts=thread_ts,
-        notification_id=row.notification_id if last is None else last.notification_id,
-        incident=_incident(connection, lane, row.key, content, now),
-        is_refresh=True,
-    )
-
-
-def _incident(
-    connection: Connection,
-    lane: LeasedLane,
-    key: str | None,
-    content: Mapping[str, Any],
-    now: datetime,
-) -> ShownIncident | None:
-    if key is None or "actions" not in content:
-        return None
-    return find_shown(connection, lane.team_id, key, now)
 
 
 def _next_deliveries(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.history import Filter
+from bolt_app.notifications.searching import Filter
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.core import StepRun
 from bolt_app.slack import ids

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery, Lane
-from bolt_app.notifications import history
+from bolt_app.notifications import searching
 from tests.conftest import FakeClock
 from tests.people import BETA
 from tests.running import Bellhop, running_bellhop
@@ -181,7 +181,7 @@ class TestListing:
     def test_a_search_looks_at_so_many_at_a_time(
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(history, "WINDOW", 4)
+        monkeypatch.setattr(searching, "WINDOW", 4)
         ci = caller(bellhop)
         wanted = send(ci, to="#rare")
         for _ in range(9):

@@ -18,11 +18,12 @@ from bolt_app.notifications.acceptance import (
     SenderRevokedError,
 )
 from bolt_app.notifications.api_keys import KeyRecord
-from bolt_app.notifications.history import Filter, NothingToRetryError
+from bolt_app.notifications.history import NothingToRetryError
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import NotificationReport
 from bolt_app.notifications.request_problems import FieldProblem, problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
+from bolt_app.notifications.searching import Filter
 from bolt_app.services import Services
 from bolt_app.web.api.callers import require_caller, require_sender, revoked
 from bolt_app.web.api.problems import ApiError, invalid

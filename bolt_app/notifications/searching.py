@@ -1,0 +1,150 @@
+"""Pages of notifications that pass a filter, found without looking at each that ever was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Subquery, and_, select, text
+from sqlalchemy.orm import Session
+
+from bolt_app.db.models import IS_HELD, IS_TROUBLED, IS_WAITING, Delivery, Lane, Notification
+from bolt_app.notifications.ids import id_of_moment
+
+# So many notifications are looked at for one page, however few of them match.
+WINDOW = 2000
+# The deliveries in these states are few, or found by an index of their own.
+_BY_INDEX: Mapping[str, ColumnElement[bool]] = {
+    "waiting": IS_WAITING,  # type: ignore[dict-item]
+    "held": IS_HELD,  # type: ignore[dict-item]
+    "dead": and_(IS_TROUBLED, Delivery.state == "dead"),
+    "unknown": and_(IS_TROUBLED, Delivery.state == "unknown"),
+    "sending": and_(Delivery.id == Lane.sending_id, text("deliveries.state = 'sending'")),
+}
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which notifications to list; what is left out lets all of them through.
+
+    Attributes:
+        state: one of their deliveries is in this state.
+        to: one of their deliveries is for this address.
+        source: which way in they took.
+        since: accepted at this moment or later.
+        until: accepted before this moment.
+        ids: no others than these.
+    """
+
+    state: str | None = None
+    key: str | None = None
+    to: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    ids: Sequence[str] | None = None
+
+
+def find_page(
+    session: Session, team_id: str, wanted: Filter, limit: int, cursor: str | None
+) -> tuple[Sequence[str], str | None]:
+    """Return the ids of one page, and the cursor of the next one.
+
+    The cursor is the last id that was looked at. Where an index finds all that match, they are
+    few and are looked at together; else so many notifications as make up the window are.
+    """
+    within = [Notification.team_id == team_id, *_within(Notification.id, wanted, cursor)]
+    looks_at_each = wanted.source is not None or wanted.to is not None or wanted.state is not None
+    by_index = _found_by_index(team_id, wanted)
+    if by_index is not None:
+        statement = _select_found(by_index, wanted, cursor)
+    elif wanted.ids is not None or not looks_at_each:
+        statement = select(Notification.id).where(*within, *_matching(wanted, Notification))
+    else:
+        return _page_of_window(session, _window(within), wanted, limit)
+    ids = _newest(session, statement, statement.selected_columns[0], limit)
+    return ids[:limit], ids[limit - 1] if len(ids) > limit else None
+
+
+def _page_of_window(
+    session: Session, window: Subquery, wanted: Filter, limit: int
+) -> tuple[Sequence[str], str | None]:
+    statement = select(window.c.id).where(*_matching(wanted, window.c))
+    ids = _newest(session, statement, window.c.id, limit)
+    if len(ids) > limit:
+        return ids[:limit], ids[limit - 1]
+    end = select(window.c.id).order_by(window.c.id.desc()).offset(WINDOW - 1)
+    return ids, session.scalar(end)
+
+
+def _newest(
+    session: Session, statement: Select[str], id_: ColumnElement[str], limit: int
+) -> Sequence[str]:
+    """Return one more than `limit`, which tells whether there are more."""
+    return list(session.scalars(statement.order_by(id_.desc()).limit(limit + 1)))
+
+
+def _within(id_: Any, wanted: Filter, cursor: str | None) -> list[ColumnElement[bool]]:
+    """Return the conditions on ids, which begin with the time."""
+    conditions: list[ColumnElement[bool]] = []
+    if cursor is not None:
+        conditions.append(id_ < cursor)
+    if wanted.since is not None:
+        conditions.append(id_ >= id_of_moment(wanted.since))
+    if wanted.until is not None:
+        conditions.append(id_ < id_of_moment(wanted.until))
+    if wanted.ids is not None:
+        conditions.append(id_.in_(wanted.ids))
+    return conditions
+
+
+def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
+    """Return the conditions that each notification is to be looked at for."""
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.source is not None:
+        conditions.append(notification.source == wanted.source)
+    if wanted.key is not None:
+        conditions.append(notification.key == wanted.key)
+    deliveries: list[ColumnElement[bool]] = []
+    if wanted.state is not None:
+        deliveries.append(Delivery.state == wanted.state)
+    if wanted.to is not None:
+        deliveries.append(Delivery.target == wanted.to)
+    if deliveries:
+        mine = Delivery.notification_id == notification.id
+        conditions.append(select(Delivery.id).where(mine, *deliveries).exists())
+    return conditions
+
+
+def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
+    """Return a statement for the notifications that match, where an index has them."""
+    found = select(Delivery.notification_id).join(Lane, Delivery.lane_id == Lane.id).distinct()
+    if wanted.key is not None:
+        return found.where(Lane.team_id == team_id, Delivery.key == wanted.key)
+    by_index = None if wanted.state is None else _BY_INDEX.get(wanted.state)
+    return None if by_index is None else found.where(Lane.team_id == team_id, by_index)
+
+
+def _select_found(found: Select[str], wanted: Filter, cursor: str | None) -> Select[str]:
+    # Materialized, so that nothing of what follows leads away from the index.
+    candidates = found.cte("found").prefix_with("MATERIALIZED")
+    id_ = candidates.c.notification_id
+    statement = select(id_).where(*_within(id_, wanted, cursor))
+    if wanted.key is not None:
+        rest = replace(wanted, key=None)
+    elif wanted.to is None:
+        rest = replace(wanted, state=None)
+    else:  # one delivery has both
+        rest = wanted
+    matching = _matching(rest, Notification)
+    if not matching:
+        return statement
+    return statement.join(Notification, Notification.id == id_).where(*matching)
+
+
+def _window(within: Iterable[ColumnElement[bool]]) -> Subquery:
+    columns = Notification.id, Notification.source, Notification.key
+    newest = select(*columns).where(*within).order_by(Notification.id.desc())
+    return newest.limit(WINDOW).subquery()
