@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, and_, func, select
 
 from bolt_app.db import Database
 from bolt_app.db.models import (
@@ -19,7 +19,7 @@ from bolt_app.db.models import (
     Lane,
     Notification,
 )
-from bolt_app.notifications.incident_messages import REFRESH
+from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.plain_text import headline
 
 # So many notifications are looked at, however few of them went to public channels.
@@ -34,6 +34,7 @@ MOST_COUNTED = 1000
 class SeenDelivery:
     """A delivery that everybody may see: it went to a public channel."""
 
+    notification_id: str
     channel_id: str
     headline: str
     severity: str | None
@@ -67,7 +68,9 @@ class HealthReports:
     def of_team(self, team_id: str, *, most: int = 5) -> Health:
         """Return how a workspace fares, with up to `most` recent deliveries."""
         with self._database.reading_connection() as connection:
-            waiting = connection.scalar(_count(team_id, IS_WAITING)) or 0
+            # What follows an incident may never go out.
+            waits = and_(IS_WAITING, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+            waiting = connection.scalar(_count(team_id, waits)) or 0
             held = connection.scalar(_count(team_id, IS_HELD)) or 0
             troubled = connection.scalar(_count(team_id, IS_TROUBLED)) or 0
             rows = connection.execute(_recent(team_id, most)).all()
@@ -94,12 +97,12 @@ def _recent(team_id: str, most: int) -> Select[Any]:
     )
     at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
     return (
-        select(Channel.channel_id, latest.c.content, Delivery.state, at.label("at"))
+        select(latest.c.id, Channel.channel_id, latest.c.content, Delivery.state, at.label("at"))
         .select_from(latest)
         .join(Delivery, Delivery.notification_id == latest.c.id)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Channel, (Channel.team_id == team_id) & (Channel.channel_id == Lane.address))
-        .where(Delivery.state.not_in(_UNSEEN), Delivery.mode != REFRESH)
+        .where(Delivery.state.not_in(_UNSEEN), Delivery.mode.not_in((REFRESH, REMIND)))
         .order_by(Delivery.id.desc())
         .limit(most)
     )
@@ -107,4 +110,4 @@ def _recent(team_id: str, most: int) -> Select[Any]:
 
 def _seen(row: Any) -> SeenDelivery:
     severity = row.content.get("severity")
-    return SeenDelivery(row.channel_id, headline(row.content), severity, row.state, row.at)
+    return SeenDelivery(row.id, row.channel_id, headline(row.content), severity, row.state, row.at)

@@ -148,8 +148,8 @@ def find_element(
     block_id: str | None = None,
     chosen: str | Sequence[str] | None = None,
 ) -> tuple[JsonDict, JsonDict]:
-    """The block and element of an action. Several buttons may share an action id only across
-    blocks, and then ``block_id``, or the button's value, says which is meant.
+    """The block and element of an action. Several elements may share an action id only across
+    blocks, and then ``block_id``, or the value that is chosen, says which is meant.
     """
     blocks = list(source.blocks)
     if isinstance(source, Message):
@@ -160,10 +160,14 @@ def find_element(
         for block, element in elements_of(blocks)
         if element.get("action_id") == action_id and block_id in (None, block.get("block_id"))
     ]
-    exact = [pair for pair in found if chosen is not None and pair[1].get("value") == chosen]
+    exact = [pair for pair in found if chosen is not None and chosen in _offers(pair[1])]
     if not found:
         raise NotFoundError(f"there is no {action_id} here")
     return (exact or found)[0]
+
+
+def _offers(element: JsonDict) -> list[str | None]:
+    return [element.get("value"), *(one.get("value") for one in element.get("options") or ())]
 
 
 _SINGLE = {

@@ -44,6 +44,7 @@ def publish_home(
         services.subscriptions.of_address(own.team_id, own.user_id),
         services.health.of_team(own.team_id),
         services.clock(),
+        public_url=services.settings.public_url,
         notice=notice,
         for_admin=_admin_blocks(services, own.team_id, admin_notice) if for_admin else (),
     )

@@ -21,7 +21,7 @@ PREFERENCES_VIEW = "preferences"
 UNDO_PREFERENCES = "preferences.undo"
 
 UNDO_SUBSCRIPTIONS = "subscriptions.undo"
-END_SUBSCRIPTION = "subscriptions.end"
+CHANGE_SUBSCRIPTION = "subscriptions.change"
 
 NEW_API_KEY = "api_key.new"
 NEW_API_KEY_VIEW = "api_key.new"

@@ -41,6 +41,7 @@ def test_a_person_subscribes_mutes_and_undoes(
     expect(page.get_by_text("Build 43 failed")).to_be_visible()
 
     say(page, "/notify list")
+    page.get_by_label("More actions").click()
     expect(page.get_by_role("button", name="Unsubscribe")).to_be_visible()
     shoot(page, f"notify-list-{look}")
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
@@ -50,6 +52,19 @@ def subscribe(bellhop: Bellhop, topic: str, filter_: str = "") -> Any:
     if not result.errors:
         bellhop.wait_for_home(ACME, ANN, "subscribed themselves")
     return result
+
+
+def choose(bellhop: Bellhop, what: str, topic: str) -> None:
+    """Choose from the menu of one of Ann's subscriptions."""
+    value = f"{what} {ANN} {topic}"
+    done = bellhop.slack.select_option(ANN, home(bellhop), ids.CHANGE_SUBSCRIPTION, value)
+    assert done.error is None
+
+
+def offered(view: View) -> list[str]:
+    menus = (block.get("accessory", {}) for block in view.blocks)
+    options = [one for menu in menus for one in menu.get("options", ())]
+    return [one["text"]["text"] for one in options]
 
 
 def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> list[str]:
@@ -105,12 +120,61 @@ def test_a_subscription_is_ended_and_comes_back(installed: Bellhop) -> None:
     home(installed)
     subscribe(installed, "deploys")
 
-    installed.slack.click(ANN, home(installed), ids.END_SUBSCRIPTION)
+    choose(installed, "unsubscribe", "deploys")
     assert reached(installed) == []
     assert "Nothing as yet." in said(shown(installed))
 
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
     assert reached(installed) == [ANN]
+
+
+def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
+    home(installed)
+    subscribe(installed, "deploys/*")
+
+    def wish() -> Wish:
+        [one] = installed.services.subscriptions.of_address(ACME, ANN)
+        return one.wish
+
+    for what, hours in (("mute-hour", 1), ("mute-day", 24)):
+        choose(installed, what, "deploys/*")
+        assert wish().muted_until == installed.clock() + timedelta(hours=hours)
+        assert f"<@{ANN}> muted `deploys/*` for themselves until" in said(shown(installed))
+        assert "Unmute" in offered(shown(installed))
+        choose(installed, "unmute", "deploys/*")
+        assert wish().muted_until is None
+
+    for what, words in (("digest-hourly", "hourly"), ("digest-daily", "daily 09:00")):
+        choose(installed, what, "deploys/*")
+        assert str(wish().digest) == words
+        assert "Each at once" in offered(shown(installed))
+        choose(installed, "digest-off", "deploys/*")
+        assert wish().digest is None
+    installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
+    assert str(wish().digest) == "daily 09:00"
+
+
+def test_what_may_follow_a_question_is_nothing_that_waits(installed: Bellhop) -> None:
+    id_ = accept(installed, GENERAL, title="Disk full", actions=["snooze"], escalate={"after": 600})
+    Hand(installed).deliver()
+    message = installed.slack.messages(GENERAL)[-1]
+    installed.slack.select_option(ANN, message, "incident.snooze", "30")
+    installed.clock.advance(5)
+    Hand(installed).deliver()
+
+    text = said(home(installed))
+    assert "All is well" in text
+    assert f"<{installed.url}/notifications/{id_}|Disk full>" in text
+    assert text.count("|Disk full>") == 1
+
+
+def test_the_longest_topic_fits_into_the_menu(installed: Bellhop) -> None:
+    topic = "d" * 78 + "/*"
+    home(installed)
+    subscribe(installed, topic)
+
+    choose(installed, "digest-hourly", topic)
+    assert "every hour" in said(shown(installed))
 
 
 def test_a_test_comes_as_a_direct_message(installed: Bellhop) -> None:

@@ -307,7 +307,8 @@ def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
         services.hooks.create(ACME, f"hook {number} " + "x" * 80, [GENERAL])
     view = home(installed)
 
-    installed.slack.click(ANN, view, ids.END_SUBSCRIPTION)
+    value = f"unsubscribe {ANN} topic-0"
+    installed.slack.select_option(ANN, view, ids.CHANGE_SUBSCRIPTION, value)
     installed.wait_for_home(ACME, ANN, "unsubscribed themselves")
     installed.slack.click(ANN, home(installed), ids.REVOKE_API_KEY, confirmed=True)
     installed.wait_for_home(ACME, ANN, "revoked the API key")

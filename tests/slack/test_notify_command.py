@@ -197,15 +197,15 @@ class TestList:
         assert f"by <@{BEN}>" in text
         assert "last sent <!date^" in text
 
-    def test_a_button_ends_one(self, installed: Bellhop) -> None:
+    def test_its_menu_ends_one(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         ask(installed, "subscribe other")
         answer = ask(installed, "list")
-        value = next(one["value"] for one in buttons(answer) if "other" in one["value"])
+        value = f"unsubscribe {GENERAL} other"
 
         twice = deepcopy(answer)
         for one in (answer, twice):
-            installed.slack.click(ANN, one, ids.END_SUBSCRIPTION, value)
+            installed.slack.select_option(ANN, one, ids.CHANGE_SUBSCRIPTION, value)
 
         assert reached(installed, "topic:other") == []
         assert reached(installed) == [GENERAL]

@@ -1,16 +1,23 @@
-"""The buttons under what was changed about subscriptions, and in their list."""
+"""The button under what was changed about subscriptions, and the menus in their list."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, Respond
 
+from bolt_app.notifications.schedules import Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.subscriptions import read_undo_value
+from bolt_app.slack.blocks.subscriptions import (
+    DAILY_AT,
+    Choice,
+    read_choice_value,
+    read_undo_value,
+)
 from bolt_app.slack.home import publish_home
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.refreshing import shown_anyway
@@ -18,7 +25,7 @@ from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
 
 
 def register_subscription_actions(app: App, services: Services) -> None:
-    """Listen for the buttons."""
+    """Listen for the button and the menus."""
 
     @app.action(ids.UNDO_SUBSCRIPTIONS)
     def undo(
@@ -33,8 +40,8 @@ def register_subscription_actions(app: App, services: Services) -> None:
         subscribing = Subscribing.at(services, context, address)
         show(respond, body, context, lambda: subscribing.undo(changes))
 
-    @app.action(ids.END_SUBSCRIPTION)
-    def end(
+    @app.action(ids.CHANGE_SUBSCRIPTION)
+    def change(
         ack: Ack,
         respond: Respond,
         body: dict[str, Any],
@@ -42,9 +49,9 @@ def register_subscription_actions(app: App, services: Services) -> None:
         context: BoltContext,
     ) -> None:
         ack()
-        value = json.loads(action["value"])
-        subscribing = Subscribing.at(services, context, value["address"])
-        show(respond, body, context, lambda: subscribing.unsubscribe(value["topic"]))
+        choice, address, topic = read_choice_value(action["selected_option"]["value"])
+        subscribing = Subscribing.at(services, context, address)
+        show(respond, body, context, partial(_change, subscribing, choice, topic))
 
     def show(
         respond: Respond, body: dict[str, Any], context: BoltContext, do: Callable[[], Outcome]
@@ -57,6 +64,24 @@ def register_subscription_actions(app: App, services: Services) -> None:
         with shown_anyway(own):
             outcome = attempt(do)
         publish_home(own, outcome.answer)
+
+
+def _change(subscribing: Subscribing, choice: Choice, topic: str) -> Outcome:
+    match choice:
+        case "mute-hour":
+            return subscribing.mute(timedelta(hours=1), topic)
+        case "mute-day":
+            return subscribing.mute(timedelta(days=1), topic)
+        case "unmute":
+            return subscribing.mute(None, topic)
+        case "digest-hourly":
+            return subscribing.digest(Schedule(), topic)
+        case "digest-daily":
+            return subscribing.digest(Schedule(DAILY_AT), topic)
+        case "digest-off":
+            return subscribing.digest(None, topic)
+        case "unsubscribe":
+            return subscribing.unsubscribe(topic)
 
 
 def _respond(respond: Respond, outcome: Outcome) -> None:

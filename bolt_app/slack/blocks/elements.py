@@ -5,6 +5,7 @@ https://docs.slack.dev/reference/block-kit/blocks
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -66,6 +67,12 @@ def actions(*elements: Block) -> Block:
 def button(label: str, action_id: str, **more: Any) -> Block:
     """Return a button; `more` is its `value`, `style`, `url` or `confirm`."""
     return {"type": "button", "text": plain(label), "action_id": action_id, **more}
+
+
+def overflow(action_id: str, labels: Mapping[str, str]) -> Block:
+    """Return a menu behind three dots, of up to five labels by their values."""
+    options = [option(value, label) for value, label in labels.items()]
+    return {"type": "overflow", "action_id": action_id, "options": options}
 
 
 def header(text: str) -> Block:

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import link
+from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
@@ -45,6 +46,7 @@ def home_view(
     health: Health,
     now: datetime,
     *,
+    public_url: str,
     notice: Answer | None = None,
     for_admin: Sequence[Block] = (),
 ) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def home_view(
         profile: as `/profile` shows it.
         preferred: what the person chose of what comes to them.
         subscriptions: the person's own.
+        public_url: below it are the pages of notifications.
         notice: what was done just now.
         for_admin: what only admins see.
     """
@@ -73,7 +76,7 @@ def home_view(
         _DIVIDER,
         header("Notifications here"),
         section(_state(health)),
-        *_recent(health.recent),
+        *_recent(health.recent, public_url),
         *for_admin,
         context(
             "`/notify` in a channel chooses what comes there  •  `/profile` shows your profile, "
@@ -130,16 +133,17 @@ def _state(health: Health) -> str:
     return f"{SIGNS['warning' if health.troubled else 'info']} {', '.join(facts)}."
 
 
-def _recent(recent: Sequence[SeenDelivery]) -> Iterator[Block]:
+def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
     if not recent:
         yield context("Nothing was posted to a public channel as yet.")
         return
-    lines = [
-        f"{SIGNS.get(one.severity or '', '•')} {escape(one.headline)}  →  <#{one.channel_id}>, "
-        f"{STATE_WORDS[one.state]} {moment(one.at)}"
-        for one in recent
-    ]
-    yield section("\n".join(lines))
+    yield section("\n".join(_seen(one, public_url) for one in recent))
+
+
+def _seen(one: SeenDelivery, public_url: str) -> str:
+    page = link(page_url(public_url, one.notification_id), one.headline)
+    sign = SIGNS.get(one.severity or "", "•")
+    return f"{sign} {page}  →  <#{one.channel_id}>, {STATE_WORDS[one.state]} {moment(one.at)}"
 
 
 def _without_buttons(blocks: Sequence[Block]) -> Iterator[Block]:

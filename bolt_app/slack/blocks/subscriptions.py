@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator, Sequence
+from datetime import datetime, time
+from typing import Any, Literal, cast
 
 from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.previews import LATELY, Example, Preview
@@ -21,6 +21,7 @@ from bolt_app.slack.blocks.elements import (
     button,
     context,
     moment,
+    overflow,
     plain_answer,
     section,
 )
@@ -35,6 +36,25 @@ _PAUSES = {
     "deactivated": "the person is deactivated",
 }
 _DAYS = LATELY.days
+Choice = Literal[
+    "mute-hour",
+    "mute-day",
+    "unmute",
+    "digest-hourly",
+    "digest-daily",
+    "digest-off",
+    "unsubscribe",
+]
+DAILY_AT = time(9)
+_LABELS: dict[Choice, str] = {
+    "mute-hour": "Mute for an hour",
+    "mute-day": "Mute for a day",
+    "unmute": "Unmute",
+    "digest-hourly": "As a digest every hour",
+    "digest-daily": f"As a digest every day at {DAILY_AT:%H:%M}",
+    "digest-off": "Each at once",
+    "unsubscribe": "Unsubscribe",
+}
 
 
 def subscribed_answer(
@@ -153,7 +173,7 @@ def list_answer(
 def subscription_blocks(
     subscriptions: Sequence[StoredSubscription], now: datetime, *, most: int
 ) -> list[Block]:
-    """Return a block for each subscription, with a button that ends it."""
+    """Return a block for each subscription, with a menu that changes it."""
     blocks = [_listed(one, now) for one in subscriptions[:most]]
     if len(subscriptions) > most:
         blocks.append(context(f"… and {len(subscriptions) - most} more"))
@@ -188,6 +208,12 @@ def help_answer(reason: str = "", nearest: str = "") -> Answer:
         "critical; `/notify quiet off` ends that\n"
         "• `/notify test` sends a notification here"
     )
+
+
+def read_choice_value(value: str) -> tuple[Choice, str, str]:
+    """Return what was chosen of a subscription, its address and its topic."""
+    what, address, topic = value.split(" ")
+    return cast(Choice, what), address, topic
 
 
 def undo_value(address: str, changes: Sequence[Change]) -> str | None:
@@ -255,7 +281,7 @@ def _change(text: str, small: str, undo: str | None) -> Answer:
 def _listed(one: StoredSubscription, now: datetime) -> Block:
     wish = one.wish
     facts = [f"by <@{wish.created_by}>" if wish.created_by else "by whoever runs Bellhop"]
-    if wish.muted_until is not None and wish.muted_until > now:
+    if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")
     if one.paused is not None:
         facts.append(f"paused: {_PAUSES[one.paused]}")
@@ -263,11 +289,27 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
         facts.append("nothing came as yet")
     else:
         facts.append(f"last {STATE_WORDS[one.last.state]} {moment(one.last.at)}")
-    value = json.dumps({"address": one.address, "topic": wish.topic})
+    labels = {f"{what} {one.address} {wish.topic}": _LABELS[what] for what in _offered(wish, now)}
     return section(
-        f"{_wish(wish)}\n{'  •  '.join(facts)}",
-        button("Unsubscribe", ids.END_SUBSCRIPTION, value=value),
+        f"{_wish(wish)}\n{'  •  '.join(facts)}", overflow(ids.CHANGE_SUBSCRIPTION, labels)
     )
+
+
+def _offered(wish: Wish, now: datetime) -> Iterator[Choice]:
+    """Yield what can be chosen as things are."""
+    if _is_muted(wish, now):
+        yield "unmute"
+    else:
+        yield from ("mute-hour", "mute-day")
+    if wish.digest is None:
+        yield from ("digest-hourly", "digest-daily")
+    else:
+        yield "digest-off"
+    yield "unsubscribe"
+
+
+def _is_muted(wish: Wish, now: datetime) -> bool:
+    return wish.muted_until is not None and wish.muted_until > now
 
 
 def _empty(place: str, topics: Sequence[str]) -> Answer:
