@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from bolt_app.db import Database
 from bolt_app.db.models import (
@@ -102,7 +102,12 @@ def _recent(team_id: str, most: int) -> Select[Any]:
         .join(Delivery, Delivery.notification_id == latest.c.id)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Channel, (Channel.team_id == team_id) & (Channel.channel_id == Lane.address))
-        .where(Delivery.state.not_in(_UNSEEN), Delivery.mode.not_in((REFRESH, REMIND)))
+        .where(
+            Delivery.state.not_in(_UNSEEN),
+            Delivery.mode.not_in((REFRESH, REMIND)),
+            # What somebody's answer has called off is no news.
+            or_(Delivery.mode != ESCALATE, Delivery.state != "cancelled"),
+        )
         .order_by(Delivery.id.desc())
         .limit(most)
     )

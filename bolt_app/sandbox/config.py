@@ -86,7 +86,8 @@ class AppConfig:
     ) -> AppConfig:
         """Read an app manifest (https://docs.slack.dev/reference/app-manifest).
 
-        The scheme, host and port of every URL in it give way to those of ``app_url``.
+        The scheme, host and port of every URL in it give way to those of ``app_url``, and so does
+        that host among the domains whose links are unfurled.
         ``token_rotation`` overrides the manifest's own setting. Raises
         :class:`ManifestError` when the manifest is not a mapping with a name.
         """
@@ -132,9 +133,13 @@ class AppConfig:
 
     def at(self, app_url: str) -> AppConfig:
         """The same app reached at another origin (scheme, host and port of ``app_url``)."""
+        hosts = {_host(url) for url in (*self.redirect_urls, self.events_url or "")}
         return dataclasses.replace(
             self,
             app_url=app_url.rstrip("/"),
+            unfurl_domains=tuple(
+                _host(app_url) if one in hosts else one for one in self.unfurl_domains
+            ),
             redirect_urls=tuple(_moved(url, app_url) for url in self.redirect_urls),
             slash_commands=tuple(
                 dataclasses.replace(one, url=_moved(one.url, app_url))
@@ -199,6 +204,10 @@ def _functions(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Iter
     for callback_id, entry in functions.items():
         inputs, outputs = (_section(entry, f"{kind}_parameters") for kind in ("input", "output"))
         yield Function(callback_id, str(entry.get("title", "")), inputs, outputs)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def _moved(url: str, app_url: str) -> str:

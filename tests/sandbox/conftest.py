@@ -36,7 +36,7 @@ MANIFEST: dict[str, Any] = {
     "features": {
         "app_home": {"home_tab_enabled": True, "messages_tab_enabled": True},
         "bot_user": {"display_name": "testbell"},
-        "unfurl_domains": ["example.com"],
+        "unfurl_domains": ["links.example"],
         "shortcuts": [
             {"name": "Link", "type": "message", "callback_id": "link", "description": "A link"},
             {"name": "Ask", "type": "global", "callback_id": "ask", "description": "Anywhere"},

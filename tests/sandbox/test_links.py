@@ -8,12 +8,12 @@ import pytest
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from bolt_app.sandbox import Sandbox
+from bolt_app.sandbox import AppConfig, Sandbox
 from bolt_app.sandbox.seed import ACME, ANN, BEN
 from bolt_app.sandbox.world import Message
 from tests.sandbox.fake_app import FakeApp
 
-URL = "https://bell.example.com/notifications/1"
+URL = "https://bell.links.example/notifications/1"
 BLOCKS: dict[str, Any] = {
     "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "*Hello*"}}]
 }
@@ -41,7 +41,7 @@ def test_a_posted_link_is_told_of(
             "message_ts": message.ts,
             "source": "conversations_history",
             "is_bot_user_member": False,
-            "links": [{"domain": "example.com", "url": URL}],
+            "links": [{"domain": "links.example", "url": URL}],
         }.items()
     )
     assert event(app)["unfurl_id"]
@@ -52,7 +52,7 @@ def test_nobody_is_told_of_others_and_of_the_bots_own(
 ) -> None:
     bot.conversations_join(channel=general)
     bot.chat_postMessage(channel=general, text=URL)
-    slack.post_as(ANN, general, "https://example.com.other.example/ and http://xexample.com")
+    slack.post_as(ANN, general, "https://links.example.other.example/ and http://xlinks.example")
     slack.deliver_due()
 
     assert app.events("link_shared") == []
@@ -117,3 +117,21 @@ def test_what_slack_refuses(
         bot.api_call("chat.unfurl", json=given | changes)
     assert caught.value.response["error"] == error
     assert message.attachments == []
+
+
+def test_the_apps_own_domain_moves_with_it() -> None:
+    manifest = {
+        "display_information": {"name": "App"},
+        "features": {"unfurl_domains": ["app.example.com", "elsewhere.example"]},
+        "oauth_config": {"redirect_urls": ["https://app.example.com/callback"]},
+    }
+    config = AppConfig.from_manifest(
+        manifest,
+        app_url="http://127.0.0.1:3000",
+        client_id="1.2",
+        client_secret="s",
+        signing_secret="s",
+    )
+
+    assert config.unfurl_domains == ("127.0.0.1", "elsewhere.example")
+    assert config.at("https://bell.test").unfurl_domains == ("bell.test", "elsewhere.example")

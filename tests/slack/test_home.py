@@ -155,12 +155,20 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
 
 
 def test_what_may_follow_a_question_is_nothing_that_waits(installed: Bellhop) -> None:
-    id_ = accept(installed, GENERAL, title="Disk full", actions=["snooze"], escalate={"after": 600})
+    id_ = accept(
+        installed,
+        GENERAL,
+        title="Disk full",
+        actions=["acknowledge", "snooze"],
+        escalate={"after": 600},
+    )
     Hand(installed).deliver()
     message = installed.slack.messages(GENERAL)[-1]
     installed.slack.select_option(ANN, message, "incident.snooze", "30")
     installed.clock.advance(5)
     Hand(installed).deliver()
+    assert "All is well" in said(home(installed))
+    installed.slack.click(BEN, message, "incident.acknowledge")
 
     text = said(home(installed))
     assert "All is well" in text
