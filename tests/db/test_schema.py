@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -20,13 +19,6 @@ from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
 
 PROCESSES = 3
-
-
-@pytest.fixture
-def empty_database(empty_database_url: str, encryption_key: str) -> Iterator[Database]:
-    opened = Database(empty_database_url, [encryption_key])
-    yield opened
-    opened.close()
 
 
 def tables(database: Database) -> set[str]:

@@ -1,0 +1,84 @@
+"""Upgrades from every earlier revision, with something in every table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    MetaData,
+    Table,
+    Time,
+    func,
+    insert,
+    select,
+)
+
+from bolt_app.db import Database, schema
+from bolt_app.db import migrations as scripts
+from tests.conftest import FakeClock
+
+REVISIONS = [
+    one.revision for one in reversed(list(ScriptDirectory(scripts.__path__[0]).walk_revisions()))
+]
+
+
+def value_for(column: Column[Any], now: datetime) -> Any:
+    """Return what goes into a column; the same in each table, so that one refers to the other."""
+    kind = column.type
+    if isinstance(kind, JSON):
+        return {"text": "x"}
+    if isinstance(kind, Boolean):
+        return False
+    if isinstance(kind, Integer):
+        return 1
+    if isinstance(kind, DateTime):
+        return now
+    if isinstance(kind, Time):
+        return now.time()
+    return "x"
+
+
+def fill(connection: Connection, now: datetime) -> dict[str, int]:
+    """Put a row into every table; return how many rows each has."""
+    found = MetaData()
+    found.reflect(connection)
+    tables = [one for one in found.sorted_tables if one.name != "alembic_version"]
+    for table in tables:
+        row = {column.name: value_for(column, now) for column in table.columns}
+        connection.execute(insert(table).values(row))
+    return counts(connection, tables)
+
+
+def counts(connection: Connection, tables: list[Table]) -> dict[str, int]:
+    return {
+        one.name: connection.execute(select(func.count()).select_from(one)).scalar_one()
+        for one in tables
+    }
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_an_upgrade_loses_nothing(
+    empty_database: Database, clock: FakeClock, revision: str
+) -> None:
+    schema.upgrade(empty_database, revision)
+    with empty_database.writing_connection() as connection:
+        before = fill(connection, clock())
+    assert set(before.values()) == {1}
+
+    schema.upgrade(empty_database)
+
+    with empty_database.engine.connect() as connection:
+        assert schema.differences(connection) == []
+        found = MetaData()
+        found.reflect(connection)
+        after = counts(connection, found.sorted_tables)
+    assert {name: after.get(name) for name in before} == before
