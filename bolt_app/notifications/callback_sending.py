@@ -22,6 +22,7 @@ from standardwebhooks import Webhook
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Callback, CallbackEndpoint
+from bolt_app.notifications.callbacks import with_name
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class CallbackSender:
                 id=callback.id,
                 api_key_id=callback.api_key_id,
                 message_id=callback.message_id,
-                body=callback.body,
+                body=with_name(session.connection(), callback.body),
                 attempts=callback.attempts,
                 url=endpoint.url,
                 secret=endpoint.secret,

@@ -106,12 +106,11 @@ def tell_senders(
         return
     mine = Incident.team_id == team_id, Incident.key == key
     incident = connection.execute(select(Incident.__table__).where(*mine)).one()
-    person = find_people(connection, team_id, [user_id])[user_id]
     answered = Answered(
         team_id=team_id,
         key=key,
         notification_id="",
-        by=Answerer(user_id=user_id, name=person.name),
+        by=Answerer(user_id=user_id, name=None),
         incident=IncidentReport.model_validate(incident, from_attributes=True),
     )
     rows = [
@@ -126,6 +125,17 @@ def tell_senders(
         for api_key_id in told
     ]
     connection.execute(insert(Callback), rows)
+
+
+def with_name(connection: Connection, body: str) -> str:
+    """Return what a system is told, with the name of who answered as it is known now.
+
+    It is not written down: who unlinks their profile is forgotten at once.
+    """
+    callback = IncidentCallback.model_validate_json(body)
+    by = callback.data.by
+    by.name = find_people(connection, callback.data.team_id, [by.user_id])[by.user_id].name
+    return callback.model_dump_json()
 
 
 def _latest_by_key(connection: Connection, notification_ids: Iterable[str]) -> dict[int, str]:

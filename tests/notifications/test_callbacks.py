@@ -253,6 +253,22 @@ def test_one_that_hangs_keeps_no_other_waiting(
     assert [one.path for one in system.received] == [PATH, "/other"]
 
 
+def test_who_unlinks_meanwhile_is_not_named(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answered(installed, id_, "acknowledge")
+    answered(installed, id_, "assign", user_id=BEN)
+    with installed.services.database.reading() as session:
+        assert "Ann Archer" not in "".join(session.scalars(select(Callback.body)))
+    installed.slack.revoke_tokens(ACME, users=[ANN])
+    installed.slack.deliver_due()
+
+    send_due(installed)
+    named = [json.loads(one.body)["data"]["by"] for one in system.received]
+    assert named == [{"user_id": ANN, "name": None}, {"user_id": BEN, "name": None}]
+
+
 class TestTheCommand:
     def test_it_is_listed_by_its_host_alone(self, installed: Bellhop, secret: str) -> None:
         shown = run(installed, "api-key", "list", "--team", ACME).stdout
