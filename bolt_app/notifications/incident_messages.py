@@ -138,7 +138,7 @@ def escalated(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_following(team_id: str, key: str, modes: Collection[str]) -> tuple[Any, ...]:
-    mine = select(Lane.id).where(Lane.team_id == team_id).scalar_subquery()
+    mine = select(Lane.id).where(Lane.team_id == team_id)
     return (
         Delivery.lane_id.in_(mine),
         Delivery.key == key,
