@@ -106,18 +106,23 @@ def tell_senders(
         return
     mine = Incident.team_id == team_id, Incident.key == key
     incident = connection.execute(select(Incident.__table__).where(*mine)).one()
-    answered = Answered(
-        team_id=team_id,
-        key=key,
-        notification_id="",
-        by=Answerer(user_id=user_id, name=None),
-        incident=IncidentReport.model_validate(incident, from_attributes=True),
-    )
+    report = IncidentReport.model_validate(incident, from_attributes=True)
+    by = Answerer(user_id=user_id, name=None)
     rows = [
         {
             "api_key_id": api_key_id,
             "message_id": f"msg_{new_id(now)}",
-            "body": _body(event, answered, latest[api_key_id], now),
+            "body": _body(
+                event,
+                Answered(
+                    team_id=team_id,
+                    key=key,
+                    notification_id=latest[api_key_id],
+                    by=by,
+                    incident=report,
+                ),
+                now,
+            ),
             "attempts": 0,
             "next_at": now,
             "created_at": now,
@@ -148,7 +153,6 @@ def _latest_by_key(connection: Connection, notification_ids: Iterable[str]) -> d
     return {int(source.removeprefix(_SOURCE)): id_ for source, id_ in connection.execute(statement)}
 
 
-def _body(event: str, answered: Answered, notification_id: str, now: datetime) -> str:
-    data = answered.model_copy(update={"notification_id": notification_id})
-    callback = {"type": f"incident.{event}", "timestamp": now, "data": data}
+def _body(event: str, answered: Answered, now: datetime) -> str:
+    callback = {"type": f"incident.{event}", "timestamp": now, "data": answered}
     return IncidentCallback.model_validate(callback).model_dump_json()

@@ -74,6 +74,8 @@ def find_people(
     connection: Connection, team_id: str, user_ids: Collection[str]
 ) -> dict[str, Person]:
     """Return people by their ids, with what is known of those who linked their profile."""
+    if not user_ids:
+        return {}
     people = {id_: Person(id_) for id_ in user_ids}
     for one in connection.execute(_PEOPLE, {"team_id": team_id, "user_ids": list(user_ids)}):
         image = one.images.get("48") or one.images.get("72")

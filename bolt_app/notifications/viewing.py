@@ -248,8 +248,8 @@ def _incident(
 
 
 def _names(connection: Connection, team_id: str, user_ids: set[str]) -> dict[str, str]:
-    people = find_people(connection, team_id, user_ids).values() if user_ids else ()
-    return {one.user_id: one.name for one in people if one.name is not None}
+    people = find_people(connection, team_id, user_ids)
+    return {one.user_id: one.name for one in people.values() if one.name is not None}
 
 
 def _ids(pattern: re.Pattern[str], value: object) -> set[str]:
