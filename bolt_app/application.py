@@ -86,7 +86,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     )
     if database.is_sqlite:
         schema.upgrade(database)
-    api = SlackApi(settings.slack_api_url)
+    api = SlackApi(settings.slack_api_url, timeout=settings.delays.slack_timeout)
     store = SQLAlchemyInstallationStore(settings.slack_client_id, database, clock=clock)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
     rotator = TokenRotator(

@@ -16,6 +16,8 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bolt_app.delays import Delays
+
 ROOT = Path(__file__).resolve().parent.parent
 SLACK_ORIGIN = "https://slack.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -66,6 +68,7 @@ class Settings:
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
+    delays: Delays = field(default_factory=Delays)
 
     @property
     def command(self) -> str:

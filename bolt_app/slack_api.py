@@ -124,9 +124,10 @@ class SlackApi:
     would post it twice.
     """
 
-    def __init__(self, api_url: str, *, timeout: int = 10) -> None:
+    def __init__(self, api_url: str, *, timeout: float = 10) -> None:
         self._api_url = api_url
-        self._timeout = timeout
+        # slack_sdk takes whole seconds.
+        self._timeout = max(1, round(timeout))
         # Of nobody: each call brings its token. A client costs more to make than a call.
         self._client = self.client()
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar
 from threading import Thread
 from time import monotonic
@@ -23,7 +24,7 @@ from werkzeug.wrappers import Response
 
 from bolt_app.application import create_app
 from bolt_app.config import Settings
-from bolt_app.manifest import manifest_with_step
+from bolt_app.manifest import PLACEHOLDER_HOST, PLACEHOLDER_ORIGIN, manifest_with_step
 from bolt_app.sandbox import AppConfig, Sandbox, SandboxServer
 from bolt_app.sandbox.world import View
 from bolt_app.services import Services
@@ -177,7 +178,7 @@ def running_bellhop(
         stack.callback(lambda: [app.extensions["bellhop"].close() for app in apps])
         url, server = stack.enter_context(serving(Response("not yet", status=503)))
         config = AppConfig.from_manifest(
-            yaml.safe_load(manifest_with_step(url)),
+            _manifest(url),
             app_url=url,
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
@@ -189,6 +190,18 @@ def running_bellhop(
         apps.append(app)
         server.app = app
         yield Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
+
+
+def _manifest(url: str) -> Any:
+    """Return the manifest with the addresses of the app at `url`."""
+    text = _manifest_json().replace(PLACEHOLDER_ORIGIN, url)
+    return json.loads(text.replace(PLACEHOLDER_HOST, "127.0.0.1"))
+
+
+@cache
+def _manifest_json() -> str:
+    """Return the manifest as JSON, which takes a hundredth of the time that YAML takes to read."""
+    return json.dumps(yaml.safe_load(manifest_with_step(PLACEHOLDER_ORIGIN)))
 
 
 def settings_for(

@@ -19,6 +19,8 @@ from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 SEND = ["send", "--team", ACME, "--to", "#general"]
 
 

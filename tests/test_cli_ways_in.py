@@ -12,6 +12,8 @@ from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, request
 
+pytestmark = pytest.mark.sqlite_only
+
 TEAM = ["--team", ACME]
 
 

@@ -131,6 +131,7 @@ def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -
         assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_gunicorn_serves_the_same_application(environment: dict[str, str]) -> None:
     upgrade(environment)
     bind = f"127.0.0.1:{environment['PORT']}"
@@ -141,6 +142,7 @@ def test_gunicorn_serves_the_same_application(environment: dict[str, str]) -> No
         assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_several_workers_start_at_once_on_an_empty_database(environment: dict[str, str]) -> None:
     environment["WEB_CONCURRENCY"] = "3"
     if environment["DATABASE_URL"].startswith("postgresql"):
@@ -152,6 +154,7 @@ def test_several_workers_start_at_once_on_an_empty_database(environment: dict[st
         assert not any("Traceback" in line for line in server.said)
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))
@@ -174,6 +177,7 @@ def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None
     assert len(done.stderr.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_the_embedded_database_and_its_keys_are_made_at_start(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from bolt_app.delays import Delays
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.incident_blocks import incident_blocks
@@ -45,7 +46,10 @@ CANNOT_BE_CHANGED = frozenset(
 class Sending:
     """Makes attempts, as the bot of the workspace."""
 
-    def __init__(self, calls: InstallationCalls, channels: Channels, people: People) -> None:
+    def __init__(
+        self, calls: InstallationCalls, channels: Channels, people: People, delays: Delays
+    ) -> None:
+        self._delays = delays
         self._calls = calls
         self._channels = channels
         self._people = people
@@ -62,7 +66,7 @@ class Sending:
             place = self._calls.find_place(attempt.team_id)
             found = None if attempt.tried_at is None else self._look(place, attempt)
         except (NotInstalledError, SlackCallError) as error:
-            outcome = _failed(error, attempt)
+            outcome = _failed(error, attempt, self._delays)
             # What may have been posted still may.
             return outcome if attempt.tried_at is None else replace(outcome, state="sending")
         if found is not None:
@@ -76,7 +80,7 @@ class Sending:
         try:
             return self._bring(place, attempt)
         except (NotInstalledError, SlackCallError) as error:
-            return _failed(error, attempt)
+            return _failed(error, attempt, self._delays)
 
     def _bring(self, place: BotPlace, attempt: Attempt) -> Outcome:
         """Change the earlier message or post, without the picture where Slack cannot fetch it.
@@ -226,10 +230,11 @@ def _under(attempt: Attempt) -> list[dict[str, Any]]:
     return incident_blocks(attempt.notification_id, actions, attempt.incident)
 
 
-def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
+def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt, delays: Delays) -> Outcome:
     if isinstance(error, NotInstalledError):
-        return dead_installation("not_installed")
-    return outcome_of(error, attempt.number, may_have_posted=error.method == POST)
+        return dead_installation("not_installed", delays)
+    may_have_posted = error.method == POST
+    return outcome_of(error, attempt.number, delays, may_have_posted=may_have_posted)
 
 
 def _slack_time(moment: datetime) -> str:

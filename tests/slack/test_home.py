@@ -16,6 +16,8 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 LEADS = "C0ACME0006"
 
 

@@ -19,6 +19,8 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 ALERTS, OLD_NEWS, LEADS = "C0ACME0004", "C0ACME0005", "C0ACME0006"
 
 

@@ -15,6 +15,8 @@ from tests.running import Bellhop, Browser, Page
 from tests.web.calling import caller
 from tests.web.forms import follow
 
+pytestmark = pytest.mark.sqlite_only
+
 GUEST = "U0GUS00001"
 DEPLOYS = "C0ACME0003"
 PROFILE = "?only=profile"

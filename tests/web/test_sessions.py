@@ -8,6 +8,8 @@ from tests.conftest import FakeClock
 from tests.people import ACME, ANN
 from tests.running import Bellhop, Browser, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def cookie(browser: Browser) -> str:
     return next(one.value or "" for one in browser.cookies if one.name == "bellhop")
