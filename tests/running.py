@@ -6,7 +6,7 @@ import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http.cookiejar import CookieJar
 from threading import Thread
@@ -24,6 +24,7 @@ from werkzeug.wrappers import Response
 
 from bolt_app.application import create_app
 from bolt_app.config import Settings
+from bolt_app.delays import Delays
 from bolt_app.manifest import PLACEHOLDER_HOST, PLACEHOLDER_ORIGIN, manifest_with_step
 from bolt_app.sandbox import AppConfig, Sandbox, SandboxServer
 from bolt_app.sandbox.world import View
@@ -32,6 +33,8 @@ from bolt_app.services import Services
 CLIENT_ID = "111.222"
 CLIENT_SECRET = "client-secret"
 SIGNING_SECRET = "signing-secret"
+# A busy machine may be slow; tests of three seconds choose shorter delays themselves.
+PATIENCE_SECONDS = 30.0
 SESSION_SECRET = "session-secret-of-at-least-32-characters"
 
 
@@ -185,6 +188,7 @@ def running_bellhop(
             signing_secret=SIGNING_SECRET,
         )
         slack = stack.enter_context(SandboxServer(config, clock=clock.timestamp))
+        slack.sandbox.answer_within = PATIENCE_SECONDS
         settings = settings_for(url, slack.url, database_url, encryption_key, **changes)
         app = create_app(settings, clock=clock)
         apps.append(app)
@@ -217,5 +221,6 @@ def settings_for(
         "public_url": url,
         "encryption_keys": (encryption_key,),
         "session_secret": SESSION_SECRET,
+        "delays": replace(Delays(), acknowledgement=PATIENCE_SECONDS),
     }
     return Settings(**{**values, **changes})

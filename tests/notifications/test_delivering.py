@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from bolt_app.sandbox import Fault
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, lane_of, states, texts
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
 
 MINUTE, DAY = 60, 86_400
 
@@ -142,6 +143,22 @@ class TestPace:
             bellhop.clock.advance(0.01)
 
         assert seen == [["0"], ["0", "1"], ["0", "1", "2"]]
+
+    def test_a_burst_and_then_one_message_a_second(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        with running_bellhop(database_url, encryption_key, clock, channel_burst=3) as bellhop:
+            bellhop.install(ANN)
+            hand = Hand(bellhop)
+            for number in range(6):
+                accept(bellhop, GENERAL, str(number))
+            seen = []
+            for _ in range(3):
+                hand.deliver()
+                seen.append(len(texts(bellhop, GENERAL)))
+                clock.advance(1)
+
+        assert seen == [3, 4, 5]
 
     def test_priority_comes_before_acceptance(self, bellhop: Bellhop, hand: Hand) -> None:
         for text, priority in (("low", -1), ("normal", 0), ("high", 5), ("also high", 5)):
