@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # layer above it in this list.
 LAYERS: list[set[str]] = [
     {"clock", "config", "logs", "manifest", "news"},
-    {"db", "slack_api", "user_facts"},
-    {"oauth"},
+    {"db", "slack_api", "user_facts", "blockkit"},
+    {"oauth", "credentials"},
     {"profiles", "notifications"},
     {"lifecycle"},
     {"services"},

@@ -16,6 +16,7 @@ from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
 from sqlalchemy import Connection, delete, insert, select
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import plain_key
 from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
 from bolt_app.notifications.ids import new_id
@@ -116,7 +117,7 @@ def tell_senders(
                 event,
                 Answered(
                     team_id=team_id,
-                    key=key,
+                    key=plain_key(key),
                     notification_id=latest[api_key_id],
                     by=by,
                     incident=report,
