@@ -8,9 +8,8 @@ stored behind the name of its source, so that equal keys of two sources are two 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -23,9 +22,10 @@ SOURCE_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 _SOURCE = re.compile(SOURCE_PATTERN)
 # In no source, and so the first one ends it.
 _SEPARATOR = "|"
+_MODELS: dict[CredentialKind, type[ApiKey | Hook]] = {"api_key": ApiKey, "hook": Hook}
 _OF_TEAM = {
     kind: select(model.id, model.source).where(model.team_id == bindparam("team_id"))
-    for kind, model in (("api_key", ApiKey), ("hook", Hook))
+    for kind, model in _MODELS.items()
 }
 
 
@@ -76,18 +76,21 @@ def source_of_key(stored: str) -> str | None:
 
 def credentials_of(connection: Connection, team_id: str, source: str) -> frozenset[str]:
     """Return the names of a workspace's credentials that share a source, revoked or not."""
-    return frozenset(name for name, its in _sources(connection, team_id) if its == source)
+    known = sources_of(connection, team_id)
+    return frozenset(name for name, its in known.items() if its == source)
 
 
 def stored_keys(connection: Connection, team_id: str, key: str) -> list[str]:
     """Return how a key may be stored in a workspace: once for each source, and as an id."""
-    sources = {source for _, source in _sources(connection, team_id)} | {COMMAND, WORKFLOW}
+    sources = {*sources_of(connection, team_id).values(), COMMAND, WORKFLOW}
     return [key, *(stored_key(source, key) for source in sorted(sources))]
 
 
-def _sources(connection: Connection, team_id: str) -> Iterable[tuple[str, str]]:
+def sources_of(connection: Connection, team_id: str) -> dict[str, str]:
+    """Return the source of each of a workspace's credentials, by their names."""
+    found = {}
     for kind, statement in _OF_TEAM.items():
-        rows: Any = connection.execute(statement, {"team_id": team_id})
-        for id_, source in rows:
-            name = f"{kind}:{id_}"
-            yield name, source or name
+        for id_, source in connection.execute(statement, {"team_id": team_id}):
+            name = Credential(kind, id_).name
+            found[name] = source or name
+    return found

@@ -15,6 +15,7 @@ from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.hooks import HOOKS_PATH, HookRecord
+from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.webhook_payload import (
     PayloadError,
     payload_of,
@@ -40,7 +41,7 @@ def create_blueprint(services: Services) -> Blueprint:
             if hook.revoked_at is not None:
                 return _answer(404, "no_service")
             services.calls.find_place(hook.team_id)
-            notification = read_webhook(_payload(), hook.to, services.clock())
+            notification = read(hook)
             services.acceptance.accept(Sender.of(hook), [notification])
         except TooManyGuessesError as error:
             return _later(429, "rate_limited", error.retry_after)
@@ -65,6 +66,14 @@ def create_blueprint(services: Services) -> Blueprint:
         if found is None:
             services.guesses.count(request.remote_addr)
         return found
+
+    def read(hook: HookRecord) -> NotificationRequest:
+        try:
+            return read_webhook(_payload(), hook.to, services.clock())
+        except PayloadError:
+            # What is not accepted is a request too.
+            services.sender_limits.charge_request(hook.credential)
+            raise
 
     @blueprint.errorhandler(RequestEntityTooLarge)
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -92,6 +93,16 @@ class TestRequests:
         again = ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k")
         assert_rejected(again, "requests a minute")
         assert stored(limited) == (1, 1)
+
+    def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
+        ci = caller(limited, "send", channels=["#a"])
+        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
+
+        assert [ci.send(body).status for body in bad] == [400, 403, 429]
+        answers = [request("POST", url, b"{") for _ in range(3)]
+        assert [one.status for one in answers] == [400, 400, 503]
+        assert stored(limited) == (0, 0)
 
     def test_what_is_answered_again_is_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited)

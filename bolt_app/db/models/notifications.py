@@ -77,7 +77,7 @@ class SenderColumns:
     hour_destinations: Mapped[int] = mapped_column(server_default=_ZERO)
     # The open deliveries when they were last counted, and all that were accepted since.
     open_at_most: Mapped[int] = mapped_column(server_default=_ZERO)
-    rejected: Mapped[int] = mapped_column(server_default=_ZERO)
+    rejected: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     rejected_at: Mapped[datetime | None]
     rejected_reason: Mapped[str | None] = mapped_column(String(32))
 

@@ -24,12 +24,7 @@ def require_caller(services: Services, scope: Scope) -> KeyRecord:
             uninstalled Bellhop or it lacks `scope` (403), or too many requests came (429).
     """
     key = _check(services, _find(services, is_fresh=True), scope)
-    try:
-        services.sender_limits.charge_request(key.credential)
-    except RevokedError:
-        raise revoked() from None
-    except LimitError as error:
-        raise over_limit(error) from None
+    charge_request(services, key)
     return key
 
 
@@ -43,6 +38,20 @@ def require_sender(services: Services) -> KeyRecord:
         ApiError: as with `require_caller`.
     """
     return _check(services, _find(services, is_fresh=False), "send")
+
+
+def charge_request(services: Services, key: KeyRecord) -> None:
+    """Charge a key for a request that accepts nothing.
+
+    Raises:
+        ApiError: the key is revoked (401) or over its limit (429).
+    """
+    try:
+        services.sender_limits.charge_request(key.credential)
+    except RevokedError:
+        raise revoked() from None
+    except LimitError as error:
+        raise over_limit(error) from None
 
 
 def revoked() -> ApiError:

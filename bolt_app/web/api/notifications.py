@@ -25,7 +25,13 @@ from bolt_app.notifications.request_problems import FieldProblem, problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
 from bolt_app.notifications.searching import Filter, Visible
 from bolt_app.services import Services
-from bolt_app.web.api.callers import over_limit, require_caller, require_sender, revoked
+from bolt_app.web.api.callers import (
+    charge_request,
+    over_limit,
+    require_caller,
+    require_sender,
+    revoked,
+)
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import (
     IDEMPOTENCY_KEY,
@@ -46,9 +52,14 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/notifications")
     def accept() -> Response:
         caller = require_sender(services)
-        key = _idempotency_key()
-        requests, is_batch = _requests(services)
-        _require_allowed(caller, requests)
+        try:
+            key = _idempotency_key()
+            requests, is_batch = _requests(services)
+            _require_allowed(caller, requests)
+        except ApiError:
+            # What is not accepted is a request too.
+            charge_request(services, caller)
+            raise
         try:
             answer = services.acceptance.accept(Sender.of(caller), requests, idempotency_key=key)
         except IdempotencyConflictError as error:

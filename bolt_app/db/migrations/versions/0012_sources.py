@@ -53,10 +53,10 @@ _incidents = sa.table(
 def upgrade() -> None:
     for table in TABLES:
         for name in COUNTERS:
-            counter = sa.Column(name, sa.Integer(), server_default="0", nullable=False)
-            op.add_column(table, counter)
-        for name, kind in OTHERS:
-            op.add_column(table, sa.Column(name, kind, nullable=True))
+            kind = sa.BigInteger() if name == "rejected" else sa.Integer()
+            op.add_column(table, sa.Column(name, kind, server_default="0", nullable=False))
+        for name, other in OTHERS:
+            op.add_column(table, sa.Column(name, other, nullable=True))
         op.add_column(
             table,
             sa.Column("allow_broadcast", sa.Boolean(), server_default=sa.false(), nullable=False),
