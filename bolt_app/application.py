@@ -12,6 +12,8 @@ from flask import Flask
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
+from bolt_app.credentials.guesses import GuessLimit
+from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import log_requests
@@ -104,6 +106,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
+    limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(
         settings=settings,
         clock=clock,
@@ -119,7 +122,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         people=People(database, calls),
         poster=Poster(calls, channels),
         bell=bell,
-        acceptance=Acceptance(database, bell, clock=clock),
+        sender_limits=limits,
+        guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        acceptance=Acceptance(database, bell, limits, clock=clock),
         history=history,
         permalinks=permalinks,
         api_keys=ApiKeys(database, news, clock=clock),
@@ -154,6 +159,16 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     register_commands(app, services)
     app.extensions["bellhop"] = services
     return app
+
+
+def _sender_limits(settings: Settings) -> Limits:
+    """Return how much each API key and hook may send."""
+    return Limits(
+        requests=settings.sender_requests_per_minute,
+        deliveries=settings.sender_deliveries_per_minute,
+        open_deliveries=settings.sender_open_deliveries,
+        new_destinations=settings.sender_new_destinations_per_hour,
+    )
 
 
 def _recorder(services: Services) -> Callable[[StoredInstallation], None]:

@@ -62,6 +62,11 @@ class Settings:
     channel_per_minute: int = 60
     channel_burst: int = 1
     workspace_per_minute: int = 300
+    sender_requests_per_minute: int = 60_000
+    sender_deliveries_per_minute: int = 60_000
+    sender_open_deliveries: int = 100_000
+    sender_new_destinations_per_hour: int = 1000
+    wrong_keys_per_minute: int = 30
     retry_hours: int = 24
     keep_days: int = 30
     subscriptions_by: str = "anyone"
@@ -156,6 +161,19 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         channel_per_minute=reader.number("CHANNEL_PER_MINUTE", 60, least=1, most=60_000),
         channel_burst=reader.number("CHANNEL_BURST", 1, least=1, most=1000),
         workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),
+        sender_requests_per_minute=reader.number(
+            "SENDER_REQUESTS_PER_MINUTE", 60_000, least=1, most=10_000_000
+        ),
+        sender_deliveries_per_minute=reader.number(
+            "SENDER_DELIVERIES_PER_MINUTE", 60_000, least=1, most=10_000_000
+        ),
+        sender_open_deliveries=reader.number(
+            "SENDER_OPEN_DELIVERIES", 100_000, least=1, most=10_000_000
+        ),
+        sender_new_destinations_per_hour=reader.number(
+            "SENDER_NEW_DESTINATIONS_PER_HOUR", 1000, least=1, most=1_000_000
+        ),
+        wrong_keys_per_minute=reader.number("WRONG_KEYS_PER_MINUTE", 30, least=1, most=1_000_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "anyone", SUBSCRIBERS),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
+from bolt_app.credentials.guesses import GuessLimit
+from bolt_app.credentials.limits import SenderLimits
 from bolt_app.db import Database
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News
@@ -56,6 +58,8 @@ class Services:
     people: People
     poster: Poster
     bell: Bell
+    sender_limits: SenderLimits
+    guesses: GuessLimit
     acceptance: Acceptance
     history: History
     permalinks: Permalinks

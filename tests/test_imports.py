@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 LAYERS: list[set[str]] = [
     {"delays"},
     {"clock", "config", "logs", "manifest", "news"},
-    {"db", "slack_api", "user_facts"},
-    {"oauth"},
+    {"db", "slack_api", "user_facts", "blockkit"},
+    {"oauth", "credentials"},
     {"profiles", "notifications"},
     {"lifecycle"},
     {"services"},

@@ -16,6 +16,7 @@ from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
 from sqlalchemy import Connection, delete, insert, select
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import plain_key, sources_of
 from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
 from bolt_app.notifications.ids import new_id
@@ -99,7 +100,7 @@ def tell_senders(
         event: what somebody did, such as `acknowledged`.
         user_id: who did it.
     """
-    latest = _latest_by_key(connection, notification_ids)
+    latest = _latest_by_key(connection, team_id, notification_ids)
     endpoints = select(CallbackEndpoint.api_key_id).where(CallbackEndpoint.api_key_id.in_(latest))
     told = connection.scalars(endpoints).all() if latest else ()
     if not told:
@@ -116,7 +117,7 @@ def tell_senders(
                 event,
                 Answered(
                     team_id=team_id,
-                    key=key,
+                    key=plain_key(key),
                     notification_id=latest[api_key_id],
                     by=by,
                     incident=report,
@@ -143,14 +144,22 @@ def with_name(connection: Connection, body: str) -> str:
     return callback.model_dump_json()
 
 
-def _latest_by_key(connection: Connection, notification_ids: Iterable[str]) -> dict[int, str]:
-    """Return the latest of the notifications that each API key has sent."""
+def _latest_by_key(
+    connection: Connection, team_id: str, notification_ids: Iterable[str]
+) -> dict[int, str]:
+    """Return the latest of the notifications that the source of each API key has sent."""
     statement = (
         select(Notification.source, Notification.id)
-        .where(Notification.id.in_(set(notification_ids)), Notification.source.startswith(_SOURCE))
+        .where(Notification.id.in_(set(notification_ids)))
         .order_by(Notification.id)
     )
-    return {int(source.removeprefix(_SOURCE)): id_ for source, id_ in connection.execute(statement)}
+    sources = sources_of(connection, team_id)
+    latest = {sources.get(name): id_ for name, id_ in connection.execute(statement)}
+    return {
+        int(name.removeprefix(_SOURCE)): latest[source]
+        for name, source in sources.items()
+        if name.startswith(_SOURCE) and source in latest
+    }
 
 
 def _body(event: str, answered: Answered, now: datetime) -> str:

@@ -95,7 +95,7 @@ class Answered(BaseModel):
 
     team_id: str
     key: str
-    notification_id: str = Field(description="The latest about it that your system sent.")
+    notification_id: str = Field(description="The latest about it that your source sent.")
     by: Answerer
     incident: IncidentReport
 

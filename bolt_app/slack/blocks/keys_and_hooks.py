@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from bolt_app.notifications.api_keys import DEFAULT_SCOPES, SCOPES, KeyRecord, Scope
+from bolt_app.notifications.api_keys import LIMITED_SCOPES, SCOPES, KeyRecord, Scope
 from bolt_app.notifications.hooks import HookRecord
 from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.plain_text import cut
@@ -85,7 +85,7 @@ def key_modal() -> Block:
                 {
                     "type": "checkboxes",
                     "options": [_scope_option(one) for one in SCOPES],
-                    "initial_options": [_scope_option(one) for one in DEFAULT_SCOPES],
+                    "initial_options": [_scope_option(one) for one in LIMITED_SCOPES],
                 },
             ),
             text_input(
@@ -181,7 +181,7 @@ def _key(key: KeyRecord, now: datetime) -> Block:
     state = key.state(now)
     scopes = ", ".join(one for one in SCOPES if one in key.scopes)
     where = f"only to {_addresses(key.channels)}" if key.channels else "to anywhere"
-    facts = [_made(key), _ended(key) if state == "revoked" else _good(key, state)]
+    facts = [_made(key), _ended(key) if state == "revoked" else _good(key, state), *_use(key)]
     text = f"API key {_name(key.name)}: {scopes}, {where}\n{'  •  '.join(facts)}"
     if state != "active":
         return section(text)
@@ -191,7 +191,7 @@ def _key(key: KeyRecord, now: datetime) -> Block:
 
 def _hook(hook: HookRecord) -> Block:
     name = _name(hook.name or f"Hook {hook.id}")
-    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook)]
+    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
     if hook.revoked_at is not None:
         return section(text)
@@ -214,6 +214,16 @@ def _ended(one: KeyRecord | HookRecord) -> str:
     by = f" by <@{one.revoked_by}>" if one.revoked_by else ""
     at = f", {date(one.revoked_at)}" if one.revoked_at else ""
     return f"revoked{by}{at}"
+
+
+def _use(one: KeyRecord | HookRecord) -> Iterator[str]:
+    if one.own_source is not None:
+        yield f"source `{one.own_source}`"
+    if one.allow_broadcast:
+        yield "may call everybody in a channel"
+    if one.use.rejected:
+        last = f", last {date(one.use.at)}" if one.use.at else ""
+        yield f"{one.use.rejected:,} requests rejected{last} (too many {one.use.reason})"
 
 
 def _addresses(addresses: Sequence[str]) -> str:

@@ -1,0 +1,1 @@
+"""Block Kit: what messages are built from."""
