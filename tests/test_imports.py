@@ -13,9 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # A module may import its own layer's siblings only where they stand in one package, and any
 # layer above it in this list.
 LAYERS: list[set[str]] = [
-    {"clock", "config", "logs", "manifest", "news"},
+    {"client_address", "clock"},
+    {"config", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
     {"oauth"},
+    {"access"},
     {"profiles", "notifications"},
     {"lifecycle"},
     {"services"},

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.db.audit import AuditAction
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.hooks import HOOKS_PATH
 from bolt_app.notifications.webhook_payload import (
@@ -32,8 +33,12 @@ def create_blueprint(services: Services) -> Blueprint:
     def take(secret: str) -> Response:
         hook = services.hooks.find(secret)
         if hook is None:
+            services.audit.reject(AuditAction.WEBHOOK_REJECTED)
             return _answer(403, "invalid_token")
         if hook.revoked_at is not None:
+            services.audit.reject(
+                AuditAction.WEBHOOK_REJECTED, team_id=hook.team_id, credential=f"webhook:{hook.id}"
+            )
             return _answer(404, "no_service")
         try:
             notification = read_webhook(_payload(), hook.to, services.clock())

@@ -6,6 +6,7 @@ from typing import Final
 
 from flask import request
 
+from bolt_app.db.audit import AuditAction
 from bolt_app.notifications.api_keys import KeyRecord, Scope
 from bolt_app.services import Services
 from bolt_app.web.api.problems import ApiError
@@ -33,14 +34,16 @@ def require_sender(services: Services) -> KeyRecord:
     return _check(services, services.api_keys.remember(_bearer_token()), "send")
 
 
-def revoked() -> ApiError:
-    """Return the error for a key that is revoked."""
+def revoked(services: Services, key: KeyRecord) -> ApiError:
+    """Return the error for a key that was revoked while it was used."""
+    _count_rejected(services, key)
     return _useless("revoked")
 
 
 def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord:
     state = "unknown" if key is None else key.state(services.clock())
     if key is None or state != "active":
+        _count_rejected(services, key)
         raise _useless(state)
     if not key.may(scope):
         raise ApiError(
@@ -49,6 +52,15 @@ def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord
             headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
         )
     return key
+
+
+def _count_rejected(services: Services, key: KeyRecord | None) -> None:
+    if key is None:
+        services.audit.reject(AuditAction.API_KEY_REJECTED)
+    else:
+        services.audit.reject(
+            AuditAction.API_KEY_REJECTED, team_id=key.team_id, credential=f"api_key:{key.id}"
+        )
 
 
 def _useless(state: str) -> ApiError:

@@ -55,7 +55,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except IdempotencyConflictError as error:
             raise ApiError(409, str(error)) from None
         except SenderRevokedError:
-            raise revoked() from None
+            raise revoked(services, caller) from None
         return _accepted(answer, home, is_batch=is_batch)
 
     @blueprint.get("/notifications")
