@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -27,6 +27,8 @@ SEEN_EVERY = timedelta(minutes=1)
 # How long a session is kept after nobody can use it any more.
 KEEP_FOR = timedelta(days=30)
 
+# Answers to a call with a person's token that mean that they are gone, or took it back.
+_GONE = ("account_inactive", "token_revoked")
 # The person of an installation whom Slack calls deactivated.
 _IS_DEACTIVATED = exists().where(
     User.user_id == UserInstallation.user_id,
@@ -95,13 +97,19 @@ class Sessions:
     def find(self, token: str) -> int | None:
         """Return the installation that a token's session belongs to.
 
-        None where the session has ended or expired, or its person was deactivated.
+        None where the session has ended or expired, its person was deactivated, or Slack has
+        said of their token that it is revoked.
         """
         now = self._clock()
         statement = (
             select(WebSession.id, WebSession.installation_id, WebSession.last_seen_at)
             .join(UserInstallation, UserInstallation.id == WebSession.installation_id)
-            .where(WebSession.token_hash == _hash(token), _is_active(now), ~_IS_DEACTIVATED)
+            .where(
+                WebSession.token_hash == _hash(token),
+                _is_active(now),
+                func.coalesce(UserInstallation.invalid_reason, "").not_in(_GONE),
+                ~_IS_DEACTIVATED,
+            )
         )
         with self._database.reading() as session:
             found = session.execute(statement).first()

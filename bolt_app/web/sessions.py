@@ -12,7 +12,7 @@ import secrets
 
 from flask import Flask, Response, abort, request, session
 
-from bolt_app.access.sessions import IDLE_TIMEOUT
+from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
 from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.oauth.state_store import hash_of_state
@@ -36,8 +36,9 @@ def configure_sessions(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SECURE=settings.uses_https,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
-        # Renewed with every page, as the session is.
-        PERMANENT_SESSION_LIFETIME=IDLE_TIMEOUT,
+        PERMANENT_SESSION_LIFETIME=ABSOLUTE_TIMEOUT,
+        # Set where it changes alone: an answer that comes late must not bring an old one back.
+        SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.jinja_env.globals["csrf_token"] = csrf_token
 

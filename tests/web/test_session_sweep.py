@@ -12,6 +12,8 @@ from werkzeug.routing import Rule
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
+from bolt_app.sandbox import Fault
+from bolt_app.slack_api import SlackCallError
 from tests.commands import run
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
@@ -114,6 +116,15 @@ def revoked(bellhop: Bellhop, _browser: Browser) -> None:
     bellhop.slack.send_event(ACME, event)
 
 
+def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
+    """No event came, but Slack refuses the person's token."""
+    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.slack.faults.add(Fault("users.info", "api_error", error="token_revoked", times=1))
+    with pytest.raises(SlackCallError):
+        bellhop.services.profiles.record(stored)
+
+
 def uninstalled(bellhop: Bellhop, _browser: Browser) -> None:
     bellhop.slack.uninstall(ACME)
     bellhop.slack.deliver_due()
@@ -170,6 +181,7 @@ STATES: list[Callable[[Bellhop, Browser], None]] = [
     deactivated,
     deactivated_and_back,
     revoked,
+    found_revoked,
     uninstalled,
     installed_again,
     empty_cookie,

@@ -116,6 +116,14 @@ def test_the_cookie_expires_with_its_prefix_over_https(
         assert "Max-Age=0" in expired
 
 
+def test_an_answer_that_changes_nothing_sets_no_cookie(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    browser.get("/profile")
+
+    for path in ("/profile", "/", "/static/bellhop.css", "/healthz"):
+        assert browser.get(path).headers["Set-Cookie"] is None
+
+
 def test_the_token_is_stored_as_a_hash(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     with bellhop.services.database.reading() as session:
