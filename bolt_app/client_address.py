@@ -84,5 +84,7 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
         parsed = ip_address(bare)
     except ValueError:
         return None
-    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
-    return mapped or parsed
+    if isinstance(parsed, IPv4Address):
+        return parsed
+    # A zone (`fe80::1%eth0`) is any text, and means nothing on another machine.
+    return None if parsed.scope_id else parsed.ipv4_mapped or parsed
