@@ -9,6 +9,8 @@ from datetime import timedelta
 
 from flask import Flask
 
+from bolt_app.access.audit import AuditLog
+from bolt_app.access.sessions import Sessions
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
@@ -57,7 +59,6 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import SlackApi, SlackCallError
 from bolt_app.web import register_web
 from bolt_app.web.install_pages import InstallPages
-from bolt_app.web.sessions import signed_in_installation
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +77,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.session_secret,
-        SESSION_COOKIE_NAME="bellhop",
-        SESSION_COOKIE_SECURE=settings.uses_https,
-        SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
         # The address of a static file changes with its content.
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
@@ -113,6 +111,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         news=news,
         database=database,
         store=store,
+        sessions=Sessions(database, clock=clock),
+        audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
         grants=remembered,
         calls=calls,
         revocations=Revocations(database, api),
@@ -141,15 +141,19 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
+    states = SQLAlchemyStateStore(
+        database,
+        settings.session_secret,
+        clock=clock,
+        expiration_seconds=STATE_LIFETIME_SECONDS,
+    )
     flow = InstallFlow(
         settings,
         load_scopes(),
         store=store,
-        state_store=SQLAlchemyStateStore(
-            database, clock=clock, expiration_seconds=STATE_LIFETIME_SECONDS
-        ),
+        state_store=states,
         api=api,
-        callbacks=build_callbacks(store, InstallPages(), _recorder(services)),
+        callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)
@@ -178,8 +182,7 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
         try:
             lanes.resume_teams(services.clock())
             services.bell.ring()
-            signed_in = signed_in_installation(services.store)
-            services.profiles.record(installation, signed_in=signed_in)
+            services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.
             logger.warning("a profile is still to be recorded", extra={"error": str(error)[:200]})

@@ -16,6 +16,7 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bolt_app.client_address import TrustedProxies, parse_trusted_proxies
 from bolt_app.delays import Delays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +70,8 @@ class Settings:
     wrong_keys_per_minute: int = 30
     retry_hours: int = 24
     keep_days: int = 30
+    audit_days: int = 90
+    trusted_proxies: TrustedProxies = 0
     subscriptions_by: str = "anyone"
     log_level: str = "INFO"
     log_format: str = "text"
@@ -176,6 +179,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         wrong_keys_per_minute=reader.number("WRONG_KEYS_PER_MINUTE", 30, least=1, most=1_000_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
+        audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
+        trusted_proxies=reader.trusted_proxies(),
         subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "anyone", SUBSCRIBERS),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
@@ -247,6 +252,17 @@ class _Reader:
 
     def public_url(self, port: int) -> str:
         return self.origin("PUBLIC_URL", f"http://127.0.0.1:{port}")
+
+    def trusted_proxies(self) -> TrustedProxies:
+        value = self.text("TRUSTED_PROXIES") or "0"
+        try:
+            return parse_trusted_proxies(value)
+        except ValueError:
+            self.problem(
+                f"TRUSTED_PROXIES is {value!r}: give the number of reverse proxies in front of "
+                "Bellhop, or their addresses, as in 127.0.0.1, 10.0.0.0/8."
+            )
+            return 0
 
     def database_url(self) -> str:
         value = self.text("DATABASE_URL")

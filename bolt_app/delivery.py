@@ -34,6 +34,8 @@ def create_worker(services: Services) -> DeliveryWorker:
             "tidy": housekeeping.tidy,
             "record_profiles": services.profiles.record_pending,
             "revoke_tokens": services.revocations.revoke_pending,
+            "delete_sessions": services.sessions.delete_expired,
+            "delete_audit_events": services.audit.delete_expired,
         },
         minutely={"send_callbacks": services.callback_sender.send_due},
     )

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from bolt_app.access.sessions import end_sessions_of
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.receipts import take_receipt
 from bolt_app.news import News
 from bolt_app.notifications.following import (
@@ -91,6 +93,8 @@ class Lifecycle:
                 self._store.remove_bot(session, *place)
             self._store.remove_users(session, *place, user_ids)
             forget_users(session, *place, user_ids)
+            for user_id in user_ids:
+                self._audit(session, AuditAction.TOKENS_REVOKED, origin, user_id)
         self._tell_people(origin.installed_team_id, user_ids)
 
     def app_uninstalled(self, origin: EventOrigin) -> None:
@@ -104,6 +108,7 @@ class Lifecycle:
             place = origin.enterprise_id, origin.installed_team_id
             self._store.remove_all(session, *place)
             forget_teams(session, *place)
+            self._audit(session, AuditAction.UNINSTALLED, origin)
 
     def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
         """Follow a changed profile (https://docs.slack.dev/reference/events/user_change)."""
@@ -114,7 +119,9 @@ class Lifecycle:
                 follow = pause if facts.get("deleted") else resume
                 follow(session, team_id, str(facts["id"]), "deactivated")
                 if facts.get("deleted"):
-                    forget_preferences(session, None, team_id, [str(facts["id"])])
+                    user_id, now = str(facts["id"]), self._clock()
+                    forget_preferences(session, None, team_id, [user_id])
+                    end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
         self._tell_people(team_id, [str(facts["id"])])
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
@@ -175,6 +182,18 @@ class Lifecycle:
             if session is None or origin.team_id is None:
                 return None
             return change(session, origin.team_id)
+
+    def _audit(
+        self, session: Session, action: AuditAction, origin: EventOrigin, user_id: str | None = None
+    ) -> None:
+        write_audit(
+            session,
+            action,
+            at=self._clock(),
+            enterprise_id=origin.enterprise_id,
+            team_id=origin.installed_team_id,
+            user_id=user_id,
+        )
 
     def _tell_people(self, team_id: str | None, user_ids: Sequence[str]) -> None:
         # What is about a whole organisation shows when somebody opens their home again.

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -26,6 +27,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Preference, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
@@ -39,23 +41,27 @@ logger = logging.getLogger(__name__)
 # A user with each membership of every account that is the same person's. Put together once: doing
 # so takes longer than the database takes to answer.
 _ACCOUNT = aliased(User)
+# Accounts that were joined are one person's only while their addresses are equal.
+_IS_SAME_PERSON = or_(
+    _ACCOUNT.id == User.id,
+    and_(
+        _ACCOUNT.person_id == User.person_id, func.lower(_ACCOUNT.email) == func.lower(User.email)
+    ),
+)
 _PROFILE = (
     select(User, Membership)
-    .join(_ACCOUNT, _ACCOUNT.person_id == User.person_id)
+    .join(_ACCOUNT, _IS_SAME_PERSON)
     .join(Membership, Membership.user_id == _ACCOUNT.id)
     .where(User.id == bindparam("row_id"))
     .options(joinedload(Membership.team))
     .order_by(Membership.linked_at, Membership.id)
 )
 
-# Each membership of every account that is the same person's, with that account.
+# Each membership of one account.
 _ACCOUNTS = (
-    select(_ACCOUNT, Membership)
-    .join(User, User.person_id == _ACCOUNT.person_id)
-    .join(Membership, Membership.user_id == _ACCOUNT.id)
-    .where(
-        User.id == bindparam("row_id"), User.is_deleted.is_(False), _ACCOUNT.is_deleted.is_(False)
-    )
+    select(User, Membership)
+    .join(Membership, Membership.user_id == User.id)
+    .where(User.id == bindparam("row_id"), User.is_deleted.is_(False))
     .order_by(Membership.linked_at, Membership.id)
 )
 
@@ -149,18 +155,11 @@ class Profiles:
         self._news = news
         self._clock = clock
 
-    def record(
-        self, installation: StoredInstallation, *, signed_in: StoredInstallation | None = None
-    ) -> Profile:
+    def record(self, installation: StoredInstallation) -> Profile:
         """Ask Slack who installed and write down the user, the team and the membership.
 
         Asks with the person's own token, or the bot's where none was granted
         (https://docs.slack.dev/reference/methods/users.info).
-
-        Args:
-            installation: whose profile it is.
-            signed_in: the installation the same browser was signed in with: an account there with
-                the same e-mail address is then known to be the same person's.
 
         Raises:
             SlackCallError: Slack refused or did not answer; the recording is still owed.
@@ -174,8 +173,6 @@ class Profiles:
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
-            if signed_in is not None:
-                _join_accounts(session, row_id, search_user(session, signed_in))
             profile = _profile(_profile_rows(session, row_id))
         self._store.mark_recorded(installation.id, now)
         self._news.tell_person(team_id, installation.user_id)
@@ -206,9 +203,10 @@ class Profiles:
             return _find_profile(session, search_user(session, installation))
 
     def accounts_of(self, installation: StoredInstallation) -> list[Account]:
-        """Return who the person of `installation` is in each workspace where they are linked.
+        """Return what the account of `installation` is in each workspace where it is linked.
 
-        Deactivated accounts are nobody's.
+        Other accounts of the person are left out, and so is a deactivated one: what a person may
+        see is a matter of the account that they are signed in with.
         """
         with self._database.reading() as session:
             row_id = search_user(session, installation)
@@ -218,6 +216,38 @@ class Profiles:
                 Account(membership.team_id, user.user_id, user.email, membership.is_guest)
                 for user, membership in session.execute(_ACCOUNTS, {"row_id": row_id})
             ]
+
+    def find_joinable(
+        self, installation: StoredInstallation, other: StoredInstallation
+    ) -> Profile | None:
+        """Return the profile of `other` if it may be joined with that of `installation`.
+
+        That is, where both are known under one e-mail address and are not joined yet.
+        """
+        with self._database.reading() as session:
+            row_id, other_id = search_user(session, installation), search_user(session, other)
+            if not _may_be_joined(session, row_id, other_id):
+                return None
+            return _find_profile(session, other_id)
+
+    def join(self, installation: StoredInstallation, other: StoredInstallation) -> bool:
+        """Let two accounts be one person's, who said so; return whether they may be.
+
+        Neither account sees or does anything more by it: the profile lists the workspaces of
+        both, as long as their addresses are equal.
+        """
+        now = self._clock()
+        with self._database.writing() as session:
+            row_id, other_id = search_user(session, installation), search_user(session, other)
+            if not _may_be_joined(session, row_id, other_id):
+                return False
+            ids = [row_id, other_id]
+            people = session.scalars(select(User.person_id).where(User.id.in_(ids))).all()
+            joined = update(User).where(User.person_id.in_(people))
+            session.execute(joined.values(person_id=min(people)))
+            for account in (installation, other):
+                _audit(session, AuditAction.ACCOUNTS_JOINED, account, now)
+        return True
 
     def unlink(self, installation: StoredInstallation) -> None:
         """Forget a person: their tokens and their personal data, all at once.
@@ -232,6 +262,7 @@ class Profiles:
                 installation.team_id,
                 [installation.user_id],
             )
+            _audit(session, AuditAction.UNLINKED, installation, self._clock())
         if installation.team_id:
             self._news.tell_person(installation.team_id, installation.user_id)
 
@@ -303,7 +334,9 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
         update={**user_values(facts), "slack_updated": updated_at(facts), "refreshed_at": now},
         unless=User.slack_updated > updated_at(facts),
     )
-    return session.scalars(select(User.id).filter_by(**key)).one()
+    row_id = session.scalars(select(User.id).filter_by(**key)).one()
+    _part_accounts(session, row_id)
+    return row_id
 
 
 def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
@@ -400,23 +433,42 @@ def _delete_unlinked(session: Session, row_ids: Sequence[int]) -> None:
     session.execute(delete(User).where(User.id.in_(row_ids), ~linked))
 
 
-def _join_accounts(session: Session, row_id: int, other_id: int | None) -> None:
-    """Let two accounts be one person's: both were used in one browser and share an address.
-
-    Either alone proves too little: a workspace's admin can give anybody any address, and two
-    people can share a browser.
-    """
-    if other_id is None or other_id == row_id:
-        return
+def _may_be_joined(session: Session, row_id: int | None, other_id: int | None) -> bool:
     rows = session.execute(
-        select(User.person_id, func.lower(User.email)).where(User.id.in_([row_id, other_id]))
+        select(User.person_id, func.lower(User.email)).where(
+            User.id.in_([row_id, other_id]), User.is_deleted.is_(False)
+        )
     ).all()
     people = {person_id for person_id, _ in rows}
     addresses = {address for _, address in rows}
-    if len(people) != 2 or len(addresses) != 1 or addresses == {None}:
-        return
-    kept = min(people)
-    session.execute(update(User).where(User.person_id.in_(people)).values(person_id=kept))
+    return len(people) == 2 and len(addresses) == 1 and addresses != {None}
+
+
+def _part_accounts(session: Session, row_id: int) -> None:
+    """Let an account be a person's of its own again once its address differs from the others'."""
+    other = aliased(User)
+    differs = exists().where(
+        other.person_id == User.person_id,
+        other.id != User.id,
+        func.lower(other.email).is_distinct_from(func.lower(User.email)),
+    )
+    parted = update(User).where(User.id == row_id, differs)
+    session.execute(
+        parted.values(person_id=str(uuid.uuid4())), execution_options={"synchronize_session": False}
+    )
+
+
+def _audit(
+    session: Session, action: AuditAction, installation: StoredInstallation, now: datetime
+) -> None:
+    write_audit(
+        session,
+        action,
+        at=now,
+        enterprise_id=installation.enterprise_id,
+        team_id=installation.team_id,
+        user_id=installation.user_id,
+    )
 
 
 def _find_profile(session: Session, row_id: int | None) -> Profile | None:

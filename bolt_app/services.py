@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from bolt_app.access.audit import AuditLog
+from bolt_app.access.sessions import Sessions
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.credentials.guesses import GuessLimit
@@ -49,6 +51,8 @@ class Services:
     news: News
     database: Database
     store: SQLAlchemyInstallationStore
+    sessions: Sessions
+    audit: AuditLog
     grants: RememberedGrants
     calls: InstallationCalls
     revocations: Revocations
@@ -82,4 +86,5 @@ class Services:
         self.requests.shutdown()
         self.background.shutdown()
         self.bell.close()
+        self.audit.flush()
         self.database.close()

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -128,6 +128,16 @@ def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -
         assert f"open {server.url} in a browser" in ready
         assert get(f"{server.url}/readyz") == (200, '{"status":"ok"}\n')
         assert "Add to" in get(server.url)[1]
+        assert server.end() == 0
+
+
+def test_headers_of_proxies_are_not_believed(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    forged = {"SCRIPT_NAME": "/forged", "PATH_INFO": "/forged", "X-Forwarded-Prefix": "/forged"}
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        with urlopen(Request(server.url, headers=forged), timeout=20) as answer:  # noqa: S310
+            assert "/forged" not in answer.read().decode()
         assert server.end() == 0
 
 

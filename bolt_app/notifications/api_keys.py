@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
@@ -165,7 +166,15 @@ class ApiKeys:
         }
         with self._database.writing() as session:
             check_made_once(session, receipt, now)
-            session.execute(insert(ApiKey).values(row))
+            key_id = session.scalars(insert(ApiKey).values(row).returning(ApiKey.id)).one()
+            write_audit(
+                session,
+                AuditAction.API_KEY_CREATED,
+                at=now,
+                team_id=team_id,
+                user_id=created_by,
+                credential=f"api_key:{key_id}",
+            )
         self._news.tell_admins(team_id)
         return secret
 
@@ -217,10 +226,11 @@ class ApiKeys:
         good = [ApiKey.id == key_id, ApiKey.revoked_at.is_(None)]
         if team_id is not None:
             good.append(ApiKey.team_id == team_id)
+        now = self._clock()
         statement = (
             update(ApiKey)
             .where(*good)
-            .values(revoked_at=self._clock(), revoked_by=revoked_by)
+            .values(revoked_at=now, revoked_by=revoked_by)
             .returning(ApiKey.team_id, ApiKey.name)
         )
         endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
@@ -229,6 +239,14 @@ class ApiKeys:
             if revoked is None:
                 return None
             session.execute(endpoint)
+            write_audit(
+                session,
+                AuditAction.API_KEY_REVOKED,
+                at=now,
+                team_id=revoked.team_id,
+                user_id=revoked_by,
+                credential=f"api_key:{key_id}",
+            )
         self._news.tell_admins(revoked.team_id)
         name: str = revoked.name
         return name

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Hook
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
@@ -132,7 +133,15 @@ class Hooks:
         }
         with self._database.writing() as session:
             check_made_once(session, receipt, now)
-            session.execute(insert(Hook).values(row))
+            hook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_CREATED,
+                at=now,
+                team_id=team_id,
+                user_id=created_by,
+                credential=f"webhook:{hook_id}",
+            )
         self._news.tell_admins(team_id)
         return f"{self._public_url}{HOOKS_PATH}{secret}"
 
@@ -181,16 +190,25 @@ class Hooks:
         good = [Hook.id == hook_id, Hook.revoked_at.is_(None)]
         if team_id is not None:
             good.append(Hook.team_id == team_id)
+        now = self._clock()
         statement = (
             update(Hook)
             .where(*good)
-            .values(revoked_at=self._clock(), revoked_by=revoked_by)
+            .values(revoked_at=now, revoked_by=revoked_by)
             .returning(Hook.team_id, Hook.name)
         )
         with self._database.writing() as session:
             revoked = session.execute(statement).first()
-        if revoked is None:
-            return None
+            if revoked is None:
+                return None
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_REVOKED,
+                at=now,
+                team_id=revoked.team_id,
+                user_id=revoked_by,
+                credential=f"webhook:{hook_id}",
+            )
         self._news.tell_admins(revoked.team_id)
         name: str = revoked.name
         return name

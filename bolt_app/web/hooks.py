@@ -13,6 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from bolt_app.credentials.guesses import TooManyGuessesError
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.db.audit import AuditAction
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.hooks import HOOKS_PATH, HookRecord
 from bolt_app.notifications.requests import NotificationRequest
@@ -37,8 +38,10 @@ def create_blueprint(services: Services) -> Blueprint:
         try:
             hook = find(secret)
             if hook is None:
+                reject(hook)
                 return _answer(403, "invalid_token")
             if hook.revoked_at is not None:
+                reject(hook)
                 return _answer(404, "no_service")
             services.calls.find_place(hook.team_id)
             notification = read(hook)
@@ -50,11 +53,20 @@ def create_blueprint(services: Services) -> Blueprint:
         except PayloadError as error:
             return _answer(400, error.code)
         except RevokedError:
+            reject(hook)
             return _answer(404, "no_service")
         except LimitError as error:
             # Tools such as Alertmanager try again after 5xx alone.
             return _later(503, "rate_limited", error.retry_after)
         return _answer(200, "ok")
+
+    def reject(hook: HookRecord | None) -> None:
+        if hook is None:
+            services.audit.reject(AuditAction.WEBHOOK_REJECTED)
+            return
+        services.audit.reject(
+            AuditAction.WEBHOOK_REJECTED, team_id=hook.team_id, credential=f"webhook:{hook.id}"
+        )
 
     def find(secret: str) -> HookRecord | None:
         """Return the hook; an address that has guessed too often may use only known ones."""

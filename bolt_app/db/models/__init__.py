@@ -5,6 +5,7 @@ an organisation) is stored as an empty string, because neither database counts t
 a unique constraint.
 """
 
+from bolt_app.db.models.access import AuditEvent, WebSession
 from bolt_app.db.models.base import Base
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
@@ -49,6 +50,7 @@ __all__ = [
     "IS_TROUBLED",
     "IS_WAITING",
     "ApiKey",
+    "AuditEvent",
     "Base",
     "BotInstallation",
     "Callback",
@@ -74,5 +76,6 @@ __all__ = [
     "TokenRevocation",
     "User",
     "UserInstallation",
+    "WebSession",
     "Worker",
 ]

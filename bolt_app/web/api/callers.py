@@ -8,6 +8,7 @@ from flask import request
 
 from bolt_app.credentials.guesses import TooManyGuessesError
 from bolt_app.credentials.limits import LimitError, RevokedError
+from bolt_app.db.audit import AuditAction
 from bolt_app.notifications.api_keys import KeyRecord, Scope
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
@@ -49,13 +50,14 @@ def charge_request(services: Services, key: KeyRecord) -> None:
     try:
         services.sender_limits.charge_request(key.credential)
     except RevokedError:
-        raise revoked() from None
+        raise revoked(services, key) from None
     except LimitError as error:
         raise over_limit(error) from None
 
 
-def revoked() -> ApiError:
-    """Return the error for a key that is revoked."""
+def revoked(services: Services, key: KeyRecord) -> ApiError:
+    """Return the error for a key that was revoked while it was used."""
+    _count_rejected(services, key)
     return _useless("revoked")
 
 
@@ -86,6 +88,7 @@ def _find(services: Services, *, is_fresh: bool) -> KeyRecord | None:
 def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord:
     state = "unknown" if key is None else key.state(services.clock())
     if key is None or state != "active":
+        _count_rejected(services, key)
         raise _useless(state)
     try:
         services.calls.find_place(key.team_id)
@@ -98,6 +101,15 @@ def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord
             headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
         )
     return key
+
+
+def _count_rejected(services: Services, key: KeyRecord | None) -> None:
+    if key is None:
+        services.audit.reject(AuditAction.API_KEY_REJECTED)
+    else:
+        services.audit.reject(
+            AuditAction.API_KEY_REJECTED, team_id=key.team_id, credential=f"api_key:{key.id}"
+        )
 
 
 def _useless(state: str) -> ApiError:

@@ -65,7 +65,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except IdempotencyConflictError as error:
             raise ApiError(409, str(error)) from None
         except RevokedError:
-            raise revoked() from None
+            raise revoked(services, caller) from None
         except LimitError as error:
             raise over_limit(error) from None
         return _accepted(answer, home, is_batch=is_batch)
