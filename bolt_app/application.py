@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from flask import Flask
 
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
@@ -112,6 +113,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         store=store,
         grants=remembered,
         calls=calls,
+        signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         profiles=Profiles(database, store, calls, news, clock=clock),
         lifecycle=Lifecycle(database, store, news, clock=clock),
@@ -153,6 +155,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
     app.extensions["bellhop"] = services
+    app.extensions["bolt"] = bolt_app
     return app
 
 

@@ -29,7 +29,7 @@ def create_worker(services: Services, *, dead_seconds: float = DEAD_SECONDS) -> 
         Courier(create_rounds(services), pulse.worker_id, threads=threads, clock=clock),
         pulse,
         services.bell,
-        Sending(services.calls, services.channels, services.people),
+        Sending(services.calls, services.channels, services.people, services.signer),
         Finding(services.calls, services.channels, services.people),
         threads=threads,
         chores={

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.db import Database
@@ -49,6 +50,7 @@ class Services:
     store: SQLAlchemyInstallationStore
     grants: RememberedGrants
     calls: InstallationCalls
+    signer: ValueSigner
     revocations: Revocations
     profiles: Profiles
     lifecycle: Lifecycle

@@ -39,6 +39,19 @@ _SNOOZER = select(Incident.assigned_to, Incident.snoozed_by).where(
 
 
 @dataclass(frozen=True)
+class ClickedMessage:
+    """A message whose button was pressed.
+
+    Attributes:
+        addresses: by which lanes may name the channel: a direct message by the person.
+    """
+
+    channel_id: str
+    ts: str
+    addresses: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Place:
     """A message about an incident; without a ts, one that is being sent."""
 
@@ -121,6 +134,42 @@ def put_off(connection: Connection, team_id: str, key: str, until: datetime) -> 
 def content_of_message(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
     """Return the notification that a message shows, the last that was put there, or None."""
     return connection.execute(_OF_MESSAGE, {"lane_id": lane_id, "key": key, "ts": ts}).first()
+
+
+def actions_of_message(
+    connection: Connection, team_id: str, key: str, notification_id: str, clicked: ClickedMessage
+) -> Sequence[str]:
+    """Return what the sender of the notification that a message shows lets people answer.
+
+    Nothing is returned for a message about something else. Where one of the notification is just
+    being posted there, its `ts` is not known yet: then it is that one.
+    """
+    shown = (
+        select(Delivery.key, Notification.content)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .join(Notification, Notification.id == Delivery.notification_id)
+        .where(Lane.team_id == team_id, Delivery.mode.not_in((REFRESH, REMIND)))
+        .order_by(Delivery.id.desc())
+        .limit(1)
+    )
+    known = (
+        Delivery.channel_id == clicked.channel_id,
+        Delivery.ts == clicked.ts,
+        Delivery.ts.is_not(None),
+        Delivery.state == "sent",
+    )
+    on_its_way = (
+        Delivery.notification_id == notification_id,
+        Lane.address.in_(clicked.addresses),
+        Delivery.state.in_(("sending", "unknown")),
+    )
+    rows = [connection.execute(shown.where(*one)).first() for one in (known, on_its_way)]
+    return [
+        action
+        for row in rows
+        if row is not None and row.key == key
+        for action in row.content.get("actions", ())
+    ]
 
 
 def reminder(connection: Connection, team_id: str, key: str) -> dict[str, Any]:

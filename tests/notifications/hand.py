@@ -30,7 +30,7 @@ class Hand:
         self.bellhop = bellhop
         self.worker_id = worker_id
         self.rounds = create_rounds(services)
-        self._sending = Sending(services.calls, services.channels, services.people)
+        self._sending = Sending(services.calls, services.channels, services.people, services.signer)
         self._finding = Finding(services.calls, services.channels, services.people)
 
     def begin(self, most: int = PLENTY) -> list[Job]:
