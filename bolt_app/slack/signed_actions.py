@@ -32,9 +32,10 @@ def register_signature_checks(app: App, services: Services) -> None:
     def check(
         body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
-        if "command" in body or body.get("type") in _UNSIGNED_TYPES:
+        kind = body.get("type")
+        if kind in _UNSIGNED_TYPES or (kind is None and "command" in body):
             return next()
-        match body.get("type"):
+        match kind:
             case "block_actions" if body["actions"][0].get("action_id") in OWN_ACTIONS:
                 return check_click(body, context, next)
             case "view_submission":

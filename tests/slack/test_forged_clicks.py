@@ -24,7 +24,7 @@ from bolt_app.sandbox.blocks.check import elements_of
 from bolt_app.slack import ids
 from bolt_app.slack.signed_actions import OWN_ACTIONS, form_action
 from tests.notifications.hand import Hand, accept
-from tests.people import ACME, ANN, BEN, BETA, GENERAL
+from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import SESSION_SECRET, Bellhop
 from tests.slack.interacting import VIEW, deliver, in_message, in_view, payload, rows
 from tests.slack.test_home import choose_from_menu, home, said
@@ -398,6 +398,24 @@ def test_what_a_form_does_not_offer_is_refused(
     page = deliver(busy, payload("view_submission", view=view))
 
     assert "This form is outdated" in page.text
+    assert rows(busy) == before
+
+
+def test_a_shortcut_finds_nothing_elsewhere(busy: Bellhop) -> None:
+    busy.install(BEA)
+    before, ts = rows(busy), incident_message(busy).ts
+    link = f"{busy.url}/notifications/"
+    for user_id, team_id, channel_id, at, is_found in (
+        (ANN, ACME, GENERAL, ts, True),
+        (BEA, BETA, GENERAL, ts, False),
+        (ANN, ACME, RANDOM, ts, False),
+        (ANN, ACME, GENERAL, "1.1", False),
+    ):
+        place = {"channel": {"id": channel_id}, "message_ts": at, "message": {"ts": at}}
+        body = payload("message_action", user_id, team_id, **place)
+        deliver(busy, {**body, "callback_id": ids.LINK_TO_NOTIFICATION})
+        assert (link in repr(busy.slack.calls_to("views.open")[-1].arguments)) == is_found
+
     assert rows(busy) == before
 
 
