@@ -30,8 +30,8 @@ class OutdatedError(Exception):
     """A value is not one that Bellhop made for the place where it was used, or not any more."""
 
     sentence = (
-        "This button is outdated, and nothing was changed. Type the command again, open Bellhop's "
-        "Home tab, or use the buttons of the next notification about it."
+        "This button is outdated, and nothing was changed. Type the command again, or open "
+        "Bellhop's Home tab, for a new one."
     )
 
     def __init__(self) -> None:

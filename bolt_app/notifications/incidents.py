@@ -30,6 +30,7 @@ from bolt_app.notifications.incident_messages import (
     actions_of_message,
     find_messages,
     follow_snooze,
+    incident_of_message,
     put_off,
     refresh,
     stop_following,
@@ -177,6 +178,22 @@ class Incidents:
             shown = [one.notification_id for one in messages.places]
             event = _EVENTS[answer]
             tell_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
+        self._bell.ring()
+        return True
+
+    def show_anew(self, team_id: str, channel_id: str, ts: str) -> bool:
+        """Show the messages about an incident anew, with today's buttons.
+
+        Returns: whether the message with that `ts` is about one.
+        """
+        now = self._clock()
+        with self._database.writing_connection() as connection:
+            key = incident_of_message(connection, team_id, channel_id, ts)
+            if key is None:
+                return False
+            messages = find_messages(connection, team_id, key)
+            open_lanes(connection, {(team_id, address): now for address in messages.addresses})
+            refresh(connection, messages.places, key, now)
         self._bell.ring()
         return True
 

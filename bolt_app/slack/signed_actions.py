@@ -16,6 +16,7 @@ from slack_bolt import App, BoltContext, BoltResponse
 
 from bolt_app.blockkit.signed_values import OutdatedError, OutdatedFormError, home_of
 from bolt_app.notifications.incident_blocks import ACTION_IDS as INCIDENT_ACTIONS
+from bolt_app.notifications.incident_blocks import PREFIX as INCIDENT_PREFIX
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import Block
@@ -23,6 +24,7 @@ from bolt_app.slack.telling import tell
 
 OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
 _UNSIGNED_TYPES = ("event_callback", "message_action")
+_RENEWED = "This button is outdated, and nothing was changed. The message gets new ones: use those."
 
 
 def register_signature_checks(app: App, services: Services) -> None:
@@ -51,9 +53,18 @@ def register_signature_checks(app: App, services: Services) -> None:
         try:
             fields = services.signer.read(carried, action["action_id"], team_id, addresses)
         except OutdatedError as error:
-            return tell(services, context, body, str(error))
+            text = _RENEWED if renew(body, context) else str(error)
+            return tell(services, context, body, text)
         context["signed_fields"] = fields
         return next()
+
+    def renew(body: dict[str, Any], context: BoltContext) -> bool:
+        """Have new buttons put under an incident that was posted before buttons were signed."""
+        block_id = body["actions"][0].get("block_id")
+        ts = (body.get("container") or {}).get("message_ts")
+        if not str(block_id).startswith(INCIDENT_PREFIX) or not isinstance(ts, str):
+            return False
+        return services.incidents.show_anew(context.team_id or "", context.channel_id or "", ts)
 
     def check_form(
         body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]

@@ -496,6 +496,36 @@ class TestOutdatedButtons:
         busy.slack.click(ANN, home(busy), ids.REVOKE_API_KEY, confirmed=True)
         assert "revoked the API key" in said(home_now(busy))
 
+    def test_the_buttons_under_an_incident_are_renewed(self, busy: Bellhop) -> None:
+        message = incident_message(busy)
+        value = message.attachments[0]["blocks"][-1]["elements"][0]["value"]
+        old = deepcopy(message)
+        for block, element in elements_of(old.attachments[0]["blocks"]):
+            block["block_id"] = "incident.0123.1700000000"
+            del element["value"]
+        before = rows(busy)["incidents"]
+        for _ in range(3):
+            busy.slack.click(ANN, old, "incident.resolve")
+
+        busy.wait_for_ephemeral(ANN, "The message gets new ones")
+        assert rows(busy)["incidents"] == before
+        busy.clock.advance(5)
+        assert Hand(busy).deliver() == 1
+        assert message.attachments[0]["blocks"][-1]["elements"][0]["value"] == value
+        busy.slack.click(BEN, message, "incident.resolve")
+        assert rows(busy)["incidents"] != before
+
+    def test_nothing_else_is_renewed(self, busy: Bellhop) -> None:
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "y", key="cpu", title="Hot")
+        Hand(busy).deliver()
+        before = rows(busy)
+        action = {**click("incident.resolve", None), "block_id": "incident.0123.1700000000"}
+        for ts in (busy.slack.messages(GENERAL)[-1].ts, "1.1"):
+            deliver(busy, payload("block_actions", actions=[action], **in_message(ts=ts)))
+
+        assert rows(busy) == before
+
     def test_a_menu_in_a_list_says_so(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         old = deepcopy(ask(installed, "list"))
