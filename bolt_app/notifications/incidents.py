@@ -181,8 +181,8 @@ class Incidents:
         self._bell.ring()
         return True
 
-    def show_anew(self, team_id: str, channel_id: str, ts: str) -> bool:
-        """Show the messages about an incident anew, with today's buttons.
+    def refresh_messages(self, team_id: str, channel_id: str, ts: str) -> bool:
+        """Refresh the messages about an incident, so that they get today's buttons.
 
         Returns: whether the message with that `ts` is about one.
         """

@@ -64,7 +64,8 @@ def register_signature_checks(app: App, services: Services) -> None:
         ts = (body.get("container") or {}).get("message_ts")
         if not str(block_id).startswith(INCIDENT_PREFIX) or not isinstance(ts, str):
             return False
-        return services.incidents.show_anew(context.team_id or "", context.channel_id or "", ts)
+        team_id, channel_id = context.team_id or "", context.channel_id or ""
+        return services.incidents.refresh_messages(team_id, channel_id, ts)
 
     def check_form(
         body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
