@@ -11,6 +11,7 @@ from flask import Flask
 
 from bolt_app.access.audit import AuditLog
 from bolt_app.access.sessions import Sessions
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
@@ -115,6 +116,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
         grants=remembered,
         calls=calls,
+        signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         profiles=Profiles(database, store, calls, news, clock=clock),
         lifecycle=Lifecycle(database, store, news, clock=clock),
@@ -162,6 +164,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
     app.extensions["bellhop"] = services
+    app.extensions["bolt"] = bolt_app
     return app
 
 

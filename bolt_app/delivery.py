@@ -26,7 +26,7 @@ def create_worker(services: Services) -> DeliveryWorker:
         Courier(create_rounds(services), pulse.worker_id, threads=threads, clock=clock),
         pulse,
         services.bell,
-        Sending(services.calls, services.channels, services.people, delays),
+        Sending(services.calls, services.channels, services.people, services.signer, delays),
         Finding(services.calls, services.channels, services.people, delays),
         threads=threads,
         delays=delays,

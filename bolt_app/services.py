@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bolt_app.access.audit import AuditLog
 from bolt_app.access.sessions import Sessions
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.credentials.guesses import GuessLimit
@@ -55,6 +56,7 @@ class Services:
     audit: AuditLog
     grants: RememberedGrants
     calls: InstallationCalls
+    signer: ValueSigner
     revocations: Revocations
     profiles: Profiles
     lifecycle: Lifecycle

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # A module may import its own layer's siblings only where they stand in one package, and any
 # layer above it in this list.
 LAYERS: list[set[str]] = [
-    {"client_address", "clock", "delays"},
+    {"blockkit", "client_address", "clock", "delays"},
     {"config", "logs", "manifest", "news"},
-    {"db", "slack_api", "user_facts", "blockkit"},
+    {"db", "slack_api", "user_facts"},
     {"oauth", "credentials"},
     {"access"},
     {"profiles", "notifications"},

@@ -1,1 +1,1 @@
-"""Block Kit: what messages are built from."""
+"""Rules for Block Kit blocks, whether Bellhop builds them or a sender does."""

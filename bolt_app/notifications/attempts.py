@@ -70,6 +70,7 @@ def attempt_of(connection: Connection, lane: LeasedLane, row: Any, now: datetime
         thread_ts=thread_ts,
         notification_id=row.notification_id,
         incident=_incident(connection, lane, row.key, row.content, now),
+        address=lane.address,
     )
 
 
@@ -124,6 +125,7 @@ def _refreshing(connection: Connection, lane: LeasedLane, row: Any, now: datetim
         notification_id=row.notification_id if last is None else last.notification_id,
         incident=_incident(connection, lane, row.key, content, now),
         is_refresh=True,
+        address=lane.address,
     )
 
 

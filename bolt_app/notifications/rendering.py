@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bolt_app.blockkit.foreign_ids import replace_foreign_ids
 from bolt_app.notifications.mrkdwn import (
     SECTION_LENGTH,
     escape,
@@ -68,14 +69,15 @@ _PASSED_ON = (
 def render(
     content: Mapping[str, Any], *, with_picture: bool = True, under: Sequence[Block] = ()
 ) -> dict[str, Any]:
-    """Return the message.
+    """Return the message. Ids in the sender's blocks and attachments become foreign ones.
 
     Args:
         content: what `Content` takes, without what was left out.
-        under: what stands under all of it.
+        under: what stands under all of it: blocks of ours, which keep their ids.
         with_picture: whether to show the picture, or else a link to it: Slack refuses a message
             whose picture it cannot fetch, with `invalid_blocks`.
     """
+    content = replace_foreign_ids(content)
     message = _message(content, with_picture=with_picture)
     if under:
         _put_under(message, content, list(under))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.delays import Delays
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
@@ -47,12 +48,18 @@ class Sending:
     """Makes attempts, as the bot of the workspace."""
 
     def __init__(
-        self, calls: InstallationCalls, channels: Channels, people: People, delays: Delays
+        self,
+        calls: InstallationCalls,
+        channels: Channels,
+        people: People,
+        signer: ValueSigner,
+        delays: Delays,
     ) -> None:
         self._delays = delays
         self._calls = calls
         self._channels = channels
         self._people = people
+        self._signer = signer
 
     def make(self, attempt: Attempt, may_send: Callable[[], bool] = lambda: True) -> Outcome:
         """Bring the message into its channel, unless an earlier attempt is found to have done it.
@@ -137,7 +144,7 @@ class Sending:
         content = attempt.content
         if "mentions" in content:
             content = mention(content, self._people.find_all(place, content["mentions"]))
-        message = render(content, with_picture=with_picture, under=_under(attempt))
+        message = render(content, with_picture=with_picture, under=self._under(attempt))
         looks = [name for name in CUSTOM_LOOKS if name in message]
         if looks and not self._calls.has_scope(place, CUSTOMIZE):
             for name in looks:
@@ -147,6 +154,13 @@ class Sending:
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
             **message,
         }
+
+    def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
+        if attempt.incident is None:
+            return []
+        actions = attempt.content["actions"]
+        blocks = incident_blocks(attempt.notification_id, actions, attempt.incident)
+        return self._signer.sign_blocks(blocks, attempt.team_id, attempt.address)
 
     def _look(self, place: BotPlace, attempt: Attempt) -> Outcome | None:
         """Return what is known of an earlier attempt; None where it may be made again.
@@ -221,13 +235,6 @@ class Sending:
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
-
-
-def _under(attempt: Attempt) -> list[dict[str, Any]]:
-    if attempt.incident is None:
-        return []
-    actions = attempt.content["actions"]
-    return incident_blocks(attempt.notification_id, actions, attempt.incident)
 
 
 def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt, delays: Delays) -> Outcome:

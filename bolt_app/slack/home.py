@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from bolt_app.blockkit.signed_values import home_of
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, Block
 from bolt_app.slack.blocks.home import home_view
@@ -48,6 +49,7 @@ def publish_home(
         notice=notice,
         for_admin=_admin_blocks(services, own.team_id, admin_notice) if for_admin else (),
     )
+    view["blocks"] = services.signer.sign_blocks(view["blocks"], own.team_id, home_of(own.user_id))
     services.calls.as_bot(place, "views.publish", user_id=own.user_id, view=view)
     services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin)
 

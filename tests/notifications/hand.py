@@ -30,7 +30,9 @@ class Hand:
         self.bellhop = bellhop
         self.worker_id = worker_id
         self.rounds = create_rounds(services)
-        self._sending = Sending(services.calls, services.channels, services.people, delays)
+        self._sending = Sending(
+            services.calls, services.channels, services.people, services.signer, delays
+        )
         self._finding = Finding(services.calls, services.channels, services.people, delays)
 
     def begin(self, most: int = PLENTY) -> list[Job]:

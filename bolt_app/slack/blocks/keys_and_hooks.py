@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -35,7 +35,7 @@ MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
 LIFETIME_BLOCK, TARGET_BLOCK = "lifetime", "target"
 NEVER = "never"
-_LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
+LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
 _SCOPES: dict[Scope, str] = {
     "send": "Send notifications, cancel and retry its own",
     "read": "Read what became of notifications",
@@ -99,8 +99,8 @@ def key_modal() -> Block:
                 "How long it is good for",
                 {
                     "type": "static_select",
-                    "options": [option(*one) for one in _LIFETIMES.items()],
-                    "initial_option": option(NEVER, _LIFETIMES[NEVER]),
+                    "options": [option(*one) for one in LIFETIMES.items()],
+                    "initial_option": option(NEVER, LIFETIMES[NEVER]),
                 },
             ),
         ],
@@ -186,7 +186,9 @@ def _key(key: KeyRecord, now: datetime) -> Block:
     if state != "active":
         return section(text)
     question = f"Systems that use {_name(key.name)} are refused from then on."
-    return section(text, _revoke(ids.REVOKE_API_KEY, key.id, "Revoke this API key?", question))
+    return section(
+        text, _revoke(ids.REVOKE_API_KEY, {"key": key.id}, "Revoke this API key?", question)
+    )
 
 
 def _hook(hook: HookRecord) -> Block:
@@ -196,7 +198,7 @@ def _hook(hook: HookRecord) -> Block:
     if hook.revoked_at is not None:
         return section(text)
     question = f"What is posted to {name} is refused from then on."
-    return section(text, _revoke(ids.REVOKE_HOOK, hook.id, "Revoke this hook?", question))
+    return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
 
 
 def _good(key: KeyRecord, state: str) -> str:
@@ -237,9 +239,9 @@ def _name(name: str) -> str:
     return f"`{escape(cut(name, 80)).replace('`', chr(39))}`"
 
 
-def _revoke(action_id: str, row_id: int, title: str, question: str) -> Block:
+def _revoke(action_id: str, fields: Mapping[str, int], title: str, question: str) -> Block:
     sure = confirmation(title, question, "Revoke")
-    return button("Revoke", action_id, value=str(row_id), style="danger", confirm=sure)
+    return button("Revoke", action_id, value=fields, style="danger", confirm=sure)
 
 
 def _name_input(label: str, example: str) -> Block:
