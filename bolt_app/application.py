@@ -114,7 +114,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         calls=calls,
         revocations=Revocations(database, api),
         profiles=Profiles(database, store, calls, news, clock=clock),
-        lifecycle=Lifecycle(database, store, news, clock=clock),
+        lifecycle=Lifecycle(database, store, news, bell, clock=clock),
         channels=channels,
         people=People(database, calls),
         poster=Poster(calls, channels),

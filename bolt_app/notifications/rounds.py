@@ -20,6 +20,7 @@ from bolt_app.db import Database
 from bolt_app.db.models import IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.attempts import attempt_of
+from bolt_app.notifications.erasure import mark_successor
 from bolt_app.notifications.holding import hold_in_lane
 from bolt_app.notifications.jobs import Attempt, Done, Found, Job, LeasedLane
 from bolt_app.notifications.lanes import (
@@ -383,6 +384,7 @@ def _hand_on(connection: Connection, lane: LeasedLane, address: str, now: dateti
     open_lanes(connection, {(lane.team_id, address): wake_at})
     there = select(Lane.id).where(Lane.team_id == lane.team_id, Lane.address == address)
     connection.execute(update(Delivery).where(mine).values(lane_id=there.scalar_subquery()))
+    mark_successor(connection, lane.id, lane.team_id, address)
 
 
 def _refuse(connection: Connection, lane: LeasedLane, error: str | None, at: datetime) -> None:

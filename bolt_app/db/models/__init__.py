@@ -5,7 +5,7 @@ an organisation) is stored as an empty string, because neither database counts t
 a unique constraint.
 """
 
-from bolt_app.db.models.base import Base
+from bolt_app.db.models.base import DELETED_ADDRESS, DELETED_PERSON, Base
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
@@ -16,6 +16,7 @@ from bolt_app.db.models.installations import (
     UserInstallation,
 )
 from bolt_app.db.models.notifications import (
+    IS_BY_PERSON,
     IS_HELD,
     IS_OPEN,
     IS_PENDING,
@@ -43,6 +44,9 @@ from bolt_app.db.models.people import (
 )
 
 __all__ = [
+    "DELETED_ADDRESS",
+    "DELETED_PERSON",
+    "IS_BY_PERSON",
     "IS_HELD",
     "IS_OPEN",
     "IS_PENDING",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, time
 from typing import Any, Literal, cast
 
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import escape, person_mention
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
@@ -280,7 +280,9 @@ def _change(text: str, small: str, undo: str | None) -> Answer:
 
 def _listed(one: StoredSubscription, now: datetime) -> Block:
     wish = one.wish
-    facts = [f"by <@{wish.created_by}>" if wish.created_by else "by whoever runs Bellhop"]
+    facts = [
+        f"by {person_mention(wish.created_by)}" if wish.created_by else "by whoever runs Bellhop"
+    ]
     if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")
     if one.paused is not None:
