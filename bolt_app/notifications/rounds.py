@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Boolean, Connection, bindparam, case, func, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
@@ -54,6 +54,8 @@ _FINISH = (
         # What is shown anew stays where it stands, whatever comes of it.
         channel_id=func.coalesce(bindparam("new_channel_id"), Delivery.channel_id),
         ts=func.coalesce(bindparam("new_ts"), Delivery.ts),
+        # Slack may have posted a reply in the channel itself.
+        thread_ts=case((bindparam("new_is_root", type_=Boolean), None), else_=Delivery.thread_ts),
         finished_at=bindparam("new_finished_at"),
     )
 )
@@ -348,6 +350,7 @@ def _finished(attempt: Attempt, outcome: Outcome, at: datetime) -> dict[str, Any
         "new_error": outcome.error,
         "new_channel_id": outcome.channel_id,
         "new_ts": outcome.ts,
+        "new_is_root": outcome.is_reply is False,
         "new_finished_at": at if outcome.is_final else None,
     }
 
