@@ -119,7 +119,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         profiles=Profiles(database, store, calls, news, clock=clock),
-        lifecycle=Lifecycle(database, store, news, clock=clock),
+        lifecycle=Lifecycle(database, store, news, bell, clock=clock),
         channels=channels,
         people=People(database, calls),
         poster=Poster(calls, channels),

@@ -1,4 +1,4 @@
-"""Linked profiles: record, find, refresh, follow and unlink users, teams and memberships."""
+"""Linked profiles: record, find, refresh, follow and forget users, teams and memberships."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Preference, Team, User
+from bolt_app.db.models import Channel, ChannelListing, Membership, Preference, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -249,23 +249,6 @@ class Profiles:
                 _audit(session, AuditAction.ACCOUNTS_JOINED, account, now)
         return True
 
-    def unlink(self, installation: StoredInstallation) -> None:
-        """Forget a person: their tokens and their personal data, all at once.
-
-        Slack still has to be told of the tokens: `oauth.revocation` does so.
-        """
-        with self._database.writing() as session:
-            self._store.release(session, installation)
-            forget_users(
-                session,
-                installation.enterprise_id,
-                installation.team_id,
-                [installation.user_id],
-            )
-            _audit(session, AuditAction.UNLINKED, installation, self._clock())
-        if installation.team_id:
-            self._news.tell_person(installation.team_id, installation.user_id)
-
     def _user_facts(self, installation: StoredInstallation) -> Mapping[str, Any]:
         answer = self._calls.as_user(
             installation, "users.info", user=installation.user_id, include_locale=True
@@ -402,7 +385,7 @@ def forget_teams(session: Session, enterprise_id: str | None, team_id: str | Non
     gone = delete(Membership).where(Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
     forget_preferences(session, enterprise_id, team_id)
-    for model in (Channel, ChannelListing, HomeTab, Team):
+    for model in (Channel, ChannelListing, Team):
         session.execute(delete(model).where(model.team_id.in_(teams)))
 
 
@@ -413,12 +396,25 @@ def forget_preferences(
     user_ids: Sequence[str] | None = None,
 ) -> None:
     """Delete what people chose in one workspace, or in a whole organisation; None means all."""
-    # Who never linked themselves may have chosen something too, in a workspace nobody linked.
-    teams = [team_id] if team_id else session.scalars(_teams_of(enterprise_id, team_id)).all()
-    theirs = delete(Preference).where(Preference.team_id.in_(teams))
+    theirs = delete(Preference).where(
+        Preference.team_id.in_(find_teams(session, enterprise_id, team_id))
+    )
     if user_ids is not None:
         theirs = theirs.where(Preference.user_id.in_(user_ids))
     session.execute(theirs)
+
+
+def find_teams(session: Session, enterprise_id: str | None, team_id: str | None) -> Sequence[str]:
+    """Return one workspace, known or not, or those of a whole organisation."""
+    # In a workspace where nobody is linked people leave something behind too.
+    return [team_id] if team_id else session.scalars(_teams_of(enterprise_id, team_id)).all()
+
+
+def find_emails(session: Session, team_id: str, user_ids: Sequence[str]) -> Sequence[str]:
+    """Return the e-mail addresses of people who are linked in a workspace."""
+    linked = User.id.in_(select(Membership.user_id).where(Membership.team_id == team_id))
+    known = select(User.email).where(User.user_id.in_(user_ids), linked, User.email.is_not(None))
+    return [email for email in session.scalars(known) if email]
 
 
 def _teams_of(enterprise_id: str | None, team_id: str | None) -> Select[str]:

@@ -29,6 +29,8 @@ _ROOT = (
         Delivery.key.is_not(None),
         Delivery.state == "sent",
         Delivery.thread_ts.is_(None),
+        # A reminder is in the channel itself where its thread is gone; nothing is put over it.
+        Delivery.mode != REMIND,
     )
     .order_by(Delivery.id.desc())
     .limit(1)

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import plain_key, sources_of
 from bolt_app.db import Database
-from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
+from bolt_app.db.models import (
+    DELETED_PERSON,
+    ApiKey,
+    Callback,
+    CallbackEndpoint,
+    Incident,
+    Notification,
+)
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.reports import (
     Answered,
@@ -141,6 +148,36 @@ def with_name(connection: Connection, body: str) -> str:
     callback = IncidentCallback.model_validate_json(body)
     by = callback.data.by
     by.name = find_people(connection, callback.data.team_id, [by.user_id])[by.user_id].name
+    return callback.model_dump_json()
+
+
+def erase_from_callbacks(
+    connection: Connection, team_id: str, user_ids: Collection[str] | None
+) -> None:
+    """Let the callbacks that still wait name none of these people, or with None nobody."""
+    mine = (
+        select(Callback.id, Callback.body)
+        .join(ApiKey, ApiKey.id == Callback.api_key_id)
+        .where(ApiKey.team_id == team_id)
+    )
+    for row in connection.execute(mine).all():
+        body = _without_people(row.body, user_ids)
+        if body != row.body:
+            connection.execute(update(Callback).where(Callback.id == row.id).values(body=body))
+
+
+def _without_people(body: str, user_ids: Collection[str] | None) -> str:
+    callback = IncidentCallback.model_validate_json(body)
+    incident = callback.data.incident
+
+    def kept(user_id: str | None) -> str | None:
+        is_theirs = user_id is not None and (user_ids is None or user_id in user_ids)
+        return DELETED_PERSON if is_theirs else user_id
+
+    callback.data.by.user_id = kept(callback.data.by.user_id) or DELETED_PERSON
+    incident.state_by = kept(incident.state_by)
+    incident.assigned_to = kept(incident.assigned_to)
+    incident.muted_by = kept(incident.muted_by)
     return callback.model_dump_json()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from bolt_app.notifications.mrkdwn import escape, moment
+from bolt_app.notifications.mrkdwn import escape, moment, person_mention
 from bolt_app.notifications.shown_incidents import Person, ShownIncident
 
 Block = dict[str, Any]
@@ -115,7 +115,7 @@ def _line(person: Person | None, words: str) -> Block:
 
 
 def _name(person: Person) -> str:
-    return f"*{escape(person.name)}*" if person.name else f"<@{person.user_id}>"
+    return f"*{escape(person.name)}*" if person.name else person_mention(person.user_id)
 
 
 def _plain(words: str) -> Block:

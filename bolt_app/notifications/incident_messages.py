@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_, update
 
-from bolt_app.db.models import IS_WAITING, Delivery, Incident, Lane, Notification
+from bolt_app.db.models import DELETED_PERSON, IS_WAITING, Delivery, Incident, Lane, Notification
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
 # A message shown anew goes before what waits in its channel.
@@ -84,8 +84,19 @@ def find_messages(connection: Connection, team_id: str, key: str) -> Messages:
     return Messages(places, found)
 
 
-def refresh(connection: Connection, places: Sequence[Place], key: str, now: datetime) -> None:
-    """Let messages be shown anew, those that are not about to be. Their lanes are locked."""
+def refresh(
+    connection: Connection,
+    places: Sequence[Place],
+    key: str,
+    now: datetime,
+    *,
+    rank: int = REFRESH_RANK,
+) -> None:
+    """Show messages again, except those that are about to be. Their lanes are locked.
+
+    Args:
+        rank: what goes first in a lane, the lowest.
+    """
     waiting = select(Delivery.lane_id, Delivery.ts).where(
         tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, key) for one in places]),
         Delivery.mode == REFRESH,
@@ -94,7 +105,7 @@ def refresh(connection: Connection, places: Sequence[Place], key: str, now: date
     )
     about_to = {tuple(row) for row in connection.execute(waiting)} if places else set()
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
-    _insert(connection, [_refreshing(one, key, now) for one in others])
+    _insert(connection, [_refreshing(one, key, now) | {"rank": rank} for one in others])
 
 
 def follow_snooze(
@@ -173,7 +184,7 @@ def reminder(connection: Connection, team_id: str, key: str) -> dict[str, Any]:
     """Return what is said when a snooze is over, to whoever takes care of it or snoozed it."""
     row = connection.execute(_SNOOZER, {"team_id": team_id, "key": key}).first()
     user_id = None if row is None else row.assigned_to or row.snoozed_by
-    mention = "" if user_id is None else f"<@{user_id}> "
+    mention = "" if user_id in (None, DELETED_PERSON) else f"<@{user_id}> "
     return {"text": f"{mention}The snooze is over, and this is not resolved yet."}
 
 

@@ -21,6 +21,8 @@ class Outcome:
         team_wait: how long to leave the whole workspace alone.
         team_reason: Slack's code, where the installation is dead.
         posted: whether a message went into the channel, which takes its time.
+        is_reply: whether it stands in a thread; None where that did not change. Slack posts a
+            reply in the channel itself where the thread is gone.
     """
 
     state: str
@@ -31,6 +33,7 @@ class Outcome:
     team_wait: timedelta | None = None
     team_reason: str | None = None
     posted: bool = False
+    is_reply: bool | None = None
 
     @property
     def is_final(self) -> bool:
@@ -38,9 +41,11 @@ class Outcome:
         return self.state not in ("waiting", "sending")
 
 
-def sent(channel_id: str, ts: str, *, posted: bool = False) -> Outcome:
+def sent(
+    channel_id: str, ts: str, *, posted: bool = False, is_reply: bool | None = None
+) -> Outcome:
     """Return the outcome of a message that stands in its channel."""
-    return Outcome("sent", channel_id=channel_id, ts=ts, posted=posted)
+    return Outcome("sent", channel_id=channel_id, ts=ts, posted=posted, is_reply=is_reply)
 
 
 def outcome_of(

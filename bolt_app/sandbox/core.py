@@ -126,6 +126,8 @@ class Core:
         self.answer_within = ANSWER_WITHIN
         self.call_log = CallLog()
         self.events = EventQueue(self._send_event_attempt, clock)
+        self.unreachable_hosts: set[str] = set()
+        """The hosts from which Slack cannot fetch images: a switch, as faults are."""
         self.version = 0
         self.is_closed = False
         self._blank()
@@ -145,6 +147,7 @@ class Core:
         with self.edit():
             self._blank()
         self.faults.clear()
+        self.unreachable_hosts.clear()
         self.limits.clear()
         self.call_log.clear()
         self.events.clear()

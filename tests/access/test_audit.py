@@ -51,7 +51,7 @@ def count(database: Database) -> int:
 def unlink(bellhop: Bellhop) -> None:
     stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
-    bellhop.services.profiles.unlink(stored)
+    bellhop.services.lifecycle.unlink(stored)
 
 
 def reject_key(bellhop: Bellhop) -> None:

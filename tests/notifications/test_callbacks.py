@@ -266,7 +266,7 @@ def test_who_unlinks_meanwhile_is_not_named(
 
     send_due(installed)
     named = [json.loads(one.body)["data"]["by"] for one in system.received]
-    assert named == [{"user_id": ANN, "name": None}, {"user_id": BEN, "name": None}]
+    assert named == [{"user_id": "deleted", "name": None}, {"user_id": BEN, "name": None}]
 
 
 class TestTheCommand:

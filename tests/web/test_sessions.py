@@ -152,7 +152,7 @@ def test_the_session_of_who_was_forgotten_is_worth_nothing(bellhop: Bellhop) -> 
     browser, _ = bellhop.install(ANN)
     stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
-    bellhop.services.profiles.unlink(stored)
+    bellhop.services.lifecycle.unlink(stored)
 
     assert browser.get("/profile").status == 303
 

@@ -6,7 +6,7 @@ a unique constraint.
 """
 
 from bolt_app.db.models.access import AuditEvent, WebSession
-from bolt_app.db.models.base import Base
+from bolt_app.db.models.base import DELETED_ADDRESS, DELETED_PERSON, Base
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
@@ -17,6 +17,7 @@ from bolt_app.db.models.installations import (
     UserInstallation,
 )
 from bolt_app.db.models.notifications import (
+    IS_BY_PERSON,
     IS_HELD,
     IS_OPEN,
     IS_PENDING,
@@ -44,6 +45,9 @@ from bolt_app.db.models.people import (
 )
 
 __all__ = [
+    "DELETED_ADDRESS",
+    "DELETED_PERSON",
+    "IS_BY_PERSON",
     "IS_HELD",
     "IS_OPEN",
     "IS_PENDING",

@@ -36,6 +36,8 @@ IS_WAITING = text("deliveries.state = 'waiting'")
 _HELD = text("state = 'held'")
 IS_HELD = text("deliveries.state = 'held'")
 IS_PENDING = text("deliveries.state IN ('waiting', 'held')")
+_BY_PERSON = text("source LIKE 'slack:%'")
+IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
 IS_OPEN = text("deliveries.state IN ('waiting', 'held', 'sending')")
 
 _ZERO = text("0")
@@ -129,6 +131,14 @@ class Notification(Base):
             "id",
             sqlite_where=text("topics IS NOT NULL"),
             postgresql_where=text("topics IS NOT NULL"),
+        ),
+        # Those that people sent in Slack, few among all.
+        Index(
+            "ix_notifications_by_person",
+            "team_id",
+            "source",
+            sqlite_where=_BY_PERSON,
+            postgresql_where=_BY_PERSON,
         ),
     )
 
@@ -267,6 +277,8 @@ class Lane(Base):
     # The delivery that is being sent, or that a worker left in the middle of it.
     sending_id: Mapped[int | None] = mapped_column(BigId)
     worker_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    # A person's, whose data was deleted: the address goes once nothing is to be delivered there.
+    is_erasable: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TeamPace(Base):

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from bolt_app.notifications.api_keys import LIMITED_SCOPES, SCOPES, KeyRecord, Scope
 from bolt_app.notifications.hooks import HookRecord
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import escape, person_mention
 from bolt_app.notifications.plain_text import cut
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -208,12 +208,12 @@ def _good(key: KeyRecord, state: str) -> str:
 
 
 def _made(one: KeyRecord | HookRecord) -> str:
-    by = f"<@{one.created_by}>" if one.created_by else "whoever runs Bellhop"
+    by = person_mention(one.created_by) if one.created_by else "whoever runs Bellhop"
     return f"by {by}, {date(one.created_at)}"
 
 
 def _ended(one: KeyRecord | HookRecord) -> str:
-    by = f" by <@{one.revoked_by}>" if one.revoked_by else ""
+    by = f" by {person_mention(one.revoked_by)}" if one.revoked_by else ""
     at = f", {date(one.revoked_at)}" if one.revoked_at else ""
     return f"revoked{by}{at}"
 

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from bolt_app.blockkit.signed_values import OutdatedError, fits
 from bolt_app.notifications.addresses import normal_person
 from bolt_app.notifications.filters import parse_filter
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import escape, person_mention
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
@@ -326,7 +326,9 @@ def _change(text: str, small: str, undo: Fields | None) -> Answer:
 
 def _listed(one: StoredSubscription, now: datetime) -> Block:
     wish = one.wish
-    facts = [f"by <@{wish.created_by}>" if wish.created_by else "by whoever runs Bellhop"]
+    facts = [
+        f"by {person_mention(wish.created_by)}" if wish.created_by else "by whoever runs Bellhop"
+    ]
     if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")
     if one.paused is not None:
