@@ -90,7 +90,7 @@ def act(bot: WebClient, slack: Sandbox, ann: Client, general: str) -> Any:
 
 def last_action(app: FakeApp) -> Any:
     """Return the last action received; events may follow it."""
-    payloads = [one.payload() for one in list(app.received) if "actions" in one.body]
+    payloads = [one.payload() for one in list(app.received) if one.body.startswith("payload=")]
     return payloads[-1]["actions"][0]
 
 
