@@ -80,15 +80,19 @@ class Database:
         The log keeps what was deleted until it is overwritten; `secure_delete` has the database
         file itself overwritten. https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
 
-        Returns: whether it is empty now; it is not while another reader holds a snapshot.
+        Returns: whether it is empty now; it is not while another reader holds a snapshot. Nothing
+            is raised: what was deleted is committed, whatever becomes of the log.
         """
         if not self.is_sqlite:
             return True
         path = str(self.engine.url.database)
-        # A connection of its own, outside of any transaction; writers wait for it.
-        with self.turn, closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as connection:
-            connection.isolation_level = None
-            [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        try:
+            # A connection of its own, outside of any transaction; writers wait for it.
+            with self.turn, closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as one:
+                one.isolation_level = None
+                [is_busy, *_] = one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except (sqlite3.Error, PoolTimeoutError):
+            return False
         return not is_busy
 
     def check(self) -> None:

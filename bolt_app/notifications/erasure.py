@@ -138,6 +138,7 @@ def mark_successor(connection: Connection, lane_id: int, team_id: str, address: 
 
 def erase_idle_lanes(connection: Connection, now: datetime) -> None:
     """Erase the marked lanes in which nothing is open any more, and delete empty ones."""
+    _cancel_unreachable(connection, now)
     marked = _lock(connection, Lane.is_erasable & ~_HAS_OPEN)
     _erase_deliveries(connection, marked)
     erase_lanes(connection, marked)
@@ -157,6 +158,16 @@ def erase_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
             is_erasable=False,
             wake_at=None,
         )
+    )
+
+
+def _cancel_unreachable(connection: Connection, now: datetime) -> None:
+    """Cancel what was put into a lane in the moment in which it was erased: it leads nowhere."""
+    erased = select(Lane.id).where(Lane.address.startswith(f"{DELETED_ADDRESS}:"))
+    connection.execute(
+        update(Delivery)
+        .where(Delivery.lane_id.in_(erased), IS_PENDING)
+        .values(state="cancelled", finished_at=now)
     )
 
 
