@@ -7,6 +7,7 @@ rolled back. The counters begin anew with each minute and hour of UTC.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -41,6 +42,8 @@ _MINUTE, _HOUR = 60, 3600
 # For so long a process refuses a credential that is over a limit without asking the database.
 _PAUSE = timedelta(seconds=1)
 _TABLES: dict[CredentialKind, Any] = {"api_key": ApiKey.__table__, "hook": Hook.__table__}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,8 @@ class SenderLimits:
             ends, _ = self._paused.get(credential, (now, error))
             if now >= ends:
                 self._paused[credential] = (now + _PAUSE, error)
+                over = {"credential": credential.name, "limit": error.reason}
+                logger.warning("a sender is over a limit", extra=over)
             self._rejections[_Rejection(credential, error.reason)] += 1
         with self._database.writing_connection() as connection:
             # Whoever has its turn first writes down what all others have counted meanwhile.
