@@ -2,7 +2,7 @@
 
 What a request is to bring is added to the row's counters in the transaction that accepts it: one
 statement, which also finds out that the credential is revoked. Over a limit the transaction is
-rolled back. The counters begin anew with each minute and hour of UTC.
+rolled back. The counters start at zero with each minute and hour of UTC.
 """
 
 from __future__ import annotations
@@ -235,7 +235,7 @@ class SenderLimits:
                 logger.warning("a sender is over a limit", extra=over)
             self._rejections[_Rejection(credential, error.reason)] += 1
         with self._database.writing_connection() as connection:
-            # Whoever has its turn first writes down what all others have counted meanwhile.
+            # The first thread to get its turn writes the rejections of all that wait.
             with self._lock:
                 counted, self._rejections = self._rejections, Counter()
             try:

@@ -53,7 +53,7 @@ class Filter:
     Attributes:
         state: one of their deliveries is in this state.
         to: one of their deliveries is for this address.
-        source: which way in they took, or the source of their sender.
+        source: the credential that sent them, or its source.
         since: accepted at this moment or later.
         until: accepted before this moment.
         ids: no others than these.

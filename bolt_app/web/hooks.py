@@ -71,7 +71,7 @@ def create_blueprint(services: Services) -> Blueprint:
         try:
             return read_webhook(_payload(), hook.to, services.clock())
         except PayloadError:
-            # What is not accepted is a request too.
+            # A rejected request counts too.
             services.sender_limits.charge_request(hook.credential)
             raise
 

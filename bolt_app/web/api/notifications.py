@@ -57,7 +57,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             requests, is_batch = _requests(services)
             _require_allowed(caller, requests)
         except ApiError:
-            # What is not accepted is a request too.
+            # A rejected request counts too.
             charge_request(services, caller)
             raise
         try:

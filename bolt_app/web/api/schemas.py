@@ -123,7 +123,7 @@ class ListQuery(BaseModel):
     source: Text | None = Field(
         None,
         max_length=64,
-        description="They took this way in, such as `hook:1`, or have this source.",
+        description="Sent by this credential, such as `hook:1`, or by this source.",
     )
     since: _Moment | None = Field(None, description="Accepted at this moment or later.")
     until: _Moment | None = Field(None, description="Accepted before this moment.")
