@@ -38,11 +38,8 @@ def create_blueprint(services: Services) -> Blueprint:
             hook = find(secret)
             if hook is None:
                 return _answer(403, "invalid_token")
-            if hook.revoked_at is not None:
-                return _answer(404, "no_service")
             services.calls.find_place(hook.team_id)
-            notification = read(hook)
-            services.acceptance.accept(Sender.of(hook), [notification])
+            accept(hook)
         except TooManyGuessesError as error:
             return _later(429, "rate_limited", error.retry_after)
         except NotInstalledError:
@@ -66,6 +63,20 @@ def create_blueprint(services: Services) -> Blueprint:
         if found is None:
             services.guesses.count(request.remote_addr)
         return found
+
+    def accept(hook: HookRecord) -> None:
+        """Accept what was posted.
+
+        Raises:
+            RevokedError: the hook is revoked, perhaps since it was read.
+        """
+        if hook.revoked_at is not None:
+            raise RevokedError
+        try:
+            services.acceptance.accept(Sender.of(hook), [read(hook)])
+        except RevokedError:
+            services.hooks.forget(hook.id)
+            raise
 
     def read(hook: HookRecord) -> NotificationRequest:
         try:

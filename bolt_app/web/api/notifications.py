@@ -65,6 +65,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except IdempotencyConflictError as error:
             raise ApiError(409, str(error)) from None
         except RevokedError:
+            services.api_keys.forget(caller.id)
             raise revoked() from None
         except LimitError as error:
             raise over_limit(error) from None
