@@ -13,9 +13,10 @@ from typing import Any
 # Between the sign and the name: invisible, and Slack finds no mention in it.
 _BREAK = "\u200b"
 _SPECIAL = re.compile(r"<!(?!date\^)([^<>|]*)(?:\|([^<>]*))?>", re.IGNORECASE)
-# What Slack could still close with something that stands after it.
+# Text that follows could close it.
 _UNCLOSED = re.compile(r"<!(?!date\^)", re.IGNORECASE)
-_NAME = re.compile(r"(?<!\w)@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
+# Underscores are emphasis, and end a name.
+_NAME = re.compile(r"(?<![^\W_])@(?=(?:channel|here|everyone|group)(?![^\W_]))", re.IGNORECASE)
 _GROUP = "group"
 # Fields that hold an address alone, which Slack does not read as text.
 _ADDRESSES = frozenset(
@@ -73,13 +74,13 @@ def _plain(value: Any, name: str = "") -> Any:
 
 def _plain_text(text: str, *, is_address: bool) -> str:
     if "<!" in text:
-        text = _UNCLOSED.sub("&lt;!", _SPECIAL.sub(_said, text))
+        text = _UNCLOSED.sub("&lt;!", _SPECIAL.sub(_words_of, text))
     if "@" in text and not is_address:
         text = _NAME.sub(f"@{_BREAK}", text)
     return text
 
 
-def _said(found: re.Match[str]) -> str:
+def _words_of(found: re.Match[str]) -> str:
     """Return the words in place of a mention: its label, or what it calls."""
     name = found[2] or found[1].partition("^")[0]
     if name.lower() == "subteam":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import OrderedDict
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from bolt_app.clock import Clock, utc_now
 
 MOST_ADDRESSES = 10_000
 WINDOW = timedelta(minutes=1)
+
+logger = logging.getLogger(__name__)
 
 
 class TooManyGuessesError(Exception):
@@ -63,6 +66,8 @@ class GuessLimit:
             if now - began >= WINDOW:
                 began, number = now, 0
             self._seen[network] = (began, number + 1)
+            if number + 1 == self._per_minute:
+                logger.warning("too many wrong credentials", extra={"client": network})
             while len(self._seen) > MOST_ADDRESSES:
                 self._seen.popitem(last=False)
 

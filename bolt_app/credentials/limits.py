@@ -2,11 +2,12 @@
 
 What a request is to bring is added to the row's counters in the transaction that accepts it: one
 statement, which also finds out that the credential is revoked. Over a limit the transaction is
-rolled back. The counters begin anew with each minute and hour of UTC.
+rolled back. The counters start at zero with each minute and hour of UTC.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -41,6 +42,8 @@ _MINUTE, _HOUR = 60, 3600
 # For so long a process refuses a credential that is over a limit without asking the database.
 _PAUSE = timedelta(seconds=1)
 _TABLES: dict[CredentialKind, Any] = {"api_key": ApiKey.__table__, "hook": Hook.__table__}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -228,9 +231,11 @@ class SenderLimits:
             ends, _ = self._paused.get(credential, (now, error))
             if now >= ends:
                 self._paused[credential] = (now + _PAUSE, error)
+                over = {"credential": credential.name, "limit": error.reason}
+                logger.warning("a sender is over a limit", extra=over)
             self._rejections[_Rejection(credential, error.reason)] += 1
         with self._database.writing_connection() as connection:
-            # Whoever has its turn first writes down what all others have counted meanwhile.
+            # The first thread to get its turn writes the rejections of all that wait.
             with self._lock:
                 counted, self._rejections = self._rejections, Counter()
             try:

@@ -204,6 +204,12 @@ class ApiKeys:
             self._remembered[secret_hash] = found
         return found
 
+    def forget(self, key_id: int) -> None:
+        """Read a key again with its next request: it turned out to be revoked."""
+        for secret_hash, known in list(self._remembered.items()):
+            if known.id == key_id:
+                self._remembered.pop(secret_hash, None)
+
     def of_team(self, team_id: str) -> list[KeyRecord]:
         """Return the keys of a workspace, the oldest first."""
         statement = select(*_COLUMNS).where(ApiKey.team_id == team_id).order_by(ApiKey.id)

@@ -170,6 +170,9 @@ class History:
             if wanted.key is not None:
                 keys = stored_keys(session.connection(), team_id, wanted.key)
                 wanted = replace(wanted, stored_keys=keys)
+            if wanted.source is not None:
+                its = credentials_of(session.connection(), team_id, wanted.source)
+                wanted = replace(wanted, sources=[wanted.source, *its])
             ids, next_cursor = find_page(session, team_id, wanted, limit, cursor)
             statement = select(*_NOTIFICATION).where(Notification.id.in_(ids))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()

@@ -170,6 +170,12 @@ class Hooks:
             self._remembered[hash_of(secret)] = found
         return found
 
+    def forget(self, hook_id: int) -> None:
+        """Read a hook again with its next request: it turned out to be revoked."""
+        for secret_hash, known in list(self._remembered.items()):
+            if known.id == hook_id:
+                self._remembered.pop(secret_hash, None)
+
     def of_team(self, team_id: str) -> list[HookRecord]:
         """Return the hooks of a workspace, the oldest first."""
         statement = select(*_COLUMNS).where(Hook.team_id == team_id).order_by(Hook.id)

@@ -53,12 +53,13 @@ class Filter:
     Attributes:
         state: one of their deliveries is in this state.
         to: one of their deliveries is for this address.
-        source: which way in they took.
+        source: the credential that sent them, or its source.
         since: accepted at this moment or later.
         until: accepted before this moment.
         ids: no others than these.
         visible: no others than those that may be seen.
         stored_keys: `key` as each source of the workspace would store it.
+        sources: `source` and the credentials that share it.
     """
 
     state: str | None = None
@@ -70,6 +71,7 @@ class Filter:
     ids: Sequence[str] | None = None
     visible: Visible | None = None
     stored_keys: Sequence[str] = ()
+    sources: Sequence[str] = ()
 
 
 def find_page(
@@ -130,7 +132,7 @@ def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
     """Return the conditions that each notification is to be looked at for."""
     conditions: list[ColumnElement[bool]] = []
     if wanted.source is not None:
-        conditions.append(notification.source == wanted.source)
+        conditions.append(notification.source.in_(wanted.sources))
     if wanted.key is not None:
         conditions.append(notification.key.in_(wanted.stored_keys))
     if wanted.visible is not None:

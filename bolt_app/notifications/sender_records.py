@@ -1,4 +1,4 @@
-"""What API keys and hooks have in common: their source, their rights, and what was rejected."""
+"""Common fields of API keys and hooks: their source, their rights and their rejected requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bolt_app.db.models import ApiKey, Hook
 
 @dataclass(frozen=True)
 class SenderUse:
-    """What was rejected of a credential's requests because it was over a limit.
+    """The requests of a credential that were rejected because it was over a limit.
 
     Attributes:
         rejected: how many of them, ever.

@@ -40,12 +40,8 @@ def create_blueprint(services: Services) -> Blueprint:
             if hook is None:
                 reject(hook)
                 return _answer(403, "invalid_token")
-            if hook.revoked_at is not None:
-                reject(hook)
-                return _answer(404, "no_service")
             services.calls.find_place(hook.team_id)
-            notification = read(hook)
-            services.acceptance.accept(Sender.of(hook), [notification])
+            accept(hook)
         except TooManyGuessesError as error:
             return _later(429, "rate_limited", error.retry_after)
         except NotInstalledError:
@@ -79,11 +75,25 @@ def create_blueprint(services: Services) -> Blueprint:
             services.guesses.count(request.remote_addr)
         return found
 
+    def accept(hook: HookRecord) -> None:
+        """Accept what was posted.
+
+        Raises:
+            RevokedError: the hook is revoked, perhaps since it was read.
+        """
+        if hook.revoked_at is not None:
+            raise RevokedError
+        try:
+            services.acceptance.accept(Sender.of(hook), [read(hook)])
+        except RevokedError:
+            services.hooks.forget(hook.id)
+            raise
+
     def read(hook: HookRecord) -> NotificationRequest:
         try:
             return read_webhook(_payload(), hook.to, services.clock())
         except PayloadError:
-            # What is not accepted is a request too.
+            # A rejected request counts too.
             services.sender_limits.charge_request(hook.credential)
             raise
 

@@ -35,6 +35,8 @@ MENTIONS = [
     "@everyone",
     "(@Channel)",
     "/@here!",
+    "_@here_",
+    "*@channel*",
 ]
 # Every place of a notification's text, and at every depth.
 PLACES: dict[str, Any] = {

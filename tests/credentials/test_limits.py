@@ -21,7 +21,7 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Page, running_bellhop
-from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
+from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
 RANDOM = "C0ACME0002"
 
@@ -279,6 +279,8 @@ class TestCancelling:
         assert done.stdout == "Hook 1 is revoked.\n1 delivery is cancelled.\n"
         assert self.states(bellhop) == [("#a", "cancelled")]
         assert post(url).text == "no_service"
+        assert bellhop.services.hooks.remembered(url.rpartition("/")[2]) is None
+        assert post(url).text == "no_service"
 
     def test_there_is_nothing_to_revoke(self, bellhop: Bellhop) -> None:
         for command in ("api-key", "hook"):
@@ -290,6 +292,8 @@ def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
     assert ci.send({"to": "#a", "text": "x"}).status == 202
     bellhop.services.api_keys.revoke(1)
 
-    for headers in ({}, {"Idempotency_Key": "k"}):
-        assert Caller(ci.url, ci.key).send({"to": "#a", "text": "x"}, **headers).status == 401
+    assert ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k").status == 401
+    # It costs others no transaction again.
+    assert bellhop.services.api_keys.remembered(ci.key) is None
+    assert ci.send({"to": "#a", "text": "x"}).status == 401
     assert stored(bellhop) == (1, 1)

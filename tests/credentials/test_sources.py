@@ -109,6 +109,7 @@ class TestSeeing:
         other = caller(installed, *READER, channels=[GENERAL])
 
         assert listed(new) == {id_}
+        assert listed(caller(installed), "?source=ci") == {id_}
         assert other.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 403
         cancelled = new.call("DELETE", f"{NOTIFICATIONS}/{id_}")
         assert [one["state"] for one in cancelled.json()["cancelled"]] == ["cancelled"]

@@ -57,7 +57,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             requests, is_batch = _requests(services)
             _require_allowed(caller, requests)
         except ApiError:
-            # What is not accepted is a request too.
+            # A rejected request counts too.
             charge_request(services, caller)
             raise
         try:
@@ -65,6 +65,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except IdempotencyConflictError as error:
             raise ApiError(409, str(error)) from None
         except RevokedError:
+            services.api_keys.forget(caller.id)
             raise revoked(services, caller) from None
         except LimitError as error:
             raise over_limit(error) from None

@@ -121,7 +121,9 @@ class ListQuery(BaseModel):
     to: Address | None = Field(None, description="One of their deliveries is for this address.")
     key: Text | None = Field(None, max_length=255, description="They have this key.")
     source: Text | None = Field(
-        None, max_length=64, description="They took this way in, such as `hook:1`."
+        None,
+        max_length=64,
+        description="Sent by this credential, such as `hook:1`, or by this source.",
     )
     since: _Moment | None = Field(None, description="Accepted at this moment or later.")
     until: _Moment | None = Field(None, description="Accepted before this moment.")
