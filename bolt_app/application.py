@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from flask import Flask
 
+from bolt_app.access.authorization import Authorization
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
@@ -100,6 +101,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     remembered = RememberedGrants(grants)
     calls = InstallationCalls(store, remembered, api, RateLimits(database, clock=clock))
     channels = Channels(database, calls, clock=clock)
+    access = Authorization(
+        database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
+    )
     bell = open_bell(database)
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
@@ -113,6 +117,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         grants=remembered,
         calls=calls,
         revocations=Revocations(database, api),
+        access=access,
         profiles=Profiles(database, store, calls, news, clock=clock),
         lifecycle=Lifecycle(database, store, news, clock=clock),
         channels=channels,
@@ -132,7 +137,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         incidents=Incidents(database, bell, clock=clock),
         callback_endpoints=CallbackEndpoints(database, clock=clock),
         callback_sender=CallbackSender(database, clock=clock),
-        viewing=Viewing(database, history, channels, permalinks, clock=clock),
+        viewing=Viewing(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
@@ -153,6 +158,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
     app.extensions["bellhop"] = services
+    app.extensions["bellhop.bolt"] = bolt_app
     return app
 
 

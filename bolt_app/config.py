@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SLACK_ORIGIN = "https://slack.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
-# Who may change subscriptions in Slack: members are all but guests.
+# Who may change what comes to channels: members are all but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
 # A Docker or Kubernetes secret arrives as a file: NAME_FILE names it.
 SECRET_NAMES = (
@@ -62,7 +62,7 @@ class Settings:
     workspace_per_minute: int = 300
     retry_hours: int = 24
     keep_days: int = 30
-    subscriptions_by: str = "anyone"
+    subscriptions_by: str = "members"
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
@@ -155,7 +155,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
-        subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "anyone", SUBSCRIBERS),
+        subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "members", SUBSCRIBERS),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),

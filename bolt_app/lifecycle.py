@@ -20,7 +20,9 @@ from bolt_app.news import News
 from bolt_app.notifications.following import (
     Followed,
     PauseReason,
+    archive,
     end,
+    leave,
     move,
     pause,
     rename,
@@ -133,10 +135,15 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/channel_archive and
         https://docs.slack.dev/reference/events/channel_left
         """
-        paused = self._follow(
-            origin, lambda session, team_id: pause(session, team_id, address, reason)
-        )
-        return paused or []
+
+        def change(session: Session, team_id: str) -> Sequence[Followed]:
+            if reason == "archived":
+                archive(session, team_id, address, is_archived=True)
+            elif reason == "removed":
+                leave(session, team_id, address)
+            return pause(session, team_id, address, reason)
+
+        return self._follow(origin, change) or []
 
     def address_resumed(self, origin: EventOrigin, address: str, reason: PauseReason) -> None:
         """Let go on what was paused for that reason.
@@ -144,7 +151,13 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/channel_unarchive and
         https://docs.slack.dev/reference/events/member_joined_channel
         """
-        self._follow(origin, lambda session, team_id: resume(session, team_id, address, reason))
+
+        def change(session: Session, team_id: str) -> None:
+            if reason == "archived":
+                archive(session, team_id, address, is_archived=False)
+            resume(session, team_id, address, reason)
+
+        self._follow(origin, change)
 
     def channel_deleted(self, origin: EventOrigin, channel_id: str) -> Sequence[Followed]:
         """End what a channel subscribed to; return what it was.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from bolt_app.access.authorization import Authorization
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.db import Database
@@ -50,6 +51,7 @@ class Services:
     grants: RememberedGrants
     calls: InstallationCalls
     revocations: Revocations
+    access: Authorization
     profiles: Profiles
     lifecycle: Lifecycle
     channels: Channels

@@ -16,6 +16,7 @@ LAYERS: list[set[str]] = [
     {"clock", "config", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
     {"oauth"},
+    {"access"},
     {"profiles", "notifications"},
     {"lifecycle"},
     {"services"},

@@ -33,6 +33,8 @@ _KNOWN_CHANNELS = (
         Channel.name.in_(bindparam("names", expanding=True)),
         Lane.id.is_(None),
     )
+    # The last counts where one name stands for several: the archived one is meant least.
+    .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
 )
 _SUBSCRIPTIONS = (
     select(

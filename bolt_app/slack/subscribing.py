@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
 
 from slack_bolt import BoltContext
 
+from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.requests import Mode, read_one
@@ -32,15 +34,17 @@ from bolt_app.slack.blocks.subscriptions import (
     which_digest_answer,
 )
 from bolt_app.slack.reaching import NotInvitedError, check_reach
-from bolt_app.slack.roles import StrangerError, is_stranger, look_up_role
 from bolt_app.slack.time_zones import time_zone_of
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
 
 
-class NotAllowedError(Exception):
-    """The person may not change subscriptions."""
+class ElsewhereError(AccessDeniedError):
+    """A button names another place than the one it stands in."""
 
-    def __init__(self, who: str) -> None:
-        super().__init__(f"Subscriptions of channels are changed by {who} here: ask one of them.")
+    def __init__(self) -> None:
+        super().__init__("That button is for another channel: use `/notify` there.")
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,14 @@ class Subscribing:
 
     Attributes:
         address: of the channel, or the person's own.
+        is_here: whether Slack says that they are there.
     """
 
     services: Services
     team_id: str
     user_id: str
     address: str
+    is_here: bool
 
     @classmethod
     def here(cls, services: Services, context: BoltContext) -> Subscribing:
@@ -82,7 +88,18 @@ class Subscribing:
     @classmethod
     def at(cls, services: Services, context: BoltContext, address: str) -> Subscribing:
         """Return the person a Bolt request comes from, for a place that a button names."""
-        return cls(services, context.team_id or "", context.user_id or "", address)
+        user_id = context.user_id or ""
+        is_here = address in (user_id, context.channel_id)
+        return cls(services, context.team_id or "", user_id, address, is_here)
+
+    @property
+    def person(self) -> Person:
+        """The person, with their role.
+
+        Raises:
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        return self.services.access.person(self.team_id, self.user_id)
 
     @property
     def place(self) -> str:
@@ -103,16 +120,17 @@ class Subscribing:
             digest: when what is held comes as one, where the person lives.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
         """
-        self._check_may_change()
-        check_reach(self.services, self.team_id, self.address)
+        self._require(Action.SUBSCRIBE_SELF)
+        is_outside = check_reach(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
         known = lately.topics
         schedule = self._local(digest)
         wish = Wish(topic, filter_, mode, created_by=self.user_id, digest=schedule)
+        preview = lately.preview(topic, filter_, lambda ids: self._visible(ids, is_outside))
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         near = None
         if topic not in known and "*" not in topic:
@@ -122,7 +140,7 @@ class Subscribing:
             self.place,
             wish,
             change,
-            lately.preview(topic, filter_),
+            preview,
             near=near,
             undo=self._undo([change]),
         )
@@ -132,9 +150,9 @@ class Subscribing:
         """Bring it no more.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.USE)
         change = self.services.subscriptions.unsubscribe(self.team_id, self.address, topic)
         if change is None:
             return Outcome(not_subscribed_answer(topic, self._topics()))
@@ -145,9 +163,9 @@ class Subscribing:
         """Bring nothing for a while; None ends that.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.USE)
         until = None if duration is None else self.services.clock() + duration
         changes = self.services.subscriptions.mute(self.team_id, self.address, until, topic)
         if not changes:
@@ -167,9 +185,9 @@ class Subscribing:
             topic: None means the only one there is.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.USE)
         here = self._topics()
         if topic is None and len(here) != 1:
             return Outcome(which_digest_answer(str(schedule or OFF), here))
@@ -188,9 +206,9 @@ class Subscribing:
         """Put things back as they were.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.SUBSCRIBE_SELF)
         if not self.services.subscriptions.undo(self.team_id, self.address, changes):
             return Outcome(not_undone_answer())
         return Outcome(undone_answer(self.user_id, [one.topic for one in changes]), is_change=True)
@@ -198,7 +216,9 @@ class Subscribing:
     def show(self) -> Outcome:
         """Show what is subscribed here."""
         found = self.services.subscriptions.of_address(self.team_id, self.address)
-        topics = [] if found else self.services.previews.look(self.team_id).topics
+        topics: list[str] = []
+        if not found and self.person.may(Action.SEE_WORKSPACE):
+            topics = self.services.previews.look(self.team_id).topics
         return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
 
     def test(self) -> Outcome:
@@ -208,6 +228,8 @@ class Subscribing:
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
         """
+        if self.address != self.user_id:
+            self.person.require(Action.POST_TEST)
         check_reach(self.services, self.team_id, self.address)
         request = read_one(
             {
@@ -236,32 +258,38 @@ class Subscribing:
     def _undo(self, changes: Sequence[Change]) -> str | None:
         return undo_value(self.address, changes)
 
-    def _check_may_change(self) -> None:
-        """Make sure that the person may change what comes here; one's own is one's own.
+    def _visible(self, ids: Sequence[str], is_outside: bool) -> Collection[str]:
+        """Return those of the notifications that may be named here; none where Slack is silent."""
+        try:
+            return self.services.viewing.visible_ids(
+                self.person, ids, self.address, is_outside=is_outside
+            )
+        except SlackCallError as error:
+            logger.info("a preview shows no examples", extra={"error": error.code})
+            return ()
+
+    def _require(self, for_self: Action) -> None:
+        """Make sure that the person may change what comes here.
+
+        Args:
+            for_self: what it needs where "here" is the person; it needs `CHANGE_CHANNEL` elsewhere.
 
         Raises:
-            NotAllowedError: the settings leave it to others.
-            StrangerError: they are of another organisation.
+            AccessDeniedError: they may not.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
         """
-        who = self.services.settings.subscriptions_by
-        if self.address == self.user_id:
-            return
-        if who == "anyone":
-            if is_stranger(self.services, self.team_id, self.user_id):
-                raise StrangerError
-            return
-        role = look_up_role(self.services, self.team_id, self.user_id)
-        if role.is_stranger:
-            raise StrangerError
-        if role.is_admin:
-            return
-        if who == "admins" or role.is_guest:
-            raise NotAllowedError("admins" if who == "admins" else "members who are no guests")
+        if not self.is_here:
+            raise ElsewhereError
+        if self.address != self.user_id:
+            self.person.require(Action.CHANGE_CHANNEL)
+        elif for_self is not Action.USE:
+            # Who may use Bellhop at all was decided when the request came.
+            self.person.require(for_self)
 
 
 def attempt(do: Callable[[], Outcome]) -> Outcome:
     """Do what was asked; where it is refused, the outcome says why."""
     try:
         return do()
-    except (NotAllowedError, NotInvitedError, StrangerError) as error:
+    except (AccessDeniedError, NotInvitedError) as error:
         return Outcome(plain_answer(str(error)))

@@ -266,7 +266,9 @@ def test_while_slack_does_not_say_who_is_in_it_a_private_channel_stays_private(
     id_ = delivered(bellhop, private_channel(bellhop, ANN))
     bellhop.slack.faults.add(Fault("users.conversations", "server_error", times=1))
 
-    assert look(ann, id_).status == 404
+    page = look(ann, id_)
+    assert page.status == 502
+    assert "Slack is not answering" in page.text
     assert look(ann, id_).status == 200
 
 
@@ -286,7 +288,7 @@ def test_who_was_deactivated_sees_nothing_more(
     bellhop.slack.update_user(BEN, deleted=True)
     bellhop.slack.deliver_due()
 
-    assert look(ben, id_).status == 404
+    assert look(ben, id_).status == 403
 
 
 def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:

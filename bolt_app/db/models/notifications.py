@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -39,7 +40,10 @@ IS_OPEN = text("deliveries.state IN ('waiting', 'held', 'sending')")
 
 
 class Channel(Base):
-    """A public channel as `conversations.list` last described it."""
+    """A channel as `conversations.list` last described it: public, or private with the bot in it.
+
+    Whatever shows channels to people leaves out those of `is_private`, but for their members.
+    """
 
     __tablename__ = "channels"
 
@@ -47,6 +51,8 @@ class Channel(Base):
     channel_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     is_member: Mapped[bool]
+    is_private: Mapped[bool] = mapped_column(server_default=false())
+    is_archived: Mapped[bool] = mapped_column(server_default=false())
     member_count: Mapped[int]
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 from slack_bolt import App, BoltContext
 
-from bolt_app.lifecycle import Lifecycle
+from bolt_app.services import Services
 from bolt_app.slack.events.origin import origin_of
 
 
-def register_lifecycle_events(app: App, lifecycle: Lifecycle) -> None:
+def register_lifecycle_events(app: App, services: Services) -> None:
     """Listen for the events that stored facts follow."""
+    lifecycle = services.lifecycle
 
     @app.event("tokens_revoked")
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
@@ -28,6 +29,8 @@ def register_lifecycle_events(app: App, lifecycle: Lifecycle) -> None:
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        # Also where the database fails, and Slack sends the event again.
+        services.access.person_changed(str(event["user"]["id"]))
         lifecycle.user_changed(origin_of(body, context), event["user"])
 
     @app.event("team_rename")
