@@ -36,6 +36,7 @@ from bolt_app.profiles import (
     forget_teams,
     forget_users,
 )
+from bolt_app.user_facts import membership_values
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +72,10 @@ class Lifecycle:
         store: SQLAlchemyInstallationStore,
         news: News,
         *,
+        guests_may_subscribe: bool = False,
         clock: Clock = utc_now,
     ) -> None:
+        self._guests_may_subscribe = guests_may_subscribe
         self._database = database
         self._store = store
         self._news = news
@@ -113,11 +116,21 @@ class Lifecycle:
         with self._once(origin) as session:
             if session is not None:
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
-                follow = pause if facts.get("deleted") else resume
-                follow(session, team_id, str(facts["id"]), "deactivated")
+                self._follow_role(session, team_id, facts)
                 if facts.get("deleted"):
                     forget_preferences(session, None, team_id, [str(facts["id"])])
         self._tell_people(team_id, [str(facts["id"])])
+
+    def _follow_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
+        """Pause what a person subscribed themselves to while their role does not allow it."""
+        user_id = str(facts["id"])
+        follow = pause if facts.get("deleted") else resume
+        follow(session, team_id, user_id, "deactivated")
+        is_guest = membership_values(facts).get("is_guest")
+        if is_guest is not None and not facts.get("deleted"):
+            is_denied = is_guest and not self._guests_may_subscribe
+            follow = pause if is_denied else resume
+            follow(session, team_id, user_id, "guest")
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
         """Follow a workspace's new name or domain.

@@ -1,9 +1,9 @@
-"""What a person may see and do in a workspace. Every surface asks here, and nowhere else.
+"""Authorization: the one decision of what a person may see and do, used by every surface.
 
-Slack knows what somebody is (`users.info`) and in which channels they are (`users.conversations`).
-Its answers are believed for `STALE_AFTER`; events end that earlier, in the process that receives
-them. Where Slack has to be asked and does not answer, nothing is allowed: the errors of the call
-are raised, and whoever asked is told.
+Slack provides the role (`users.info`) and the channel memberships (`users.conversations`). Its
+answers are kept for `STALE_AFTER`; events drop them earlier, in the process that receives them.
+If Slack has to be asked and does not answer, nothing is allowed: the error of the call is raised,
+and its sentence is shown to the person.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import bindparam, or_, select
 
 from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
@@ -31,26 +31,36 @@ logger = logging.getLogger(__name__)
 STALE_AFTER = timedelta(seconds=60)
 MOST_REMEMBERED = 10_000
 PAGE_SIZE = 999
-# Slack's answers of somebody whom this workspace does not know.
+# Prepared once, because it runs on every request. The home of an account is its organisation.
+_IS_DELETED = select(User.is_deleted).where(
+    User.user_id == bindparam("user_id"),
+    or_(
+        User.id.in_(select(Membership.user_id).where(Membership.team_id == bindparam("team_id"))),
+        User.home_id == bindparam("home_id"),
+    ),
+)
+# Slack's errors for a person unknown in this workspace.
 _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
 
 
 class Role(StrEnum):
-    """What somebody is in a workspace.
+    """A person's role in a workspace.
 
-    `ADMIN` stands for owners too, `GUEST` also for somebody of whom Slack does not say, and
-    `EXTERNAL` for people of other organisations, who only share a channel.
+    `ADMIN` includes owners; `GUEST` also people for whom Slack gives no flag. A `COLLEAGUE` belongs
+    to another workspace of the same organisation, and an `EXTERNAL` user to another organisation:
+    both only share a channel.
     """
 
     ADMIN = "admin"
     MEMBER = "member"
+    COLLEAGUE = "colleague"
     GUEST = "guest"
     DEACTIVATED = "deactivated"
     EXTERNAL = "external"
 
 
 class Action(StrEnum):
-    """What is decided by somebody's role alone."""
+    """An action that the role alone decides."""
 
     USE = "use"  # their own profile, preferences and subscriptions; answering what they were sent
     SEE_WORKSPACE = "see_workspace"  # public channels, topics, others' profiles
@@ -61,19 +71,21 @@ class Action(StrEnum):
     ADMINISTER = "administer"  # API keys and webhooks
 
 
-_OURS = frozenset({Role.ADMIN, Role.MEMBER, Role.GUEST})
+_OURS = frozenset({Role.ADMIN, Role.MEMBER, Role.COLLEAGUE, Role.GUEST})
 _MEMBERS = frozenset({Role.ADMIN, Role.MEMBER})
+# In a channel that they share, colleagues are no guests.
+_IN_CHANNELS = _MEMBERS | {Role.COLLEAGUE}
 _ADMINS = frozenset({Role.ADMIN})
 # `SUBSCRIPTIONS_BY`, for what comes to channels.
-_SUBSCRIBERS = {"anyone": _OURS, "members": _MEMBERS, "admins": _ADMINS}
+_SUBSCRIBERS = {"anyone": _OURS, "members": _IN_CHANNELS, "admins": _ADMINS}
 _EXTERNAL = (
-    "Bellhop works for the other organisation in this shared channel: ask somebody there to do "
+    "Bellhop works for the other organisation in this shared channel: ask someone there to do "
     "this for you."
 )
 _DEACTIVATED = "This account is deactivated in Slack: it can do nothing here."
 _SENTENCES: Mapping[Action, str] = {
     Action.USE: "Only people of this workspace can do that.",
-    Action.SEE_WORKSPACE: "Only members of this workspace can see that; guests cannot.",
+    Action.SEE_WORKSPACE: "Only members of this workspace can see that.",
     Action.SUBSCRIBE_SELF: "Guests cannot subscribe to topics: ask a member of this workspace.",
     Action.POST_TEST: "Guests cannot let Bellhop post in channels: ask a member of this workspace.",
     Action.SEE_UNRESOLVED: "Only admins of this workspace can see that.",
@@ -99,7 +111,7 @@ class DeactivatedError(AccessDeniedError):
 
 
 class NotAdminError(AccessDeniedError):
-    """The person is no admin of the workspace."""
+    """The person is not an admin of the workspace."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -118,7 +130,7 @@ class ChannelDeniedError(AccessDeniedError):
     """The person does not see that channel."""
 
     def __init__(self) -> None:
-        super().__init__("You cannot choose that channel: it is none that you can see in Slack.")
+        super().__init__("You cannot choose that channel: you do not see it in Slack.")
 
 
 class PublicChannels(Protocol):
@@ -156,7 +168,7 @@ class Person:
         A member sees public channels and those they are in, a guest only those they are in.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         wanted = {one for one in channel_ids if one[:1] in ("C", "G")}
@@ -174,7 +186,7 @@ class Person:
         """Return the names of the channels they are in, by their ids, as far as the bot may see.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         return self.authorization.channels_of(self.team_id, self.user_id)
@@ -184,7 +196,7 @@ class Person:
 
         Raises:
             AccessDeniedError: they do not, or it is none.
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         self.require(Action.USE)
@@ -224,8 +236,10 @@ class Authorization:
                 return _OURS
             case Action.SEE_WORKSPACE:
                 return _MEMBERS
-            case Action.SUBSCRIBE_SELF | Action.POST_TEST:
+            case Action.SUBSCRIBE_SELF:
                 return _OURS if self._subscriptions_by == "anyone" else _MEMBERS
+            case Action.POST_TEST:
+                return _OURS if self._subscriptions_by == "anyone" else _IN_CHANNELS
             case Action.CHANGE_CHANNEL:
                 return _SUBSCRIBERS[self._subscriptions_by]
             case Action.SEE_UNRESOLVED | Action.ADMINISTER:
@@ -255,7 +269,7 @@ class Authorization:
             place: the workspace as it is installed, where that is known.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         key = team_id, user_id
@@ -266,14 +280,14 @@ class Authorization:
         return Person(team_id, user_id, role, self)
 
     def require_use(self, place: BotPlace, user_id: str) -> None:
-        """Make sure that a request which Slack signed comes from somebody of this workspace.
+        """Make sure that a request which Slack signed comes from a person of this workspace.
 
         Slack has just seen who they are, and is asked only of people who are not linked: what is
         stored of the others follows its events.
 
         Raises:
             AccessDeniedError: they are external, or deactivated.
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         if self._roles.find((place.team_id, user_id)) is None:
@@ -297,13 +311,13 @@ class Authorization:
             return False
 
     def channels_of(self, team_id: str, user_id: str) -> Mapping[str, str]:
-        """Return the names of the channels somebody is in, by their ids.
+        """Return the names of the channels a person is in, by their ids.
 
         That is public ones, and private ones the bot is in too
         (https://docs.slack.dev/reference/methods/users.conversations).
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         key = team_id, user_id
@@ -366,21 +380,16 @@ class Authorization:
 
         A person has one account in all workspaces of an organisation.
         """
-        linked: ColumnElement[bool] = User.id.in_(
-            select(Membership.user_id).where(Membership.team_id == team_id)
-        )
-        if enterprise_id is not None:
-            linked = or_(linked, User.home_id == enterprise_id)
-        statement = select(User.is_deleted).where(User.user_id == user_id, linked)
+        values = {"team_id": team_id, "user_id": user_id, "home_id": enterprise_id or ""}
         with self._database.reading_connection() as connection:
-            return connection.scalar(statement)
+            return connection.scalar(_IS_DELETED, values)
 
 
 def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
-    """Return what somebody is in a workspace, as a user object of Slack's describes them.
+    """Return a person's role in a workspace from Slack's user object.
 
-    https://docs.slack.dev/reference/objects/user-object; a person of another workspace of the same
-    organisation is no external user (https://docs.slack.dev/apis/slack-connect).
+    https://docs.slack.dev/reference/objects/user-object and, for people of other organisations,
+    https://docs.slack.dev/apis/slack-connect.
     """
     is_external = bool(facts.get("is_stranger")) or (
         facts.get("team_id") not in (None, place.team_id)
@@ -390,8 +399,17 @@ def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
         return Role.EXTERNAL
     if facts.get("deleted"):
         return Role.DEACTIVATED
+    if facts.get("team_id") not in (None, place.team_id) and not _belongs(facts, place.team_id):
+        return Role.COLLEAGUE
     values = membership_values(facts)
     is_guest = values.get("is_guest")
     if not is_guest and (values.get("is_admin") or values.get("is_owner")):
         return Role.ADMIN
     return Role.MEMBER if is_guest is False else Role.GUEST
+
+
+def _belongs(facts: Mapping[str, Any], team_id: str) -> bool:
+    """Whether a person of an organisation belongs to a workspace besides their first."""
+    enterprise_user = facts.get("enterprise_user")
+    teams = enterprise_user.get("teams") if isinstance(enterprise_user, Mapping) else None
+    return isinstance(teams, list) and team_id in teams

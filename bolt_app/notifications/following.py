@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from bolt_app.db.models import Channel, Subscription
 from bolt_app.notifications.lanes import move_pending
 
-PauseReason = Literal["archived", "removed", "deactivated"]
+PauseReason = Literal["archived", "removed", "deactivated", "guest"]
 
 
 @dataclass(frozen=True)

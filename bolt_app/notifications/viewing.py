@@ -309,6 +309,8 @@ def _sender(connection: Connection, team_id: str, source: str) -> str:
         return "the command line"
     if kind == "workflow":
         return "a workflow in Slack"
+    if not id_.isdecimal():
+        return "Bellhop itself"
     if kind == "api_key":
         return f"the API key {connection.scalar(select(ApiKey.name).where(ApiKey.id == int(id_)))}"
     if kind == "hook":

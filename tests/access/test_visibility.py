@@ -13,7 +13,9 @@ from bolt_app.access.authorization import (
     AccessDeniedError,
     Action,
     Authorization,
+    Person,
     Role,
+    role_of,
 )
 from bolt_app.access.recent import RecentAnswers
 from bolt_app.notifications.acceptance import Sender
@@ -23,7 +25,7 @@ from bolt_app.sandbox import Fault
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries
-from tests.people import ACME, ANN, BEA, BEN, GENERAL
+from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser
 from tests.web.forms import follow, send_form
 
@@ -205,6 +207,21 @@ def test_a_guest_is_not_asked_for_a_topic(installed: Bellhop) -> None:
     refused = ask(installed, GUEST, "subscribe *")
     assert "Guests cannot subscribe to topics" in refused
     assert installed.services.subscriptions.of_team(ACME) == []
+
+
+@pytest.mark.parametrize("is_restricted", [True, False])
+def test_a_member_who_becomes_a_guest_gets_nothing_by_their_own_subscriptions(
+    installed: Bellhop, is_restricted: bool
+) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, Wish("deploys"))
+    for value in (True, is_restricted):
+        installed.slack.update_user(BEN, is_restricted=value)
+        installed.slack.deliver_due()
+
+    reached = [one.target for one in deliveries(installed, accept(installed, "topic:deploys", "x"))]
+
+    assert reached == ([] if is_restricted else [BEN])
+    assert ("guests cannot subscribe" in ask(installed, BEN, "list")) is is_restricted
 
 
 # Previews.
@@ -389,6 +406,24 @@ def test_what_only_admins_may_do_is_decided_by_what_slack_says_now(installed: Be
 
     with pytest.raises(AccessDeniedError):
         access.person(ACME, ANN, now=True).require(Action.ADMINISTER)
+
+
+def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop: Bellhop) -> None:
+    bellhop.install(WES)
+    access = bellhop.services.access
+    assert access.person(NORTH, WES, now=True).role is Role.ADMIN
+    wes = bellhop.slack.users[WES]
+    wes.team_id, wes.team_ids = SOUTH, (SOUTH, NORTH)
+    assert access.person(NORTH, WES, now=True).role is Role.ADMIN
+
+    wes.team_ids = (SOUTH,)
+    there = bellhop.services.calls.find_place(NORTH)
+    shown = wes.as_slack("http://x", at=0)
+    colleague = Person(NORTH, WES, role_of(shown, there), access)
+
+    assert colleague.role is Role.COLLEAGUE
+    allowed = {one for one in Action if colleague.may(one)}
+    assert allowed == {Action.USE, Action.CHANGE_CHANNEL, Action.POST_TEST}
 
 
 def test_slack_is_asked_once_a_minute(installed: Bellhop) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bolt_app.db.content import ContentJson
 from bolt_app.db.models.base import Base, SlackId
 
 # SQLite counts up in a column of the type INTEGER alone.
@@ -119,7 +120,7 @@ class Notification(Base):
     team_id: Mapped[str] = mapped_column(SlackId)
     # Which way in it took, as in "api_key:3", "hook:1" or "command".
     source: Mapped[str] = mapped_column(String(64))
-    content: Mapped[dict[str, Any]]
+    content: Mapped[dict[str, Any]] = mapped_column(ContentJson)
     key: Mapped[str | None] = mapped_column(Text)
     topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
     created_at: Mapped[datetime]

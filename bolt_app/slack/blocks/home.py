@@ -154,7 +154,8 @@ def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
 def _seen(one: SeenDelivery, public_url: str) -> str:
     page = link(page_url(public_url, one.notification_id), one.headline)
     sign = SIGNS.get(one.severity or "", "•")
-    return f"{sign} {page}  →  <#{one.channel_id}>, {STATE_WORDS[one.state]} {moment(one.at)}"
+    state = STATE_WORDS.get(one.state, STATE_WORDS["unknown"])
+    return f"{sign} {page}  →  <#{one.channel_id}>, {state} {moment(one.at)}"
 
 
 def _without_buttons(blocks: Sequence[Block]) -> Iterator[Block]:
