@@ -27,6 +27,8 @@ from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.shown_incidents import ShownIncident, find_people, find_shown
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.slack_api import SlackCallError
 
 # For so many deliveries Slack is asked where they stand, one call each.
 MOST_LINKS = 10
@@ -116,17 +118,23 @@ class Viewing:
         Returns: None where there is none, or it is not for them: which of both is not said.
 
         Raises:
-            NotInstalledError: there is no bot in one of the workspaces.
-            SlackCallError: Slack had to be asked who they are or where, and does not say.
+            NotInstalledError: it was found in no workspace, and one of them has no bot.
+            SlackCallError: Slack had to be asked about the person, and refused or did not answer.
         """
-        # Who they are is asked first: whether Slack says has nothing to do with what there is.
-        people = [(one, self._access.person(one.team_id, one.user_id)) for one in viewers]
-        if not is_notification_id(notification_id):
-            return None
-        for viewer, person in people:
+        people: list[tuple[Viewer, Person]] = []
+        unknown: SlackCallError | NotInstalledError | None = None
+        for viewer in viewers:
+            # The role is asked first: an error does not depend on whether there is a notification.
+            try:
+                people.append((viewer, self._access.person(viewer.team_id, viewer.user_id)))
+            except (SlackCallError, NotInstalledError) as error:
+                unknown = error
+        for viewer, person in people if is_notification_id(notification_id) else ():
             report = self._history.find(viewer.team_id, notification_id)
             if report is not None and person.may(Action.USE):
                 return self._view(viewer, person, report)
+        if unknown is not None:
+            raise unknown
         return None
 
     def find_shared(

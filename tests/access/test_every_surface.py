@@ -7,8 +7,10 @@ whoever adds one decides who may use it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +18,7 @@ import pytest
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
+import bolt_app
 from bolt_app.access.authorization import Action, Role
 from bolt_app.notifications.incident_blocks import PREFIX
 from bolt_app.notifications.preferences import PreferenceChange, Preferred
@@ -226,6 +229,25 @@ def test_every_route_is_in_the_table(bellhop: Bellhop) -> None:
     found = {rule.endpoint for rule in bellhop.app.url_map.iter_rules()}
 
     assert found == set(ROUTES)
+
+
+def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url: str) -> None:
+    """A module that is new here shows only `IS_PUBLIC` channels, or those of their members."""
+    sources = Path(bolt_app.__file__).parent.rglob("*.py")
+    reading = {
+        str(one.relative_to(Path(bolt_app.__file__).parent))
+        for one in sources
+        if re.search(r"db\.models import[^)]*?\bChannel\b", one.read_text(encoding="utf-8"))
+    }
+
+    assert reading == {
+        "notifications/channels.py",  # search and names of public channels: IS_PUBLIC
+        "notifications/following.py",  # follows events
+        "notifications/health.py",  # IS_PUBLIC
+        "notifications/routing.py",  # where a sender's names lead
+        "notifications/viewing.py",  # ids of names, shown by what their channel allows
+        "profiles.py",  # deletes
+    }
 
 
 def test_every_action_has_roles_and_a_sentence(bellhop: Bellhop) -> None:

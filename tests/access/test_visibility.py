@@ -186,7 +186,10 @@ def test_home_names_no_private_channel(installed: Bellhop) -> None:
 
     for user_id in (ANN, BEN, GUEST):
         assert "We buy Globex" not in home(installed, user_id)
-    assert "leads" not in sign_in(installed, BEN).get("/profile").text
+    for user_id in (ANN, BEN, GUEST):
+        browser = sign_in(installed, user_id)
+        assert "leads" not in browser.get("/profile").text
+        assert browser.get("/profile/channels?q=leads").json() == {"channels": []}
 
 
 @pytest.mark.parametrize("user_id", [DEACTIVATED, BEA])

@@ -255,6 +255,33 @@ def test_a_content_that_cannot_be_read_says_so(world: Bellhop) -> None:
     assert states(world, id_) == ["sent"]
 
 
+@pytest.mark.parametrize("target", [GARBAGE, "", "topic:(("])
+def test_a_webhook_whose_destination_cannot_be_read_refuses(world: Bellhop, target: str) -> None:
+    url = world.services.hooks.create(ACME, "mine", [GENERAL])
+    with world.services.database.writing_connection() as connection:
+        connection.execute(
+            text("UPDATE hooks SET target = :target WHERE name = 'mine'"), {"target": target}
+        )
+
+    page = world.browser().post(url, {"payload": '{"text": "x"}'})
+
+    assert page.status < 500
+
+
+def test_an_installation_that_cannot_be_read_keeps_no_other_from_being_recorded(
+    world: Bellhop,
+) -> None:
+    world.install(BEN, query="?only=profile")
+    with world.services.database.writing_connection() as connection:
+        connection.execute(text("UPDATE installations SET profile_recorded_at = NULL"))
+        connection.execute(
+            text("UPDATE installations SET user_token = 'x' WHERE user_id = :user_id"),
+            {"user_id": ANN},
+        )
+
+    assert world.services.profiles.record_pending() == (1, [])
+
+
 def test_a_button_brings_back_nothing_that_cannot_be_read(world: Bellhop) -> None:
     subscriptions = world.services.subscriptions
     [stored] = subscriptions.of_address(ACME, GENERAL)
