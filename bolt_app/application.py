@@ -10,6 +10,7 @@ from datetime import timedelta
 from flask import Flask
 
 from bolt_app.access.audit import AuditLog
+from bolt_app.access.authorization import Authorization
 from bolt_app.access.sessions import Sessions
 from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
@@ -101,6 +102,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     remembered = RememberedGrants(grants)
     calls = InstallationCalls(store, remembered, api, RateLimits(database, clock=clock))
     channels = Channels(database, calls, clock=clock)
+    access = Authorization(
+        database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
+    )
     bell = open_bell(database)
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
@@ -118,8 +122,16 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         calls=calls,
         signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
+        access=access,
         profiles=Profiles(database, store, calls, news, clock=clock),
-        lifecycle=Lifecycle(database, store, news, bell, clock=clock),
+        lifecycle=Lifecycle(
+            database,
+            store,
+            news,
+            bell,
+            guests_may_subscribe=settings.subscriptions_by == "anyone",
+            clock=clock,
+        ),
         channels=channels,
         people=People(database, calls),
         poster=Poster(calls, channels),
@@ -139,7 +151,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         incidents=Incidents(database, bell, clock=clock),
         callback_endpoints=CallbackEndpoints(database, clock=clock),
         callback_sender=CallbackSender(database, clock=clock),
-        viewing=Viewing(database, history, channels, permalinks, clock=clock),
+        viewing=Viewing(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SLACK_ORIGIN = "https://slack.com"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
-# Who may change subscriptions in Slack: members are all but guests.
+# Who may change what comes to channels: members are all but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
 # A Docker or Kubernetes secret arrives as a file: NAME_FILE names it.
 SECRET_NAMES = (
@@ -72,7 +72,7 @@ class Settings:
     keep_days: int = 30
     audit_days: int = 90
     trusted_proxies: TrustedProxies = 0
-    subscriptions_by: str = "anyone"
+    subscriptions_by: str = "members"
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
@@ -181,7 +181,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
         trusted_proxies=reader.trusted_proxies(),
-        subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "anyone", SUBSCRIBERS),
+        subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "members", SUBSCRIBERS),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),

@@ -24,7 +24,9 @@ from bolt_app.notifications.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.following import (
     Followed,
     PauseReason,
+    archive,
     end,
+    leave,
     move,
     pause,
     rename,
@@ -40,6 +42,7 @@ from bolt_app.profiles import (
     forget_teams,
     forget_users,
 )
+from bolt_app.user_facts import membership_values
 
 logger = logging.getLogger(__name__)
 
@@ -76,8 +79,10 @@ class Lifecycle:
         news: News,
         bell: Bell,
         *,
+        guests_may_subscribe: bool = False,
         clock: Clock = utc_now,
     ) -> None:
+        self._guests_may_subscribe = guests_may_subscribe
         self._database = database
         self._store = store
         self._news = news
@@ -146,13 +151,23 @@ class Lifecycle:
         with self._once(origin) as session:
             if session is not None:
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
-                follow = pause if facts.get("deleted") else resume
-                follow(session, team_id, str(facts["id"]), "deactivated")
+                self._follow_role(session, team_id, facts)
                 if facts.get("deleted"):
                     user_id, now = str(facts["id"]), self._clock()
                     forget_preferences(session, None, team_id, [user_id])
                     end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
         self._tell_people(team_id, [str(facts["id"])])
+
+    def _follow_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
+        """Pause what a person subscribed themselves to while their role does not allow it."""
+        user_id = str(facts["id"])
+        follow = pause if facts.get("deleted") else resume
+        follow(session, team_id, user_id, "deactivated")
+        is_guest = membership_values(facts).get("is_guest")
+        if is_guest is not None and not facts.get("deleted"):
+            is_denied = is_guest and not self._guests_may_subscribe
+            follow = pause if is_denied else resume
+            follow(session, team_id, user_id, "guest")
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
         """Follow a workspace's new name or domain.
@@ -170,10 +185,15 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/channel_archive and
         https://docs.slack.dev/reference/events/channel_left
         """
-        paused = self._follow(
-            origin, lambda session, team_id: pause(session, team_id, address, reason)
-        )
-        return paused or []
+
+        def change(session: Session, team_id: str) -> Sequence[Followed]:
+            if reason == "archived":
+                archive(session, team_id, address, is_archived=True)
+            elif reason == "removed":
+                leave(session, team_id, address)
+            return pause(session, team_id, address, reason)
+
+        return self._follow(origin, change) or []
 
     def address_resumed(self, origin: EventOrigin, address: str, reason: PauseReason) -> None:
         """Let go on what was paused for that reason.
@@ -181,7 +201,13 @@ class Lifecycle:
         https://docs.slack.dev/reference/events/channel_unarchive and
         https://docs.slack.dev/reference/events/member_joined_channel
         """
-        self._follow(origin, lambda session, team_id: resume(session, team_id, address, reason))
+
+        def change(session: Session, team_id: str) -> None:
+            if reason == "archived":
+                archive(session, team_id, address, is_archived=False)
+            resume(session, team_id, address, reason)
+
+        self._follow(origin, change)
 
     def channel_deleted(self, origin: EventOrigin, channel_id: str) -> Sequence[Followed]:
         """End what a channel subscribed to; return what it was.

@@ -23,18 +23,18 @@ PLACEHOLDER_HOST = "bellhop.example.com"
 BOT_SCOPE_REASONS: Mapping[str, str] = {
     "channels:history": "After a broken connection, see whether its own message was posted",
     "channels:join": "Join the public channel you choose, to post there",
-    "channels:read": "List public channels, so that you can choose one by name",
+    "channels:read": "List public channels to choose from, and see which ones a guest is in",
     "chat:write": "Post your company's notifications",
     "chat:write.customize": "Keep the name and picture that your tools give their messages",
     "commands": "Answer /profile and /notify, and link to a notification from its message",
     "groups:history": "The same in private channels that it was invited to",
-    "groups:read": "See whether it was invited to the private channel you type /notify in",
+    "groups:read": "Find the private channels it was invited to, and see who is in them",
     "im:history": "The same in its direct messages",
     "im:write": "Send direct messages",
     "links:read": "See links to its own notifications, and no others, to show what is behind them",
     "links:write": "Show the notification under such a link",
     "team:read": "Know the workspace's name and address, and follow when they change",
-    "users:read": "Follow changes of linked profiles, and see who is an admin or a guest here",
+    "users:read": "Follow changes of linked profiles, and see who is admin, guest or deactivated",
     "users:read.email": "Follow changes of their e-mail addresses",
 }
 USER_SCOPE_REASONS: Mapping[str, str] = {

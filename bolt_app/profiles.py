@@ -484,7 +484,7 @@ def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
         display_name=user.display_name,
         email=user.email,
         title=user.title,
-        images={int(size): address for size, address in user.images.items()},
+        images={int(size): one for size, one in user.images.items() if _is_image(size, one)},
         tz=user.tz,
         tz_label=user.tz_label,
         tz_offset=user.tz_offset,
@@ -494,6 +494,10 @@ def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
         refreshed_at=user.refreshed_at,
         workspaces=tuple(_workspace(membership) for _, membership in rows),
     )
+
+
+def _is_image(size: str, address: object) -> bool:
+    return size.isdecimal() and isinstance(address, str)
 
 
 def _workspace(membership: Membership) -> Workspace:

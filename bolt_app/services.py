@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from bolt_app.access.audit import AuditLog
+from bolt_app.access.authorization import Authorization
 from bolt_app.access.sessions import Sessions
 from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.clock import Clock
@@ -58,6 +59,7 @@ class Services:
     calls: InstallationCalls
     signer: ValueSigner
     revocations: Revocations
+    access: Authorization
     profiles: Profiles
     lifecycle: Lifecycle
     channels: Channels

@@ -1,1 +1,1 @@
-"""Access: web sessions, and the audit log of security events."""
+"""Access: what people may see and do, web sessions, and the audit log of security events."""

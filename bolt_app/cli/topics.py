@@ -77,5 +77,6 @@ def _line(one: StoredSubscription, now: datetime) -> str:
     if wish.muted_until is not None and wish.muted_until > now:
         muted = f"muted until {wish.muted_until:%Y-%m-%d %H:%M} UTC"
     paused = f"paused: {one.paused}" if one.paused else ""
-    facts = (wish.topic, one.address, wish.filter, mode, digest, muted, paused)
+    skipped = f"not used, cannot be read: {', '.join(one.unreadable)}" if one.unreadable else ""
+    facts = (wish.topic, one.address, wish.filter, mode, digest, muted, paused, skipped)
     return "  ".join(filter(None, facts))

@@ -1,15 +1,30 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types that mean the same on SQLite and PostgreSQL, and survive what cannot be read.
+
+One damaged value never keeps the other rows of a query from being read: it is read as a value that
+harms nobody, and the log has a warning without its content.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, time
+from typing import Any
 
-from sqlalchemy import DateTime, Dialect
+from sqlalchemy import JSON, DateTime, Dialect, Time
 from sqlalchemy.types import TypeDecorator
+
+logger = logging.getLogger(__name__)
+
+LONG_PAST = datetime(1970, 1, 1, tzinfo=UTC)
+_Processor = Callable[[Any], Any] | None
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A moment: timezone-aware in Python, UTC in the database (SQLite keeps no zone)."""
+    """A moment: timezone-aware in Python, UTC in the database (SQLite keeps no zone).
+
+    One that cannot be read is long past.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -25,3 +40,51 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Processor:
+        return _lenient(super().result_processor(dialect, coltype), lambda: LONG_PAST, "a moment")
+
+
+class TimeOfDay(TypeDecorator[time]):
+    """A time of the day; one that cannot be read is None."""
+
+    impl = Time
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Processor:
+        return _lenient(
+            super().result_processor(dialect, coltype), lambda: None, "a time of the day"
+        )
+
+
+class JsonObject(TypeDecorator[dict[str, Any]]):
+    """A JSON object; what cannot be read as one is empty."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:
+        return value if value is None or isinstance(value, dict) else self.unreadable()
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> _Processor:
+        read = super().result_processor(dialect, coltype)
+        return _lenient(read, self.unreadable, "a JSON object")
+
+    def unreadable(self) -> dict[str, Any]:
+        """Return what stands for an object that cannot be read."""
+        return {}
+
+
+def _lenient(read: _Processor, instead: Callable[[], Any], what: str) -> _Processor:
+    """Return what reads a value, or calls `instead` where it cannot be read."""
+    if read is None:
+        return None
+
+    def read_or_warn(value: Any) -> Any:
+        try:
+            return read(value)
+        except (ValueError, TypeError):
+            logger.warning("%s in the database cannot be read", what)
+            return instead()
+
+    return read_or_warn

@@ -21,6 +21,7 @@ from standardwebhooks import Webhook
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import Callback, CallbackEndpoint
 from bolt_app.notifications.callbacks import with_name
 
@@ -94,45 +95,53 @@ class CallbackSender:
     def _claim(self, refused: Collection[int]) -> _Claimed | None:
         now = self._clock()
         due = (
-            select(Callback, CallbackEndpoint)
-            .join(CallbackEndpoint, CallbackEndpoint.api_key_id == Callback.api_key_id)
+            select(Callback)
             .where(Callback.next_at <= now, Callback.api_key_id.not_in(refused))
             .order_by(Callback.next_at, Callback.id)
             .limit(1)
             .with_for_update(skip_locked=True, of=Callback)
         )
         with self._database.writing() as session:
-            row = session.execute(due).first()
-            if row is None:
-                return None
-            callback, endpoint = row
-            callback.next_at = now + LEASE
-            callback.attempts += 1
-            return _Claimed(
-                id=callback.id,
-                api_key_id=callback.api_key_id,
-                message_id=callback.message_id,
-                body=with_name(session.connection(), callback.body),
-                attempts=callback.attempts,
-                url=endpoint.url,
-                secret=endpoint.secret,
-            )
+            while (callback := session.scalar(due)) is not None:
+                try:
+                    endpoint = session.get_one(CallbackEndpoint, callback.api_key_id)
+                    body = with_name(session.connection(), callback.body)
+                    url, secret = endpoint.url, endpoint.secret
+                except (DecryptionError, ValueError):
+                    # Its body or its endpoint: no later attempt could read it either.
+                    extra = {"api_key": callback.api_key_id, "callback": callback.id}
+                    logger.error("a callback cannot be read and is given up", extra=extra)
+                    session.execute(delete(Callback).where(Callback.id == callback.id))
+                    continue
+                callback.next_at = now + LEASE
+                callback.attempts += 1
+                return _Claimed(
+                    id=callback.id,
+                    api_key_id=callback.api_key_id,
+                    message_id=callback.message_id,
+                    body=body,
+                    attempts=callback.attempts,
+                    url=url,
+                    secret=secret,
+                )
+            return None
 
     def _post(self, claimed: _Claimed) -> str | None:
         """Send a callback; return why it was not taken, or None."""
         now = self._clock()
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Bellhop",
-            "webhook-id": claimed.message_id,
-            "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": Webhook(claimed.secret).sign(
-                claimed.message_id, now, claimed.body
-            ),
-        }
-        # The scheme was checked when the address was set.
-        request = Request(claimed.url, claimed.body.encode(), headers)  # noqa: S310
         try:
+            headers = {
+                "Content-Type": "application/json",
+                "User-Agent": "Bellhop",
+                "webhook-id": claimed.message_id,
+                "webhook-timestamp": str(int(now.timestamp())),
+                # A secret that cannot be read signs nothing: that is a ValueError, too.
+                "webhook-signature": Webhook(claimed.secret).sign(
+                    claimed.message_id, now, claimed.body
+                ),
+            }
+            # The scheme was checked when the address was set.
+            request = Request(claimed.url, claimed.body.encode(), headers)  # noqa: S310
             with self._opener.open(request, timeout=TIMEOUT_SECONDS):
                 return None
         except HTTPError as error:

@@ -6,6 +6,7 @@ down with the answer, in its transaction, and is there until the system has take
 
 from __future__ import annotations
 
+import logging
 import secrets
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Mapping
@@ -14,10 +15,12 @@ from typing import Annotated
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
 from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import plain_key, sources_of
 from bolt_app.db import Database
+from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import (
     DELETED_PERSON,
     ApiKey,
@@ -31,9 +34,11 @@ from bolt_app.notifications.reports import (
     Answered,
     Answerer,
     IncidentCallback,
-    IncidentReport,
+    incident_report,
 )
 from bolt_app.notifications.shown_incidents import find_people
+
+logger = logging.getLogger(__name__)
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 _URL: TypeAdapter[HttpUrl] = TypeAdapter(Annotated[HttpUrl, UrlConstraints(max_length=2000)])
@@ -76,10 +81,21 @@ class CallbackEndpoints:
 
     def hosts(self, team_id: str) -> Mapping[int, str]:
         """Return the hosts of a workspace's endpoints, by the ids of their API keys."""
-        mine = select(CallbackEndpoint).join(ApiKey, ApiKey.id == CallbackEndpoint.api_key_id)
+        mine = select(CallbackEndpoint.api_key_id).join(
+            ApiKey, ApiKey.id == CallbackEndpoint.api_key_id
+        )
         with self._database.reading() as session:
-            found = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
-            return {one.api_key_id: HttpUrl(one.url).host or "" for one in found}
+            ids = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
+            return {id_: _host_of(session, id_) for id_ in ids}
+
+
+def _host_of(session: Session, key_id: int) -> str:
+    try:
+        endpoint = session.get_one(CallbackEndpoint, key_id)
+        return HttpUrl(endpoint.url).host or ""
+    except (DecryptionError, ValidationError):
+        logger.warning("a callback endpoint cannot be read", extra={"api_key": key_id})
+        return "(cannot be read: set it again)"
 
 
 def _checked(url: str) -> str:
@@ -114,7 +130,7 @@ def tell_senders(
         return
     mine = Incident.team_id == team_id, Incident.key == key
     incident = connection.execute(select(Incident.__table__).where(*mine)).one()
-    report = IncidentReport.model_validate(incident, from_attributes=True)
+    report = incident_report(incident)
     by = Answerer(user_id=user_id, name=None)
     rows = [
         {
@@ -195,7 +211,7 @@ def _latest_by_key(
     return {
         int(name.removeprefix(_SOURCE)): latest[source]
         for name, source in sources.items()
-        if name.startswith(_SOURCE) and source in latest
+        if name.removeprefix(_SOURCE).isdecimal() and source in latest
     }
 
 

@@ -1,4 +1,4 @@
-"""The public channels of a workspace: listed with paging, searched by name, joined."""
+"""The channels of a workspace that the bot sees: listed with paging, found by name, joined."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
-from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,11 @@ logger = logging.getLogger(__name__)
 # conversations.list is a "tier 2" method, some twenty calls a minute
 # (https://docs.slack.dev/reference/methods/conversations.list): what it said is kept this long.
 LISTING_LIFETIME = timedelta(minutes=5)
+# While Slack does not answer, so long it counts for what people may see; then nothing is public.
+LISTING_GRACE = timedelta(minutes=15)
 PAGE_SIZE = 999
+# What is listed and may be shown to every member of the workspace.
+IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class PublicChannel:
 
 
 class Channels:
-    """Lists, finds and joins the public channels of workspaces."""
+    """Lists, finds and joins the channels of workspaces."""
 
     def __init__(
         self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
@@ -46,8 +50,18 @@ class Channels:
         self._calls = calls
         self._clock = clock
 
-    def search(self, place: BotPlace, query: str = "", *, limit: int = 50) -> list[PublicChannel]:
-        """Return the channels whose name contains `query`, best matches and largest first.
+    def search(
+        self,
+        place: BotPlace,
+        query: str = "",
+        *,
+        among: Collection[str] | None = None,
+        limit: int = 50,
+    ) -> list[PublicChannel]:
+        """Return the public channels whose name contains `query`, best and largest first.
+
+        Args:
+            among: only channels with these ids.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
@@ -60,18 +74,21 @@ class Channels:
             select(Channel)
             .where(
                 Channel.team_id == place.team_id,
+                IS_PUBLIC,
                 func.lower(Channel.name).contains(wanted, autoescape=True),
             )
             .order_by(begins.desc(), Channel.member_count.desc(), Channel.name)
             .limit(limit)
         )
+        if among is not None:
+            statement = statement.where(Channel.channel_id.in_(among))
         with self._database.reading() as session:
             return [_public_channel(row) for row in session.scalars(statement)]
 
     def find(self, place: BotPlace, name_or_id: str) -> str | None:
         """Return the channel id that `#name`, `name` or an id means; None where there is none.
 
-        An id is believed: it may be a private channel, which no list shows.
+        An id is believed: it may be a private channel that the bot is not in.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
@@ -87,41 +104,28 @@ class Channels:
         return found
 
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
-        """Return the names of those channels that are public, by their ids.
+        """Return the names of those channels that are public and not archived, by their ids.
 
-        The list is fetched anew where it is old and Slack answers.
+        The list is fetched again where it is older than `LISTING_LIFETIME`. While Slack refuses or
+        does not answer, one up to `LISTING_GRACE` old counts.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: the list is too old, and Slack refused or did not answer.
         """
-        try:
-            self._list_if_old(self._calls.find_place(team_id))
-        except (SlackCallError, NotInstalledError) as error:
-            logger.info("the channels are not listed anew", extra={"error": str(error)})
+        self._list_or_believe(self._calls.find_place(team_id))
         statement = select(Channel.channel_id, Channel.name).where(
-            Channel.team_id == team_id, Channel.channel_id.in_(channel_ids)
+            Channel.team_id == team_id, IS_PUBLIC, Channel.channel_id.in_(channel_ids)
         )
         with self._database.reading_connection() as connection:
             return {row.channel_id: row.name for row in connection.execute(statement)}
 
-    def names_of_member(self, team_id: str, user_id: str) -> dict[str, str]:
-        """Return the names of the channels a person is in, by their ids, as far as the bot may see.
-
-        That is public ones, and private ones the bot is in too
-        (https://docs.slack.dev/reference/methods/users.conversations). Where Slack refuses or does
-        not answer there are none.
-        """
-        try:
-            place = self._calls.find_place(team_id)
-            answers = self._pages(
-                place, "users.conversations", user=user_id, types="public_channel,private_channel"
-            )
-            return {one["id"]: one["name"] for one in answers}
-        except (SlackCallError, NotInstalledError) as error:
-            logger.info("nobody knows who is in which channel", extra={"error": str(error)})
-            return {}
-
-    def check_reach(self, place: BotPlace, channel_id: str) -> None:
+    def check_reach(self, place: BotPlace, channel_id: str) -> bool:
         """Make sure that the bot can post to a channel, as far as it may know.
 
         https://docs.slack.dev/reference/methods/conversations.info
+
+        Returns: whether people of other organisations may be there.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
@@ -134,9 +138,11 @@ class Channels:
             if error.code == "channel_not_found":
                 raise
             # Whatever else keeps Slack from telling: the first message shows.
-            return
-        if answer["channel"].get("is_archived"):
+            return True
+        channel = answer["channel"]
+        if channel.get("is_archived"):
             raise SlackCallError("conversations.info", "is_archived")
+        return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
     def join(self, place: BotPlace, channel_id: str) -> None:
         """Let the bot join a public channel.
@@ -156,22 +162,42 @@ class Channels:
     def _find_listed(self, team_id: str, name: str) -> str | None:
         with self._database.reading() as session:
             return session.scalar(
-                select(Channel.channel_id).where(
-                    Channel.team_id == team_id, Channel.name == name.lower()
-                )
+                select(Channel.channel_id)
+                .where(Channel.team_id == team_id, Channel.name == name.lower())
+                # Where one name stands for several, the archived one is meant least.
+                .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
+                .limit(1)
             )
 
-    def _list_if_old(self, place: BotPlace) -> None:
+    def _age_of_list(self, team_id: str) -> timedelta | None:
         with self._database.reading() as session:
-            listing = session.get(ChannelListing, place.team_id)
-        if listing is None or self._clock() - listing.listed_at > LISTING_LIFETIME:
+            listing = session.get(ChannelListing, team_id)
+        return None if listing is None else self._clock() - listing.listed_at
+
+    def _list_if_old(self, place: BotPlace) -> None:
+        age = self._age_of_list(place.team_id)
+        if age is None or age > LISTING_LIFETIME:
             self._list(place)
+
+    def _list_or_believe(self, place: BotPlace) -> None:
+        age = self._age_of_list(place.team_id)
+        if age is not None and age <= LISTING_LIFETIME:
+            return
+        try:
+            self._list(place)
+        except SlackCallError as error:
+            if age is None or age > LISTING_GRACE:
+                raise
+            logger.info("the channels are not listed again", extra={"error": error.code})
 
     def _list(self, place: BotPlace) -> None:
         team_id = place.team_id
-        channels = list(
-            self._pages(place, "conversations.list", types="public_channel", exclude_archived=True)
-        )
+        kinds = "public_channel"
+        if self._calls.has_scope(place, "groups:read"):
+            # Those the bot was invited to, for senders that know them by name.
+            kinds += ",private_channel"
+        # Archived ones too: a sender is told so, instead of that there is none.
+        channels = list(self._pages(place, "conversations.list", types=kinds))
         with self._database.writing() as session:
             # The row of the listing is the lock: two processes may list at once.
             upsert(
@@ -213,6 +239,8 @@ def _replace_channels(session: Session, team_id: str, channels: list[dict[str, A
             "channel_id": channel["id"],
             "name": channel["name"],
             "is_member": bool(channel.get("is_member")),
+            "is_private": bool(channel.get("is_private")),
+            "is_archived": bool(channel.get("is_archived")),
             "member_count": int(channel.get("num_members") or 0),
         }
         for channel in channels

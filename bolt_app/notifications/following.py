@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from bolt_app.db.models import Channel, Subscription
 from bolt_app.notifications.lanes import move_pending
 
-PauseReason = Literal["archived", "removed", "deactivated"]
+PauseReason = Literal["archived", "removed", "deactivated", "guest"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,28 @@ def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
 
 
 def rename(session: Session, team_id: str, channel_id: str, name: str) -> None:
-    """Follow the new name of a public channel that is known."""
+    """Follow the new name of a channel that is known."""
     session.execute(
         update(Channel)
         .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
         .values(name=name)
     )
+
+
+def archive(session: Session, team_id: str, channel_id: str, *, is_archived: bool) -> None:
+    """Write down whether a channel that is known is archived."""
+    session.execute(
+        update(Channel)
+        .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+        .values(is_archived=is_archived)
+    )
+
+
+def leave(session: Session, team_id: str, channel_id: str) -> None:
+    """Forget a private channel that the bot is not in any more; a public one it may join again."""
+    mine = (Channel.team_id == team_id, Channel.channel_id == channel_id)
+    session.execute(delete(Channel).where(*mine, Channel.is_private))
+    session.execute(update(Channel).where(*mine).values(is_member=False))
 
 
 def move(session: Session, team_id: str, old_id: str, new_id: str, now: datetime) -> None:

@@ -1,8 +1,8 @@
-"""How notifications fare in a workspace, for everybody there to see."""
+"""How notifications fare in a workspace, as one of its people may see it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from bolt_app.db.models import (
     Lane,
     Notification,
 )
+from bolt_app.notifications.channels import IS_PUBLIC
 from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.plain_text import headline
 
@@ -32,7 +33,7 @@ MOST_COUNTED = 1000
 
 @dataclass(frozen=True)
 class SeenDelivery:
-    """A delivery that everybody may see: it went to a public channel."""
+    """A delivery to a public channel, or to one that the person is in."""
 
     notification_id: str
     channel_id: str
@@ -65,29 +66,38 @@ class HealthReports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def of_team(self, team_id: str, *, most: int = 5) -> Health:
-        """Return how a workspace fares, with up to `most` recent deliveries."""
+    def of_team(
+        self, team_id: str, *, channels: Collection[str] | None = None, most: int = 5
+    ) -> Health:
+        """Return how a workspace fares, with up to `most` recent deliveries.
+
+        Args:
+            channels: the only ones that count, by their ids; None counts everything, and shows
+                what went to public channels.
+        """
         with self._database.reading_connection() as connection:
             # What follows an incident may never go out.
             waits = and_(IS_WAITING, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
-            waiting = connection.scalar(_count(team_id, waits)) or 0
-            held = connection.scalar(_count(team_id, IS_HELD)) or 0
-            troubled = connection.scalar(_count(team_id, IS_TROUBLED)) or 0
-            rows = connection.execute(_recent(team_id, most)).all()
+            waiting = connection.scalar(_count(team_id, waits, channels)) or 0
+            held = connection.scalar(_count(team_id, IS_HELD, channels)) or 0
+            troubled = connection.scalar(_count(team_id, IS_TROUBLED, channels)) or 0
+            rows = connection.execute(_recent(team_id, channels, most)).all()
         return Health(waiting, held, troubled, [_seen(row) for row in rows])
 
 
-def _count(team_id: str, condition: Any) -> Select[Any]:
+def _count(team_id: str, condition: Any, channels: Collection[str] | None) -> Select[Any]:
     some = (
         select(Delivery.id)
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Lane.team_id == team_id, condition)
         .limit(MOST_COUNTED)
     )
+    if channels is not None:
+        some = some.where(Lane.address.in_(channels))
     return select(func.count()).select_from(some.subquery())
 
 
-def _recent(team_id: str, most: int) -> Select[Any]:
+def _recent(team_id: str, channels: Collection[str] | None, most: int) -> Select[Any]:
     latest = (
         select(Notification.id, Notification.content)
         .where(Notification.team_id == team_id)
@@ -96,12 +106,17 @@ def _recent(team_id: str, most: int) -> Select[Any]:
         .subquery()
     )
     at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
-    return (
-        select(latest.c.id, Channel.channel_id, latest.c.content, Delivery.state, at.label("at"))
+    statement = (
+        select(
+            latest.c.id,
+            Lane.address.label("channel_id"),
+            latest.c.content,
+            Delivery.state,
+            at.label("at"),
+        )
         .select_from(latest)
         .join(Delivery, Delivery.notification_id == latest.c.id)
         .join(Lane, Lane.id == Delivery.lane_id)
-        .join(Channel, (Channel.team_id == team_id) & (Channel.channel_id == Lane.address))
         .where(
             Delivery.state.not_in(_UNSEEN),
             Delivery.mode.not_in((REFRESH, REMIND)),
@@ -111,6 +126,10 @@ def _recent(team_id: str, most: int) -> Select[Any]:
         .order_by(Delivery.id.desc())
         .limit(most)
     )
+    if channels is not None:
+        return statement.where(Lane.address.in_(channels))
+    known = (Channel.team_id == team_id) & (Channel.channel_id == Lane.address)
+    return statement.join(Channel, known).where(IS_PUBLIC)
 
 
 def _seen(row: Any) -> SeenDelivery:

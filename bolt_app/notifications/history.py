@@ -34,10 +34,12 @@ from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.reports import (
+    STATES,
     DeliveryError,
     DeliveryReport,
     IncidentReport,
     NotificationReport,
+    incident_report,
 )
 from bolt_app.notifications.searching import Filter, Visible, find_page
 from bolt_app.slack_api import SlackCallError
@@ -341,10 +343,7 @@ def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, Incide
         )
         .where(Notification.id.in_([row.id for row in rows]))
     )
-    return {
-        id_: IncidentReport.model_validate(incident, from_attributes=True)
-        for id_, incident in session.execute(statement)
-    }
+    return {id_: incident_report(incident) for id_, incident in session.execute(statement)}
 
 
 def _delivery_reports(
@@ -370,7 +369,7 @@ def _delivery_report(row: Any) -> DeliveryReport:
     return DeliveryReport(
         id=row.id,
         to=row.target,
-        state=row.state,
+        state=row.state if row.state in STATES else "unknown",
         attempts=row.attempts,
         error=None if code is None else _error(code),
         channel_id=row.channel_id,

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.incident_messages import ESCALATE
@@ -36,7 +37,7 @@ _IN_LANE = (
         Delivery.mode,
         Delivery.subscription_id,
         Notification.source,
-        Notification.content["severity"].as_string().label("severity"),
+        stored_severity(Notification.content).label("severity"),
     )
     .join(Notification, Notification.id == Delivery.notification_id)
     .where(pending_in(bindparam("lane_id")))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ from bolt_app.db import Database
 from bolt_app.db.models import Membership, Preference, User
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
-from bolt_app.notifications.schedules import OFF, QuietHours, Schedule
+from bolt_app.notifications.schedules import OFF, QuietHours, Schedule, is_zone
+
+logger = logging.getLogger(__name__)
 
 NOW = "now"
 
@@ -49,11 +52,13 @@ class Preferred:
         direct: how what is sent to them by name comes: `now`, `off`, or as `str` writes a
             schedule by which it comes as one message.
         tz: the time zone whose clocks are meant.
+        unreadable: which of it is stored in a form that cannot be read, and does not count.
     """
 
     quiet: QuietHours | None = None
     direct: str = NOW
     tz: str = "UTC"
+    unreadable: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def schedule(self) -> Schedule | None:
@@ -155,5 +160,31 @@ def _put(
 
 
 def _preferred(row: Any) -> Preferred:
-    quiet = None if row.quiet_from is None else QuietHours(row.quiet_from, row.quiet_until)
-    return Preferred(quiet, row.direct, row.tz)
+    unreadable = []
+    quiet, direct, tz = None, row.direct, row.tz
+    if row.quiet_from is not None and row.quiet_until is not None:
+        quiet = QuietHours(row.quiet_from, row.quiet_until)
+    elif row.quiet_from is not None or row.quiet_until is not None:
+        unreadable.append("quiet hours")
+    if not _is_direct(direct):
+        direct = NOW
+        unreadable.append("direct notifications")
+    if not is_zone(tz):
+        tz = "UTC"
+        unreadable.append("time zone")
+    if unreadable:
+        logger.warning(
+            "preferences cannot be read",
+            extra={"user_id": row.user_id, "fields": ", ".join(unreadable)},
+        )
+    return Preferred(quiet, direct, tz, tuple(unreadable))
+
+
+def _is_direct(words: str) -> bool:
+    if words in (NOW, OFF):
+        return True
+    try:
+        Schedule.read(words, "UTC")
+    except ValueError:
+        return False
+    return True

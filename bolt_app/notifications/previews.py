@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,8 @@ LATELY = timedelta(days=7)
 # So many notifications are looked at.
 WINDOW = 500
 MOST_SHOWN = 3
+# Of so many it is looked up whether they may be shown.
+MOST_LOOKED_UP = 50
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,21 @@ class Lately:
         lately = [topic for row in self._rows for topic in row.topics.split()]
         return list(dict.fromkeys([*lately, *self._subscribed]))
 
-    def preview(self, topic: str, filter_: str) -> Preview:
-        """Return what a subscription to `topic` (or a pattern) would have brought."""
+    def preview(
+        self, topic: str, filter_: str, may_see: Callable[[Sequence[str]], Collection[str]]
+    ) -> Preview:
+        """Return what a subscription to `topic` (or a pattern) would have brought.
+
+        Args:
+            may_see: returns those of the ids of notifications that may be shown.
+        """
         named = [row for row in self._rows if _names(topic, row)]
         accepts = parse_filter(filter_).accepts
         wanted = [row for row in named if accepts(facts_of(row.content))]
-        return Preview(len(named), len(wanted), [_example(row) for row in wanted[:MOST_SHOWN]])
+        latest = wanted[:MOST_LOOKED_UP]
+        shown = may_see([row.id for row in latest]) if latest else ()
+        examples = [_example(row) for row in latest if row.id in shown]
+        return Preview(len(named), len(wanted), examples[:MOST_SHOWN])
 
 
 class Previews:
@@ -78,7 +89,12 @@ class Previews:
     def look(self, team_id: str) -> Lately:
         """Return what was sent to the topics of a workspace."""
         sent = (
-            select(Notification.topics, Notification.content, Notification.created_at)
+            select(
+                Notification.id,
+                Notification.topics,
+                Notification.content,
+                Notification.created_at,
+            )
             .where(
                 Notification.team_id == team_id,
                 Notification.topics.is_not(None),

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
+from bolt_app.db.content import known_severity, stored_severity
 from bolt_app.db.models import IS_HELD, Delivery, Notification, Subscription
 from bolt_app.notifications.digests import Entry, digest_content
 from bolt_app.notifications.filters import DEFAULT_SEVERITY
@@ -62,7 +63,7 @@ _HELD = (
         Delivery.subscription_id,
         Notification.topics,
         Notification.created_at,
-        Notification.content["severity"].as_string().label("severity"),
+        stored_severity(Notification.content).label("severity"),
         Subscription.topic.label("pattern"),
     )
     .join(Notification, Notification.id == Delivery.notification_id)
@@ -193,6 +194,6 @@ def _entry(row: Any) -> Entry:
     return Entry(
         notification_id=row.notification_id,
         topic=next(iter([*named, *topics]), None),
-        severity=row.severity or DEFAULT_SEVERITY,
+        severity=known_severity(row.severity) or DEFAULT_SEVERITY,
         at=row.created_at,
     )

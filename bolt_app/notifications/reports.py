@@ -32,6 +32,7 @@ STATE_WORDS: Mapping[str, str] = {
     "muted": "muted",
     "digested": "in a digest",
 }
+INCIDENT_STATES = ("open", "acknowledged", "resolved")
 OPEN_STATES = frozenset({"waiting", "held", "sending"})
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
 
@@ -82,6 +83,14 @@ class IncidentReport(BaseModel):
     assigned_to: str | None = Field(description="Who takes care of it, by their id in Slack.")
     snoozed_until: Moment | None = Field(description="Nothing new is posted about it before.")
     muted_by: str | None = Field(description="Who wants nothing new posted until it is resolved.")
+
+
+def incident_report(incident: Any) -> IncidentReport:
+    """Return the report of a stored incident; a state that is none counts as open."""
+    report = {name: getattr(incident, name) for name in IncidentReport.model_fields}
+    if report["state"] not in INCIDENT_STATES:
+        report["state"] = "open"
+    return IncidentReport.model_validate(report)
 
 
 class Answerer(BaseModel):

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from bolt_app.db.models import Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.addresses import topic_of
-from bolt_app.notifications.filters import facts_of, parse_filter
+from bolt_app.notifications.filters import facts_of
 from bolt_app.notifications.incident_messages import ESCALATE
 from bolt_app.notifications.schedules import Schedule
+from bolt_app.notifications.stored_subscriptions import is_usable, read_subscription
 from bolt_app.notifications.topic_names import patterns_for
 
 # Read for every notification, and so put together once.
@@ -33,6 +34,8 @@ _KNOWN_CHANNELS = (
         Channel.name.in_(bindparam("names", expanding=True)),
         Lane.id.is_(None),
     )
+    # The last counts where one name stands for several: the archived one is meant least.
+    .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
 )
 _SUBSCRIPTIONS = (
     select(
@@ -159,9 +162,11 @@ def _legs(one: Routed, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[L
             yield Leg(address, address)
             continue
         for row in _by_id(patterns_for(topic), subscriptions):
-            wanted = parse_filter(row.filter)
-            digest = None if row.digest is None else Schedule.read(row.digest, row.digest_tz)
-            leg = Leg(row.address, row.address, row.id, row.mode, digest=digest)
+            read = read_subscription(row)
+            if not is_usable(row, read):
+                continue
+            wanted = read.filter
+            leg = Leg(row.address, row.address, row.id, read.mode, digest=read.digest)
             if wanted.accepts(facts):
                 yield leg
             elif one.key is not None and wanted.accepts(facts, whatever_severity=True):

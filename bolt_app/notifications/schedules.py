@@ -33,9 +33,17 @@ class Schedule:
 
     @classmethod
     def read(cls, words: str, tz: str) -> Self:
-        """Return the schedule that was stored as `str` wrote it."""
+        """Return the schedule that was stored as `str` wrote it.
+
+        Raises:
+            ValueError: it is none.
+        """
+        if words == HOURLY:
+            return cls(None, tz)
         kind, _, at = words.partition(" ")
-        return cls(time.fromisoformat(at) if kind == DAILY else None, tz)
+        if kind != DAILY:
+            raise ValueError("neither hourly nor daily")
+        return cls(time.fromisoformat(at), tz)
 
     def __str__(self) -> str:
         return HOURLY if self.daily_at is None else f"{DAILY} {self.daily_at:%H:%M}"

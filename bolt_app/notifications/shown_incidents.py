@@ -79,5 +79,6 @@ def find_people(
     people = {id_: Person(id_) for id_ in user_ids}
     for one in connection.execute(_PEOPLE, {"team_id": team_id, "user_ids": list(user_ids)}):
         image = one.images.get("48") or one.images.get("72")
-        people[one.user_id] = Person(one.user_id, one.real_name, image)
+        known = image if isinstance(image, str) else None
+        people[one.user_id] = Person(one.user_id, one.real_name, known)
     return people

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,12 +14,14 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Subscription
+from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.notifications.addresses import is_person, normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.requests import Mode
-from bolt_app.notifications.schedules import Schedule
+from bolt_app.notifications.schedules import Schedule, is_zone
+from bolt_app.notifications.stored_subscriptions import read_subscription
 from bolt_app.notifications.topic_names import normal_pattern
 
 
@@ -77,7 +79,10 @@ class StoredSubscription:
     """A subscription, and what came of it last.
 
     Attributes:
-        paused: why nothing comes: "archived", "removed" or "deactivated"; None where it does.
+        paused: why nothing comes: "archived", "removed", "deactivated" or "guest"; None where
+            it does.
+        unreadable: the fields that are stored in a form that cannot be read; while there are any,
+            nothing comes.
     """
 
     id: int
@@ -86,6 +91,7 @@ class StoredSubscription:
     changed_at: datetime
     paused: str | None = None
     last: LastDelivery | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,8 +212,8 @@ class Subscriptions:
                         return False
                 for change in changes:
                     self._put_back(session, team_id, address, change)
-        except IntegrityError:
-            # Somebody has subscribed in the same moment.
+        except (IntegrityError, ValueError):
+            # Somebody has subscribed in the same moment; or what was there before cannot be read.
             return False
         self._tell(team_id, address)
         return True
@@ -225,7 +231,7 @@ class Subscriptions:
         if change.before is None:
             session.execute(delete(Subscription).where(*where))
             return
-        now, before = self._clock(), change.before
+        now, before = self._clock(), _checked(change.before)
         values = {
             **before.columns(),
             "created_at": before.created_at or now,
@@ -265,6 +271,19 @@ class Subscriptions:
             return [_stored(row) for row in session.scalars(mine)]
 
 
+def _checked(wish: Wish) -> Wish:
+    """Return a wish that comes from a button, if it could be stored otherwise too.
+
+    Raises:
+        ValueError: it could not.
+    """
+    if wish.mode is not None and wish.mode not in get_args(Mode):
+        raise ValueError("no mode")
+    if wish.digest is not None and not is_zone(wish.digest.tz):
+        raise ValueError("no time zone")
+    return replace(wish, topic=normal_pattern(wish.topic), filter=str(parse_filter(wish.filter)))
+
+
 def _channel_or_person(address: str) -> str:
     where = normal_address(address)
     if topic_of(where) is not None:
@@ -290,17 +309,22 @@ def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSub
 
 
 def _stored(row: Subscription) -> StoredSubscription:
-    mode: Any = row.mode
+    read = read_subscription(row)
+    unreadable = read.unreadable
+    if row.muted_until == LONG_PAST:
+        unreadable = (*unreadable, "mute")
     wish = Wish(
         row.topic,
         row.filter,
-        mode,
+        read.mode,
         row.muted_until,
         row.created_by,
         row.created_at,
-        None if row.digest is None else Schedule.read(row.digest, row.digest_tz or ""),
+        read.digest,
     )
-    return StoredSubscription(row.id, row.address, wish, row.changed_at, row.paused)
+    return StoredSubscription(
+        row.id, row.address, wish, row.changed_at, row.paused, unreadable=unreadable
+    )
 
 
 def _changed(topic: str, before: StoredSubscription | None, now: datetime | None) -> Change:

@@ -1,9 +1,10 @@
 """A notification as somebody in its workspace may see it.
 
-Who was told may read it: whoever can see one of its deliveries. A direct message is for the person
-it went to; what went to a public channel is for everybody in the workspace but its guests; what
-went to another channel, or is looked at by a guest, is for the channel's members. A topic that
-nobody was subscribed to keeps no secret.
+It is for those who can see one of its deliveries. A direct message is for the person it went to;
+what went to a public channel is for everybody in the workspace but its guests; what went to another
+channel, or is looked at by a guest, is for the channel's members. A name that leads nowhere may be
+that of a private channel: what was sent there is for its sender and the admins. A topic that nobody
+was subscribed to keeps no secret from members.
 """
 
 from __future__ import annotations
@@ -16,16 +17,18 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import ApiKey, Delivery, Hook, Lane, Notification
+from bolt_app.db.models import ApiKey, Channel, Delivery, Hook, Lane, Notification
 from bolt_app.notifications.addresses import is_id, is_person
-from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.shown_incidents import ShownIncident, find_people, find_shown
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.slack_api import SlackCallError
 
 # For so many deliveries Slack is asked where they stand, one call each.
 MOST_LINKS = 10
@@ -35,12 +38,11 @@ _CHANNEL_ID = re.compile(r"<#([CG][A-Z0-9]+)[|>]")
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who somebody is in one workspace."""
+    """An account that somebody looks with, in one workspace."""
 
     team_id: str
     user_id: str
     email: str | None
-    is_guest: bool
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,14 @@ class Viewing:
         self,
         database: Database,
         history: History,
-        channels: Channels,
+        access: Authorization,
         permalinks: Permalinks,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._history = history
-        self._channels = channels
+        self._access = access
         self._permalinks = permalinks
         self._clock = clock
 
@@ -114,32 +116,57 @@ class Viewing:
         """Return a notification as the person may see it whose accounts `viewers` are.
 
         Returns: None where there is none, or it is not for them: which of both is not said.
+
+        Raises:
+            NotInstalledError: it was found in no workspace, and one of them has no bot.
+            SlackCallError: Slack had to be asked about the person, and refused or did not answer.
         """
-        if not is_notification_id(notification_id):
-            return None
+        people: list[tuple[Viewer, Person]] = []
+        unknown: SlackCallError | NotInstalledError | None = None
         for viewer in viewers:
+            # The role is asked first: an error does not depend on whether there is a notification.
+            try:
+                people.append((viewer, self._access.person(viewer.team_id, viewer.user_id)))
+            except (SlackCallError, NotInstalledError) as error:
+                unknown = error
+        for viewer, person in people if is_notification_id(notification_id) else ():
             report = self._history.find(viewer.team_id, notification_id)
-            if report is not None:
-                return self._view(viewer, report)
+            if report is not None and person.may(Action.USE):
+                return self._view(viewer, person, report)
+        if unknown is not None:
+            raise unknown
         return None
 
     def find_shared(
-        self, team_id: str, notification_id: str, channel_id: str, *, is_outside: bool
+        self,
+        team_id: str,
+        notification_id: str,
+        channel_id: str,
+        *,
+        shared_by: str,
+        is_outside: bool,
     ) -> SharedNotification | None:
         """Return a notification as it may be shown where somebody has posted a link to it.
 
-        It went to that channel too; or to a public channel, and no other organisation reads there.
+        It went to that channel too; or to a public channel, a member shares it, and no other
+        organisation reads there.
 
         Args:
+            shared_by: the id of the person who posted the link.
             is_outside: whether people of other organisations are in the channel.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         report = self._history.find(team_id, notification_id)
         if report is None:
             return None
         with self._database.reading_connection() as connection:
             addresses = set(_addresses(connection, notification_id).values())
-        is_public = not is_outside and bool(self._public(team_id, addresses))
-        if not is_public and channel_id not in addresses:
+        if channel_id not in addresses and (
+            is_outside or not self._may_share(team_id, shared_by, addresses)
+        ):
             return None
         with self._database.reading_connection() as connection:
             return SharedNotification(
@@ -150,17 +177,59 @@ class Viewing:
                 incident=_incident(connection, team_id, report, self._clock()),
             )
 
-    def _view(self, viewer: Viewer, report: NotificationReport) -> ViewedNotification | None:
+    def visible_ids(
+        self, person: Person, ids: Sequence[str], place: str, *, is_outside: bool
+    ) -> set[str]:
+        """Return those of the notifications that may be named where a person asked about them.
+
+        To a person alone: those that they may see. In a channel, where others read: those that
+        went there, and what every member of the workspace may see unless others are there too.
+
+        Args:
+            place: the channel's or the person's id.
+            is_outside: whether people of other organisations are in the channel.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
         with self._database.reading_connection() as connection:
-            addresses = _addresses(connection, report.id)
+            found = _addresses_of(connection, ids)
+        addresses = {address for each in found.values() for address in each}
+        is_member = person.may(Action.SEE_WORKSPACE)
+        if is_person(place):
+            allowed = {place, *person.channel_names(addresses)}
+        elif is_outside or not is_member:
+            allowed = {place}
+        else:
+            allowed = {place, *self._access.public.names_of_public(person.team_id, addresses)}
+        without_place = is_member and not is_outside
+        return {id_ for id_ in ids if (allowed & found[id_] if found[id_] else without_place)}
+
+    def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
+        public = self._access.public.names_of_public(team_id, {one for one in addresses if one})
+        if not public:
+            return False
+        return self._access.person(team_id, user_id).may(Action.SEE_WORKSPACE)
+
+    def _view(
+        self, viewer: Viewer, person: Person, report: NotificationReport
+    ) -> ViewedNotification | None:
+        with self._database.reading_connection() as connection:
+            found = _addresses(connection, report.id)
+            addresses = _at_their_channels(connection, viewer.team_id, found)
         mentioned = _ids(_CHANNEL_ID, report.content)
-        names = self._names(viewer, {*addresses.values(), *mentioned})
-        seen = [
-            ViewedDelivery(place, one)
-            for one in report.deliveries
-            if (place := _place(viewer, addresses.get(one.id), names)) is not None
-        ]
-        if not seen and (report.deliveries or viewer.is_guest):
+        names = person.channel_names({*addresses.values(), *mentioned})
+        is_unresolved_shown = _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)
+        seen = []
+        for one in report.deliveries:
+            place = _place(viewer, addresses.get(one.id), names)
+            if place is None and is_unresolved_shown and found.get(one.id, "").startswith("#"):
+                # It may be the name of a private channel that Bellhop is not in.
+                place = found[one.id]
+            if place is not None:
+                seen.append(ViewedDelivery(place, one))
+        if not seen and (report.deliveries or not person.may(Action.SEE_WORKSPACE)):
             return None
         shown = [one.report for one in seen[:MOST_LINKS]]
         self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
@@ -180,19 +249,6 @@ class Viewing:
                 channels=names,
             )
 
-    def _names(self, viewer: Viewer, addresses: set[str]) -> dict[str, str]:
-        """Return the names of the channels among `addresses` that the viewer may see."""
-        wanted = {one for one in addresses if is_id(one) and not is_person(one)}
-        known = {} if viewer.is_guest else self._public(viewer.team_id, wanted)
-        if wanted <= known.keys():
-            return known
-        own = self._channels.names_of_member(viewer.team_id, viewer.user_id)
-        return known | {one: own[one] for one in wanted if one in own}
-
-    def _public(self, team_id: str, addresses: set[str]) -> dict[str, str]:
-        wanted = {one for one in addresses if is_id(one) and not is_person(one)}
-        return self._channels.names_of_public(team_id, wanted) if wanted else {}
-
 
 def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str | None:
     """Return where a delivery goes, for people; None where it is not the viewer's to know."""
@@ -205,8 +261,27 @@ def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str
     if address.startswith("@"):
         is_own = viewer.email is not None and address == f"@{viewer.email.lower()}"
         return "you" if is_own else None
-    # A name leads to public channels alone.
-    return None if viewer.is_guest else address
+    return None
+
+
+def _is_sender(person: Person, report: NotificationReport) -> bool:
+    return report.source == f"slack:{person.user_id}"
+
+
+def _at_their_channels(
+    connection: Connection, team_id: str, addresses: Mapping[int, str]
+) -> dict[int, str]:
+    """Return the addresses, with the ids of channels in the place of names that are known."""
+    names = {one[1:] for one in addresses.values() if one.startswith("#")}
+    if not names:
+        return dict(addresses)
+    statement = (
+        select(Channel.name, Channel.channel_id)
+        .where(Channel.team_id == team_id, Channel.name.in_(names))
+        .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
+    )
+    known = {f"#{row.name}": row.channel_id for row in connection.execute(statement)}
+    return {id_: known.get(address, address) for id_, address in addresses.items()}
 
 
 def _addresses(connection: Connection, notification_id: str) -> dict[int, str]:
@@ -219,6 +294,21 @@ def _addresses(connection: Connection, notification_id: str) -> dict[int, str]:
     return {row.id: row.address for row in connection.execute(statement)}
 
 
+def _addresses_of(connection: Connection, ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return the addresses that notifications go to, by their ids."""
+    found: dict[str, set[str]] = {id_: set() for id_ in ids}
+    if not ids:
+        return found
+    statement = (
+        select(Delivery.notification_id, Lane.address)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(Delivery.notification_id.in_(ids))
+    )
+    for row in connection.execute(statement):
+        found[row.notification_id].add(row.address)
+    return found
+
+
 def _sender(connection: Connection, team_id: str, source: str) -> str:
     kind, _, id_ = source.partition(":")
     if kind == "slack":
@@ -227,6 +317,8 @@ def _sender(connection: Connection, team_id: str, source: str) -> str:
         return "the command line"
     if kind == "workflow":
         return "a workflow in Slack"
+    if not id_.isdecimal():
+        return "Bellhop itself"
     if kind == "api_key":
         return f"the API key {connection.scalar(select(ApiKey.name).where(ApiKey.id == int(id_)))}"
     if kind == "hook":

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import (
     BotInstallation,
     InstallationRevision,
@@ -243,13 +244,28 @@ class SQLAlchemyInstallationStore(InstallationStore):
     def pending_recordings(self, limit: int = 100) -> list[StoredInstallation]:
         """Return the installations whose profile is still to be recorded, oldest first.
 
-        Those with a dead token are left out: nothing can be asked with it.
+        Those with a dead token, or one that cannot be read, are left out: nothing can be asked
+        with it.
         """
-        return self._find_stored(
-            UserInstallation.profile_recorded_at.is_(None),
-            UserInstallation.invalid_reason.is_(None),
-            limit=limit,
+        pending = (
+            select(UserInstallation.id)
+            .where(
+                UserInstallation.client_id == self.client_id,
+                UserInstallation.profile_recorded_at.is_(None),
+                UserInstallation.invalid_reason.is_(None),
+            )
+            .order_by(UserInstallation.installed_at, UserInstallation.id)
+            .limit(limit)
         )
+        with self._database.reading() as session:
+            ids = session.scalars(pending).all()
+        found: list[StoredInstallation] = []
+        for id_ in ids:
+            try:
+                found += self._find_stored(UserInstallation.id == id_, limit=1)
+            except DecryptionError:
+                self._logger.warning("an installation cannot be read", extra={"installation": id_})
+        return found
 
     def find_place(self, team_id: str) -> tuple[str | None, bool] | None:
         """Return the organisation of the bot that serves a workspace, and whether it is its bot.

@@ -11,6 +11,7 @@ import logging
 from sqlalchemy import delete, select
 
 from bolt_app.db import Database
+from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import TokenRevocation
 from bolt_app.slack_api import SlackApi, SlackCallError
 
@@ -33,20 +34,29 @@ class Revocations:
         """
         errors = []
         with self._database.reading() as session:
-            due = session.scalars(select(TokenRevocation).order_by(TokenRevocation.id)).all()
-        for revocation in due:
+            due = session.scalars(select(TokenRevocation.id).order_by(TokenRevocation.id)).all()
+        unreadable = 0
+        for revocation_id in due:
             try:
-                self._revoke(revocation)
+                self._revoke(revocation_id)
             except SlackCallError as error:
                 logger.warning("a token could not be revoked yet", extra={"code": error.code})
                 errors.append(error)
-        return len(due) - len(errors), errors
+            except DecryptionError:
+                # It stays, for the day on which its key is put back.
+                logger.warning("a token to revoke cannot be read", extra={"id": revocation_id})
+                unreadable += 1
+        return len(due) - len(errors) - unreadable, errors
 
-    def _revoke(self, revocation: TokenRevocation) -> None:
+    def _revoke(self, revocation_id: int) -> None:
+        with self._database.reading() as session:
+            revocation = session.get(TokenRevocation, revocation_id)
+        if revocation is None:
+            return
         try:
             self._api.call(revocation.token, "auth.revoke")
         except SlackCallError as error:
             if not error.is_dead_token:
                 raise
         with self._database.writing() as session:
-            session.execute(delete(TokenRevocation).where(TokenRevocation.id == revocation.id))
+            session.execute(delete(TokenRevocation).where(TokenRevocation.id == revocation_id))

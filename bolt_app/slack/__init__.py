@@ -58,6 +58,6 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_send_step(app, services)
     register_link_events(app, services)
     register_preference_actions(app, services)
-    register_lifecycle_events(app, services.lifecycle, services.calls)
+    register_lifecycle_events(app, services)
     services.news.listen(HomeRefresher(services).hear)
     return app

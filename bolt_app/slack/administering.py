@@ -8,21 +8,12 @@ from datetime import timedelta
 
 from slack_bolt import BoltContext
 
+from bolt_app.access.authorization import Action
 from bolt_app.notifications.api_keys import Scope
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer
 from bolt_app.slack.blocks.keys_and_hooks import revoked_answer
 from bolt_app.slack.reaching import check_reach
-from bolt_app.slack.roles import look_up_role
-
-
-class NotAdminError(Exception):
-    """The person is no admin of the workspace."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "API keys and hooks are made and revoked by the workspace's admins: ask one of them."
-        )
 
 
 @dataclass(frozen=True)
@@ -42,11 +33,11 @@ class Administering:
         """Make sure that the person is an admin, as Slack says at this moment.
 
         Raises:
-            NotAdminError: they are none.
+            AccessDeniedError: they are none.
             SlackCallError: Slack does not say.
         """
-        if not look_up_role(self.services, self.team_id, self.user_id).is_admin:
-            raise NotAdminError
+        person = self.services.access.person(self.team_id, self.user_id, now=True)
+        person.require(Action.ADMINISTER)
 
     def make_key(
         self,
@@ -62,7 +53,7 @@ class Administering:
             receipt: names the request: it makes one key, however often it comes.
 
         Raises:
-            NotAdminError: not this person.
+            AccessDeniedError: not this person.
             MadeAlreadyError: it was made.
         """
         self.check()
@@ -80,7 +71,7 @@ class Administering:
         """Make a hook into a channel and return its address.
 
         Raises:
-            NotAdminError: not this person.
+            AccessDeniedError: not this person.
             NotInvitedError: the bot could not post there.
             SlackCallError: the channel is archived.
             MadeAlreadyError: it was made.
@@ -95,7 +86,7 @@ class Administering:
         """Make an API key useless.
 
         Raises:
-            NotAdminError: not this person.
+            AccessDeniedError: not this person.
         """
         self.check()
         name = self.services.api_keys.revoke(key_id, team_id=self.team_id, revoked_by=self.user_id)
@@ -105,7 +96,7 @@ class Administering:
         """Let a hook take nothing any more.
 
         Raises:
-            NotAdminError: not this person.
+            AccessDeniedError: not this person.
         """
         self.check()
         name = self.services.hooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 
+from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.signed_values import home_of
+from bolt_app.notifications.health import Health
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, Block
 from bolt_app.slack.blocks.home import home_view
 from bolt_app.slack.blocks.keys_and_hooks import keys_and_hooks_blocks
 from bolt_app.slack.own_profile import OwnProfile
-from bolt_app.slack.roles import look_up_role
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -39,17 +40,17 @@ def publish_home(
     """
     services = own.services
     place = services.calls.find_place(own.team_id)
-    try:
-        # Only what went to public channels is for everybody to see.
-        services.channels.search(place, limit=1)
-    except SlackCallError as error:
-        logger.info("the channels are not listed anew", extra={"error": error.code})
-    profile, for_admin = own.show(), is_shown_to(own)
+    person = _person(own)
+    if person is not None and not person.may(Action.USE):
+        services.home_tabs.forget(own.team_id, own.user_id)
+        return
+    for_admin = person is not None and person.may(Action.ADMINISTER)
+    profile = own.show()
     view = home_view(
         profile,
         services.preferences.find(own.team_id, own.user_id),
         services.subscriptions.of_address(own.team_id, own.user_id),
-        services.health.of_team(own.team_id),
+        _health(services, person),
         services.clock(),
         public_url=services.settings.public_url,
         notice=notice,
@@ -60,20 +61,28 @@ def publish_home(
     services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin, is_opened=is_opened)
 
 
-def is_shown_to(own: OwnProfile) -> bool:
-    """Whether to show a person what only admins see: as recorded with their profile, or asked.
-
-    What is done with it is decided by what Slack says at that moment.
-    """
-    profile = own.services.profiles.find(own.team_id, own.user_id, own.enterprise_id)
-    for workspace in profile.workspaces if profile else ():
-        if workspace.team_id == own.team_id:
-            return workspace.is_admin or workspace.is_owner
+def _person(own: OwnProfile) -> Person | None:
+    """Return the person with their role; None where Slack does not say what they are."""
     try:
-        return look_up_role(own.services, own.team_id, own.user_id).is_admin
+        return own.services.access.person(own.team_id, own.user_id)
     except SlackCallError as error:
-        logger.info("nobody says whether this is an admin", extra={"error": error.code})
-        return False
+        logger.info("nobody says what a person is", extra={"error": error.code})
+        return None
+
+
+def _health(services: Services, person: Person | None) -> Health | None:
+    """Return how the workspace fares, as the person may see it; None while Slack does not say."""
+    if person is None:
+        return None
+    try:
+        if not person.may(Action.SEE_WORKSPACE):
+            return services.health.of_team(person.team_id, channels=person.own_channels().keys())
+        # What went to public channels is shown: which those are must be known.
+        services.channels.names_of_public(person.team_id, ())
+        return services.health.of_team(person.team_id)
+    except SlackCallError as error:
+        logger.info("nobody says what a person may see", extra={"error": error.code})
+        return None
 
 
 def _admin_blocks(services: Services, team_id: str, notice: Answer | None) -> list[Block]:

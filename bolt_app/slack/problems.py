@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 
+from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.db import DATABASE_DOWN
-from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
-from bolt_app.slack.roles import StrangerError, is_stranger
 from bolt_app.slack.telling import tell
 from bolt_app.slack_api import SlackCallError
 
@@ -23,7 +23,7 @@ _EXPECTED = (OutdatedError, SlackCallError, NotInstalledError, *DATABASE_DOWN)
 
 
 def register_problem_answers(app: App, services: Services) -> None:
-    """Answer for an installation that does not work, for strangers, and for errors."""
+    """Answer for an installation that does not work, for people who may not, and for errors."""
 
     @app.use
     def require_installation(
@@ -45,18 +45,21 @@ def register_problem_answers(app: App, services: Services) -> None:
         )
 
     @app.use
-    def refuse_strangers(
+    def require_use(
         context: BoltContext, body: dict[str, Any], next: Callable[[], BoltResponse]
     ) -> BoltResponse:
-        if _may_be_stranger(context, body) and is_stranger(
-            services, context.team_id or "", context.user_id or ""
-        ):
-            return tell(services, context, body, str(StrangerError()))
+        if is_of_person(body):
+            try:
+                services.access.require_use(_place_of(context), context.user_id or "")
+            except AccessDeniedError as error:
+                return tell(services, context, body, str(error))
         return next()
 
     @app.error
     def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
-        if not isinstance(error, _EXPECTED):
+        if isinstance(error, AccessDeniedError):
+            logger.info("a person may not do that", extra={"error": type(error).__name__})
+        elif not isinstance(error, _EXPECTED):
             logger.error("a listener failed", exc_info=error)
         else:
             logger.warning("a request could not be answered", extra={"error": str(error)[:200]})
@@ -66,17 +69,20 @@ def register_problem_answers(app: App, services: Services) -> None:
         return tell(services, context, body, describe_problem(error))
 
 
-def _may_be_stranger(context: BoltContext, body: dict[str, Any]) -> bool:
-    """Whether an interaction comes from another workspace than the one that is served.
+def _place_of(context: BoltContext) -> BotPlace:
+    is_enterprise_install = bool(context.is_enterprise_install)
+    return BotPlace(context.enterprise_id, context.team_id or "", is_enterprise_install)
 
-    https://docs.slack.dev/apis/slack-connect: it may be one of the same organisation.
-    """
-    user = body.get("user")
-    return isinstance(user, dict) and user.get("team_id") not in (None, context.team_id)
+
+def is_of_person(body: Mapping[str, Any]) -> bool:
+    """Whether somebody waits for the answer: a command or an interaction, and no event."""
+    return not is_event(body)
 
 
 def describe_problem(error: Exception) -> str:
     """Return what to tell a person of `error`."""
+    if isinstance(error, AccessDeniedError):
+        return str(error)
     if isinstance(error, SlackCallError):
         return error.sentence
     if isinstance(error, (NotInstalledError, OutdatedError)):

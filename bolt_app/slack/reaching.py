@@ -14,17 +14,19 @@ class NotInvitedError(Exception):
         super().__init__("Bellhop is not in this channel: type `/invite @Bellhop` there first.")
 
 
-def check_reach(services: Services, team_id: str, address: str) -> None:
+def check_reach(services: Services, team_id: str, address: str) -> bool:
     """Make sure that the bot can post to a channel or person, as far as it may know.
+
+    Returns: whether people of other organisations may read there.
 
     Raises:
         NotInvitedError: it cannot post there.
         SlackCallError: the channel is archived.
     """
     if is_person(address):
-        return
+        return False
     try:
-        services.channels.check_reach(services.calls.find_place(team_id), address)
+        return services.channels.check_reach(services.calls.find_place(team_id), address)
     except SlackCallError as error:
         if error.code == "channel_not_found":
             raise NotInvitedError from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from typing import Any
 
 from slack_bolt import BoltContext
 
+from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.requests import Mode, read_one
@@ -33,16 +35,11 @@ from bolt_app.slack.blocks.subscriptions import (
     which_digest_answer,
 )
 from bolt_app.slack.reaching import NotInvitedError, check_reach
-from bolt_app.slack.roles import StrangerError, is_stranger, look_up_role
 from bolt_app.slack.signed_actions import address_of_command
 from bolt_app.slack.time_zones import time_zone_of
+from bolt_app.slack_api import SlackCallError
 
-
-class NotAllowedError(Exception):
-    """The person may not change subscriptions."""
-
-    def __init__(self, who: str) -> None:
-        super().__init__(f"Subscriptions of channels are changed by {who} here: ask one of them.")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,6 +82,15 @@ class Subscribing:
         return cls(services, context.team_id or "", user_id, user_id)
 
     @property
+    def person(self) -> Person:
+        """The person, with their role.
+
+        Raises:
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        return self.services.access.person(self.team_id, self.user_id)
+
+    @property
     def place(self) -> str:
         """The place, as the channel is told of it."""
         return "themselves" if is_person(self.address) else "this channel"
@@ -103,16 +109,17 @@ class Subscribing:
             digest: when what is held comes as one, where the person lives.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
         """
-        self._check_may_change()
-        check_reach(self.services, self.team_id, self.address)
+        self._require(Action.SUBSCRIBE_SELF)
+        is_outside = check_reach(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
         known = lately.topics
         schedule = self._local(digest)
         wish = Wish(topic, filter_, mode, created_by=self.user_id, digest=schedule)
+        preview = lately.preview(topic, filter_, lambda ids: self._visible(ids, is_outside))
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         near = None
         if topic not in known and "*" not in topic:
@@ -122,7 +129,7 @@ class Subscribing:
             self.place,
             wish,
             change,
-            lately.preview(topic, filter_),
+            preview,
             near=near,
             undo=self._undo([change]),
         )
@@ -132,9 +139,9 @@ class Subscribing:
         """Bring it no more.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.USE)
         change = self.services.subscriptions.unsubscribe(self.team_id, self.address, topic)
         if change is None:
             return Outcome(not_subscribed_answer(topic, self._topics()))
@@ -145,9 +152,9 @@ class Subscribing:
         """Bring nothing for a while; None ends that.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.USE)
         until = None if duration is None else self.services.clock() + duration
         changes = self.services.subscriptions.mute(self.team_id, self.address, until, topic)
         if not changes:
@@ -167,9 +174,9 @@ class Subscribing:
             topic: None means the only one there is.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.USE)
         here = self._topics()
         if topic is None and len(here) != 1:
             return Outcome(which_digest_answer(str(schedule or OFF), here))
@@ -188,9 +195,9 @@ class Subscribing:
         """Put things back as they were.
 
         Raises:
-            NotAllowedError: not this person.
+            AccessDeniedError: not this person.
         """
-        self._check_may_change()
+        self._require(Action.SUBSCRIBE_SELF)
         if not self.services.subscriptions.undo(self.team_id, self.address, changes):
             return Outcome(not_undone_answer())
         return Outcome(undone_answer(self.user_id, [one.topic for one in changes]), is_change=True)
@@ -198,7 +205,9 @@ class Subscribing:
     def show(self) -> Outcome:
         """Show what is subscribed here."""
         found = self.services.subscriptions.of_address(self.team_id, self.address)
-        topics = [] if found else self.services.previews.look(self.team_id).topics
+        topics: list[str] = []
+        if not found and self.person.may(Action.SEE_WORKSPACE):
+            topics = self.services.previews.look(self.team_id).topics
         return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
 
     def test(self) -> Outcome:
@@ -208,6 +217,8 @@ class Subscribing:
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
         """
+        if self.address != self.user_id:
+            self.person.require(Action.POST_TEST)
         check_reach(self.services, self.team_id, self.address)
         request = read_one(
             {
@@ -236,32 +247,36 @@ class Subscribing:
     def _undo(self, changes: Sequence[Change]) -> Mapping[str, Any] | None:
         return undo_fields(changes)
 
-    def _check_may_change(self) -> None:
-        """Make sure that the person may change what comes here; one's own is one's own.
+    def _visible(self, ids: Sequence[str], is_outside: bool) -> Collection[str]:
+        """Return those of the notifications that may be named here; none where Slack is silent."""
+        try:
+            return self.services.viewing.visible_ids(
+                self.person, ids, self.address, is_outside=is_outside
+            )
+        except SlackCallError as error:
+            logger.info("a preview shows no examples", extra={"error": error.code})
+            return ()
+
+    def _require(self, for_self: Action) -> None:
+        """Make sure that the person may change what comes here.
+
+        Args:
+            for_self: what it needs where "here" is the person; it needs `CHANGE_CHANNEL` elsewhere.
 
         Raises:
-            NotAllowedError: the settings leave it to others.
-            StrangerError: they are of another organisation.
+            AccessDeniedError: they may not.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
         """
-        who = self.services.settings.subscriptions_by
-        if self.address == self.user_id:
-            return
-        if who == "anyone":
-            if is_stranger(self.services, self.team_id, self.user_id):
-                raise StrangerError
-            return
-        role = look_up_role(self.services, self.team_id, self.user_id)
-        if role.is_stranger:
-            raise StrangerError
-        if role.is_admin:
-            return
-        if who == "admins" or role.is_guest:
-            raise NotAllowedError("admins" if who == "admins" else "members who are no guests")
+        if self.address != self.user_id:
+            self.person.require(Action.CHANGE_CHANNEL)
+        elif for_self is not Action.USE:
+            # Who may use Bellhop at all was decided when the request came.
+            self.person.require(for_self)
 
 
 def attempt(do: Callable[[], Outcome]) -> Outcome:
     """Do what was asked; where it is refused, the outcome says why."""
     try:
         return do()
-    except (NotAllowedError, NotInvitedError, StrangerError) as error:
+    except (AccessDeniedError, NotInvitedError) as error:
         return Outcome(plain_answer(str(error)))

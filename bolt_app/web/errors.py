@@ -8,6 +8,7 @@ from http import HTTPStatus
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 
+from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
@@ -44,6 +45,10 @@ def register_errors(app: Flask) -> None:
     def answer_mistake(error: Exception) -> Response:
         logger.error("a request failed", exc_info=error)
         return problem(500, _WORDS[500])
+
+    @app.errorhandler(AccessDeniedError)
+    def answer_denied(error: AccessDeniedError) -> Response:
+        return problem(403, str(error))
 
     @app.errorhandler(NotInstalledError)
     def answer_not_installed(error: NotInstalledError) -> Response:

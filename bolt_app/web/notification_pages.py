@@ -14,9 +14,9 @@ from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.profiles import Profile
 from bolt_app.services import Services
 from bolt_app.web.mrkdwn_html import Reader
-from bolt_app.web.pages import recorded_profile
+from bolt_app.web.pages import active_installation, recorded_profile
 from bolt_app.web.said_html import said_html
-from bolt_app.web.sessions import remember_wanted_page, signed_in_installation
+from bolt_app.web.sessions import remember_wanted_page
 
 
 def create_blueprint(services: Services) -> Blueprint:
@@ -25,13 +25,14 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get(f"{PAGES_PATH}/<notification_id>")
     def notification(notification_id: str) -> str | tuple[str, int]:
-        installation = signed_in_installation(services)
+        installation = active_installation(services)
         if installation is None:
             remember_wanted_page()
             # Whoever is not signed in learns nothing, not even whether there is one.
             return render_template("sign_in.html"), 403
         # Who has just signed in may still be to be recorded.
         profile, _ = recorded_profile(services, installation)
+        # While Slack does not say what somebody may see, its error is the answer.
         found = services.viewing.find(_viewers(services, installation), notification_id)
         if found is None:
             remember_wanted_page()
@@ -43,7 +44,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
 def _viewers(services: Services, installation: StoredInstallation) -> list[Viewer]:
     return [
-        Viewer(one.team_id, one.user_id, one.email, one.is_guest)
+        Viewer(one.team_id, one.user_id, one.email)
         for one in services.profiles.accounts_of(installation)
     ]
 

@@ -21,6 +21,7 @@ from flask import (
 )
 from werkzeug.wrappers import Response as BaseResponse
 
+from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
 from bolt_app.notifications.channels import PublicChannel
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
@@ -56,7 +57,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get("/")
     def home() -> str:
-        installation = signed_in_installation(services)
+        installation = active_installation(services)
         return render_template(
             "home.html",
             profile=None if installation is None else services.profiles.find_for(installation),
@@ -67,24 +68,25 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get("/profile")
     def profile() -> str | BaseResponse:
-        installation = signed_in_installation(services)
+        installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         return render_profile(services, installation, request.args.get("channel", ""))
 
     @blueprint.get("/profile/channels")
     def channels() -> Response | BaseResponse:
-        installation = signed_in_installation(services)
+        installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         place = place_of(installation, services.profiles.find_for(installation))
-        found = services.channels.search(place, request.args.get("q", ""))
+        person = services.access.person(place.team_id, installation.user_id)
+        found = visible_channels(services, person, place, request.args.get("q", ""))
         return jsonify(channels=[_channel_json(channel) for channel in found])
 
     @blueprint.post("/profile/hello")
     def hello() -> BaseResponse:
         require_csrf_token()
-        installation = signed_in_installation(services)
+        installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         say_hello(services, installation, request.form.get("channel_id", ""))
@@ -100,7 +102,7 @@ def create_blueprint(services: Services) -> Blueprint:
     @blueprint.post("/profile/join")
     def join() -> BaseResponse:
         require_csrf_token()
-        installation = signed_in_installation(services)
+        installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         earlier = earlier_account(services)
@@ -111,6 +113,21 @@ def create_blueprint(services: Services) -> Blueprint:
         return redirect(url_for("pages.profile"), 303)
 
     return blueprint
+
+
+def active_installation(services: Services) -> StoredInstallation | None:
+    """Return the installation of the person who is signed in, unless they are deactivated."""
+    installation = signed_in_installation(services)
+    if installation is None:
+        return None
+    profile = services.profiles.find_for(installation)
+    if profile is None:
+        # Nothing is known of them that a page could show; what they do is decided when they do it.
+        return installation
+    place = place_of(installation, profile)
+    if profile.is_deleted or services.access.is_deactivated(place.team_id, installation.user_id):
+        return None
+    return installation
 
 
 def render_profile(services: Services, installation: StoredInstallation, query: str) -> str:
@@ -164,9 +181,25 @@ def find_channels(
     if installation.bot_token is None:
         return [], None
     try:
-        return services.channels.search(place, query), None
-    except (SlackCallError, NotInstalledError) as error:
+        person = services.access.person(place.team_id, installation.user_id)
+        return visible_channels(services, person, place, query), None
+    except (SlackCallError, NotInstalledError, AccessDeniedError) as error:
         return [], error.sentence if isinstance(error, SlackCallError) else str(error)
+
+
+def visible_channels(
+    services: Services, person: Person, place: BotPlace, query: str
+) -> list[PublicChannel]:
+    """Return the public channels that a person may choose from; a guest only those they are in.
+
+    Raises:
+        AccessDeniedError: they are none of this workspace's people.
+        NotInstalledError: there is no bot in that workspace.
+        SlackCallError: Slack had to be asked, and refused or did not answer.
+    """
+    person.require(Action.USE)
+    among = None if person.may(Action.SEE_WORKSPACE) else person.own_channels().keys()
+    return services.channels.search(place, query, among=among)
 
 
 def say_hello(services: Services, installation: StoredInstallation, channel_id: str) -> None:
@@ -176,10 +209,12 @@ def say_hello(services: Services, installation: StoredInstallation, channel_id: 
         return
     place = place_of(installation, services.profiles.find_for(installation))
     try:
+        person = services.access.person(place.team_id, installation.user_id)
+        person.require_channel(channel_id)
         posted = services.poster.hello(place, channel_id, installation.user_id)
     except SlackCallError as error:
         flash(error.sentence, "problem")
-    except NotInstalledError as error:
+    except (NotInstalledError, AccessDeniedError) as error:
         flash(str(error), "problem")
     else:
         flash(posted.permalink or "", "hello")

@@ -222,14 +222,14 @@ class TestPreviews:
         world.send("topic:other", severity="error")
         world.send(GENERAL, severity="error")
 
-        some = world.previews.look(ACME).preview("deploys/*", "severity>=error")
-        all_ = world.previews.look(ACME).preview("deploys/*", "")
+        some = world.previews.look(ACME).preview("deploys/*", "severity>=error", list)
+        all_ = world.previews.look(ACME).preview("deploys/*", "", list)
 
         assert (some.sent, some.wanted) == (6, 5)
         assert [one.headline for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
         assert all_.wanted == 6
         assert all_.examples[0].headline == "All is well"
-        assert world.previews.look(BETA).preview("*", "").sent == 0
+        assert world.previews.look(BETA).preview("*", "", list).sent == 0
         assert world.previews.look(ACME).topics == ["other", "deploys/web", "deploys/api"]
 
 

@@ -21,6 +21,8 @@ def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
     bellhop.install(ANN)
     channel_id: str = request.param
     bellhop.slack.invite_bot(ANN, channel_id)
+    # Else the event could be handled at the same time as those of the test.
+    bellhop.slack.deliver_due()
     for topic, user_id in (("a", ANN), ("b", BEN), ("c", BEN), ("d", None)):
         wish = Wish(topic, created_by=user_id)
         bellhop.services.subscriptions.subscribe(ACME, channel_id, wish)

@@ -134,7 +134,9 @@ def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) ->
 
     for outside, count in ((True, 1), (False, 2)):
         shared = [
-            installed.services.viewing.find_shared(ACME, id_, RANDOM, is_outside=outside)
+            installed.services.viewing.find_shared(
+                ACME, id_, RANDOM, shared_by=ANN, is_outside=outside
+            )
             for id_ in (public, here)
         ]
         assert len([one for one in shared if one is not None]) == count

@@ -269,7 +269,9 @@ def test_while_slack_does_not_say_who_is_in_it_a_private_channel_stays_private(
     id_ = delivered(bellhop, private_channel(bellhop, ANN))
     bellhop.slack.faults.add(Fault("users.conversations", "server_error", times=1))
 
-    assert look(ann, id_).status == 404
+    page = look(ann, id_)
+    assert page.status == 502
+    assert "Slack is not answering" in page.text
     assert look(ann, id_).status == 200
 
 

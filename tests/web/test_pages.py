@@ -108,7 +108,7 @@ def test_an_archived_channel_is_said_in_words(bellhop: Bellhop) -> None:
 def test_a_channel_the_bot_cannot_see_is_said_in_words(bellhop: Bellhop) -> None:
     leads = channel_named(bellhop, "leads")
 
-    assert "Slack knows no such channel, or Bellhop is not in it" in say_hello(bellhop, leads).text
+    assert "you do not see it in Slack" in say_hello(bellhop, leads).text
 
 
 def test_no_choice_is_said_in_words(bellhop: Bellhop) -> None:

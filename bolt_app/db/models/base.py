@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import JSON, MetaData, String
+from sqlalchemy import MetaData, String
 from sqlalchemy.orm import DeclarativeBase
 
-from bolt_app.db.types import UTCDateTime
+from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
 
 SlackId = String(64)
 # In place of the id of a person whose data was deleted: a record of what they did stays, and names
@@ -29,4 +29,8 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UTCDateTime, dict[str, Any]: JSON}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        datetime: UTCDateTime,
+        time: TimeOfDay,
+        dict[str, Any]: JsonObject,
+    }

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bolt_app.db.content import ContentJson
 from bolt_app.db.models.base import Base, SlackId
 
 # SQLite counts up in a column of the type INTEGER alone.
@@ -44,7 +45,10 @@ _ZERO = text("0")
 
 
 class Channel(Base):
-    """A public channel as `conversations.list` last described it."""
+    """A channel as `conversations.list` last described it: public, or private with the bot in it.
+
+    Whatever shows channels to people leaves out those of `is_private`, but for their members.
+    """
 
     __tablename__ = "channels"
 
@@ -52,6 +56,8 @@ class Channel(Base):
     channel_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     is_member: Mapped[bool]
+    is_private: Mapped[bool] = mapped_column(server_default=false())
+    is_archived: Mapped[bool] = mapped_column(server_default=false())
     member_count: Mapped[int]
 
 
@@ -146,7 +152,7 @@ class Notification(Base):
     team_id: Mapped[str] = mapped_column(SlackId)
     # Which way in it took, as in "api_key:3", "hook:1" or "command".
     source: Mapped[str] = mapped_column(String(64))
-    content: Mapped[dict[str, Any]]
+    content: Mapped[dict[str, Any]] = mapped_column(ContentJson)
     key: Mapped[str | None] = mapped_column(Text)  # behind its source, as in "api_key:3|disk"
     topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
     created_at: Mapped[datetime]

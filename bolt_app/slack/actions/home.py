@@ -6,10 +6,12 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 
+from bolt_app.access.authorization import Action
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.services import Services
 from bolt_app.slack import ids
+from bolt_app.slack.blocks.elements import section, told_modal
 from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
 from bolt_app.slack.modals import open_modal, reading_form, text_of
 from bolt_app.slack.own_profile import OwnProfile
@@ -29,8 +31,15 @@ def register_home_actions(app: App, services: Services) -> None:
     @app.action(ids.HOME_SUBSCRIBE)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        topics = services.previews.look(context.team_id or "").topics
-        open_modal(services, context, body, subscribe_modal(topics))
+        person = services.access.person(context.team_id or "", context.user_id or "")
+        if not person.may(Action.SUBSCRIBE_SELF):
+            denial = services.access.denial(person.role, Action.SUBSCRIBE_SELF)
+            view = told_modal("For members", [section(str(denial))])
+        else:
+            is_member = person.may(Action.SEE_WORKSPACE)
+            topics = services.previews.look(person.team_id).topics if is_member else []
+            view = subscribe_modal(topics)
+        open_modal(services, context, body, view)
 
     @app.view(ids.SUBSCRIBE_VIEW)
     def subscribe(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 
+from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.api_keys import SCOPES
 from bolt_app.notifications.making import MadeAlreadyError
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.administering import Administering, NotAdminError
+from bolt_app.slack.administering import Administering
 from bolt_app.slack.blocks.elements import Answer, Block, plain_answer, section, told_modal
 from bolt_app.slack.blocks.keys_and_hooks import (
     CHANNELS_BLOCK,
@@ -75,7 +76,7 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
             return
         try:
             secret = admin.make_key(name, scopes, channels, lifetime, _receipt(view))
-        except (NotAdminError, MadeAlreadyError) as error:
+        except (AccessDeniedError, MadeAlreadyError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
         ack(response_action="update", view=key_made_view(name, admin.user_id, secret))
@@ -90,7 +91,7 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
             return
         try:
             url = admin.make_hook(name, channel_id, _receipt(view))
-        except (NotAdminError, MadeAlreadyError) as error:
+        except (AccessDeniedError, MadeAlreadyError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
         except (NotInvitedError, SlackCallError) as error:
@@ -117,7 +118,7 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         """Open a modal for an admin; others are told in a modal that they are none."""
         try:
             Administering.of(services, context).check()
-        except NotAdminError as error:
+        except AccessDeniedError as error:
             view = told_modal("For admins", [section(str(error))])
         open_modal(services, context, body, view)
 
@@ -127,7 +128,7 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         try:
             with shown_anyway(own):
                 answer = do(Administering.of(services, context))
-        except NotAdminError as error:
+        except AccessDeniedError as error:
             publish_home(own, plain_answer(str(error)))
             return
         publish_home(own, admin_notice=answer)

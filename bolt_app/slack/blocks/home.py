@@ -43,7 +43,7 @@ def home_view(
     profile: Answer,
     preferred: Preferred,
     subscriptions: Sequence[StoredSubscription],
-    health: Health,
+    health: Health | None,
     now: datetime,
     *,
     public_url: str,
@@ -56,6 +56,7 @@ def home_view(
         profile: as `/profile` shows it.
         preferred: what the person chose of what comes to them.
         subscriptions: the person's own.
+        health: as the person may see it; None where Slack does not say what they may see.
         public_url: below it are the pages of notifications.
         notice: what was done just now.
         for_admin: what only admins see.
@@ -75,8 +76,7 @@ def home_view(
         ),
         _DIVIDER,
         header("Notifications here"),
-        section(_state(health)),
-        *_recent(health.recent, public_url),
+        *_health(health, public_url),
         *for_admin,
         context(
             "`/notify` in a channel chooses what comes there  •  `/profile` shows your profile, "
@@ -120,6 +120,17 @@ def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -
     return subscription_blocks(subscriptions, now, most=MOST_SUBSCRIPTIONS)
 
 
+def _health(health: Health | None, public_url: str) -> Iterator[Block]:
+    if health is None:
+        yield section(
+            "Slack is not answering, so what you may see here is not known. Open this tab again "
+            "in a minute."
+        )
+        return
+    yield section(_state(health))
+    yield from _recent(health.recent, public_url)
+
+
 def _state(health: Health) -> str:
     if not (health.waiting or health.held or health.troubled):
         return f"{SIGNS['success']} All is well: nothing waits, and nothing was refused."
@@ -135,7 +146,7 @@ def _state(health: Health) -> str:
 
 def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
     if not recent:
-        yield context("Nothing was posted to a public channel as yet.")
+        yield context("Nothing was posted as yet to a channel that you can see.")
         return
     yield section("\n".join(_seen(one, public_url) for one in recent))
 
@@ -143,7 +154,8 @@ def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
 def _seen(one: SeenDelivery, public_url: str) -> str:
     page = link(page_url(public_url, one.notification_id), one.headline)
     sign = SIGNS.get(one.severity or "", "•")
-    return f"{sign} {page}  →  <#{one.channel_id}>, {STATE_WORDS[one.state]} {moment(one.at)}"
+    state = STATE_WORDS.get(one.state, STATE_WORDS["unknown"])
+    return f"{sign} {page}  →  <#{one.channel_id}>, {state} {moment(one.at)}"
 
 
 def _without_buttons(blocks: Sequence[Block]) -> Iterator[Block]:

@@ -40,7 +40,13 @@ _DIRECT_WORDS = {
 
 def preferences_section(preferred: Preferred) -> Block:
     """Say what somebody has chosen."""
-    return section(_chosen(preferred))
+    if not preferred.unreadable:
+        return section(_chosen(preferred))
+    what = ", ".join(preferred.unreadable)
+    return section(
+        f"{_chosen(preferred)}\n:warning: Stored in a form that cannot be read, and not used: "
+        f"{what}. Choose again to replace it."
+    )
 
 
 def preferences_modal(preferred: Preferred) -> dict[str, Any]:

@@ -38,6 +38,7 @@ _PAUSES = {
     "archived": "the channel is archived",
     "removed": "Bellhop was removed from the channel; `/invite @Bellhop` brings it back",
     "deactivated": "the person is deactivated",
+    "guest": "guests cannot subscribe to topics",
 }
 _DAYS = LATELY.days
 Choice = Literal[
@@ -332,11 +333,18 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
     if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")
     if one.paused is not None:
-        facts.append(f"paused: {_PAUSES[one.paused]}")
+        facts.append(f"paused: {_PAUSES.get(one.paused, escape(one.paused))}")
     if one.last is None:
         facts.append("nothing came as yet")
     else:
-        facts.append(f"last {STATE_WORDS[one.last.state]} {moment(one.last.at)}")
+        state = STATE_WORDS.get(one.last.state, STATE_WORDS["unknown"])
+        facts.append(f"last {state} {moment(one.last.at)}")
+    if one.unreadable:
+        what = ", ".join(one.unreadable)
+        facts.append(f":warning: not used: its {what} cannot be read; subscribe again")
+    if "topic" in one.unreadable or "address" in one.unreadable:
+        # No button could name it.
+        return section(f"{_wish(wish)}\n{'  •  '.join(facts)}")
     labels: dict[str, str] = {what: _LABELS[what] for what in _offered(wish, now)}
     menu = overflow(ids.CHANGE_SUBSCRIPTION, labels)
     block = section(f"{_wish(wish)}\n{'  •  '.join(facts)}", menu)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slack_bolt import Ack, App, BoltContext
 
+from bolt_app.access.authorization import Action
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import Answer
@@ -47,6 +48,7 @@ def answer_profile_request(services: Services, own: OwnProfile, request: Profile
         case ShowOther(user_id) if user_id == own.user_id:
             return own.show()
         case ShowOther(user_id):
+            services.access.person(own.team_id, own.user_id).require(Action.SEE_WORKSPACE)
             profile = services.profiles.find(own.team_id, user_id, own.enterprise_id)
             if profile is None:
                 return other_not_linked_answer(user_id)

@@ -24,6 +24,7 @@ def register_channel_events(app: App, services: Services) -> None:
     lifecycle = services.lifecycle
 
     def archived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.address_paused(origin, channel_id, "archived")
         what = f"<#{channel_id}> was archived", "pauses until it is unarchived"
@@ -33,12 +34,14 @@ def register_channel_events(app: App, services: Services) -> None:
         lifecycle.address_resumed(origin_of(body, context), event["channel"], "archived")
 
     def left(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.address_paused(origin, channel_id, "removed")
         what = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
         _tell(services, origin, followed, *what)
 
     def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.channel_deleted(origin, channel_id)
         _tell(services, origin, followed, f"The channel {channel_id} was deleted", "has ended")
@@ -56,13 +59,21 @@ def register_channel_events(app: App, services: Services) -> None:
 
     @app.event("channel_id_changed")
     def moved(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
         ids = event["old_channel_id"], event["new_channel_id"]
         lifecycle.channel_moved(origin_of(body, context), *ids)
 
     @app.event("member_joined_channel")
     def joined(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.membership_changed(context.team_id or "", event["user"])
         if event["user"] == context.bot_user_id:
+            # Of a private channel the bot now sees who is in it.
+            services.access.channels_changed(context.team_id or "")
             lifecycle.address_resumed(origin_of(body, context), event["channel"], "removed")
+
+    @app.event("member_left_channel")
+    def member_left(event: dict[str, Any], context: BoltContext) -> None:
+        services.access.membership_changed(context.team_id or "", event["user"])
 
 
 def _tell(

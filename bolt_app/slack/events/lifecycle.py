@@ -6,13 +6,13 @@ from typing import Any
 
 from slack_bolt import App, BoltContext
 
-from bolt_app.lifecycle import Lifecycle
-from bolt_app.oauth.calls import InstallationCalls
+from bolt_app.services import Services
 from bolt_app.slack.events.origin import origin_of
 
 
-def register_lifecycle_events(app: App, lifecycle: Lifecycle, calls: InstallationCalls) -> None:
+def register_lifecycle_events(app: App, services: Services) -> None:
     """Listen for the events that stored facts follow."""
+    lifecycle, calls = services.lifecycle, services.calls
 
     @app.event("tokens_revoked")
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
@@ -32,6 +32,8 @@ def register_lifecycle_events(app: App, lifecycle: Lifecycle, calls: Installatio
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        # Also where the database fails, and Slack sends the event again.
+        services.access.person_changed(str(event["user"]["id"]))
         lifecycle.user_changed(origin_of(body, context), event["user"])
 
     @app.event("team_rename")

@@ -30,20 +30,26 @@ def register_link_events(app: App, services: Services) -> None:
         team_id = context.team_id or ""
         unfurls = {}
         for url in {link["url"] for link in event["links"]}:
-            view = _unfurled(url, team_id, event["channel"], body)
+            view = _unfurled(url, team_id, event, body)
             if view is not None:
                 unfurls[url] = view
         if unfurls:
             _show(team_id, event, unfurls)
 
     def _unfurled(
-        url: str, team_id: str, channel_id: str, body: dict[str, Any]
+        url: str, team_id: str, event: dict[str, Any], body: dict[str, Any]
     ) -> dict[str, Any] | None:
         id_ = notification_of(url, services.settings.public_url)
         if id_ is None:
             return None
         is_outside = bool(body.get("is_ext_shared_channel"))
-        found = services.viewing.find_shared(team_id, id_, channel_id, is_outside=is_outside)
+        found = services.viewing.find_shared(
+            team_id,
+            id_,
+            event["channel"],
+            shared_by=str(event.get("user") or ""),
+            is_outside=is_outside,
+        )
         return None if found is None else unfurled(found, url)
 
     def _show(team_id: str, event: dict[str, Any], unfurls: dict[str, Any]) -> None:

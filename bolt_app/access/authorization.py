@@ -1,0 +1,415 @@
+"""Authorization: the one decision of what a person may see and do, used by every surface.
+
+Slack provides the role (`users.info`) and the channel memberships (`users.conversations`). Its
+answers are kept for `STALE_AFTER`; events drop them earlier, in the process that receives them.
+If Slack has to be asked and does not answer, nothing is allowed: the error of the call is raised,
+and its sentence is shown to the person.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlalchemy import bindparam, or_, select
+
+from bolt_app.access.recent import RecentAnswers
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Membership, User
+from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.slack_api import SlackCallError
+from bolt_app.user_facts import enterprise_of, membership_values
+
+logger = logging.getLogger(__name__)
+
+# How old a role or a membership may be.
+STALE_AFTER = timedelta(seconds=60)
+MOST_REMEMBERED = 10_000
+PAGE_SIZE = 999
+# Prepared once, because it runs on every request. The home of an account is its organisation.
+_IS_DELETED = select(User.is_deleted).where(
+    User.user_id == bindparam("user_id"),
+    or_(
+        User.id.in_(select(Membership.user_id).where(Membership.team_id == bindparam("team_id"))),
+        User.home_id == bindparam("home_id"),
+    ),
+)
+# Slack's errors for a person unknown in this workspace.
+_UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
+
+
+class Role(StrEnum):
+    """A person's role in a workspace.
+
+    `ADMIN` includes owners; `GUEST` also people for whom Slack gives no flag. A `COLLEAGUE` belongs
+    to another workspace of the same organisation, and an `EXTERNAL` user to another organisation:
+    both only share a channel.
+    """
+
+    ADMIN = "admin"
+    MEMBER = "member"
+    COLLEAGUE = "colleague"
+    GUEST = "guest"
+    DEACTIVATED = "deactivated"
+    EXTERNAL = "external"
+
+
+class Action(StrEnum):
+    """An action that the role alone decides."""
+
+    USE = "use"  # their own profile, preferences and subscriptions; answering what they were sent
+    SEE_WORKSPACE = "see_workspace"  # public channels, topics, others' profiles
+    SUBSCRIBE_SELF = "subscribe_self"
+    CHANGE_CHANNEL = "change_channel"  # the subscriptions of a channel
+    POST_TEST = "post_test"  # a test notification into a channel
+    SEE_UNRESOLVED = "see_unresolved"  # destinations of others that lead nowhere
+    ADMINISTER = "administer"  # API keys and webhooks
+
+
+_OURS = frozenset({Role.ADMIN, Role.MEMBER, Role.COLLEAGUE, Role.GUEST})
+_MEMBERS = frozenset({Role.ADMIN, Role.MEMBER})
+# In a channel that they share, colleagues are no guests.
+_IN_CHANNELS = _MEMBERS | {Role.COLLEAGUE}
+_ADMINS = frozenset({Role.ADMIN})
+# `SUBSCRIPTIONS_BY`, for what comes to channels.
+_SUBSCRIBERS = {"anyone": _OURS, "members": _IN_CHANNELS, "admins": _ADMINS}
+_EXTERNAL = (
+    "Bellhop works for the other organisation in this shared channel: ask someone there to do "
+    "this for you."
+)
+_DEACTIVATED = "This account is deactivated in Slack: it can do nothing here."
+_SENTENCES: Mapping[Action, str] = {
+    Action.USE: "Only people of this workspace can do that.",
+    Action.SEE_WORKSPACE: "Only members of this workspace can see that.",
+    Action.SUBSCRIBE_SELF: "Guests cannot subscribe to topics: ask a member of this workspace.",
+    Action.POST_TEST: "Guests cannot let Bellhop post in channels: ask a member of this workspace.",
+    Action.SEE_UNRESOLVED: "Only admins of this workspace can see that.",
+}
+
+
+class AccessDeniedError(Exception):
+    """The person may not do that; the text says so in a sentence."""
+
+
+class ExternalUserError(AccessDeniedError):
+    """The person is of another organisation, and only shares a channel."""
+
+    def __init__(self) -> None:
+        super().__init__(_EXTERNAL)
+
+
+class DeactivatedError(AccessDeniedError):
+    """The person's account is deactivated."""
+
+    def __init__(self) -> None:
+        super().__init__(_DEACTIVATED)
+
+
+class NotAdminError(AccessDeniedError):
+    """The person is not an admin of the workspace."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "API keys and hooks are made and revoked by the workspace's admins: ask one of them."
+        )
+
+
+class NotAllowedError(AccessDeniedError):
+    """The person may not change the subscriptions of a channel."""
+
+    def __init__(self, who: str) -> None:
+        super().__init__(f"Subscriptions of channels are changed by {who} here: ask one of them.")
+
+
+class ChannelDeniedError(AccessDeniedError):
+    """The person does not see that channel."""
+
+    def __init__(self) -> None:
+        super().__init__("You cannot choose that channel: you do not see it in Slack.")
+
+
+class PublicChannels(Protocol):
+    """Knows which channels are public."""
+
+    def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
+        """Return the names of those channels that are public, by their ids."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person in a workspace, as Slack described them a moment ago."""
+
+    team_id: str
+    user_id: str
+    role: Role
+    authorization: Authorization
+
+    def may(self, action: Action) -> bool:
+        """Whether their role allows it."""
+        return self.role in self.authorization.allowed(action)
+
+    def require(self, action: Action) -> None:
+        """Make sure that their role allows it.
+
+        Raises:
+            AccessDeniedError: it does not; the text says why.
+        """
+        if not self.may(action):
+            raise self.authorization.denial(self.role, action)
+
+    def channel_names(self, channel_ids: Collection[str]) -> dict[str, str]:
+        """Return the names of those channels that they may see, by their ids.
+
+        A member sees public channels and those they are in, a guest only those they are in.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        wanted = {one for one in channel_ids if one[:1] in ("C", "G")}
+        if not wanted or self.role not in _OURS:
+            return {}
+        known: dict[str, str] = {}
+        if self.may(Action.SEE_WORKSPACE):
+            known = self.authorization.public.names_of_public(self.team_id, wanted)
+        if wanted <= known.keys():
+            return known
+        own = self.own_channels()
+        return known | {one: own[one] for one in wanted if one in own}
+
+    def own_channels(self) -> Mapping[str, str]:
+        """Return the names of the channels they are in, by their ids, as far as the bot may see.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        return self.authorization.channels_of(self.team_id, self.user_id)
+
+    def require_channel(self, channel_id: str) -> None:
+        """Make sure that they see a channel.
+
+        Raises:
+            AccessDeniedError: they do not, or it is none.
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        self.require(Action.USE)
+        if channel_id not in self.channel_names([channel_id]):
+            raise ChannelDeniedError
+
+
+class Authorization:
+    """Decides for all people of all workspaces."""
+
+    def __init__(
+        self,
+        database: Database,
+        calls: InstallationCalls,
+        public: PublicChannels,
+        *,
+        subscriptions_by: str,
+        clock: Clock = utc_now,
+        most_remembered: int = MOST_REMEMBERED,
+    ) -> None:
+        self.public = public
+        self._database = database
+        self._calls = calls
+        self._subscriptions_by = subscriptions_by
+        # By workspace and person.
+        self._roles: RecentAnswers[tuple[str, str], Role] = RecentAnswers(
+            STALE_AFTER, most_remembered, clock
+        )
+        self._memberships: RecentAnswers[tuple[str, str], Mapping[str, str]] = RecentAnswers(
+            STALE_AFTER, most_remembered, clock
+        )
+
+    def allowed(self, action: Action) -> frozenset[Role]:
+        """Return the roles that may do it."""
+        match action:
+            case Action.USE:
+                return _OURS
+            case Action.SEE_WORKSPACE:
+                return _MEMBERS
+            case Action.SUBSCRIBE_SELF:
+                return _OURS if self._subscriptions_by == "anyone" else _MEMBERS
+            case Action.POST_TEST:
+                return _OURS if self._subscriptions_by == "anyone" else _IN_CHANNELS
+            case Action.CHANGE_CHANNEL:
+                return _SUBSCRIBERS[self._subscriptions_by]
+            case Action.SEE_UNRESOLVED | Action.ADMINISTER:
+                return _ADMINS
+
+    def denial(self, role: Role, action: Action) -> AccessDeniedError:
+        """Return the error that tells why a role is not enough."""
+        logger.info("access denied", extra={"role": role.value, "action": action.value})
+        if role is Role.EXTERNAL:
+            return ExternalUserError()
+        if role is Role.DEACTIVATED:
+            return DeactivatedError()
+        if action is Action.ADMINISTER:
+            return NotAdminError()
+        if action is Action.CHANGE_CHANNEL:
+            admins = self._subscriptions_by == "admins"
+            return NotAllowedError("admins" if admins else "members who are no guests")
+        return AccessDeniedError(_SENTENCES[action])
+
+    def person(
+        self, team_id: str, user_id: str, *, now: bool = False, place: BotPlace | None = None
+    ) -> Person:
+        """Return a person with their role.
+
+        Args:
+            now: ask Slack at this moment, whatever it said before.
+            place: the workspace as it is installed, where that is known.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        key = team_id, user_id
+        role = None if now else self._roles.find(key)
+        if role is None:
+            there = place or self._calls.find_place(team_id)
+            role = self._roles.ask(key, lambda: self._ask_role(there, user_id))
+        return Person(team_id, user_id, role, self)
+
+    def require_use(self, place: BotPlace, user_id: str) -> None:
+        """Make sure that a request which Slack signed comes from a person of this workspace.
+
+        Slack has just seen who they are, and is asked only of people who are not linked: what is
+        stored of the others follows its events.
+
+        Raises:
+            AccessDeniedError: they are external, or deactivated.
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        if self._roles.find((place.team_id, user_id)) is None:
+            is_deleted = self._stored_as_deleted(place.team_id, user_id, place.enterprise_id)
+            if is_deleted:
+                raise self.denial(Role.DEACTIVATED, Action.USE)
+            if is_deleted is not None:
+                return
+        self.person(place.team_id, user_id, place=place).require(Action.USE)
+
+    def is_deactivated(self, team_id: str, user_id: str) -> bool:
+        """Whether an account is known to be deactivated: as stored, or as Slack says.
+
+        While Slack does not say, what is stored counts.
+        """
+        if self._stored_as_deleted(team_id, user_id):
+            return True
+        try:
+            return self.person(team_id, user_id).role is Role.DEACTIVATED
+        except (SlackCallError, NotInstalledError):
+            return False
+
+    def channels_of(self, team_id: str, user_id: str) -> Mapping[str, str]:
+        """Return the names of the channels a person is in, by their ids.
+
+        That is public ones, and private ones the bot is in too
+        (https://docs.slack.dev/reference/methods/users.conversations).
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        key = team_id, user_id
+        known = self._memberships.find(key)
+        if known is not None:
+            return known
+        return self._memberships.ask(key, lambda: self._ask_channels(team_id, user_id))
+
+    def person_changed(self, user_id: str) -> None:
+        """Forget what is known of a person, in every workspace."""
+        for answers in (self._roles, self._memberships):
+            answers.forget(lambda key: key[1] == user_id)
+
+    def membership_changed(self, team_id: str, user_id: str) -> None:
+        """Forget in which channels a person is."""
+        self._memberships.forget(lambda key: key == (team_id, user_id))
+
+    def channels_changed(self, team_id: str) -> None:
+        """Forget who is in which channel of a workspace."""
+        self._memberships.forget(lambda key: key[0] == team_id)
+
+    def _ask_role(self, place: BotPlace, user_id: str) -> Role:
+        """Ask Slack (https://docs.slack.dev/reference/methods/users.info)."""
+        try:
+            facts = self._calls.as_bot(place, "users.info", user=user_id)["user"]
+        except SlackCallError as error:
+            if error.code in _UNKNOWN_PERSON:
+                return Role.EXTERNAL
+            raise
+        return role_of(facts, place)
+
+    def _ask_channels(self, team_id: str, user_id: str) -> Mapping[str, str]:
+        place = self._calls.find_place(team_id)
+        return {one["id"]: one["name"] for one in self._pages(place, user_id)}
+
+    def _pages(self, place: BotPlace, user_id: str) -> Iterator[dict[str, Any]]:
+        kinds = "public_channel"
+        if self._calls.has_scope(place, "groups:read"):
+            kinds += ",private_channel"
+        cursor: str | None = None
+        while True:
+            answer = self._calls.as_bot(
+                place,
+                "users.conversations",
+                user=user_id,
+                types=kinds,
+                team_id=place.team_id,
+                limit=PAGE_SIZE,
+                cursor=cursor,
+            )
+            yield from answer["channels"]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+
+    def _stored_as_deleted(
+        self, team_id: str, user_id: str, enterprise_id: str | None = None
+    ) -> bool | None:
+        """Return whether a linked person is deactivated, as stored; None where nobody linked.
+
+        A person has one account in all workspaces of an organisation.
+        """
+        values = {"team_id": team_id, "user_id": user_id, "home_id": enterprise_id or ""}
+        with self._database.reading_connection() as connection:
+            return connection.scalar(_IS_DELETED, values)
+
+
+def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
+    """Return a person's role in a workspace from Slack's user object.
+
+    https://docs.slack.dev/reference/objects/user-object and, for people of other organisations,
+    https://docs.slack.dev/apis/slack-connect.
+    """
+    is_external = bool(facts.get("is_stranger")) or (
+        facts.get("team_id") not in (None, place.team_id)
+        and (place.enterprise_id is None or enterprise_of(facts) != place.enterprise_id)
+    )
+    if is_external:
+        return Role.EXTERNAL
+    if facts.get("deleted"):
+        return Role.DEACTIVATED
+    if facts.get("team_id") not in (None, place.team_id) and not _belongs(facts, place.team_id):
+        return Role.COLLEAGUE
+    values = membership_values(facts)
+    is_guest = values.get("is_guest")
+    if not is_guest and (values.get("is_admin") or values.get("is_owner")):
+        return Role.ADMIN
+    return Role.MEMBER if is_guest is False else Role.GUEST
+
+
+def _belongs(facts: Mapping[str, Any], team_id: str) -> bool:
+    """Whether a person of an organisation belongs to a workspace besides their first."""
+    enterprise_user = facts.get("enterprise_user")
+    teams = enterprise_user.get("teams") if isinstance(enterprise_user, Mapping) else None
+    return isinstance(teams, list) and team_id in teams

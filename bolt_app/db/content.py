@@ -1,0 +1,106 @@
+"""The content of a notification as it is stored, and as it can be read by whatever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Dialect, String
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+
+from bolt_app.db.types import JsonObject
+
+# From the least to the worst.
+SEVERITIES = ("info", "success", "warning", "error", "critical")
+UNREADABLE = "This notification, or a part of it, cannot be read from the database."
+
+
+class ContentJson(JsonObject):
+    """A content, in which every member has the type that its readers expect.
+
+    Members of another type are left out, and the text says so.
+    """
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:
+        return None if value is None else readable_content(value)
+
+    def unreadable(self) -> dict[str, Any]:
+        """Return what is shown for a content that cannot be read."""
+        return {"text": UNREADABLE}
+
+
+def readable_content(value: Any) -> dict[str, Any]:
+    """Return a stored content without what cannot be read."""
+    if isinstance(value, dict) and value and all(_is_readable(*one) for one in value.items()):
+        return value
+    members = value if isinstance(value, dict) else {}
+    kept = {name: one for name, one in members.items() if _is_readable(name, one)}
+    text = kept.get("text", "")
+    return {**kept, "text": f"{text}\n{UNREADABLE}" if text else UNREADABLE}
+
+
+def known_severity(value: object) -> str | None:
+    """Return a stored severity; None where it is none."""
+    return value if isinstance(value, str) and value in SEVERITIES else None
+
+
+def _is_readable(name: str, value: Any) -> bool:
+    check = _CHECKS.get(name)
+    return check is None or check(value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _are_fields(value: Any) -> bool:
+    return _are_objects(value) and all(
+        isinstance(one.get("name"), str) and isinstance(one.get("value"), str) for one in value
+    )
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        ("text", "title", "link", "image_url", "thread_ts", "username", "icon_emoji", "icon_url"),
+        _is_text,
+    ),
+    **dict.fromkeys(("unfurl_links", "unfurl_media", "link_names", "mrkdwn"), _is_flag),
+    **dict.fromkeys(("mentions", "actions"), _are_texts),
+    **dict.fromkeys(("blocks", "attachments"), _are_objects),
+    "fields": _are_fields,
+    "severity": lambda value: known_severity(value) is not None,
+}
+
+
+class stored_severity(GenericFunction[str]):
+    """The severity in a content, read by the database; NULL where the content is no JSON."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(stored_severity)
+def _postgresql(element: Any, compiler: SQLCompiler, **more: Any) -> str:
+    return f"({compiler.process(element.clauses, **more)} ->> 'severity')"
+
+
+@compiles(stored_severity, "sqlite")
+def _sqlite(element: Any, compiler: SQLCompiler, **more: Any) -> str:
+    content = compiler.process(element.clauses, **more)
+    return f"CASE WHEN json_valid({content}) THEN json_extract({content}, '$.severity') END"

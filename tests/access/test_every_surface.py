@@ -1,0 +1,359 @@
+"""Every listener and every route, for every kind of person: who may, and who may not.
+
+The tables name them all: a listener or route that is missing here fails the first tests, so that
+whoever adds one decides who may use it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from slack_bolt import App, BoltRequest, BoltResponse
+from slack_sdk.signature import SignatureVerifier
+
+import bolt_app
+from bolt_app.access.authorization import Action, Role
+from bolt_app.blockkit.signed_values import home_of
+from bolt_app.notifications.incident_blocks import PREFIX
+from bolt_app.notifications.preferences import PreferenceChange, Preferred
+from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.preferences import undo_preference_fields
+from bolt_app.slack.blocks.subscriptions import undo_fields
+from bolt_app.slack.signed_actions import form_action
+from tests.notifications.hand import accept
+from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
+from tests.running import SIGNING_SECRET, Bellhop
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+GUEST, DEACTIVATED, ELSEWHERE = "U0GUS00001", "U0DEE00001", "U0ANN00002"
+DEPLOYS = "C0ACME0003"
+PEOPLE: Mapping[str, Role] = {
+    ANN: Role.ADMIN,
+    BEN: Role.MEMBER,
+    GUEST: Role.GUEST,
+    DEACTIVATED: Role.DEACTIVATED,
+    BEA: Role.EXTERNAL,  # of another organisation, in a channel that both share
+    ELSEWHERE: Role.EXTERNAL,  # of another workspace, and in no channel of this one
+}
+OURS = {Role.ADMIN, Role.MEMBER, Role.GUEST}
+MEMBERS = {Role.ADMIN, Role.MEMBER}
+ADMINS = {Role.ADMIN}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request to a listener, and the roles whose request is not denied."""
+
+    listener: str
+    allowed: set[Role]
+    kind: str  # command, action, view or shortcut
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The case, for people."""
+        return f"{self.listener} {self.given.get('text', '')}".strip()
+
+
+def profile(text: str, allowed: set[Role]) -> Case:
+    return Case(
+        "commands.profile.answer_profile_command", allowed, "command", "/profile", {"text": text}
+    )
+
+
+def notify(text: str, allowed: set[Role]) -> Case:
+    given = {"text": text, "channel_id": DEPLOYS}
+    return Case("commands.notify.answer_notify_command", allowed, "command", "/notify", given)
+
+
+def action(listener: str, allowed: set[Role], name: str, /, **given: Any) -> Case:
+    return Case(f"actions.{listener}", allowed, "action", name, given)
+
+
+def view(listener: str, allowed: set[Role], name: str, /, **inputs: Any) -> Case:
+    return Case(f"actions.{listener}", allowed, "view", name, inputs)
+
+
+def typed(value: str) -> dict[str, Any]:
+    return {"type": "plain_text_input", "value": value}
+
+
+def chosen(value: str) -> dict[str, Any]:
+    return {"type": "static_select", "selected_option": {"value": value}}
+
+
+UNDO = PreferenceChange(Preferred(), None)
+# What is denied to nobody of the workspace is about their own, or was sent to where they are.
+CASES = [
+    profile("", OURS),
+    profile("help", OURS),
+    profile("refresh", OURS),
+    profile("<@U0PAT00001>", MEMBERS),
+    notify("help", OURS),
+    notify("list", OURS),
+    notify("quiet 22:00-07:00", OURS),
+    notify("test", MEMBERS),
+    notify("subscribe *", MEMBERS),
+    notify("unsubscribe *", MEMBERS),
+    notify("mute 2h", MEMBERS),
+    notify("unmute", MEMBERS),
+    notify("digest deploys hourly", MEMBERS),
+    action("home.send_test", OURS, ids.HOME_TEST, home=True),
+    action("home.ask", MEMBERS, ids.HOME_SUBSCRIBE, home=True),
+    view("home.subscribe", MEMBERS, ids.SUBSCRIBE_VIEW, topic=typed("*"), filter=typed("")),
+    action("incidents.answer", OURS, f"{PREFIX}acknowledge", block_id="incident"),
+    action("keys_and_hooks.ask_for_key", ADMINS, ids.NEW_API_KEY, home=True),
+    action("keys_and_hooks.ask_for_hook", ADMINS, ids.NEW_HOOK, home=True),
+    view(
+        "keys_and_hooks.make_key",
+        ADMINS,
+        ids.NEW_API_KEY_VIEW,
+        name=typed("x"),
+        scopes={"type": "checkboxes", "selected_options": [{"value": "send"}]},
+        channels=typed(""),
+        lifetime=chosen("never"),
+    ),
+    view(
+        "keys_and_hooks.make_hook",
+        ADMINS,
+        ids.NEW_HOOK_VIEW,
+        name=typed("x"),
+        target={"type": "conversations_select", "selected_conversation": DEPLOYS},
+    ),
+    action("keys_and_hooks.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
+    action("keys_and_hooks.revoke_hook", ADMINS, ids.REVOKE_HOOK, home=True, fields={"hook": 1}),
+    action("preferences.ask", OURS, ids.HOME_PREFERENCES, home=True),
+    view(
+        "preferences.choose",
+        OURS,
+        ids.PREFERENCES_VIEW,
+        quiet={"type": "checkboxes", "selected_options": []},
+        until={"type": "timepicker", "selected_time": "07:00"},
+        daily={"type": "timepicker", "selected_time": "09:00"},
+        direct=chosen("now"),
+        **{"from": {"type": "timepicker", "selected_time": "22:00"}},
+    ),
+    action("preferences.undo", OURS, ids.UNDO_PREFERENCES, home=True, fields="own"),
+    action(
+        "subscriptions.undo",
+        MEMBERS,
+        ids.UNDO_SUBSCRIPTIONS,
+        fields=undo_fields([Change("deploys", None, None)]),
+    ),
+    action(
+        "subscriptions.change",
+        MEMBERS,
+        ids.CHANGE_SUBSCRIPTION,
+        type="overflow",
+        fields={"topic": "deploys"},
+        selected_option={"value": "mute-hour"},
+    ),
+    Case("shortcuts.notification.link", OURS, "shortcut", ids.LINK_TO_NOTIFICATION),
+    action("profile.refresh", OURS, ids.REFRESH_PROFILE),
+    action("profile.keep", OURS, ids.KEEP_PROFILE),
+    action("profile.unlink", OURS, ids.UNLINK_PROFILE),
+]
+# What Slack tells of, asked for by nobody. What they show to a person has tests of its own below.
+EVENTS = {
+    "events.channels.archived",
+    "events.channels.unarchived",
+    "events.channels.left",
+    "events.channels.deleted",
+    "events.channels.renamed",
+    "events.channels.moved",
+    "events.channels.joined",
+    "events.channels.member_left",
+    "events.home.show_home",
+    "events.lifecycle.tokens_revoked",
+    "events.lifecycle.app_uninstalled",
+    "events.lifecycle.user_change",
+    "events.lifecycle.team_rename",
+    "events.lifecycle.team_domain_change",
+    "events.links.unfurl",
+    # A step of a workflow that somebody of the workspace has built.
+    "functions.send.send",
+}
+ANYONE = "anyone"
+KEY = "who has an API key or webhook"
+SLACK = "Slack, by its signature"
+SIGNED_IN = "people who are signed in and not deactivated, for their own"
+PERSON = "people who are signed in, as far as they may see"
+ROUTES = {
+    "pages.static": ANYONE,
+    "pages.home": ANYONE,
+    "pages.signout": ANYONE,
+    "pages.profile": SIGNED_IN,
+    "pages.channels": PERSON,
+    "pages.hello": PERSON,
+    "pages.join": SIGNED_IN,
+    "notifications.notification": PERSON,
+    "api.openapi": ANYONE,
+    "api.docs": ANYONE,
+    "api.accept": KEY,
+    "api.search": KEY,
+    "api.find": KEY,
+    "api.cancel": KEY,
+    "api.retry": KEY,
+    "hooks.take": KEY,
+    "ops.healthz": ANYONE,
+    "ops.readyz": ANYONE,
+    "slack.install": ANYONE,
+    "slack.receive": SLACK,
+}
+
+
+def bolt_of(bellhop: Bellhop) -> App:
+    app: App = bellhop.app.extensions["bolt"]
+    return app
+
+
+def listener_names(bellhop: Bellhop) -> set[str]:
+    found = set()
+    for listener in bolt_of(bellhop)._listeners:
+        function = listener.ack_function
+        module = function.__module__.removeprefix("bolt_app.slack.")
+        found.add(f"{module}.{function.__name__}")
+    return found
+
+
+def test_every_listener_is_in_the_table(bellhop: Bellhop) -> None:
+    named = {one.listener for one in CASES} | EVENTS
+
+    assert listener_names(bellhop) == named
+
+
+def test_every_route_is_in_the_table(bellhop: Bellhop) -> None:
+    found = {rule.endpoint for rule in bellhop.app.url_map.iter_rules()}
+
+    assert found == set(ROUTES)
+
+
+def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url: str) -> None:
+    """A module that is new here shows only `IS_PUBLIC` channels, or those of their members."""
+    sources = Path(bolt_app.__file__).parent.rglob("*.py")
+    reading = {
+        str(one.relative_to(Path(bolt_app.__file__).parent))
+        for one in sources
+        if re.search(r"db\.models import[^)]*?\bChannel\b", one.read_text(encoding="utf-8"))
+    }
+
+    assert reading == {
+        "notifications/channels.py",  # search and names of public channels: IS_PUBLIC
+        "notifications/following.py",  # follows events
+        "notifications/health.py",  # IS_PUBLIC
+        "notifications/history.py",  # names that limit an API key
+        "notifications/routing.py",  # where a sender's names lead
+        "notifications/viewing.py",  # ids of names, shown by what their channel allows
+        "profiles.py",  # deletes
+    }
+
+
+def test_every_action_has_roles_and_a_sentence(bellhop: Bellhop) -> None:
+    access = bellhop.services.access
+    for one in Action:
+        assert access.allowed(one) <= OURS | {Role.COLLEAGUE}
+        for role in set(Role) - access.allowed(one):
+            assert len(str(access.denial(role, one))) > 20
+
+
+def interaction(bellhop: Bellhop, case: Case, user_id: str, notification_id: str) -> dict[str, Any]:
+    signer = bellhop.services.signer
+    home_team = BETA if user_id in (BEA, ELSEWHERE) else ACME
+    body: dict[str, Any] = {
+        "user": {"id": user_id, "username": "x", "name": "x", "team_id": home_team},
+        "team": {"id": ACME, "domain": "acme"},
+        "enterprise": None,
+        "is_enterprise_install": False,
+        "api_app_id": "A0BELLHOP01",
+        "trigger_id": "1.2.3",
+    }
+    if case.kind == "view":
+        values = {name: {"value": state} for name, state in case.given.items()}
+        blocks = [{"type": "input", "block_id": name} for name in values]
+        modal = {
+            "id": f"V{user_id}",
+            "type": "modal",
+            "callback_id": case.name,
+            "blocks": blocks,
+            "private_metadata": signer.sign(form_action(case.name), ACME, user_id),
+        }
+        state = {"values": values}
+        return {**body, "type": "view_submission", "view": {**modal, "state": state}}
+    where: dict[str, Any] = {
+        "channel": {"id": DEPLOYS, "name": "deploys"},
+        "message": {"ts": "1.1"},
+    }
+    if case.kind == "shortcut":
+        return {
+            **body,
+            **where,
+            "type": "message_action",
+            "callback_id": case.name,
+            "message_ts": "1.1",
+        }
+    given, address = dict(case.given), DEPLOYS
+    if given.pop("home", False):
+        where = {"view": {"type": "home", "id": "V1"}, "container": {"type": "view"}}
+        address = home_of(user_id)
+    if given.get("block_id") == "incident":
+        given["block_id"] = f"{PREFIX}{notification_id}.0"
+    fields = given.pop("fields", None)
+    if fields == "own":
+        fields = undo_preference_fields(user_id, UNDO)
+    signed = signer.sign(case.name, ACME, address, fields)
+    carried = {"block_id": signed} if given.get("type") == "overflow" else {"value": signed}
+    pressed = {"block_id": "b", "type": "button", "action_id": case.name, **carried, **given}
+    return {**body, **where, "type": "block_actions", "actions": [pressed]}
+
+
+def send(bellhop: Bellhop, case: Case, user_id: str, notification_id: str) -> BoltResponse:
+    if case.kind == "command":
+        form = {
+            "command": case.name,
+            "team_id": ACME,
+            "user_id": user_id,
+            "channel_id": DEPLOYS,
+            "trigger_id": "1.2.3",
+            **case.given,
+        }
+    else:
+        form = {"payload": json.dumps(interaction(bellhop, case, user_id, notification_id))}
+    body, stamp = urlencode(form), str(int(bellhop.clock.timestamp()))
+    signature = SignatureVerifier(SIGNING_SECRET).generate_signature(timestamp=stamp, body=body)
+    headers: dict[str, Any] = {
+        "content-type": "application/x-www-form-urlencoded",
+        "x-slack-request-timestamp": stamp,
+        "x-slack-signature": signature,
+    }
+    return bolt_of(bellhop).dispatch(BoltRequest(body=body, headers=headers))
+
+
+@pytest.mark.parametrize("user_id", PEOPLE, ids=[f"{one}-{PEOPLE[one]}" for one in PEOPLE])
+def test_every_listener_for(
+    bellhop: Bellhop, user_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.share_channel(GENERAL, BEA)
+    if user_id in (BEN, GUEST):
+        bellhop.install(user_id, query="?only=profile")
+    bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, Wish("deploys"))
+    id_ = accept(bellhop, DEPLOYS, title="Disk full", actions=["acknowledge"])
+    caplog.set_level("INFO", "bolt_app.access.authorization")
+    wrong = []
+    for case in CASES:
+        caplog.clear()
+        response = send(bellhop, case, user_id, id_)
+        is_denied = any(one.message == "access denied" for one in caplog.records)
+        if response.status != 200 or is_denied is (PEOPLE[user_id] in case.allowed):
+            wrong.append((case.label, response.status, "denied" if is_denied else "allowed"))
+    assert wrong == []

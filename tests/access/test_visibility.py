@@ -1,0 +1,469 @@
+"""What each kind of person sees, on every surface, and how old that may be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from bolt_app.access.authorization import (
+    STALE_AFTER,
+    AccessDeniedError,
+    Action,
+    Authorization,
+    Person,
+    Role,
+    role_of,
+)
+from bolt_app.access.recent import RecentAnswers
+from bolt_app.notifications.acceptance import Sender
+from bolt_app.notifications.requests import read_one
+from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.sandbox import Fault
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.subscriptions import undo_fields
+from bolt_app.slack_api import SlackCallError
+from tests.conftest import FakeClock
+from tests.notifications.hand import Hand, accept, deliveries
+from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
+from tests.running import Bellhop, Browser
+from tests.web.forms import follow, send_form
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+GUEST, DEACTIVATED = "U0GUS00001", "U0DEE00001"
+DEPLOYS, LEADS, OLD_NEWS = "C0ACME0003", "C0ACME0006", "C0ACME0005"
+PROFILE = "?only=profile"
+MINUTE = STALE_AFTER.total_seconds()
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def delivered(bellhop: Bellhop, to: str, title: str, **more: str) -> str:
+    id_ = accept(bellhop, to, title=title, **more)
+    bellhop.clock.advance(5)
+    Hand(bellhop).deliver()
+    return id_
+
+
+def home(bellhop: Bellhop, user_id: str) -> str:
+    bellhop.slack.open_home(user_id, ACME)
+    bellhop.slack.deliver_due()
+    view = bellhop.slack.home_view(ACME, user_id)
+    return "" if view is None else json.dumps(view.blocks, ensure_ascii=False)
+
+
+def ask(bellhop: Bellhop, user_id: str, words: str, channel_id: str | None = None) -> str:
+    where = channel_id or bellhop.slack.app_dm(ACME, user_id).id
+    message = bellhop.slack.send_command(user_id, where, "/notify", words).message
+    assert message is not None
+    return json.dumps([message.text, message.blocks], ensure_ascii=False)
+
+
+def page(browser: Browser, id_: str) -> int:
+    return browser.get(f"/notifications/{id_}").status
+
+
+def sign_in(bellhop: Bellhop, user_id: str) -> Browser:
+    browser, _ = bellhop.install(user_id, query=PROFILE)
+    return browser
+
+
+# The web, for each kind of person.
+
+
+@pytest.mark.parametrize("who", ["nobody", "guest", "deactivated", "elsewhere", "member"])
+def test_every_page(installed: Bellhop, who: str) -> None:
+    ids = [delivered(installed, one, f"for {one}") for one in (GENERAL, DEPLOYS)]
+    if who == "nobody":
+        browser = installed.browser()
+    elif who == "elsewhere":
+        browser, _ = installed.install(BEA)
+    else:
+        browser = sign_in(installed, GUEST if who == "guest" else BEN)
+    token = browser.get("/profile").text if who == "deactivated" else ""
+    if who == "deactivated":
+        installed.slack.update_user(BEN, deleted=True)
+        installed.slack.deliver_due()
+    expected = {
+        "nobody": ([403, 403], 303, None),
+        "deactivated": ([403, 403], 303, None),
+        "elsewhere": ([404, 404], 200, {"alerts", "deploys", "general", "random"}),
+        "guest": ([404, 200], 200, {"deploys"}),
+        "member": ([200, 200], 200, {"alerts", "deploys", "general", "random"}),
+    }
+
+    statuses, profile, names = expected[who]
+
+    assert [page(browser, id_) for id_ in ids] == statuses
+    assert browser.get("/profile").status == profile
+    found = browser.get("/profile/channels")
+    assert found.status == profile
+    if names is not None:
+        assert {one["name"] for one in found.json()["channels"]} == names
+    assert token is not None
+
+
+@pytest.mark.parametrize(
+    ("user_id", "channel", "is_allowed"),
+    [
+        (GUEST, GENERAL, False),
+        (GUEST, LEADS, False),
+        (GUEST, DEPLOYS, True),
+        (GUEST, ANN, False),
+        (BEN, GENERAL, True),
+        (BEN, LEADS, False),
+        (BEN, ANN, False),
+        (BEN, "D0", False),
+        (ANN, LEADS, True),
+    ],
+)
+def test_hello_goes_where_the_person_could_write(
+    installed: Bellhop, user_id: str, channel: str, is_allowed: bool
+) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    browser = sign_in(installed, user_id)
+    if channel == "D0":
+        channel = installed.slack.app_dm(ACME, ANN).id
+
+    shown = follow(browser, send_form(browser, "/profile/hello", channel_id=channel))
+
+    assert ("Bellhop said hello" in shown.text) is is_allowed
+    assert bool(installed.slack.calls_to("chat.postMessage")) is is_allowed
+
+
+def test_while_slack_is_silent_nothing_is_allowed(installed: Bellhop) -> None:
+    id_ = delivered(installed, GENERAL, "Secret title")
+    browser = sign_in(installed, BEN)
+    installed.clock.advance(MINUTE)
+    installed.slack.faults.add(Fault("users.info", "server_error"))
+
+    assert page(browser, id_) == 502
+    assert browser.get("/profile/channels").status == 502
+    shown = follow(browser, send_form(browser, "/profile/hello", channel_id=GENERAL))
+    assert "Slack is not answering" in shown.text
+    assert "Slack is not answering" in ask(installed, BEN, "subscribe deploys", GENERAL)
+    seen = home(installed, ANN)
+    assert "Slack is not answering" in seen
+    assert "Secret title" not in seen
+    assert "API keys" not in seen
+    assert installed.services.subscriptions.of_team(ACME) == []
+
+
+def test_a_list_of_channels_that_is_too_old_makes_nothing_public(installed: Bellhop) -> None:
+    id_, browser = delivered(installed, GENERAL, "x"), sign_in(installed, BEN)
+    assert page(browser, id_) == 200
+    installed.slack.faults.add(Fault("conversations.list", "server_error"))
+
+    installed.clock.advance(14 * 60)
+    assert page(browser, id_) == 200
+    installed.clock.advance(2 * 60)
+    assert page(browser, id_) == 502
+
+
+# The App Home.
+
+
+def test_home_shows_a_guest_what_went_to_their_channels(installed: Bellhop) -> None:
+    for to in (GENERAL, DEPLOYS, LEADS):
+        delivered(installed, to, f"Title for {to}")
+
+    seen = home(installed, GUEST)
+
+    assert f"Title for {DEPLOYS}" in seen
+    assert f"Title for {GENERAL}" not in seen
+    assert "failed" not in seen
+    assert f"Title for {GENERAL}" in home(installed, BEN)
+
+
+def test_home_names_no_private_channel(installed: Bellhop) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    delivered(installed, "#leads", "We buy Globex")
+
+    for user_id in (ANN, BEN, GUEST):
+        assert "We buy Globex" not in home(installed, user_id)
+    for user_id in (ANN, BEN, GUEST):
+        browser = sign_in(installed, user_id)
+        assert "leads" not in browser.get("/profile").text
+        assert browser.get("/profile/channels?q=leads").json() == {"channels": []}
+
+
+@pytest.mark.parametrize("user_id", [DEACTIVATED, BEA])
+def test_home_shows_nothing_to_who_is_none_of_ours(installed: Bellhop, user_id: str) -> None:
+    installed.slack.share_channel(GENERAL, BEA)
+    event = {"type": "app_home_opened", "user": user_id, "tab": "home", "channel": "D0"}
+
+    installed.slack.send_event(ACME, event)
+
+    assert installed.slack.calls_to("views.publish") == []
+
+
+def test_a_guest_is_not_asked_for_a_topic(installed: Bellhop) -> None:
+    delivered(installed, "topic:payroll", "x")
+
+    assert "payroll" not in ask(installed, GUEST, "list")
+    assert "payroll" in ask(installed, BEN, "list")
+    refused = ask(installed, GUEST, "subscribe *")
+    assert "Guests cannot subscribe to topics" in refused
+    assert installed.services.subscriptions.of_team(ACME) == []
+
+
+@pytest.mark.parametrize("is_restricted", [True, False])
+def test_a_member_who_becomes_a_guest_gets_nothing_by_their_own_subscriptions(
+    installed: Bellhop, is_restricted: bool
+) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, Wish("deploys"))
+    for value in (True, is_restricted):
+        installed.slack.update_user(BEN, is_restricted=value)
+        installed.slack.deliver_due()
+
+    reached = [one.target for one in deliveries(installed, accept(installed, "topic:deploys", "x"))]
+
+    assert reached == ([] if is_restricted else [BEN])
+    assert ("guests cannot subscribe" in ask(installed, BEN, "list")) is is_restricted
+
+
+# Previews.
+
+
+def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
+    for address, topic in ((LEADS, "secret"), (GENERAL, "open")):
+        installed.services.subscriptions.subscribe(ACME, address, Wish(topic))
+    installed.slack.invite_bot(ANN, LEADS)
+    delivered(installed, "topic:secret", "We buy Globex")
+    delivered(installed, "topic:open", "All is well")
+
+    seen_by_ben = ask(installed, BEN, "subscribe *")
+    seen_by_ann = ask(installed, ANN, "subscribe *")
+    in_channel = ask(installed, ANN, "subscribe *", DEPLOYS)
+
+    assert "Of 2 sent there" in seen_by_ben
+    assert "All is well" in seen_by_ben
+    assert "We buy Globex" not in seen_by_ben
+    assert "We buy Globex" in seen_by_ann
+    assert "All is well" in in_channel
+    assert "We buy Globex" not in in_channel
+
+
+def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
+    delivered(installed, "topic:deploys", "Nowhere as yet")
+    installed.slack.share_channel(GENERAL, BEA)
+
+    assert "Nowhere as yet" not in ask(installed, ANN, "subscribe deploys", GENERAL)
+
+
+def test_a_button_of_another_channel_changes_nothing(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("deploys"))
+    done = installed.slack.send_command(ANN, DEPLOYS, "/notify", "subscribe deploys").message
+    assert done is not None
+    undo = undo_fields([Change("deploys", None, None)])
+    value = installed.services.signer.sign(ids.UNDO_SUBSCRIPTIONS, ACME, LEADS, undo)
+    done.blocks[-1]["elements"][0]["value"] = value
+
+    installed.slack.click(BEN, done, ids.UNDO_SUBSCRIPTIONS)
+
+    assert len(installed.services.subscriptions.of_address(ACME, LEADS)) == 1
+    installed.wait_for_ephemeral(BEN, "This button is outdated")
+
+
+# Links.
+
+
+@pytest.mark.parametrize(("by", "is_shown"), [(BEN, True), (GUEST, False)])
+def test_a_guest_unfurls_what_went_to_that_channel(
+    installed: Bellhop, by: str, is_shown: bool
+) -> None:
+    elsewhere = delivered(installed, GENERAL, "Elsewhere")
+    here = delivered(installed, DEPLOYS, "Here")
+    text = " ".join(f"{installed.url}/notifications/{one}" for one in (elsewhere, here))
+    message = installed.slack.post_as(by, DEPLOYS, text)
+    installed.slack.deliver_due()
+
+    shown = json.dumps(message.attachments)
+    assert "Here" in shown
+    assert ("Elsewhere" in shown) is is_shown
+
+
+# Destinations that lead nowhere, private and archived channels.
+
+
+def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellhop) -> None:
+    request = read_one({"to": "#leads", "text": "We buy Globex"}, installed.clock())
+    sent = installed.services.acceptance.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    id_ = sent.notifications[0].id
+    Hand(installed).deliver()
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN, GUEST, "U0PAT00001")}
+
+    assert [one.error for one in deliveries(installed, id_)] == ["channel_not_found"]
+    assert {one: page(browser, id_) for one, browser in browsers.items()} == {
+        ANN: 200,
+        BEN: 200,
+        GUEST: 404,
+        "U0PAT00001": 404,
+    }
+
+
+def test_a_private_channel_with_the_bot_in_it_is_found_by_its_name(installed: Bellhop) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+
+    id_ = delivered(installed, "#leads", "We buy Globex")
+
+    assert [one.channel_id for one in deliveries(installed, id_)] == [LEADS]
+    assert page(sign_in(installed, ANN), id_) == 200
+    assert page(sign_in(installed, BEN), id_) == 404
+    again = delivered(installed, "#leads", "Once more")
+    assert [one.state for one in deliveries(installed, again)] == ["sent"]
+
+
+def test_a_private_channel_that_the_bot_left_is_forgotten(installed: Bellhop) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    place = installed.services.calls.find_place(ACME)
+    assert installed.services.channels.find(place, "#leads") == LEADS
+
+    installed.slack.remove_bot(LEADS)
+    installed.slack.deliver_due()
+
+    assert installed.services.channels.find(place, "#leads") is None
+
+
+def test_an_archived_channel_is_reported_as_archived(installed: Bellhop) -> None:
+    listed = delivered(installed, "#old-news", "x")
+    assert installed.services.channels.find(installed.services.calls.find_place(ACME), "#random")
+    installed.slack.archive_channel("C0ACME0002")
+    installed.slack.deliver_due()
+    known = delivered(installed, "#random", "x")
+
+    for id_ in (listed, known):
+        assert [one.error for one in deliveries(installed, id_)] == ["is_archived"]
+    search = installed.services.channels.search(installed.services.calls.find_place(ACME))
+    assert {"old-news", "random"}.isdisjoint(one.name for one in search)
+
+
+def test_of_two_channels_with_one_name_the_archived_is_not_meant(installed: Bellhop) -> None:
+    fresh = installed.slack.add_channel(ACME, "news", members=[ANN])
+    installed.slack.channels[fresh.id].name = "old-news"
+    place = installed.services.calls.find_place(ACME)
+
+    assert installed.services.channels.find(place, "#old-news") == fresh.id
+    id_ = delivered(installed, "#old-news", "x")
+    assert [one.channel_id for one in deliveries(installed, id_)] == [fresh.id]
+
+
+# How old it may be.
+
+
+def member_left(bellhop: Bellhop, user_id: str, channel_id: str, *, is_told: bool) -> None:
+    bellhop.slack.channels[channel_id].members.remove(user_id)
+    if is_told:
+        event = {"type": "member_left_channel", "user": user_id, "channel": channel_id}
+        bellhop.slack.send_event(ACME, event)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_who_leaves_a_channel_sees_nothing_of_it_any_more(
+    installed: Bellhop, is_told: bool
+) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    installed.slack.channels[LEADS].members.append(BEN)
+    id_, browser = delivered(installed, LEADS, "x"), sign_in(installed, BEN)
+    assert page(browser, id_) == 200
+
+    member_left(installed, BEN, LEADS, is_told=is_told)
+
+    assert page(browser, id_) == (404 if is_told else 200)
+    installed.clock.advance(MINUTE)
+    assert page(browser, id_) == 404
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+@pytest.mark.parametrize(
+    ("change", "role"),
+    [({"deleted": True}, Role.DEACTIVATED), ({"is_restricted": True}, Role.GUEST)],
+)
+def test_a_role_is_a_minute_old_at_most(
+    installed: Bellhop, change: dict[str, bool], role: Role, is_told: bool
+) -> None:
+    access = installed.services.access
+    assert access.person(ACME, BEN).role is Role.MEMBER
+
+    if is_told:
+        installed.slack.update_user(BEN, **change)
+        installed.slack.deliver_due()
+    else:
+        for name, value in change.items():
+            setattr(installed.slack.users[BEN], name, value)
+
+    assert access.person(ACME, BEN).role is (role if is_told else Role.MEMBER)
+    installed.clock.advance(MINUTE)
+    assert access.person(ACME, BEN).role is role
+
+
+def test_what_only_admins_may_do_is_decided_by_what_slack_says_now(installed: Bellhop) -> None:
+    access = installed.services.access
+    assert access.person(ACME, ANN).role is Role.ADMIN
+    installed.slack.users[ANN].is_admin = installed.slack.users[ANN].is_owner = False
+
+    with pytest.raises(AccessDeniedError):
+        access.person(ACME, ANN, now=True).require(Action.ADMINISTER)
+
+
+def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop: Bellhop) -> None:
+    bellhop.install(WES)
+    access = bellhop.services.access
+    assert access.person(NORTH, WES, now=True).role is Role.ADMIN
+    wes = bellhop.slack.users[WES]
+    wes.team_id, wes.team_ids = SOUTH, (SOUTH, NORTH)
+    assert access.person(NORTH, WES, now=True).role is Role.ADMIN
+
+    wes.team_ids = (SOUTH,)
+    there = bellhop.services.calls.find_place(NORTH)
+    shown = wes.as_slack("http://x", at=0)
+    colleague = Person(NORTH, WES, role_of(shown, there), access)
+
+    assert colleague.role is Role.COLLEAGUE
+    allowed = {one for one in Action if colleague.may(one)}
+    assert allowed == {Action.USE, Action.CHANGE_CHANNEL, Action.POST_TEST}
+
+
+def test_slack_is_asked_once_a_minute(installed: Bellhop) -> None:
+    before = len(installed.slack.calls_to("users.info"))
+    for _ in range(3):
+        installed.services.access.person(ACME, BEN)
+
+    assert len(installed.slack.calls_to("users.info")) == before + 1
+
+
+def test_what_slack_refused_is_not_remembered(installed: Bellhop) -> None:
+    access: Authorization = installed.services.access
+    installed.slack.faults.add(Fault("users.info", "server_error", times=1))
+
+    with pytest.raises(SlackCallError):
+        access.person(ACME, BEN)
+    assert access.person(ACME, BEN).role is Role.MEMBER
+
+
+def test_the_memory_is_bounded(database_url: str, clock: FakeClock) -> None:
+    recent: RecentAnswers[int, int] = RecentAnswers(timedelta(minutes=1), 3, clock)
+    for number in range(10):
+        recent.ask(number, lambda: 1)
+
+    assert len(recent) == 3
+    assert [recent.find(one) for one in (6, 7, 8, 9)] == [None, 1, 1, 1]
+
+
+def test_an_answer_that_was_on_its_way_is_not_kept(database_url: str, clock: FakeClock) -> None:
+    recent: RecentAnswers[str, str] = RecentAnswers(timedelta(minutes=1), 3, clock)
+
+    def ask_meanwhile() -> str:
+        recent.forget(lambda key: True)
+        return "old"
+
+    answer: Callable[[], str] = ask_meanwhile
+    assert recent.ask("x", answer) == "old"
+    assert recent.find("x") is None
