@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The demo starts empty each time and takes nothing from .env; commands beside it read DEMO_ENV.
 DEMO_ENV := var/demo/.env
-DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET=
+DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
 

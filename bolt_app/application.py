@@ -130,8 +130,10 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         health=HealthReports(database),
         home_tabs=HomeTabs(database, clock=clock),
         incidents=Incidents(database, bell, clock=clock),
-        callback_endpoints=CallbackEndpoints(database, clock=clock),
-        callback_sender=CallbackSender(database, clock=clock),
+        callback_endpoints=CallbackEndpoints(
+            database, networks=settings.callback_networks, clock=clock
+        ),
+        callback_sender=CallbackSender(database, networks=settings.callback_networks, clock=clock),
         viewing=Viewing(database, history, channels, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,

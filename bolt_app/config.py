@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,6 +23,22 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # Who may change subscriptions in Slack: members are all but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
+Network = IPv4Network | IPv6Network
+# What CALLBACK_NETWORKS may list: loopback, private and shared addresses, and nothing else.
+_PRIVATE_RANGES: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "::1/128",
+            "fc00::/7",
+        ),
+    )
+)
 # A Docker or Kubernetes secret arrives as a file: NAME_FILE names it.
 SECRET_NAMES = (
     "SLACK_CLIENT_SECRET",
@@ -63,6 +80,7 @@ class Settings:
     retry_hours: int = 24
     keep_days: int = 30
     subscriptions_by: str = "anyone"
+    callback_networks: tuple[Network, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
@@ -156,6 +174,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "anyone", SUBSCRIBERS),
+        callback_networks=reader.private_networks("CALLBACK_NETWORKS"),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),
@@ -214,6 +233,26 @@ class _Reader:
                 return choice
         self.problem(f"{name} is {value!r}: choose one of {', '.join(choices)}.")
         return default
+
+    def private_networks(self, name: str) -> tuple[Network, ...]:
+        networks = []
+        for part in _split(self.text(name)):
+            try:
+                network = ip_network(part)
+            except ValueError:
+                self.problem(
+                    f"{name} has {part!r}: give networks separated by commas, as in "
+                    "10.0.0.0/8,192.168.1.5."
+                )
+                continue
+            if not any(_is_within(network, known) for known in _PRIVATE_RANGES):
+                self.problem(
+                    f"{name} has {part!r}: list only private, shared or loopback networks, within "
+                    f"{', '.join(map(str, _PRIVATE_RANGES))}. Public addresses need no entry."
+                )
+                continue
+            networks.append(network)
+        return tuple(networks)
 
     def origin(self, name: str, default: str) -> str:
         value = (self.text(name) or default).rstrip("/")
@@ -304,6 +343,12 @@ _DATABASE_URL_MEND = (
 
 def _split(value: str) -> Iterator[str]:
     return (part.strip() for part in value.split(",") if part.strip())
+
+
+def _is_within(network: Network, known: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(known, IPv4Network) and network.subnet_of(known)
+    return isinstance(known, IPv6Network) and network.subnet_of(known)
 
 
 def _is_origin(value: str) -> bool:

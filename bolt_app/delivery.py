@@ -37,7 +37,7 @@ def create_worker(services: Services, *, dead_seconds: float = DEAD_SECONDS) -> 
             "record_profiles": services.profiles.record_pending,
             "revoke_tokens": services.revocations.revoke_pending,
         },
-        minutely={"send_callbacks": services.callback_sender.send_due},
+        minutely={"send_callbacks": services.callback_sender.start},
     )
 
 

@@ -77,5 +77,6 @@ class Services:
         """Finish what runs, and close the database."""
         self.requests.shutdown()
         self.background.shutdown()
+        self.callback_sender.close()
         self.bell.close()
         self.database.close()

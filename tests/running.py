@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
+from ipaddress import ip_network
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -204,5 +205,6 @@ def settings_for(
         "public_url": url,
         "encryption_keys": (encryption_key,),
         "session_secret": SESSION_SECRET,
+        "callback_networks": (ip_network("127.0.0.0/8"),),
     }
     return Settings(**{**values, **changes})

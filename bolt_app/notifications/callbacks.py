@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
+from bolt_app.notifications.callback_addresses import (
+    Network,
+    RefusedAddressError,
+    allowed_addresses,
+    resolve,
+)
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.reports import (
     Answered,
@@ -35,8 +43,16 @@ _SOURCE = "api_key:"
 class CallbackEndpoints:
     """Where systems want to be told, one address for each API key."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, *, networks: Sequence[Network] = (), clock: Clock = utc_now
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            networks: private and loopback networks that may be called.
+        """
         self._database = database
+        self._networks = networks
         self._clock = clock
 
     def set(self, key_id: int, url: str) -> str:
@@ -45,14 +61,17 @@ class CallbackEndpoints:
         Returns: the secret by which it knows that it is told by us; it is shown only now.
 
         Raises:
-            ValueError: there is no such key, or the address is none.
+            ValueError: there is no such key, or the address is none that may be called.
         """
         address = _checked(url)
+        with self._database.reading() as session:
+            _require_key(session, key_id)
+        problem = self._problem(address)
+        if problem is not None:
+            raise ValueError(problem)
         secret = SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode()
         with self._database.writing() as session:
-            good = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-            if session.scalar(good) is None:
-                raise ValueError(f"There is no key {key_id}, or it is revoked.")
+            _require_key(session, key_id)
             row = CallbackEndpoint(
                 api_key_id=key_id, url=address, secret=secret, created_at=self._clock()
             )
@@ -73,13 +92,44 @@ class CallbackEndpoints:
             found = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
             return {one.api_key_id: HttpUrl(one.url).host or "" for one in found}
 
+    def problems(self, team_id: str) -> Mapping[int, str]:
+        """Return why endpoints of a workspace cannot be called now, by the ids of their API keys.
+
+        An endpoint may have been allowed when it was set, or its name may lead elsewhere since.
+        """
+        mine = select(CallbackEndpoint).join(ApiKey, ApiKey.id == CallbackEndpoint.api_key_id)
+        with self._database.reading() as session:
+            found = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
+        problems = {one.api_key_id: self._problem(one.url) for one in found}
+        return {key_id: problem for key_id, problem in problems.items() if problem is not None}
+
+    def _problem(self, url: str) -> str | None:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        try:
+            allowed_addresses(host, resolve(host, parts.port or 443), self._networks)
+        except RefusedAddressError as error:
+            return str(error)
+        except (OSError, UnicodeError):
+            return f"{host} cannot be resolved: correct the host, or try again later."
+        return None
+
+
+def _require_key(session: Session, key_id: int) -> None:
+    good = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+    if session.scalar(good) is None:
+        raise ValueError(f"There is no key {key_id}, or it is revoked.")
+
 
 def _checked(url: str) -> str:
     try:
-        return str(_URL.validate_python(url))
+        address = _URL.validate_python(url)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ValueError(f"The URL is not one to be called: {problem}.") from None
+    if address.username or address.password:
+        raise ValueError("The URL is not one to be called: leave out the user name and password.")
+    return str(address)
 
 
 def tell_senders(

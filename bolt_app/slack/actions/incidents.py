@@ -35,4 +35,4 @@ def register_incident_actions(app: App, services: Services) -> None:
             duration,
         )
         if changed:
-            services.background.submit(services.callback_sender.send_due)
+            services.background.submit(services.callback_sender.start)
