@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -129,6 +129,37 @@ def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -
         assert get(f"{server.url}/readyz") == (200, '{"status":"ok"}\n')
         assert "Add to" in get(server.url)[1]
         assert server.end() == 0
+
+
+DEADLINES = """
+from bolt_app import server
+from bolt_app.config import load_settings
+
+server.HEADER_SECONDS, server.REQUEST_SECONDS = 0.5, 0.5
+server.serve(load_settings())
+"""
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"GET / HTTP/1.1\r\nHost: x",
+        b"POST /hooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\npayload=",
+    ],
+    ids=["headers", "body"],
+)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_clients_that_stop_half_way_give_their_threads_back(
+    environment: dict[str, str], half: bytes
+) -> None:
+    environment["WEB_THREADS"] = "4"
+    with started((sys.executable, "-c", DEADLINES), environment) as server, ExitStack() as stack:
+        server.wait_for("Bellhop is ready")
+        address = ("127.0.0.1", int(environment["PORT"]))
+        for _ in range(20):
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(half)
+        assert get(f"{server.url}/healthz")[0] == 200
 
 
 def test_gunicorn_serves_the_same_application(environment: dict[str, str]) -> None:
