@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,8 +17,12 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 SLACK_ORIGIN = "https://slack.com"
+# Slack's own; everything else stands in for it.
+SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # Who may change subscriptions in Slack: members are all but guests.
@@ -97,6 +101,11 @@ class Settings:
         return self.public_url.startswith("https://")
 
     @property
+    def is_slack(self) -> bool:
+        """Whether it is Slack that we talk to, and not a stand-in for it."""
+        return self.slack_base_url in SLACK_ORIGINS
+
+    @property
     def redirect_uri(self) -> str:
         """Where Slack sends people back to; it must be in the Slack app's list of redirect URLs."""
         return f"{self.public_url}/slack/oauth_redirect"
@@ -142,10 +151,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     embedded = not reader.text("DATABASE_URL")
     # The embedded database and the keys generated beside it.
     var = ROOT / (reader.text("DATA_DIR") or "var")
+    if embedded:
+        reader.private_folder("DATA_DIR", var)
     slack_base_url = reader.origin("SLACK_BASE_URL", SLACK_ORIGIN)
     port = reader.number("PORT", 3000, least=1, most=65535)
     public_url = reader.public_url(port)
-    if slack_base_url == SLACK_ORIGIN and public_url and not public_url.startswith("https://"):
+    is_local = not slack_base_url or _is_loopback(slack_base_url)
+    if not is_local and public_url and not public_url.startswith("https://"):
         reader.problem(
             "PUBLIC_URL must begin with https:// because Slack sends people back over https only: "
             "set it to the address of your reverse proxy or tunnel."
@@ -254,9 +266,27 @@ class _Reader:
             networks.append(network)
         return tuple(networks)
 
+    def private_folder(self, name: str, path: Path) -> None:
+        try:
+            make_private_folder(path)
+        except SharedFolderError:
+            self.problem(
+                f"{name} is {str(path)!r}, which all users of this machine share: give a folder "
+                "of Bellhop's own."
+            )
+        except OSError:
+            # Told by whatever needs a file there.
+            return
+
     def origin(self, name: str, default: str) -> str:
         value = (self.text(name) or default).rstrip("/")
         if _is_origin(value):
+            if not value.startswith("https://") and not _is_loopback(value):
+                self.problem(
+                    f"{name} is {value!r}: it must begin with https://, because tokens and "
+                    "sessions travel there; http:// is for a loopback address alone."
+                )
+                return ""
             return value
         self.problem(
             f"{name} is {value!r}: give scheme and host alone, as in https://bellhop.example.com."
@@ -361,6 +391,16 @@ def _is_origin(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and bare
 
 
+def _is_loopback(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _kept_secret(path: Path, generate: Callable[[], str]) -> str:
     """Return the secret kept in `path`, making it first where there is none.
 
@@ -368,9 +408,9 @@ def _kept_secret(path: Path, generate: Callable[[], str]) -> str:
     which only one of them can do, so that all of them read the same secret, whole.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(generate() + "\n")
         with suppress(FileExistsError):

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bolt_app.db.encryption import Cipher, use_cipher
+from bolt_app.private_files import FOLDER_MODE, make_private_file
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
@@ -119,7 +120,7 @@ def _prepare_postgresql_connection(dbapi_connection: Any, _record: object) -> No
 
 
 def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    _make_files_private(Path(str(url.database)))
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -129,6 +130,16 @@ def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite_connection)
     event.listen(engine, "begin", _begin_sqlite_transaction)
     return engine
+
+
+def _make_files_private(path: Path) -> None:
+    """Create the database's file, from which SQLite takes the mode of those beside it."""
+    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    make_private_file(path)
+    for suffix in ("-wal", "-shm", "-journal"):
+        beside = path.with_name(f"{path.name}{suffix}")
+        if beside.exists():
+            make_private_file(beside)
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:

@@ -1,0 +1,58 @@
+"""Files and folders that only their owner can read, whatever the umask and whoever made them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SharedFolderError(OSError):
+    """A folder is meant for all users of the machine, such as /tmp."""
+
+
+def make_private_folder(path: Path) -> None:
+    """Create a folder where there is none, and take it and the files in it away from others.
+
+    Raises:
+        SharedFolderError: it is a folder for everybody.
+        OSError: it cannot be created.
+    """
+    path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    if path.stat().st_mode & stat.S_ISVTX:
+        raise SharedFolderError(f"{path} is shared by all users")
+    _take_from_others(path)
+    for entry in path.iterdir():
+        if entry.is_file() and not entry.is_symlink():
+            _take_from_others(entry)
+
+
+def make_private_file(path: Path) -> None:
+    """Create an empty file where there is none, and take it away from others.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    if not path.exists():
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE))
+    _take_from_others(path)
+
+
+def _take_from_others(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if not mode & _OTHERS:
+        return
+    try:
+        path.chmod(mode & ~_OTHERS)
+    except OSError as error:
+        logger.warning(
+            "other users of this machine can read %s: run chmod go-rwx on it (%s)",
+            path,
+            error.strerror,
+        )
