@@ -27,10 +27,10 @@ def make_private_folder(path: Path) -> None:
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
     if path.stat().st_mode & stat.S_ISVTX:
         raise SharedFolderError(f"{path} is shared by all users")
-    _take_from_others(path)
+    take_from_others(path)
     for entry in path.iterdir():
         if entry.is_file() and not entry.is_symlink():
-            _take_from_others(entry)
+            take_from_others(entry)
 
 
 def make_private_file(path: Path) -> None:
@@ -41,15 +41,18 @@ def make_private_file(path: Path) -> None:
     """
     if not path.exists():
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE))
-    _take_from_others(path)
+    take_from_others(path)
 
 
-def _take_from_others(path: Path) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if not mode & _OTHERS:
-        return
+def take_from_others(path: Path) -> None:
+    """Let only its owner use a file or folder, where there is one; else a warning is logged."""
     try:
-        path.chmod(mode & ~_OTHERS)
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS)
+    except FileNotFoundError:
+        # Another process that starts has removed its draft, or SQLite its log.
+        return
     except OSError as error:
         logger.warning(
             "other users of this machine can read %s: run chmod go-rwx on it (%s)",

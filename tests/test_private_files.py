@@ -12,6 +12,7 @@ import pytest
 
 from bolt_app.config import ROOT, ConfigError, load_settings
 from bolt_app.db import Database, schema
+from bolt_app.private_files import take_from_others
 from bolt_app.sandbox.__main__ import _append
 from tests.test_config import CREDENTIALS
 
@@ -88,6 +89,12 @@ def test_a_database_elsewhere_is_private_and_its_folder_left_alone(tmp_path: Pat
     assert found.pop("other") == other
     assert set(found.values()) == {"0o600"}
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_file_that_is_gone_meanwhile_is_no_error(tmp_path: Path) -> None:
+    take_from_others(tmp_path / "bellhop.db-wal")
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_everybody_shares_is_refused(tmp_path: Path) -> None:

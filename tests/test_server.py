@@ -22,6 +22,7 @@ from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECR
 
 APP = (sys.executable, "app.py")
 GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4")
+GUNICORN += ("--worker-class", "bolt_app.server.DeadlineWorker")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bolt_app.db.encryption import Cipher, use_cipher
-from bolt_app.private_files import FOLDER_MODE, make_private_file
+from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_others
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
@@ -135,11 +135,11 @@ def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
 def _make_files_private(path: Path) -> None:
     """Create the database's file, from which SQLite takes the mode of those beside it."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    make_private_file(path)
+    # A file that cannot be created is reported by SQLite, when it is opened.
+    with suppress(OSError):
+        make_private_file(path)
     for suffix in ("-wal", "-shm", "-journal"):
-        beside = path.with_name(f"{path.name}{suffix}")
-        if beside.exists():
-            make_private_file(beside)
+        take_from_others(path.with_name(f"{path.name}{suffix}"))
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
