@@ -21,8 +21,10 @@ from bolt_app.config import ROOT
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
 APP = (sys.executable, "app.py")
-GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4")
-GUNICORN += ("--worker-class", "bolt_app.server.DeadlineWorker")
+GUNICORN = (
+    *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4"),
+    *("--worker-class", "bolt_app.server.DeadlineWorker"),
+)
 
 
 @pytest.fixture
