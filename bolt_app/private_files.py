@@ -1,4 +1,4 @@
-"""Files and folders that only their owner can read, whatever the umask and whoever made them."""
+"""Files and folders that only their owner can read, whatever the umask and their creator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SharedFolderError(OSError):
 
 
 def make_private_folder(path: Path) -> None:
-    """Create a folder where there is none, and take it and the files in it away from others.
+    """Create a folder if it is missing, and take it and the files in it away from others.
 
     Raises:
         SharedFolderError: it is a folder for everybody.
@@ -34,7 +34,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Create an empty file where there is none, and take it away from others.
+    """Create an empty file if it is missing, and take it away from others.
 
     Raises:
         OSError: it cannot be created.

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, whatever the umask and whoever made them."""
+"""Files that only their owner can read, whatever the umask and their creator."""
 
 from __future__ import annotations
 

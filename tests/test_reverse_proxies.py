@@ -31,7 +31,7 @@ DEPLOY = ROOT / "docs" / "deploy"
 
 @dataclass
 class Backend:
-    """What stands behind the proxy, with the headers of each request that arrived whole."""
+    """The server behind the proxy, with the headers of each request that arrived whole."""
 
     received: list[dict[str, str]] = field(default_factory=list)
 

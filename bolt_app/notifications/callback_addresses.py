@@ -1,6 +1,6 @@
 """The network addresses that callbacks may be sent to.
 
-Somebody else chose the URL, and Bellhop stands inside a network: public addresses are allowed,
+A third party chose the URL, and Bellhop stands inside a network: public addresses are allowed,
 private ones only where `CALLBACK_NETWORKS` lists them, and a few never. A host name is resolved
 here, and the caller connects to the very address that was checked, so that a second answer of the
 DNS cannot lead elsewhere.

@@ -1,4 +1,4 @@
-"""One POST to an address that somebody else chose: checked, without redirects, and on time."""
+"""One POST to an address that a third party chose: checked, without redirects, and on time."""
 
 from __future__ import annotations
 

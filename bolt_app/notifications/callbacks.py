@@ -61,7 +61,7 @@ class CallbackEndpoints:
         Returns: the secret by which it knows that it is told by us; it is shown only now.
 
         Raises:
-            ValueError: there is no such key, or the address is none that may be called.
+            ValueError: there is no such key, or the address may not be called.
         """
         address = _checked(url)
         with self._database.reading() as session:

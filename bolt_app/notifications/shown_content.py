@@ -32,7 +32,7 @@ class _Budget:
         self.is_exceeded = False
 
     def taken(self, value: Any, depth: int) -> Any:
-        """Return what there is room for; None where there is none."""
+        """Return as much of a value as fits, or None."""
         if self._left <= 0 or depth > _MOST_DEPTH:
             self.is_exceeded = True
             return None

@@ -1,4 +1,4 @@
-"""A POST to an endpoint of somebody else's: on time, bounded, to the address that was checked."""
+"""A POST to an endpoint of a third party: on time, bounded, to the address that was checked."""
 
 from __future__ import annotations
 

@@ -300,7 +300,7 @@ def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, be
 def test_a_very_long_notification_is_shown_from_its_beginning(
     bellhop: Bellhop, ann: Browser
 ) -> None:
-    # Each names somebody else: more than a database takes as parameters of one statement.
+    # Each names another person: more than a database takes as parameters of one statement.
     mentions = "".join(f"<@U{number:09d}> <#C{number:09d}> " for number in range(18_000))
     body = {
         "to": "#general",
