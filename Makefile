@@ -1,4 +1,5 @@
-# `make demo` shows Bellhop with a local stand-in for Slack; `make test` passes the tests.
+# `make demo` shows Bellhop with a local stand-in for Slack; `make test` runs the tests that need
+# nothing else on the machine, `make test-all` every test.
 PYTHON ?= python3
 BIN := .venv/bin
 # The demo starts empty each time and takes nothing from .env; commands beside it read DEMO_ENV.
@@ -6,8 +7,12 @@ DEMO_ENV := var/demo/.env
 DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
+# How often `make faults` repeats each test.
+RUNS ?= 1
+REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1
+QUICK := not (postgresql or browser or alertmanager or faults or slow)
 
-.PHONY: demo run test lint format coverage benchmark bake-off clean
+.PHONY: demo run test test-all faults lint format coverage benchmark bake-off clean
 
 demo: .venv/app
 	@umask 077 && rm -rf var/demo && mkdir -p var/demo && chmod 700 var && \
@@ -20,7 +25,16 @@ run: .venv/app
 	$(BIN)/python app.py
 
 test: .venv/tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto -m "$(QUICK)"
+	@echo "Left out: tests on PostgreSQL, in Chromium, with Alertmanager, of faults, and slow ones;" \
+		"\`make test-all\` runs them too."
+
+test-all: .venv/tests
+	$(REQUIRE_ALL) $(BIN)/pytest -n auto -m "not faults" --hypothesis-profile=long
+	$(REQUIRE_ALL) $(BIN)/pytest -n auto -m faults
+
+faults: .venv/tests
+	REQUIRE_POSTGRES=1 $(BIN)/pytest -n auto -m faults --count=$(RUNS)
 
 lint: .venv/tests
 	$(BIN)/ruff check .
@@ -32,7 +46,8 @@ format: .venv/tests
 	$(BIN)/ruff format .
 
 coverage: .venv/tests
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 benchmark: .venv/tests

@@ -9,9 +9,14 @@ from datetime import timedelta
 
 from flask import Flask
 
+from bolt_app.access.audit import AuditLog
+from bolt_app.access.sessions import Sessions
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
+from bolt_app.credentials.guesses import GuessLimit
+from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import log_requests
@@ -55,7 +60,6 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import SlackApi, SlackCallError
 from bolt_app.web import register_web
 from bolt_app.web.install_pages import InstallPages
-from bolt_app.web.sessions import signed_in_installation
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +78,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.session_secret,
-        SESSION_COOKIE_NAME="bellhop",
-        SESSION_COOKIE_SECURE=settings.uses_https,
-        SESSION_COOKIE_SAMESITE="Lax",
         MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
         # The address of a static file changes with its content.
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
@@ -86,7 +87,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     )
     if database.is_sqlite:
         schema.upgrade(database)
-    api = SlackApi(settings.slack_api_url)
+    api = SlackApi(settings.slack_api_url, timeout=settings.delays.slack_timeout)
     store = SQLAlchemyInstallationStore(settings.slack_client_id, database, clock=clock)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
     rotator = TokenRotator(
@@ -104,22 +105,28 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
+    limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(
         settings=settings,
         clock=clock,
         news=news,
         database=database,
         store=store,
+        sessions=Sessions(database, clock=clock),
+        audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
         grants=remembered,
         calls=calls,
+        signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         profiles=Profiles(database, store, calls, news, clock=clock),
-        lifecycle=Lifecycle(database, store, news, clock=clock),
+        lifecycle=Lifecycle(database, store, news, bell, clock=clock),
         channels=channels,
         people=People(database, calls),
         poster=Poster(calls, channels),
         bell=bell,
-        acceptance=Acceptance(database, bell, clock=clock),
+        sender_limits=limits,
+        guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        acceptance=Acceptance(database, bell, limits, clock=clock),
         history=history,
         permalinks=permalinks,
         api_keys=ApiKeys(database, news, clock=clock),
@@ -144,15 +151,19 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
             "SLACK_BASE_URL for real use",
             extra={"slack_base_url": settings.slack_base_url},
         )
+    states = SQLAlchemyStateStore(
+        database,
+        settings.session_secret,
+        clock=clock,
+        expiration_seconds=STATE_LIFETIME_SECONDS,
+    )
     flow = InstallFlow(
         settings,
         load_scopes(),
         store=store,
-        state_store=SQLAlchemyStateStore(
-            database, clock=clock, expiration_seconds=STATE_LIFETIME_SECONDS
-        ),
+        state_store=states,
         api=api,
-        callbacks=build_callbacks(store, InstallPages(), _recorder(services)),
+        callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)
@@ -161,7 +172,18 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
     app.extensions["bellhop"] = services
+    app.extensions["bolt"] = bolt_app
     return app
+
+
+def _sender_limits(settings: Settings) -> Limits:
+    """Return how much each API key and hook may send."""
+    return Limits(
+        requests=settings.sender_requests_per_minute,
+        deliveries=settings.sender_deliveries_per_minute,
+        open_deliveries=settings.sender_open_deliveries,
+        new_destinations=settings.sender_new_destinations_per_hour,
+    )
 
 
 def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
@@ -171,8 +193,7 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
         try:
             lanes.resume_teams(services.clock())
             services.bell.ring()
-            signed_in = signed_in_installation(services.store)
-            services.profiles.record(installation, signed_in=signed_in)
+            services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.
             logger.warning("a profile is still to be recorded", extra={"error": str(error)[:200]})

@@ -17,6 +17,8 @@ from dotenv import dotenv_values
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from bolt_app.client_address import TrustedProxies, parse_trusted_proxies
+from bolt_app.delays import Delays
 from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,13 +83,21 @@ class Settings:
     channel_per_minute: int = 60
     channel_burst: int = 1
     workspace_per_minute: int = 300
+    sender_requests_per_minute: int = 60_000
+    sender_deliveries_per_minute: int = 60_000
+    sender_open_deliveries: int = 100_000
+    sender_new_destinations_per_hour: int = 1000
+    wrong_keys_per_minute: int = 30
     retry_hours: int = 24
     keep_days: int = 30
+    audit_days: int = 90
+    trusted_proxies: TrustedProxies = 0
     subscriptions_by: str = "anyone"
     callback_networks: tuple[Network, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
+    delays: Delays = field(default_factory=Delays)
 
     @property
     def command(self) -> str:
@@ -183,8 +193,23 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         channel_per_minute=reader.number("CHANNEL_PER_MINUTE", 60, least=1, most=60_000),
         channel_burst=reader.number("CHANNEL_BURST", 1, least=1, most=1000),
         workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),
+        sender_requests_per_minute=reader.number(
+            "SENDER_REQUESTS_PER_MINUTE", 60_000, least=1, most=10_000_000
+        ),
+        sender_deliveries_per_minute=reader.number(
+            "SENDER_DELIVERIES_PER_MINUTE", 60_000, least=1, most=10_000_000
+        ),
+        sender_open_deliveries=reader.number(
+            "SENDER_OPEN_DELIVERIES", 100_000, least=1, most=10_000_000
+        ),
+        sender_new_destinations_per_hour=reader.number(
+            "SENDER_NEW_DESTINATIONS_PER_HOUR", 1000, least=1, most=1_000_000
+        ),
+        wrong_keys_per_minute=reader.number("WRONG_KEYS_PER_MINUTE", 30, least=1, most=1_000_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
+        audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
+        trusted_proxies=reader.trusted_proxies(),
         subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "anyone", SUBSCRIBERS),
         callback_networks=reader.private_networks("CALLBACK_NETWORKS"),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
@@ -295,6 +320,17 @@ class _Reader:
 
     def public_url(self, port: int) -> str:
         return self.origin("PUBLIC_URL", f"http://127.0.0.1:{port}")
+
+    def trusted_proxies(self) -> TrustedProxies:
+        value = self.text("TRUSTED_PROXIES") or "0"
+        try:
+            return parse_trusted_proxies(value)
+        except ValueError:
+            self.problem(
+                f"TRUSTED_PROXIES is {value!r}: give the number of reverse proxies in front of "
+                "Bellhop, or their addresses, as in 127.0.0.1, 10.0.0.0/8."
+            )
+            return 0
 
     def database_url(self) -> str:
         value = self.text("DATABASE_URL")

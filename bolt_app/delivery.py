@@ -8,34 +8,34 @@ from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.finding import Finding
 from bolt_app.notifications.housekeeping import Housekeeping
 from bolt_app.notifications.pacing import Pace
-from bolt_app.notifications.pulse import DEAD_SECONDS, Pulse
+from bolt_app.notifications.pulse import Pulse
 from bolt_app.notifications.rounds import Rounds
 from bolt_app.notifications.sending import Sending
 from bolt_app.notifications.worker import DeliveryWorker
 from bolt_app.services import Services
 
 
-def create_worker(services: Services, *, dead_seconds: float = DEAD_SECONDS) -> DeliveryWorker:
-    """Return a worker that is ready to run.
-
-    Args:
-        dead_seconds: after so long without a sign of life its lanes are taken over.
-    """
+def create_worker(services: Services) -> DeliveryWorker:
+    """Return a worker that is ready to run."""
     settings, database, clock = services.settings, services.database, services.clock
     threads = max(1, settings.worker_threads)
-    pulse = Pulse(database, clock=clock, dead_seconds=dead_seconds)
+    delays = settings.delays
+    pulse = Pulse(database, clock=clock, dead_seconds=delays.dead_worker)
     housekeeping = Housekeeping(database, keep_for=timedelta(days=settings.keep_days), clock=clock)
     return DeliveryWorker(
         Courier(create_rounds(services), pulse.worker_id, threads=threads, clock=clock),
         pulse,
         services.bell,
-        Sending(services.calls, services.channels, services.people),
-        Finding(services.calls, services.channels, services.people),
+        Sending(services.calls, services.channels, services.people, services.signer, delays),
+        Finding(services.calls, services.channels, services.people, delays),
         threads=threads,
+        delays=delays,
         chores={
             "tidy": housekeeping.tidy,
             "record_profiles": services.profiles.record_pending,
             "revoke_tokens": services.revocations.revoke_pending,
+            "delete_sessions": services.sessions.delete_expired,
+            "delete_audit_events": services.audit.delete_expired,
         },
         minutely={"send_callbacks": services.callback_sender.start},
     )

@@ -13,10 +13,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from bolt_app.access.sessions import end_sessions_of
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.receipts import take_receipt
 from bolt_app.news import News
+from bolt_app.notifications.bell import Bell
+from bolt_app.notifications.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.following import (
     Followed,
     PauseReason,
@@ -26,8 +30,10 @@ from bolt_app.notifications.following import (
     rename,
     resume,
 )
-from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
 from bolt_app.profiles import (
+    find_emails,
+    find_teams,
     follow_team,
     follow_user,
     forget_preferences,
@@ -68,12 +74,14 @@ class Lifecycle:
         database: Database,
         store: SQLAlchemyInstallationStore,
         news: News,
+        bell: Bell,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._store = store
         self._news = news
+        self._bell = bell
         self._clock = clock
 
     def tokens_revoked(
@@ -90,8 +98,11 @@ class Lifecycle:
             if bot_ids:
                 self._store.remove_bot(session, *place)
             self._store.remove_users(session, *place, user_ids)
-            forget_users(session, *place, user_ids)
-        self._tell_people(origin.installed_team_id, user_ids)
+            # Without the bot no message can be changed any more.
+            opened = self._forget(session, *place, user_ids, refreshes=not bot_ids)
+            for user_id in user_ids:
+                self._audit(session, AuditAction.TOKENS_REVOKED, origin, user_id)
+        self._forgotten(opened)
 
     def app_uninstalled(self, origin: EventOrigin) -> None:
         """Delete the installation, and what is known of the people who had linked themselves.
@@ -103,7 +114,31 @@ class Lifecycle:
                 return
             place = origin.enterprise_id, origin.installed_team_id
             self._store.remove_all(session, *place)
+            for team_id in sorted(find_teams(session, *place)):
+                everybody = ErasedPeople(team_id, None)
+                erase_people(session.connection(), everybody, self._clock(), refreshes=False)
             forget_teams(session, *place)
+            self._audit(session, AuditAction.UNINSTALLED, origin)
+        self._forgotten({})
+
+    def unlink(self, installation: StoredInstallation) -> None:
+        """Forget a person: their tokens and their personal data, all at once.
+
+        Slack still has to be told of the tokens: `oauth.revocation` does so.
+        """
+        place = installation.enterprise_id, installation.team_id
+        with self._database.writing() as session:
+            self._store.release(session, installation)
+            opened = self._forget(session, *place, [installation.user_id], refreshes=True)
+            write_audit(
+                session,
+                AuditAction.UNLINKED,
+                at=self._clock(),
+                enterprise_id=installation.enterprise_id,
+                team_id=installation.team_id,
+                user_id=installation.user_id,
+            )
+        self._forgotten(opened)
 
     def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
         """Follow a changed profile (https://docs.slack.dev/reference/events/user_change)."""
@@ -114,7 +149,9 @@ class Lifecycle:
                 follow = pause if facts.get("deleted") else resume
                 follow(session, team_id, str(facts["id"]), "deactivated")
                 if facts.get("deleted"):
-                    forget_preferences(session, None, team_id, [str(facts["id"])])
+                    user_id, now = str(facts["id"]), self._clock()
+                    forget_preferences(session, None, team_id, [user_id])
+                    end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
         self._tell_people(team_id, [str(facts["id"])])
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
@@ -175,6 +212,48 @@ class Lifecycle:
             if session is None or origin.team_id is None:
                 return None
             return change(session, origin.team_id)
+
+    def _audit(
+        self, session: Session, action: AuditAction, origin: EventOrigin, user_id: str | None = None
+    ) -> None:
+        write_audit(
+            session,
+            action,
+            at=self._clock(),
+            enterprise_id=origin.enterprise_id,
+            team_id=origin.installed_team_id,
+            user_id=user_id,
+        )
+
+    def _forget(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_ids: Sequence[str],
+        *,
+        refreshes: bool,
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete what is known of people; return who had their App Home open, by workspace."""
+        opened: dict[str, Sequence[str]] = {}
+        if not user_ids:
+            return opened
+        for each in sorted(find_teams(session, enterprise_id, team_id)):
+            people = ErasedPeople(each, user_ids, find_emails(session, each, user_ids))
+            opened[each] = erase_people(
+                session.connection(), people, self._clock(), refreshes=refreshes
+            )
+        forget_users(session, enterprise_id, team_id, user_ids)
+        return opened
+
+    def _forgotten(self, opened: Mapping[str, Sequence[str]]) -> None:
+        """Have it seen, after the commit, that people are forgotten."""
+        for team_id, user_ids in opened.items():
+            for user_id in user_ids:
+                self._news.tell_forgotten(team_id, user_id)
+        self._bell.ring()
+        if not self._database.truncate_wal():
+            logger.info("the write-ahead log is being read: the worker empties it")
 
     def _tell_people(self, team_id: str | None, user_ids: Sequence[str]) -> None:
         # What is about a whole organisation shows when somebody opens their home again.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,6 +77,7 @@ def load_manifest(public_url: str = PLACEHOLDER_ORIGIN) -> dict[str, Any]:
     return manifest
 
 
+@cache
 def load_scopes() -> Scopes:
     """Return the scopes the app asks for."""
     scopes = load_manifest()["oauth_config"]["scopes"]

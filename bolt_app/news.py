@@ -12,10 +12,12 @@ class Concerned:
 
     Attributes:
         user_id: one person; None means the admins of the workspace.
+        is_forgotten: whether the person's data was deleted while they had their App Home open.
     """
 
     team_id: str
     user_id: str | None
+    is_forgotten: bool = False
 
 
 class News:
@@ -31,6 +33,10 @@ class News:
     def tell_person(self, team_id: str, user_id: str) -> None:
         """Say that something of one person's has changed."""
         self._tell(Concerned(team_id, user_id))
+
+    def tell_forgotten(self, team_id: str, user_id: str) -> None:
+        """Say that a person's data was deleted; their App Home, which was open, still shows it."""
+        self._tell(Concerned(team_id, user_id, is_forgotten=True))
 
     def tell_admins(self, team_id: str) -> None:
         """Say that something has changed which the admins of a workspace see."""

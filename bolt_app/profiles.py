@@ -1,4 +1,4 @@
-"""Linked profiles: record, find, refresh, follow and unlink users, teams and memberships."""
+"""Linked profiles: record, find, refresh, follow and forget users, teams and memberships."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Row,
     Select,
+    and_,
     bindparam,
     delete,
     exists,
@@ -26,7 +27,8 @@ from sqlalchemy.orm import Session, aliased, joinedload
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Preference, Team, User
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import Channel, ChannelListing, Membership, Preference, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -39,23 +41,27 @@ logger = logging.getLogger(__name__)
 # A user with each membership of every account that is the same person's. Put together once: doing
 # so takes longer than the database takes to answer.
 _ACCOUNT = aliased(User)
+# Accounts that were joined are one person's only while their addresses are equal.
+_IS_SAME_PERSON = or_(
+    _ACCOUNT.id == User.id,
+    and_(
+        _ACCOUNT.person_id == User.person_id, func.lower(_ACCOUNT.email) == func.lower(User.email)
+    ),
+)
 _PROFILE = (
     select(User, Membership)
-    .join(_ACCOUNT, _ACCOUNT.person_id == User.person_id)
+    .join(_ACCOUNT, _IS_SAME_PERSON)
     .join(Membership, Membership.user_id == _ACCOUNT.id)
     .where(User.id == bindparam("row_id"))
     .options(joinedload(Membership.team))
     .order_by(Membership.linked_at, Membership.id)
 )
 
-# Each membership of every account that is the same person's, with that account.
+# Each membership of one account.
 _ACCOUNTS = (
-    select(_ACCOUNT, Membership)
-    .join(User, User.person_id == _ACCOUNT.person_id)
-    .join(Membership, Membership.user_id == _ACCOUNT.id)
-    .where(
-        User.id == bindparam("row_id"), User.is_deleted.is_(False), _ACCOUNT.is_deleted.is_(False)
-    )
+    select(User, Membership)
+    .join(Membership, Membership.user_id == User.id)
+    .where(User.id == bindparam("row_id"), User.is_deleted.is_(False))
     .order_by(Membership.linked_at, Membership.id)
 )
 
@@ -149,18 +155,11 @@ class Profiles:
         self._news = news
         self._clock = clock
 
-    def record(
-        self, installation: StoredInstallation, *, signed_in: StoredInstallation | None = None
-    ) -> Profile:
+    def record(self, installation: StoredInstallation) -> Profile:
         """Ask Slack who installed and write down the user, the team and the membership.
 
         Asks with the person's own token, or the bot's where none was granted
         (https://docs.slack.dev/reference/methods/users.info).
-
-        Args:
-            installation: whose profile it is.
-            signed_in: the installation the same browser was signed in with: an account there with
-                the same e-mail address is then known to be the same person's.
 
         Raises:
             SlackCallError: Slack refused or did not answer; the recording is still owed.
@@ -174,8 +173,6 @@ class Profiles:
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
-            if signed_in is not None:
-                _join_accounts(session, row_id, search_user(session, signed_in))
             profile = _profile(_profile_rows(session, row_id))
         self._store.mark_recorded(installation.id, now)
         self._news.tell_person(team_id, installation.user_id)
@@ -206,9 +203,10 @@ class Profiles:
             return _find_profile(session, search_user(session, installation))
 
     def accounts_of(self, installation: StoredInstallation) -> list[Account]:
-        """Return who the person of `installation` is in each workspace where they are linked.
+        """Return what the account of `installation` is in each workspace where it is linked.
 
-        Deactivated accounts are nobody's.
+        Other accounts of the person are left out, and so is a deactivated one: what a person may
+        see is a matter of the account that they are signed in with.
         """
         with self._database.reading() as session:
             row_id = search_user(session, installation)
@@ -219,21 +217,37 @@ class Profiles:
                 for user, membership in session.execute(_ACCOUNTS, {"row_id": row_id})
             ]
 
-    def unlink(self, installation: StoredInstallation) -> None:
-        """Forget a person: their tokens and their personal data, all at once.
+    def find_joinable(
+        self, installation: StoredInstallation, other: StoredInstallation
+    ) -> Profile | None:
+        """Return the profile of `other` if it may be joined with that of `installation`.
 
-        Slack still has to be told of the tokens: `oauth.revocation` does so.
+        That is, where both are known under one e-mail address and are not joined yet.
         """
+        with self._database.reading() as session:
+            row_id, other_id = search_user(session, installation), search_user(session, other)
+            if not _may_be_joined(session, row_id, other_id):
+                return None
+            return _find_profile(session, other_id)
+
+    def join(self, installation: StoredInstallation, other: StoredInstallation) -> bool:
+        """Let two accounts be one person's, who said so; return whether they may be.
+
+        Neither account sees or does anything more by it: the profile lists the workspaces of
+        both, as long as their addresses are equal.
+        """
+        now = self._clock()
         with self._database.writing() as session:
-            self._store.release(session, installation)
-            forget_users(
-                session,
-                installation.enterprise_id,
-                installation.team_id,
-                [installation.user_id],
-            )
-        if installation.team_id:
-            self._news.tell_person(installation.team_id, installation.user_id)
+            row_id, other_id = search_user(session, installation), search_user(session, other)
+            if not _may_be_joined(session, row_id, other_id):
+                return False
+            ids = [row_id, other_id]
+            people = session.scalars(select(User.person_id).where(User.id.in_(ids))).all()
+            joined = update(User).where(User.person_id.in_(people))
+            session.execute(joined.values(person_id=min(people)))
+            for account in (installation, other):
+                _audit(session, AuditAction.ACCOUNTS_JOINED, account, now)
+        return True
 
     def _user_facts(self, installation: StoredInstallation) -> Mapping[str, Any]:
         answer = self._calls.as_user(
@@ -303,7 +317,9 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
         update={**user_values(facts), "slack_updated": updated_at(facts), "refreshed_at": now},
         unless=User.slack_updated > updated_at(facts),
     )
-    return session.scalars(select(User.id).filter_by(**key)).one()
+    row_id = session.scalars(select(User.id).filter_by(**key)).one()
+    _part_accounts(session, row_id)
+    return row_id
 
 
 def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
@@ -369,7 +385,7 @@ def forget_teams(session: Session, enterprise_id: str | None, team_id: str | Non
     gone = delete(Membership).where(Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
     forget_preferences(session, enterprise_id, team_id)
-    for model in (Channel, ChannelListing, HomeTab, Team):
+    for model in (Channel, ChannelListing, Team):
         session.execute(delete(model).where(model.team_id.in_(teams)))
 
 
@@ -380,12 +396,25 @@ def forget_preferences(
     user_ids: Sequence[str] | None = None,
 ) -> None:
     """Delete what people chose in one workspace, or in a whole organisation; None means all."""
-    # Who never linked themselves may have chosen something too, in a workspace nobody linked.
-    teams = [team_id] if team_id else session.scalars(_teams_of(enterprise_id, team_id)).all()
-    theirs = delete(Preference).where(Preference.team_id.in_(teams))
+    theirs = delete(Preference).where(
+        Preference.team_id.in_(find_teams(session, enterprise_id, team_id))
+    )
     if user_ids is not None:
         theirs = theirs.where(Preference.user_id.in_(user_ids))
     session.execute(theirs)
+
+
+def find_teams(session: Session, enterprise_id: str | None, team_id: str | None) -> Sequence[str]:
+    """Return one workspace, known or not, or those of a whole organisation."""
+    # In a workspace where nobody is linked people leave something behind too.
+    return [team_id] if team_id else session.scalars(_teams_of(enterprise_id, team_id)).all()
+
+
+def find_emails(session: Session, team_id: str, user_ids: Sequence[str]) -> Sequence[str]:
+    """Return the e-mail addresses of people who are linked in a workspace."""
+    linked = User.id.in_(select(Membership.user_id).where(Membership.team_id == team_id))
+    known = select(User.email).where(User.user_id.in_(user_ids), linked, User.email.is_not(None))
+    return [email for email in session.scalars(known) if email]
 
 
 def _teams_of(enterprise_id: str | None, team_id: str | None) -> Select[str]:
@@ -400,23 +429,42 @@ def _delete_unlinked(session: Session, row_ids: Sequence[int]) -> None:
     session.execute(delete(User).where(User.id.in_(row_ids), ~linked))
 
 
-def _join_accounts(session: Session, row_id: int, other_id: int | None) -> None:
-    """Let two accounts be one person's: both were used in one browser and share an address.
-
-    Either alone proves too little: a workspace's admin can give anybody any address, and two
-    people can share a browser.
-    """
-    if other_id is None or other_id == row_id:
-        return
+def _may_be_joined(session: Session, row_id: int | None, other_id: int | None) -> bool:
     rows = session.execute(
-        select(User.person_id, func.lower(User.email)).where(User.id.in_([row_id, other_id]))
+        select(User.person_id, func.lower(User.email)).where(
+            User.id.in_([row_id, other_id]), User.is_deleted.is_(False)
+        )
     ).all()
     people = {person_id for person_id, _ in rows}
     addresses = {address for _, address in rows}
-    if len(people) != 2 or len(addresses) != 1 or addresses == {None}:
-        return
-    kept = min(people)
-    session.execute(update(User).where(User.person_id.in_(people)).values(person_id=kept))
+    return len(people) == 2 and len(addresses) == 1 and addresses != {None}
+
+
+def _part_accounts(session: Session, row_id: int) -> None:
+    """Let an account be a person's of its own again once its address differs from the others'."""
+    other = aliased(User)
+    differs = exists().where(
+        other.person_id == User.person_id,
+        other.id != User.id,
+        func.lower(other.email).is_distinct_from(func.lower(User.email)),
+    )
+    parted = update(User).where(User.id == row_id, differs)
+    session.execute(
+        parted.values(person_id=str(uuid.uuid4())), execution_options={"synchronize_session": False}
+    )
+
+
+def _audit(
+    session: Session, action: AuditAction, installation: StoredInstallation, now: datetime
+) -> None:
+    write_audit(
+        session,
+        action,
+        at=now,
+        enterprise_id=installation.enterprise_id,
+        team_id=installation.team_id,
+        user_id=installation.user_id,
+    )
 
 
 def _find_profile(session: Session, row_id: int | None) -> Profile | None:

@@ -94,6 +94,9 @@ class Server(BaseApplication):
             "graceful_timeout": 20,
             "logger_class": PropagatingLogger,
             "control_socket_disable": True,
+            # TRUSTED_PROXIES says which proxies may speak for clients; gunicorn trusts none.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
             "when_ready": self._announce,
             "post_worker_init": self._start_delivering,
             "worker_exit": self._stop_delivering,

@@ -5,8 +5,13 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from bolt_app.access.audit import AuditLog
+from bolt_app.access.sessions import Sessions
+from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
+from bolt_app.credentials.guesses import GuessLimit
+from bolt_app.credentials.limits import SenderLimits
 from bolt_app.db import Database
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News
@@ -47,8 +52,11 @@ class Services:
     news: News
     database: Database
     store: SQLAlchemyInstallationStore
+    sessions: Sessions
+    audit: AuditLog
     grants: RememberedGrants
     calls: InstallationCalls
+    signer: ValueSigner
     revocations: Revocations
     profiles: Profiles
     lifecycle: Lifecycle
@@ -56,6 +64,8 @@ class Services:
     people: People
     poster: Poster
     bell: Bell
+    sender_limits: SenderLimits
+    guesses: GuessLimit
     acceptance: Acceptance
     history: History
     permalinks: Permalinks
@@ -79,4 +89,5 @@ class Services:
         self.background.shutdown()
         self.callback_sender.close()
         self.bell.close()
+        self.audit.flush()
         self.database.close()

@@ -45,11 +45,13 @@ SENTENCES: Mapping[str, str] = {
     "fatal_error": "Slack had a problem of its own. Try again in a minute.",
     "internal_error": "Slack had a problem of its own. Try again in a minute.",
     "invalid_auth": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
+    "invalid_attachments": "Slack rejects an attachment of this message. Check its blocks.",
     "invalid_blocks": "Slack refuses the layout of this message.",
     "is_archived": "That channel is archived. Choose another, or unarchive it in Slack.",
     "is_inactive": "That channel is archived. Choose another, or unarchive it in Slack.",
     "method_not_supported_for_channel_type": "Slack does not allow that in this kind of channel.",
     "missing_scope": "Bellhop was not granted what this needs. Install it again to grant it.",
+    "msg_blocks_too_long": "The blocks hold more text than Slack allows. Shorten them.",
     "msg_too_long": "The message is longer than Slack allows. Shorten it.",
     "no_permission": "Bellhop's rights in that workspace do not reach that far.",
     "no_text": "The message has no text.",
@@ -65,6 +67,7 @@ SENTENCES: Mapping[str, str] = {
     "team_added_to_org": "The workspace is moving into an organisation. Try again later.",
     "token_expired": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "token_revoked": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
+    "too_many_attachments": "Slack takes 100 attachments in a message. Send fewer.",
     "unavailable": "Slack is not answering. Try again in a minute.",
     "user_not_found": "Slack knows no such person here.",
     "users_not_found": "Slack knows no person with that e-mail address here.",
@@ -124,9 +127,10 @@ class SlackApi:
     would post it twice.
     """
 
-    def __init__(self, api_url: str, *, timeout: int = 10) -> None:
+    def __init__(self, api_url: str, *, timeout: float = 10) -> None:
         self._api_url = api_url
-        self._timeout = timeout
+        # slack_sdk takes whole seconds.
+        self._timeout = max(1, round(timeout))
         # Of nobody: each call brings its token. A client costs more to make than a call.
         self._client = self.client()
 

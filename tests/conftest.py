@@ -11,23 +11,42 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Base
+from tests.property import register_profiles
 from tests.running import Bellhop, running_bellhop
 
 pytest_plugins = ["tests.browser.chromium"]
 
-# How long an example takes says more of what else the machine has to do.
-settings.register_profile("bellhop", deadline=None)
-settings.load_profile("bellhop")
+register_profiles()
+FAULTS = Path(__file__).with_name("faults")
 
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run on SQLite what is marked so; other tests that use a database run on both."""
+    is_marked = metafunc.definition.get_closest_marker("sqlite_only") is not None
+    if is_marked and "database_url" in metafunc.fixturenames:
+        on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+        metafunc.definition.add_marker(on_sqlite)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Add the markers that follow from where a test is and what it uses."""
+    for item in items:
+        if FAULTS in item.path.parents:
+            item.add_marker("faults")
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+        if item.get_closest_marker("hypothesis") is not None:
+            item.add_marker("long")
 
 
 class FakeClock:

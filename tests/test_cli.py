@@ -17,6 +17,8 @@ from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 
 class TestManifest:
     def test_it_needs_no_credentials(self) -> None:

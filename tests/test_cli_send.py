@@ -19,6 +19,8 @@ from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 SEND = ["send", "--team", ACME, "--to", "#general"]
 
 
@@ -105,7 +107,7 @@ class TestAccepting:
         }
         with installed.services.database.reading() as session:
             row = session.scalars(select(Delivery)).one()
-        assert (row.key, row.mode, row.rank) == ("k", "thread", -3)
+        assert (row.key, row.mode, row.rank) == ("command|k", "thread", -3)
         assert row.send_at == installed.clock() + timedelta(seconds=60)
         assert row.expires_at == installed.clock() + timedelta(seconds=3600)
 

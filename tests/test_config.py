@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,19 @@ def test_defaults_need_nothing_but_credentials_and_the_address(tmp_path: Path) -
     assert settings.redirect_uri == "https://bell.acme.test/slack/oauth_redirect"
     assert settings.database_url == f"sqlite:///{tmp_path}/bellhop.db"
     assert (settings.host, settings.port) == ("127.0.0.1", 3000)
+
+
+def test_trusted_proxies_are_a_number_or_networks(tmp_path: Path) -> None:
+    environ = {**CREDENTIALS, "DATA_DIR": str(tmp_path)}
+
+    assert load_settings(environ).trusted_proxies == 0
+    assert load_settings({**environ, "TRUSTED_PROXIES": "2"}).trusted_proxies == 2
+    assert load_settings({**environ, "TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies == (
+        ip_network("10.0.0.0/8"),
+        ip_network("::1"),
+    )
+    [problem] = problems({**CREDENTIALS, "TRUSTED_PROXIES": "nginx"}, tmp_path)
+    assert problem.startswith("TRUSTED_PROXIES is 'nginx': give the number of reverse proxies")
 
 
 def test_generated_secrets_are_kept_and_private(tmp_path: Path) -> None:

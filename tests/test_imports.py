@@ -13,10 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # A module may import its own layer's siblings only where they stand in one package, and any
 # layer above it in this list.
 LAYERS: list[set[str]] = [
-    {"private_files"},
-    {"clock", "config", "logs", "manifest", "news"},
+    {"blockkit", "client_address", "clock", "delays", "private_files"},
+    {"config", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
-    {"oauth"},
+    {"oauth", "credentials"},
+    {"access"},
     {"profiles", "notifications"},
     {"lifecycle"},
     {"services"},

@@ -18,6 +18,8 @@ from tests.conftest import FakeClock
 from tests.people import ANN
 from tests.running import CLIENT_SECRET, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 SECRETS = [
     "xoxb-1234-5678-abcDEF",
     "xoxp-1234-5678-abcDEF",

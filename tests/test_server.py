@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -165,6 +165,17 @@ def test_clients_that_stop_half_way_give_their_threads_back(
         assert get(f"{server.url}/healthz")[0] == 200
 
 
+def test_headers_of_proxies_are_not_believed(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    forged = {"SCRIPT_NAME": "/forged", "PATH_INFO": "/forged", "X-Forwarded-Prefix": "/forged"}
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        with urlopen(Request(server.url, headers=forged), timeout=20) as answer:  # noqa: S310
+            assert "/forged" not in answer.read().decode()
+        assert server.end() == 0
+
+
+@pytest.mark.slow
 def test_gunicorn_serves_the_same_application(environment: dict[str, str]) -> None:
     upgrade(environment)
     bind = f"127.0.0.1:{environment['PORT']}"
@@ -175,6 +186,7 @@ def test_gunicorn_serves_the_same_application(environment: dict[str, str]) -> No
         assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_several_workers_start_at_once_on_an_empty_database(environment: dict[str, str]) -> None:
     environment["WEB_CONCURRENCY"] = "3"
     if environment["DATABASE_URL"].startswith("postgresql"):
@@ -186,6 +198,7 @@ def test_several_workers_start_at_once_on_an_empty_database(environment: dict[st
         assert not any("Traceback" in line for line in server.said)
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))
@@ -208,6 +221,7 @@ def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None
     assert len(done.stderr.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_the_embedded_database_and_its_keys_are_made_at_start(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from benchmarks.engines.lane_job import Record
 from bolt_app.db import Database
 from bolt_app.db.models import IS_OPEN, Delivery
 from bolt_app.db.schema import upgrade
+from bolt_app.delays import Delays
 from bolt_app.notifications.acceptance import Acceptance, Sender
 from bolt_app.notifications.bell import open_bell
 from bolt_app.notifications.courier import Courier
@@ -81,7 +82,15 @@ class BellhopEngine(Engine):
         courier = Courier(rounds, pulse.worker_id, threads=THREADS)
         bell = open_bell(database)
         DeliveryWorker(
-            courier, pulse, bell, sending, finding, threads=THREADS, chores={}, minutely={}
+            courier,
+            pulse,
+            bell,
+            sending,
+            finding,
+            threads=THREADS,
+            delays=Delays(),
+            chores={},
+            minutely={},
         ).run()
 
     def left(self) -> int:

@@ -8,7 +8,15 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from bolt_app.cli.credentials import (
+    broadcast_option,
+    cancel_option,
+    cancelled,
+    more,
+    source_option,
+)
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.credentials.sources import Credential
 from bolt_app.services import Services
 
 
@@ -26,12 +34,18 @@ def register(app: Flask, services: Services) -> None:
         help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
     )
     @click.option("--name", default="", help="What it is for.")
+    @source_option
+    @broadcast_option
     @one_line_errors
-    def create(team_id: str, to: Sequence[str], name: str) -> None:
+    def create(
+        team_id: str, to: Sequence[str], name: str, source: str | None, *, allow_broadcast: bool
+    ) -> None:
         """Make a hook and print its address, this once, on the last line."""
         services.calls.find_place(team_id)
         try:
-            url = services.hooks.create(team_id, name, to)
+            url = services.hooks.create(
+                team_id, name, to, source=source, allow_broadcast=allow_broadcast
+            )
         except ValueError as error:
             fail(str(error), status=MISUSED)
         click.echo("The address is shown only now. Whoever has it may post: keep it to yourself.")
@@ -45,13 +59,19 @@ def register(app: Flask, services: Services) -> None:
         for hook in services.hooks.of_team(team_id):
             name = f"{hook.name}, " if hook.name else ""
             state = "active" if hook.revoked_at is None else "revoked"
-            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}")
+            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{more(hook)}")
 
     @group.command("revoke")
     @click.argument("hook_id", type=int)
+    @cancel_option
     @one_line_errors
-    def revoke(hook_id: int) -> None:
+    def revoke(hook_id: int, *, cancel: bool) -> None:
         """Let the hook with that id take nothing any more."""
-        if services.hooks.revoke(hook_id) is None:
+        is_revoked = services.hooks.revoke(hook_id) is not None
+        # What one sent that was revoked before can still be cancelled.
+        number = services.history.cancel_all(Credential("hook", hook_id)) if cancel else 0
+        if not is_revoked and not number:
             fail(f"There is no hook {hook_id}, or it is revoked already.")
         click.echo(f"Hook {hook_id} is revoked.")
+        if cancel:
+            click.echo(cancelled(number))

@@ -9,8 +9,16 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from bolt_app.cli.credentials import (
+    broadcast_option,
+    cancel_option,
+    cancelled,
+    more,
+    source_option,
+)
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.notifications.api_keys import DEFAULT_SCOPES, SCOPES, Scope
+from bolt_app.credentials.sources import Credential
+from bolt_app.notifications.api_keys import SCOPES, Scope
 from bolt_app.services import Services
 
 
@@ -27,9 +35,8 @@ def register(app: Flask, services: Services) -> None:
         "scopes",
         multiple=True,
         type=click.Choice(SCOPES),
-        default=DEFAULT_SCOPES,
-        show_default=True,
-        help="What it may do; admin may do everything. Can be repeated.",
+        help="What it may do; admin may do everything. Can be repeated. Default: send and read, "
+        "with --channel send alone.",
     )
     @click.option(
         "--channel",
@@ -37,6 +44,8 @@ def register(app: Flask, services: Services) -> None:
         multiple=True,
         help="Where it may send to, as `to` names it. Can be repeated; without it, anywhere.",
     )
+    @source_option
+    @broadcast_option
     @click.option("--expires-in-days", "days", type=click.IntRange(1, 3650), help="Its lifetime.")
     @one_line_errors
     def create(
@@ -45,13 +54,22 @@ def register(app: Flask, services: Services) -> None:
         scopes: Sequence[Scope],
         channels: Sequence[str],
         days: int | None,
+        source: str | None,
+        *,
+        allow_broadcast: bool,
     ) -> None:
         """Make a key and print it, this once, on the last line."""
         services.calls.find_place(team_id)
         lifetime = None if days is None else timedelta(days=days)
         try:
             secret = services.api_keys.create(
-                team_id, name, scopes=scopes, channels=channels, lifetime=lifetime
+                team_id,
+                name,
+                scopes=scopes or None,
+                channels=channels,
+                lifetime=lifetime,
+                source=source,
+                allow_broadcast=allow_broadcast,
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
@@ -71,16 +89,23 @@ def register(app: Flask, services: Services) -> None:
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
             told = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
             told += f", refused: {problems[key.id]}" if key.id in problems else ""
-            click.echo(f"{key.id}  {key.name}: {scopes}{where}; {key.state(now)}{until}{told}")
+            state = f"{key.state(now)}{until}{told}{more(key)}"
+            click.echo(f"{key.id}  {key.name}: {scopes}{where}; {state}")
 
     @group.command("revoke")
     @click.argument("key_id", type=int)
+    @cancel_option
     @one_line_errors
-    def revoke(key_id: int) -> None:
+    def revoke(key_id: int, *, cancel: bool) -> None:
         """Make the key with that id useless at once."""
-        if services.api_keys.revoke(key_id) is None:
+        is_revoked = services.api_keys.revoke(key_id) is not None
+        # What one sent that was revoked before can still be cancelled.
+        number = services.history.cancel_all(Credential("api_key", key_id)) if cancel else 0
+        if not is_revoked and not number:
             fail(f"There is no key {key_id}, or it is revoked already.")
         click.echo(f"Key {key_id} is revoked.")
+        if cancel:
+            click.echo(cancelled(number))
 
     @group.command("callback")
     @click.argument("key_id", type=int)

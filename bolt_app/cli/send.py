@@ -13,6 +13,7 @@ from flask import Flask
 from pydantic import ValidationError
 
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
+from bolt_app.credentials.sources import COMMAND
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.notifications.acceptance import Accepted, Sender
 from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, NotificationReport
@@ -21,7 +22,6 @@ from bolt_app.notifications.requests import BATCH, Mode, NotificationRequest, Se
 from bolt_app.notifications.waiting import wait_until_done
 from bolt_app.services import Services
 
-SOURCE = "command"
 UNKNOWN = 3
 STILL_WAITING = 4
 # So many are worth a progress bar.
@@ -46,6 +46,10 @@ def register(app: Flask, services: Services) -> None:
     @click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Can be repeated.")
     @click.option("--link", help="Where the title leads.")
     @click.option("--key", help="What it is about, such as an alert's id.")
+    @click.option(
+        "--source",
+        help="The source that the key belongs to, such as api_key:3; default: the command line.",
+    )
     @click.option(
         "--mode",
         type=click.Choice(get_args(Mode)),
@@ -120,7 +124,8 @@ def _request(services: Services, said: dict[str, Any]) -> NotificationRequest:
 def _accept(
     services: Services, team_id: str, requests: Sequence[NotificationRequest]
 ) -> Iterator[Accepted]:
-    sender = Sender(team_id, SOURCE)
+    # Whoever runs Bellhop may call everybody.
+    sender = Sender(team_id, COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
             answer = services.acceptance.accept(sender, requests[start : start + BATCH])

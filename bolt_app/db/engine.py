@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,6 +19,7 @@ from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_oth
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
+CHECKPOINT_SECONDS = 1
 IDLE_SECONDS = 15
 _WRITES = {"bellhop_writes": True}
 
@@ -72,6 +74,23 @@ class Database:
         """Yield a connection to read with; nothing of it is committed."""
         with self.engine.connect() as connection:
             yield connection
+
+    def truncate_wal(self) -> bool:
+        """Move the write-ahead log into the database file and empty it (SQLite; else do nothing).
+
+        The log keeps what was deleted until it is overwritten; `secure_delete` has the database
+        file itself overwritten. https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
+
+        Returns: whether it is empty now; it is not while another reader holds a snapshot.
+        """
+        if not self.is_sqlite:
+            return True
+        path = str(self.engine.url.database)
+        # A connection of its own, outside of any transaction; writers wait for it.
+        with self.turn, closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as connection:
+            connection.isolation_level = None
+            [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
 
     def check(self) -> None:
         """Ask the database for an answer; whatever it raises says why there is none."""

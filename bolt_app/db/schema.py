@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -38,6 +39,8 @@ def upgrade(database: Database, revision: str = "head") -> str | None:
             )
         before = current_revision(connection)
         _refuse_unknown(before)
+        if revision == "head" and before == head_revision():
+            return before
         command.upgrade(_config(connection), revision)
         return before
 
@@ -71,7 +74,7 @@ def current_revision(connection: Connection) -> str | None:
 
 def head_revision() -> str:
     """Return the newest revision this version of Bellhop knows."""
-    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
+    return str(_scripts().get_current_head())
 
 
 def differences(connection: Connection) -> list[object]:
@@ -81,12 +84,18 @@ def differences(connection: Connection) -> list[object]:
 
 
 def _refuse_unknown(revision: str | None) -> None:
-    known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
+    known = {script.revision for script in _scripts().walk_revisions()}
     if revision is not None and revision not in known:
         raise SchemaError(
             f"The database is at revision {revision}, which a newer Bellhop made: "
             "run that version, or restore a backup."
         )
+
+
+@cache
+def _scripts() -> ScriptDirectory:
+    """Return the migrations, which are part of the program: read once in a process."""
+    return ScriptDirectory(str(MIGRATIONS))
 
 
 def _config(connection: Connection) -> Config:

@@ -12,13 +12,18 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
+from bolt_app.credentials.sources import Credential, stored_key
 from bolt_app.db import DATABASE_DOWN, Database
-from bolt_app.db.models import ApiKey, Delivery, IdempotencyKey, Lane, Notification
+from bolt_app.db.models import Delivery, IdempotencyKey, Lane, Notification
 from bolt_app.notifications.addresses import topic_of
+from bolt_app.notifications.api_keys import KeyRecord
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.holding import Coming, Row, hold
+from bolt_app.notifications.hooks import HookRecord
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
 from bolt_app.notifications.incidents import Followed, Said, follow, look
@@ -42,9 +47,6 @@ _DELIVERIES = (
     .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
     .order_by(Delivery.id)
 )
-_GOOD_KEYS = select(ApiKey.id).where(
-    ApiKey.id.in_(bindparam("ids", expanding=True)), ApiKey.revoked_at.is_(None)
-)
 _KEEP_KEY = {
     dialect.dialect.name: dialect.insert(IdempotencyKey.__table__)
     .on_conflict_do_nothing()
@@ -65,21 +67,32 @@ class IdempotencyConflictError(Exception):
         )
 
 
-class SenderRevokedError(Exception):
-    """The API key was revoked while its request was on its way."""
-
-
 @dataclass(frozen=True)
 class Sender:
     """Who sends, and how it came in: "command", "api_key:3" or "hook:1".
 
     Attributes:
-        api_key_id: the API key, which must not be revoked when the notification is stored.
+        source: the source that the keys of its notifications belong to; empty: `name`.
+        credential: what is charged, and must not be revoked when the notification is stored.
+        allow_broadcast: whether it may call everybody in a channel, or a user group.
     """
 
     team_id: str
     name: str
-    api_key_id: int | None = None
+    source: str = ""
+    credential: Credential | None = None
+    allow_broadcast: bool = False
+
+    @classmethod
+    def of(cls, record: KeyRecord | HookRecord) -> Sender:
+        """Return who sends with an API key or hook."""
+        return cls(
+            record.team_id,
+            record.credential.name,
+            record.source,
+            record.credential,
+            record.allow_broadcast,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,11 +129,19 @@ class Acceptance:
     What several threads accept at the same time, one each, is one transaction for all of them.
     """
 
-    def __init__(self, database: Database, bell: Bell, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bell: Bell,
+        limits: SenderLimits | None = None,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
         self._database = database
         self._bell = bell
+        self._limits = limits or SenderLimits(database, Limits(), clock=clock)
         self._clock = clock
-        self._group: GroupCommit[_Submission, Answer | None] = GroupCommit(
+        self._group: GroupCommit[_Submission, Answer] = GroupCommit(
             self._commit, splits=lambda error: not isinstance(error, DATABASE_DOWN)
         )
         # The rows of these workspaces exist; none is ever deleted.
@@ -140,52 +161,77 @@ class Acceptance:
 
         Raises:
             IdempotencyConflictError: that key came with other requests before.
-            SenderRevokedError: the sender's API key is revoked.
+            RevokedError: the sender's credential is revoked.
+            LimitError: the sender is over one of its limits.
         """
         now = self._clock()
         submission = _Submission(sender, [_Draft.of(sender, one, now) for one in requests])
+        if sender.credential is None:
+            return self._accept(submission, requests, idempotency_key, now)
+        try:
+            self._limits.check(sender.credential)
+            return self._accept(submission, requests, idempotency_key, now)
+        except LimitError as error:
+            self._limits.reject(sender.credential, error)
+            raise
+
+    def _accept(
+        self,
+        submission: _Submission,
+        requests: Sequence[NotificationRequest],
+        idempotency_key: str | None,
+        now: datetime,
+    ) -> Answer:
         if idempotency_key is not None:
             # In a transaction of its own: others would wait with it for one with the same key.
-            answer = self._commit_once(submission, idempotency_key, _hash(requests), now)
-        elif len(requests) == 1:
-            answer = self._group.write(submission)
-        else:
-            # Many at once already, and as many as a statement should have.
-            [answer] = self._commit([submission])
-        if answer is None:
-            raise SenderRevokedError
+            return self._commit_once(submission, idempotency_key, _hash(requests), now)
+        if len(requests) == 1:
+            return self._group.write(submission)
+        # Many at once already, and as many as a statement should have.
+        [answer] = self._commit([submission])
         return answer
 
     def _commit_once(
         self, submission: _Submission, key: str, body_hash: str, now: datetime
-    ) -> Answer | None:
+    ) -> Answer:
         with self._database.writing_connection() as connection:
-            if _is_revoked(connection, submission):
-                return None
+            # A request counts too where it was answered before.
+            charge = _charge(submission.sender, requests=1)
+            self._limits.charge(connection, charge, now)
             before = _answered(connection, submission, key, body_hash, now)
             if before is not None:
                 return before
-            [answer] = self._write(connection, [submission])
+            [answer] = self._write(connection, [submission], is_counted=True)
         self._tell([submission], [answer])
         return answer
 
-    def _commit(self, submissions: Sequence[_Submission]) -> list[Answer | None]:
-        """Write what is good, all in one transaction; None is the answer to what is not."""
+    def _commit(self, submissions: Sequence[_Submission]) -> list[Answer]:
         with self._database.writing_connection() as connection:
-            revoked = _revoked_keys(connection, submissions)
-            good = [one for one in submissions if one.sender.api_key_id not in revoked]
-            answers = self._write(connection, good) if good else []
-        self._tell(good, answers)
-        answer = iter(answers)
-        return [None if one.sender.api_key_id in revoked else next(answer) for one in submissions]
+            answers = self._write(connection, submissions)
+        self._tell(submissions, answers)
+        return answers
 
-    def _write(self, connection: Connection, submissions: Sequence[_Submission]) -> list[Answer]:
+    def _write(
+        self,
+        connection: Connection,
+        submissions: Sequence[_Submission],
+        *,
+        is_counted: bool = False,
+    ) -> list[Answer]:
+        """Write what was submitted.
+
+        Args:
+            is_counted: whether the requests were charged already.
+        """
         drafts = [draft for one in submissions for draft in one.drafts]
         now = self._clock()
         plans = _plans(connection, drafts, now)
+        coming = [_coming(plan, leg) for plan in plans for leg in plan.route.values()]
+        charges = _charges(submissions, coming, requests_each=0 if is_counted else 1)
+        # Before anything is locked that others wait for.
+        self._limits.charge(connection, charges, now)
         said = [draft.said for draft in drafts if draft.said is not None]
         ending = look(connection, said)
-        coming = [_coming(plan, leg) for plan in plans for leg in plan.route.values()]
         rows = hold(connection, coming, now)
         self._lock_lanes(connection, rows, dict.fromkeys(ending.lanes(), now))
         followed = follow(connection, said, ending, now)
@@ -242,12 +288,15 @@ class _Draft:
     def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> _Draft:
         id_ = new_id(now)
         # What asks for an answer is about something, if only about itself.
-        key = request.key or (id_ if request.actions else None)
+        key = id_ if request.actions else None
+        if request.key is not None:
+            key = stored_key(request.source or sender.source or sender.name, request.key)
+        content = request.content()
         row = {
             "id": id_,
             "team_id": sender.team_id,
             "source": sender.name,
-            "content": request.content(),
+            "content": content if sender.allow_broadcast else without_broadcasts(content),
             "key": key,
             "topics": " ".join(filter(None, map(topic_of, request.to))) or None,
             "created_at": now,
@@ -374,16 +423,30 @@ def _deliveries(
     return found
 
 
-def _revoked_keys(connection: Connection, submissions: Sequence[_Submission]) -> set[int]:
-    ids = {one.sender.api_key_id for one in submissions} - {None}
-    if not ids:
-        return set()
-    good = connection.execute(_GOOD_KEYS, {"ids": list(ids)}).scalars()
-    return {id_ for id_ in ids.difference(good) if id_ is not None}
+def _charge(sender: Sender, **what: Any) -> list[Charge]:
+    return [] if sender.credential is None else [Charge(sender.credential, **what)]
 
 
-def _is_revoked(connection: Connection, submission: _Submission) -> bool:
-    return bool(_revoked_keys(connection, [submission]))
+def _charges(
+    submissions: Sequence[_Submission], coming: Sequence[Coming], *, requests_each: int
+) -> list[Charge]:
+    """Return what each credential is charged for what it submitted.
+
+    A destination counts where the sender named it: subscriptions are others' doing.
+    """
+    rows: dict[str, list[Row]] = {}
+    for one in coming:
+        rows.setdefault(one.row["notification_id"], []).append(one.row)
+    of_credential: dict[Credential, list[_Submission]] = {}
+    for submission in submissions:
+        if submission.sender.credential is not None:
+            of_credential.setdefault(submission.sender.credential, []).append(submission)
+    charges = []
+    for credential, its in of_credential.items():
+        sent = [row for one in its for draft in one.drafts for row in rows.get(draft.id, ())]
+        named = {row["lane_address"] for row in sent if row["subscription_id"] is None}
+        charges.append(Charge(credential, requests_each * len(its), len(sent), named))
+    return charges
 
 
 def _answered(

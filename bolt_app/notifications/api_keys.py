@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.making import check_made_once
 from bolt_app.notifications.secret_text import hash_of, new_api_key
+from bolt_app.notifications.sender_records import (
+    SenderUse,
+    sender_columns,
+    sender_row,
+    use_of,
+)
 
 Scope = Literal["send", "read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 DEFAULT_SCOPES: tuple[Scope, ...] = ("send", "read")
+# Of a key that is limited to some channels.
+LIMITED_SCOPES: tuple[Scope, ...] = ("send",)
 
 MOST_REMEMBERED = 10_000
 
@@ -34,6 +44,7 @@ _COLUMNS = (
     ApiKey.expires_at,
     ApiKey.revoked_at,
     ApiKey.revoked_by,
+    *sender_columns(ApiKey),
 )
 # Read for every request, and so put together once.
 _FIND = select(*_COLUMNS).where(ApiKey.secret_hash == bindparam("secret_hash"))
@@ -47,6 +58,8 @@ class KeyRecord:
         scopes: what it may do; `admin` may do everything.
         channels: the addresses it may send to; empty means anywhere.
         created_by: the person's id, as `revoked_by`; None for the command line.
+        own_source: the source it was made for; None where it has one that is named after it.
+        allow_broadcast: whether it may call everybody in a channel, or a user group.
     """
 
     id: int
@@ -59,11 +72,24 @@ class KeyRecord:
     expires_at: datetime | None
     revoked_at: datetime | None
     revoked_by: str | None
+    own_source: str | None
+    allow_broadcast: bool
+    use: SenderUse = field(compare=False)
+
+    @property
+    def credential(self) -> Credential:
+        """The key as what it sends is stored with, and charged to."""
+        return Credential("api_key", self.id)
 
     @property
     def source(self) -> str:
-        """What the notifications it sends have for their source."""
-        return f"api_key:{self.id}"
+        """The source of what it sends, which other keys and hooks may share."""
+        return self.own_source or self.credential.name
+
+    @property
+    def manages_all(self) -> bool:
+        """Whether it may change what other sources have sent, anywhere."""
+        return self.may("admin") and not self.channels
 
     def may(self, scope: Scope) -> bool:
         """Whether it has `scope`."""
@@ -101,25 +127,32 @@ class ApiKeys:
         team_id: str,
         name: str,
         *,
-        scopes: Sequence[Scope] = DEFAULT_SCOPES,
+        scopes: Sequence[Scope] | None = None,
         channels: Sequence[str] = (),
         lifetime: timedelta | None = None,
+        source: str | None = None,
+        allow_broadcast: bool = False,
         created_by: str | None = None,
         receipt: str | None = None,
     ) -> str:
         """Make a key and return its text, which nobody can find out later.
 
         Args:
+            scopes: default: `send` and `read`; `send` alone where `channels` limits it.
             channels: the addresses it may send to; none means anywhere.
+            source: shared with other keys and hooks; None for one of its own.
+            allow_broadcast: whether it may call everybody in a channel, or a user group.
             lifetime: how long it is good for; None means until it is revoked.
             created_by: the person's id; None for the command line.
             receipt: names the request: of those with one receipt only the first makes a key.
 
         Raises:
-            ValueError: one of `channels` is no address.
+            ValueError: one of `channels` is not an address, or `source` is not a source.
             MadeAlreadyError: a request with this receipt made its key.
         """
         secret, now = new_api_key(), self._clock()
+        if scopes is None:
+            scopes = LIMITED_SCOPES if channels else DEFAULT_SCOPES
         row = {
             "team_id": team_id,
             "name": name,
@@ -129,10 +162,19 @@ class ApiKeys:
             "created_at": now,
             "created_by": created_by,
             "expires_at": None if lifetime is None else now + lifetime,
+            **sender_row(source, allow_broadcast=allow_broadcast),
         }
         with self._database.writing() as session:
             check_made_once(session, receipt, now)
-            session.execute(insert(ApiKey).values(row))
+            key_id = session.scalars(insert(ApiKey).values(row).returning(ApiKey.id)).one()
+            write_audit(
+                session,
+                AuditAction.API_KEY_CREATED,
+                at=now,
+                team_id=team_id,
+                user_id=created_by,
+                credential=f"api_key:{key_id}",
+            )
         self._news.tell_admins(team_id)
         return secret
 
@@ -141,6 +183,10 @@ class ApiKeys:
         with self._database.reading_connection() as connection:
             row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
         return None if row is None else _record(row)
+
+    def remembered(self, secret: str) -> KeyRecord | None:
+        """Return the key with that text where this process has found it before."""
+        return self._remembered.get(hash_of(secret))
 
     def remember(self, secret: str) -> KeyRecord | None:
         """Return the key with that text, as `find`, though it may have been revoked since.
@@ -180,10 +226,11 @@ class ApiKeys:
         good = [ApiKey.id == key_id, ApiKey.revoked_at.is_(None)]
         if team_id is not None:
             good.append(ApiKey.team_id == team_id)
+        now = self._clock()
         statement = (
             update(ApiKey)
             .where(*good)
-            .values(revoked_at=self._clock(), revoked_by=revoked_by)
+            .values(revoked_at=now, revoked_by=revoked_by)
             .returning(ApiKey.team_id, ApiKey.name)
         )
         endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
@@ -192,6 +239,14 @@ class ApiKeys:
             if revoked is None:
                 return None
             session.execute(endpoint)
+            write_audit(
+                session,
+                AuditAction.API_KEY_REVOKED,
+                at=now,
+                team_id=revoked.team_id,
+                user_id=revoked_by,
+                credential=f"api_key:{key_id}",
+            )
         self._news.tell_admins(revoked.team_id)
         name: str = revoked.name
         return name
@@ -209,4 +264,7 @@ def _record(row: Any) -> KeyRecord:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         revoked_by=row.revoked_by,
+        own_source=row.source,
+        allow_broadcast=row.allow_broadcast,
+        use=use_of(row),
     )

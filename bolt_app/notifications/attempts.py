@@ -29,6 +29,8 @@ _ROOT = (
         Delivery.key.is_not(None),
         Delivery.state == "sent",
         Delivery.thread_ts.is_(None),
+        # A reminder is in the channel itself where its thread is gone; nothing is put over it.
+        Delivery.mode != REMIND,
     )
     .order_by(Delivery.id.desc())
     .limit(1)
@@ -70,6 +72,7 @@ def attempt_of(connection: Connection, lane: LeasedLane, row: Any, now: datetime
         thread_ts=thread_ts,
         notification_id=row.notification_id,
         incident=_incident(connection, lane, row.key, row.content, now),
+        address=lane.address,
     )
 
 
@@ -124,6 +127,7 @@ def _refreshing(connection: Connection, lane: LeasedLane, row: Any, now: datetim
         notification_id=row.notification_id if last is None else last.notification_id,
         incident=_incident(connection, lane, row.key, content, now),
         is_refresh=True,
+        address=lane.address,
     )
 
 

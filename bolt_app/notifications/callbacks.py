@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import plain_key, sources_of
 from bolt_app.db import Database
-from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
+from bolt_app.db.models import (
+    DELETED_PERSON,
+    ApiKey,
+    Callback,
+    CallbackEndpoint,
+    Incident,
+    Notification,
+)
 from bolt_app.notifications.callback_addresses import (
     Network,
     RefusedAddressError,
@@ -149,7 +157,7 @@ def tell_senders(
         event: what somebody did, such as `acknowledged`.
         user_id: who did it.
     """
-    latest = _latest_by_key(connection, notification_ids)
+    latest = _latest_by_key(connection, team_id, notification_ids)
     endpoints = select(CallbackEndpoint.api_key_id).where(CallbackEndpoint.api_key_id.in_(latest))
     told = connection.scalars(endpoints).all() if latest else ()
     if not told:
@@ -166,7 +174,7 @@ def tell_senders(
                 event,
                 Answered(
                     team_id=team_id,
-                    key=key,
+                    key=plain_key(key),
                     notification_id=latest[api_key_id],
                     by=by,
                     incident=report,
@@ -193,14 +201,52 @@ def with_name(connection: Connection, body: str) -> str:
     return callback.model_dump_json()
 
 
-def _latest_by_key(connection: Connection, notification_ids: Iterable[str]) -> dict[int, str]:
-    """Return the latest of the notifications that each API key has sent."""
+def erase_from_callbacks(
+    connection: Connection, team_id: str, user_ids: Collection[str] | None
+) -> None:
+    """Let the callbacks that still wait name none of these people, or with None nobody."""
+    mine = (
+        select(Callback.id, Callback.body)
+        .join(ApiKey, ApiKey.id == Callback.api_key_id)
+        .where(ApiKey.team_id == team_id)
+    )
+    for row in connection.execute(mine).all():
+        body = _without_people(row.body, user_ids)
+        if body != row.body:
+            connection.execute(update(Callback).where(Callback.id == row.id).values(body=body))
+
+
+def _without_people(body: str, user_ids: Collection[str] | None) -> str:
+    callback = IncidentCallback.model_validate_json(body)
+    incident = callback.data.incident
+
+    def kept(user_id: str | None) -> str | None:
+        is_theirs = user_id is not None and (user_ids is None or user_id in user_ids)
+        return DELETED_PERSON if is_theirs else user_id
+
+    callback.data.by.user_id = kept(callback.data.by.user_id) or DELETED_PERSON
+    incident.state_by = kept(incident.state_by)
+    incident.assigned_to = kept(incident.assigned_to)
+    incident.muted_by = kept(incident.muted_by)
+    return callback.model_dump_json()
+
+
+def _latest_by_key(
+    connection: Connection, team_id: str, notification_ids: Iterable[str]
+) -> dict[int, str]:
+    """Return the latest of the notifications that the source of each API key has sent."""
     statement = (
         select(Notification.source, Notification.id)
-        .where(Notification.id.in_(set(notification_ids)), Notification.source.startswith(_SOURCE))
+        .where(Notification.id.in_(set(notification_ids)))
         .order_by(Notification.id)
     )
-    return {int(source.removeprefix(_SOURCE)): id_ for source, id_ in connection.execute(statement)}
+    sources = sources_of(connection, team_id)
+    latest = {sources.get(name): id_ for name, id_ in connection.execute(statement)}
+    return {
+        int(name.removeprefix(_SOURCE)): latest[source]
+        for name, source in sources.items()
+        if name.startswith(_SOURCE) and source in latest
+    }
 
 
 def _body(event: str, answered: Answered, now: datetime) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bolt_app.delays import Delays
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.jobs import Found, LeasedLane
 from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of
@@ -13,7 +14,10 @@ from bolt_app.slack_api import SlackCallError
 class Finding:
     """Asks Slack where lanes lead that have a name for an address."""
 
-    def __init__(self, calls: InstallationCalls, channels: Channels, people: People) -> None:
+    def __init__(
+        self, calls: InstallationCalls, channels: Channels, people: People, delays: Delays
+    ) -> None:
+        self._delays = delays
         self._calls = calls
         self._channels = channels
         self._people = people
@@ -26,7 +30,7 @@ class Finding:
                 return Found(self._people.find(place, lane.address.removeprefix("@")))
             channel_id = self._channels.find(place, lane.address)
         except NotInstalledError:
-            return dead_installation("not_installed")
+            return dead_installation("not_installed", self._delays)
         except SlackCallError as error:
-            return outcome_of(error, attempts)
+            return outcome_of(error, attempts, self._delays)
         return Outcome("dead", "channel_not_found") if channel_id is None else Found(channel_id)

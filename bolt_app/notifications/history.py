@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,11 +16,13 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
+    Channel,
     Delivery,
     Incident,
     Lane,
@@ -37,7 +39,7 @@ from bolt_app.notifications.reports import (
     IncidentReport,
     NotificationReport,
 )
-from bolt_app.notifications.searching import Filter, find_page
+from bolt_app.notifications.searching import Filter, Visible, find_page
 from bolt_app.slack_api import SlackCallError
 
 _CHUNK = 500
@@ -105,9 +107,34 @@ class History:
         self._public_url = public_url
         self._clock = clock
 
-    def find(self, team_id: str, notification_id: str) -> NotificationReport | None:
-        """Return a notification of a workspace, with every delivery."""
-        mine = (Notification.id == notification_id, Notification.team_id == team_id)
+    def visible_to(self, team_id: str, source: str, channels: Sequence[str]) -> Visible:
+        """Return what an API key may see that is limited to `channels`.
+
+        A channel's name stands for the channel that has it now.
+        """
+        names = [one.removeprefix("#") for one in channels if one.startswith("#")]
+        ids = select(Channel.channel_id).where(Channel.team_id == team_id, Channel.name.in_(names))
+        with self._database.reading_connection() as connection:
+            found = connection.scalars(ids).all() if names else ()
+            sources = credentials_of(connection, team_id, source)
+        return Visible(sources, [*channels, *found])
+
+    def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
+        """Return the names of the credentials that share a source."""
+        with self._database.reading_connection() as connection:
+            return credentials_of(connection, team_id, source)
+
+    def find(
+        self, team_id: str, notification_id: str, visible: Visible | None = None
+    ) -> NotificationReport | None:
+        """Return a notification of a workspace, with every delivery.
+
+        Args:
+            visible: what may be seen; None: everything.
+        """
+        mine = [Notification.id == notification_id, Notification.team_id == team_id]
+        if visible is not None:
+            mine.append(visible.condition(Notification))
         with self._database.reading() as session:
             rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
             return next(iter(self._reports(session, rows)), None)
@@ -140,6 +167,9 @@ class History:
             cursor: where an earlier page said that the next one begins.
         """
         with self._database.reading() as session:
+            if wanted.key is not None:
+                keys = stored_keys(session.connection(), team_id, wanted.key)
+                wanted = replace(wanted, stored_keys=keys)
             ids, next_cursor = find_page(session, team_id, wanted, limit, cursor)
             statement = select(*_NOTIFICATION).where(Notification.id.in_(ids))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
@@ -183,6 +213,33 @@ class History:
 
         return self._change(team_id, notification_id, IS_PENDING, change)
 
+    def cancel_all(self, credential: Credential) -> int:
+        """Cancel what waits or is held of all that an API key or hook has sent.
+
+        Returns: how many deliveries that was.
+        """
+        its = (
+            select(Notification.id)
+            .where(Notification.id == Delivery.notification_id)
+            .where(Notification.source == credential.name)
+            .exists()
+        )
+        cancelled = 0
+        while True:
+            lanes = select(Delivery.lane_id).where(IS_PENDING, its).distinct().limit(_CHUNK)
+            with self._database.writing() as session:
+                ids = session.scalars(lanes).all()
+                if not ids:
+                    return cancelled
+                lock = select(Lane.id).where(Lane.id.in_(ids)).order_by(Lane.team_id, Lane.address)
+                session.execute(lock.with_for_update())
+                statement = (
+                    update(Delivery)
+                    .where(Delivery.lane_id.in_(ids), IS_PENDING, its)
+                    .values(state="cancelled", finished_at=self._clock())
+                )
+                cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
+
     def retry(self, team_id: str, notification_id: str) -> None:
         """Let the deliveries of a notification that are dead or unknown go out after all, now.
 
@@ -215,7 +272,7 @@ class History:
                 id=row.id,
                 page_url=page_url(self._public_url, row.id),
                 source=row.source,
-                key=row.key,
+                key=None if row.key is None else plain_key(row.key),
                 created_at=row.created_at,
                 content=row.content,
                 incident=incidents.get(row.id),

@@ -5,7 +5,7 @@ https://docs.slack.dev/surfaces/app-home
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
@@ -21,16 +21,22 @@ class HomeTabs:
         self._database = database
         self._clock = clock
 
-    def published(self, team_id: str, user_id: str, *, for_admin: bool) -> None:
-        """Write down that somebody sees their home; `for_admin` what only admins see, too."""
+    def published(
+        self, team_id: str, user_id: str, *, for_admin: bool, is_opened: bool = True
+    ) -> None:
+        """Record what a person sees at home; `for_admin` what only admins see, too.
+
+        Args:
+            is_opened: whether they have opened it now. Else one that is not known stays unknown:
+                the person's data may have been deleted meanwhile.
+        """
+        values = {"for_admin": for_admin, "published_at": self._clock()}
+        key = {"team_id": team_id, "user_id": user_id}
         with self._database.writing() as session:
-            upsert(
-                session,
-                HomeTab,
-                key={"team_id": team_id, "user_id": user_id},
-                insert={},
-                update={"for_admin": for_admin, "published_at": self._clock()},
-            )
+            if is_opened:
+                upsert(session, HomeTab, key=key, insert={}, update=values)
+            else:
+                session.execute(update(HomeTab).filter_by(**key).values(**values))
 
     def of(self, concerned: Concerned) -> list[str]:
         """Return the people who see at home what concerns those."""

@@ -6,21 +6,30 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Hook
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.making import check_made_once
 from bolt_app.notifications.secret_text import hash_of, new_hook_secret
+from bolt_app.notifications.sender_records import (
+    SenderUse,
+    sender_columns,
+    sender_row,
+    use_of,
+)
 
 HOOKS_PATH = "/hooks/"
+MOST_REMEMBERED = 10_000
 
 _COLUMNS = (
     Hook.id,
@@ -31,6 +40,7 @@ _COLUMNS = (
     Hook.created_by,
     Hook.revoked_at,
     Hook.revoked_by,
+    *sender_columns(Hook),
 )
 # Read for every request, and so put together once.
 _FIND = select(*_COLUMNS).where(Hook.secret_hash == bindparam("secret_hash"))
@@ -43,6 +53,8 @@ class HookRecord:
     Attributes:
         to: the addresses that what it takes is for.
         created_by: the person's id, as `revoked_by`; None for the command line.
+        own_source: the source it was made for; None where it has one that is named after it.
+        allow_broadcast: whether it may call everybody in a channel, or a user group.
     """
 
     id: int
@@ -53,11 +65,19 @@ class HookRecord:
     created_by: str | None
     revoked_at: datetime | None
     revoked_by: str | None
+    own_source: str | None
+    allow_broadcast: bool
+    use: SenderUse = field(compare=False)
+
+    @property
+    def credential(self) -> Credential:
+        """The hook as what it takes is stored with, and charged to."""
+        return Credential("hook", self.id)
 
     @property
     def source(self) -> str:
-        """What the notifications it takes have for their source."""
-        return f"hook:{self.id}"
+        """The source of what it takes, which other keys and hooks may share."""
+        return self.own_source or self.credential.name
 
 
 class Hooks:
@@ -75,6 +95,8 @@ class Hooks:
         self._public_url = public_url
         self._news = news or News()
         self._clock = clock
+        # By the hashes of their secrets. Nothing of a hook ever changes but whether it is revoked.
+        self._remembered: dict[str, HookRecord] = {}
 
     def create(
         self,
@@ -82,17 +104,21 @@ class Hooks:
         name: str,
         to: Sequence[str],
         *,
+        source: str | None = None,
+        allow_broadcast: bool = False,
         created_by: str | None = None,
         receipt: str | None = None,
     ) -> str:
         """Make a hook and return its address, which nobody can find out later.
 
         Args:
+            source: shared with other keys and hooks; None for one of its own.
+            allow_broadcast: whether it may call everybody in a channel, or a user group.
             created_by: the person's id; None for the command line.
             receipt: names the request: of those with one receipt only the first makes a hook.
 
         Raises:
-            ValueError: one of `to` is no address.
+            ValueError: one of `to` is not an address, or `source` is not a source.
             MadeAlreadyError: a request with this receipt made its hook.
         """
         secret, now = new_hook_secret(), self._clock()
@@ -103,10 +129,19 @@ class Hooks:
             "target": " ".join(dict.fromkeys(map(normal_address, to))),
             "created_at": now,
             "created_by": created_by,
+            **sender_row(source, allow_broadcast=allow_broadcast),
         }
         with self._database.writing() as session:
             check_made_once(session, receipt, now)
-            session.execute(insert(Hook).values(row))
+            hook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_CREATED,
+                at=now,
+                team_id=team_id,
+                user_id=created_by,
+                credential=f"webhook:{hook_id}",
+            )
         self._news.tell_admins(team_id)
         return f"{self._public_url}{HOOKS_PATH}{secret}"
 
@@ -115,6 +150,25 @@ class Hooks:
         with self._database.reading_connection() as connection:
             row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
         return None if row is None else _record(row)
+
+    def remembered(self, secret: str) -> HookRecord | None:
+        """Return the hook with that secret where this process has found it before.
+
+        It may have been revoked since, which the transaction that accepts finds out.
+        """
+        return self._remembered.get(hash_of(secret))
+
+    def remember(self, secret: str) -> HookRecord | None:
+        """Return the hook with that secret as `find` does, from memory where it is known."""
+        known = self.remembered(secret)
+        if known is not None:
+            return known
+        found = self.find(secret)
+        if found is not None and found.revoked_at is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[hash_of(secret)] = found
+        return found
 
     def of_team(self, team_id: str) -> list[HookRecord]:
         """Return the hooks of a workspace, the oldest first."""
@@ -136,16 +190,25 @@ class Hooks:
         good = [Hook.id == hook_id, Hook.revoked_at.is_(None)]
         if team_id is not None:
             good.append(Hook.team_id == team_id)
+        now = self._clock()
         statement = (
             update(Hook)
             .where(*good)
-            .values(revoked_at=self._clock(), revoked_by=revoked_by)
+            .values(revoked_at=now, revoked_by=revoked_by)
             .returning(Hook.team_id, Hook.name)
         )
         with self._database.writing() as session:
             revoked = session.execute(statement).first()
-        if revoked is None:
-            return None
+            if revoked is None:
+                return None
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_REVOKED,
+                at=now,
+                team_id=revoked.team_id,
+                user_id=revoked_by,
+                credential=f"webhook:{hook_id}",
+            )
         self._news.tell_admins(revoked.team_id)
         name: str = revoked.name
         return name
@@ -161,4 +224,7 @@ def _record(row: Any) -> HookRecord:
         created_by=row.created_by,
         revoked_at=row.revoked_at,
         revoked_by=row.revoked_by,
+        own_source=row.source,
+        allow_broadcast=row.allow_broadcast,
+        use=use_of(row),
     )

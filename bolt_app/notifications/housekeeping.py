@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from sqlalchemy import delete, exists, select
@@ -17,13 +18,16 @@ from bolt_app.db.models import (
     RateLimit,
 )
 from bolt_app.notifications.acceptance import IDEMPOTENCY_LIFETIME
+from bolt_app.notifications.erasure import erase_idle_lanes
 from bolt_app.notifications.ids import id_of_moment
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 500
 
 
 class Housekeeping:
-    """Deletes old notifications with their deliveries, and what is remembered for a day."""
+    """Deletes old notifications with their deliveries, empty lanes, and what is kept for a day."""
 
     def __init__(self, database: Database, *, keep_for: timedelta, clock: Clock = utc_now) -> None:
         self._database = database
@@ -41,6 +45,10 @@ class Housekeeping:
         deleted = 0
         while batch := self._delete_batch():
             deleted += batch
+        with self._database.writing_connection() as connection:
+            erase_idle_lanes(connection, now)
+        if not self._database.truncate_wal():
+            logger.info("the write-ahead log is being read: it is emptied the next time")
         return deleted
 
     def _delete_batch(self) -> int:

@@ -5,16 +5,26 @@ https://docs.slack.dev/reference/block-kit/blocks/actions-block
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
-from bolt_app.notifications.mrkdwn import escape, moment
+from bolt_app.notifications.mrkdwn import escape, moment, person_mention
 from bolt_app.notifications.shown_incidents import Person, ShownIncident
 
 Block = dict[str, Any]
+Answer = Literal["acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"]
 
 PREFIX = "incident."
 SNOOZE = f"{PREFIX}snooze"
+# What each action that a sender offers lets people answer, in the course of an incident.
+ANSWERS: Mapping[str, tuple[Answer, ...]] = {
+    "acknowledge": ("acknowledge",),
+    "assign": ("assign",),
+    "resolve": ("resolve", "reopen"),
+    "snooze": ("snooze", "wake"),
+    "mute": ("mute", "unmute"),
+}
+ACTION_IDS = frozenset(PREFIX + one for answers in ANSWERS.values() for one in answers)
 SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "1440": "1 day"}
 _LABELS = {
     "acknowledge": "Acknowledge",
@@ -30,24 +40,19 @@ _LABELS = {
 def incident_blocks(
     notification_id: str, actions: Sequence[str], incident: ShownIncident
 ) -> list[Block]:
-    """Return the blocks that go under a message.
+    """Return the blocks that go under a message, with the values of buttons still to be signed.
 
     Args:
         actions: what its sender lets people answer.
     """
     blocks = [_line(*one) for one in _lines(incident)]
-    elements = [_element(one) for one in _offered(actions, incident)]
+    fields = {"notification": notification_id}
+    elements = [_element(one, fields) for one in _offered(actions, incident)]
     if elements:
         # Slack wants another id when a message changes.
-        version = int(incident.changed_at.timestamp())
-        block_id = f"{PREFIX}{notification_id}.{version}"
+        block_id = {**fields, "changed": int(incident.changed_at.timestamp())}
         blocks.append({"type": "actions", "block_id": block_id, "elements": elements})
     return blocks
-
-
-def notification_of(block_id: str) -> str:
-    """Return the id of the notification under which a button stands."""
-    return block_id.removeprefix(PREFIX).split(".")[0]
 
 
 def _offered(actions: Sequence[str], incident: ShownIncident) -> Iterator[str]:
@@ -67,7 +72,7 @@ def _offered(actions: Sequence[str], incident: ShownIncident) -> Iterator[str]:
             yield action
 
 
-def _element(action: str) -> Block:
+def _element(action: str, fields: Mapping[str, Any]) -> Block:
     if action == "snooze":
         return {
             "type": "static_select",
@@ -77,7 +82,8 @@ def _element(action: str) -> Block:
                 {"text": _plain(words), "value": minutes} for minutes, words in SNOOZES.items()
             ],
         }
-    element = {"type": "button", "action_id": PREFIX + action, "text": _plain(_LABELS[action])}
+    element: Block = {"type": "button", "action_id": PREFIX + action, "value": fields}
+    element["text"] = _plain(_LABELS[action])
     return element | {"style": "primary"} if action == "acknowledge" else element
 
 
@@ -109,7 +115,7 @@ def _line(person: Person | None, words: str) -> Block:
 
 
 def _name(person: Person) -> str:
-    return f"*{escape(person.name)}*" if person.name else f"<@{person.user_id}>"
+    return f"*{escape(person.name)}*" if person.name else person_mention(person.user_id)
 
 
 def _plain(words: str) -> Block:

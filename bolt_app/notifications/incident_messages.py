@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_, update
 
-from bolt_app.db.models import IS_WAITING, Delivery, Incident, Lane, Notification
+from bolt_app.db.models import DELETED_PERSON, IS_WAITING, Delivery, Incident, Lane, Notification
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
 # A message shown anew goes before what waits in its channel.
@@ -36,6 +36,19 @@ _OF_MESSAGE = (
 _SNOOZER = select(Incident.assigned_to, Incident.snoozed_by).where(
     Incident.team_id == bindparam("team_id"), Incident.key == bindparam("key")
 )
+
+
+@dataclass(frozen=True)
+class ClickedMessage:
+    """A message whose button was pressed.
+
+    Attributes:
+        addresses: by which lanes may name the channel: a direct message by the person.
+    """
+
+    channel_id: str
+    ts: str
+    addresses: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,19 @@ def find_messages(connection: Connection, team_id: str, key: str) -> Messages:
     return Messages(places, found)
 
 
-def refresh(connection: Connection, places: Sequence[Place], key: str, now: datetime) -> None:
-    """Let messages be shown anew, those that are not about to be. Their lanes are locked."""
+def refresh(
+    connection: Connection,
+    places: Sequence[Place],
+    key: str,
+    now: datetime,
+    *,
+    rank: int = REFRESH_RANK,
+) -> None:
+    """Show messages again, except those that are about to be. Their lanes are locked.
+
+    Args:
+        rank: what goes first in a lane, the lowest.
+    """
     waiting = select(Delivery.lane_id, Delivery.ts).where(
         tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, key) for one in places]),
         Delivery.mode == REFRESH,
@@ -81,7 +105,7 @@ def refresh(connection: Connection, places: Sequence[Place], key: str, now: date
     )
     about_to = {tuple(row) for row in connection.execute(waiting)} if places else set()
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
-    _insert(connection, [_refreshing(one, key, now) for one in others])
+    _insert(connection, [_refreshing(one, key, now) | {"rank": rank} for one in others])
 
 
 def follow_snooze(
@@ -123,11 +147,44 @@ def content_of_message(connection: Connection, lane_id: int, key: str, ts: str) 
     return connection.execute(_OF_MESSAGE, {"lane_id": lane_id, "key": key, "ts": ts}).first()
 
 
+def actions_of_message(
+    connection: Connection, team_id: str, key: str, notification_id: str, clicked: ClickedMessage
+) -> Sequence[str]:
+    """Return what the sender of the notification that a message shows lets people answer.
+
+    Nothing is returned for a message about something else. Where one of the notification is just
+    being posted there, its `ts` is not known yet: then it is that one.
+    """
+    known = _is_message(clicked.channel_id, clicked.ts)
+    on_its_way = (
+        Delivery.notification_id == notification_id,
+        Lane.address.in_(clicked.addresses),
+        Delivery.state.in_(("sending", "unknown")),
+    )
+    latest = _latest(team_id)
+    rows = [connection.execute(latest.where(*one)).first() for one in (known, on_its_way)]
+    return [
+        action
+        for row in rows
+        if row is not None and row.key == key
+        for action in row.content.get("actions", ())
+    ]
+
+
+def incident_of_message(
+    connection: Connection, team_id: str, channel_id: str, ts: str
+) -> str | None:
+    """Return the key of the incident that a message lets people answer, or None."""
+    shown = _latest(team_id).where(*_is_message(channel_id, ts))
+    row = connection.execute(shown).first()
+    return row.key if row is not None and row.content.get("actions") else None
+
+
 def reminder(connection: Connection, team_id: str, key: str) -> dict[str, Any]:
     """Return what is said when a snooze is over, to whoever takes care of it or snoozed it."""
     row = connection.execute(_SNOOZER, {"team_id": team_id, "key": key}).first()
     user_id = None if row is None else row.assigned_to or row.snoozed_by
-    mention = "" if user_id is None else f"<@{user_id}> "
+    mention = "" if user_id in (None, DELETED_PERSON) else f"<@{user_id}> "
     return {"text": f"{mention}The snooze is over, and this is not resolved yet."}
 
 
@@ -135,6 +192,27 @@ def escalated(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is said to those who hear of it because nobody answered."""
     title = content.get("title")
     return {**content, "title": f"No answer yet: {title}" if title else "No answer yet"}
+
+
+def _latest(team_id: str) -> Select[Any]:
+    """Return the statement that finds the latest of a workspace's deliveries."""
+    return (
+        select(Delivery.key, Notification.content)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .join(Notification, Notification.id == Delivery.notification_id)
+        .where(Lane.team_id == team_id, Delivery.mode.not_in((REFRESH, REMIND)))
+        .order_by(Delivery.id.desc())
+        .limit(1)
+    )
+
+
+def _is_message(channel_id: str, ts: str) -> tuple[Any, ...]:
+    return (
+        Delivery.channel_id == channel_id,
+        Delivery.ts == ts,
+        Delivery.ts.is_not(None),
+        Delivery.state == "sent",
+    )
 
 
 def _is_following(team_id: str, key: str, modes: Collection[str]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,20 +19,24 @@ from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.callbacks import tell_senders
+from bolt_app.notifications.incident_blocks import ANSWERS
+from bolt_app.notifications.incident_blocks import Answer as Answer
 from bolt_app.notifications.incident_messages import (
     ESCALATE,
     REFRESH,
     REMIND,
+    ClickedMessage,
     Messages,
+    actions_of_message,
     find_messages,
     follow_snooze,
+    incident_of_message,
     put_off,
     refresh,
     stop_following,
 )
 from bolt_app.notifications.lanes import open_lanes
 
-Answer = Literal["acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"]
 # What it is called once it is done.
 _EVENTS: Mapping[Answer, str] = {
     "acknowledge": "acknowledged",
@@ -111,6 +115,10 @@ class Said:
     asks: bool
 
 
+class NotOfferedError(Exception):
+    """The message in which someone answered does not offer that answer."""
+
+
 class Incidents:
     """The incidents of all workspaces."""
 
@@ -126,24 +134,35 @@ class Incidents:
         user_id: str,
         answer: Answer,
         duration: timedelta | None = None,
+        *,
+        clicked: ClickedMessage | None = None,
     ) -> bool:
         """Write down what somebody answered, and let every message about it show that.
 
         Args:
             duration: for how long it is snoozed.
+            clicked: the message whose button was pressed, where it was one.
 
         Returns: whether it changed anything: the second of two clicks does not.
+
+        Raises:
+            NotOfferedError: the message shows another incident, or has no such button.
         """
         now = self._clock()
         mine = (Notification.id == notification_id, Notification.team_id == team_id)
         with self._database.writing_connection() as connection:
             key = connection.scalar(select(Notification.key).where(*mine))
+            if clicked is not None:
+                _check_offered(connection, team_id, key, notification_id, answer, clicked)
             if key is None:
                 return False
             messages = find_messages(connection, team_id, key)
             # Lanes are locked before incidents, as where notifications are accepted.
             open_lanes(connection, {(team_id, address): now for address in messages.addresses})
-            which = (Incident.team_id == team_id, Incident.key == key)
+            which = [Incident.team_id == team_id, Incident.key == key]
+            if answer == "reopen" and clicked is not None:
+                # One that its sender ended has no button.
+                which.append(Incident.state_by.is_not(None))
             condition, values = _change(answer, user_id, now, duration)
             changed = connection.execute(
                 update(Incident).where(*which, condition).values(**values, changed_at=now)
@@ -161,6 +180,37 @@ class Incidents:
             tell_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
         self._bell.ring()
         return True
+
+    def refresh_messages(self, team_id: str, channel_id: str, ts: str) -> bool:
+        """Refresh the messages about an incident, so that they get today's buttons.
+
+        Returns: whether the message with that `ts` is about one.
+        """
+        now = self._clock()
+        with self._database.writing_connection() as connection:
+            key = incident_of_message(connection, team_id, channel_id, ts)
+            if key is None:
+                return False
+            messages = find_messages(connection, team_id, key)
+            open_lanes(connection, {(team_id, address): now for address in messages.addresses})
+            refresh(connection, messages.places, key, now)
+        self._bell.ring()
+        return True
+
+
+def _check_offered(
+    connection: Connection,
+    team_id: str,
+    key: str | None,
+    notification_id: str,
+    answer: Answer,
+    clicked: ClickedMessage,
+) -> None:
+    actions: Sequence[str] = []
+    if key is not None:
+        actions = actions_of_message(connection, team_id, key, notification_id, clicked)
+    if not any(answer in ANSWERS[action] for action in actions):
+        raise NotOfferedError
 
 
 def _change(

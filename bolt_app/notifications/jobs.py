@@ -36,6 +36,7 @@ class Attempt:
         notification_id: of what it says.
         incident: what people answered, where it asks them to.
         is_refresh: whether it only shows anew what stands there.
+        address: of the lane, for which the values of the message's buttons are signed.
     """
 
     delivery_id: int
@@ -52,6 +53,7 @@ class Attempt:
     notification_id: str = ""
     incident: ShownIncident | None = None
     is_refresh: bool = False
+    address: str = ""
 
 
 @dataclass(frozen=True)

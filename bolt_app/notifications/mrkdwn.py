@@ -9,8 +9,11 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from bolt_app.db.models import DELETED_PERSON
+
 SECTION_LENGTH = 3000
 
+DELETED_WORDS = "someone (profile deleted)"
 _FENCE = "```"
 # A piece of a code block that goes on in the next piece is closed, and opened again there.
 _FENCE_ROOM = len(f"{_FENCE}\n") + len(f"\n{_FENCE}")
@@ -45,6 +48,11 @@ def is_markup(text: str) -> bool:
 def mentions(text: str) -> bool:
     """Whether mrkdwn calls somebody: a person, a group, or everybody."""
     return _MENTION.search(text) is not None
+
+
+def person_mention(user_id: str) -> str:
+    """Return the mention of a person, or words in its place where their data was deleted."""
+    return DELETED_WORDS if user_id == DELETED_PERSON else f"<@{user_id}>"
 
 
 def link(url: str, label: str = "") -> str:

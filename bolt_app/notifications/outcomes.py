@@ -6,14 +6,8 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bolt_app.delays import Delays
 from bolt_app.slack_api import SlackCallError
-
-FIRST_WAIT = timedelta(seconds=2)
-LONGEST_WAIT = timedelta(minutes=10)
-# A request that was cut off may still take effect: so long is it given before it is looked for.
-SETTLING_WAIT = timedelta(seconds=5)
-# How often an installation that is dead is tried again, in case nobody tells us that it lives.
-DEAD_INSTALLATION_WAIT = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -27,6 +21,8 @@ class Outcome:
         team_wait: how long to leave the whole workspace alone.
         team_reason: Slack's code, where the installation is dead.
         posted: whether a message went into the channel, which takes its time.
+        is_reply: whether it stands in a thread; None where that did not change. Slack posts a
+            reply in the channel itself where the thread is gone.
     """
 
     state: str
@@ -37,6 +33,7 @@ class Outcome:
     team_wait: timedelta | None = None
     team_reason: str | None = None
     posted: bool = False
+    is_reply: bool | None = None
 
     @property
     def is_final(self) -> bool:
@@ -44,12 +41,16 @@ class Outcome:
         return self.state not in ("waiting", "sending")
 
 
-def sent(channel_id: str, ts: str, *, posted: bool = False) -> Outcome:
+def sent(
+    channel_id: str, ts: str, *, posted: bool = False, is_reply: bool | None = None
+) -> Outcome:
     """Return the outcome of a message that stands in its channel."""
-    return Outcome("sent", channel_id=channel_id, ts=ts, posted=posted)
+    return Outcome("sent", channel_id=channel_id, ts=ts, posted=posted, is_reply=is_reply)
 
 
-def outcome_of(error: SlackCallError, attempts: int, *, may_have_posted: bool = False) -> Outcome:
+def outcome_of(
+    error: SlackCallError, attempts: int, delays: Delays, *, may_have_posted: bool = False
+) -> Outcome:
     """Return what an error of Slack's means for a delivery.
 
     Args:
@@ -57,26 +58,28 @@ def outcome_of(error: SlackCallError, attempts: int, *, may_have_posted: bool = 
         may_have_posted: whether the call could have posted the message if it took effect.
     """
     if error.is_dead_token:
-        return dead_installation(error.code)
+        return dead_installation(error.code, delays)
     if error.retry_after is not None:
         wait = timedelta(seconds=error.retry_after)
         # Other methods have limits of their own, which say nothing of posting.
         team_wait = wait if error.method == "chat.postMessage" else None
         return Outcome("waiting", error.code, wait=wait, team_wait=team_wait)
     if may_have_posted and error.ambiguous:
-        return Outcome("sending", error.code, wait=max(SETTLING_WAIT, backoff(attempts)))
+        settling = timedelta(seconds=delays.settling)
+        return Outcome("sending", error.code, wait=max(settling, backoff(attempts, delays)))
     if error.is_permanent:
         return Outcome("dead", error.code)
-    return Outcome("waiting", error.code, wait=backoff(attempts))
+    return Outcome("waiting", error.code, wait=backoff(attempts, delays))
 
 
-def dead_installation(code: str) -> Outcome:
+def dead_installation(code: str, delays: Delays) -> Outcome:
     """Return the outcome where nobody can post in a workspace until somebody installs again."""
-    wait = DEAD_INSTALLATION_WAIT
+    wait = timedelta(seconds=delays.dead_installation)
     return Outcome("waiting", code, team_wait=wait, team_reason=code)
 
 
-def backoff(attempts: int) -> timedelta:
+def backoff(attempts: int, delays: Delays) -> timedelta:
     """Return how long to wait after so many attempts: twice as long each time, within a fifth."""
-    wait: timedelta = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(max(attempts, 1) - 1, 20))
-    return wait * random.uniform(0.8, 1.2)  # noqa: S311
+    doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
+    wait = min(delays.longest_retry, doubled)
+    return timedelta(seconds=wait * random.uniform(0.8, 1.2))  # noqa: S311

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bolt_app.blockkit.foreign_ids import replace_foreign_ids
 from bolt_app.notifications.mrkdwn import (
     SECTION_LENGTH,
     escape,
@@ -48,10 +49,15 @@ TEXT_SIZE = 4000
 FIELD_LENGTH = 2000
 FIELDS_A_SECTION = 10
 MOST_BLOCKS = 50
-# Slack's word for all blocks together, with an allowance for each block on top of its text
-# (https://github.com/slackapi/bolt-js/issues/2509).
-PAGE_LENGTH = 12_000
+# In an attachment errors were met above so many (https://github.com/slackapi/bolt-python/issues/914).
+MOST_BAR_BLOCKS = 20
+# All blocks together, with an allowance for each block on top of its text: Slack names no figure,
+# and was seen to refuse 11,341 characters (https://github.com/slackapi/bolt-js/issues/2867).
+PAGE_LENGTH = 11_340
 BLOCK_ALLOWANCE = 100
+
+# For an image that Slack cannot fetch, in blocks or attachments; for other bad blocks too.
+IMAGE_CODES = frozenset({"invalid_blocks", "invalid_attachments"})
 
 _PASSED_ON = (
     "attachments",
@@ -68,18 +74,54 @@ _PASSED_ON = (
 def render(
     content: Mapping[str, Any], *, with_picture: bool = True, under: Sequence[Block] = ()
 ) -> dict[str, Any]:
-    """Return the message.
+    """Return the message. Ids in the sender's blocks and attachments become foreign ones.
 
     Args:
         content: what `Content` takes, without what was left out.
-        under: what stands under all of it.
+        under: what stands under all of it: blocks of ours, which keep their ids.
         with_picture: whether to show the picture, or else a link to it: Slack refuses a message
-            whose picture it cannot fetch, with `invalid_blocks`.
+            whose picture it cannot fetch (`IMAGE_CODES`).
     """
+    content = replace_foreign_ids(content)
     message = _message(content, with_picture=with_picture)
     if under:
         _put_under(message, content, list(under))
     return message
+
+
+def has_images(message: Mapping[str, Any]) -> bool:
+    """Whether Slack has to fetch an image for a rendered message."""
+    return without_images(message) != message
+
+
+def without_images(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rendered message with links in the place of its images."""
+    changed = dict(message)
+    if "blocks" in message:
+        changed["blocks"] = list(map(_without_image, message["blocks"]))
+    if "attachments" in message:
+        changed["attachments"] = [
+            {**one, "blocks": list(map(_without_image, one["blocks"]))} if "blocks" in one else one
+            for one in message["attachments"]
+        ]
+    return changed
+
+
+def _without_image(block: Block) -> Block:
+    """Return a block without images. Slack itself refuses malformed blocks."""
+    if block.get("type") == "image" and isinstance(block.get("image_url"), str):
+        return _section(link(block["image_url"], str(block.get("alt_text") or "Picture")))
+    if _is_image(block.get("accessory")):
+        return {name: value for name, value in block.items() if name != "accessory"}
+    elements = block.get("elements")
+    if block.get("type") == "context" and isinstance(elements, list):
+        words = [one for one in elements if not _is_image(one)]
+        return {**block, "elements": words or [_literal("Picture")]}
+    return block
+
+
+def _is_image(element: object) -> bool:
+    return isinstance(element, Mapping) and element.get("type") == "image"
 
 
 def mention(content: Mapping[str, Any], user_ids: Sequence[str]) -> dict[str, Any]:
@@ -90,7 +132,7 @@ def mention(content: Mapping[str, Any], user_ids: Sequence[str]) -> dict[str, An
     text = content.get("text", "")
     said = {**content, "text": f"{text}\n{called}" if text else called}
     blocks = content.get("blocks", [])
-    if blocks and len(blocks) < MOST_BLOCKS:
+    if blocks and _fit([*blocks, _section(called)]):
         said["blocks"] = [*blocks, _section(called)]
     return said
 
@@ -99,7 +141,7 @@ def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[
     """Add blocks to the last bar of ours, or in a bar of their own."""
     bars = message.setdefault("attachments", [])
     is_ours = bool(bars) and "attachments" not in content
-    if is_ours and _fit([*bars[-1]["blocks"], *under]):
+    if is_ours and _fit([*bars[-1]["blocks"], *under], MOST_BAR_BLOCKS):
         bars[-1] = {**bars[-1], "blocks": [*bars[-1]["blocks"], *under]}
         return
     bar: dict[str, Any] = {"fallback": shorten(_spoken(content), TEXT_SIZE), "blocks": under}
@@ -120,8 +162,8 @@ def _message(content: Mapping[str, Any], *, with_picture: bool) -> dict[str, Any
     if texts is None or not (heading or details or (texts and not is_short)):
         return message | _with_own_text(content, heading, details)
     if "severity" not in content:
-        first, *others = _pages([*heading, *texts, *details])
-        return message | {"blocks": first} | _bars(content, others)
+        first, others = _first_page([*heading, *texts, *details])
+        return message | {"blocks": first} | _bars(content, _pages(others))
     if _calls_somebody(content):
         return message | {"blocks": [*heading, *texts]} | _bars(content, _pages(details))
     return message | {"blocks": heading} | _bars(content, _pages([*texts, *details]))
@@ -139,11 +181,10 @@ def _calls_somebody(content: Mapping[str, Any]) -> bool:
 
 def _with_own_blocks(content: Mapping[str, Any], heading: list[Block]) -> dict[str, Any]:
     blocks = content["blocks"]
-    if not heading:
-        return {"blocks": blocks}
-    if "severity" not in content and _fit([*heading, *blocks]):
-        return {"blocks": [*heading, *blocks]}
-    return {"blocks": heading} | _bars(content, [blocks])
+    if "severity" in content:
+        return {"blocks": heading} | _bars(content, _pages(blocks))
+    first, others = _first_page([*heading, *blocks])
+    return {"blocks": first} | _bars(content, _pages(others))
 
 
 def _with_own_text(
@@ -172,11 +213,17 @@ def _bars(content: Mapping[str, Any], pages: Iterable[list[Block]]) -> dict[str,
     return {"attachments": [*bars, *own]} if bars else {}
 
 
-def _pages(blocks: Iterable[Block]) -> Iterator[list[Block]]:
-    """Yield as many blocks at a time as Slack takes together."""
+def _first_page(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
+    """Return as many blocks as Slack takes in a message itself, and the others."""
+    first = next(_pages(blocks, MOST_BLOCKS), [])
+    return first, blocks[len(first) :]
+
+
+def _pages(blocks: Iterable[Block], most: int = MOST_BAR_BLOCKS) -> Iterator[list[Block]]:
+    """Yield as many blocks at a time as Slack takes together, at `most` so many."""
     page: list[Block] = []
     for block in blocks:
-        if page and not _fit([*page, block]):
+        if page and not _fit([*page, block], most):
             yield page
             page = []
         page.append(block)
@@ -184,8 +231,8 @@ def _pages(blocks: Iterable[Block]) -> Iterator[list[Block]]:
         yield page
 
 
-def _fit(blocks: list[Block]) -> bool:
-    if len(blocks) > MOST_BLOCKS:
+def _fit(blocks: list[Block], most: int = MOST_BLOCKS) -> bool:
+    if len(blocks) > most:
         return False
     return _characters(blocks) + BLOCK_ALLOWANCE * len(blocks) <= PAGE_LENGTH
 

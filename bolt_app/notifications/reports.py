@@ -75,7 +75,8 @@ class IncidentReport(BaseModel):
 
     state: Literal["open", "acknowledged", "resolved"]
     state_by: str | None = Field(
-        description="Whose answer it was, by their id in Slack; empty where a sender ended it."
+        description="Whose answer it was, by their id in Slack; empty where a sender ended it, "
+        "`deleted` once that person's data was deleted."
     )
     state_at: Moment
     assigned_to: str | None = Field(description="Who takes care of it, by their id in Slack.")
@@ -86,7 +87,7 @@ class IncidentReport(BaseModel):
 class Answerer(BaseModel):
     """Who answered."""
 
-    user_id: str = Field(description="Their id in Slack.")
+    user_id: str = Field(description="Their id in Slack; `deleted` once their data was deleted.")
     name: str | None = Field(description="Their name, where they linked their profile.")
 
 
@@ -95,7 +96,7 @@ class Answered(BaseModel):
 
     team_id: str
     key: str
-    notification_id: str = Field(description="The latest about it that your system sent.")
+    notification_id: str = Field(description="The latest about it that your source sent.")
     by: Answerer
     incident: IncidentReport
 

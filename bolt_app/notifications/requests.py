@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bolt_app.clock import utc_now
+from bolt_app.credentials.sources import SOURCE_PATTERN
 from bolt_app.notifications.addresses import normal_address, normal_person
 
 # What Slack takes, at https://docs.slack.dev/reference/methods/chat.postMessage,
@@ -166,6 +167,12 @@ class NotificationRequest(Content):
     key: Text | None = Field(
         None, min_length=1, max_length=255, description="What it is about, such as an alert's id."
     )
+    source: str | None = Field(
+        None,
+        pattern=SOURCE_PATTERN,
+        description="The source that `key` belongs to, where it is another sender's: needs the "
+        "scope `admin`.",
+    )
     mode: Mode = Field(
         "update",
         description="With a key: change the earlier message, reply in its thread, or post anew.",
@@ -208,6 +215,8 @@ class NotificationRequest(Content):
             yield "delay", "does not go with send_at: give one of them"
         if self.mentions and not self.mrkdwn:
             yield "mentions", "does not go with mrkdwn false: nobody is called in plain text"
+        if self.source is not None and self.key is None:
+            yield "source", "does not go without key: name the key it belongs to, or leave it out"
         if self.escalate is not None and not self.actions:
             yield "escalate", "goes with actions: let people answer, or leave it out"
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Boolean, Connection, bindparam, case, func, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import IS_WAITING, Delivery, Lane, Notification
 from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.attempts import attempt_of
+from bolt_app.notifications.erasure import mark_successor
 from bolt_app.notifications.holding import hold_in_lane
 from bolt_app.notifications.jobs import Attempt, Done, Found, Job, LeasedLane
 from bolt_app.notifications.lanes import (
@@ -53,6 +54,8 @@ _FINISH = (
         # What is shown anew stays where it stands, whatever comes of it.
         channel_id=func.coalesce(bindparam("new_channel_id"), Delivery.channel_id),
         ts=func.coalesce(bindparam("new_ts"), Delivery.ts),
+        # Slack may have posted a reply in the channel itself.
+        thread_ts=case((bindparam("new_is_root", type_=Boolean), None), else_=Delivery.thread_ts),
         finished_at=bindparam("new_finished_at"),
     )
 )
@@ -347,6 +350,7 @@ def _finished(attempt: Attempt, outcome: Outcome, at: datetime) -> dict[str, Any
         "new_error": outcome.error,
         "new_channel_id": outcome.channel_id,
         "new_ts": outcome.ts,
+        "new_is_root": outcome.is_reply is False,
         "new_finished_at": at if outcome.is_final else None,
     }
 
@@ -383,6 +387,7 @@ def _hand_on(connection: Connection, lane: LeasedLane, address: str, now: dateti
     open_lanes(connection, {(lane.team_id, address): wake_at})
     there = select(Lane.id).where(Lane.team_id == lane.team_id, Lane.address == address)
     connection.execute(update(Delivery).where(mine).values(lane_id=there.scalar_subquery()))
+    mark_successor(connection, lane.id, lane.team_id, address)
 
 
 def _refuse(connection: Connection, lane: LeasedLane, error: str | None, at: datetime) -> None:

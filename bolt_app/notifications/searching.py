@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, select, text
+from sqlalchemy import ColumnElement, Select, Subquery, and_, or_, select, text
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import IS_HELD, IS_TROUBLED, IS_WAITING, Delivery, Lane, Notification
@@ -26,6 +26,27 @@ _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
 
 
 @dataclass(frozen=True)
+class Visible:
+    """What a limited API key may see.
+
+    Attributes:
+        sources: what its own source has sent, by the names of the credentials.
+        addresses: what has gone to these alone, from any source.
+    """
+
+    sources: Collection[str]
+    addresses: Collection[str]
+
+    def condition(self, notification: Any) -> ColumnElement[bool]:
+        """Return the condition for a notification, given by its columns."""
+        mine = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
+        mine = mine.where(Delivery.notification_id == notification.id)
+        elsewhere = mine.where(Lane.address.not_in(self.addresses))
+        is_within = and_(mine.exists(), ~elsewhere.exists())
+        return or_(notification.source.in_(self.sources), is_within)
+
+
+@dataclass(frozen=True)
 class Filter:
     """Which notifications to list; what is left out lets all of them through.
 
@@ -36,6 +57,8 @@ class Filter:
         since: accepted at this moment or later.
         until: accepted before this moment.
         ids: no others than these.
+        visible: no others than those that may be seen.
+        stored_keys: `key` as each source of the workspace would store it.
     """
 
     state: str | None = None
@@ -45,6 +68,8 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     ids: Sequence[str] | None = None
+    visible: Visible | None = None
+    stored_keys: Sequence[str] = ()
 
 
 def find_page(
@@ -56,7 +81,8 @@ def find_page(
     few and are looked at together; else so many notifications as make up the window are.
     """
     within = [Notification.team_id == team_id, *_within(Notification.id, wanted, cursor)]
-    looks_at_each = wanted.source is not None or wanted.to is not None or wanted.state is not None
+    each = wanted.source, wanted.to, wanted.state, wanted.visible
+    looks_at_each = any(one is not None for one in each)
     by_index = _found_by_index(team_id, wanted)
     if by_index is not None:
         statement = _select_found(by_index, wanted, cursor)
@@ -106,7 +132,9 @@ def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
     if wanted.source is not None:
         conditions.append(notification.source == wanted.source)
     if wanted.key is not None:
-        conditions.append(notification.key == wanted.key)
+        conditions.append(notification.key.in_(wanted.stored_keys))
+    if wanted.visible is not None:
+        conditions.append(wanted.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
     if wanted.state is not None:
         deliveries.append(Delivery.state == wanted.state)
@@ -122,7 +150,7 @@ def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
     """Return a statement for the notifications that match, where an index has them."""
     found = select(Delivery.notification_id).join(Lane, Delivery.lane_id == Lane.id).distinct()
     if wanted.key is not None:
-        return found.where(Lane.team_id == team_id, Delivery.key == wanted.key)
+        return found.where(Lane.team_id == team_id, Delivery.key.in_(wanted.stored_keys))
     by_index = None if wanted.state is None else _BY_INDEX.get(wanted.state)
     return None if by_index is None else found.where(Lane.team_id == team_id, by_index)
 

@@ -8,13 +8,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from bolt_app.blockkit.signed_values import ValueSigner
+from bolt_app.delays import Delays
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.jobs import Attempt, untouched
 from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of, sent
 from bolt_app.notifications.people import People
-from bolt_app.notifications.rendering import mention, render
+from bolt_app.notifications.rendering import (
+    IMAGE_CODES,
+    has_images,
+    mention,
+    render,
+    without_images,
+)
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
@@ -25,6 +33,7 @@ EVENT_TYPE = "bellhop_delivery"
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
 POST = "chat.postMessage"
+THREAD_GONE = "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
 CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
 # What chat.postMessage takes and chat.update does not.
@@ -45,10 +54,19 @@ CANNOT_BE_CHANGED = frozenset(
 class Sending:
     """Makes attempts, as the bot of the workspace."""
 
-    def __init__(self, calls: InstallationCalls, channels: Channels, people: People) -> None:
+    def __init__(
+        self,
+        calls: InstallationCalls,
+        channels: Channels,
+        people: People,
+        signer: ValueSigner,
+        delays: Delays,
+    ) -> None:
+        self._delays = delays
         self._calls = calls
         self._channels = channels
         self._people = people
+        self._signer = signer
 
     def make(self, attempt: Attempt, may_send: Callable[[], bool] = lambda: True) -> Outcome:
         """Bring the message into its channel, unless an earlier attempt is found to have done it.
@@ -62,7 +80,7 @@ class Sending:
             place = self._calls.find_place(attempt.team_id)
             found = None if attempt.tried_at is None else self._look(place, attempt)
         except (NotInstalledError, SlackCallError) as error:
-            outcome = _failed(error, attempt)
+            outcome = _failed(error, attempt, self._delays)
             # What may have been posted still may.
             return outcome if attempt.tried_at is None else replace(outcome, state="sending")
         if found is not None:
@@ -76,21 +94,21 @@ class Sending:
         try:
             return self._bring(place, attempt)
         except (NotInstalledError, SlackCallError) as error:
-            return _failed(error, attempt)
+            return _failed(error, attempt, self._delays)
 
     def _bring(self, place: BotPlace, attempt: Attempt) -> Outcome:
-        """Change the earlier message or post, without the picture where Slack cannot fetch it.
+        """Change the earlier message or post, with links to images that Slack cannot fetch.
 
-        https://docs.slack.dev/reference/block-kit/blocks/image-block: it must be public.
+        https://docs.slack.dev/reference/block-kit/blocks/image-block: they must be public.
         """
+        message = self._message(place, attempt)
         try:
-            return self._change_or_post(place, attempt, self._message(place, attempt))
+            return self._change_or_post(place, attempt, message)
         except SlackCallError as error:
-            if error.code != "invalid_blocks" or "image_url" not in attempt.content:
+            if error.code not in IMAGE_CODES or not has_images(message):
                 raise
-        logger.warning("Slack does not show a picture", extra={"delivery": attempt.delivery_id})
-        message = self._message(place, attempt, with_picture=False)
-        return self._change_or_post(place, attempt, message)
+        logger.warning("Slack does not show an image", extra={"delivery": attempt.delivery_id})
+        return self._change_or_post(place, attempt, without_images(message))
 
     def _change_or_post(
         self, place: BotPlace, attempt: Attempt, message: Mapping[str, Any]
@@ -108,7 +126,7 @@ class Sending:
                 raise
             self._channels.join(place, attempt.channel_id)
             answer = self._calls.as_bot(place, POST, **message)
-        return sent(str(answer["channel"]), str(answer["ts"]), posted=True)
+        return _sent(str(answer["channel"]), {"ts": answer["ts"], **(answer.get("message") or {})})
 
     def _update(
         self, place: BotPlace, attempt: Attempt, ts: str, given: Mapping[str, Any]
@@ -127,13 +145,11 @@ class Sending:
             return self._post(place, attempt, given)
         return sent(attempt.channel_id, ts, posted=True)
 
-    def _message(
-        self, place: BotPlace, attempt: Attempt, *, with_picture: bool = True
-    ) -> dict[str, Any]:
+    def _message(self, place: BotPlace, attempt: Attempt) -> dict[str, Any]:
         content = attempt.content
         if "mentions" in content:
             content = mention(content, self._people.find_all(place, content["mentions"]))
-        message = render(content, with_picture=with_picture, under=_under(attempt))
+        message = render(content, under=self._under(attempt))
         looks = [name for name in CUSTOM_LOOKS if name in message]
         if looks and not self._calls.has_scope(place, CUSTOMIZE):
             for name in looks:
@@ -144,6 +160,13 @@ class Sending:
             **message,
         }
 
+    def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
+        if attempt.incident is None:
+            return []
+        actions = attempt.content["actions"]
+        blocks = incident_blocks(attempt.notification_id, actions, attempt.incident)
+        return self._signer.sign_blocks(blocks, attempt.team_id, attempt.address)
+
     def _look(self, place: BotPlace, attempt: Attempt) -> Outcome | None:
         """Return what is known of an earlier attempt; None where it may be made again.
 
@@ -153,7 +176,7 @@ class Sending:
         """
         try:
             channel_id = self._channel_to_read(place, attempt)
-            ts = self._find(place, attempt, channel_id)
+            message = self._find(place, attempt, channel_id)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise
@@ -162,10 +185,10 @@ class Sending:
             if attempt.on_unknown == "hold" and attempt.update_ts is None:
                 return Outcome("unknown", error.code)
             return None
-        return None if ts is None else sent(channel_id, ts, posted=True)
+        return None if message is None else _sent(channel_id, message)
 
-    def _find(self, place: BotPlace, attempt: Attempt, channel_id: str) -> str | None:
-        """Return the `ts` of the attempt's message, where it stands in the channel."""
+    def _find(self, place: BotPlace, attempt: Attempt, channel_id: str) -> Mapping[str, Any] | None:
+        """Return the attempt's message, if it is in the channel."""
         try:
             return self._find_in_history(place, attempt, channel_id)
         except SlackCallError as error:
@@ -174,12 +197,16 @@ class Sending:
         self._channels.join(place, channel_id)
         return self._find_in_history(place, attempt, channel_id)
 
-    def _find_in_history(self, place: BotPlace, attempt: Attempt, channel_id: str) -> str | None:
-        for message in self._messages(place, attempt, channel_id):
-            metadata = message.get("metadata") or {}
-            if metadata.get("event_payload", {}).get("delivery") == attempt.mark:
-                return str(message["ts"])
-        return None
+    def _find_in_history(
+        self, place: BotPlace, attempt: Attempt, channel_id: str
+    ) -> Mapping[str, Any] | None:
+        try:
+            return _marked(self._messages(place, attempt, channel_id, attempt.thread_ts), attempt)
+        except SlackCallError as error:
+            if error.code != THREAD_GONE:
+                raise
+        # A reply to what is gone was posted in the channel itself.
+        return _marked(self._messages(place, attempt, channel_id, None), attempt)
 
     def _channel_to_read(self, place: BotPlace, attempt: Attempt) -> str:
         """Return the id of the conversation: a person's direct message has one of its own.
@@ -192,14 +219,14 @@ class Sending:
         return str(answer["channel"]["id"])
 
     def _messages(
-        self, place: BotPlace, attempt: Attempt, channel_id: str
+        self, place: BotPlace, attempt: Attempt, channel_id: str, thread_ts: str | None
     ) -> Iterator[dict[str, Any]]:
-        """Yield what was said since the first attempt.
+        """Yield what was said since the first attempt, in a thread or in the channel.
 
         https://docs.slack.dev/reference/methods/conversations.history and
         https://docs.slack.dev/reference/methods/conversations.replies
         """
-        method = "conversations.history" if attempt.thread_ts is None else "conversations.replies"
+        method = "conversations.history" if thread_ts is None else "conversations.replies"
         oldest = (attempt.tried_at or attempt.send_at) - CLOCK_MARGIN
         cursor: str | None = None
         while True:
@@ -207,7 +234,7 @@ class Sending:
                 place,
                 method,
                 channel=channel_id,
-                ts=attempt.thread_ts,
+                ts=thread_ts,
                 oldest=_slack_time(oldest),
                 include_all_metadata=True,
                 limit=HISTORY_PAGE,
@@ -219,17 +246,26 @@ class Sending:
                 return
 
 
-def _under(attempt: Attempt) -> list[dict[str, Any]]:
-    if attempt.incident is None:
-        return []
-    actions = attempt.content["actions"]
-    return incident_blocks(attempt.notification_id, actions, attempt.incident)
+def _marked(messages: Iterator[dict[str, Any]], attempt: Attempt) -> Mapping[str, Any] | None:
+    for message in messages:
+        metadata = message.get("metadata") or {}
+        if metadata.get("event_payload", {}).get("delivery") == attempt.mark:
+            return message
+    return None
 
 
-def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
+def _sent(channel_id: str, message: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a message that Slack shows: in a thread, or in the channel itself."""
+    ts, thread_ts = str(message["ts"]), message.get("thread_ts")
+    is_reply = thread_ts is not None and thread_ts != ts
+    return sent(channel_id, ts, posted=True, is_reply=is_reply)
+
+
+def _failed(error: NotInstalledError | SlackCallError, attempt: Attempt, delays: Delays) -> Outcome:
     if isinstance(error, NotInstalledError):
-        return dead_installation("not_installed")
-    return outcome_of(error, attempt.number, may_have_posted=error.method == POST)
+        return dead_installation("not_installed", delays)
+    may_have_posted = error.method == POST
+    return outcome_of(error, attempt.number, delays, may_have_posted=may_have_posted)
 
 
 def _slack_time(moment: datetime) -> str:

@@ -250,9 +250,11 @@ def _topics(connection: Connection, notification_id: str) -> list[str]:
 def _incident(
     connection: Connection, team_id: str, report: NotificationReport, now: datetime
 ) -> ShownIncident | None:
-    if report.incident is None or report.key is None:
+    if report.incident is None:
         return None
-    return find_shown(connection, team_id, report.key, now)
+    # As it is stored, behind its source.
+    key = connection.scalar(select(Notification.key).where(Notification.id == report.id))
+    return None if key is None else find_shown(connection, team_id, key, now)
 
 
 def _names(connection: Connection, team_id: str, user_ids: set[str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from huey import Huey, crontab
 from huey.consumer import Consumer, Scheduler
 from huey.storage import BlackHoleStorage
 
+from bolt_app.delays import Delays
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.finding import Finding
@@ -105,6 +106,7 @@ class DeliveryWorker:
         finding: Finding,
         *,
         threads: int,
+        delays: Delays,
         chores: Mapping[str, Callable[[], object]],
         minutely: Mapping[str, Callable[[], object]],
     ) -> None:
@@ -120,6 +122,7 @@ class DeliveryWorker:
         self._sending = sending
         self._finding = finding
         self._threads = threads
+        self._delays = delays
         self._stopped = threading.Event()
         self._consumer = self._create_consumer(pulse, chores, minutely)
         self._running: threading.Thread | None = None
@@ -195,4 +198,4 @@ class DeliveryWorker:
             logger.exception("an attempt failed")
             state = "waiting" if attempt is None else "sending"
             number = 1 if attempt is None else attempt.number
-            return Outcome(state, "internal_error", wait=backoff(number))
+            return Outcome(state, "internal_error", wait=backoff(number, self._delays))

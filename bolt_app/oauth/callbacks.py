@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from slack_bolt.oauth.callback_options import CallbackOptions, FailureArgs, SuccessArgs
+from slack_bolt.request import BoltRequest
 from slack_bolt.response import BoltResponse
 
 from bolt_app.oauth.failures import InstallFailure, describe_failure
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.oauth.state_store import SQLAlchemyStateStore
 
 logger = logging.getLogger(__name__)
+
+_CODE = re.compile(r"[a-z0-9_]{1,64}")
 
 
 class InstallPages(Protocol):
     """What the person gets to see."""
 
-    def installed(self, installation_id: int) -> BoltResponse:
+    def installed(self, installation_id: int, state: str) -> BoltResponse:
         """Sign the person in and take them to their profile."""
 
-    def failed(self, failure: InstallFailure) -> BoltResponse:
-        """Say why it did not work out, with a way on."""
+    def failed(
+        self, failure: InstallFailure, state: str, start_again: Mapping[str, str]
+    ) -> BoltResponse:
+        """Say why it did not work out, with a link to start again.
+
+        Args:
+            start_again: the query of the install address that begins the same attempt again.
+        """
 
 
 def build_callbacks(
     store: SQLAlchemyInstallationStore,
+    states: SQLAlchemyStateStore,
     pages: InstallPages,
     record: Callable[[StoredInstallation], object],
 ) -> CallbackOptions:
@@ -45,12 +57,25 @@ def build_callbacks(
             is_enterprise_install=args.installation.is_enterprise_install,
         )
         if installation is None:  # uninstalled again in this very moment
-            return pages.failed(describe_failure("invalid_state"))
+            return show_failure("invalid_state", args.request)
         record(installation)
-        return pages.installed(installation.id)
+        return pages.installed(installation.id, _state_of(args.request))
 
     def fail(args: FailureArgs) -> BoltResponse:
-        logger.info("an install failed", extra={"reason": args.reason})
-        return pages.failed(describe_failure(args.reason))
+        # The reason may be any text that someone wrote into an address.
+        reason = args.reason if _CODE.fullmatch(args.reason) else "malformed"
+        logger.info("an install failed", extra={"reason": reason})
+        return show_failure(reason, args.request)
+
+    def show_failure(reason: str, request: BoltRequest) -> BoltResponse:
+        state = _state_of(request)
+        attempt = states.read(state)
+        return pages.failed(
+            describe_failure(reason), state, {} if attempt is None else attempt.query
+        )
 
     return CallbackOptions(success=succeed, failure=fail)
+
+
+def _state_of(request: BoltRequest) -> str:
+    return next(iter(request.query.get("state") or ()), "")

@@ -85,6 +85,13 @@ class InstallationCalls:
         self._places[team_id] = time.monotonic(), place
         return place
 
+    def forget_place(self, team_id: str | None) -> None:
+        """Look up at once how a workspace is installed; None: how all of them are."""
+        if team_id is None:
+            self._places.clear()
+        else:
+            self._places.pop(team_id, None)
+
     def has_scope(self, place: BotPlace, scope: str) -> bool:
         """Whether the bot of `place` was granted `scope`."""
         grant = self._grants.find(Asker(place.enterprise_id, place.installed_team_id))

@@ -87,6 +87,13 @@ _FAILURES: Mapping[str, InstallFailure] = {
         ),
     )
 }
+_UNKNOWN = InstallFailure(
+    "unknown",
+    400,
+    "Slack did not install Bellhop",
+    "Slack gave a reason that Bellhop does not know; it is in Bellhop's log. Nothing was "
+    "installed.",
+)
 # What Slack says of the app's own settings
 # (https://docs.slack.dev/reference/methods/oauth.v2.access).
 _MISCONFIGURED = frozenset(
@@ -103,14 +110,10 @@ _MISCONFIGURED = frozenset(
 
 
 def describe_failure(code: str) -> InstallFailure:
-    """Return what to say of a failure; a code nobody knows is shown as it is."""
+    """Return what to say of a failure.
+
+    Nothing of an unknown code is shown: it may be text that someone wrote into an address.
+    """
     if code in _MISCONFIGURED:
         return _FAILURES["misconfigured"]
-    if code in _FAILURES:
-        return _FAILURES[code]
-    return InstallFailure(
-        code,
-        400,
-        "Slack did not install Bellhop",
-        f"Slack's reason was “{code[:80]}”. Nothing was installed.",
-    )
+    return _FAILURES.get(code, _UNKNOWN)

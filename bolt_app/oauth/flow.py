@@ -5,10 +5,11 @@ https://docs.slack.dev/authentication/installing-with-oauth
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from slack_bolt.error import BoltError
 from slack_bolt.oauth import OAuthFlow
@@ -23,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bolt_app.config import Settings
 from bolt_app.manifest import Scopes
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
-from bolt_app.oauth.state_store import SQLAlchemyStateStore
+from bolt_app.oauth.state_store import SQLAlchemyStateStore, hash_of_state
 from bolt_app.slack_api import SlackApi, SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 STATE_LIFETIME_SECONDS = 600
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
+# A workspace's or an organization's id.
+_TEAM_ID = re.compile(r"[TE][A-Z0-9]{2,31}")
 
 
 class InstallError(Exception):
@@ -46,20 +49,20 @@ class StateCookies(OAuthStateUtils):
 
     Every attempt has a cookie of its own, so that two tabs do not break one another; Bolt's own
     has one name for all, is always `Secure` (which a browser drops over plain http on a loopback
-    address) and has no `SameSite`.
+    address) and has no `SameSite`. Over https the prefix of the name keeps other sites of the
+    domain from setting one over plain http.
     """
 
     def __init__(self, *, secure: bool) -> None:
         super().__init__(expiration_seconds=STATE_LIFETIME_SECONDS)
+        self._prefix = "__Secure-" if secure else ""
         self._attributes = f"Path={REDIRECT_PATH}; HttpOnly; SameSite=Lax" + (
             "; Secure" if secure else ""
         )
 
     def build_set_cookie_for_new_state(self, state: str) -> str:
         """Return the `Set-Cookie` value that ties `state` to this browser."""
-        return (
-            f"{_cookie_name(state)}={state}; {self._attributes}; Max-Age={STATE_LIFETIME_SECONDS}"
-        )
+        return f"{self._name(state)}={state}; {self._attributes}; Max-Age={STATE_LIFETIME_SECONDS}"
 
     def build_set_cookie_for_deletion(self) -> str:
         """Bolt's own pages would use it; ours know which state is done."""
@@ -67,7 +70,7 @@ class StateCookies(OAuthStateUtils):
 
     def end_state(self, state: str) -> str:
         """Return the `Set-Cookie` value that ends the tie of `state`."""
-        return f"{_cookie_name(state)}=; {self._attributes}; Max-Age=0"
+        return f"{self._name(state)}=; {self._attributes}; Max-Age=0"
 
     def is_valid_browser(
         self, state: str | None, request_headers: Mapping[str, str | Sequence[str]]
@@ -77,8 +80,31 @@ class StateCookies(OAuthStateUtils):
             return False
         cookies = request_headers.get("cookie") or ""
         lines = [cookies] if isinstance(cookies, str) else cookies
-        wanted = f"{_cookie_name(state)}={state}"
+        wanted = f"{self._name(state)}={state}"
         return any(wanted == pair.strip() for line in lines for pair in line.split(";"))
+
+    def _name(self, state: str) -> str:
+        return f"{self._prefix}bellhop-oauth-{hash_of_state(state)[:16]}"
+
+
+class AuthorizeUrls(AuthorizeUrlGenerator):
+    """Addresses of Slack's authorize page, with every parameter encoded (slack_sdk encodes none).
+
+    https://docs.slack.dev/authentication/installing-with-oauth#asking
+    """
+
+    def generate(self, state: str, team: str | None = None) -> str:
+        """Return the address for one attempt."""
+        query = {
+            "state": state,
+            "client_id": self.client_id,
+            "scope": ",".join(self.scopes or ()),
+            "user_scope": ",".join(self.user_scopes or ()),
+            "redirect_uri": self.redirect_uri or "",
+        }
+        if team is not None:
+            query["team"] = team
+        return f"{self.authorization_url}?{urlencode(query)}"
 
 
 class InstallFlow(OAuthFlow):
@@ -95,6 +121,7 @@ class InstallFlow(OAuthFlow):
         callbacks: CallbackOptions,
     ) -> None:
         self._api = api
+        self._states = state_store
         oauth_settings = OAuthSettings(
             client_id=settings.slack_client_id,
             client_secret=settings.slack_client_secret,
@@ -116,12 +143,15 @@ class InstallFlow(OAuthFlow):
         self._cookies = StateCookies(secure=settings.uses_https)
         oauth_settings.state_utils = self._cookies
         super().__init__(client=api.client(), logger=logger, settings=oauth_settings)
-        self._profile_only_url = AuthorizeUrlGenerator(
-            client_id=settings.slack_client_id,
-            redirect_uri=settings.redirect_uri,
-            scopes=[],
-            user_scopes=list(scopes.user),
-            authorization_url=oauth_settings.authorization_url,
+        self._install_urls, self._profile_urls = (
+            AuthorizeUrls(
+                client_id=settings.slack_client_id,
+                redirect_uri=settings.redirect_uri,
+                scopes=bot_scopes,
+                user_scopes=list(scopes.user),
+                authorization_url=oauth_settings.authorization_url,
+            )
+            for bot_scopes in (list(scopes.bot), [])
         )
 
     def build_authorize_url(self, state: str, request: BoltRequest) -> str:
@@ -130,27 +160,24 @@ class InstallFlow(OAuthFlow):
         With `?only=profile` it asks for nothing but the person's own profile: that links somebody
         in a workspace which has the bot already, and needs no admin.
         """
-        if request.query.get("only") != ["profile"]:
-            return super().build_authorize_url(state, request)
-        team = next(iter(request.query.get("team") or ()), None)
-        return self._profile_only_url.generate(state=state, team=team)
+        urls = self._profile_urls if _only(request) else self._install_urls
+        return urls.generate(state=state, team=_team_id(request))
 
-    def handle_installation(self, request: BoltRequest) -> BoltResponse:
-        """Send the person to Slack."""
-        try:
-            return super().handle_installation(request)
-        except SQLAlchemyError:
-            logger.exception("no state could be stored")
-            return self._fail(request, "storage_error")
+    def issue_new_state(self, request: BoltRequest) -> str:
+        """Return a state that remembers what this attempt asks for."""
+        return self._states.issue(only=_only(request), team_id=_team_id(request))
 
     def handle_callback(self, request: BoltRequest) -> BoltResponse:
         """Take the person back from Slack: see the callbacks for what they get to see."""
         if _is_direct_install(request):
             return BoltResponse(status=302, headers={"Location": INSTALL_PATH})
+        state = next(iter(request.query.get("state") or ()), "")
+        if not self._cookies.is_valid_browser(state, request.headers):
+            # Not even an error is taken from an address that Slack may not have made.
+            return self._fail(request, "invalid_browser")
         response = self._finish(request)
-        for state in request.query.get("state") or ():
-            cookies = list(response.headers.get("set-cookie", ()))
-            response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
+        cookies = list(response.headers.get("set-cookie", ()))
+        response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
         return response
 
     def run_installation(self, code: str) -> Installation:
@@ -220,8 +247,14 @@ class InstallFlow(OAuthFlow):
         )
 
 
-def _cookie_name(state: str) -> str:
-    return f"bellhop-oauth-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+def _only(request: BoltRequest) -> str | None:
+    return "profile" if request.query.get("only") == ["profile"] else None
+
+
+def _team_id(request: BoltRequest) -> str | None:
+    """Return the workspace to preselect; a malformed id is left out."""
+    team_id = next(iter(request.query.get("team") or ()), "")
+    return team_id if _TEAM_ID.fullmatch(team_id) else None
 
 
 def _is_direct_install(request: BoltRequest) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
     BotInstallation,
     InstallationRevision,
@@ -123,6 +124,15 @@ class SQLAlchemyInstallationStore(InstallationStore):
             if installation.bot_token is not None:
                 self._write_bot(session, installation.to_bot())
             self._write_installation(session, installation)
+            enterprise_id, team_id = _place_of(installation)
+            write_audit(
+                session,
+                AuditAction.INSTALLED if installation.bot_token else AuditAction.LINKED,
+                at=self._clock(),
+                enterprise_id=enterprise_id,
+                team_id=team_id,
+                user_id=installation.user_id,
+            )
 
     def save_bot(self, bot: Bot) -> None:
         """Write a bot down, new or again."""

@@ -1,29 +1,67 @@
-"""OAuth states in the database: ten minutes, one use."""
+"""The `state` of an install: signed and dated, good for ten minutes and for one use.
+
+Nothing is stored for a state that was given out, because anybody may ask for any number of them.
+Only the hashes of used ones are, until they would have expired.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import secrets
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from itsdangerous import BadData, URLSafeSerializer
 from slack_sdk.oauth import OAuthStateStore
 from sqlalchemy import delete
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import OAuthState
+from bolt_app.db.upsert import insert_new
+
+_SALT = "bellhop-oauth-state"
+
+
+@dataclass(frozen=True)
+class InstallAttempt:
+    """A visit of the install address, as its state remembers it.
+
+    Attributes:
+        only: `profile` for a person who links their profile or signs in; None for an install.
+        team_id: the workspace (or organization) that was asked for.
+    """
+
+    expires_at: datetime
+    only: str | None
+    team_id: str | None
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query of the install address that begins the same attempt again."""
+        given = {"only": self.only, "team": self.team_id}
+        return {name: value for name, value in given.items() if value}
 
 
 class SQLAlchemyStateStore(OAuthStateStore):
-    """Issues and consumes the `state` of an install; only its hash is stored."""
+    """Issues and consumes states."""
 
     def __init__(
-        self, database: Database, *, clock: Clock = utc_now, expiration_seconds: int = 600
+        self,
+        database: Database,
+        secret: str,
+        *,
+        clock: Clock = utc_now,
+        expiration_seconds: int = 600,
     ) -> None:
         self._database = database
         self._clock = clock
         self._lifetime = timedelta(seconds=expiration_seconds)
+        self._signer = URLSafeSerializer(
+            secret, salt=_SALT, signer_kwargs={"digest_method": hashlib.sha256}
+        )
         self._logger = logging.getLogger(__name__)
 
     @property
@@ -31,26 +69,42 @@ class SQLAlchemyStateStore(OAuthStateStore):
         """Where the store logs."""
         return self._logger
 
-    def issue(self, *args: object, **kwargs: object) -> str:
-        """Return a new state, and sweep those that have expired."""
-        state = secrets.token_urlsafe(32)
-        now = self._clock()
-        with self._database.writing() as session:
-            session.execute(delete(OAuthState).where(OAuthState.expires_at <= now))
-            session.add(OAuthState(state_hash=_hash(state), expires_at=now + self._lifetime))
-        return state
+    def issue(
+        self, *_args: object, only: str | None = None, team_id: str | None = None, **_kwargs: object
+    ) -> str:
+        """Return a new state."""
+        expires_at = self._clock() + self._lifetime
+        state = {
+            "nonce": secrets.token_urlsafe(24),
+            "expires": int(expires_at.timestamp()),
+            "only": only,
+            "team": team_id,
+        }
+        return str(self._signer.dumps(state))
+
+    def read(self, state: str | None) -> InstallAttempt | None:
+        """Return the attempt that `state` belongs to, used or expired; None for a forged one."""
+        try:
+            signed = self._signer.loads(state or "")
+        except (BadData, UnicodeError):
+            return None
+        expires_at = datetime.fromtimestamp(signed["expires"], UTC)
+        return InstallAttempt(expires_at, signed["only"], signed["team"])
 
     def consume(self, state: str) -> bool:
         """Return whether `state` was good, which it is once.
 
         One statement decides, so that of two callbacks at the same time one passes.
         """
-        statement = delete(OAuthState).where(
-            OAuthState.state_hash == _hash(state), OAuthState.expires_at > self._clock()
-        )
+        attempt, now = self.read(state), self._clock()
+        if attempt is None or attempt.expires_at <= now:
+            return False
+        used = {"state_hash": hash_of_state(state), "expires_at": attempt.expires_at}
         with self._database.writing() as session:
-            return session.execute(statement.returning(OAuthState.state_hash)).first() is not None
+            session.execute(delete(OAuthState).where(OAuthState.expires_at <= now))
+            return insert_new(session, OAuthState, used)
 
 
-def _hash(state: str) -> str:
+def hash_of_state(state: str) -> str:
+    """Return what is stored of a state."""
     return hashlib.sha256(state.encode()).hexdigest()

@@ -74,6 +74,14 @@ def create_control(sandbox: Sandbox) -> Blueprint:
         sandbox.limits.enabled = enabled
         return jsonify(enabled=enabled)
 
+    @control.post("/unreachable-hosts")
+    def set_unreachable_hosts() -> Response:
+        hosts = _body().get("hosts")
+        if not isinstance(hosts, list) or not all(isinstance(one, str) for one in hosts):
+            raise BadRequest("hosts must be a list of host names")
+        sandbox.unreachable_hosts = {one.lower() for one in hosts}
+        return jsonify(hosts=sorted(sandbox.unreachable_hosts))
+
     @control.post("/command")
     def command() -> Response:
         body = _body()

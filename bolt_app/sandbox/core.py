@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 from bolt_app.sandbox.calls import CallLog
 from bolt_app.sandbox.config import AppConfig, Function
 from bolt_app.sandbox.deliveries import (
+    ANSWER_WITHIN,
     USER_AGENT,
     Delivery,
     EventQueue,
@@ -121,8 +122,12 @@ class Core:
         self.changed = threading.Condition(self.lock)
         self.faults = FaultBoard()
         self.limits = RateLimits(clock)
+        # Seconds that the app has for its answer. Tests on a busy machine give it more than Slack.
+        self.answer_within = ANSWER_WITHIN
         self.call_log = CallLog()
         self.events = EventQueue(self._send_event_attempt, clock)
+        self.unreachable_hosts: set[str] = set()
+        """The hosts from which Slack cannot fetch images: a switch, as faults are."""
         self.version = 0
         self.is_closed = False
         self._blank()
@@ -142,6 +147,7 @@ class Core:
         with self.edit():
             self._blank()
         self.faults.clear()
+        self.unreachable_hosts.clear()
         self.limits.clear()
         self.call_log.clear()
         self.events.clear()
@@ -342,7 +348,7 @@ class Core:
         if number > 0:
             headers["X-Slack-Retry-Num"] = str(number)
             headers["X-Slack-Retry-Reason"] = delivery.attempts[-1].reason or "unknown_error"
-        return post(delivery.url, delivery.body, headers)
+        return post(delivery.url, delivery.body, headers, self.answer_within)
 
 
 def _found(things: Mapping[str, _T], thing_id: str, kind: str) -> _T:

@@ -116,14 +116,14 @@ def signature_headers(body: bytes, secret: str, at: float) -> dict[str, str]:
     return {"X-Slack-Request-Timestamp": timestamp, "X-Slack-Signature": f"v0={digest}"}
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
-    """POST ``body`` and wait three seconds for the answer. Never raises for network trouble.
+def post(url: str, body: bytes, headers: Mapping[str, str], within: float = ANSWER_WITHIN) -> Reply:
+    """POST ``body`` and wait ``within`` seconds for the answer. Never raises for network trouble.
 
     Redirects are not followed: like Slack, a delivery goes to the address that was registered.
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN)
+    connection = kind(parts.hostname or "", parts.port, timeout=within)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     started = time.monotonic()
     problem = "unknown_error"
@@ -132,7 +132,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         response = connection.getresponse()
         answer = response.read(_BODY_LIMIT)
         elapsed = time.monotonic() - started
-        if elapsed <= ANSWER_WITHIN:
+        if elapsed <= within:
             return Reply(response.status, dict(response.getheaders()), answer, elapsed)
         problem = "http_timeout"
     except TimeoutError:
@@ -214,7 +214,7 @@ class EventQueue:
                 self._waiting.remove(delivery)
                 self._in_flight += 1
             else:
-                self._changed.wait_for(lambda: delivery.attempts, 2 * ANSWER_WITHIN)
+                self._changed.wait_for(lambda: delivery.attempts)
             generation = self._generation
         if mine:
             self._attempt(delivery, generation)

@@ -418,7 +418,7 @@ def _show_next(
     if not isinstance(described, dict) or described.get("type") != "modal":
         result.error = "invalid_view"
         return
-    if check_view(described):
+    if check_view(described, unreachable=core.unreachable_hosts):
         result.error = "invalid_view"
         return
     described = {**described, "blocks": with_ids(described["blocks"])}

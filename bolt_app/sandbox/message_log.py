@@ -63,6 +63,21 @@ class MessageLog(Timeline):
         message = self._by_ts.get(ts)
         return None if message is None or message.deleted else message
 
+    def is_tombstone(self, message: Message) -> bool:
+        """Whether a message was deleted and its place kept, because it has replies."""
+        return message.deleted and any(not one.deleted for one in self.thread(message.ts))
+
+    def find_first(self, ts: str) -> Message | None:
+        """The message of that time, or the tombstone in its place."""
+        message = self._by_ts.get(ts)
+        is_gone = message is None or (message.deleted and not self.is_tombstone(message))
+        return None if is_gone else message
+
+    def thread_of(self, ts: str) -> str | None:
+        """The thread that a reply to the message of that time goes into, if it can."""
+        message = self.find_first(ts)
+        return None if message is None else message.thread_ts or message.ts
+
     def thread(self, ts: str) -> Timeline:
         """The answers to a message."""
         return self._threads.get(ts) or Timeline()

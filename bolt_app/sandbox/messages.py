@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from bolt_app.sandbox.attachments import (
+    MOST_ATTACHMENTS,
+    as_shown,
+    check_attachment,
+    says_something,
+)
 from bolt_app.sandbox.blocks import check_blocks, with_ids
 from bolt_app.sandbox.core import Core
 from bolt_app.sandbox.errors import ApiError
@@ -14,11 +21,11 @@ from bolt_app.sandbox.tokens import Installation
 from bolt_app.sandbox.world import Channel, JsonDict, Message
 
 TEXT_KEPT = 40_000
-BLOCK_CHARACTERS = 13_200
-"""What Slack was seen to take of all blocks together before ``msg_blocks_too_long``
-(https://github.com/slackapi/bolt-js/issues/2509); its pages name no figure."""
+BLOCK_CHARACTERS = 11_340
+"""All texts of blocks together; with one more, Slack was seen to say ``msg_blocks_too_long``
+(https://github.com/slackapi/bolt-js/issues/2867). Of few blocks it takes some more; its pages
+name no figure."""
 METADATA_BYTES = 16_000
-MOST_ATTACHMENTS = 100
 
 
 @dataclass
@@ -33,22 +40,29 @@ class Content:
 
 
 def checked_content(
-    text: Any, blocks: Any, attachments: Any, metadata: Any = None, *, may_be_empty: bool = False
+    text: Any,
+    blocks: Any,
+    attachments: Any,
+    metadata: Any = None,
+    *,
+    unreachable: Collection[str] = (),
 ) -> Content:
     """Check the parts of a message the way Slack does.
 
     Raises :class:`ApiError` with Slack's code: ``no_text``, ``invalid_blocks`` (and its
-    ``response_metadata.messages``), ``invalid_blocks_format``, ``msg_blocks_too_long``,
-    ``too_many_attachments``, ``invalid_metadata_format`` …
+    ``response_metadata.messages``), ``invalid_attachments`` likewise, ``invalid_blocks_format``,
+    ``msg_blocks_too_long``, ``too_many_attachments``, ``invalid_metadata_format`` …
+
+    From hosts in ``unreachable`` Slack cannot fetch images.
     """
     content = Content(metadata=_checked_metadata(metadata))
     if text is not None and not isinstance(text, str):
         raise ApiError("invalid_arguments")
     content.text = text or ""
-    content.blocks = _checked_blocks(blocks)
-    content.attachments = _checked_attachments(attachments)
-    said = content.text.strip() or content.blocks or content.attachments
-    if not said and not may_be_empty:
+    content.blocks = _checked_blocks(blocks, unreachable)
+    content.attachments = _checked_attachments(attachments, unreachable)
+    shown = bool(content.attachments) and any(says_something(one) for one in attachments)
+    if not (content.text.strip() or content.blocks or shown):
         raise ApiError("no_text")
     if len(content.text) > TEXT_KEPT:
         content.text = content.text[:TEXT_KEPT]
@@ -56,21 +70,25 @@ def checked_content(
     return content
 
 
-def _checked_blocks(blocks: Any, pointer: str = "/blocks") -> list[JsonDict]:
+def _checked_blocks(blocks: Any, unreachable: Collection[str]) -> list[JsonDict]:
     if blocks is None or blocks == "":
         return []
     if not isinstance(blocks, list) or not all(isinstance(one, dict) for one in blocks):
         raise ApiError("invalid_blocks_format")
-    complaints = check_blocks(blocks, pointer=pointer)
+    _refuse("invalid_blocks", check_blocks(blocks, unreachable=unreachable))
+    _check_length(blocks)
+    return with_ids(blocks)
+
+
+def _refuse(error: str, complaints: list[str]) -> None:
     if complaints:
-        raise ApiError(
-            "invalid_blocks",
-            errors=complaints,
-            response_metadata={"messages": [f"[ERROR] {one}" for one in complaints]},
-        )
+        messages = [f"[ERROR] {one}" for one in complaints]
+        raise ApiError(error, errors=complaints, response_metadata={"messages": messages})
+
+
+def _check_length(blocks: list[JsonDict]) -> None:
     if _characters(blocks) > BLOCK_CHARACTERS:
         raise ApiError("msg_blocks_too_long")
-    return with_ids(blocks)
 
 
 def _characters(value: Any) -> int:
@@ -84,7 +102,7 @@ def _characters(value: Any) -> int:
     return 0
 
 
-def _checked_attachments(attachments: Any) -> list[JsonDict]:
+def _checked_attachments(attachments: Any, unreachable: Collection[str]) -> list[JsonDict]:
     if attachments is None or attachments == "":
         return []
     if not isinstance(attachments, list):
@@ -95,11 +113,12 @@ def _checked_attachments(attachments: Any) -> list[JsonDict]:
         raise ApiError("too_many_attachments")
     checked: list[JsonDict] = []
     for place, attachment in enumerate(attachments):
-        blocks = _checked_blocks(attachment.get("blocks"), f"/attachments/{place}/blocks")
-        copy = {"id": place + 1, **attachment}
-        if blocks:
-            copy["blocks"] = blocks
-        copy.setdefault("fallback", attachment.get("text") or "[no preview available]")
+        complaints = check_attachment(attachment, f"/attachments/{place}", unreachable)
+        _refuse("invalid_attachments", complaints)
+        copy = as_shown(attachment, place + 1)
+        if copy.get("blocks"):
+            _check_length(copy["blocks"])
+            copy["blocks"] = with_ids(copy["blocks"])
         checked.append(copy)
     return checked
 
@@ -120,6 +139,15 @@ def _checked_metadata(metadata: Any) -> JsonDict | None:
 def find_message(core: Core, channel_id: str, ts: str) -> Message | None:
     """The message of that time in a channel, unless it was deleted."""
     return core.world.messages[channel_id].find(ts)
+
+
+def thread_of(core: Core, channel_id: str, thread_ts: str | None) -> str | None:
+    """The thread that a reply to ``thread_ts`` goes into; None where Slack posts it in the channel.
+
+    So it does where the first message is gone. One that was deleted and has replies stays as a
+    tombstone, and takes more.
+    """
+    return None if thread_ts is None else core.world.messages[channel_id].thread_of(thread_ts)
 
 
 def as_bot(core: Core, channel: Channel, installation: Installation, content: Content) -> Message:
@@ -215,6 +243,8 @@ def post_due(core: Core) -> float | None:
             del core.scheduled[one.id]
             if one.message.metadata is None:
                 one.message.ts = core.world.next_ts(now)
+                place = one.message.channel_id
+                one.message.thread_ts = thread_of(core, place, one.message.thread_ts)
                 add_message(core, one.message)
         waits = [one.post_at - now for one in core.scheduled.values()]
     return min(waits, default=None)

@@ -119,7 +119,7 @@ def deliver_now(
     """Send a signed form once, remember it, and give back the answer."""
     headers = core.headers_for(body, FORM)
     started = core.clock()
-    reply = post(url, body, headers)
+    reply = post(url, body, headers, core.answer_within)
     delivery = Delivery(core.world.next_id("Dl"), kind, name, url, team_id, body, FORM, started)
     reason = reply.problem or (None if reply.is_success else "http_error")
     delivery.attempts.append(Attempt(0, started, reply.status, reason, reply.elapsed))

@@ -19,6 +19,7 @@ from bolt_app.sandbox.messages import (
     change,
     checked_content,
     remove,
+    thread_of,
 )
 from bolt_app.sandbox.tokens import Installation
 from bolt_app.sandbox.world import Channel, JsonDict, Message
@@ -54,7 +55,7 @@ def _carried_out(core: Core, target: ResponseUrl, body: JsonDict) -> Message | N
         remove(core, original)
         return None
     channel = core.get_channel(target.channel_id)
-    content = _content_of(body)
+    content = _content_of(core, body)
     if body.get("replace_original") and original is not None:
         if original.deleted:
             raise ApiError("message_not_found")
@@ -79,9 +80,10 @@ def post_response(
     response_type = body.get("response_type", "ephemeral")
     if response_type not in ("ephemeral", "in_channel"):
         raise ApiError("invalid_response_type")
-    message = as_bot(core, channel, installation, content or _content_of(body))
+    message = as_bot(core, channel, installation, content or _content_of(core, body))
     thread_ts = body.get("thread_ts")
-    message.thread_ts = thread_ts if isinstance(thread_ts, str) else None
+    given = thread_ts if isinstance(thread_ts, str) else None
+    message.thread_ts = thread_of(core, channel.id, given)
     if response_type == "in_channel":
         add_message(core, message)
     else:
@@ -90,9 +92,13 @@ def post_response(
     return message
 
 
-def _content_of(body: JsonDict) -> Content:
+def _content_of(core: Core, body: JsonDict) -> Content:
     return checked_content(
-        body.get("text"), body.get("blocks"), body.get("attachments"), body.get("metadata")
+        body.get("text"),
+        body.get("blocks"),
+        body.get("attachments"),
+        body.get("metadata"),
+        unreachable=core.unreachable_hosts,
     )
 
 

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from flask import Flask, Response, request
@@ -104,7 +105,8 @@ def _dropped(*, is_reset: bool) -> Response:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(connection.detach())
     else:
-        connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # the client has gone already
+            connection.shutdown(socket.SHUT_RDWR)
     return Response(status=500)
 
 

@@ -25,6 +25,7 @@ from bolt_app.slack.functions.send import register_send_step
 from bolt_app.slack.problems import register_problem_answers
 from bolt_app.slack.refreshing import HomeRefresher
 from bolt_app.slack.shortcuts.notification import register_notification_shortcut
+from bolt_app.slack.signed_actions import register_signature_checks
 
 
 def create_bolt_app(services: Services, flow: InstallFlow, authorize: InstallationAuthorize) -> App:
@@ -42,6 +43,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
         # `app.error` answers people in words.
         raise_error_for_unhandled_request=False,
     )
+    register_signature_checks(app, services)
     register_problem_answers(app, services)
     register_profile_command(app, services)
     register_profile_actions(app, services)
@@ -56,6 +58,6 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_send_step(app, services)
     register_link_events(app, services)
     register_preference_actions(app, services)
-    register_lifecycle_events(app, services.lifecycle)
+    register_lifecycle_events(app, services.lifecycle, services.calls)
     services.news.listen(HomeRefresher(services).hear)
     return app

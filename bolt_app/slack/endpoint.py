@@ -24,19 +24,14 @@ from bolt_app.slack import late
 logger = logging.getLogger(__name__)
 
 EVENTS_PATH = "/slack/events"
-# Slack gives up after three seconds; the way there and back takes part of them.
-DEADLINE_SECONDS = 2.5
 
 
-def create_blueprint(
-    app: App, services: Services, *, deadline: float = DEADLINE_SECONDS
-) -> Blueprint:
+def create_blueprint(app: App, services: Services) -> Blueprint:
     """Return the blueprint of `/slack/…`.
 
-    Args:
-        deadline: seconds after which a request is acknowledged although it is still being worked
-            on; its answer then follows: a command's over its `response_url`, a modal's in the
-            modal. Buttons show what they do in ways of their own.
+    A request that takes longer than `Delays.acknowledgement` is acknowledged although it is still
+    being worked on. Its answer then follows: a command's over its `response_url`, a modal's in the
+    modal. Buttons show what they do in ways of their own.
     """
     blueprint = Blueprint("slack", __name__)
     handler = SlackRequestHandler(app)
@@ -51,7 +46,7 @@ def create_blueprint(
         bolt_request = to_bolt_request(request)
         work = services.requests.submit(copy_context().run, app.dispatch, bolt_request)
         try:
-            return to_flask_response(work.result(timeout=deadline))
+            return to_flask_response(work.result(timeout=services.settings.delays.acknowledgement))
         except TimeoutError:
             return _acknowledge_unfinished(services, bolt_request, work)
 

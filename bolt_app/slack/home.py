@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from bolt_app.blockkit.signed_values import home_of
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, Block
 from bolt_app.slack.blocks.home import home_view
@@ -16,7 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 def publish_home(
-    own: OwnProfile, notice: Answer | None = None, *, admin_notice: Answer | None = None
+    own: OwnProfile,
+    notice: Answer | None = None,
+    *,
+    admin_notice: Answer | None = None,
+    is_opened: bool = True,
 ) -> None:
     """Show a person their App Home as it is now, and remember that they have opened it.
 
@@ -25,6 +30,8 @@ def publish_home(
     Args:
         notice: what was done just now.
         admin_notice: the same, where it is about what only admins see.
+        is_opened: whether the person is there; else the home is only kept up to date, and nothing
+            is remembered that was not before.
 
     Raises:
         NotInstalledError: there is no bot there.
@@ -49,8 +56,9 @@ def publish_home(
         for_admin=_admin_blocks(services, own.team_id, admin_notice) if for_admin else (),
         stand_in="" if services.settings.is_slack else services.settings.slack_base_url,
     )
+    view["blocks"] = services.signer.sign_blocks(view["blocks"], own.team_id, home_of(own.user_id))
     services.calls.as_bot(place, "views.publish", user_id=own.user_id, view=view)
-    services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin)
+    services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin, is_opened=is_opened)
 
 
 def is_shown_to(own: OwnProfile) -> bool:

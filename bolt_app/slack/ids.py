@@ -29,3 +29,23 @@ REVOKE_API_KEY = "api_key.revoke"
 NEW_HOOK = "hook.new"
 NEW_HOOK_VIEW = "hook.new"
 REVOKE_HOOK = "hook.revoke"
+
+# The buttons and menus that do something: each carries a signed value. `LINK_PROFILE` is not one
+# of them: Slack opens its link.
+ACTIONS = frozenset(
+    {
+        REFRESH_PROFILE,
+        UNLINK_PROFILE,
+        KEEP_PROFILE,
+        HOME_TEST,
+        HOME_SUBSCRIBE,
+        HOME_PREFERENCES,
+        UNDO_PREFERENCES,
+        UNDO_SUBSCRIPTIONS,
+        CHANGE_SUBSCRIPTION,
+        NEW_API_KEY,
+        REVOKE_API_KEY,
+        NEW_HOOK,
+        REVOKE_HOOK,
+    }
+)

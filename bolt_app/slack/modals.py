@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from slack_bolt import BoltContext
 
+from bolt_app.blockkit.signed_values import OutdatedFormError
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import VALUE, Block
+from bolt_app.slack.signed_actions import form_action
 
 
 def open_modal(services: Services, context: BoltContext, body: dict[str, Any], view: Block) -> None:
@@ -17,8 +21,25 @@ def open_modal(services: Services, context: BoltContext, body: dict[str, Any], v
         NotInstalledError: there is no bot there.
         SlackCallError: Slack refused or did not answer; after three seconds it takes none.
     """
-    place = services.calls.find_place(context.team_id or "")
+    team_id, user_id = context.team_id or "", context.user_id or ""
+    if "callback_id" in view:
+        action = form_action(view["callback_id"])
+        view = {**view, "private_metadata": services.signer.sign(action, team_id, user_id)}
+    place = services.calls.find_place(team_id)
     services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
+
+
+@contextmanager
+def reading_form() -> Iterator[None]:
+    """Read a submitted modal.
+
+    Raises:
+        OutdatedFormError: it says what its inputs do not offer.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, OverflowError):
+        raise OutdatedFormError from None
 
 
 def input_of(view: dict[str, Any], block_id: str) -> dict[str, Any]:
@@ -29,4 +50,7 @@ def input_of(view: dict[str, Any], block_id: str) -> dict[str, Any]:
 
 def text_of(view: dict[str, Any], block_id: str) -> str:
     """Return what was typed into a modal's input."""
-    return (input_of(view, block_id).get("value") or "").strip()
+    text = input_of(view, block_id).get("value") or ""
+    if not isinstance(text, str):
+        raise TypeError("must be text")
+    return text.strip()

@@ -88,7 +88,7 @@ class OwnProfile:
         """Forget the person; `oauth.revocations` then hands their token back to Slack."""
         installation = self._installation()
         if installation is not None:
-            self.services.profiles.unlink(installation)
+            self.services.lifecycle.unlink(installation)
         return unlinked_answer()
 
     def _installation(self) -> StoredInstallation | None:

@@ -14,7 +14,7 @@ from bolt_app.slack.blocks.elements import Answer
 from bolt_app.slack.blocks.preferences import (
     chosen_answer,
     not_undone_preference_answer,
-    undo_preference_value,
+    undo_preference_fields,
     undone_preference_answer,
 )
 from bolt_app.slack.time_zones import time_zone_of
@@ -45,7 +45,7 @@ class Preferring:
         """Let them have it as they want, where they live."""
         local = replace(preferred, tz=time_zone_of(self.services, self.team_id, self.user_id))
         change = self.services.preferences.choose(self.team_id, self.user_id, local)
-        return chosen_answer(local, undo_preference_value(change))
+        return chosen_answer(local, undo_preference_fields(self.user_id, change))
 
     def undo(self, change: PreferenceChange) -> Answer:
         """Put it back as it was."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 
+from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
@@ -17,6 +18,8 @@ from bolt_app.slack.telling import tell
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
+
+_EXPECTED = (OutdatedError, SlackCallError, NotInstalledError, *DATABASE_DOWN)
 
 
 def register_problem_answers(app: App, services: Services) -> None:
@@ -53,7 +56,7 @@ def register_problem_answers(app: App, services: Services) -> None:
 
     @app.error
     def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
-        if not isinstance(error, (SlackCallError, NotInstalledError, *DATABASE_DOWN)):
+        if not isinstance(error, _EXPECTED):
             logger.error("a listener failed", exc_info=error)
         else:
             logger.warning("a request could not be answered", extra={"error": str(error)[:200]})
@@ -76,7 +79,7 @@ def describe_problem(error: Exception) -> str:
     """Return what to tell a person of `error`."""
     if isinstance(error, SlackCallError):
         return error.sentence
-    if isinstance(error, NotInstalledError):
+    if isinstance(error, (NotInstalledError, OutdatedError)):
         return str(error)
     if isinstance(error, DATABASE_DOWN):
         return "Bellhop's database is not answering. Try again in a minute."

@@ -78,6 +78,9 @@ class HomeRefresher:
             # What changes from here on is published once more.
             self._waiting.discard(refresh)
         concerned = refresh.concerned
+        if concerned.is_forgotten:
+            self._publish(concerned, str(concerned.user_id), number)
+            return
         try:
             people = self._services.home_tabs.of(concerned)
         except DATABASE_DOWN as error:
@@ -92,7 +95,8 @@ class HomeRefresher:
 
     def _publish(self, person: Concerned, user_id: str, number: int) -> None:
         try:
-            publish_home(OwnProfile.find(self._services, person.team_id, user_id))
+            own = OwnProfile.find(self._services, person.team_id, user_id)
+            publish_home(own, is_opened=False)
         except SlackCallError as error:
             self._failed(person, user_id, error, number)
         except NotInstalledError:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from difflib import get_close_matches
+from typing import Any
 
 from slack_bolt import BoltContext
 
@@ -26,13 +27,14 @@ from bolt_app.slack.blocks.subscriptions import (
     same_digest_answer,
     subscribed_answer,
     tested_answer,
-    undo_value,
+    undo_fields,
     undone_answer,
     unsubscribed_answer,
     which_digest_answer,
 )
 from bolt_app.slack.reaching import NotInvitedError, check_reach
 from bolt_app.slack.roles import StrangerError, is_stranger, look_up_role
+from bolt_app.slack.signed_actions import address_of_command
 from bolt_app.slack.time_zones import time_zone_of
 
 
@@ -68,21 +70,19 @@ class Subscribing:
     def here(cls, services: Services, context: BoltContext) -> Subscribing:
         """Return the person and place a Bolt request comes from.
 
-        What is asked in a direct message, with whomever, is asked for the person who asks.
+        What is asked in a direct message, with whomever, is asked for the person who asks; and so
+        is what is asked in the App Home.
         """
-        channel_id, user_id = context.channel_id or "", context.user_id or ""
-        address = user_id if channel_id.startswith("D") else channel_id
-        return cls.at(services, context, address)
+        if not context.channel_id:
+            return cls.own(services, context)
+        address = address_of_command(context)
+        return cls(services, context.team_id or "", context.user_id or "", address)
 
     @classmethod
     def own(cls, services: Services, context: BoltContext) -> Subscribing:
         """Return the person a Bolt request comes from, for what comes to themselves."""
-        return cls.at(services, context, context.user_id or "")
-
-    @classmethod
-    def at(cls, services: Services, context: BoltContext, address: str) -> Subscribing:
-        """Return the person a Bolt request comes from, for a place that a button names."""
-        return cls(services, context.team_id or "", context.user_id or "", address)
+        user_id = context.user_id or ""
+        return cls(services, context.team_id or "", user_id, user_id)
 
     @property
     def place(self) -> str:
@@ -233,8 +233,8 @@ class Subscribing:
         tz = time_zone_of(self.services, self.team_id, self.user_id)
         return replace(schedule, tz=tz)
 
-    def _undo(self, changes: Sequence[Change]) -> str | None:
-        return undo_value(self.address, changes)
+    def _undo(self, changes: Sequence[Change]) -> Mapping[str, Any] | None:
+        return undo_fields(changes)
 
     def _check_may_change(self) -> None:
         """Make sure that the person may change what comes here; one's own is one's own.

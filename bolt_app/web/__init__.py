@@ -5,12 +5,23 @@ from __future__ import annotations
 from flask import Flask
 
 from bolt_app.services import Services
-from bolt_app.web import api, errors, headers, hooks, notification_pages, ops, pages, sessions
+from bolt_app.web import (
+    api,
+    client_addresses,
+    errors,
+    headers,
+    hooks,
+    notification_pages,
+    ops,
+    pages,
+    sessions,
+)
 
 
 def register_web(app: Flask, services: Services) -> None:
     """Add every page, the pages of errors, and the headers of all of them."""
-    sessions.configure_sessions(app)
+    client_addresses.register_client_addresses(app, services.settings)
+    sessions.configure_sessions(app, services.settings)
     app.register_blueprint(pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))

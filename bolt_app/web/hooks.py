@@ -10,15 +10,20 @@ import logging
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bolt_app.credentials.guesses import TooManyGuessesError
+from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.db.audit import AuditAction
 from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.hooks import HOOKS_PATH
+from bolt_app.notifications.hooks import HOOKS_PATH, HookRecord
+from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.webhook_payload import (
     PayloadError,
     payload_of,
     read_json,
     read_webhook,
 )
+from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
 
 logger = logging.getLogger(__name__)
@@ -30,17 +35,57 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.post(f"{HOOKS_PATH}<secret>")
     def take(secret: str) -> Response:
-        hook = services.hooks.find(secret)
-        if hook is None:
-            return _answer(403, "invalid_token")
-        if hook.revoked_at is not None:
-            return _answer(404, "no_service")
         try:
-            notification = read_webhook(_payload(), hook.to, services.clock())
+            hook = find(secret)
+            if hook is None:
+                reject(hook)
+                return _answer(403, "invalid_token")
+            if hook.revoked_at is not None:
+                reject(hook)
+                return _answer(404, "no_service")
+            services.calls.find_place(hook.team_id)
+            notification = read(hook)
+            services.acceptance.accept(Sender.of(hook), [notification])
+        except TooManyGuessesError as error:
+            return _later(429, "rate_limited", error.retry_after)
+        except NotInstalledError:
+            return _answer(403, "action_prohibited")
         except PayloadError as error:
             return _answer(400, error.code)
-        services.acceptance.accept(Sender(hook.team_id, hook.source), [notification])
+        except RevokedError:
+            reject(hook)
+            return _answer(404, "no_service")
+        except LimitError as error:
+            # Tools such as Alertmanager try again after 5xx alone.
+            return _later(503, "rate_limited", error.retry_after)
         return _answer(200, "ok")
+
+    def reject(hook: HookRecord | None) -> None:
+        if hook is None:
+            services.audit.reject(AuditAction.WEBHOOK_REJECTED)
+            return
+        services.audit.reject(
+            AuditAction.WEBHOOK_REJECTED, team_id=hook.team_id, credential=f"webhook:{hook.id}"
+        )
+
+    def find(secret: str) -> HookRecord | None:
+        """Return the hook; an address that has guessed too often may use only known ones."""
+        known = services.hooks.remembered(secret)
+        if known is not None:
+            return known
+        services.guesses.check(request.remote_addr)
+        found = services.hooks.remember(secret)
+        if found is None:
+            services.guesses.count(request.remote_addr)
+        return found
+
+    def read(hook: HookRecord) -> NotificationRequest:
+        try:
+            return read_webhook(_payload(), hook.to, services.clock())
+        except PayloadError:
+            # What is not accepted is a request too.
+            services.sender_limits.charge_request(hook.credential)
+            raise
 
     @blueprint.errorhandler(RequestEntityTooLarge)
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
@@ -48,9 +93,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
     def answer_database_down(error: Exception) -> Response:
         logger.error("the database is not answering", exc_info=error)
-        response = _answer(503, "service_unavailable")
-        response.headers["Retry-After"] = "60"
-        return response
+        return _later(503, "service_unavailable", 60)
 
     for kind in DATABASE_DOWN:
         blueprint.register_error_handler(kind, answer_database_down)
@@ -61,6 +104,12 @@ def _payload() -> object:
     if request.mimetype == "multipart/form-data":
         return read_json(request.form.get("payload", ""))
     return payload_of(request.get_data(cache=False))
+
+
+def _later(status: int, words: str, retry_after: int) -> Response:
+    response = _answer(status, words)
+    response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
 def _answer(status: int, words: str) -> Response:

@@ -25,7 +25,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get(f"{PAGES_PATH}/<notification_id>")
     def notification(notification_id: str) -> str | tuple[str, int]:
-        installation = signed_in_installation(services.store)
+        installation = signed_in_installation(services)
         if installation is None:
             remember_wanted_page()
             # Whoever is not signed in learns nothing, not even whether there is one.

@@ -8,7 +8,17 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, flash, jsonify, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.wrappers import Response as BaseResponse
 
 from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
@@ -19,7 +29,13 @@ from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.profiles import Profile
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
-from bolt_app.web.sessions import require_csrf_token, sign_out, signed_in_installation
+from bolt_app.web.sessions import (
+    earlier_account,
+    forget_earlier_account,
+    require_csrf_token,
+    sign_out,
+    signed_in_installation,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +60,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get("/")
     def home() -> str:
-        installation = signed_in_installation(services.store)
+        installation = signed_in_installation(services)
         return render_template(
             "home.html",
             profile=None if installation is None else services.profiles.find_for(installation),
@@ -55,14 +71,14 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.get("/profile")
     def profile() -> str | BaseResponse:
-        installation = signed_in_installation(services.store)
+        installation = signed_in_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         return render_profile(services, installation, request.args.get("channel", ""))
 
     @blueprint.get("/profile/channels")
     def channels() -> Response | BaseResponse:
-        installation = signed_in_installation(services.store)
+        installation = signed_in_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         place = place_of(installation, services.profiles.find_for(installation))
@@ -72,7 +88,7 @@ def create_blueprint(services: Services) -> Blueprint:
     @blueprint.post("/profile/hello")
     def hello() -> BaseResponse:
         require_csrf_token()
-        installation = signed_in_installation(services.store)
+        installation = signed_in_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         say_hello(services, installation, request.form.get("channel_id", ""))
@@ -81,8 +97,22 @@ def create_blueprint(services: Services) -> Blueprint:
     @blueprint.post("/signout")
     def signout() -> BaseResponse:
         require_csrf_token()
-        sign_out()
-        return redirect(url_for("pages.home"), 303)
+        response = make_response(redirect(url_for("pages.home"), 303))
+        sign_out(services, response)
+        return response
+
+    @blueprint.post("/profile/join")
+    def join() -> BaseResponse:
+        require_csrf_token()
+        installation = signed_in_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        earlier = earlier_account(services)
+        forget_earlier_account()
+        agreed = request.form.get("answer") == "join"
+        if agreed and (earlier is None or not services.profiles.join(installation, earlier)):
+            flash("Those accounts cannot be joined now: sign in with both again.", "problem")
+        return redirect(url_for("pages.profile"), 303)
 
     return blueprint
 
@@ -96,6 +126,7 @@ def render_profile(services: Services, installation: StoredInstallation, query: 
         "profile.html",
         installation=installation,
         profile=profile,
+        other=other_account(services, installation),
         problem=problem,
         place=place,
         query=query,
@@ -107,6 +138,12 @@ def render_profile(services: Services, installation: StoredInstallation, query: 
         bot_scopes=_granted(installation.bot_scopes, BOT_SCOPE_REASONS),
         user_scopes=_granted(installation.user_scopes, USER_SCOPE_REASONS),
     )
+
+
+def other_account(services: Services, installation: StoredInstallation) -> Profile | None:
+    """Return another account that the person may say is theirs, if there is one."""
+    earlier = earlier_account(services)
+    return None if earlier is None else services.profiles.find_joinable(installation, earlier)
 
 
 def recorded_profile(

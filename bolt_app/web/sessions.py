@@ -1,32 +1,81 @@
-"""Web sessions: a signed cookie that names an installation."""
+"""Web sessions at the edge: the cookie, which carries the session's token, and forms.
+
+The cookie is signed and has beside the token only what belongs to this browser: the token of
+forms, the page to come back to. Whether the session is still good is a row's business
+(`bolt_app.access.sessions`).
+"""
 
 from __future__ import annotations
 
 import hmac
 import secrets
-from datetime import timedelta
 
-from flask import Flask, abort, request, session
+from flask import Flask, Response, abort, request, session
 
-from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
+from bolt_app.config import Settings
+from bolt_app.oauth.installation_store import StoredInstallation
+from bolt_app.oauth.state_store import hash_of_state
+from bolt_app.services import Services
 
-SESSION_LIFETIME = timedelta(days=30)
-_INSTALLATION = "installation_id"
+# So long after signing in with a second account a person is asked whether the first is theirs too.
+JOIN_SECONDS = 600
+_SESSION = "session"
 _CSRF = "csrf_token"
 _WANTED = "wanted_page"
+_STATE = "oauth_state"
+_EARLIER = "earlier_account"
 
 
-def configure_sessions(app: Flask) -> None:
-    """Let sessions last, and let templates write the token that guards forms."""
-    app.permanent_session_lifetime = SESSION_LIFETIME
+def configure_sessions(app: Flask, settings: Settings) -> None:
+    """Set up the cookie, and let templates write the token that guards forms."""
+    app.config.update(
+        # The prefix makes browsers take it over https alone and from this host alone
+        # (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes).
+        SESSION_COOKIE_NAME="__Host-bellhop" if settings.uses_https else "bellhop",
+        SESSION_COOKIE_SECURE=settings.uses_https,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        PERMANENT_SESSION_LIFETIME=ABSOLUTE_TIMEOUT,
+        # Set where it changes alone: an answer that comes late must not bring an old one back.
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
     app.jinja_env.globals["csrf_token"] = csrf_token
 
 
-def sign_in(installation_id: int) -> None:
-    """Begin a session of its own for the person of an installation."""
+def sign_in(services: Services, installation_id: int, state: str) -> None:
+    """Begin a session with a new token for the person of an installation.
+
+    Args:
+        state: the OAuth state by which they signed in.
+    """
+    token, earlier = _token(), signed_in_installation(services)
+    new = services.sessions.begin(installation_id, replaces=token)
     session.clear()
     session.permanent = True
-    session[_INSTALLATION] = installation_id
+    session[_SESSION] = new
+    session[_STATE] = hash_of_state(state)
+    if earlier is not None and earlier.id != installation_id:
+        until = int(services.clock().timestamp()) + JOIN_SECONDS
+        session[_EARLIER] = {"installation_id": earlier.id, "until": until}
+
+
+def has_signed_in_by(state: str) -> bool:
+    """Whether this browser's session began with the OAuth state `state`."""
+    return bool(state) and session.get(_STATE) == hash_of_state(state)
+
+
+def earlier_account(services: Services) -> StoredInstallation | None:
+    """Return the account that this browser was signed in with right before the present one."""
+    earlier = session.get(_EARLIER)
+    if earlier is None or earlier["until"] <= services.clock().timestamp():
+        return None
+    return services.store.find_installation_by_id(earlier["installation_id"])
+
+
+def forget_earlier_account() -> None:
+    """Forget it: the person has answered."""
+    session.pop(_EARLIER, None)
 
 
 def remember_wanted_page() -> None:
@@ -40,20 +89,26 @@ def wanted_page() -> str | None:
     return wanted if isinstance(wanted, str) else None
 
 
-def sign_out() -> None:
-    """End the session."""
+def sign_out(services: Services, response: Response) -> None:
+    """End the session, expire its cookie, and clear what the browser keeps of our pages."""
+    token = _token()
+    if token is not None:
+        services.sessions.sign_out(token)
     session.clear()
+    # Not "cookies", which would clear those of every host of the domain.
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
 
-def signed_in_installation(store: SQLAlchemyInstallationStore) -> StoredInstallation | None:
+def signed_in_installation(services: Services) -> StoredInstallation | None:
     """Return the installation of the person who is signed in.
 
-    One that was deleted (unlinked, revoked, uninstalled) ends the session everywhere.
+    None where the session has ended: signed out, expired, unlinked, revoked, uninstalled.
     """
-    installation_id = session.get(_INSTALLATION)
-    if not isinstance(installation_id, int):
+    token = _token()
+    installation_id = None if token is None else services.sessions.find(token)
+    if installation_id is None:
         return None
-    return store.find_installation_by_id(installation_id)
+    return services.store.find_installation_by_id(installation_id)
 
 
 def csrf_token() -> str:
@@ -73,3 +128,8 @@ def require_csrf_token() -> None:
     expected = session.get(_CSRF, "")
     if not expected or not hmac.compare_digest(given.encode(), str(expected).encode()):
         abort(400, "This form is out of date. Reload the page and try again.")
+
+
+def _token() -> str | None:
+    token = session.get(_SESSION)
+    return token if isinstance(token, str) else None

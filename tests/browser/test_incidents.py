@@ -10,7 +10,8 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.sqlite_only
+
 RANDOM = "C0ACME0002"
 
 

@@ -9,8 +9,6 @@ from tests.browser.chromium import OpenPage, Shoot
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,7 +10,7 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.sqlite_only
 
 
 @pytest.mark.parametrize("width", [1280, 380])

@@ -9,7 +9,7 @@ from tests.browser.chromium import OpenPage, Shoot
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.sqlite_only
 
 
 @pytest.mark.parametrize("width", [1280, 380])

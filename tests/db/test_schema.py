@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import bindparam, inspect, select, text
 
 from bolt_app.db import Database, schema
-from bolt_app.db.models import Base, Delivery, Lane, Notification, OAuthState
+from bolt_app.db.models import Base, Delivery, Lane, Notification, OAuthState, User
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.api_keys import ApiKeys
@@ -105,6 +105,27 @@ def test_keys_and_hooks_of_an_earlier_version_go_on(
     with empty_database.reading_connection() as connection:
         assert connection.execute(text("SELECT name FROM api_keys")).scalar() == "ci"
         assert connection.execute(text("SELECT url FROM callback_endpoints")).scalar() == "sealed"
+
+
+def test_accounts_that_nobody_joined_are_parted(empty_database: Database, clock: FakeClock) -> None:
+    schema.upgrade(empty_database, "0009")
+    moment = bindparam("now", clock(), type_=UTCDateTime)
+    insert = text(
+        "INSERT INTO users (home_id, user_id, person_id, images, is_bot, is_deleted,"
+        " slack_updated, linked_at, refreshed_at)"
+        " VALUES ('T1', :user_id, :person_id, '{}', false, false, 0, :now, :now)"
+    ).bindparams(moment)
+    people = {"U1": "joined", "U2": "joined", "U3": "joined", "U4": "alone"}
+    with empty_database.writing_connection() as connection:
+        for user_id, person_id in people.items():
+            connection.execute(insert, {"user_id": user_id, "person_id": person_id})
+
+    schema.upgrade(empty_database)
+
+    with empty_database.reading() as session:
+        after = {user.user_id: user.person_id for user in session.scalars(select(User))}
+    assert len(set(after.values())) == len(after) == 4
+    assert (after["U1"], after["U4"]) == ("joined", "alone")
 
 
 def test_a_difference_is_found(empty_database: Database) -> None:

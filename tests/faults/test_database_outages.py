@@ -16,6 +16,7 @@ from bolt_app.db import DATABASE_DOWN
 from tests.delivering import quick_bellhop
 from tests.faults.load import (
     CHANNELS,
+    DELAYS,
     MESSAGES_EACH,
     TOTAL,
     Load,
@@ -25,7 +26,7 @@ from tests.faults.load import (
 from tests.faults.tcp_proxy import TcpProxy
 from tests.faults.worker_process import working
 
-OUTAGE_SECONDS = 3
+OUTAGE_SECONDS = 2
 BREAK_OFF = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
 )
@@ -61,11 +62,13 @@ def test_connections_that_are_terminated(database_url: str, encryption_key: str)
     name = f"bellhop-{uuid.uuid4().hex}"
     url = make_url(database_url).update_query_dict({"application_name": name})
     server = create_engine(database_url)
-    with quick_bellhop(url.render_as_string(hide_password=False), encryption_key) as bellhop:
+    with quick_bellhop(
+        url.render_as_string(hide_password=False), encryption_key, delays=DELAYS
+    ) as bellhop:
         load = Load(bellhop)
         load.accept()
         with working(bellhop.settings):
-            for number in range(100, TOTAL, 400):
+            for number in range(50, TOTAL, 200):
                 load.wait_until_sent(number)
                 with server.connect() as connection:
                     assert connection.scalar(BREAK_OFF, {"name": name}) > 0
@@ -91,7 +94,7 @@ def through(proxy: TcpProxy, database_url: str) -> str:
 def test_a_server_that_is_away_for_a_while(
     proxy: TcpProxy, database_url: str, encryption_key: str
 ) -> None:
-    with quick_bellhop(through(proxy, database_url), encryption_key) as bellhop:
+    with quick_bellhop(through(proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
         load = Load(bellhop)
         with working(bellhop.settings), accepting(load):
             load.wait_until_sent(CHANNELS)
@@ -105,9 +108,9 @@ def test_a_server_that_is_away_for_a_while(
 def test_commits_of_which_nobody_knows_whether_they_took_place(
     proxy: TcpProxy, database_url: str, encryption_key: str
 ) -> None:
-    with quick_bellhop(through(proxy, database_url), encryption_key) as bellhop:
+    with quick_bellhop(through(proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
         load = Load(bellhop)
-        losing = proxy.losing_answers(b"COMMIT\0", every=60)
+        losing = proxy.losing_answers(b"COMMIT\0", every=30)
         # It ends first, so that the worker can end.
         with working(bellhop.settings), losing, accepting(load):
             load.wait_until_sent()

@@ -17,11 +17,11 @@ from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
 from tests.delivering import install_without_limits, quick_bellhop, wait_until
+from tests.faults.load import DELAYS
 from tests.faults.worker_process import Death, start_worker, working
 from tests.people import ACME
 from tests.running import Bellhop
 
-DEAD_SECONDS = 3
 START_SECONDS = 30
 CHANNELS = 20
 EACH = 5
@@ -30,7 +30,7 @@ EACH = 5
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
     """Bellhop in real time."""
-    with quick_bellhop(database_url, encryption_key) as running:
+    with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 
 
@@ -61,10 +61,10 @@ def test_nothing_is_lost_or_told_twice(
     channels = hold(bellhop)
 
     for _ in range(2):
-        worker = start_worker(bellhop.settings, Death(step, 4), dead_seconds=DEAD_SECONDS)
+        worker = start_worker(bellhop.settings, Death(step, 4))
         worker.join(START_SECONDS)
         assert worker.exitcode == -signal.SIGKILL
-    with working(bellhop.settings, dead_seconds=DEAD_SECONDS):
+    with working(bellhop.settings):
         wait_until(bellhop, lambda: is_all_done(bellhop))
 
     for channel_id in channels:

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.delivering import quick_bellhop
-from tests.faults.load import Load, Result
+from tests.faults.load import DELAYS, Load, Result
 from tests.faults.worker_process import Death, start_worker, working
 from tests.running import Bellhop
 
-# A worker beats every second here, and may miss half a one.
-DEAD_SECONDS = 3
 DEATHS = 3
 START_SECONDS = 30
 
@@ -21,7 +19,7 @@ START_SECONDS = 30
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
     """Bellhop in real time."""
-    with quick_bellhop(database_url, encryption_key) as running:
+    with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 
 
@@ -41,11 +39,11 @@ def test_everything_arrives_once_and_in_order(bellhop: Bellhop, death: Death) ->
     load.accept()
 
     for _ in range(DEATHS):
-        worker = start_worker(bellhop.settings, death, dead_seconds=DEAD_SECONDS)
+        worker = start_worker(bellhop.settings, death)
         worker.join(START_SECONDS)
         assert worker.exitcode == -signal.SIGKILL
     assert load.states()["sending"] >= DEATHS
-    with working(bellhop.settings, dead_seconds=DEAD_SECONDS):
+    with working(bellhop.settings):
         load.wait_until_sent()
 
     assert load.result() == Result()

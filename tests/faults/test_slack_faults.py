@@ -8,7 +8,7 @@ import pytest
 
 from bolt_app.sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import THREADS, Load, Result
+from tests.faults.load import DELAYS, THREADS, Load, Result
 from tests.faults.worker_process import working
 from tests.running import Bellhop
 
@@ -16,8 +16,8 @@ POST = "chat.postMessage"
 RETRY_AFTER = 1
 # A held connection is closed by the client long before.
 SILENCE_SECONDS = 60
-# The client has given up after ten seconds, and looks after five more.
-LATE_SECONDS = 12
+# The client has given up by then, and has not looked for its message.
+LATE_SECONDS = DELAYS.slack_timeout + DELAYS.settling / 2
 
 # All of them early on: what suffers is left alone for some seconds, with other work to do.
 REFUSED = Fault(POST, "rate_limited", every=100, times=4, retry_after=RETRY_AFTER)
@@ -39,8 +39,8 @@ FAULTS = {
         Fault("*", "server_error", every=53, times=15),
         Fault("*", "reset", every=59, times=15),
         Fault("*", "api_error", every=61, times=15, error="internal_error"),
-        Fault(POST, "lost_answer", every=67, times=15),
-        Fault(POST, "reset_after", every=71, times=15),
+        Fault(POST, "lost_answer", every=67, times=8),
+        Fault(POST, "reset_after", every=71, times=8),
     ],
 }
 
@@ -48,7 +48,7 @@ FAULTS = {
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
     """Bellhop in real time."""
-    with quick_bellhop(database_url, encryption_key) as running:
+    with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 
 

@@ -5,14 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 
+from bolt_app.delays import Delays
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
+from tests.conftest import FakeClock
 from tests.people import ACME, ANN, GENERAL
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
+
+
+@pytest.fixture
+def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
+    """Bellhop that acknowledges after half a second what it has not finished."""
+    delays = replace(Delays(), acknowledgement=0.5)
+    with running_bellhop(database_url, encryption_key, clock, delays=delays) as running:
+        yield running
 
 
 @contextmanager

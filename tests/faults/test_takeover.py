@@ -23,7 +23,7 @@ from bolt_app.config import ROOT
 from bolt_app.db.models import Lane, Worker
 from bolt_app.sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import CHANNELS, THREADS, TOTAL, Load, Result, wait_until
+from tests.faults.load import CHANNELS, DELAYS, THREADS, TOTAL, Load, Result, wait_until
 from tests.faults.worker_process import Sleep, start_worker, stop_worker, working
 from tests.running import Bellhop
 
@@ -32,8 +32,6 @@ TAKEOVER_SECONDS = 30
 END_SECONDS = 10
 # One workspace has so many of a worker's threads.
 SHARE = THREADS - THREADS // 4
-# Long enough for a worker that is only slow, on a busy machine, not to be thought dead.
-DEAD_SECONDS = 5
 CHANNEL_PER_MINUTE = 120
 
 
@@ -46,7 +44,7 @@ def pace() -> dict[str, int]:
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str, pace: dict[str, int]) -> Iterator[Bellhop]:
     """Bellhop in real time."""
-    with quick_bellhop(database_url, encryption_key, **pace) as running:
+    with quick_bellhop(database_url, encryption_key, delays=DELAYS, **pace) as running:
         yield running
 
 
@@ -151,9 +149,9 @@ def test_one_that_was_asleep_sends_nothing_of_what_was_taken_over(
 ) -> None:
     load = Load(bellhop)
     load.accept()
-    with working(bellhop.settings, dead_seconds=DEAD_SECONDS):
+    with working(bellhop.settings):
         fate = Sleep(step, time=50, attempts=SHARE)
-        sleeping = start_worker(bellhop.settings, fate, dead_seconds=DEAD_SECONDS)
+        sleeping = start_worker(bellhop.settings, fate)
         wait_until(partial(is_stopped, sleeping.pid))
         before = {one: count(bellhop, one) for one in held_by(bellhop, sleeping.pid)}
         assert len(before) == SHARE

@@ -26,7 +26,6 @@ from bolt_app.db import Database
 from bolt_app.db.models import Worker
 from bolt_app.delivery import create_worker
 from bolt_app.notifications import releasing
-from bolt_app.notifications.pulse import DEAD_SECONDS
 from bolt_app.notifications.rounds import Rounds
 from bolt_app.notifications.sending import Sending
 from bolt_app.services import Services
@@ -72,11 +71,9 @@ class Sleep:
 Fate = Death | Sleep
 
 
-def start_worker(
-    settings: Settings, fate: Fate | None = None, *, dead_seconds: float = DEAD_SECONDS
-) -> ForkServerProcess:
+def start_worker(settings: Settings, fate: Fate | None = None) -> ForkServerProcess:
     """Start a worker, which ends by SIGTERM unless something else befalls it."""
-    process = _forking.Process(target=_work, args=(settings, fate, dead_seconds), daemon=True)
+    process = _forking.Process(target=_work, args=(settings, fate), daemon=True)
     process.start()
     return process
 
@@ -89,9 +86,9 @@ def stop_worker(process: ForkServerProcess) -> int | None:
 
 
 @contextmanager
-def working(settings: Settings, *, dead_seconds: float = DEAD_SECONDS) -> Iterator[None]:
+def working(settings: Settings) -> Iterator[None]:
     """Run a worker to which nothing happens."""
-    process = start_worker(settings, dead_seconds=dead_seconds)
+    process = start_worker(settings)
     try:
         yield
     finally:
@@ -99,7 +96,7 @@ def working(settings: Settings, *, dead_seconds: float = DEAD_SECONDS) -> Iterat
     assert status == 0
 
 
-def _work(settings: Settings, fate: Fate | None, dead_seconds: float) -> None:
+def _work(settings: Settings, fate: Fate | None) -> None:
     logging.basicConfig(level=logging.WARNING)
     services = create_app(settings).extensions["bellhop"]
     match fate:
@@ -107,7 +104,7 @@ def _work(settings: Settings, fate: Fate | None, dead_seconds: float) -> None:
             _watch_steps(services, _dying(fate))
         case Sleep():
             _watch_steps(services, _sleeping(fate, services.database))
-    create_worker(services, dead_seconds=dead_seconds).run()
+    create_worker(services).run()
     services.close()
 
 

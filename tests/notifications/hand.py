@@ -26,12 +26,14 @@ class Hand:
     """One worker's work, step by step."""
 
     def __init__(self, bellhop: Bellhop, worker_id: str = "hand") -> None:
-        services = bellhop.services
+        services, delays = bellhop.services, bellhop.settings.delays
         self.bellhop = bellhop
         self.worker_id = worker_id
         self.rounds = create_rounds(services)
-        self._sending = Sending(services.calls, services.channels, services.people)
-        self._finding = Finding(services.calls, services.channels, services.people)
+        self._sending = Sending(
+            services.calls, services.channels, services.people, services.signer, delays
+        )
+        self._finding = Finding(services.calls, services.channels, services.people, delays)
 
     def begin(self, most: int = PLENTY) -> list[Job]:
         """Lease what is due, and begin it."""

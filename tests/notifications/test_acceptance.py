@@ -211,7 +211,7 @@ class TestRows:
         assert (first.id, first.rank, first.key, first.mode, first.on_unknown) == (
             accepted.deliveries[0].id,
             -5,
-            "k",
+            "command|k",
             "thread",
             "resend",
         )
@@ -221,7 +221,7 @@ class TestRows:
         assert (second.id, second.rank, second.mode) == (plain.deliveries[0].id, 0, "new")
         assert notification is not None
         assert (notification.source, notification.created_at) == ("command", clock())
-        assert (notification.key, notification.content) == ("k", {"text": "x"})
+        assert (notification.key, notification.content) == ("command|k", {"text": "x"})
 
 
 def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(

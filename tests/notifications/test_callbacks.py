@@ -272,7 +272,7 @@ def test_who_unlinks_meanwhile_is_not_named(
 
     send_due(installed)
     named = [json.loads(one.body)["data"]["by"] for one in system.received]
-    assert named == [{"user_id": ANN, "name": None}, {"user_id": BEN, "name": None}]
+    assert named == [{"user_id": "deleted", "name": None}, {"user_id": BEN, "name": None}]
 
 
 class TestTheCommand:
@@ -302,6 +302,24 @@ class TestTheCommand:
 
         assert send_due(installed) == 0
         assert not system.received
+
+    def test_a_rotated_key_is_told_of_what_its_source_has_sent(
+        self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+    ) -> None:
+        more = ["--team", ACME, "--name", "monitoring", "--source", "api_key:1"]
+        run(installed, "api-key", "create", *more)
+        run(installed, "api-key", "create", "--team", ACME, "--name", "another")
+        for key_id in ("2", "3"):
+            run(installed, "api-key", "callback", key_id, "--url", f"{system.url}/{key_id}")
+        id_ = raised(installed, sender)
+        run(installed, "api-key", "revoke", "1")
+
+        answered(installed, id_, "acknowledge")
+
+        assert send_due(installed) == 1
+        [told] = system.received
+        assert told.path == "/2"
+        assert json.loads(told.body)["data"]["notification_id"] == id_
 
     def test_another_secret_takes_its_place(
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from bolt_app.sandbox import Fault
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, lane_of, states, texts
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
 
 MINUTE, DAY = 60, 86_400
 
@@ -142,6 +145,22 @@ class TestPace:
             bellhop.clock.advance(0.01)
 
         assert seen == [["0"], ["0", "1"], ["0", "1", "2"]]
+
+    def test_a_burst_and_then_one_message_a_second(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        with running_bellhop(database_url, encryption_key, clock, channel_burst=3) as bellhop:
+            bellhop.install(ANN)
+            hand = Hand(bellhop)
+            for number in range(6):
+                accept(bellhop, GENERAL, str(number))
+            seen = []
+            for _ in range(3):
+                hand.deliver()
+                seen.append(len(texts(bellhop, GENERAL)))
+                clock.advance(1)
+
+        assert seen == [3, 4, 5]
 
     def test_priority_comes_before_acceptance(self, bellhop: Bellhop, hand: Hand) -> None:
         for text, priority in (("low", -1), ("normal", 0), ("high", 5), ("also high", 5)):
@@ -520,19 +539,91 @@ def test_a_person_without_an_address_of_ours_is_no_problem(bellhop: Bellhop, han
     assert states(bellhop, id_) == ["sent"]
 
 
-def test_a_picture_that_slack_cannot_fetch_does_not_keep_the_rest_away(
-    bellhop: Bellhop, hand: Hand
-) -> None:
-    bellhop.slack.faults.add(
-        Fault("chat.postMessage", "api_error", error="invalid_blocks", times=1)
-    )
-    id_ = accept(
-        bellhop, GENERAL, "slow", title="db-3", image_url="http://grafana.internal/render.png"
-    )
+IMAGE = {"type": "image", "image_url": "http://grafana.internal/render.png", "alt_text": "db"}
 
-    hand.deliver()
 
-    [message] = bellhop.slack.messages(GENERAL)
-    assert states(bellhop, id_) == ["sent"]
-    assert "image" not in [one["type"] for one in message.blocks]
-    assert "http://grafana.internal/render.png" in str(message.blocks)
+class TestImagesThatSlackCannotFetch:
+    """The message is posted with links in their place."""
+
+    @pytest.fixture(autouse=True)
+    def unreachable(self, bellhop: Bellhop) -> None:
+        bellhop.slack.unreachable_hosts = {"grafana.internal"}
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            {"text": "slow", "title": "db-3", "image_url": IMAGE["image_url"]},
+            {"text": "slow", "severity": "error", "image_url": IMAGE["image_url"]},
+            {"text": "slow", "blocks": [IMAGE]},
+            {"text": "slow", "severity": "error", "blocks": [IMAGE]},
+            {"text": "slow", "attachments": [{"blocks": [IMAGE]}]},
+        ],
+    )
+    def test_a_link_is_shown(self, bellhop: Bellhop, hand: Hand, given: dict[str, Any]) -> None:
+        id_ = accept(bellhop, GENERAL, **given)
+
+        hand.deliver()
+
+        [message] = bellhop.slack.messages(GENERAL)
+        assert states(bellhop, id_) == ["sent"]
+        shown = json.dumps([message.blocks, message.attachments])
+        assert '"image"' not in shown
+        assert f"<{IMAGE['image_url']}|" in shown
+
+    def test_small_ones_are_left_out(self, bellhop: Bellhop, hand: Hand) -> None:
+        words = {"type": "mrkdwn", "text": "slow"}
+        section = {"type": "section", "text": words, "accessory": IMAGE}
+        blocks = [section, {"type": "context", "elements": [IMAGE, words]}]
+        blocks.append({"type": "context", "elements": [IMAGE]})
+        accept(bellhop, GENERAL, blocks=blocks)
+
+        hand.deliver()
+
+        [message] = bellhop.slack.messages(GENERAL)
+        assert [one["type"] for one in message.blocks] == ["section", "context", "context"]
+        assert "image" not in json.dumps(message.blocks)
+
+    def test_other_bad_blocks_are_still_refused(self, bellhop: Bellhop, hand: Hand) -> None:
+        id_ = accept(bellhop, GENERAL, blocks=[IMAGE, {"type": "marquee"}])
+
+        hand.deliver()
+
+        assert states(bellhop, id_) == ["dead"]
+        assert bellhop.slack.messages(GENERAL) == []
+
+
+class TestThreadsThatAreGone:
+    """Slack posts a reply in the channel itself where the first message was deleted."""
+
+    def gone(self, bellhop: Bellhop, hand: Hand) -> None:
+        accept(bellhop, GENERAL, "first", key="db", mode="thread")
+        hand.deliver()
+        [first] = bellhop.slack.messages(GENERAL)
+        with bellhop.slack.edit():
+            first.deleted = True
+        bellhop.clock.advance(5)
+
+    def test_the_reply_is_known_as_what_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
+        self.gone(bellhop, hand)
+        second = accept(bellhop, GENERAL, "second", key="db", mode="thread")
+        hand.deliver()
+        bellhop.clock.advance(5)
+        third = accept(bellhop, GENERAL, "third", key="db", mode="thread")
+        hand.deliver()
+
+        root, reply = bellhop.slack.messages(GENERAL)
+        assert [one.thread_ts for one in deliveries(bellhop, second)] == [None]
+        assert [one.thread_ts for one in deliveries(bellhop, third)] == [root.ts]
+        assert (root.text, reply.text, reply.thread_ts) == ("second", "third", root.ts)
+
+    def test_it_is_found_again_and_not_posted_twice(self, bellhop: Bellhop, hand: Hand) -> None:
+        self.gone(bellhop, hand)
+        bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
+        second = accept(bellhop, GENERAL, "second", key="db", mode="thread")
+        hand.deliver()
+        bellhop.clock.advance(20)
+        hand.deliver()
+
+        [root] = bellhop.slack.messages(GENERAL)
+        [delivery] = deliveries(bellhop, second)
+        assert (delivery.state, delivery.ts, delivery.thread_ts) == ("sent", root.ts, None)

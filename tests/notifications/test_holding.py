@@ -21,6 +21,7 @@ from bolt_app.notifications.subscriptions import Change, Wish
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, lane_of, states, texts
 from tests.people import ACME, ANN, GENERAL
+from tests.property import examples
 from tests.running import Bellhop
 
 HOURLY = Schedule()
@@ -420,7 +421,7 @@ PASSES: st.SearchStrategy[Step] = st.tuples(
 
 
 @hypothesis_settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(SENDS | PASSES, max_size=25))
 def test_whatever_happens_all_is_told_once(bellhop: Bellhop, hand: Hand, steps: list[Step]) -> None:

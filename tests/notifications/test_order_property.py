@@ -14,6 +14,7 @@ from bolt_app.sandbox import Fault
 from bolt_app.sandbox.faults import FaultKind
 from tests.notifications.hand import Hand, accept, states, texts
 from tests.people import ACME, ANN
+from tests.property import examples
 from tests.running import Bellhop
 
 CHANNELS = 3
@@ -71,8 +72,7 @@ def installed() -> set[str]:
 
 
 @settings(
-    max_examples=40,
-    deadline=None,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=steps)

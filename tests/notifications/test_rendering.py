@@ -315,7 +315,9 @@ class TestSeverities:
     def test_blocks_of_the_senders_own_stand_beside_the_colour(self) -> None:
         own = [{"type": "divider"}] * 50
         message = render({"blocks": own, "severity": "critical"})
-        assert message["attachments"][0]["blocks"] == own
+        pages = [one["blocks"] for one in message["attachments"]]
+        assert [block for page in pages for block in page] == own
+        assert {len(page) for page in pages} == {20, 10}
         assert message["text"] == f"{SIGNS['critical']} Critical"
 
 

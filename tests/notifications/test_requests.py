@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bolt_app.notifications.request_problems import problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
+from tests.property import examples
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 VALUES = st.recursive(
@@ -43,7 +44,7 @@ GOOD = st.fixed_dictionaries(
 
 
 @given(VALUES | DOCUMENTS | GOOD)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_anything_is_taken_or_refused_field_by_field(document: Any) -> None:
     try:
         request = read_one(document, NOW)

@@ -24,6 +24,7 @@ from bolt_app.notifications.topic_names import patterns_for
 from tests.conftest import FakeClock
 from tests.notifications.test_acceptance import FakeBell, know_channel
 from tests.people import ACME, ANN, BEN, BETA, GENERAL
+from tests.property import examples
 
 RANDOM = "C0ACME0002"
 
@@ -246,7 +247,9 @@ SEVERITIES = ["info", "success", "warning", "error", "critical"]
     TOPICS,
     st.sampled_from(SEVERITIES),
 )
-@hypothesis_settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_whoever_wants_it_gets_it_once_and_nobody_else(
     world: World, wishes: list[tuple[str, str, str]], topic: str, severity: str
 ) -> None:

@@ -17,6 +17,7 @@ from bolt_app.notifications.webhook_payload import (
     read_json,
     read_webhook,
 )
+from tests.property import examples
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 TEXT = st.text(st.characters(), max_size=20)  # lone surrogates and NUL among them
@@ -67,7 +68,7 @@ def assert_storable(request: NotificationRequest) -> None:
 
 
 @given(PAYLOADS | JSON)
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_any_json_is_taken_or_refused(payload: Any) -> None:
     taken = take(json.dumps(payload).encode())
 

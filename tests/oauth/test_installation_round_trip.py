@@ -12,6 +12,7 @@ from slack_sdk.oauth.installation_store import Installation
 
 from bolt_app.db import Database
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from tests.property import examples
 
 ids = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=64)
 # PostgreSQL keeps no NUL in a text; what is encrypted may hold anything.
@@ -66,9 +67,7 @@ def installations(draw: st.DrawFn) -> Installation:
     )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(installation=installations())
 def test_what_is_saved_is_what_is_found(database: Database, installation: Installation) -> None:
     # One database serves all examples, so each has an app of its own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from slack_sdk import WebClient
@@ -63,7 +63,8 @@ def test_a_person_by_id_opens_a_direct_message(bot: WebClient, slack: Sandbox) -
         ({"blocks": "nonsense"}, "invalid_blocks_format"),
         ({"blocks": [{"type": "marquee"}], "text": "x"}, "invalid_blocks"),
         ({"text": "x", "attachments": [{"text": "y"}] * 101}, "too_many_attachments"),
-        ({"text": "x", "thread_ts": "1.000001"}, "thread_not_found"),
+        ({"text": "x", "thread_ts": "yesterday"}, "invalid_thread_ts"),
+        ({"attachments": [{"color": "good", "mrkdwn_in": ["text"]}]}, "no_text"),
         ({"text": "x", "metadata": {"event_type": "only"}}, "invalid_metadata_format"),
         (
             {"text": "x", "metadata": {"event_type": "t", "event_payload": {"a": "b" * 16_000}}},
@@ -116,6 +117,108 @@ def test_all_blocks_together_may_be_too_long(bot: WebClient, channel: str) -> No
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 2_900}}
     arguments = {"channel": channel, "text": "x", "blocks": [section] * 5}
     assert _refused(bot.chat_postMessage, **arguments) == "msg_blocks_too_long"
+
+
+class TestThreads:
+    def test_a_reply_to_nothing_is_posted_in_the_channel(
+        self, bot: WebClient, slack: Sandbox, channel: str
+    ) -> None:
+        gone = bot.chat_postMessage(channel=channel, text="gone")["ts"]
+        bot.chat_delete(channel=channel, ts=gone)
+        for ts in ("1.000001", gone):
+            answer = bot.chat_postMessage(channel=channel, text="reply", thread_ts=ts)
+            assert "thread_ts" not in answer["message"]
+        assert [one.thread_ts for one in slack.messages(channel)] == [None, None]
+        assert _refused(bot.conversations_replies, channel=channel, ts=gone) == "thread_not_found"
+
+    def test_a_deleted_message_with_replies_takes_more(self, bot: WebClient, channel: str) -> None:
+        first = bot.chat_postMessage(channel=channel, text="first")["ts"]
+        reply = bot.chat_postMessage(channel=channel, text="reply", thread_ts=first)["ts"]
+        bot.chat_delete(channel=channel, ts=first)
+
+        more = bot.chat_postMessage(channel=channel, text="more", thread_ts=first)
+        assert more["message"]["thread_ts"] == first
+        [tombstone, *replies] = bot.conversations_replies(channel=channel, ts=first)["messages"]
+        assert (tombstone["subtype"], tombstone["user"]) == ("tombstone", "USLACKBOT")
+        assert [one["text"] for one in replies] == ["reply", "more"]
+        shown = bot.conversations_history(channel=channel)["messages"]
+        assert [one["text"] for one in shown] == ["This message was deleted."]
+        assert _refused(bot.chat_update, channel=channel, ts=first, text="x") == "message_not_found"
+
+        for ts in (reply, more["ts"]):
+            bot.chat_delete(channel=channel, ts=ts)
+        assert bot.conversations_history(channel=channel)["messages"] == []
+
+    def test_a_scheduled_reply_to_what_is_gone_by_then(
+        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
+    ) -> None:
+        first = bot.chat_postMessage(channel=channel, text="first")["ts"]
+        at = int(clock.now) + 60
+        bot.chat_scheduleMessage(channel=channel, text="later", post_at=at, thread_ts=first)
+        bot.chat_delete(channel=channel, ts=first)
+        clock.move(60)
+        slack.deliver_due()
+        assert [one.thread_ts for one in slack.messages(channel)] == [None]
+
+
+class TestUnreachableImages:
+    """Slack fetches images when a message is posted, and refuses those it cannot fetch."""
+
+    IMAGE: ClassVar[dict[str, Any]] = {
+        "type": "image",
+        "image_url": "https://intranet.example/graph.png",
+        "alt_text": "A graph",
+    }
+
+    @pytest.fixture(autouse=True)
+    def unreachable(self, slack: Sandbox) -> None:
+        slack.unreachable_hosts = {"intranet.example"}
+
+    @pytest.mark.parametrize(
+        ("block", "place"),
+        [
+            (IMAGE, "image_url"),
+            ({"type": "context", "elements": [IMAGE]}, "elements/0/image_url"),
+            (
+                {
+                    "type": "section",
+                    "text": {"type": "mrkdwn", "text": "x"},
+                    "accessory": IMAGE,
+                },
+                "accessory/image_url",
+            ),
+        ],
+    )
+    def test_blocks(
+        self, bot: WebClient, slack: Sandbox, channel: str, block: dict[str, Any], place: str
+    ) -> None:
+        for where, error, arguments in (
+            ("/blocks/0", "invalid_blocks", {"blocks": [block]}),
+            (
+                "/attachments/0/blocks/0",
+                "invalid_attachments",
+                {"attachments": [{"blocks": [block]}]},
+            ),
+        ):
+            with pytest.raises(SlackApiError) as caught:
+                bot.chat_postMessage(channel=channel, text="x", **arguments)
+            answer = caught.value.response
+            assert answer["error"] == error
+            assert answer["errors"] == [f"downloading image failed [json-pointer:{where}/{place}]"]
+        assert slack.messages(channel) == []
+
+    def test_other_hosts_and_legacy_images_are_taken(self, bot: WebClient, channel: str) -> None:
+        image = {**self.IMAGE, "image_url": "https://cdn.example/graph.png"}
+        bot.chat_postMessage(channel=channel, text="x", blocks=[image])
+        legacy = [{"fallback": "x", "image_url": self.IMAGE["image_url"]}]
+        bot.chat_postMessage(channel=channel, text="x", attachments=legacy)
+
+
+def test_long_texts_of_attachments_are_cut(bot: WebClient, channel: str) -> None:
+    given = [{"text": "ä" * 4_001, "footer": "f" * 301}]
+    answer = bot.chat_postMessage(channel=channel, text="x", attachments=given)
+    [kept] = answer["message"]["attachments"]
+    assert (kept["text"], kept["footer"]) == ("ä" * 4_000, "f" * 300)
 
 
 def test_bad_blocks_are_named_by_their_place(bot: WebClient, channel: str) -> None:

@@ -12,8 +12,6 @@ from tests.browser.chromium import OpenPage, Shoot
 from tests.sandbox.fake_app import Answer, FakeApp, json_answer
 from tests.sandbox.test_client_acts import ELEMENTS, MODAL
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture
 def joined(bot: WebClient, general: str) -> WebClient:

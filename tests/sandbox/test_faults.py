@@ -223,6 +223,14 @@ class TestOverHttp:
         assert self._ask(server, "POST", "limits", {"enabled": False})[1] == {"enabled": False}
         assert self._ask(server, "POST", "reset", {})[0] == 200
 
+    def test_unreachable_hosts(self, server: SandboxServer, slack: Sandbox) -> None:
+        hosts = {"hosts": ["Intranet.example"]}
+        answer = self._ask(server, "POST", "unreachable-hosts", hosts)
+        assert answer == (200, {"hosts": ["intranet.example"]})
+        assert self._ask(server, "POST", "unreachable-hosts", {"hosts": "x"})[0] == 400
+        slack.reset()
+        assert slack.unreachable_hosts == set()
+
     def test_a_form_from_another_page_does_nothing(
         self, server: SandboxServer, slack: Sandbox
     ) -> None:

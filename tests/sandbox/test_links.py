@@ -97,7 +97,7 @@ def test_what_is_being_written(bot: WebClient, slack: Sandbox, app: FakeApp) -> 
         ({"unfurls": {}}, "missing_unfurls"),
         ({"unfurls": "[1]"}, "invalid_unfurls_format"),
         ({"unfurls": {"https://other.example/x": BLOCKS}}, "cannot_unfurl_url"),
-        ({"unfurls": {URL: {"blocks": [{"type": "section"}]}}}, "invalid_blocks"),
+        ({"unfurls": {URL: {"blocks": [{"type": "section"}]}}}, "invalid_attachments"),
         ({"unfurl_id": ""}, "missing_unfurl_id"),
         ({"unfurl_id": "U1-x"}, "invalid_unfurl_id"),
         ({"source": ""}, "missing_source"),

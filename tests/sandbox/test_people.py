@@ -104,6 +104,7 @@ class TestCommands:
         assert result.error == "invalid_command_response"
         assert "invalid_command_response" in slack.ephemerals(ANN)[-1].text
 
+    @pytest.mark.slow
     def test_three_seconds_and_no_longer(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:

@@ -10,11 +10,14 @@ import pytest
 
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
-from bolt_app.sandbox.world import View
+from bolt_app.sandbox.interactions import InteractionResult
+from bolt_app.sandbox.world import Message, View
 from bolt_app.slack import ids
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
+
+pytestmark = pytest.mark.sqlite_only
 
 LEADS = "C0ACME0006"
 
@@ -54,10 +57,23 @@ def subscribe(bellhop: Bellhop, topic: str, filter_: str = "") -> Any:
     return result
 
 
+def choose_from_menu(
+    bellhop: Bellhop, source: Message | View, what: str, topic: str
+) -> InteractionResult:
+    """Choose as Ann from the menu beside a subscription."""
+    [block_id] = [
+        block["block_id"]
+        for block in source.blocks
+        if "accessory" in block and f"`{topic}`" in block["text"]["text"]
+    ]
+    return bellhop.slack.select_option(
+        ANN, source, ids.CHANGE_SUBSCRIPTION, what, block_id=block_id
+    )
+
+
 def choose(bellhop: Bellhop, what: str, topic: str) -> None:
     """Choose from the menu of one of Ann's subscriptions."""
-    value = f"{what} {ANN} {topic}"
-    done = bellhop.slack.select_option(ANN, home(bellhop), ids.CHANGE_SUBSCRIPTION, value)
+    done = choose_from_menu(bellhop, home(bellhop), what, topic)
     assert done.error is None
 
 

@@ -11,6 +11,8 @@ from tests.commands import run
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 PUBLISH = "views.publish"
 
 

@@ -20,6 +20,7 @@ from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop, Page
+from tests.slack.test_home import choose_from_menu
 from tests.web.calling import Caller, request
 
 LEADS = "C0ACME0006"
@@ -307,8 +308,7 @@ def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
         services.hooks.create(ACME, f"hook {number} " + "x" * 80, [GENERAL])
     view = home(installed)
 
-    value = f"unsubscribe {ANN} topic-0"
-    installed.slack.select_option(ANN, view, ids.CHANGE_SUBSCRIPTION, value)
+    choose_from_menu(installed, view, "unsubscribe", "topic-0")
     installed.wait_for_home(ACME, ANN, "unsubscribed themselves")
     installed.slack.click(ANN, home(installed), ids.REVOKE_API_KEY, confirmed=True)
     installed.wait_for_home(ACME, ANN, "revoked the API key")

@@ -13,6 +13,8 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 RANDOM = "C0ACME0002"
 BETA_GENERAL = "C0BETA0001"
 

@@ -13,6 +13,8 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 
 @pytest.fixture
 def installed(bellhop: Bellhop) -> Bellhop:

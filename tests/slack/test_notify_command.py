@@ -18,6 +18,9 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
+from tests.slack.test_home import choose_from_menu
+
+pytestmark = pytest.mark.sqlite_only
 
 ALERTS, OLD_NEWS, LEADS = "C0ACME0004", "C0ACME0005", "C0ACME0006"
 
@@ -201,11 +204,10 @@ class TestList:
         ask(installed, "subscribe deploys")
         ask(installed, "subscribe other")
         answer = ask(installed, "list")
-        value = f"unsubscribe {GENERAL} other"
 
         twice = deepcopy(answer)
         for one in (answer, twice):
-            installed.slack.select_option(ANN, one, ids.CHANGE_SUBSCRIPTION, value)
+            choose_from_menu(installed, one, "unsubscribe", "other")
 
         assert reached(installed, "topic:other") == []
         assert reached(installed) == [GENERAL]

@@ -20,6 +20,8 @@ from tests.slack.test_lifecycle import send
 from tests.slack.test_notify_command import ask
 from tests.slack.test_notify_command import said as told
 
+pytestmark = pytest.mark.sqlite_only
+
 NIGHT = QuietHours(time(22), time(7))
 
 

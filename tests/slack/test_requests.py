@@ -12,6 +12,8 @@ from sqlalchemy import text
 from tests.people import ACME, ANN, GENERAL
 from tests.running import SIGNING_SECRET, Bellhop, Page
 
+pytestmark = pytest.mark.sqlite_only
+
 COMMAND = {
     "command": "/profile",
     "text": "",

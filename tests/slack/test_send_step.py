@@ -14,6 +14,8 @@ from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 
 @pytest.fixture
 def installed(bellhop: Bellhop) -> Bellhop:

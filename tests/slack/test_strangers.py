@@ -10,6 +10,8 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, SOUTH, WES
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 SENTENCE = "works for the other organisation"
 NORTH_GENERAL = "C0GLBX0001"
 

@@ -11,6 +11,8 @@ from bolt_app.slack import ids
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 SENTENCE = "Slack had a problem of its own"
 
 

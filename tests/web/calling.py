@@ -9,6 +9,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from slack_sdk.oauth.installation_store import Bot
+
 from bolt_app.notifications.api_keys import Scope
 from tests.people import ACME
 from tests.running import Bellhop, Page
@@ -61,9 +63,26 @@ def caller(
     *scopes: Scope,
     team_id: str = ACME,
     channels: Sequence[str] = (),
+    **more: Any,
 ) -> Caller:
     """Make a key with `scopes` (default: send and read) and return who has it."""
+    put_bot(bellhop, team_id)
     key = bellhop.services.api_keys.create(
-        team_id, "tests", scopes=scopes or ("send", "read"), channels=channels
+        team_id, "tests", scopes=scopes or ("send", "read"), channels=channels, **more
     )
     return Caller(bellhop.url, key)
+
+
+def put_bot(bellhop: Bellhop, team_id: str = ACME) -> None:
+    """Make sure that a workspace has the bot, whose token Slack does not know."""
+    store = bellhop.services.store
+    if store.find_place(team_id) is None:
+        bot = Bot(
+            bot_token="xoxb-unknown",
+            bot_id="B0TESTS001",
+            bot_user_id="U0TESTS001",
+            bot_scopes=["chat:write"],
+            team_id=team_id,
+            installed_at=bellhop.clock.timestamp(),
+        )
+        store.save_bot(bot)

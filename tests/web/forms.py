@@ -10,10 +10,19 @@ from tests.running import Browser, Page
 def send_form(browser: Browser, action: str, **fields: str) -> Page:
     """Fill in the form of the profile page that posts to `action`, and send it."""
     page = browser.get("/profile")
+    assert f'action="{action}"' in page.text
+    return browser.post(action, {"csrf_token": _csrf_in(page), **fields})
+
+
+def csrf_of(browser: Browser) -> str:
+    """Return the token that forms of this browser's session carry."""
+    return _csrf_in(browser.get("/profile"))
+
+
+def _csrf_in(page: Page) -> str:
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
     assert token is not None, page.text
-    assert f'action="{action}"' in page.text
-    return browser.post(action, {"csrf_token": token[1], **fields})
+    return token[1]
 
 
 def follow(browser: Browser, answer: Page) -> Page:

@@ -16,6 +16,8 @@ from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, caller
 from tests.web.test_headers import InlineCode
 
+pytestmark = pytest.mark.sqlite_only
+
 DOCUMENT = build_document("https://bell.example.com")
 EXAMPLES = DOCUMENT["paths"][NOTIFICATIONS]["post"]["requestBody"]["content"]["application/json"][
     "examples"
@@ -157,7 +159,6 @@ class TestPage:
 
         assert reader.found == []
 
-    @pytest.mark.browser
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [360, 1280])
     def test_it_fits_wide_and_narrow_windows(

@@ -108,7 +108,7 @@ class TestAccepting:
             "link_names": True,
             "mrkdwn": False,
         }
-        ci = caller(bellhop)
+        ci = caller(bellhop, allow_broadcast=True)
 
         sent = ci.send({"to": "#general", "key": "c-1", "mode": "thread", **content}).json()
 

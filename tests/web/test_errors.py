@@ -10,6 +10,8 @@ from flask import abort
 from tests.conftest import FakeClock
 from tests.running import Bellhop, Page, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 JSON = {"Accept": "application/json"}
 TOKEN = "xoxb-1-secret"
 

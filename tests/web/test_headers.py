@@ -11,6 +11,8 @@ from tests.conftest import FakeClock
 from tests.people import ANN
 from tests.running import Bellhop, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 KINDS_OF_ANSWER = ["/", "/profile", "/slack/install", "/healthz", "/nowhere", "/static/bell.svg"]
 
 

@@ -20,7 +20,7 @@ from bolt_app.notifications.subscriptions import Wish
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop, Page, running_bellhop
-from tests.web.calling import request
+from tests.web.calling import put_bot, request
 
 # As Alertmanager's Slack notifier posts it
 # (https://github.com/prometheus/alertmanager/blob/main/notify/slack/slack.go).
@@ -46,6 +46,7 @@ ALERTMANAGER = {
 
 @pytest.fixture
 def url(bellhop: Bellhop) -> str:
+    put_bot(bellhop)
     return bellhop.services.hooks.create(ACME, "alerts", ["#ops"])
 
 
@@ -84,6 +85,7 @@ class TestTaking:
 
     def test_several_get_what_a_hook_takes(self, bellhop: Bellhop) -> None:
         bellhop.services.subscriptions.subscribe(ACME, "@ann@acme.example", Wish("alerts"))
+        put_bot(bellhop)
         url = bellhop.services.hooks.create(ACME, "", ["#ops", "topic:alerts"])
 
         assert_said(post_json(url, {"text": "Hello"}), 200, "ok")
@@ -96,7 +98,6 @@ class TestTaking:
         [content] = accepted(bellhop)
         assert content == {
             "username": "Alertmanager",
-            "link_names": True,
             "attachments": ALERTMANAGER["attachments"],
         }
 
@@ -169,14 +170,14 @@ class TestTaking:
             "icon_url": "picture",
             "thread_ts": "first",
             "mrkdwn": None,
-            "link_names": "1",
+            "unfurl_links": "1",
             "surprise": {"a": 1},
         }
 
         assert_said(post_json(url, payload), 200, "ok")
 
         assert accepted(bellhop) == [
-            {"text": "Hello", "attachments": [{"text": "more"}], "link_names": True}
+            {"text": "Hello", "attachments": [{"text": "more"}], "unfurl_links": True}
         ]
 
     def test_what_no_database_stores_is_left_out(self, bellhop: Bellhop, url: str) -> None:

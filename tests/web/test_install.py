@@ -15,7 +15,8 @@ from bolt_app.logs import configure_logging
 from bolt_app.sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GRID, PLAIN, WES
-from tests.running import Bellhop, Page, running_bellhop
+from tests.running import Bellhop, Browser, Page, running_bellhop
+from tests.web.forms import csrf_of, send_form
 
 
 def count(bellhop: Bellhop, model: type) -> int:
@@ -84,9 +85,34 @@ def test_everything_about_a_person_may_be_missing_but_the_id(bellhop: Bellhop) -
     assert (profile.email, profile.tz, profile.title) == (None, None, None)
 
 
-def test_one_person_in_two_workspaces_is_shown_both(bellhop: Bellhop) -> None:
+def workspaces(bellhop: Bellhop, team_id: str, user_id: str) -> list[str]:
+    profile = bellhop.services.profiles.find(team_id, user_id)
+    assert profile is not None
+    return [workspace.team_id for workspace in profile.workspaces]
+
+
+def answer_join(browser: Browser, answer: str = "join") -> Page:
+    return send_form(browser, "/profile/join", answer=answer)
+
+
+def test_one_browser_and_one_address_do_not_join_accounts(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.install(ANN_AT_BETA, browser=browser)
+
+    assert workspaces(bellhop, BETA, ANN_AT_BETA) == [BETA]
+    assert workspaces(bellhop, ACME, ANN) == [ACME]
+    assert "Is this account yours, too?" in browser.get("/profile").text
+
+
+def test_a_person_who_says_that_both_accounts_are_theirs_is_shown_both(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+    answer = answer_join(browser)
+
+    assert answer.location == f"{bellhop.url}/profile"
+    page = browser.get("/profile").text
+    assert "Is this account yours, too?" not in page
+    assert "Acme" in page
 
     at_beta = bellhop.services.profiles.find(BETA, ANN_AT_BETA)
     at_acme = bellhop.services.profiles.find(ACME, ANN)
@@ -95,6 +121,65 @@ def test_one_person_in_two_workspaces_is_shown_both(bellhop: Bellhop) -> None:
     assert [workspace.team_id for workspace in at_beta.workspaces] == [ACME, BETA]
     assert at_beta.workspaces == at_acme.workspaces
     assert (at_acme.title, at_beta.title) == ("Head Porter", "Adviser")
+
+
+def test_a_person_who_says_no_is_not_asked_again(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+    answer_join(browser, "no")
+
+    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert workspaces(bellhop, ACME, ANN) == [ACME]
+
+
+def test_nobody_is_asked_after_ten_minutes(bellhop: Bellhop, clock: FakeClock) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+    csrf = csrf_of(browser)
+    clock.advance(601)
+
+    assert "Is this account yours, too?" not in browser.get("/profile").text
+    browser.post("/profile/join", {"csrf_token": csrf, "answer": "join"})
+    assert workspaces(bellhop, ACME, ANN) == [ACME]
+
+
+def test_a_session_that_has_ended_proves_no_earlier_account(
+    bellhop: Bellhop, clock: FakeClock
+) -> None:
+    browser, _ = bellhop.install(ANN)
+    clock.advance(12 * 3600)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+
+    assert "Is this account yours, too?" not in browser.get("/profile").text
+
+
+def test_joined_accounts_part_for_good_when_an_address_changes(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+    answer_join(browser)
+    assert workspaces(bellhop, ACME, ANN) == [ACME, BETA]
+
+    for address, updated in (("ann@elsewhere.example", 1), ("ann@acme.example", 2)):
+        bellhop.slack.update_user(ANN_AT_BETA, email=address)
+        bellhop.clock.advance(updated)
+        bellhop.slack.deliver_due()
+        assert workspaces(bellhop, ACME, ANN) == [ACME]
+        assert workspaces(bellhop, BETA, ANN_AT_BETA) == [BETA]
+
+
+def test_two_people_at_one_browser_are_not_asked(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(BEN, browser=browser)
+
+    assert "Is this account yours, too?" not in browser.get("/profile").text
+    browser.post("/profile/join", {"csrf_token": csrf_of(browser), "answer": "join"})
+    assert workspaces(bellhop, ACME, BEN) == [ACME]
+
+
+def test_joined_accounts_keep_what_each_knows_of_the_person(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+    answer_join(browser)
 
 
 def test_the_same_address_in_another_browser_proves_nothing(bellhop: Bellhop) -> None:
@@ -348,14 +433,134 @@ def test_the_state_cookie_is_secure_over_https(
     with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
         page = bellhop.browser().get("/slack/install")
 
-        assert "; Secure" in str(page.headers["Set-Cookie"])
+        cookie = str(page.headers["Set-Cookie"])
+        assert "; Secure" in cookie
+        assert cookie.startswith("__Secure-bellhop-oauth-")
 
 
 def test_the_state_cookie_ends_with_the_install(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
 
     assert [c.name for c in browser.cookies if c.name.startswith("bellhop-oauth")] == []
+    assert count(bellhop, OAuthState) == 1
+
+
+def test_visits_of_the_install_address_store_nothing(bellhop: Bellhop) -> None:
+    for _ in range(20):
+        bellhop.browser().get("/slack/install")
+
     assert count(bellhop, OAuthState) == 0
+
+
+@pytest.mark.parametrize("only", ["", "only=profile&"])
+@pytest.mark.parametrize(
+    "team",
+    [
+        "T1%26scope%3Dadmin",
+        "T1%26scope%3Dadmin%26user_scope%3Dadmin",
+        "T0ACME0001%23",
+        "T0ACME0001%0D%0AX-Injected:%20yes",
+        "t0acme0001",
+        "T0ACME0001%20",
+        "",
+        "%00",
+    ],
+)
+def test_the_workspace_adds_nothing_else_to_the_authorize_address(
+    bellhop: Bellhop, only: str, team: str
+) -> None:
+    plain = query_of(bellhop.browser().get(f"/slack/install?{only}").location)
+    page = bellhop.browser().get(f"/slack/install?{only}team={team}")
+
+    asked = query_of(page.location)
+    assert "team" not in asked
+    assert {**asked, "state": []} == {**plain, "state": []}
+    assert page.headers["X-Injected"] is None
+
+
+def test_the_workspace_is_passed_on(bellhop: Bellhop) -> None:
+    page = bellhop.browser().get(f"/slack/install?team={ACME}&team={BETA}")
+
+    assert query_of(page.location)["team"] == [ACME]
+
+
+@pytest.mark.parametrize("error", ["call_support_at_evil.example", "<b>x", "x" * 500, "%0Aforged"])
+def test_only_known_errors_are_shown(bellhop: Bellhop, error: str) -> None:
+    browser = bellhop.browser()
+    state = query_of(browser.get("/slack/install").location)["state"][0]
+
+    page = browser.get(f"/slack/oauth_redirect?state={state}&error={error}")
+
+    assert page.status == 400
+    assert "Slack gave a reason that Bellhop does not know" in page.text
+    assert error[:20] not in page.text
+
+
+def test_an_unknown_error_of_slack_itself_is_not_shown(bellhop: Bellhop) -> None:
+    bellhop.slack.faults.add(Fault("oauth.v2.access", "api_error", error="brand_new_code"))
+
+    _, page = bellhop.install(ANN)
+
+    assert page.status == 400
+    assert "brand_new_code" not in page.text
+
+
+@pytest.mark.parametrize("error", ["access_denied", "bad_client_secret", "anything"])
+def test_an_error_in_an_address_that_slack_did_not_make_is_not_believed(
+    bellhop: Bellhop, error: str
+) -> None:
+    page = bellhop.browser().get(f"/slack/oauth_redirect?error={error}")
+
+    assert page.status == 400
+    assert "This browser did not start the install" in page.text
+
+
+def test_a_successful_callback_loaded_again_leads_to_the_profile(
+    bellhop: Bellhop, clock: FakeClock
+) -> None:
+    browser = bellhop.browser()
+    callback = bellhop.slack.authorize(ANN, browser.get("/slack/install").location)
+    assert browser.get(callback).status == 303
+    clock.advance(3600)
+
+    again = browser.get(callback)
+
+    assert (again.status, again.location) == (303, f"{bellhop.url}/profile")
+    assert len(bellhop.slack.calls_to("oauth.v2.access")) == 1
+
+
+def test_a_signed_in_person_sees_why_another_install_failed(
+    bellhop: Bellhop, clock: FakeClock
+) -> None:
+    browser, _ = bellhop.install(ANN)
+    callback = bellhop.slack.authorize(ANN, browser.get("/slack/install").location)
+    clock.advance(601)
+
+    assert "within ten minutes" in browser.get(callback).text
+
+
+@pytest.mark.parametrize("query", ["only=profile", f"only=profile&team={ACME}", f"team={ACME}"])
+def test_start_again_begins_the_same_attempt(bellhop: Bellhop, query: str) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get(f"/slack/install?{query}")
+
+    page = browser.get(bellhop.slack.cancel(to_slack.location))
+
+    assert f'href="/slack/install?{query.replace("&", "&amp;")}">Start again' in page.text
+
+
+def test_start_again_survives_a_lost_cookie(bellhop: Bellhop) -> None:
+    to_slack = bellhop.browser().get("/slack/install?only=profile")
+
+    page = bellhop.browser().get(bellhop.slack.cancel(to_slack.location))
+
+    assert 'href="/slack/install?only=profile">Start again' in page.text
+
+
+def test_many_states_in_an_address_set_no_cookies(bellhop: Bellhop) -> None:
+    page = bellhop.browser().get("/slack/oauth_redirect?" + "state=x&" * 200 + "error=x")
+
+    assert page.headers.get_all("Set-Cookie") is None
 
 
 @pytest.fixture

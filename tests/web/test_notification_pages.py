@@ -13,7 +13,9 @@ from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
 from tests.running import Bellhop, Browser, Page
 from tests.web.calling import caller
-from tests.web.forms import follow
+from tests.web.forms import follow, send_form
+
+pytestmark = pytest.mark.sqlite_only
 
 GUEST = "U0GUS00001"
 DEPLOYS = "C0ACME0003"
@@ -213,14 +215,15 @@ def test_another_workspace_and_an_unknown_id_look_alike(
     assert (unknown.status, unknown.text) == (elsewhere.status, elsewhere.text)
 
 
-def test_one_person_in_two_workspaces_sees_what_is_of_either(
-    bellhop: Bellhop, ann: Browser
-) -> None:
-    ids = [delivered(bellhop, GENERAL), ""]
+def test_an_account_sees_its_own_notifications_alone(bellhop: Bellhop, ann: Browser) -> None:
+    secret = delivered(bellhop, ANN, "your salary")
     bellhop.install(ANN_AT_BETA, browser=ann)
-    ids[1] = delivered(bellhop, "C0BETA0001", team_id=BETA)
+    own = delivered(bellhop, "C0BETA0001", team_id=BETA)
+    assert [look(ann, id_).status for id_ in (secret, own)] == [404, 200]
 
-    assert [look(ann, id_).status for id_ in ids] == [200, 200]
+    send_form(ann, "/profile/join", answer="join")
+
+    assert [look(ann, id_).status for id_ in (secret, own)] == [404, 200]
 
 
 def test_a_direct_message_is_for_whom_it_went_to(
@@ -286,7 +289,9 @@ def test_who_was_deactivated_sees_nothing_more(
     bellhop.slack.update_user(BEN, deleted=True)
     bellhop.slack.deliver_due()
 
-    assert look(ben, id_).status == 404
+    page = look(ben, id_)
+    assert page.status == 403
+    assert "Sign in to see this notification" in page.text
 
 
 def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from bolt_app.db import schema
 from tests.conftest import FakeClock
+from tests.people import ANN
 from tests.running import Bellhop, running_bellhop
 
 
@@ -61,7 +62,9 @@ def test_a_database_that_is_down_is_said_without_its_address(encryption_key: str
 def test_pages_say_that_the_database_is_down(encryption_key: str) -> None:
     url = "postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop"
     with running_bellhop(url, encryption_key, FakeClock()) as running:
-        page = running.browser().get("/slack/install")
+        browser = running.browser()
+        to_slack = browser.get("/slack/install").location
+        page = browser.get(running.slack.authorize(ANN, to_slack))
 
         assert page.status == 503
         assert "sesame" not in page.text

@@ -11,6 +11,8 @@ from tests.people import ACME, ANN, BEN, GENERAL, PLAIN
 from tests.running import Bellhop, Page
 from tests.web.forms import follow, send_form
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def say_hello(bellhop: Bellhop, channel_id: str) -> Page:
     browser, _ = bellhop.install(ANN)

@@ -27,6 +27,8 @@ from tests.delivering import delivering, install_without_limits, quick_bellhop, 
 from tests.people import ACME, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 ALERTMANAGER = "prometheus-alertmanager"
 APPRISE = str(Path(sys.executable).with_name("apprise"))
 
@@ -158,6 +160,7 @@ def tell(address: str, alert: dict[str, object]) -> None:
             return
 
 
+@pytest.mark.alertmanager
 def test_alertmanager_fires_and_resolves(running: Bellhop, hook_url: str, tmp_path: Path) -> None:
     alert: dict[str, object] = {
         "labels": {"alertname": "HighLatency", "service": "orders"},

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from sqlalchemy import select
+
+from bolt_app.db.models import WebSession
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN
 from tests.running import Bellhop, Browser, running_bellhop
+from tests.web.forms import csrf_of, send_form
+
+HTTPS = "https://bell.example.com"
+
+pytestmark = pytest.mark.sqlite_only
 
 
 def cookie(browser: Browser) -> str:
@@ -31,9 +40,15 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(bellhop: Bellhop)
 def test_the_cookie_is_secure_over_https(
     database_url: str, encryption_key: str, clock: FakeClock
 ) -> None:
-    address = "https://bell.example.com"
-    with running_bellhop(database_url, encryption_key, clock, public_url=address) as running:
-        assert running.app.config["SESSION_COOKIE_SECURE"] is True
+    with running_bellhop(database_url, encryption_key, clock, public_url=HTTPS) as running:
+        client, headers = running.app.test_client(), {"Host": "bell.example.com"}
+        client.get("/notifications/x", base_url=HTTPS, headers=headers)
+        [cookie] = client.get("/notifications/x", base_url=HTTPS).headers.getlist("Set-Cookie")
+
+        assert cookie.startswith("__Host-bellhop=")
+        for attribute in ("; Secure", "; HttpOnly", "; Path=/", "; SameSite=Lax"):
+            assert attribute in cookie
+        assert "Domain" not in cookie
 
 
 def test_a_session_outlives_the_process(
@@ -57,6 +72,68 @@ def test_another_session_secret_ends_every_session(
         assert with_cookie(second, cookie(browser)) == 303
 
 
+def test_each_sign_in_has_a_token_of_its_own(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    before, csrf = cookie(browser), csrf_of(browser)
+    bellhop.install(ANN, browser=browser)
+
+    assert with_cookie(bellhop, before) == 303
+    assert csrf_of(browser) != csrf
+    assert browser.post("/signout", {"csrf_token": csrf}).status == 400
+
+
+def test_signing_out_clears_the_browser_and_the_session(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    before = cookie(browser)
+
+    answer = send_form(browser, "/signout")
+
+    assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
+    set_cookie = str(answer.headers["Set-Cookie"])
+    assert set_cookie.startswith("bellhop=;")
+    assert "Max-Age=0" in set_cookie
+    assert with_cookie(bellhop, before) == 303
+
+
+def test_signing_out_leaves_other_browsers_signed_in(bellhop: Bellhop) -> None:
+    first, _ = bellhop.install(ANN)
+    second, _ = bellhop.install(ANN)
+    send_form(first, "/signout")
+
+    assert second.get("/profile").status == 200
+
+
+def test_the_cookie_expires_with_its_prefix_over_https(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, public_url=HTTPS) as running:
+        client = running.app.test_client()
+        with client.session_transaction(base_url=HTTPS) as session:
+            session["csrf_token"] = "x"
+        answer = client.post("/signout", base_url=HTTPS, data={"csrf_token": "x"})
+
+        [expired] = answer.headers.getlist("Set-Cookie")
+        assert expired.startswith("__Host-bellhop=;")
+        assert "; Secure" in expired
+        assert "Max-Age=0" in expired
+
+
+def test_an_answer_that_changes_nothing_sets_no_cookie(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    browser.get("/profile")
+
+    for path in ("/profile", "/", "/static/bellhop.css", "/healthz"):
+        assert browser.get(path).headers["Set-Cookie"] is None
+
+
+def test_the_token_is_stored_as_a_hash(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    with bellhop.services.database.reading() as session:
+        [stored] = session.scalars(select(WebSession.token_hash)).all()
+
+    assert re.fullmatch(r"[0-9a-f]{64}", stored)
+
+
 @pytest.mark.parametrize("change", ["", "x", "eyJpbnN0YWxsYXRpb25faWQiOjF9.a.b"])
 def test_a_made_up_cookie_is_nobody(bellhop: Bellhop, change: str) -> None:
     bellhop.install(ANN)
@@ -75,7 +152,7 @@ def test_the_session_of_who_was_forgotten_is_worth_nothing(bellhop: Bellhop) -> 
     browser, _ = bellhop.install(ANN)
     stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
-    bellhop.services.profiles.unlink(stored)
+    bellhop.services.lifecycle.unlink(stored)
 
     assert browser.get("/profile").status == 303
 

@@ -5,7 +5,8 @@ an organisation) is stored as an empty string, because neither database counts t
 a unique constraint.
 """
 
-from bolt_app.db.models.base import Base
+from bolt_app.db.models.access import AuditEvent, WebSession
+from bolt_app.db.models.base import DELETED_ADDRESS, DELETED_PERSON, Base
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
@@ -16,6 +17,7 @@ from bolt_app.db.models.installations import (
     UserInstallation,
 )
 from bolt_app.db.models.notifications import (
+    IS_BY_PERSON,
     IS_HELD,
     IS_OPEN,
     IS_PENDING,
@@ -43,12 +45,16 @@ from bolt_app.db.models.people import (
 )
 
 __all__ = [
+    "DELETED_ADDRESS",
+    "DELETED_PERSON",
+    "IS_BY_PERSON",
     "IS_HELD",
     "IS_OPEN",
     "IS_PENDING",
     "IS_TROUBLED",
     "IS_WAITING",
     "ApiKey",
+    "AuditEvent",
     "Base",
     "BotInstallation",
     "Callback",
@@ -74,5 +80,6 @@ __all__ = [
     "TokenRevocation",
     "User",
     "UserInstallation",
+    "WebSession",
     "Worker",
 ]

@@ -1,4 +1,4 @@
-"""Installations and their tokens, OAuth states, receipts of events."""
+"""Installations and their tokens, used OAuth states, receipts of events."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class UserInstallation(Base):
 
 
 class OAuthState(Base):
-    """A `state` parameter on its way through Slack, kept as a hash, good for one use."""
+    """The hash of a `state` parameter that has been used, kept until the state would expire."""
 
     __tablename__ = "oauth_states"
 

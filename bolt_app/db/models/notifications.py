@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -35,7 +36,11 @@ IS_WAITING = text("deliveries.state = 'waiting'")
 _HELD = text("state = 'held'")
 IS_HELD = text("deliveries.state = 'held'")
 IS_PENDING = text("deliveries.state IN ('waiting', 'held')")
+_BY_PERSON = text("source LIKE 'slack:%'")
+IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
 IS_OPEN = text("deliveries.state IN ('waiting', 'held', 'sending')")
+
+_ZERO = text("0")
 
 
 class Channel(Base):
@@ -59,7 +64,27 @@ class ChannelListing(Base):
     listed_at: Mapped[datetime]
 
 
-class ApiKey(Base):
+class SenderColumns:
+    """What API keys and hooks have in common: their source, what they may do, and their use."""
+
+    # Empty: a source of their own, named after the row, as in "api_key:3".
+    source: Mapped[str | None] = mapped_column(String(64))
+    # Whether what they send may call everybody in a channel or a user group.
+    allow_broadcast: Mapped[bool] = mapped_column(server_default=false())
+    # Which minute and hour, since 1970, the counters after them are of.
+    counted_minute: Mapped[int] = mapped_column(server_default=_ZERO)
+    minute_requests: Mapped[int] = mapped_column(server_default=_ZERO)
+    minute_deliveries: Mapped[int] = mapped_column(server_default=_ZERO)
+    counted_hour: Mapped[int] = mapped_column(server_default=_ZERO)
+    hour_destinations: Mapped[int] = mapped_column(server_default=_ZERO)
+    # The open deliveries when they were last counted, and all that were accepted since.
+    open_at_most: Mapped[int] = mapped_column(server_default=_ZERO)
+    rejected: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
+    rejected_at: Mapped[datetime | None]
+    rejected_reason: Mapped[str | None] = mapped_column(String(32))
+
+
+class ApiKey(SenderColumns, Base):
     """A key for the HTTP API of one workspace, kept as a hash."""
 
     __tablename__ = "api_keys"
@@ -78,7 +103,7 @@ class ApiKey(Base):
     revoked_by: Mapped[str | None] = mapped_column(SlackId)
 
 
-class Hook(Base):
+class Hook(SenderColumns, Base):
     """An address that takes what a Slack incoming webhook takes; its secret is kept as a hash."""
 
     __tablename__ = "hooks"
@@ -107,6 +132,14 @@ class Notification(Base):
             sqlite_where=text("topics IS NOT NULL"),
             postgresql_where=text("topics IS NOT NULL"),
         ),
+        # Those that people sent in Slack, few among all.
+        Index(
+            "ix_notifications_by_person",
+            "team_id",
+            "source",
+            sqlite_where=_BY_PERSON,
+            postgresql_where=_BY_PERSON,
+        ),
     )
 
     id: Mapped[str] = mapped_column(NotificationId, primary_key=True)
@@ -114,7 +147,7 @@ class Notification(Base):
     # Which way in it took, as in "api_key:3", "hook:1" or "command".
     source: Mapped[str] = mapped_column(String(64))
     content: Mapped[dict[str, Any]]
-    key: Mapped[str | None] = mapped_column(Text)
+    key: Mapped[str | None] = mapped_column(Text)  # behind its source, as in "api_key:3|disk"
     topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
     created_at: Mapped[datetime]
 
@@ -244,6 +277,8 @@ class Lane(Base):
     # The delivery that is being sent, or that a worker left in the middle of it.
     sending_id: Mapped[int | None] = mapped_column(BigId)
     worker_id: Mapped[str | None] = mapped_column(String(32), index=True)
+    # A person's, whose data was deleted: the address goes once nothing is to be delivered there.
+    is_erasable: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TeamPace(Base):

@@ -15,7 +15,7 @@ class User(Base):
     """A person as `users.info` describes them (https://docs.slack.dev/reference/methods/users.info).
 
     `home_id` is where Slack keeps the account: the organisation, else the workspace. Accounts that
-    one human proved to hold share a `person_id`.
+    one person said are both theirs share a `person_id`.
     """
 
     __tablename__ = "users"

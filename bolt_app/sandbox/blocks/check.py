@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from bolt_app.sandbox.blocks.elements import text
 from bolt_app.sandbox.blocks.layout import BLOCKS, MOST_BLOCKS, SURFACES
@@ -28,8 +29,16 @@ VIEW_BYTES = 250_000
 _SERIAL = count(1)
 
 
-def check_blocks(blocks: Any, surface: Surface = "message", pointer: str = "/blocks") -> list[str]:
+def check_blocks(
+    blocks: Any,
+    surface: Surface = "message",
+    pointer: str = "/blocks",
+    *,
+    unreachable: Collection[str] = (),
+) -> list[str]:
     """What Slack finds wrong with blocks, in its words; nothing when they are good.
+
+    It cannot fetch images from the hosts in ``unreachable``.
 
     Each complaint ends with the JSON pointer of what is meant
     (https://docs.slack.dev/block-kit).
@@ -39,10 +48,11 @@ def check_blocks(blocks: Any, surface: Surface = "message", pointer: str = "/blo
     if not complaints:
         _check_unique_ids(blocks, pointer, complaints)
         _check_totals(blocks, pointer, complaints)
+        _check_images(blocks, pointer, unreachable, complaints)
     return complaints
 
 
-def check_view(view: Any) -> list[str]:
+def check_view(view: Any, *, unreachable: Collection[str] = ()) -> list[str]:
     """What Slack finds wrong with a view (https://docs.slack.dev/reference/views)."""
     complaints: list[str] = []
     if not isinstance(view, dict):
@@ -53,7 +63,7 @@ def check_view(view: Any) -> list[str]:
     (_MODAL if kind == "modal" else _HOME)(view, "/view", complaints)
     if not complaints:
         surface: Surface = "modal" if kind == "modal" else "home"
-        complaints += check_blocks(view["blocks"], surface, "/view/blocks")
+        complaints += check_blocks(view["blocks"], surface, "/view/blocks", unreachable=unreachable)
     if not complaints and kind == "modal" and not view.get("submit") and _has_input(view):
         complain(complaints, "missing required field: submit", "/view")
     if len(json.dumps(view)) > VIEW_BYTES:
@@ -132,6 +142,20 @@ def _check_totals(blocks: list[JsonDict], pointer: str, complaints: list[str]) -
         complain(complaints, "markdown text must be less than 12001 characters", pointer)
     if sum(one["type"] == "table" for one in blocks) > 1:
         complain(complaints, "only one table is allowed", pointer)
+
+
+def _check_images(
+    value: Any, pointer: str, unreachable: Collection[str], complaints: list[str]
+) -> None:
+    if isinstance(value, list):
+        for place, item in enumerate(value):
+            _check_images(item, f"{pointer}/{place}", unreachable, complaints)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "image_url" and urlsplit(item).hostname in unreachable:
+                complain(complaints, "downloading image failed", f"{pointer}/{name}")
+            else:
+                _check_images(item, f"{pointer}/{name}", unreachable, complaints)
 
 
 def _has_input(view: JsonDict) -> bool:

@@ -114,6 +114,35 @@ _FILTER = record(
 )
 
 
+def _initial_is_offered(value: Any, pointer: str, complaints: list[str]) -> None:
+    """An initial choice must be one of the options, the same in every field."""
+    groups = value.get("option_groups") or []
+    offered = [*(value.get("options") or []), *(one for each in groups for one in each["options"])]
+    initial = {"initial_option": [value.get("initial_option")]}
+    initial["initial_options"] = value.get("initial_options") or []
+    for name, chosen in initial.items():
+        if any(one is not None and one not in offered for one in chosen):
+            complain(complaints, f"{name} must match one of the options", f"{pointer}/{name}")
+
+
+def _lengths_fit(value: Any, pointer: str, complaints: list[str]) -> None:
+    if (value.get("min_length") or 0) > (value.get("max_length") or 3000):
+        complain(complaints, "min_length must not be more than max_length", pointer)
+
+
+def _if_good(rule: Rule) -> Rule:
+    """A rule that relies on the fields being what they should be."""
+
+    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+        if not complaints:
+            rule(value, pointer, complaints)
+
+    return check
+
+
+_INITIAL = _if_good(_initial_is_offered)
+
+
 def _element(fields: Mapping[str, Field], *also: Rule) -> Rule:
     return record({"type": Field(anything), "action_id": Field(string(255, 1)), **fields}, *also)
 
@@ -145,6 +174,7 @@ ELEMENTS: dict[str, Rule] = {
             "initial_option": Field(_option(plain=True)),
         },
         either("options", "option_groups"),
+        _INITIAL,
     ),
     "multi_static_select": _element(
         {
@@ -154,6 +184,7 @@ ELEMENTS: dict[str, Rule] = {
             "initial_options": Field(_options(100, plain=True)),
         },
         either("options", "option_groups"),
+        _INITIAL,
     ),
     "users_select": _element({**_MENU, "initial_user": Field(string(255, 1))}),
     "multi_users_select": _element({**_MULTI, "initial_users": Field(_IDS)}),
@@ -196,7 +227,8 @@ ELEMENTS: dict[str, Rule] = {
             **_FOCUS,
             "options": required(_options(10, plain=False)),
             "initial_options": Field(_options(10, plain=False)),
-        }
+        },
+        _INITIAL,
     ),
     "radio_buttons": _element(
         {
@@ -204,7 +236,8 @@ ELEMENTS: dict[str, Rule] = {
             **_FOCUS,
             "options": required(_options(10, plain=False)),
             "initial_option": Field(_option(plain=False)),
-        }
+        },
+        _INITIAL,
     ),
     "plain_text_input": _element(
         {
@@ -213,7 +246,8 @@ ELEMENTS: dict[str, Rule] = {
             "multiline": Field(boolean),
             "min_length": Field(integer(0, 3000)),
             "max_length": Field(integer(1, 3000)),
-        }
+        },
+        _if_good(_lengths_fit),
     ),
     "email_text_input": _element({**_TYPED, "initial_value": Field(string())}),
     "url_text_input": _element({**_TYPED, "initial_value": Field(string())}),

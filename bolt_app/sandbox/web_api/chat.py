@@ -5,6 +5,7 @@ from __future__ import annotations
 from bolt_app.sandbox.core import Scheduled
 from bolt_app.sandbox.errors import ApiError, InvalidArgumentsError
 from bolt_app.sandbox.limits import Tier
+from bolt_app.sandbox.message_log import micros
 from bolt_app.sandbox.messages import (
     Content,
     add_ephemeral,
@@ -14,6 +15,7 @@ from bolt_app.sandbox.messages import (
     checked_content,
     find_message,
     remove,
+    thread_of,
 )
 from bolt_app.sandbox.web_api.call import Call
 from bolt_app.sandbox.web_api.conversations import direct_message
@@ -77,7 +79,8 @@ def update(call: Call) -> JsonDict:
         raise ApiError("is_inactive")
     message = _own(call, channel, call.need_text("ts"), "cant_update_message")
     content = _content(call)
-    if len(content.text) > UPDATE_LENGTH:
+    # Bytes were seen to be counted here.
+    if len(content.text.encode()) > UPDATE_LENGTH:
         raise ApiError("msg_too_long")
     named = {name for name, value in call.arguments.items() if value is not None}
     if not named & {"blocks", "text", "markdown_text"}:
@@ -177,6 +180,7 @@ def _content(call: Call) -> Content:
         call.structure("blocks", "invalid_blocks_format"),
         call.structure("attachments", "invalid_attachments"),
         call.structure("metadata", "invalid_metadata_format"),
+        unreachable=call.core.unreachable_hosts,
     )
     call.warnings += content.warnings
     return content
@@ -188,7 +192,8 @@ def _markdown(call: Call, markdown: str) -> Content:
     if len(markdown) > MARKDOWN_LENGTH:
         raise ApiError("msg_too_long")
     metadata = call.structure("metadata", "invalid_metadata_format")
-    return checked_content(markdown, [{"type": "markdown", "text": markdown}], None, metadata)
+    blocks = [{"type": "markdown", "text": markdown}]
+    return checked_content(markdown, blocks, None, metadata, unreachable=())
 
 
 def _target(call: Call, name: str) -> Channel:
@@ -265,10 +270,11 @@ def _thread(call: Call, channel: Channel) -> str | None:
     thread_ts = call.text("thread_ts")
     if not thread_ts:
         return None
-    parent = find_message(call.core, channel.id, thread_ts)
-    if parent is None:
-        raise ApiError("thread_not_found")
-    return parent.thread_ts or parent.ts
+    try:
+        micros(thread_ts)
+    except ValueError:
+        raise ApiError("invalid_thread_ts") from None
+    return thread_of(call.core, channel.id, thread_ts)
 
 
 def _own(call: Call, channel: Channel, ts: str, error: str) -> Message:

@@ -142,7 +142,7 @@ def replies(call: Call) -> JsonDict:
     """
     channel = _readable(call)
     log = call.core.world.messages[channel.id]
-    parent = log.find(call.need_text("ts"))
+    parent = log.find_first(call.need_text("ts"))
     if parent is None:
         raise ApiError("thread_not_found")
     thread = log.thread(parent.ts)
@@ -262,7 +262,7 @@ def _page_of_messages(
     limit = call.number("limit", default) or default
     if not 1 <= limit <= MOST_PER_PAGE:
         raise InvalidArgumentsError("must be between 1 and 999 [json-pointer:/limit]")
-    seen = (one for one in found if not one.deleted)
+    seen = (one for one in found if not one.deleted or log.is_tombstone(one))
     page = list(islice(seen, min(limit, MOST_PER_PAGE - 1)))
     has_more = next(seen, None) is not None
     with_metadata = call.flag("include_all_metadata")
@@ -277,12 +277,26 @@ def _page_of_messages(
     return answer
 
 
+def _tombstone(message: Message) -> JsonDict:
+    return {
+        "type": "message",
+        "subtype": "tombstone",
+        "text": "This message was deleted.",
+        "user": "USLACKBOT",
+        "hidden": True,
+        "ts": message.ts,
+        "thread_ts": message.thread_ts,
+    }
+
+
 def _with_thread(log: MessageLog, message: Message, with_metadata: bool) -> JsonDict:
     shown = message.as_slack(with_metadata=with_metadata)
+    if message.deleted:
+        shown = _tombstone(message)
     if message.thread_ts is None:
         return shown
     if message.thread_ts != message.ts:
-        parent = log.find(message.thread_ts)
+        parent = log.find(message.thread_ts)  # of a tombstone nobody knows whose it was
         return shown | ({"parent_user_id": parent.user_id} if parent else {})
     answers = [one for one in log.thread(message.ts) if not one.deleted]
     who = list(dict.fromkeys(one.user_id for one in answers if one.user_id))

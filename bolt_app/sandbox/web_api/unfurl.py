@@ -78,7 +78,8 @@ def _links(call: Call) -> SharedLinks:
 def _shown(call: Call, url: str, given: JsonDict) -> JsonDict:
     if not given:
         return {}
-    [attachment] = checked_content(None, None, [given]).attachments
+    unreachable = call.core.unreachable_hosts
+    [attachment] = checked_content(None, None, [given], unreachable=unreachable).attachments
     viewer = call.viewer
     return attachment | {
         "from_url": url,

@@ -83,7 +83,7 @@ def _described(call: Call, kind: str) -> JsonDict:
         raise InvalidArgumentsError("missing required field: view")
     if isinstance(described, dict) and len(str(described)) > VIEW_BYTES:
         raise ApiError("view_too_large")
-    complaints = check_view(described)
+    complaints = check_view(described, unreachable=call.core.unreachable_hosts)
     if complaints:
         raise InvalidArgumentsError(*complaints)
     if described["type"] != kind:

@@ -11,7 +11,7 @@ from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
-from bolt_app.slack.modals import open_modal, text_of
+from bolt_app.slack.modals import open_modal, reading_form, text_of
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.refreshing import shown_anyway
 from bolt_app.slack.subscribing import Subscribing
@@ -34,7 +34,8 @@ def register_home_actions(app: App, services: Services) -> None:
 
     @app.view(ids.SUBSCRIBE_VIEW)
     def subscribe(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
-        topic, filter_ = (text_of(view, name) for name in (TOPIC_BLOCK, FILTER_BLOCK))
+        with reading_form():
+            topic, filter_ = text_of(view, TOPIC_BLOCK), text_of(view, FILTER_BLOCK)
         errors = _errors(topic, filter_)
         if errors:
             ack(response_action="errors", errors=errors)

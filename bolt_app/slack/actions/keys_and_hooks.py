@@ -8,6 +8,7 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 
+from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.api_keys import SCOPES
 from bolt_app.notifications.making import MadeAlreadyError
@@ -18,6 +19,7 @@ from bolt_app.slack.blocks.elements import Answer, Block, plain_answer, section,
 from bolt_app.slack.blocks.keys_and_hooks import (
     CHANNELS_BLOCK,
     LIFETIME_BLOCK,
+    LIFETIMES,
     NAME_BLOCK,
     NEVER,
     SCOPES_BLOCK,
@@ -28,10 +30,11 @@ from bolt_app.slack.blocks.keys_and_hooks import (
     key_modal,
 )
 from bolt_app.slack.home import publish_home
-from bolt_app.slack.modals import input_of, open_modal, text_of
+from bolt_app.slack.modals import input_of, open_modal, reading_form, text_of
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.reaching import NotInvitedError
 from bolt_app.slack.refreshing import shown_anyway
+from bolt_app.slack.signed_actions import is_at_home, signed_fields
 from bolt_app.slack_api import SlackCallError
 
 
@@ -58,8 +61,9 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
     @app.view(ids.NEW_API_KEY_VIEW)
     def make_key(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
         admin = Administering.of(services, context)
-        name = text_of(view, NAME_BLOCK)
-        chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
+        with reading_form():
+            name, lifetime = text_of(view, NAME_BLOCK), _lifetime(view)
+            chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
         scopes = [one for one in SCOPES if one in chosen]
         if not name:
             _refuse(ack, NAME_BLOCK, NamelessError())
@@ -70,7 +74,7 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
             _refuse(ack, CHANNELS_BLOCK, error)
             return
         try:
-            secret = admin.make_key(name, scopes, channels, _lifetime(view), _receipt(view))
+            secret = admin.make_key(name, scopes, channels, lifetime, _receipt(view))
         except (NotAdminError, MadeAlreadyError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
@@ -79,8 +83,8 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
     @app.view(ids.NEW_HOOK_VIEW)
     def make_hook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
         admin = Administering.of(services, context)
-        name = text_of(view, NAME_BLOCK)
-        channel_id = input_of(view, TARGET_BLOCK)["selected_conversation"]
+        with reading_form():
+            name, channel_id = text_of(view, NAME_BLOCK), _channel(view)
         if not name:
             _refuse(ack, NAME_BLOCK, NamelessError())
             return
@@ -98,14 +102,16 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         )
 
     @app.action(ids.REVOKE_API_KEY)
-    def revoke_key(ack: Ack, action: dict[str, Any], context: BoltContext) -> None:
+    def revoke_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        show(context, lambda admin: admin.revoke_key(int(action["value"])))
+        key_id = _row_at_home(body, context, "key")
+        show(context, lambda admin: admin.revoke_key(key_id))
 
     @app.action(ids.REVOKE_HOOK)
-    def revoke_hook(ack: Ack, action: dict[str, Any], context: BoltContext) -> None:
+    def revoke_hook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        show(context, lambda admin: admin.revoke_hook(int(action["value"])))
+        hook_id = _row_at_home(body, context, "hook")
+        show(context, lambda admin: admin.revoke_hook(hook_id))
 
     def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
         """Open a modal for an admin; others are told in a modal that they are none."""
@@ -127,6 +133,14 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         publish_home(own, admin_notice=answer)
 
 
+def _row_at_home(body: dict[str, Any], context: BoltContext, name: str) -> int:
+    """Return the row that a button in the App Home names; no other place revokes anything."""
+    row_id = signed_fields(context).get(name)
+    if not is_at_home(body) or not isinstance(row_id, int):
+        raise OutdatedError
+    return row_id
+
+
 def _refuse(ack: Ack, block_id: str, error: Exception) -> None:
     """Leave the modal as it is, with what is wrong beside an input."""
     text = error.sentence if isinstance(error, SlackCallError) else str(error)
@@ -139,7 +153,16 @@ def _addresses(text: str) -> list[str]:
 
 def _lifetime(view: dict[str, Any]) -> timedelta | None:
     chosen = input_of(view, LIFETIME_BLOCK)["selected_option"]["value"]
+    if chosen not in LIFETIMES:
+        raise ValueError("must be one of the options")
     return None if chosen == NEVER else timedelta(days=int(chosen))
+
+
+def _channel(view: dict[str, Any]) -> str:
+    channel_id = normal_address(input_of(view, TARGET_BLOCK)["selected_conversation"])
+    if channel_id[0] not in "CG":
+        raise ValueError("must be a channel")
+    return channel_id
 
 
 def _receipt(view: dict[str, Any]) -> str:

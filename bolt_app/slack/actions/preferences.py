@@ -7,8 +7,8 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, Respond
 
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.schedules import DAILY, QuietHours, Schedule
+from bolt_app.notifications.preferences import NOW, Preferred
+from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.preferences import (
@@ -19,13 +19,14 @@ from bolt_app.slack.blocks.preferences import (
     UNTIL_BLOCK,
     home_notice,
     preferences_modal,
-    read_undo_preference_value,
+    read_undo_preference_fields,
 )
 from bolt_app.slack.home import publish_home
-from bolt_app.slack.modals import input_of, open_modal
+from bolt_app.slack.modals import input_of, open_modal, reading_form
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.preferring import Preferring
 from bolt_app.slack.refreshing import shown_anyway
+from bolt_app.slack.signed_actions import is_at_home, signed_fields
 from bolt_app.slack.telling import show_at_home
 
 
@@ -40,7 +41,8 @@ def register_preference_actions(app: App, services: Services) -> None:
 
     @app.view(ids.PREFERENCES_VIEW)
     def choose(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
-        preferred = _read(view)
+        with reading_form():
+            preferred = _read(view)
         quiet = preferred.quiet
         if quiet is not None and quiet.start == quiet.end:
             error = "The quiet hours begin when they end: give two times."
@@ -57,13 +59,12 @@ def register_preference_actions(app: App, services: Services) -> None:
         ack: Ack,
         respond: Respond,
         body: dict[str, Any],
-        action: dict[str, Any],
         context: BoltContext,
     ) -> None:
         ack()
-        change = read_undo_preference_value(action["value"])
         preferring = Preferring.of(services, context)
-        if "view" not in body:
+        change = read_undo_preference_fields(preferring.user_id, signed_fields(context))
+        if not is_at_home(body):
             answer = preferring.undo(change)
             respond(text=answer.text, blocks=answer.blocks, replace_original=True)
             return
@@ -81,6 +82,8 @@ def _read(view: dict[str, Any]) -> Preferred:
     )
     keeps_quiet = bool(input_of(view, QUIET_BLOCK).get("selected_options"))
     direct = input_of(view, DIRECT_BLOCK)["selected_option"]["value"]
+    if direct not in (NOW, HOURLY, DAILY, OFF):
+        raise ValueError("must be one of the options")
     return Preferred(
         QuietHours(start, end) if keeps_quiet else None,
         str(Schedule(daily_at)) if direct == DAILY else direct,

@@ -12,15 +12,17 @@ from slack_bolt import Ack, App, BoltContext, Respond
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
+from bolt_app.slack.blocks.elements import Block
 from bolt_app.slack.blocks.subscriptions import (
     DAILY_AT,
     Choice,
-    read_choice_value,
-    read_undo_value,
+    read_choice,
+    read_undo_fields,
 )
 from bolt_app.slack.home import publish_home
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.refreshing import shown_anyway
+from bolt_app.slack.signed_actions import is_at_home, signed_blocks, signed_fields, signed_text
 from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
 
 
@@ -32,12 +34,11 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack: Ack,
         respond: Respond,
         body: dict[str, Any],
-        action: dict[str, Any],
         context: BoltContext,
     ) -> None:
         ack()
-        address, changes = read_undo_value(action["value"])
-        subscribing = Subscribing.at(services, context, address)
+        changes = read_undo_fields(signed_fields(context))
+        subscribing = Subscribing.here(services, context)
         show(respond, body, context, lambda: subscribing.undo(changes))
 
     @app.action(ids.CHANGE_SUBSCRIPTION)
@@ -49,16 +50,19 @@ def register_subscription_actions(app: App, services: Services) -> None:
         context: BoltContext,
     ) -> None:
         ack()
-        choice, address, topic = read_choice_value(action["selected_option"]["value"])
-        subscribing = Subscribing.at(services, context, address)
+        choice = read_choice((action.get("selected_option") or {}).get("value"))
+        topic = signed_text(context, "topic")
+        subscribing = Subscribing.here(services, context)
         show(respond, body, context, partial(_change, subscribing, choice, topic))
 
     def show(
         respond: Respond, body: dict[str, Any], context: BoltContext, do: Callable[[], Outcome]
     ) -> None:
         """Do it, and show it where the button is: in the App Home, or in place of its message."""
-        if "view" not in body:
-            _respond(respond, attempt(do))
+        if not is_at_home(body):
+            outcome = attempt(do)
+            blocks = signed_blocks(services, context, body, outcome.answer.blocks)
+            _respond(respond, outcome, blocks)
             return
         own = OwnProfile.of(services, context)
         with shown_anyway(own):
@@ -84,12 +88,10 @@ def _change(subscribing: Subscribing, choice: Choice, topic: str) -> Outcome:
             return subscribing.unsubscribe(topic)
 
 
-def _respond(respond: Respond, outcome: Outcome) -> None:
+def _respond(respond: Respond, outcome: Outcome, blocks: list[Block]) -> None:
     """Put what was done in the place of the message; why it was not, beside it."""
-    answer = outcome.answer
+    text = outcome.answer.text
     if outcome.is_change:
-        respond(text=answer.text, blocks=answer.blocks, replace_original=True)
+        respond(text=text, blocks=blocks, replace_original=True)
         return
-    respond(
-        text=answer.text, blocks=answer.blocks, response_type="ephemeral", replace_original=False
-    )
+    respond(text=text, blocks=blocks, response_type="ephemeral", replace_original=False)

@@ -65,7 +65,10 @@ def actions(*elements: Block) -> Block:
 
 
 def button(label: str, action_id: str, **more: Any) -> Block:
-    """Return a button; `more` is its `value`, `style`, `url` or `confirm`."""
+    """Return a button; `more` is its `value`, `style`, `url` or `confirm`.
+
+    The value is given as named fields; `ValueSigner.sign_blocks` makes it text.
+    """
     return {"type": "button", "text": plain(label), "action_id": action_id, **more}
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from bolt_app.notifications.api_keys import DEFAULT_SCOPES, SCOPES, KeyRecord, Scope
+from bolt_app.notifications.api_keys import LIMITED_SCOPES, SCOPES, KeyRecord, Scope
 from bolt_app.notifications.hooks import HookRecord
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import escape, person_mention
 from bolt_app.notifications.plain_text import cut
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -35,7 +35,7 @@ MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
 LIFETIME_BLOCK, TARGET_BLOCK = "lifetime", "target"
 NEVER = "never"
-_LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
+LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
 _SCOPES: dict[Scope, str] = {
     "send": "Send notifications, cancel and retry its own",
     "read": "Read what became of notifications",
@@ -85,7 +85,7 @@ def key_modal() -> Block:
                 {
                     "type": "checkboxes",
                     "options": [_scope_option(one) for one in SCOPES],
-                    "initial_options": [_scope_option(one) for one in DEFAULT_SCOPES],
+                    "initial_options": [_scope_option(one) for one in LIMITED_SCOPES],
                 },
             ),
             text_input(
@@ -99,8 +99,8 @@ def key_modal() -> Block:
                 "How long it is good for",
                 {
                     "type": "static_select",
-                    "options": [option(*one) for one in _LIFETIMES.items()],
-                    "initial_option": option(NEVER, _LIFETIMES[NEVER]),
+                    "options": [option(*one) for one in LIFETIMES.items()],
+                    "initial_option": option(NEVER, LIFETIMES[NEVER]),
                 },
             ),
         ],
@@ -181,22 +181,24 @@ def _key(key: KeyRecord, now: datetime) -> Block:
     state = key.state(now)
     scopes = ", ".join(one for one in SCOPES if one in key.scopes)
     where = f"only to {_addresses(key.channels)}" if key.channels else "to anywhere"
-    facts = [_made(key), _ended(key) if state == "revoked" else _good(key, state)]
+    facts = [_made(key), _ended(key) if state == "revoked" else _good(key, state), *_use(key)]
     text = f"API key {_name(key.name)}: {scopes}, {where}\n{'  •  '.join(facts)}"
     if state != "active":
         return section(text)
     question = f"Systems that use {_name(key.name)} are refused from then on."
-    return section(text, _revoke(ids.REVOKE_API_KEY, key.id, "Revoke this API key?", question))
+    return section(
+        text, _revoke(ids.REVOKE_API_KEY, {"key": key.id}, "Revoke this API key?", question)
+    )
 
 
 def _hook(hook: HookRecord) -> Block:
     name = _name(hook.name or f"Hook {hook.id}")
-    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook)]
+    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
     if hook.revoked_at is not None:
         return section(text)
     question = f"What is posted to {name} is refused from then on."
-    return section(text, _revoke(ids.REVOKE_HOOK, hook.id, "Revoke this hook?", question))
+    return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
 
 
 def _good(key: KeyRecord, state: str) -> str:
@@ -206,14 +208,24 @@ def _good(key: KeyRecord, state: str) -> str:
 
 
 def _made(one: KeyRecord | HookRecord) -> str:
-    by = f"<@{one.created_by}>" if one.created_by else "whoever runs Bellhop"
+    by = person_mention(one.created_by) if one.created_by else "whoever runs Bellhop"
     return f"by {by}, {date(one.created_at)}"
 
 
 def _ended(one: KeyRecord | HookRecord) -> str:
-    by = f" by <@{one.revoked_by}>" if one.revoked_by else ""
+    by = f" by {person_mention(one.revoked_by)}" if one.revoked_by else ""
     at = f", {date(one.revoked_at)}" if one.revoked_at else ""
     return f"revoked{by}{at}"
+
+
+def _use(one: KeyRecord | HookRecord) -> Iterator[str]:
+    if one.own_source is not None:
+        yield f"source `{one.own_source}`"
+    if one.allow_broadcast:
+        yield "may call everybody in a channel"
+    if one.use.rejected:
+        last = f", last {date(one.use.at)}" if one.use.at else ""
+        yield f"{one.use.rejected:,} requests rejected{last} (too many {one.use.reason})"
 
 
 def _addresses(addresses: Sequence[str]) -> str:
@@ -227,9 +239,9 @@ def _name(name: str) -> str:
     return f"`{escape(cut(name, 80)).replace('`', chr(39))}`"
 
 
-def _revoke(action_id: str, row_id: int, title: str, question: str) -> Block:
+def _revoke(action_id: str, fields: Mapping[str, int], title: str, question: str) -> Block:
     sure = confirmation(title, question, "Revoke")
-    return button("Revoke", action_id, value=str(row_id), style="danger", confirm=sure)
+    return button("Revoke", action_id, value=fields, style="danger", confirm=sure)
 
 
 def _name_input(label: str, example: str) -> Block:

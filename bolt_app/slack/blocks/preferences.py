@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, time
+from collections.abc import Mapping
+from datetime import time
 from typing import Any
 
+from pydantic import AwareDatetime, BaseModel, field_validator
+
+from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.mrkdwn import escape
 from bolt_app.notifications.preferences import NOW, PreferenceChange, Preferred
-from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, QuietHours
+from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
     Answer,
@@ -69,7 +72,7 @@ def preferences_modal(preferred: Preferred) -> dict[str, Any]:
     )
 
 
-def chosen_answer(preferred: Preferred, undo: str) -> Answer:
+def chosen_answer(preferred: Preferred, undo: Mapping[str, Any]) -> Answer:
     """Say what somebody has chosen just now."""
     button_ = button("Undo", ids.UNDO_PREFERENCES, value=undo)
     return _answer(
@@ -97,18 +100,58 @@ def _answer(preferred: Preferred, small: str, *more: Block) -> Answer:
     return Answer(f"{chosen} {small}", [section(chosen), context(small), *more])
 
 
-def undo_preference_value(change: PreferenceChange) -> str:
-    """Return what the button that undoes a change carries."""
+def undo_preference_fields(user_id: str, change: PreferenceChange) -> dict[str, Any]:
+    """Return what the button that undoes a person's change carries."""
     before, at = change.before, change.changed_at
-    quiet = before.quiet and [f"{before.quiet.start:%H:%M}", f"{before.quiet.end:%H:%M}"]
-    return json.dumps([at and at.isoformat(), quiet, before.direct, before.tz])
+    quiet = before.quiet
+    packed = _UndonePreference(
+        user=user_id,
+        at=at,
+        quiet_from=None if quiet is None else quiet.start,
+        quiet_until=None if quiet is None else quiet.end,
+        direct=before.direct,
+        tz=before.tz,
+    )
+    return packed.model_dump(mode="json", exclude_defaults=True)
 
 
-def read_undo_preference_value(value: str) -> PreferenceChange:
-    """Return the change that `undo_preference_value` packed."""
-    at, quiet, direct, tz = json.loads(value)
-    hours = quiet and QuietHours(*map(time.fromisoformat, quiet))
-    return PreferenceChange(Preferred(hours, direct, tz), at and datetime.fromisoformat(at))
+def read_undo_preference_fields(user_id: str, fields: Mapping[str, Any]) -> PreferenceChange:
+    """Return the person's change that `undo_preference_fields` packed.
+
+    Raises:
+        OutdatedError: it packed none, or one of another person.
+    """
+    try:
+        packed = _UndonePreference.model_validate(fields)
+    except ValueError:
+        raise OutdatedError from None
+    if packed.user != user_id:
+        raise OutdatedError
+    return packed.change()
+
+
+class _UndonePreference(BaseModel):
+    """What a person had chosen; fields that are added later have a default."""
+
+    user: str
+    at: AwareDatetime | None = None
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+    direct: str = NOW
+    tz: str = "UTC"
+
+    @field_validator("direct")
+    @classmethod
+    def _is_direct(cls, direct: str) -> str:
+        if direct not in (NOW, OFF) and str(Schedule.read(direct, "UTC")) != direct:
+            raise ValueError("must be now, off, hourly or daily with a time")
+        return direct
+
+    def change(self) -> PreferenceChange:
+        hours = None
+        if self.quiet_from is not None and self.quiet_until is not None:
+            hours = QuietHours(self.quiet_from, self.quiet_until)
+        return PreferenceChange(Preferred(hours, self.direct, self.tz), self.at)
 
 
 def _chosen(preferred: Preferred) -> str:

@@ -101,7 +101,8 @@ def unlink_question() -> Answer:
         blocks=[
             section(
                 f"*{text}*\nBellhop deletes your name, picture, e-mail address, time zone and "
-                "token, and hands the token back to Slack. Notifications to channels go on."
+                "token, and what you subscribed yourself to, and hands the token back to Slack. "
+                "Notifications to channels go on."
             ),
             actions(_unlink_button(), button("Keep it", ids.KEEP_PROFILE)),
         ],

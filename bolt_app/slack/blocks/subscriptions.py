@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, time
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self
 
-from bolt_app.notifications.mrkdwn import escape
+from pydantic import AwareDatetime, BaseModel, Field
+
+from bolt_app.blockkit.signed_values import OutdatedError, fits
+from bolt_app.notifications.addresses import normal_person
+from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.mrkdwn import escape, person_mention
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
+from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Change, StoredSubscription, Wish
+from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
     Answer,
@@ -26,8 +32,6 @@ from bolt_app.slack.blocks.elements import (
     section,
 )
 
-# Slack's limit for the value of a button (https://docs.slack.dev/reference/block-kit/block-elements).
-VALUE_LENGTH = 2000
 MOST_LISTED = 45
 _MODES = {"new": "posted anew", "thread": "in threads", "update": "updated in place"}
 _PAUSES = {
@@ -45,6 +49,8 @@ Choice = Literal[
     "digest-off",
     "unsubscribe",
 ]
+# What a button carries.
+Fields = Mapping[str, Any]
 DAILY_AT = time(9)
 _LABELS: dict[Choice, str] = {
     "mute-hour": "Mute for an hour",
@@ -65,7 +71,7 @@ def subscribed_answer(
     preview: Preview,
     *,
     near: str | None,
-    undo: str | None,
+    undo: Fields | None,
 ) -> Answer:
     """Say what somebody subscribed to, and what that would have brought lately.
 
@@ -81,7 +87,7 @@ def subscribed_answer(
     return _change(text, "\n".join(lines), undo)
 
 
-def unsubscribed_answer(user_id: str, place: str, change: Change, undo: str | None) -> Answer:
+def unsubscribed_answer(user_id: str, place: str, change: Change, undo: Fields | None) -> Answer:
     """Say what somebody ended."""
     is_digest = change.before is not None and change.before.digest is not None
     small = "What is held for its next digest does not come, unless this is undone."
@@ -90,7 +96,11 @@ def unsubscribed_answer(user_id: str, place: str, change: Change, undo: str | No
 
 
 def muted_answer(
-    user_id: str, place: str, topics: Sequence[str], until: datetime | None, undo: str | None
+    user_id: str,
+    place: str,
+    topics: Sequence[str],
+    until: datetime | None,
+    undo: Fields | None,
 ) -> Answer:
     """Say what somebody muted, or where `until` is None unmuted."""
     what = ", ".join(map(_topic, topics))
@@ -106,7 +116,7 @@ def digest_answer(
     topic: str,
     schedule: Schedule | None,
     now: datetime,
-    undo: str | None,
+    undo: Fields | None,
 ) -> Answer:
     """Say who wants a digest, or where `schedule` is None no more of them."""
     if schedule is None:
@@ -210,66 +220,102 @@ def help_answer(reason: str = "", nearest: str = "") -> Answer:
     )
 
 
-def read_choice_value(value: str) -> tuple[Choice, str, str]:
-    """Return what was chosen of a subscription, its address and its topic."""
-    what, address, topic = value.split(" ")
-    return cast(Choice, what), address, topic
+def read_choice(value: object) -> Choice:
+    """Return what was chosen of a subscription.
+
+    Raises:
+        OutdatedError: the menu does not offer it.
+    """
+    for choice in _LABELS:
+        if value == choice:
+            return choice
+    raise OutdatedError
 
 
-def undo_value(address: str, changes: Sequence[Change]) -> str | None:
+def undo_fields(changes: Sequence[Change]) -> dict[str, Any] | None:
     """Return what the button that undoes changes carries; None where it is too much."""
-    value = json.dumps(
-        {"address": address, "changes": [_packed(one) for one in changes]},
-        separators=(",", ":"),
-    )
-    return value if len(value) <= VALUE_LENGTH else None
+    packed = _Undo(changes=[_UndoneChange.of(one) for one in changes])
+    fields = packed.model_dump(mode="json", exclude_defaults=True)
+    return fields if fits(fields) else None
 
 
-def read_undo_value(value: str) -> tuple[str, list[Change]]:
-    """Return the address and the changes that `undo_value` packed."""
-    packed = json.loads(value)
-    return packed["address"], [_unpacked(one) for one in packed["changes"]]
+def read_undo_fields(fields: Mapping[str, Any]) -> list[Change]:
+    """Return the changes that `undo_fields` packed.
+
+    Raises:
+        OutdatedError: it packed none.
+    """
+    try:
+        return [one.change() for one in _Undo.model_validate(fields).changes]
+    except ValueError:
+        raise OutdatedError from None
 
 
-def _packed(change: Change) -> list[Any]:
-    before = change.before
-    wish = before and [
-        before.filter,
-        before.mode,
-        _iso(before.muted_until),
-        before.created_by,
-        _iso(before.created_at),
-        before.digest and [str(before.digest), before.digest.tz],
-    ]
-    return [change.topic, _iso(change.changed_at), change.id, wish]
+class _Before(BaseModel):
+    """A subscription as it was; fields that are added later have a default."""
 
+    filter: str = ""
+    mode: Mode | None = None
+    muted_until: AwareDatetime | None = None
+    created_by: str | None = None
+    created_at: AwareDatetime | None = None
+    digest: str | None = None
+    tz: str | None = None
 
-def _unpacked(packed: list[Any]) -> Change:
-    topic, changed_at, id_, wish = packed
-    before = None
-    if wish is not None:
-        filter_, mode, muted_until, created_by, created_at, digest = wish
-        before = Wish(
-            topic,
-            filter_,
-            mode,
-            _moment(muted_until),
-            created_by,
-            _moment(created_at),
-            digest and Schedule.read(*digest),
+    @classmethod
+    def of(cls, wish: Wish) -> Self:
+        digest = wish.digest
+        return cls(
+            filter=wish.filter,
+            mode=wish.mode,
+            muted_until=wish.muted_until,
+            created_by=wish.created_by,
+            created_at=wish.created_at,
+            digest=None if digest is None else str(digest),
+            tz=None if digest is None else digest.tz,
         )
-    return Change(topic, before, _moment(changed_at), id_)
+
+    def wish(self, topic: str) -> Wish:
+        digest = None if self.digest is None else Schedule.read(self.digest, self.tz or "UTC")
+        if digest is not None and str(digest) != self.digest:
+            raise ValueError("must be hourly or daily with a time")
+        return Wish(
+            topic,
+            str(parse_filter(self.filter)),
+            self.mode,
+            self.muted_until,
+            None if self.created_by is None else normal_person(self.created_by),
+            self.created_at,
+            digest,
+        )
 
 
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
+class _UndoneChange(BaseModel):
+    """One change, as its button carries it."""
+
+    topic: str
+    at: AwareDatetime | None = None
+    id: int | None = None
+    before: _Before | None = None
+
+    @classmethod
+    def of(cls, change: Change) -> Self:
+        before = None if change.before is None else _Before.of(change.before)
+        return cls(topic=change.topic, at=change.changed_at, id=change.id, before=before)
+
+    def change(self) -> Change:
+        topic = normal_pattern(self.topic)
+        before = None if self.before is None else self.before.wish(topic)
+        return Change(topic, before, self.at, self.id)
 
 
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+class _Undo(BaseModel):
+    """What an Undo button carries."""
+
+    changes: list[_UndoneChange] = Field(min_length=1)
 
 
-def _change(text: str, small: str, undo: str | None) -> Answer:
+def _change(text: str, small: str, undo: Fields | None) -> Answer:
     blocks = [section(text)]
     if small:
         blocks.append(context(small))
@@ -280,7 +326,9 @@ def _change(text: str, small: str, undo: str | None) -> Answer:
 
 def _listed(one: StoredSubscription, now: datetime) -> Block:
     wish = one.wish
-    facts = [f"by <@{wish.created_by}>" if wish.created_by else "by whoever runs Bellhop"]
+    facts = [
+        f"by {person_mention(wish.created_by)}" if wish.created_by else "by whoever runs Bellhop"
+    ]
     if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")
     if one.paused is not None:
@@ -289,10 +337,10 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
         facts.append("nothing came as yet")
     else:
         facts.append(f"last {STATE_WORDS[one.last.state]} {moment(one.last.at)}")
-    labels = {f"{what} {one.address} {wish.topic}": _LABELS[what] for what in _offered(wish, now)}
-    return section(
-        f"{_wish(wish)}\n{'  •  '.join(facts)}", overflow(ids.CHANGE_SUBSCRIPTION, labels)
-    )
+    labels: dict[str, str] = {what: _LABELS[what] for what in _offered(wish, now)}
+    menu = overflow(ids.CHANGE_SUBSCRIPTION, labels)
+    block = section(f"{_wish(wish)}\n{'  •  '.join(facts)}", menu)
+    return {**block, "block_id": {"topic": wish.topic}}
 
 
 def _offered(wish: Wish, now: datetime) -> Iterator[Choice]:

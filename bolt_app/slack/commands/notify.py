@@ -34,9 +34,12 @@ def register_notify_command(app: App, services: Services) -> None:
         subscribing = Subscribing.here(services, context)
         outcome = attempt(lambda: answer_notify_request(subscribing, request))
         is_private = not outcome.is_change or subscribing.address == subscribing.user_id
+        blocks = services.signer.sign_blocks(
+            outcome.answer.blocks, subscribing.team_id, subscribing.address
+        )
         ack(
             text=outcome.answer.text,
-            blocks=outcome.answer.blocks,
+            blocks=blocks,
             response_type="ephemeral" if is_private else "in_channel",
         )
 

@@ -23,6 +23,7 @@ from bolt_app.slack.commands.parsing import (
     parse_profile_command,
 )
 from bolt_app.slack.own_profile import OwnProfile
+from bolt_app.slack.signed_actions import address_of_command
 
 
 def register_profile_command(app: App, services: Services) -> None:
@@ -31,8 +32,11 @@ def register_profile_command(app: App, services: Services) -> None:
     @app.command(ids.PROFILE_COMMAND)
     def answer_profile_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
         request = parse_profile_command(command.get("text", ""))
-        answer = answer_profile_request(services, OwnProfile.of(services, context), request)
-        ack(text=answer.text, blocks=answer.blocks)
+        own = OwnProfile.of(services, context)
+        answer = answer_profile_request(services, own, request)
+        address = address_of_command(context)
+        blocks = services.signer.sign_blocks(answer.blocks, own.team_id, address)
+        ack(text=answer.text, blocks=blocks)
 
 
 def answer_profile_request(services: Services, own: OwnProfile, request: ProfileRequest) -> Answer:

@@ -7,6 +7,7 @@ from typing import Any
 
 from slack_bolt import App, BoltContext
 
+from bolt_app.db.models import DELETED_PERSON
 from bolt_app.lifecycle import EventOrigin
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.following import Followed
@@ -73,7 +74,9 @@ def _tell(
 ) -> None:
     """Tell whoever subscribed a channel, each once, what has become of it."""
     team_id = origin.team_id or ""
-    for user_id in sorted({one.created_by for one in followed if one.created_by}):
+    for user_id in sorted(
+        {one.created_by for one in followed if one.created_by} - {DELETED_PERSON}
+    ):
         topics = ", ".join(f"`{one.topic}`" for one in followed if one.created_by == user_id)
         text = f"{what}. What you subscribed it to ({topics}) {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())

@@ -7,10 +7,11 @@ from typing import Any
 from slack_bolt import App, BoltContext
 
 from bolt_app.lifecycle import Lifecycle
+from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.slack.events.origin import origin_of
 
 
-def register_lifecycle_events(app: App, lifecycle: Lifecycle) -> None:
+def register_lifecycle_events(app: App, lifecycle: Lifecycle, calls: InstallationCalls) -> None:
     """Listen for the events that stored facts follow."""
 
     @app.event("tokens_revoked")
@@ -21,10 +22,13 @@ def register_lifecycle_events(app: App, lifecycle: Lifecycle) -> None:
             user_ids=tokens.get("oauth") or [],
             bot_ids=tokens.get("bot") or [],
         )
+        calls.forget_place(context.team_id)
 
     @app.event("app_uninstalled")
     def app_uninstalled(body: dict[str, Any], context: BoltContext) -> None:
         lifecycle.app_uninstalled(origin_of(body, context))
+        # API keys and hooks are refused from now on.
+        calls.forget_place(context.team_id)
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:

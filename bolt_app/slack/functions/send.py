@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 from slack_bolt import App, BoltContext
 
+from bolt_app.credentials.sources import WORKFLOW
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.request_problems import problems_of
@@ -21,8 +22,6 @@ from bolt_app.slack import ids
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
-
-SOURCE = "workflow"
 
 
 class StepError(Exception):
@@ -45,7 +44,7 @@ def register_send_step(app: App, services: Services) -> None:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
         answer = services.acceptance.accept(
-            Sender(team_id, SOURCE), [request], idempotency_key=execution_id
+            Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
         )
         id_ = answer.notifications[0].id
         page = page_url(services.settings.public_url, id_)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.acceptance import (
     Accepted,
     Answer,
     IdempotencyConflictError,
     Sender,
-    SenderRevokedError,
 )
 from bolt_app.notifications.api_keys import KeyRecord
 from bolt_app.notifications.history import NothingToRetryError
@@ -23,9 +23,15 @@ from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import NotificationReport
 from bolt_app.notifications.request_problems import FieldProblem, problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
-from bolt_app.notifications.searching import Filter
+from bolt_app.notifications.searching import Filter, Visible
 from bolt_app.services import Services
-from bolt_app.web.api.callers import require_caller, require_sender, revoked
+from bolt_app.web.api.callers import (
+    charge_request,
+    over_limit,
+    require_caller,
+    require_sender,
+    revoked,
+)
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import (
     IDEMPOTENCY_KEY,
@@ -46,16 +52,22 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/notifications")
     def accept() -> Response:
         caller = require_sender(services)
-        key = _idempotency_key()
-        requests, is_batch = _requests(services)
-        _require_allowed(caller, requests)
-        sender = Sender(caller.team_id, caller.source, caller.id)
         try:
-            answer = services.acceptance.accept(sender, requests, idempotency_key=key)
+            key = _idempotency_key()
+            requests, is_batch = _requests(services)
+            _require_allowed(caller, requests)
+        except ApiError:
+            # What is not accepted is a request too.
+            charge_request(services, caller)
+            raise
+        try:
+            answer = services.acceptance.accept(Sender.of(caller), requests, idempotency_key=key)
         except IdempotencyConflictError as error:
             raise ApiError(409, str(error)) from None
-        except SenderRevokedError:
-            raise revoked() from None
+        except RevokedError:
+            raise revoked(services, caller) from None
+        except LimitError as error:
+            raise over_limit(error) from None
         return _accepted(answer, home, is_batch=is_batch)
 
     @blueprint.get("/notifications")
@@ -73,6 +85,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             since=query.since,
             until=query.until,
             ids=query.id,
+            visible=_visible(services, caller),
         )
         page = services.history.search(
             caller.team_id, wanted, limit=query.limit, cursor=query.cursor
@@ -145,7 +158,18 @@ def _require_alone(document: dict[str, Any]) -> None:
 
 
 def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest]) -> None:
-    forbidden = caller.forbidden(dict.fromkeys(to for one in requests for to in one.recipients))
+    _require_destinations(caller, [to for one in requests for to in one.recipients])
+    others = {one.source for one in requests} - {None, caller.source}
+    if others and not caller.manages_all:
+        raise ApiError(
+            403,
+            f"The keys of {', '.join(sorted(filter(None, others)))} are another source's: use an "
+            "API key with the scope admin that may send anywhere, or leave source out.",
+        )
+
+
+def _require_destinations(caller: KeyRecord, addresses: Iterable[str]) -> None:
+    forbidden = caller.forbidden(dict.fromkeys(addresses))
     if forbidden:
         raise ApiError(
             403,
@@ -157,7 +181,7 @@ def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest])
 def _find(services: Services, caller: KeyRecord, notification_id: str) -> NotificationReport:
     report = None
     if is_notification_id(notification_id):
-        report = services.history.find(caller.team_id, notification_id)
+        report = services.history.find(caller.team_id, notification_id, _visible(services, caller))
     if report is None:
         raise ApiError(404, "There is no such notification.")
     return report
@@ -167,12 +191,25 @@ def _require_owner(services: Services, notification_id: str) -> KeyRecord:
     """Return the caller, who may change the notification: it is theirs, or they are admin."""
     caller = require_caller(services, "send")
     report = _find(services, caller, notification_id)
-    if report.source != caller.source and not caller.may("admin"):
+    if report.source != caller.credential.name:
+        # Sent with another key, which may have been allowed to send elsewhere.
+        _require_destinations(caller, [one.to for one in report.deliveries])
+    if caller.may("admin"):
+        return caller
+    if report.source not in services.history.credentials_of(caller.team_id, caller.source):
         raise ApiError(
             403,
-            "This API key may change only what it has sent itself: use one with the scope admin.",
+            "This API key may change only what its own source has sent: use one with the scope "
+            "admin.",
         )
     return caller
+
+
+def _visible(services: Services, caller: KeyRecord) -> Visible | None:
+    """Return what a key may see; None where it may see everything in its workspace."""
+    if not caller.channels:
+        return None
+    return services.history.visible_to(caller.team_id, caller.source, caller.channels)
 
 
 def _accepted(answer: Answer, home: str, *, is_batch: bool) -> Response:

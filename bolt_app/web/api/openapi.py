@@ -39,12 +39,15 @@ _GIVEN = (
 _PROBLEMS = {
     400: "The request cannot be understood: no JSON, or a malformed Idempotency-Key.",
     401: "There is no API key, or it is unknown, expired or revoked.",
-    403: "The API key may not do this, or not send there; the detail names what and where.",
-    404: "There is no such notification in the key's workspace.",
+    403: "The API key may not do this, or not send there, or Bellhop is not installed in its "
+    "workspace; the detail names what and where.",
+    404: "No notification with this id that the key may see.",
     409: "The Idempotency-Key came with another body before.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not declared as JSON.",
     422: "Fields are not right; errors names each of them.",
+    429: "The API key is over one of its limits, or too many wrong keys came from this address; "
+    "Retry-After says when to try again.",
     503: "The database is not answering; Retry-After says when to try again.",
 }
 _ID = {
@@ -172,7 +175,7 @@ def _accept() -> Schema:
                 },
                 "content": _json({"anyOf": [_ref("AcceptedNotification"), _ref("AcceptedBatch")]}),
             },
-            **_problems(400, 401, 403, 409, 413, 415, 422, 503),
+            **_problems(400, 401, 403, 409, 413, 415, 422, 429, 503),
         },
     }
 
@@ -181,7 +184,9 @@ def _search(query: Schema) -> Schema:
     return {
         "operationId": "listNotifications",
         "summary": "List notifications",
-        "description": "Those of the key's workspace, the newest first. Needs the scope `read`.",
+        "description": "Those of the key's workspace, the newest first; a key that is limited to "
+        "channels sees what its own source has sent and what has gone to those channels alone. "
+        "Needs the scope `read`.",
         "parameters": [
             {
                 "name": name,
@@ -194,7 +199,7 @@ def _search(query: Schema) -> Schema:
         ],
         "responses": {
             "200": {"description": "A page.", "content": _json(_ref("NotificationList"))},
-            **_problems(401, 403, 422, 503),
+            **_problems(401, 403, 422, 429, 503),
         },
     }
 
@@ -208,7 +213,7 @@ def _find() -> Schema:
         "parameters": [_ID],
         "responses": {
             "200": {"description": "It.", "content": _json(_ref("NotificationReport"))},
-            **_problems(401, 403, 404, 503),
+            **_problems(401, 403, 404, 429, 503),
         },
     }
 
@@ -218,14 +223,14 @@ def _cancel() -> Schema:
         "operationId": "cancelNotification",
         "summary": "Cancel what has not gone out",
         "description": "What is being sent, or was, stays as it is and is named as `kept`. Needs "
-        "the scope `send`, and `admin` for what another key sent.",
+        "the scope `send`, and `admin` for what another source has sent.",
         "parameters": [_ID],
         "responses": {
             "200": {
                 "description": "What was cancelled, and what could not be.",
                 "content": _json(_ref("CancelledNotification")),
             },
-            **_problems(401, 403, 404, 503),
+            **_problems(401, 403, 404, 429, 503),
         },
     }
 
@@ -236,7 +241,7 @@ def _retry() -> Schema:
         "summary": "Send again what failed",
         "description": "What is `dead` or `unknown` goes out as if it had just been accepted; "
         "`unknown` may then stand in Slack twice. Needs the scope `send`, and `admin` for what "
-        "another key sent.",
+        "another source has sent.",
         "parameters": [_ID],
         "responses": {
             "202": {
@@ -248,7 +253,7 @@ def _retry() -> Schema:
                 "description": "Nothing of it is dead or unknown.",
                 "content": _json(_ref("Problem"), "application/problem+json"),
             },
-            **_problems(503),
+            **_problems(429, 503),
         },
     }
 

@@ -1,0 +1,1 @@
+"""Access: web sessions, and the audit log of security events."""

@@ -1,0 +1,1 @@
+"""Rules for Block Kit blocks, whether Bellhop builds them or a sender does."""

@@ -1,0 +1,91 @@
+"""Mentions of everybody in a channel or of a user group, made plain text.
+
+https://docs.slack.dev/messaging/formatting-message-text#special-mentions and, for the elements of
+rich text, https://docs.slack.dev/reference/block-kit/blocks/rich-text-block
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Between the sign and the name: invisible, and Slack finds no mention in it.
+_BREAK = "\u200b"
+_SPECIAL = re.compile(r"<!(?!date\^)([^<>|]*)(?:\|([^<>]*))?>", re.IGNORECASE)
+# What Slack could still close with something that stands after it.
+_UNCLOSED = re.compile(r"<!(?!date\^)", re.IGNORECASE)
+_NAME = re.compile(r"(?<!\w)@(?=(?:channel|here|everyone|group)\b)", re.IGNORECASE)
+_GROUP = "group"
+# Fields that hold an address alone, which Slack does not read as text.
+_ADDRESSES = frozenset(
+    {
+        "author_icon",
+        "author_link",
+        "footer_icon",
+        "from_url",
+        "icon_url",
+        "image_url",
+        "link",
+        "provider_icon_url",
+        "thumb_url",
+        "thumbnail_url",
+        "title_link",
+        "title_url",
+        "url",
+        "video_url",
+    }
+)
+
+
+def without_broadcasts(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a notification's content in which nothing calls a whole channel or a user group.
+
+    `link_names` and `parse` are left out: by them Slack would find mentions in plain words, those
+    of user groups too. People may still be mentioned by their ids.
+    """
+    return {
+        # Addresses of people, already checked.
+        name: value if name == "mentions" else _plain(value, name)
+        for name, value in content.items()
+        if name not in ("link_names", "parse")
+    }
+
+
+def _plain(value: Any, name: str = "") -> Any:
+    if isinstance(value, str):
+        return _plain_text(value, is_address=name in _ADDRESSES)
+    if isinstance(value, list):
+        return [_plain(item, name) for item in value]
+    if isinstance(value, Mapping):
+        kind = value.get("type")
+        if kind == "broadcast" and "range" in value:
+            return _words(str(value["range"]))
+        if kind == "usergroup" and "usergroup_id" in value:
+            return _words(_GROUP)
+        return {
+            key: _plain(item, key)
+            for key, item in value.items()
+            if key not in ("link_names", "parse")
+        }
+    return value
+
+
+def _plain_text(text: str, *, is_address: bool) -> str:
+    if "<!" in text:
+        text = _UNCLOSED.sub("&lt;!", _SPECIAL.sub(_said, text))
+    if "@" in text and not is_address:
+        text = _NAME.sub(f"@{_BREAK}", text)
+    return text
+
+
+def _said(found: re.Match[str]) -> str:
+    """Return the words in place of a mention: its label, or what it calls."""
+    name = found[2] or found[1].partition("^")[0]
+    if name.lower() == "subteam":
+        name = _GROUP
+    return f"@{_BREAK}{name.removeprefix('@')}"
+
+
+def _words(name: str) -> dict[str, Any]:
+    return {"type": "text", "text": f"@{_BREAK}{name}"}

@@ -1,0 +1,134 @@
+"""Values of Bellhop's own buttons, menus and modals, signed so that nobody else can make one.
+
+A value is a version, a signature and named fields as JSON. The signature binds it to the action,
+the workspace and the address it was made for: a value of another button, workspace or channel is
+as worthless as one without a signature. A button carries it as its `value`; a menu, whose options
+Slack limits to 150 characters, in the `block_id` of its block; a modal as its `private_metadata`.
+
+https://docs.slack.dev/reference/block-kit/block-elements/button-element
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+Block = dict[str, Any]
+
+VERSION = "v1"
+VALUE_LENGTH = 2000
+_PURPOSE = b"bellhop: values of buttons, menus and modals"
+_SIGNATURE_LENGTH = 22  # of 128 bits in base64
+_OVERHEAD = len(VERSION) + _SIGNATURE_LENGTH + 2
+
+
+class OutdatedError(Exception):
+    """A value is not one that Bellhop made for the place where it was used, or not any more."""
+
+    sentence = (
+        "This button is outdated, and nothing was changed. Type the command again, or open "
+        "Bellhop's Home tab, for a new one."
+    )
+
+    def __init__(self) -> None:
+        super().__init__(self.sentence)
+
+
+class OutdatedFormError(OutdatedError):
+    """A submitted modal is not one that Bellhop opened, or says what it does not offer."""
+
+    sentence = "This form is outdated, and nothing was changed. Close it and open it again."
+
+
+class ValueSigner:
+    """Signs values and reads what it signed."""
+
+    def __init__(self, secret: str) -> None:
+        self._key = hmac.digest(secret.encode("utf-8", "surrogateescape"), _PURPOSE, sha256)
+
+    def sign(
+        self, action: str, team_id: str, address: str, fields: Mapping[str, Any] | None = None
+    ) -> str:
+        """Return a value that `read` takes for the same action, workspace and address.
+
+        Args:
+            action: the action's id, or `view:` and the callback id of a modal.
+            address: the channel or person that is shown the element; `home_of` a person.
+        """
+        packed = _pack(fields or {})
+        return f"{VERSION}.{self._signature(action, team_id, address, packed)}.{packed}"
+
+    def read(
+        self, value: object, action: str, team_id: str, addresses: Iterable[str]
+    ) -> dict[str, Any]:
+        """Return the fields of a value that was signed for one of the addresses.
+
+        Raises:
+            OutdatedError: it is none.
+        """
+        version, _, rest = value.partition(".") if isinstance(value, str) else ("", "", "")
+        signature, _, packed = rest.partition(".")
+        if version != VERSION or not any(
+            hmac.compare_digest(
+                signature.encode("utf-8", "replace"),
+                self._signature(action, team_id, address, packed).encode(),
+            )
+            for address in addresses
+        ):
+            raise OutdatedError
+        fields: dict[str, Any] = json.loads(packed)
+        return fields
+
+    def sign_blocks(self, blocks: Sequence[Block], team_id: str, address: str) -> list[Block]:
+        """Return our own blocks, ready for Slack: a button's `value` and the `block_id` of a menu's
+        block, given as named fields, become signed text.
+        """
+        return [self._signed_block(block, team_id, address) for block in blocks]
+
+    def _signed_block(self, block: Block, team_id: str, address: str) -> Block:
+        elements = [*block.get("elements", ()), *filter(None, [block.get("accessory")])]
+        actions = [one for one in elements if "action_id" in one]
+        if not actions:
+            return block
+        signed = dict(block)
+        menus = [one["action_id"] for one in actions if one["type"] != "button"]
+        if "block_id" in block:
+            # There is at most one menu in a block of ours: the block's id is signed for it.
+            action_id = next(iter(menus), actions[0]["action_id"])
+            signed["block_id"] = self.sign(action_id, team_id, address, block["block_id"])
+        if "elements" in block:
+            signed["elements"] = [self._signed(one, team_id, address) for one in block["elements"]]
+        if "accessory" in block:
+            signed["accessory"] = self._signed(block["accessory"], team_id, address)
+        return signed
+
+    def _signed(self, element: Block, team_id: str, address: str) -> Block:
+        if element["type"] != "button":
+            return element
+        value = self.sign(element["action_id"], team_id, address, element.get("value"))
+        return {**element, "value": value}
+
+    def _signature(self, action: str, team_id: str, address: str, packed: str) -> str:
+        bound = json.dumps([VERSION, action, team_id, address, packed])
+        digest = hmac.digest(self._key, bound.encode(), sha256)[:16]
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def fits(fields: Mapping[str, Any]) -> bool:
+    """Whether Slack takes the value of a button with these fields."""
+    return _OVERHEAD + len(_pack(fields)) <= VALUE_LENGTH
+
+
+def home_of(user_id: str) -> str:
+    """Return the address of a person's Home tab, which no message has."""
+    return f"home:{user_id}"
+
+
+def _pack(fields: Mapping[str, Any]) -> str:
+    """Return fields as JSON without the characters that Slack escapes in texts."""
+    packed = json.dumps(fields, separators=(",", ":"))
+    return packed.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

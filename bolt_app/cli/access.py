@@ -1,0 +1,84 @@
+"""Commands for web sessions and the audit log."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from bolt_app.access.audit import AuditRecord
+from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.db.audit import AuditAction
+from bolt_app.services import Services
+
+
+def register(app: Flask, services: Services) -> None:
+    """Add the commands."""
+    _register_session(app, services)
+
+    @app.cli.command("audit")
+    @click.option("--team", "team_id", help="Only events of this workspace, T….")
+    @click.option(
+        "--action",
+        type=click.Choice([action.value for action in AuditAction]),
+        help="Only events of this kind.",
+    )
+    @click.option(
+        "--limit",
+        type=click.IntRange(1, 100_000),
+        default=100,
+        show_default=True,
+        help="How many, at most.",
+    )
+    @one_line_errors
+    def audit(team_id: str | None, action: str | None, limit: int) -> None:
+        """Show the latest security events, the oldest of them first."""
+        for record in services.audit.find(team_id=team_id, action=action, limit=limit):
+            click.echo(_line(record))
+
+
+def _register_session(app: Flask, services: Services) -> None:
+    group = AppGroup("session", help="Web sessions of people who are signed in.")
+    app.cli.add_command(group)
+
+    @group.command("list")
+    @click.option("--team", "team_id", required=True, help="The workspace's id, T…, or E….")
+    @one_line_errors
+    def show(team_id: str) -> None:
+        """Show the sessions of a workspace."""
+        now = services.clock()
+        for one in services.sessions.of_team(team_id):
+            click.echo(
+                f"{one.id}  {one.user_id}: {one.state(now)}; signed in "
+                f"{one.created_at:%Y-%m-%d %H:%M}, last seen {one.last_seen_at:%Y-%m-%d %H:%M} UTC"
+            )
+
+    @group.command("end")
+    @click.argument("session_id", type=int, required=False)
+    @click.option("--team", "team_id", help="The workspace's id, T…, or E….")
+    @click.option("--user", "user_id", help="The person's id, U…: ends all their sessions there.")
+    @one_line_errors
+    def end(session_id: int | None, team_id: str | None, user_id: str | None) -> None:
+        """End the session with that id, or all sessions of a person."""
+        if session_id is not None and team_id is None and user_id is None:
+            if not services.sessions.end(session_id):
+                fail(f"There is no active session {session_id}.")
+            click.echo(f"Session {session_id} has ended.")
+        elif session_id is None and team_id is not None and user_id is not None:
+            ended = services.sessions.end_of_person(team_id, user_id)
+            click.echo(f"Sessions ended: {ended}.")
+        else:
+            fail("give a session's id, or --team and --user", status=MISUSED)
+
+
+def _line(record: AuditRecord) -> str:
+    facts = {
+        "organization": record.enterprise_id,
+        "workspace": record.team_id,
+        "person": record.user_id,
+        "credential": record.credential,
+        "address": record.address,
+        "count": record.count if record.count > 1 else None,
+    }
+    known = "".join(f" {name}={value}" for name, value in facts.items() if value is not None)
+    return f"{record.at:%Y-%m-%dT%H:%M:%SZ} {record.action}{known}"

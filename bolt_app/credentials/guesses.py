@@ -1,0 +1,80 @@
+"""Wrong API keys and hook addresses, counted for each client address in this process's memory."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+from threading import Lock
+
+from bolt_app.clock import Clock, utc_now
+
+MOST_ADDRESSES = 10_000
+WINDOW = timedelta(minutes=1)
+
+
+class TooManyGuessesError(Exception):
+    """A client address has come with too many wrong credentials.
+
+    Attributes:
+        retry_after: seconds until it may try again.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            "Too many wrong API keys came from this address: check the key, and try again later."
+        )
+        self.retry_after = retry_after
+
+
+class GuessLimit:
+    """Says which client addresses have guessed too often.
+
+    One that has is refused before its credential is looked up, so that a right guess tells it
+    nothing. Credentials that this process has seen to be good are not guesses.
+    """
+
+    def __init__(self, per_minute: int, *, clock: Clock = utc_now) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._lock = Lock()
+        # When each address's minute began, and its wrong credentials since; the oldest first.
+        self._seen: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
+
+    def check(self, address: str | None) -> None:
+        """Make sure that an address may try a credential.
+
+        Raises:
+            TooManyGuessesError: not now.
+        """
+        began, number = self._seen.get(_network(address), (None, 0))
+        if began is None or number < self._per_minute:
+            return
+        left = (began + WINDOW - self._clock()).total_seconds()
+        if left > 0:
+            raise TooManyGuessesError(math.ceil(left))
+
+    def count(self, address: str | None) -> None:
+        """Count a wrong credential."""
+        network, now = _network(address), self._clock()
+        with self._lock:
+            began, number = self._seen.pop(network, (now, 0))
+            if now - began >= WINDOW:
+                began, number = now, 0
+            self._seen[network] = (began, number + 1)
+            while len(self._seen) > MOST_ADDRESSES:
+                self._seen.popitem(last=False)
+
+
+def _network(address: str | None) -> str:
+    """Return what one client has: its address, or the /64 network of an IPv6 address."""
+    try:
+        parsed = ip_address(address or "")
+    except ValueError:
+        return ""
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> 64 << 64))

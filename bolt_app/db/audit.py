@@ -1,0 +1,62 @@
+"""Audit rows, written in the transaction of the change that they speak of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from bolt_app.client_address import client_address
+from bolt_app.db.models import AuditEvent
+
+
+class AuditAction(StrEnum):
+    """The security events that are recorded."""
+
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+    SESSION_ENDED = "session_ended"
+    INSTALLED = "installed"
+    LINKED = "linked"
+    UNLINKED = "unlinked"
+    TOKENS_REVOKED = "tokens_revoked"
+    UNINSTALLED = "uninstalled"
+    ACCOUNTS_JOINED = "accounts_joined"
+    API_KEY_CREATED = "api_key_created"
+    API_KEY_REVOKED = "api_key_revoked"
+    API_KEY_REJECTED = "api_key_rejected"
+    WEBHOOK_CREATED = "webhook_created"
+    WEBHOOK_REVOKED = "webhook_revoked"
+    WEBHOOK_REJECTED = "webhook_rejected"
+
+
+def write_audit(
+    session: Session,
+    action: AuditAction,
+    *,
+    at: datetime,
+    enterprise_id: str | None = None,
+    team_id: str | None = None,
+    user_id: str | None = None,
+    credential: str | None = None,
+) -> None:
+    """Record a security event, with the address of the current request's client.
+
+    Args:
+        user_id: the person who did it; None for the command line.
+        credential: which one it is about, by its id, as in `api_key:3`; never its text.
+    """
+    session.execute(
+        insert(AuditEvent).values(
+            action=action.value,
+            at=at,
+            enterprise_id=enterprise_id or None,
+            team_id=team_id or None,
+            user_id=user_id,
+            credential=credential,
+            address=client_address(),
+            count=1,
+        )
+    )

@@ -1,0 +1,56 @@
+"""What API keys and hooks have in common: their source, their rights, and what was rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bolt_app.credentials.limits import REASONS
+from bolt_app.credentials.sources import normal_source
+from bolt_app.db.models import ApiKey, Hook
+
+
+@dataclass(frozen=True)
+class SenderUse:
+    """What was rejected of a credential's requests because it was over a limit.
+
+    Attributes:
+        rejected: how many of them, ever.
+        at: when the latest was.
+        reason: which limit that one was over, in words.
+    """
+
+    rejected: int = 0
+    at: datetime | None = None
+    reason: str = ""
+
+
+def sender_columns(model: type[ApiKey | Hook]) -> tuple[Any, ...]:
+    """Return the columns that `use_of` and a record read."""
+    return (
+        model.source,
+        model.allow_broadcast,
+        model.rejected,
+        model.rejected_at,
+        model.rejected_reason,
+    )
+
+
+def sender_row(source: str | None, *, allow_broadcast: bool) -> Mapping[str, Any]:
+    """Return the values of a new credential.
+
+    Raises:
+        ValueError: `source` is not a source.
+    """
+    return {
+        "source": None if source is None else normal_source(source),
+        "allow_broadcast": allow_broadcast,
+    }
+
+
+def use_of(row: Any) -> SenderUse:
+    """Return what a row says was rejected."""
+    reason = REASONS.get(row.rejected_reason, row.rejected_reason or "")
+    return SenderUse(row.rejected, row.rejected_at, reason)

@@ -1,0 +1,140 @@
+"""Clicks and submitted modals: only those of Bellhop's own elements reach a listener.
+
+Everything interactive that senders put into messages is acknowledged and ignored, and so is what
+Bellhop never shows, such as dialogs and the buttons of legacy attachments. A click on an element of
+Bellhop's own counts where its value was signed for it, in that workspace, at that address.
+
+https://docs.slack.dev/reference/interaction-payloads
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from slack_bolt import App, BoltContext, BoltResponse
+
+from bolt_app.blockkit.signed_values import OutdatedError, OutdatedFormError, home_of
+from bolt_app.notifications.incident_blocks import ACTION_IDS as INCIDENT_ACTIONS
+from bolt_app.notifications.incident_blocks import PREFIX as INCIDENT_PREFIX
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.blocks.elements import Block
+from bolt_app.slack.telling import tell
+
+OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
+_UNSIGNED_TYPES = ("event_callback", "message_action")
+_RENEWED = "This button is outdated, and nothing was changed. The message gets new ones: use those."
+
+
+def register_signature_checks(app: App, services: Services) -> None:
+    """Check what people press and submit before any listener hears of it."""
+
+    @app.use
+    def check(
+        body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        kind = body.get("type")
+        if kind in _UNSIGNED_TYPES or (kind is None and "command" in body):
+            return next()
+        match kind:
+            case "block_actions" if body["actions"][0].get("action_id") in OWN_ACTIONS:
+                return check_click(body, context, next)
+            case "view_submission":
+                return check_form(body, context, next)
+        return BoltResponse(status=200, body="")
+
+    def check_click(
+        body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        action = body["actions"][0]
+        carried = action.get("value" if action.get("type") == "button" else "block_id")
+        team_id, addresses = context.team_id or "", addresses_of(body)
+        try:
+            fields = services.signer.read(carried, action["action_id"], team_id, addresses)
+        except OutdatedError as error:
+            text = _RENEWED if renew(body, context) else str(error)
+            return tell(services, context, body, text)
+        context["signed_fields"] = fields
+        return next()
+
+    def renew(body: dict[str, Any], context: BoltContext) -> bool:
+        """Have new buttons put under an incident that was posted before buttons were signed."""
+        block_id = body["actions"][0].get("block_id")
+        ts = (body.get("container") or {}).get("message_ts")
+        if not str(block_id).startswith(INCIDENT_PREFIX) or not isinstance(ts, str):
+            return False
+        team_id, channel_id = context.team_id or "", context.channel_id or ""
+        return services.incidents.refresh_messages(team_id, channel_id, ts)
+
+    def check_form(
+        body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        view, person = body["view"], context.user_id or ""
+        action = form_action(view.get("callback_id"))
+        try:
+            services.signer.read(
+                view.get("private_metadata"), action, context.team_id or "", [person]
+            )
+        except OutdatedError:
+            return tell(services, context, body, str(OutdatedFormError()))
+        return next()
+
+
+def signed_fields(context: BoltContext) -> Mapping[str, Any]:
+    """Return what the pressed button or menu carries."""
+    fields: Mapping[str, Any] = context["signed_fields"]
+    return fields
+
+
+def signed_text(context: BoltContext, name: str) -> str:
+    """Return a text of what the pressed button or menu carries.
+
+    Raises:
+        OutdatedError: it carries none by that name.
+    """
+    text = signed_fields(context).get(name)
+    if not isinstance(text, str):
+        raise OutdatedError
+    return text
+
+
+def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
+    """Return the addresses that the place of a click may be signed for, the usual one last.
+
+    A direct message is the person's own, whichever id it has.
+    """
+    user_id = body["user"]["id"]
+    if is_at_home(body):
+        return [home_of(user_id)]
+    channel_id = (body.get("channel") or {}).get("id")
+    if not channel_id or "view" in body:
+        return []
+    return [channel_id, user_id] if channel_id.startswith("D") else [channel_id]
+
+
+def address_of_command(context: BoltContext) -> str:
+    """Return the address of the place where somebody typed a command or pressed a button.
+
+    A direct message, with whomever, is the person's own.
+    """
+    channel_id, user_id = context.channel_id or "", context.user_id or ""
+    return user_id if channel_id.startswith("D") else channel_id
+
+
+def is_at_home(body: Mapping[str, Any]) -> bool:
+    """Whether a click was made in the App Home, and not in a message or modal."""
+    view, container = body.get("view") or {}, body.get("container") or {}
+    return bool(view.get("type") == "home" and container.get("type") == "view")
+
+
+def signed_blocks(
+    services: Services, context: BoltContext, body: Mapping[str, Any], blocks: Sequence[Block]
+) -> list[Block]:
+    """Return blocks of an answer that takes the place of the message that was clicked."""
+    return services.signer.sign_blocks(blocks, context.team_id or "", addresses_of(body)[-1])
+
+
+def form_action(callback_id: object) -> str:
+    """Return what a modal's `private_metadata` is signed for."""
+    return f"view:{callback_id}"

@@ -1,0 +1,89 @@
+"""Wrong API keys and hook addresses: no client address guesses for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from bolt_app.credentials import guesses
+from bolt_app.credentials.guesses import GuessLimit, TooManyGuessesError
+from tests.conftest import FakeClock
+from tests.people import ACME
+from tests.running import Bellhop, running_bellhop
+from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
+
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+BODY = {"to": "#general", "text": "x"}
+
+
+@pytest.fixture
+def strict(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
+    """Bellhop that takes two wrong credentials a minute."""
+    with running_bellhop(database_url, encryption_key, clock, wrong_keys_per_minute=2) as running:
+        yield running
+
+
+@on_sqlite
+def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -> None:
+    known, unknown = caller(strict), caller(strict)
+    assert known.send(BODY).status == 202
+    guesser = Caller(strict.url, "bh_wrong")
+
+    answers = [guesser.send(BODY), guesser.get(NOTIFICATIONS), guesser.send(BODY)]
+
+    assert [one.status for one in answers] == [401, 401, 429]
+    assert answers[2].headers["Retry-After"] == "60"
+    assert answers[2].headers["Content-Type"] == "application/problem+json"
+    # A right guess tells nothing; what was good before goes on.
+    assert unknown.send(BODY).status == 429
+    assert known.send(BODY).status == 202
+    strict.clock.advance(60)
+    assert unknown.send(BODY).status == 202
+    assert guesser.send(BODY).status == 401
+
+
+@on_sqlite
+def test_hook_addresses_are_guesses_too(strict: Bellhop) -> None:
+    put_bot(strict)
+    known, unknown = (strict.services.hooks.create(ACME, "", ["#ops"]) for _ in range(2))
+    assert request("POST", known, b'{"text": "x"}').text == "ok"
+
+    answers = [request("POST", f"{strict.url}/hooks/guess{n}", b"{}") for n in range(3)]
+
+    assert [one.status for one in answers] == [403, 403, 429]
+    assert (answers[2].text, answers[2].headers["Retry-After"]) == ("rate_limited", "60")
+    assert request("POST", unknown, b'{"text": "x"}').status == 429
+    assert request("POST", known, b'{"text": "x"}').text == "ok"
+
+
+@on_sqlite
+def test_a_request_without_a_key_is_no_guess(strict: Bellhop) -> None:
+    answers = [request("GET", strict.url + NOTIFICATIONS) for _ in range(4)]
+
+    assert {one.status for one in answers} == {401}
+
+
+def test_addresses_are_counted_apart_and_ipv6_by_network(clock: FakeClock) -> None:
+    limit = GuessLimit(1, clock=clock)
+    limit.count("2001:db8::1")
+    limit.count("::ffff:192.0.2.1")
+
+    for address in ("2001:db8::ffff", "192.0.2.1"):
+        with pytest.raises(TooManyGuessesError):
+            limit.check(address)
+    for other in ("2001:db8:0:1::1", "192.0.2.2", None):
+        limit.check(other)
+
+
+def test_memory_is_bounded(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guesses, "MOST_ADDRESSES", 10)
+    limit = GuessLimit(1, clock=clock)
+    for number in range(100):
+        limit.count(f"192.0.2.{number}")
+
+    limit.check("192.0.2.1")
+    with pytest.raises(TooManyGuessesError):
+        limit.check("192.0.2.99")
+    assert len(limit._seen) == 10

@@ -1,0 +1,295 @@
+"""Limits of API keys and hooks: what is over them is rejected, counted and shown."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from bolt_app.credentials.limits import Charge, LimitError, Limits, RevokedError, SenderLimits
+from bolt_app.credentials.sources import Credential
+from bolt_app.db import Database
+from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.api_keys import ApiKeys
+from bolt_app.notifications.subscriptions import Wish
+from tests.commands import assert_failed, run
+from tests.conftest import FakeClock
+from tests.notifications.hand import Hand
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop, Page, running_bellhop
+from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
+
+RANDOM = "C0ACME0002"
+
+
+@pytest.fixture
+def limited(
+    request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
+) -> Iterator[Bellhop]:
+    """Bellhop with the limits that the test is parametrized with."""
+    with running_bellhop(database_url, encryption_key, clock, **request.param) as running:
+        yield running
+
+
+def limits(**settings: int) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("limited", [settings], indirect=True)
+
+
+def post(url: str) -> Page:
+    return request("POST", url, b'{"text": "x"}')
+
+
+def stored(bellhop: Bellhop) -> tuple[int, int]:
+    """Return how many notifications and deliveries there are."""
+    with bellhop.services.database.reading() as session:
+        return (
+            session.scalar(select(func.count()).select_from(Notification)) or 0,
+            session.scalar(select(func.count()).select_from(Delivery)) or 0,
+        )
+
+
+def assert_rejected(answer: Page, words: str) -> None:
+    assert answer.status == 429, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert 0 < int(answer.headers["Retry-After"]) <= 3600
+    assert words in answer.json()["detail"]
+
+
+@limits(sender_requests_per_minute=2)
+class TestRequests:
+    def test_what_is_over_the_limit_is_rejected_until_the_next_minute(
+        self, limited: Bellhop
+    ) -> None:
+        ci, other = caller(limited), caller(limited)
+        for _ in range(2):
+            assert ci.send({"to": "#a", "text": "x"}).status == 202
+
+        rejected = ci.send({"to": "#a", "text": "x"})
+
+        assert_rejected(rejected, "2 requests a minute")
+        assert stored(limited) == (2, 2)
+        assert other.send({"to": "#a", "text": "x"}).status == 202
+        limited.clock.advance(int(rejected.headers["Retry-After"]))
+        assert ci.send({"to": "#a", "text": "x"}).status == 202
+
+    def test_whatever_is_asked_is_a_request(self, limited: Bellhop) -> None:
+        ci = caller(limited, "admin")
+        id_ = ci.send({"to": "#a", "text": "x"}).json()["id"]
+        assert ci.get(NOTIFICATIONS).status == 200
+
+        path = f"{NOTIFICATIONS}/{id_}"
+        for method, asked in (
+            ("GET", NOTIFICATIONS),
+            ("GET", path),
+            ("DELETE", path),
+            ("POST", f"{path}/retry"),
+            ("POST", NOTIFICATIONS),
+        ):
+            assert_rejected(ci.call(method, asked, {"to": "#a", "text": "x"}), "requests a minute")
+        again = ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k")
+        assert_rejected(again, "requests a minute")
+        assert stored(limited) == (1, 1)
+
+    def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
+        ci = caller(limited, "send", channels=["#a"])
+        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
+
+        assert [ci.send(body).status for body in bad] == [400, 403, 429]
+        answers = [request("POST", url, b"{") for _ in range(3)]
+        assert [one.status for one in answers] == [400, 400, 503]
+        assert stored(limited) == (0, 0)
+
+    def test_what_is_answered_again_is_a_request(self, limited: Bellhop) -> None:
+        ci = caller(limited)
+        answers = [ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k") for _ in range(3)]
+
+        assert [one.status for one in answers] == [202, 202, 429]
+        assert stored(limited) == (1, 1)
+
+    def test_a_hook_answers_so_that_tools_try_again(self, limited: Bellhop) -> None:
+        put_bot(limited)
+        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        answers = [post(url) for _ in range(3)]
+
+        assert [(one.status, one.text) for one in answers] == [
+            (200, "ok"),
+            (200, "ok"),
+            (503, "rate_limited"),
+        ]
+        assert 0 < int(answers[2].headers["Retry-After"]) <= 60
+        assert answers[2].headers["Content-Type"].startswith("text/plain")
+
+    def test_of_many_at_once_no_more_than_the_limit_are_accepted(self, limited: Bellhop) -> None:
+        ci = caller(limited)
+        statuses: list[int] = []
+
+        def send() -> None:
+            statuses.append(ci.send({"to": "#a", "text": "x"}).status)
+
+        threads = [threading.Thread(target=send) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert sorted(statuses) == [202, 202, *[429] * 10]
+        [key] = limited.services.api_keys.of_team(ACME)
+        assert key.use.rejected == 10
+
+
+@limits(sender_deliveries_per_minute=3)
+def test_deliveries_are_counted_where_they_go(limited: Bellhop) -> None:
+    ci = caller(limited)
+    for address in (GENERAL, RANDOM):
+        limited.services.subscriptions.subscribe(ACME, address, Wish("deploys"))
+    assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
+
+    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries a minute")
+
+    limited.clock.advance(1)
+    assert ci.send({"to": "#a", "text": "x"}).status == 202
+    assert stored(limited) == (2, 3)
+
+
+@limits(sender_new_destinations_per_hour=2)
+def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
+    ci = caller(limited)
+    assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
+
+    many = ci.send({"to": [f"#unknown-{n}" for n in range(100)], "text": "x"})
+
+    assert_rejected(many, "2 new destinations an hour")
+    limited.clock.advance(1)
+    assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
+    assert_rejected(ci.send({"to": "#c", "text": "x"}), "new destinations")
+    limited.clock.advance(3600)
+    assert ci.send({"to": "#c", "text": "x"}).status == 202
+
+
+@limits(sender_new_destinations_per_hour=1)
+def test_who_subscribes_is_no_new_destination_of_the_sender(limited: Bellhop) -> None:
+    for address in (GENERAL, RANDOM, ANN):
+        limited.services.subscriptions.subscribe(ACME, address, Wish("deploys"))
+
+    assert caller(limited).send({"to": "topic:deploys", "text": "x"}).status == 202
+
+
+@limits(sender_open_deliveries=2)
+def test_open_deliveries_are_counted_again_when_some_have_ended(limited: Bellhop) -> None:
+    limited.install(ANN)
+    ci = caller(limited)
+    assert ci.send({"to": [GENERAL, "#never"], "text": "x"}).status == 202
+    assert_rejected(ci.send({"to": GENERAL, "text": "x"}), "2 open deliveries")
+
+    limited.clock.advance(5)
+    Hand(limited).deliver()
+
+    assert ci.send({"to": GENERAL, "text": "x"}).status == 202
+    assert caller(limited).send({"to": GENERAL, "text": "x"}).status == 202
+
+
+@limits(sender_requests_per_minute=1)
+def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
+    limited.install(ANN)
+    ci = caller(limited)
+    url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+    for _ in range(3):
+        ci.send({"to": "#a", "text": "x"})
+        post(url)
+
+    keys = run(limited, "api-key", "list", "--team", ACME).stdout
+    hooks = run(limited, "hook", "list", "--team", ACME).stdout
+    limited.slack.open_home(ANN, ACME)
+    limited.slack.deliver_due()
+    view = limited.slack.home_view(ACME, ANN)
+
+    at = f"{limited.clock():%Y-%m-%d %H:%M} UTC"
+    assert f"; 2 rejected, last {at} (requests a minute)\n" in keys
+    assert f"; 2 rejected, last {at} (requests a minute)\n" in hooks
+    assert view is not None
+    assert json.dumps(view.blocks).count("2 requests rejected") == 2
+
+
+class TestAcrossProcesses:
+    """Two that know nothing of one another but the database."""
+
+    KEY = Credential("api_key", 1)
+
+    def make(self, database: Database, clock: FakeClock) -> list[SenderLimits]:
+        ApiKeys(database, clock=clock).create(ACME, "ci")
+        return [SenderLimits(database, Limits(requests=3), clock=clock) for _ in range(2)]
+
+    def test_they_count_together(self, database: Database, clock: FakeClock) -> None:
+        one, other = self.make(database, clock)
+        one.charge_request(self.KEY)
+        other.charge_request(self.KEY)
+        one.charge_request(self.KEY)
+
+        for process in (one, other, other):
+            with pytest.raises(LimitError):
+                process.charge_request(self.KEY)
+
+        [key] = ApiKeys(database).of_team(ACME)
+        assert (key.use.rejected, key.use.at) == (3, clock())
+
+    def test_a_revoked_key_is_found_out(self, database: Database, clock: FakeClock) -> None:
+        _, other = self.make(database, clock)
+        ApiKeys(database).revoke(1)
+
+        with database.writing_connection() as connection, pytest.raises(RevokedError):
+            other.charge(connection, [Charge(self.KEY, 1)], clock())
+
+
+class TestCancelling:
+    pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+    def states(self, bellhop: Bellhop) -> list[tuple[str, str]]:
+        statement = select(Delivery.target, Delivery.state).order_by(Delivery.id)
+        with bellhop.services.database.reading() as session:
+            return [(row.target, row.state) for row in session.execute(statement)]
+
+    def test_a_key_that_floods_is_revoked_with_what_it_has_sent(self, bellhop: Bellhop) -> None:
+        ci, other = caller(bellhop), caller(bellhop)
+        ci.send({"to": ["#a", "#b"], "text": "x", "delay": 60})
+        other.send({"to": "#a", "text": "x"})
+
+        done = run(bellhop, "api-key", "revoke", "1", "--cancel")
+
+        assert done.stdout == "Key 1 is revoked.\n2 deliveries are cancelled.\n"
+        assert self.states(bellhop) == [("#a", "cancelled"), ("#b", "cancelled"), ("#a", "waiting")]
+        assert ci.send({"to": "#a", "text": "x"}).status == 401
+        again = run(bellhop, "api-key", "revoke", "2")
+        assert "cancelled" not in again.stdout
+        assert self.states(bellhop)[2] == ("#a", "waiting")
+        later = run(bellhop, "api-key", "revoke", "2", "--cancel")
+        assert later.stdout.endswith("1 delivery is cancelled.\n")
+
+    def test_a_hook_too(self, bellhop: Bellhop) -> None:
+        put_bot(bellhop)
+        url = bellhop.services.hooks.create(ACME, "alerts", ["#a"])
+        assert post(url).text == "ok"
+
+        done = run(bellhop, "hook", "revoke", "1", "--cancel")
+
+        assert done.stdout == "Hook 1 is revoked.\n1 delivery is cancelled.\n"
+        assert self.states(bellhop) == [("#a", "cancelled")]
+        assert post(url).text == "no_service"
+
+    def test_there_is_nothing_to_revoke(self, bellhop: Bellhop) -> None:
+        for command in ("api-key", "hook"):
+            assert_failed(run(bellhop, command, "revoke", "7", "--cancel"), "There is no ")
+
+
+def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
+    ci = caller(bellhop)
+    assert ci.send({"to": "#a", "text": "x"}).status == 202
+    bellhop.services.api_keys.revoke(1)
+
+    for headers in ({}, {"Idempotency_Key": "k"}):
+        assert Caller(ci.url, ci.key).send({"to": "#a", "text": "x"}, **headers).status == 401
+    assert stored(bellhop) == (1, 1)

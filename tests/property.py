@@ -1,0 +1,23 @@
+"""How often property tests try: as many examples as the profile says, or a share of them."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+DEFAULT_EXAMPLES = 100
+LONG_EXAMPLES = 500
+
+
+def register_profiles() -> None:
+    """Register `bellhop`, the default, and `long`, for `--hypothesis-profile=long`."""
+    # How long an example takes depends on the machine's other work.
+    settings.register_profile("bellhop", deadline=None, max_examples=DEFAULT_EXAMPLES)
+    settings.register_profile("long", deadline=None, max_examples=LONG_EXAMPLES)
+    settings.load_profile("bellhop")
+
+
+def examples(number: int) -> int:
+    """Return how many examples to try where `number` is enough by default."""
+    profile = settings.default
+    assert profile is not None
+    return number * profile.max_examples // DEFAULT_EXAMPLES

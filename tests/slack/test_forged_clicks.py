@@ -1,0 +1,668 @@
+"""Clicks that Bellhop's own buttons were not made for have no effect.
+
+Slack delivers what people press in a message of ours whoever wrote its blocks, so each test here
+shows what a sender, or a button used in the wrong place, can bring about: nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from itertools import product
+from typing import Any
+
+import pytest
+from slack_bolt import App, BoltRequest, BoltResponse
+from slack_bolt.listener import Listener
+
+from bolt_app.blockkit.foreign_ids import PREFIX
+from bolt_app.blockkit.signed_values import ValueSigner, home_of
+from bolt_app.notifications.preferences import Preferred
+from bolt_app.notifications.subscriptions import Wish
+from bolt_app.sandbox.blocks.check import elements_of
+from bolt_app.slack import ids
+from bolt_app.slack.signed_actions import OWN_ACTIONS, form_action
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
+from tests.running import SESSION_SECRET, Bellhop
+from tests.slack.interacting import VIEW, deliver, in_message, in_view, payload, rows
+from tests.slack.test_home import choose_from_menu, home, said
+from tests.slack.test_notify_command import ask
+from tests.web.calling import request
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+RANDOM = "C0ACME0002"
+FORMS = (ids.SUBSCRIBE_VIEW, ids.PREFERENCES_VIEW, ids.NEW_API_KEY_VIEW, ids.NEW_HOOK_VIEW)
+EVERY_ID = sorted(OWN_ACTIONS | {ids.LINK_PROFILE} | set(FORMS) | {ids.LINK_TO_NOTIFICATION})
+SIGNER = ValueSigner(SESSION_SECRET)
+OUTDATED = "This button is outdated"
+
+
+@pytest.fixture
+def busy(bellhop: Bellhop) -> Bellhop:
+    """Ann, an admin, has one of everything that a button can change."""
+    bellhop.install(ANN)
+    services = bellhop.services
+    services.api_keys.create(ACME, "ci")
+    services.hooks.create(ACME, "alerts", [GENERAL])
+    for address in (GENERAL, ANN):
+        services.subscriptions.subscribe(ACME, address, Wish("deploys", created_by=ANN))
+    accept(bellhop, GENERAL, "x", key="disk", title="Disk full", actions=["resolve", "mute"])
+    Hand(bellhop).deliver()
+    home(bellhop)
+    return bellhop
+
+
+def incident_message(bellhop: Bellhop) -> Any:
+    return next(one for one in bellhop.slack.messages(GENERAL) if "Disk full" in one.text)
+
+
+def fields_of(bellhop: Bellhop) -> dict[str, Any]:
+    """Return fields with which each action would do something, if they were believed."""
+    message = incident_message(bellhop)
+    found = bellhop.services.history.find_by_message(ACME, GENERAL, message.ts)
+    return {
+        "key": 1,
+        "hook": 1,
+        "topic": "deploys",
+        "notification": found,
+        "changes": [{"topic": "deploys", "at": changed_at(bellhop)}],
+        "user": ANN,
+    }
+
+
+def changed_at(bellhop: Bellhop) -> str:
+    [one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
+    return one.changed_at.isoformat()
+
+
+def click(action_id: str, value: object, kind: str = "button") -> dict[str, Any]:
+    carried = {"value": value} if kind == "button" else {"block_id": value}
+    return {
+        "type": kind,
+        "action_id": action_id,
+        "block_id": "b",
+        "selected_option": {"value": "unsubscribe" if kind == "overflow" else "30"},
+        **carried,
+    }
+
+
+class TestSendersOwnBlocks:
+    """A webhook, which anybody may have, posts Bellhop's ids under another label."""
+
+    def test_an_admins_click_has_no_effect(self, busy: Bellhop) -> None:
+        for own_id in EVERY_ID:
+            self.check(busy, own_id)
+
+    def check(self, busy: Bellhop, own_id: str) -> None:
+        button = {
+            "type": "button",
+            "action_id": own_id,
+            "text": {"type": "plain_text", "text": "View dashboard"},
+            "value": "1",
+        }
+        menu = {
+            "type": "static_select",
+            "action_id": own_id,
+            "placeholder": {"type": "plain_text", "text": "Choose"},
+            "options": [{"text": {"type": "plain_text", "text": "30"}, "value": "30"}],
+        }
+        blocks = [
+            {"type": "actions", "block_id": own_id, "elements": [button]},
+            {
+                "type": "section",
+                "text": {"type": "plain_text", "text": "Dashboard"},
+                "accessory": menu,
+            },
+        ]
+        content = {"blocks": blocks, "attachments": [{"blocks": blocks, "callback_id": own_id}]}
+        assert self.post(busy, {"text": "Dashboard", **content}) == 200
+        Hand(busy).deliver()
+        message = busy.slack.messages(GENERAL)[-1]
+        before, calls = rows(busy), effects(busy)
+
+        sent = [*message.blocks, *message.attachments[0]["blocks"]]
+        elements = [one for _, one in elements_of(sent)]
+        assert len(elements) == 4
+        assert own_id not in [one["action_id"] for one in elements]
+        assert own_id not in [one.get("block_id") for one in sent]
+        for one in elements:
+            value = "30" if one["type"] == "static_select" else None
+            act = busy.slack.select_option if value else busy.slack.click
+            result = act(ANN, message, one["action_id"], *filter(None, [value]))
+            assert (result.status, result.error) == (200, None)
+
+        assert rows(busy) == before
+        assert effects(busy) == calls
+        assert busy.slack.ephemerals(ANN) == []
+
+    def test_a_link_keeps_leading_where_it_leads(self, busy: Bellhop) -> None:
+        url = "https://grafana.example.com/d/1"
+        button = {
+            "type": "button",
+            "action_id": "open",
+            "text": {"type": "plain_text", "text": "View dashboard"},
+            "url": url,
+        }
+        self.post(busy, {"text": "x", "blocks": [{"type": "actions", "elements": [button]}]})
+        Hand(busy).deliver()
+        message = busy.slack.messages(GENERAL)[-1]
+        [(_, sent)] = elements_of(message.blocks)
+
+        assert sent["url"] == url
+        assert sent["action_id"].startswith(PREFIX)
+        assert busy.slack.click(ANN, message, sent["action_id"]).status == 200
+
+    def test_what_was_stored_before_is_posted_with_other_ids(self, busy: Bellhop) -> None:
+        """Ids are replaced when a message is made, so rows of earlier releases are covered."""
+        text = {"type": "plain_text", "text": "View"}
+        button = {"type": "button", "action_id": ids.UNLINK_PROFILE, "text": text}
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "x", blocks=[{"type": "actions", "elements": [button]}])
+        assert ids.UNLINK_PROFILE in json.dumps(rows(busy)["notifications"])
+        Hand(busy).deliver()
+
+        assert ids.UNLINK_PROFILE not in json.dumps(busy.slack.messages(GENERAL)[-1].blocks)
+
+    def post(self, bellhop: Bellhop, content: Mapping[str, Any]) -> int:
+        url = bellhop.services.hooks.create(ACME, "a sender", [GENERAL])
+        bellhop.clock.advance(5)
+        headers = {"Content-Type": "application/json"}
+        return request("POST", url, json.dumps(content).encode(), headers).status
+
+
+def effects(bellhop: Bellhop) -> list[int]:
+    """Count the calls by which a click could show something; homes are refreshed anyway."""
+    return [len(bellhop.slack.calls_to(one)) for one in ("views.open", "chat.postMessage")]
+
+
+# How a value came about that is not what a button of Bellhop's carries: from the action's id, an
+# address it is not used at, and fields that would do something.
+FORGERIES: Mapping[str, Callable[[str, str, str, Mapping[str, Any]], object]] = {
+    "nothing": lambda *_: None,
+    "no text": lambda *_: {"key": 1},
+    "a row": lambda *_: "1",
+    "unsigned": lambda action, there, elsewhere, fields: json.dumps(fields),
+    "positional": lambda action, there, elsewhere, fields: json.dumps(list(fields.values())),
+    "another version": lambda action, there, elsewhere, fields: (
+        "v0" + SIGNER.sign(action, ACME, there, fields)[2:]
+    ),
+    "changed": lambda action, there, elsewhere, fields: SIGNER.sign(
+        action, ACME, there, {**fields, "key": 2}
+    ).replace('"key":2', '"key":1'),
+    "another secret": lambda action, there, elsewhere, fields: ValueSigner("x" * 40).sign(
+        action, ACME, there, fields
+    ),
+    "another workspace": lambda action, there, elsewhere, fields: SIGNER.sign(
+        action, BETA, there, fields
+    ),
+    "another address": lambda action, there, elsewhere, fields: SIGNER.sign(
+        action, ACME, elsewhere, fields
+    ),
+    "a form": lambda action, there, elsewhere, fields: SIGNER.sign(
+        form_action(action), ACME, there, fields
+    ),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_value_has_no_effect(busy: Bellhop, forgery: str) -> None:
+    fields, before = fields_of(busy), rows(busy)
+    in_channel = in_message(ts=incident_message(busy).ts)
+    for action_id in sorted(OWN_ACTIONS):
+        for place, there, elsewhere in (
+            (in_channel, GENERAL, RANDOM),
+            (in_view("home"), home_of(ANN), home_of(BEN)),
+        ):
+            value = FORGERIES[forgery](action_id, there, elsewhere, fields)
+            for kind in ("button", "overflow"):
+                actions = [click(action_id, value, kind)]
+                page = deliver(busy, payload("block_actions", actions=actions, **place))
+                assert page.status == 200
+
+    assert rows(busy) == before
+    assert busy.slack.open_modal(ANN) is None
+
+
+def test_a_value_of_another_action_has_no_effect(busy: Bellhop) -> None:
+    fields, before = fields_of(busy), rows(busy)
+    there = in_message(ts=incident_message(busy).ts)
+    actions = sorted(OWN_ACTIONS)
+    for number, action_id in enumerate(actions):
+        for other in (actions[number - 1], actions[number - 2], "incident.mute"):
+            if other != action_id:
+                value = SIGNER.sign(other, ACME, GENERAL, fields)
+                pressed = [click(action_id, value)]
+                deliver(busy, payload("block_actions", actions=pressed, **there))
+
+    assert rows(busy) == before
+    assert busy.slack.open_modal(ANN) is None
+
+
+def test_a_value_of_the_home_is_none_in_a_message(busy: Bellhop) -> None:
+    before, fields = rows(busy), fields_of(busy)
+    places = [in_message(), in_message(busy.slack.app_dm(ACME, ANN).id), in_view("modal")]
+    # A message that says of itself that it is a home.
+    places.append({**in_message(), "view": {**VIEW, "type": "home"}})
+    for place, action_id in product(places, sorted(OWN_ACTIONS)):
+        value = SIGNER.sign(action_id, ACME, home_of(ANN), fields)
+        for kind in ("button", "overflow"):
+            body = payload("block_actions", actions=[click(action_id, value, kind)], **place)
+            assert deliver(busy, body).status == 200
+
+    assert rows(busy) == before
+
+
+@pytest.mark.parametrize("action_id", [ids.REVOKE_API_KEY, ids.REVOKE_HOOK])
+@pytest.mark.parametrize("address", [GENERAL, ANN])
+def test_nothing_is_revoked_from_a_message(busy: Bellhop, action_id: str, address: str) -> None:
+    """Not even by a button that was signed for it."""
+    before = rows(busy)
+    channel_id = busy.slack.app_dm(ACME, ANN).id if address == ANN else address
+    value = SIGNER.sign(action_id, ACME, address, {"key": 1, "hook": 1})
+
+    body = payload("block_actions", actions=[click(action_id, value)], **in_message(channel_id))
+    deliver(busy, body)
+
+    assert rows(busy) == before
+
+
+def test_the_right_value_does_what_it_says(busy: Bellhop) -> None:
+    """The forgeries above fail for nothing but what is wrong with them."""
+    fields, there = fields_of(busy), in_message(ts=incident_message(busy).ts)
+    for action_id in ("incident.mute", ids.UNDO_SUBSCRIPTIONS):
+        value = SIGNER.sign(action_id, ACME, GENERAL, fields)
+        before = rows(busy)
+        deliver(busy, payload("block_actions", actions=[click(action_id, value)], **there))
+        assert rows(busy) != before
+    for action_id in (ids.REVOKE_API_KEY, ids.REVOKE_HOOK):
+        value = SIGNER.sign(action_id, ACME, home_of(ANN), fields)
+        before = rows(busy)
+        body = payload("block_actions", actions=[click(action_id, value)], **in_view("home"))
+        deliver(busy, body)
+        assert rows(busy) != before
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "interactive_message",
+        "dialog_submission",
+        "dialog_cancellation",
+        "dialog_suggestion",
+        "block_suggestion",
+        "workflow_step_edit",
+        "view_closed",
+        "view_submission",
+    ],
+)
+def test_another_kind_of_interaction_has_no_effect(busy: Bellhop, kind: str) -> None:
+    before, fields = rows(busy), fields_of(busy)
+    for own_id in EVERY_ID:
+        value = SIGNER.sign(own_id, ACME, GENERAL, fields)
+        actions = [{"name": own_id, "type": "button", "value": value}]
+        given: dict[str, Any] = {"callback_id": own_id, "action_id": own_id, "workflow_step": {}}
+        body = payload(kind, actions=actions, **given, **in_message())
+        if kind.startswith("view"):
+            body = payload(kind, view={**VIEW, "type": "modal", "callback_id": own_id})
+        assert deliver(busy, body).status == 200
+
+    assert rows(busy) == before
+    assert busy.slack.open_modal(ANN) is None
+
+
+STATES: Mapping[str, Mapping[str, Any]] = {
+    ids.SUBSCRIBE_VIEW: {"topic": {"value": "other"}, "filter": {"value": ""}},
+    ids.PREFERENCES_VIEW: {
+        "quiet": {"selected_options": [{"value": "keep"}]},
+        "from": {"selected_time": "22:00"},
+        "until": {"selected_time": "07:00"},
+        "daily": {"selected_time": "09:00"},
+        "direct": {"selected_option": {"value": "off"}},
+    },
+    ids.NEW_API_KEY_VIEW: {
+        "name": {"value": "mine"},
+        "scopes": {"selected_options": [{"value": "admin"}]},
+        "channels": {"value": ""},
+        "lifetime": {"selected_option": {"value": "never"}},
+    },
+    ids.NEW_HOOK_VIEW: {
+        "name": {"value": "mine"},
+        "target": {"selected_conversation": GENERAL},
+    },
+}
+
+
+def form(callback_id: str, metadata: object) -> dict[str, Any]:
+    values = {block_id: {"value": state} for block_id, state in STATES[callback_id].items()}
+    view = {
+        **VIEW,
+        "type": "modal",
+        "callback_id": callback_id,
+        "state": {"values": values},
+        "blocks": [{"type": "input", "block_id": block_id} for block_id in values],
+    }
+    return view if metadata is None else {**view, "private_metadata": metadata}
+
+
+@pytest.mark.parametrize("callback_id", FORMS)
+def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
+    before, action = rows(busy), form_action(callback_id)
+    forged = [
+        None,
+        "",
+        "{}",
+        SIGNER.sign(action, BETA, ANN),
+        SIGNER.sign(action, ACME, BEN),
+        SIGNER.sign(action, ACME, home_of(ANN)),
+        SIGNER.sign(callback_id, ACME, ANN),
+        ValueSigner("x" * 40).sign(action, ACME, ANN),
+        *(SIGNER.sign(form_action(one), ACME, ANN) for one in FORMS if one != callback_id),
+    ]
+    for metadata in forged:
+        page = deliver(busy, payload("view_submission", view=form(callback_id, metadata)))
+        assert "This form is outdated" in page.text
+
+    assert rows(busy) == before
+    good = form(callback_id, SIGNER.sign(action, ACME, ANN))
+    assert deliver(busy, payload("view_submission", view=good)).status == 200
+    assert rows(busy) != before
+
+
+@pytest.mark.parametrize(
+    ("callback_id", "block_id", "state"),
+    [
+        (ids.NEW_API_KEY_VIEW, "lifetime", {"selected_option": {"value": "99999999"}}),
+        (ids.NEW_API_KEY_VIEW, "lifetime", {"selected_option": None}),
+        (ids.NEW_API_KEY_VIEW, "scopes", {"selected_options": [{"value": {}}]}),
+        (ids.NEW_API_KEY_VIEW, "name", {"value": 3}),
+        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": "topic:deploys"}),
+        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": BEN}),
+        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": None}),
+        (ids.PREFERENCES_VIEW, "direct", {"selected_option": {"value": "hourly 25"}}),
+        (ids.PREFERENCES_VIEW, "from", {"selected_time": "25:00"}),
+        (ids.PREFERENCES_VIEW, "from", {}),
+        (ids.SUBSCRIBE_VIEW, "topic", {"value": ["deploys"]}),
+    ],
+)
+def test_what_a_form_does_not_offer_is_refused(
+    busy: Bellhop, callback_id: str, block_id: str, state: Any
+) -> None:
+    """A person can send what the form does not offer."""
+    before = rows(busy)
+    view = form(callback_id, SIGNER.sign(form_action(callback_id), ACME, ANN))
+    view["state"]["values"][block_id]["value"] = state
+
+    page = deliver(busy, payload("view_submission", view=view))
+
+    assert "This form is outdated" in page.text
+    assert rows(busy) == before
+
+
+def test_a_shortcut_finds_nothing_elsewhere(busy: Bellhop) -> None:
+    busy.install(BEA)
+    before, ts = rows(busy), incident_message(busy).ts
+    link = f"{busy.url}/notifications/"
+    for user_id, team_id, channel_id, at, is_found in (
+        (ANN, ACME, GENERAL, ts, True),
+        (BEA, BETA, GENERAL, ts, False),
+        (ANN, ACME, RANDOM, ts, False),
+        (ANN, ACME, GENERAL, "1.1", False),
+    ):
+        place = {"channel": {"id": channel_id}, "message_ts": at, "message": {"ts": at}}
+        body = payload("message_action", user_id, team_id, **place)
+        deliver(busy, {**body, "callback_id": ids.LINK_TO_NOTIFICATION})
+        assert (link in repr(busy.slack.calls_to("views.open")[-1].arguments)) == is_found
+
+    assert rows(busy) == before
+
+
+class TestEveryListener:
+    """A listener that is added and not covered here fails these."""
+
+    def test_each_is_signed_or_known_to_need_no_signature(self, busy: Bellhop) -> None:
+        bolt: App = busy.app.extensions["bolt"]
+        unsigned = [
+            payload("message_action", callback_id=ids.LINK_TO_NOTIFICATION),
+            {"command": ids.PROFILE_COMMAND},
+            {"command": ids.NOTIFY_COMMAND},
+        ]
+        for listener in bolt._listeners:
+            covered = [
+                one
+                for one in [*self.signed(), *unsigned]
+                if listener.matches(req=self.request(one), resp=BoltResponse(status=404))
+            ]
+            assert covered or self.is_event(listener), listener.ack_function
+
+    def test_each_own_action_has_a_listener(self, busy: Bellhop) -> None:
+        bolt: App = busy.app.extensions["bolt"]
+        for one in self.signed():
+            assert any(
+                listener.matches(req=self.request(one), resp=BoltResponse(status=404))
+                for listener in bolt._listeners
+            ), one
+
+    def signed(self) -> list[dict[str, Any]]:
+        clicks = [
+            payload("block_actions", actions=[click(one, None)], **in_message())
+            for one in sorted(OWN_ACTIONS)
+        ]
+        forms = [payload("view_submission", view=form(one, None)) for one in FORMS]
+        return [*clicks, *forms]
+
+    def is_event(self, listener: Listener) -> bool:
+        """Whether a listener hears of events, which nobody presses."""
+        matcher: Any = listener.matchers[0]
+        return str(matcher.func.__qualname__).startswith(("event.", "function_executed."))
+
+    def request(self, body: dict[str, Any]) -> BoltRequest:
+        return BoltRequest(body=body, mode="socket_mode")
+
+
+class TestOutdatedButtons:
+    """Buttons that were posted by a release without signatures."""
+
+    @pytest.fixture
+    def installed(self, bellhop: Bellhop) -> Bellhop:
+        bellhop.install(ANN)
+        return bellhop
+
+    def test_a_button_in_a_message_says_so(self, installed: Bellhop) -> None:
+        answer = ask(installed, "subscribe deploys")
+        old = deepcopy(answer)
+        for _, element in elements_of(old.blocks):
+            element["value"] = json.dumps({"address": GENERAL, "changes": []})
+        before = rows(installed)
+
+        assert installed.slack.click(ANN, old, ids.UNDO_SUBSCRIPTIONS).error is None
+
+        installed.wait_for_ephemeral(ANN, OUTDATED)
+        assert rows(installed) == before
+        assert "subscribed this channel" in answer.text
+
+    def test_a_button_in_the_home_says_so_and_is_replaced(self, busy: Bellhop) -> None:
+        old = deepcopy(home(busy))
+        for _, element in elements_of(old.blocks):
+            element.pop("value", None)
+        before = rows(busy)
+
+        busy.slack.click(ANN, old, ids.REVOKE_API_KEY, confirmed=True)
+
+        busy.wait_for_home(ACME, ANN, OUTDATED)
+        assert rows(busy) == before
+        busy.slack.click(ANN, home(busy), ids.REVOKE_API_KEY, confirmed=True)
+        assert "revoked the API key" in said(home_now(busy))
+
+    def test_the_buttons_under_an_incident_are_renewed(self, busy: Bellhop) -> None:
+        message = incident_message(busy)
+        value = message.attachments[0]["blocks"][-1]["elements"][0]["value"]
+        old = deepcopy(message)
+        for block, element in elements_of(old.attachments[0]["blocks"]):
+            block["block_id"] = "incident.0123.1700000000"
+            del element["value"]
+        before = rows(busy)["incidents"]
+        for _ in range(3):
+            busy.slack.click(ANN, old, "incident.resolve")
+
+        busy.wait_for_ephemeral(ANN, "The message gets new ones")
+        assert rows(busy)["incidents"] == before
+        busy.clock.advance(5)
+        assert Hand(busy).deliver() == 1
+        assert message.attachments[0]["blocks"][-1]["elements"][0]["value"] == value
+        busy.slack.click(BEN, message, "incident.resolve")
+        assert rows(busy)["incidents"] != before
+
+    def test_nothing_else_is_renewed(self, busy: Bellhop) -> None:
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "y", key="cpu", title="Hot")
+        Hand(busy).deliver()
+        before = rows(busy)
+        action = {**click("incident.resolve", None), "block_id": "incident.0123.1700000000"}
+        for ts in (busy.slack.messages(GENERAL)[-1].ts, "1.1"):
+            deliver(busy, payload("block_actions", actions=[action], **in_message(ts=ts)))
+
+        assert rows(busy) == before
+
+    def test_a_menu_in_a_list_says_so(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        old = deepcopy(ask(installed, "list"))
+        for block, _ in elements_of(old.blocks):
+            block["block_id"] = "abc"
+        before = rows(installed)
+
+        choose_from_menu(installed, old, "unsubscribe", "deploys")
+
+        installed.wait_for_ephemeral(ANN, OUTDATED)
+        assert rows(installed) == before
+
+
+def home_now(bellhop: Bellhop) -> Any:
+    return bellhop.slack.home_view(ACME, ANN)
+
+
+class TestIncidentButtons:
+    """An answer counts where the message offers it."""
+
+    def test_one_that_the_sender_did_not_offer_has_no_effect(self, busy: Bellhop) -> None:
+        before = rows(busy)
+        message, fields = incident_message(busy), fields_of(busy)
+        for answer in ("acknowledge", "assign", "snooze", "wake"):
+            action_id = f"incident.{answer}"
+            value = SIGNER.sign(action_id, ACME, GENERAL, fields)
+            kind = "static_select" if answer == "snooze" else "button"
+            actions = [click(action_id, value, kind)]
+            there = in_message(ts=message.ts)
+            deliver(busy, payload("block_actions", actions=actions, **there))
+
+        assert rows(busy) == before
+
+    def test_a_message_about_something_else_offers_nothing(self, busy: Bellhop) -> None:
+        fields = fields_of(busy)
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "y", key="cpu", title="Hot", actions=["resolve", "mute"])
+        Hand(busy).deliver()
+        before = rows(busy)
+        value = SIGNER.sign("incident.resolve", ACME, GENERAL, fields)
+        for ts in (busy.slack.messages(GENERAL)[-1].ts, "1.000001"):
+            actions = [click("incident.resolve", value)]
+            deliver(busy, payload("block_actions", actions=actions, **in_message(ts=ts)))
+
+        assert rows(busy) == before
+
+    @pytest.mark.parametrize("minutes", ["31", "-5", "1e3", "99999999999", "", None])
+    def test_a_snooze_that_the_menu_does_not_have_is_none(
+        self, busy: Bellhop, minutes: str | None
+    ) -> None:
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "y", key="cpu", title="Hot", actions=["snooze"])
+        Hand(busy).deliver()
+        message = busy.slack.messages(GENERAL)[-1]
+        menus = [(b, e) for b, e in elements_of(message.attachments[0]["blocks"])]
+        [(block, _)] = menus
+        before = rows(busy)
+        action = click("incident.snooze", block["block_id"], "static_select")
+        action["selected_option"] = {"value": minutes}
+        deliver(busy, payload("block_actions", actions=[action], **in_message(ts=message.ts)))
+
+        assert rows(busy) == before
+
+    def test_what_the_sender_ended_is_not_reopened(self, busy: Bellhop) -> None:
+        message, fields = incident_message(busy), fields_of(busy)
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "Fine", key="disk", mode="thread")
+        Hand(busy).deliver()
+        before = rows(busy)
+        value = SIGNER.sign("incident.reopen", ACME, GENERAL, fields)
+        actions = [click("incident.reopen", value)]
+        deliver(busy, payload("block_actions", actions=actions, **in_message(ts=message.ts)))
+
+        assert rows(busy) == before
+
+    def test_it_is_answered_in_a_direct_message(self, busy: Bellhop) -> None:
+        accept(busy, ANN, "y", key="cpu", title="Hot", actions=["resolve"])
+        Hand(busy).deliver()
+        message = busy.slack.messages(busy.slack.app_dm(ACME, ANN).id)[-1]
+
+        busy.slack.click(ANN, message, "incident.resolve")
+        busy.clock.advance(5)
+        Hand(busy).deliver()
+
+        assert "Resolved by" in json.dumps(message.attachments)
+
+    def test_it_counts_while_the_message_is_still_being_written_down(self, busy: Bellhop) -> None:
+        busy.clock.advance(5)
+        accept(busy, GENERAL, "y", key="cpu", title="Hot", actions=["resolve"])
+        hand = Hand(busy)
+        [job] = hand.begin()
+        done = hand.carry_out(job)
+        before = rows(busy)
+
+        busy.slack.click(ANN, busy.slack.messages(GENERAL)[-1], "incident.resolve")
+
+        assert rows(busy)["incidents"] != before["incidents"]
+        hand.write([done])
+
+
+def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:
+    """What a button carries is checked again once it is read."""
+    preferences = busy.services.preferences
+    preferences.choose(ACME, ANN, Preferred(direct="off"))
+    before = rows(busy)
+    for fields in (
+        {"user": BEN},
+        {},
+        {"user": ANN, "at": "yesterday"},
+        {"user": ANN, "direct": "never"},
+        {"user": ANN, "quiet_from": "25:00"},
+    ):
+        value = SIGNER.sign(ids.UNDO_PREFERENCES, ACME, GENERAL, fields)
+        actions = [click(ids.UNDO_PREFERENCES, value)]
+        deliver(busy, payload("block_actions", actions=actions, **in_message()))
+
+    assert rows(busy) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"topic": "no topic"},
+        {"topic": "deploys", "before": {"filter": "(((("}},
+        {"topic": "deploys", "before": {"mode": "loud"}},
+        {"topic": "deploys", "before": {"created_by": "nobody"}},
+        {"topic": "deploys", "before": {"digest": "weekly"}},
+        {"topic": 3},
+        "deploys",
+    ],
+)
+def test_an_undo_of_no_change_is_none(busy: Bellhop, change: object) -> None:
+    if isinstance(change, dict):
+        change = {**change, "at": changed_at(busy)}
+    before = rows(busy)
+    value = SIGNER.sign(ids.UNDO_SUBSCRIPTIONS, ACME, GENERAL, {"changes": [change]})
+    actions = [click(ids.UNDO_SUBSCRIPTIONS, value)]
+    deliver(busy, payload("block_actions", actions=actions, **in_message()))
+
+    assert rows(busy) == before

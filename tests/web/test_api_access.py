@@ -1,0 +1,172 @@
+"""Every route of the HTTP API, asked by everybody who may not use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.api_keys import Scope
+from bolt_app.web.api import API_PATH
+from tests.people import ACME, ANN, BEA, BETA, GENERAL
+from tests.running import Bellhop
+from tests.web.calling import NOTIFICATIONS, Caller, caller, request
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+RANDOM = "C0ACME0002"
+OPEN = {f"{API_PATH}/docs", f"{API_PATH}/openapi.json"}
+ALL: tuple[Scope, ...] = ("send", "read", "admin")
+BODY = {"to": GENERAL, "text": "x", "key": "disk"}
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    bellhop.install(BEA)
+    return bellhop
+
+
+def routes(bellhop: Bellhop) -> list[tuple[str, str]]:
+    """Return each method and path of the API that needs a key."""
+    return sorted(
+        (method, rule.rule)
+        for rule in bellhop.app.url_map.iter_rules()
+        if rule.rule.startswith(API_PATH) and rule.rule not in OPEN
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+def nobody(bellhop: Bellhop) -> Caller:
+    return Caller(bellhop.url, "")
+
+
+def wrong(bellhop: Bellhop) -> Caller:
+    return Caller(bellhop.url, "bh_wrong")
+
+
+def revoked(bellhop: Bellhop) -> Caller:
+    who = caller(bellhop, *ALL)
+    assert who.get(NOTIFICATIONS).status == 200
+    assert who.send({"to": RANDOM, "text": "x"}).status == 202
+    key = bellhop.services.api_keys.find(who.key)
+    assert key is not None
+    bellhop.services.api_keys.revoke(key.id)
+    return who
+
+
+def expired(bellhop: Bellhop) -> Caller:
+    who = caller(bellhop, *ALL, lifetime=timedelta(minutes=1))
+    bellhop.clock.advance(60)
+    return who
+
+
+def limited(bellhop: Bellhop) -> Caller:
+    return caller(bellhop, *ALL, channels=[RANDOM])
+
+
+def of_another_workspace(bellhop: Bellhop) -> Caller:
+    return caller(bellhop, *ALL, team_id=BETA)
+
+
+def of_another_source(bellhop: Bellhop) -> Caller:
+    return caller(bellhop, "send", "read", source="other")
+
+
+def uninstalled(bellhop: Bellhop) -> Caller:
+    who = caller(bellhop, *ALL)
+    assert who.get(NOTIFICATIONS).status == 200
+    assert who.send({"to": RANDOM, "text": "x"}).status == 202
+    bellhop.slack.uninstall(ACME)
+    bellhop.slack.deliver_due()
+    return who
+
+
+ACCEPT, LIST = ("POST", NOTIFICATIONS), ("GET", NOTIFICATIONS)
+FIND = ("GET", f"{NOTIFICATIONS}/<notification_id>")
+CANCEL = ("DELETE", f"{NOTIFICATIONS}/<notification_id>")
+RETRY = ("POST", f"{NOTIFICATIONS}/<notification_id>/retry")
+ROUTES = [ACCEPT, CANCEL, FIND, LIST, RETRY]
+CALLERS: list[tuple[Callable[[Bellhop], Caller], dict[Any, int]]] = [
+    (nobody, dict.fromkeys(ROUTES, 401)),
+    (wrong, dict.fromkeys(ROUTES, 401)),
+    (revoked, dict.fromkeys(ROUTES, 401)),
+    (expired, dict.fromkeys(ROUTES, 401)),
+    (uninstalled, dict.fromkeys(ROUTES, 403)),
+    # They may list, and find nothing.
+    (limited, {ACCEPT: 403, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
+    # It sends where it is at home.
+    (of_another_workspace, {ACCEPT: 202, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
+    # It may read its workspace; what it sends with the same key is its own.
+    (of_another_source, {ACCEPT: 202, LIST: 200, FIND: 200, CANCEL: 403, RETRY: 403}),
+]
+
+
+def facts(bellhop: Bellhop, notification_id: str) -> Any:
+    with bellhop.services.database.reading() as session:
+        deliveries = select(Delivery.state).where(Delivery.notification_id == notification_id)
+        report = bellhop.services.history.find(ACME, notification_id)
+        assert report is not None
+        assert report.incident is not None
+        return session.scalars(deliveries).all(), report.incident.state
+
+
+def test_every_route_is_swept(installed: Bellhop) -> None:
+    assert routes(installed) == sorted(ROUTES)
+
+
+@pytest.mark.parametrize(("make", "expected"), CALLERS, ids=[one[0].__name__ for one in CALLERS])
+def test_nobody_has_an_effect_that_is_not_theirs(
+    installed: Bellhop, make: Callable[[Bellhop], Caller], expected: dict[Any, int]
+) -> None:
+    owner = caller(installed)
+    body = {"to": GENERAL, "text": "secret", "key": "disk", "actions": ["resolve"]}
+    target = owner.send(body).json()["id"]
+    before = facts(installed, target)
+    who = make(installed)
+
+    for method, path in routes(installed):
+        sent = BODY if (method, path) == ACCEPT else None
+        answer = who.call(method, path.replace("<notification_id>", target), sent)
+
+        assert answer.status == expected[method, path], f"{method} {path}: {answer.text}"
+        if answer.status >= 400:
+            assert answer.headers["Content-Type"] == "application/problem+json"
+        if (method, path) == LIST and answer.status == 200 and make is not of_another_source:
+            assert answer.json()["notifications"] == []
+        if make is not of_another_source:
+            assert "secret" not in answer.text
+    assert facts(installed, target) == before
+    with installed.services.database.reading() as session:
+        accepted = select(Notification.content).where(
+            Notification.team_id == ACME, Notification.source != "api_key:1"
+        )
+        texts = [one["text"] for one in session.scalars(accepted)]
+    assert all(text == "x" for text in texts)
+
+
+def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
+    url = installed.services.hooks.create(ACME, "alerts", [GENERAL])
+    data = json.dumps({"text": "x"}).encode()
+    assert request("POST", url, data).text == "ok"
+
+    installed.slack.uninstall(ACME)
+    installed.slack.deliver_due()
+
+    answer = request("POST", url, data)
+    assert (answer.status, answer.text) == (403, "action_prohibited")
+    installed.install(ANN)
+    assert request("POST", url, data).text == "ok"
+
+
+def test_a_key_says_why_it_is_refused_after_an_uninstall(installed: Bellhop) -> None:
+    who = uninstalled(installed)
+
+    detail = who.send(BODY).json()["detail"]
+
+    assert detail.startswith(f"Bellhop is not installed in the workspace {ACME}")

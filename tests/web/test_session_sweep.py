@@ -1,0 +1,254 @@
+"""Every page, for every way in which a session is not good (any more)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from flask.sessions import SecureCookieSessionInterface
+from sqlalchemy import update
+from werkzeug.routing import Rule
+
+from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
+from bolt_app.db.models import WebSession
+from bolt_app.sandbox import Fault
+from bolt_app.slack_api import SlackCallError
+from tests.commands import run
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop, Browser
+from tests.web.forms import csrf_of, send_form
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+# Blueprints whose routes have no session: they take keys or signatures, or say nothing of anybody.
+WITHOUT_SESSION = {"api", "hooks", "ops", "slack"}
+PUBLIC = {"pages.static", "pages.home"}
+PRIVATE_WORDS = ("Ann Archer", "ann@acme.example", "Head Porter", "the safe is open", "csrf_token")
+
+
+def routes(bellhop: Bellhop) -> Iterator[tuple[str, Rule]]:
+    """Every route that a session may matter to, a new one included, with each of its methods."""
+    for rule in bellhop.app.url_map.iter_rules():
+        if rule.endpoint.split(".")[0] in WITHOUT_SESSION or rule.endpoint == "pages.static":
+            continue
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            yield method, rule
+
+
+def cookie(browser: Browser) -> str:
+    return next(one.value or "" for one in browser.cookies if one.name == "bellhop")
+
+
+def replace_cookie(browser: Browser, value: str) -> None:
+    for one in browser.cookies:
+        if one.name == "bellhop":
+            one.value = value
+
+
+def never_signed_in(_bellhop: Bellhop, browser: Browser) -> None:
+    browser.cookies.clear()
+
+
+def signed_out(_bellhop: Bellhop, browser: Browser) -> None:
+    """A copy of the cookie is used after its owner signed out."""
+    copy = cookie(browser)
+    kept = next(one for one in browser.cookies if one.name == "bellhop")
+    send_form(browser, "/signout")
+    browser.cookies.set_cookie(kept)
+    replace_cookie(browser, copy)
+
+
+def signed_in_again(bellhop: Bellhop, browser: Browser) -> None:
+    """A copy of the cookie is used after its owner signed in again."""
+    copy = cookie(browser)
+    bellhop.install(ANN, browser=browser)
+    assert cookie(browser) != copy
+    replace_cookie(browser, copy)
+
+
+def ended_by_command(bellhop: Bellhop, _browser: Browser) -> None:
+    assert run(bellhop, "session", "end", "1").exit_code == 0
+
+
+def ended_by_command_for_the_person(bellhop: Bellhop, _browser: Browser) -> None:
+    assert run(bellhop, "session", "end", "--team", ACME, "--user", ANN).exit_code == 0
+
+
+def idle(bellhop: Bellhop, _browser: Browser) -> None:
+    bellhop.clock.advance(IDLE_TIMEOUT.total_seconds())
+
+
+def too_old(bellhop: Bellhop, browser: Browser) -> None:
+    """It was used all the time, for thirty days."""
+    bellhop.clock.advance(ABSOLUTE_TIMEOUT.total_seconds())
+    with bellhop.services.database.writing() as session:
+        session.execute(update(WebSession).values(last_seen_at=bellhop.clock()))
+
+
+def unlinked(bellhop: Bellhop, _browser: Browser) -> None:
+    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.services.lifecycle.unlink(stored)
+
+
+def linked_again(bellhop: Bellhop, browser: Browser) -> None:
+    """The person unlinked, and came back in another browser."""
+    unlinked(bellhop, browser)
+    bellhop.install(ANN)
+
+
+def deactivated(bellhop: Bellhop, _browser: Browser) -> None:
+    bellhop.slack.update_user(ANN, deleted=True)
+    bellhop.slack.deliver_due()
+
+
+def deactivated_and_back(bellhop: Bellhop, browser: Browser) -> None:
+    deactivated(bellhop, browser)
+    bellhop.clock.advance(1)
+    bellhop.slack.update_user(ANN, deleted=False)
+    bellhop.slack.deliver_due()
+
+
+def revoked(bellhop: Bellhop, _browser: Browser) -> None:
+    event = {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}
+    bellhop.slack.send_event(ACME, event)
+
+
+def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
+    """No event came, but Slack refuses the person's token."""
+    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.slack.faults.add(Fault("users.info", "api_error", error="token_revoked", times=1))
+    with pytest.raises(SlackCallError):
+        bellhop.services.profiles.record(stored)
+
+
+def uninstalled(bellhop: Bellhop, _browser: Browser) -> None:
+    bellhop.slack.uninstall(ACME)
+    bellhop.slack.deliver_due()
+
+
+def installed_again(bellhop: Bellhop, browser: Browser) -> None:
+    """The app was uninstalled, and installed by the same person in another browser."""
+    uninstalled(bellhop, browser)
+    bellhop.install(ANN)
+
+
+def empty_cookie(_bellhop: Bellhop, browser: Browser) -> None:
+    replace_cookie(browser, "")
+
+
+def changed_cookie(_bellhop: Bellhop, browser: Browser) -> None:
+    payload, _, signature = cookie(browser).partition(".")
+    replace_cookie(browser, f"{payload}A.{signature}")
+
+
+def cookie_of_another_secret(bellhop: Bellhop, browser: Browser) -> None:
+    signer = SecureCookieSessionInterface().get_signing_serializer(bellhop.app)
+    assert signer is not None
+    known = signer.loads(cookie(browser))
+    signer.secret_keys = [b"another-secret-of-32-characters-"]
+    replace_cookie(browser, str(signer.dumps(known)))
+
+
+def cookie_of_an_earlier_version(bellhop: Bellhop, browser: Browser) -> None:
+    signer = SecureCookieSessionInterface().get_signing_serializer(bellhop.app)
+    assert signer is not None
+    replace_cookie(browser, str(signer.dumps({"installation_id": 1})))
+
+
+def cookie_with_the_stored_hash(bellhop: Bellhop, browser: Browser) -> None:
+    """What somebody could make who reads the database and has the secret."""
+    signer = SecureCookieSessionInterface().get_signing_serializer(bellhop.app)
+    assert signer is not None
+    with bellhop.services.database.reading() as session:
+        stored = session.query(WebSession.token_hash).scalar()
+    replace_cookie(browser, str(signer.dumps({**signer.loads(cookie(browser)), "session": stored})))
+
+
+STATES: list[Callable[[Bellhop, Browser], None]] = [
+    never_signed_in,
+    signed_out,
+    signed_in_again,
+    ended_by_command,
+    ended_by_command_for_the_person,
+    idle,
+    too_old,
+    unlinked,
+    linked_again,
+    deactivated,
+    deactivated_and_back,
+    revoked,
+    found_revoked,
+    uninstalled,
+    installed_again,
+    empty_cookie,
+    changed_cookie,
+    cookie_of_another_secret,
+    cookie_of_an_earlier_version,
+    cookie_with_the_stored_hash,
+]
+
+
+def ask(browser: Browser, method: str, path: str, csrf: str) -> tuple[int, str]:
+    if method == "GET":
+        page = browser.get(path)
+    else:
+        form = {"csrf_token": csrf, "channel_id": GENERAL, "answer": "join"}
+        page = browser.post(path, form)
+    return page.status, page.text
+
+
+@pytest.mark.parametrize("spoil", STATES, ids=lambda state: str(state.__name__))
+def test_no_page_shows_or_does_anything_without_a_good_session(
+    bellhop: Bellhop, spoil: Callable[[Bellhop, Browser], None]
+) -> None:
+    browser, _ = bellhop.install(ANN)
+    id_ = accept(bellhop, ANN, "the safe is open")
+    Hand(bellhop).deliver()
+    paths = [
+        (method, str(rule.rule).replace("<notification_id>", id_), rule.endpoint)
+        for method, rule in routes(bellhop)
+    ]
+    csrf = csrf_of(browser)
+    for method, path, endpoint in paths:
+        if method == "GET" and endpoint not in PUBLIC:
+            assert ask(browser, method, path, csrf)[0] == 200
+    said = len(bellhop.slack.messages(GENERAL))
+
+    spoil(bellhop, browser)
+
+    for method, path, endpoint in paths:
+        status, text = ask(browser, method, path, csrf)
+        # A form whose cookie is not ours has no token to match (400).
+        refused = (303, 400) if method == "POST" else (303, 403)
+        assert status == 200 if endpoint in PUBLIC else status in refused, (method, path, status)
+        assert [words for words in PRIVATE_WORDS if words in text] == [], (method, path)
+    assert len(bellhop.slack.messages(GENERAL)) == said
+
+
+def test_the_sweep_knows_the_pages(bellhop: Bellhop) -> None:
+    found = {rule.endpoint for _, rule in routes(bellhop)}
+
+    assert found == {
+        "notifications.notification",
+        "pages.channels",
+        "pages.hello",
+        "pages.home",
+        "pages.join",
+        "pages.profile",
+        "pages.signout",
+    }
+
+
+def test_a_session_in_use_lives_for_thirty_days(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    steps = int(ABSOLUTE_TIMEOUT / timedelta(hours=11))
+    for _ in range(steps):
+        bellhop.clock.advance(11 * 3600)
+        assert browser.get("/").text.count("Ann Archer") == 1
+    bellhop.clock.advance(11 * 3600)
+
+    assert "Ann Archer" not in browser.get("/").text
