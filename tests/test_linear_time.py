@@ -18,6 +18,7 @@ from itertools import product
 import pytest
 
 import bolt_app
+from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.config import ROOT
 from bolt_app.notifications import mrkdwn
 from bolt_app.notifications.rendering import render
@@ -36,7 +37,20 @@ PUMPS = (
     *("[", "(", "]", "=", ",", '"', "&", "^", ".", "/", "@", "{", "}", "\ud800"),
     *("*a ", "*a* ", "_a ", "*_~", "*<a>", "*`a`", "```a", "```a```", "`a ", "<a", "<@U1> ", ":a"),
     *("> a\n", "> a\nb\n", "a\n", "- a\n", "1. ", "---\n", "[a](", "**a", "http://", "http://a "),
-    *("<http://a|", "<!date^1^{date}|x>", "xoxb-", "bh_", "?code=", "a=1,", 'a="', "1h ", "from "),
+    *(
+        "<http://a|",
+        "<!a|",
+        "<!",
+        "@here",
+        "<!date^1^{date}|x>",
+        "xoxb-",
+        "bh_",
+        "?code=",
+        "a=1,",
+        'a="',
+        "1h ",
+        "from ",
+    ),
 )
 STARTS = ("", "a", "1", ":", "<", "`", '"', "<http://a", "digest ", "from 1", "@", "a=")
 LENGTH = 10_000
@@ -102,6 +116,7 @@ WRITERS: dict[str, Callable[[str], object]] = {
             "attachments": [{"text": text}],
         }
     ),
+    "without_broadcasts": lambda text: without_broadcasts({"text": text}),
     "the stand-in's mrkdwn": lambda text: sandbox_mrkdwn(text, SANDBOX_READER),
     "the stand-in's Markdown": markdown,
 }
