@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # The demo starts empty each time and takes nothing from .env; commands beside it read DEMO_ENV.
 DEMO_ENV := var/demo/.env
-DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET=
+DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
 # How often `make faults` repeats each test.
@@ -15,8 +15,8 @@ QUICK := not (postgresql or browser or alertmanager or faults or slow)
 .PHONY: demo run test test-all faults lint format coverage benchmark bake-off clean
 
 demo: .venv/app
-	@rm -rf var/demo && mkdir -p var/demo
-	@printf '%s\n' $(DEMO) >$(DEMO_ENV) && chmod 600 $(DEMO_ENV)
+	@umask 077 && rm -rf var/demo && mkdir -p var/demo && chmod 700 var && \
+		printf '%s\n' $(DEMO) >$(DEMO_ENV)
 	@env $(DEMO) HOST=127.0.0.1 PORT=$(PORT) PUBLIC_URL=http://127.0.0.1:$(PORT) \
 		$(BIN)/python -m bolt_app.sandbox --port $(SANDBOX_PORT) --append-env $(DEMO_ENV) \
 		--app-url http://127.0.0.1:$(PORT) --run $(BIN)/python app.py

@@ -149,12 +149,20 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         health=HealthReports(database),
         home_tabs=HomeTabs(database, clock=clock),
         incidents=Incidents(database, bell, clock=clock),
-        callback_endpoints=CallbackEndpoints(database, clock=clock),
-        callback_sender=CallbackSender(database, clock=clock),
+        callback_endpoints=CallbackEndpoints(
+            database, networks=settings.callback_networks, clock=clock
+        ),
+        callback_sender=CallbackSender(database, networks=settings.callback_networks, clock=clock),
         viewing=Viewing(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
+    if not settings.is_slack:
+        logger.warning(
+            "not connected to Slack, but to a stand-in, where people sign in as anybody: remove "
+            "SLACK_BASE_URL for real use",
+            extra={"slack_base_url": settings.slack_base_url},
+        )
     states = SQLAlchemyStateStore(
         database,
         settings.session_secret,

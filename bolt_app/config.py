@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,13 +19,32 @@ from sqlalchemy.exc import ArgumentError
 
 from bolt_app.client_address import TrustedProxies, parse_trusted_proxies
 from bolt_app.delays import Delays
+from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 SLACK_ORIGIN = "https://slack.com"
+# Slack's own; everything else stands in for it.
+SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # Who may change what comes to channels: members are all but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
+Network = IPv4Network | IPv6Network
+# What CALLBACK_NETWORKS may list: loopback, private and shared addresses, and nothing else.
+_PRIVATE_RANGES: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            "127.0.0.0/8",
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "::1/128",
+            "fc00::/7",
+        ),
+    )
+)
 # A Docker or Kubernetes secret arrives as a file: NAME_FILE names it.
 SECRET_NAMES = (
     "SLACK_CLIENT_SECRET",
@@ -73,6 +93,7 @@ class Settings:
     audit_days: int = 90
     trusted_proxies: TrustedProxies = 0
     subscriptions_by: str = "members"
+    callback_networks: tuple[Network, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
     env_file: str = ""
@@ -88,6 +109,11 @@ class Settings:
     def uses_https(self) -> bool:
         """Whether browsers reach us over https, so that cookies may be `Secure`."""
         return self.public_url.startswith("https://")
+
+    @property
+    def is_slack(self) -> bool:
+        """Whether it is Slack that we talk to, and not a stand-in for it."""
+        return self.slack_base_url in SLACK_ORIGINS
 
     @property
     def redirect_uri(self) -> str:
@@ -135,10 +161,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     embedded = not reader.text("DATABASE_URL")
     # The embedded database and the keys generated beside it.
     var = ROOT / (reader.text("DATA_DIR") or "var")
+    if embedded:
+        reader.private_folder("DATA_DIR", var)
     slack_base_url = reader.origin("SLACK_BASE_URL", SLACK_ORIGIN)
     port = reader.number("PORT", 3000, least=1, most=65535)
     public_url = reader.public_url(port)
-    if slack_base_url == SLACK_ORIGIN and public_url and not public_url.startswith("https://"):
+    is_local = not slack_base_url or _is_loopback(slack_base_url)
+    if not is_local and public_url and not public_url.startswith("https://"):
         reader.problem(
             "PUBLIC_URL must begin with https:// because Slack sends people back over https only: "
             "set it to the address of your reverse proxy or tunnel."
@@ -182,6 +211,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
         trusted_proxies=reader.trusted_proxies(),
         subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "members", SUBSCRIBERS),
+        callback_networks=reader.private_networks("CALLBACK_NETWORKS"),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),
@@ -241,9 +271,47 @@ class _Reader:
         self.problem(f"{name} is {value!r}: choose one of {', '.join(choices)}.")
         return default
 
+    def private_networks(self, name: str) -> tuple[Network, ...]:
+        networks = []
+        for part in _split(self.text(name)):
+            try:
+                network = ip_network(part)
+            except ValueError:
+                self.problem(
+                    f"{name} has {part!r}: give networks separated by commas, as in "
+                    "10.0.0.0/8,192.168.1.5."
+                )
+                continue
+            if not any(_is_within(network, known) for known in _PRIVATE_RANGES):
+                self.problem(
+                    f"{name} has {part!r}: list only private, shared or loopback networks, within "
+                    f"{', '.join(map(str, _PRIVATE_RANGES))}. Public addresses need no entry."
+                )
+                continue
+            networks.append(network)
+        return tuple(networks)
+
+    def private_folder(self, name: str, path: Path) -> None:
+        try:
+            make_private_folder(path)
+        except SharedFolderError:
+            self.problem(
+                f"{name} is {str(path)!r}, which all users of this machine share: give a folder "
+                "of Bellhop's own."
+            )
+        except OSError:
+            # Told by whatever needs a file there.
+            return
+
     def origin(self, name: str, default: str) -> str:
         value = (self.text(name) or default).rstrip("/")
         if _is_origin(value):
+            if not value.startswith("https://") and not _is_loopback(value):
+                self.problem(
+                    f"{name} is {value!r}: it must begin with https://, because tokens and "
+                    "sessions travel there; http:// is for a loopback address alone."
+                )
+                return ""
             return value
         self.problem(
             f"{name} is {value!r}: give scheme and host alone, as in https://bellhop.example.com."
@@ -343,6 +411,12 @@ def _split(value: str) -> Iterator[str]:
     return (part.strip() for part in value.split(",") if part.strip())
 
 
+def _is_within(network: Network, known: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(known, IPv4Network) and network.subnet_of(known)
+    return isinstance(known, IPv6Network) and network.subnet_of(known)
+
+
 def _is_origin(value: str) -> bool:
     try:
         parts = urlsplit(value)
@@ -353,6 +427,16 @@ def _is_origin(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and bare
 
 
+def _is_loopback(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _kept_secret(path: Path, generate: Callable[[], str]) -> str:
     """Return the secret kept in `path`, making it first where there is none.
 
@@ -360,9 +444,9 @@ def _kept_secret(path: Path, generate: Callable[[], str]) -> str:
     which only one of them can do, so that all of them read the same secret, whole.
     """
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(generate() + "\n")
         with suppress(FileExistsError):

@@ -37,7 +37,7 @@ def create_worker(services: Services) -> DeliveryWorker:
             "delete_sessions": services.sessions.delete_expired,
             "delete_audit_events": services.audit.delete_expired,
         },
-        minutely={"send_callbacks": services.callback_sender.send_due},
+        minutely={"send_callbacks": services.callback_sender.start},
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask
@@ -11,6 +14,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.util import import_app
 from gunicorn.workers.base import Worker
+from gunicorn.workers.gthread import ThreadWorker
 
 from bolt_app.config import Settings
 from bolt_app.delivery import create_worker
@@ -19,6 +23,10 @@ from bolt_app.notifications.worker import DeliveryWorker
 
 logger = logging.getLogger(__name__)
 
+# So long a client may take to send the headers of a request, and all of it with its answer.
+HEADER_SECONDS = 10
+REQUEST_SECONDS = 60
+
 
 class PropagatingLogger(Logger):
     """Lets gunicorn's messages go where all others go, redacted like them."""
@@ -26,6 +34,43 @@ class PropagatingLogger(Logger):
     def setup(self, cfg: Any) -> None:
         """Leave level and format to the root logger."""
         self.error_log.propagate = True
+
+
+class DeadlineWorker(ThreadWorker):
+    """gunicorn's threads, taken back from clients that send or read too slowly.
+
+    gunicorn waits for a request as long as the client likes: a few connections with half a header
+    would hold all threads. A deadline that begins with a connection's first byte ends that; a
+    client that opens ever more of them is for the reverse proxy to stop.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # By connections that have a thread.
+        self._deadlines: dict[Any, float] = {}
+
+    def handle(self, conn: Any) -> Any:
+        """Read a request from a connection and answer it, in a thread."""
+        self._deadlines[conn] = time.monotonic() + HEADER_SECONDS
+        try:
+            return super().handle(conn)
+        finally:
+            self._deadlines.pop(conn, None)
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer a request whose headers were read."""
+        self._deadlines[conn] = time.monotonic() + REQUEST_SECONDS
+        return super().handle_request(req, conn)
+
+    def murder_pending(self) -> None:
+        """Close what has waited too long; gunicorn's loop calls it every second."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn, deadline in list(self._deadlines.items()):
+            if deadline <= now:
+                # The thread that waits for it goes on, and finds it closed.
+                with suppress(OSError):
+                    conn.sock.shutdown(socket.SHUT_RDWR)
 
 
 class Server(BaseApplication):
@@ -42,7 +87,7 @@ class Server(BaseApplication):
         settings = self._settings
         options: dict[str, Any] = {
             "bind": f"{settings.host}:{settings.port}",
-            "worker_class": "gthread",
+            "worker_class": DeadlineWorker,
             "workers": settings.web_workers,
             "threads": settings.web_threads,
             "keepalive": 75,

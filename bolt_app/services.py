@@ -89,6 +89,7 @@ class Services:
         """Finish what runs, and close the database."""
         self.requests.shutdown()
         self.background.shutdown()
+        self.callback_sender.close()
         self.bell.close()
         self.audit.flush()
         self.database.close()

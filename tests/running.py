@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from http.cookiejar import CookieJar
+from ipaddress import ip_network
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -221,6 +222,7 @@ def settings_for(
         "public_url": url,
         "encryption_keys": (encryption_key,),
         "session_secret": SESSION_SECRET,
+        "callback_networks": (ip_network("127.0.0.0/8"),),
         "delays": replace(Delays(), acknowledgement=PATIENCE_SECONDS),
     }
     return Settings(**{**values, **changes})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import make_url
 
 from bolt_app.config import ROOT, load_settings
 from tests.running import Bellhop
@@ -50,6 +52,38 @@ def test_the_settings_are_understood(services: dict[str, Any], name: str) -> Non
 def test_only_the_workers_deliver(services: dict[str, Any]) -> None:
     assert load_settings(environment(services, "web")).worker_threads == 0
     assert load_settings(environment(services, "worker")).worker_threads > 0
+
+
+def test_every_service_is_confined(services: dict[str, Any]) -> None:
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "cap_add" not in service
+        assert "privileged" not in service
+        assert any(mount.startswith("/tmp") for mount in service["tmpfs"])  # noqa: S108
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_the_app_does_not_connect_as_superuser(services: dict[str, Any]) -> None:
+    # The image makes POSTGRES_USER, by default `postgres`, the superuser.
+    superuser = services["db"]["environment"].get("POSTGRES_USER", "postgres")
+    for name in ("web", "worker", "migrate"):
+        settings = load_settings(environment(services, name))
+        assert make_url(settings.database_url).username == "bellhop" != superuser
+        assert services[name]["environment"]["POSTGRES_ADMIN_PASSWORD"] == ""
+    [mount] = [one for one in services["db"]["volumes"] if "initdb.d" in one]
+    script = ROOT / mount.split(":")[0]
+    assert "CREATE ROLE bellhop LOGIN NOSUPERUSER" in script.read_text(encoding="utf-8")
+    assert os.access(script, os.X_OK)
+
+
+def test_the_image_runs_as_an_unprivileged_user() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    *_, user = re.findall(r"^USER (.+)$", dockerfile, re.MULTILINE)
+
+    assert int(user) > 0
+    assert "--chown" not in dockerfile
 
 
 @pytest.mark.parametrize("name", ["worker", "migrate"])

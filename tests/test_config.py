@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.config import ROOT, ConfigError, load_settings, read_public_url
+from bolt_app.config import ROOT, ConfigError, Settings, load_settings, read_public_url
 
 CREDENTIALS = {
     "SLACK_CLIENT_ID": "111.222",
@@ -114,6 +115,65 @@ def test_real_slack_needs_https(tmp_path: Path) -> None:
 
     assert len(found) == 1
     assert "https://" in found[0]
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "SLACK_BASE_URL"])
+@pytest.mark.parametrize(
+    "url", ["http://bell.acme.test", "http://10.0.0.1:3000", "http://localhost.acme.test"]
+)
+def test_what_leaves_the_machine_needs_https(tmp_path: Path, name: str, url: str) -> None:
+    local = {"PUBLIC_URL": "http://127.0.0.1:3000", "SLACK_BASE_URL": "http://127.0.0.1:3100"}
+    found = problems({**CREDENTIALS, **local, name: url}, tmp_path)
+
+    assert [problem.split()[0] for problem in found] == [name]
+    assert "https://" in found[0]
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:3000", "http://localhost:3000", "http://[::1]:3000"]
+)
+def test_a_loopback_address_needs_none(tmp_path: Path, origin: str) -> None:
+    environ = {**CREDENTIALS, "PUBLIC_URL": origin, "SLACK_BASE_URL": origin}
+    settings = load_settings({**environ, "DATA_DIR": str(tmp_path)})
+
+    assert (settings.public_url, settings.slack_base_url) == (origin, origin)
+    assert not settings.is_slack
+
+
+def test_govslack_is_slack_and_needs_https(tmp_path: Path) -> None:
+    environ = {**CREDENTIALS, "SLACK_BASE_URL": "https://slack-gov.com"}
+    assert load_settings({**environ, "DATA_DIR": str(tmp_path)}).is_slack
+
+    assert "https://" in problems({**environ, "PUBLIC_URL": "http://127.0.0.1:3000"}, tmp_path)[0]
+
+
+def test_every_setting_that_is_an_address_is_checked() -> None:
+    values = {field.name for field in fields(Settings)}
+    assert {name for name in values if name.endswith("url")} == {
+        "slack_base_url",
+        "public_url",
+        "database_url",
+    }
+
+
+def test_private_networks_are_listed_for_callbacks(tmp_path: Path) -> None:
+    environ = {**CREDENTIALS, "CALLBACK_NETWORKS": "10.0.0.0/8, 192.168.1.5,fd00:1::/64"}
+    settings = load_settings({**environ, "DATA_DIR": str(tmp_path)})
+
+    assert [str(one) for one in settings.callback_networks] == [
+        "10.0.0.0/8",
+        "192.168.1.5/32",
+        "fd00:1::/64",
+    ]
+
+
+@pytest.mark.parametrize(
+    "listed", ["0.0.0.0/0", "169.254.0.0/16", "8.8.8.8", "::/0", "10.0.0.1/8", "x", "172.0.0.0/8"]
+)
+def test_other_networks_cannot_be_listed(tmp_path: Path, listed: str) -> None:
+    [found] = problems({**CREDENTIALS, "CALLBACK_NETWORKS": listed}, tmp_path)
+
+    assert found.startswith(f"CALLBACK_NETWORKS has '{listed}'")
 
 
 def test_another_database_needs_its_own_keys(tmp_path: Path) -> None:

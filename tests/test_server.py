@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -21,7 +21,10 @@ from bolt_app.config import ROOT
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
 APP = (sys.executable, "app.py")
-GUNICORN = (sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4")
+GUNICORN = (
+    *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4"),
+    *("--worker-class", "bolt_app.server.DeadlineWorker"),
+)
 
 
 @pytest.fixture
@@ -131,6 +134,37 @@ def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -
         assert server.end() == 0
 
 
+DEADLINES = """
+from bolt_app import server
+from bolt_app.config import load_settings
+
+server.HEADER_SECONDS, server.REQUEST_SECONDS = 0.5, 0.5
+server.serve(load_settings())
+"""
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"GET / HTTP/1.1\r\nHost: x",
+        b"POST /hooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\npayload=",
+    ],
+    ids=["headers", "body"],
+)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_clients_that_stop_half_way_give_their_threads_back(
+    environment: dict[str, str], half: bytes
+) -> None:
+    environment["WEB_THREADS"] = "4"
+    with started((sys.executable, "-c", DEADLINES), environment) as server, ExitStack() as stack:
+        server.wait_for("Bellhop is ready")
+        address = ("127.0.0.1", int(environment["PORT"]))
+        for _ in range(20):
+            client = stack.enter_context(socket.create_connection(address))
+            client.sendall(half)
+        assert get(f"{server.url}/healthz")[0] == 200
+
+
 def test_headers_of_proxies_are_not_believed(environment: dict[str, str]) -> None:
     upgrade(environment)
     forged = {"SCRIPT_NAME": "/forged", "PATH_INFO": "/forged", "X-Forwarded-Prefix": "/forged"}
@@ -199,7 +233,6 @@ def test_the_embedded_database_and_its_keys_are_made_at_start(
         assert server.end() == 0
 
     modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "data").iterdir()}
-    assert modes["encryption_keys"] == 0o600
-    assert modes["session_secret"] == 0o600
+    assert set(modes.values()) == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     assert "bellhop.db" in modes

@@ -82,11 +82,13 @@ def register(app: Flask, services: Services) -> None:
     def show(team_id: str) -> None:
         """Show the keys of a workspace, without their text."""
         now, hosts = services.clock(), services.callback_endpoints.hosts(team_id)
+        problems = services.callback_endpoints.problems(team_id)
         for key in services.api_keys.of_team(team_id):
             scopes = ", ".join(one for one in SCOPES if one in key.scopes)
             where = f", to {', '.join(key.channels)}" if key.channels else ""
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
             told = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
+            told += f", refused: {problems[key.id]}" if key.id in problems else ""
             state = f"{key.state(now)}{until}{told}{more(key)}"
             click.echo(f"{key.id}  {key.name}: {scopes}{where}; {state}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bolt_app.db.encryption import Cipher, use_cipher
+from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_others
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
@@ -142,7 +143,7 @@ def _prepare_postgresql_connection(dbapi_connection: Any, _record: object) -> No
 
 
 def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
-    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    _make_files_private(Path(str(url.database)))
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -152,6 +153,16 @@ def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite_connection)
     event.listen(engine, "begin", _begin_sqlite_transaction)
     return engine
+
+
+def _make_files_private(path: Path) -> None:
+    """Create the database's file, from which SQLite takes the mode of those beside it."""
+    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    # A file that cannot be created is reported by SQLite, when it is opened.
+    with suppress(OSError):
+        make_private_file(path)
+    for suffix in ("-wal", "-shm", "-journal"):
+        take_from_others(path.with_name(f"{path.name}{suffix}"))
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import secrets
 from base64 import b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
 from sqlalchemy import Connection, delete, insert, select, update
@@ -29,6 +30,12 @@ from bolt_app.db.models import (
     Incident,
     Notification,
 )
+from bolt_app.notifications.callback_addresses import (
+    Network,
+    RefusedAddressError,
+    allowed_addresses,
+    resolve,
+)
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.reports import (
     Answered,
@@ -43,13 +50,22 @@ logger = logging.getLogger(__name__)
 SECRET_PREFIX = "whsec_"  # noqa: S105
 _URL: TypeAdapter[HttpUrl] = TypeAdapter(Annotated[HttpUrl, UrlConstraints(max_length=2000)])
 _SOURCE = "api_key:"
+_UNREADABLE = "(cannot be read: set it again)"
 
 
 class CallbackEndpoints:
     """Where systems want to be told, one address for each API key."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, *, networks: Sequence[Network] = (), clock: Clock = utc_now
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            networks: private and loopback networks that may be called.
+        """
         self._database = database
+        self._networks = networks
         self._clock = clock
 
     def set(self, key_id: int, url: str) -> str:
@@ -58,14 +74,17 @@ class CallbackEndpoints:
         Returns: the secret by which it knows that it is told by us; it is shown only now.
 
         Raises:
-            ValueError: there is no such key, or the address is none.
+            ValueError: there is no such key, or the address may not be called.
         """
         address = _checked(url)
+        with self._database.reading() as session:
+            _require_key(session, key_id)
+        problem = self._problem(address)
+        if problem is not None:
+            raise ValueError(problem)
         secret = SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode()
         with self._database.writing() as session:
-            good = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-            if session.scalar(good) is None:
-                raise ValueError(f"There is no key {key_id}, or it is revoked.")
+            _require_key(session, key_id)
             row = CallbackEndpoint(
                 api_key_id=key_id, url=address, secret=secret, created_at=self._clock()
             )
@@ -81,29 +100,64 @@ class CallbackEndpoints:
 
     def hosts(self, team_id: str) -> Mapping[int, str]:
         """Return the hosts of a workspace's endpoints, by the ids of their API keys."""
+        return {
+            key_id: _UNREADABLE if url is None else HttpUrl(url).host or ""
+            for key_id, url in self._urls(team_id).items()
+        }
+
+    def problems(self, team_id: str) -> Mapping[int, str]:
+        """Return why endpoints of a workspace cannot be called now, by the ids of their API keys.
+
+        An endpoint may have been allowed when it was set, or its name may lead elsewhere since.
+        """
+        readable = {key_id: url for key_id, url in self._urls(team_id).items() if url is not None}
+        problems = {key_id: self._problem(url) for key_id, url in readable.items()}
+        return {key_id: problem for key_id, problem in problems.items() if problem is not None}
+
+    def _urls(self, team_id: str) -> Mapping[int, str | None]:
+        """Return the addresses of a workspace's endpoints; None for one that cannot be read."""
         mine = select(CallbackEndpoint.api_key_id).join(
             ApiKey, ApiKey.id == CallbackEndpoint.api_key_id
         )
         with self._database.reading() as session:
             ids = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
-            return {id_: _host_of(session, id_) for id_ in ids}
+            return {id_: _url_of(session, id_) for id_ in ids}
+
+    def _problem(self, url: str) -> str | None:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        try:
+            allowed_addresses(host, resolve(host, parts.port or 443), self._networks)
+        except RefusedAddressError as error:
+            return str(error)
+        except (OSError, UnicodeError):
+            return f"{host} cannot be resolved: correct the host, or try again later."
+        return None
 
 
-def _host_of(session: Session, key_id: int) -> str:
+def _url_of(session: Session, key_id: int) -> str | None:
     try:
-        endpoint = session.get_one(CallbackEndpoint, key_id)
-        return HttpUrl(endpoint.url).host or ""
+        return str(HttpUrl(session.get_one(CallbackEndpoint, key_id).url))
     except (DecryptionError, ValidationError):
         logger.warning("a callback endpoint cannot be read", extra={"api_key": key_id})
-        return "(cannot be read: set it again)"
+        return None
+
+
+def _require_key(session: Session, key_id: int) -> None:
+    good = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+    if session.scalar(good) is None:
+        raise ValueError(f"There is no key {key_id}, or it is revoked.")
 
 
 def _checked(url: str) -> str:
     try:
-        return str(_URL.validate_python(url))
+        address = _URL.validate_python(url)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise ValueError(f"The URL is not one to be called: {problem}.") from None
+    if address.username or address.password:
+        raise ValueError("The URL is not one to be called: leave out the user name and password.")
+    return str(address)
 
 
 def tell_senders(

@@ -21,8 +21,8 @@ _FENCE_ROOM = len(f"{_FENCE}\n") + len(f"\n{_FENCE}")
 _WHOLE = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|```")
 # What Slack would show otherwise than it is written: quotes, emphasis, code, emoji, mentions.
 _MARKUP = re.compile(
-    r"^\s*>|(?<![^\W_])([*_~])(?=\S)[^\n]*\1|`[^\n]*`"
-    r"|:[\w+'-]*[^\W\d_][\w+'-]*:|:(?:100|1234|[+-]1):|@(?:here|channel|everyone)",
+    r"^[^\S\n]*>|(?<![^\W_])([*_~])(?=\S)[^\n]*\1|`[^\n]*`"
+    r"|:(?=[\w+'-]*[^\W\d_])[\w+'-]+:|:(?:100|1234|[+-]1):|@(?:here|channel|everyone)",
     re.MULTILINE,
 )
 _MENTION = re.compile(r"<(?:@|!(?:here|channel|everyone|subteam))")

@@ -10,9 +10,10 @@ was subscribed to keeps no secret from members.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -26,12 +27,15 @@ from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.shown_content import shown_content
 from bolt_app.notifications.shown_incidents import ShownIncident, find_people, find_shown
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
 # For so many deliveries Slack is asked where they stand, one call each.
 MOST_LINKS = 10
+# People and channels that a page names where its text mentions them.
+MOST_MENTIONED = 1000
 _PERSON_ID = re.compile(r"<@([UW][A-Z0-9]+)[|>]")
 _CHANNEL_ID = re.compile(r"<#([CG][A-Z0-9]+)[|>]")
 
@@ -62,6 +66,7 @@ class ViewedNotification:
     """A notification, without what the viewer may not see.
 
     Attributes:
+        content: as much of it as a page shows; `is_cut` where that is not all.
         sender: which way in it took, for people.
         topics: those it was sent to.
         hidden: how many deliveries the viewer may not see.
@@ -72,6 +77,7 @@ class ViewedNotification:
     id: str
     team_id: str
     content: Mapping[str, Any]
+    is_cut: bool
     sender: str
     topics: Sequence[str]
     key: str | None
@@ -218,7 +224,8 @@ class Viewing:
         with self._database.reading_connection() as connection:
             found = _addresses(connection, report.id)
             addresses = _at_their_channels(connection, viewer.team_id, found)
-        mentioned = _ids(_CHANNEL_ID, report.content)
+        content, is_cut = shown_content(report.content)
+        mentioned = _ids(_CHANNEL_ID, content)
         names = person.channel_names({*addresses.values(), *mentioned})
         is_unresolved_shown = _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)
         seen = []
@@ -237,7 +244,8 @@ class Viewing:
             return ViewedNotification(
                 id=report.id,
                 team_id=viewer.team_id,
-                content=report.content,
+                content=content,
+                is_cut=is_cut,
                 sender=_sender(connection, viewer.team_id, report.source),
                 topics=_topics(connection, report.id),
                 key=report.key if report.key != report.id else None,
@@ -245,7 +253,7 @@ class Viewing:
                 incident=_incident(connection, viewer.team_id, report, self._clock()),
                 deliveries=seen,
                 hidden=len(report.deliveries) - len(seen),
-                people=_names(connection, viewer.team_id, _ids(_PERSON_ID, report.content)),
+                people=_names(connection, viewer.team_id, _ids(_PERSON_ID, content)),
                 channels=names,
             )
 
@@ -347,11 +355,17 @@ def _names(connection: Connection, team_id: str, user_ids: set[str]) -> dict[str
 
 
 def _ids(pattern: re.Pattern[str], value: object) -> set[str]:
-    """Return the ids that texts anywhere in `value` mention."""
+    """Return the first ids that texts anywhere in `value` mention."""
+    found = dict.fromkeys(islice(_each_id(pattern, value), MOST_MENTIONED))
+    return set(found)
+
+
+def _each_id(pattern: re.Pattern[str], value: object) -> Iterator[str]:
     if isinstance(value, str):
-        return set(pattern.findall(value))
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
-        return {id_ for item in value for id_ in _ids(pattern, item)}
-    return set()
+        for match in pattern.finditer(value):
+            yield match[1]
+    elif isinstance(value, Mapping):
+        yield from _each_id(pattern, list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _each_id(pattern, item)

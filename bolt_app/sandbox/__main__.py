@@ -169,6 +169,7 @@ def _credentials(config: AppConfig, slack_url: str) -> dict[str, str]:
 def _append(path: Path, values: Mapping[str, str]) -> None:
     """Add lines to a file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(descriptor, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
         file.writelines(f"{name}={value}\n" for name, value in values.items())
 

@@ -55,6 +55,7 @@ def publish_home(
         public_url=services.settings.public_url,
         notice=notice,
         for_admin=_admin_blocks(services, own.team_id, admin_notice) if for_admin else (),
+        stand_in="" if services.settings.is_slack else services.settings.slack_base_url,
     )
     view["blocks"] = services.signer.sign_blocks(view["blocks"], own.team_id, home_of(own.user_id))
     services.calls.as_bot(place, "views.publish", user_id=own.user_id, view=view)

@@ -62,14 +62,14 @@ class Reader:
 
 def mrkdwn_html(text: str, reader: Reader) -> Markup:
     """Return mrkdwn as paragraphs, quotes and code."""
-    pieces = _FENCE.split(text)
-    html = Markup()
-    for place, piece in enumerate(pieces):
+    # Joined at the end: adding to a growing text copies all of it each time.
+    html: list[Markup] = []
+    for place, piece in enumerate(_FENCE.split(text)):
         if place % 2:
-            html += Markup("<pre><code>{}</code></pre>").format(decode(piece))
+            html.append(Markup("<pre><code>{}</code></pre>").format(decode(piece)))
         else:
-            html += Markup().join(_paragraphs(piece.strip("\n"), reader))
-    return html
+            html.extend(_paragraphs(piece.strip("\n"), reader))
+    return Markup().join(html)
 
 
 def plain_html(text: str) -> Markup:
@@ -105,11 +105,12 @@ def decode(text: str) -> str:
 
 def inline_html(text: str, reader: Reader) -> Markup:
     """Return one line of mrkdwn."""
-    html, end = Markup(), 0
+    pieces: list[str] = []
+    end = 0
     for found in _INLINE.finditer(text):
-        html += Markup("{}{}").format(decode(text[end : found.start()]), _styled(found, reader))
+        pieces += [decode(text[end : found.start()]), _styled(found, reader)]
         end = found.end()
-    return html + decode(text[end:])
+    return Markup().join([*pieces, decode(text[end:])])
 
 
 def _paragraphs(text: str, reader: Reader) -> Iterator[Markup]:

@@ -55,6 +55,10 @@ def create_blueprint(services: Services) -> Blueprint:
     blueprint.app_template_global("static_url")(static_url)
     blueprint.app_template_global("install_url")(install_url)
 
+    @blueprint.app_context_processor
+    def warn_of_stand_in() -> dict[str, str]:
+        return {"stand_in": "" if services.settings.is_slack else services.settings.slack_base_url}
+
     @blueprint.get("/")
     def home() -> str:
         installation = active_installation(services)

@@ -8,6 +8,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import func, select
 from standardwebhooks import Webhook
 
 from bolt_app.db.models import Callback
-from bolt_app.notifications.callback_sending import RETRIES
+from bolt_app.notifications.callback_sending import RETRIES, CallbackSender
 from bolt_app.notifications.incidents import Answer as Said
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
@@ -82,6 +83,8 @@ def test_a_button_is_told_at_once_and_signed(
     message = installed.slack.messages(GENERAL)[-1]
     installed.slack.click(ANN, message, "incident.acknowledge")
     installed.services.background.shutdown(wait=True)
+    send_due(installed)
+    installed.services.callback_sender.close()
 
     [told] = system.received
     assert told.path == PATH
@@ -190,7 +193,7 @@ def test_a_system_that_is_down_loses_nothing(
     assert send_due(installed) == 0
     assert waiting(installed) == 1
     with installed.services.database.reading() as session:
-        assert session.scalars(select(Callback.error)).one() == "URLError"
+        assert session.scalars(select(Callback.error)).one() == "ConnectionRefusedError"
 
 
 def test_what_a_dead_process_was_telling_is_told_by_another(
@@ -198,7 +201,7 @@ def test_what_a_dead_process_was_telling_is_told_by_another(
 ) -> None:
     answered(installed, raised(installed, sender), "acknowledge")
     sender_object = installed.services.callback_sender
-    assert sender_object._claim(()) is not None
+    assert sender_object._claim(1) is not None
 
     assert send_due(installed) == 0
     installed.clock.advance(61)
@@ -211,11 +214,14 @@ def test_two_processes_tell_nothing_twice(
     id_ = raised(installed, sender)
     answered(installed, id_, "acknowledge", "mute", "unmute", "resolve", "reopen")
     services = installed.services
+    networks = installed.settings.callback_networks
     senders = [
-        type(services.callback_sender)(services.database, clock=services.clock) for _ in range(3)
+        CallbackSender(services.database, networks=networks, clock=services.clock) for _ in range(3)
     ]
     with ThreadPoolExecutor(3) as pool:
         taken = sum(pool.map(lambda one: one.send_due(), senders))
+    for one in senders:
+        one.close()
 
     assert taken == 5
     assert len(system.received) == 5
@@ -347,3 +353,99 @@ def test_secrets_are_encrypted(installed: Bellhop, secret: str, system: FakeApp)
 
     assert secret not in stored[1]
     assert system.url not in stored[0]
+
+
+def test_one_that_says_nothing_keeps_no_other_waiting(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    other = run(installed, "api-key", "create", "--team", ACME, "--name", "other").stdout
+    run(installed, "api-key", "callback", "2", "--url", system.url + "/other")
+    bad = raised(installed, sender)
+    good = raised(installed, Caller(installed.url, other.splitlines()[-1]))
+    released, taken = Event(), Event()
+
+    def answer(received: Received) -> Answer:
+        if received.path == "/other":
+            taken.set()
+        else:
+            assert released.wait(30)
+        return Answer(200)
+
+    system.answer = answer
+    answered(installed, bad, "acknowledge")
+    hanging = installed.services.callback_sender.start()
+    answered(installed, good, "acknowledge")
+    assert send_due(installed) == 1
+    assert taken.is_set()
+    released.set()
+    assert [one.result() for one in hanging] == [1]
+
+
+def test_an_endpoint_is_sent_one_at_a_time_by_all_processes(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answered(installed, id_, "acknowledge", "resolve", "reopen")
+    services, arrived, released = installed.services, Event(), Event()
+    other = CallbackSender(
+        services.database, networks=installed.settings.callback_networks, clock=services.clock
+    )
+
+    def answer(_received: Received) -> Answer:
+        arrived.set()
+        assert released.wait(30)
+        return Answer(200)
+
+    system.answer = answer
+    started = services.callback_sender.start()
+    assert arrived.wait(30)
+    assert other.send_due() == 0
+    assert services.callback_sender.send_due() == 0
+    released.set()
+    assert started[0].result() == 3
+    other.close()
+    kinds = [json.loads(one.body)["type"] for one in system.received]
+    assert kinds == ["incident.acknowledged", "incident.resolved", "incident.reopened"]
+
+
+class TestRefusedAddresses:
+    @pytest.mark.parametrize(
+        ("url", "sentence"),
+        [
+            ("http://169.254.169.254/latest", "a link-local address"),
+            ("http://10.0.0.1/", "10.0.0.1 is a private address"),
+            ("http://[::ffff:10.0.0.1]/", "is a private address"),
+            ("http://0/", "0.0.0.0 is the unspecified address"),
+            ("http://nowhere.invalid/", "nowhere.invalid cannot be resolved"),
+            ("http://ann:secret@127.0.0.1/", "leave out the user name and password"),
+        ],
+    )
+    def test_it_cannot_be_registered(
+        self, installed: Bellhop, sender: Caller, url: str, sentence: str
+    ) -> None:
+        assert_failed(run(installed, "api-key", "callback", "1", "--url", url), sentence, status=2)
+        assert "callbacks" not in run(installed, "api-key", "list", "--team", ACME).stdout
+
+    def test_one_that_was_registered_is_kept_listed_and_not_called(
+        self,
+        installed: Bellhop,
+        sender: Caller,
+        secret: str,
+        system: FakeApp,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        answered(installed, raised(installed, sender), "acknowledge")
+        services = installed.services
+        strict = CallbackSender(services.database, clock=services.clock)
+        assert strict.send_due() == 0
+        strict.close()
+
+        assert not system.received
+        assert waiting(installed) == 1
+        with services.database.reading() as session:
+            assert session.scalars(select(Callback.error)).one() == "refused_address"
+        assert "refused_address" in caplog.records[-1].__dict__["error"]
+        monkeypatch.setattr(services.callback_endpoints, "_networks", ())
+        shown = run(installed, "api-key", "list", "--team", ACME).stdout
+        assert "callbacks to 127.0.0.1, refused: 127.0.0.1 is a loopback address" in shown

@@ -302,3 +302,23 @@ def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, be
 
     asked = [call.arguments["channel"] for call in bellhop.slack.calls_to("chat.getPermalink")]
     assert asked == [GENERAL]
+
+
+def test_a_very_long_notification_is_shown_from_its_beginning(
+    bellhop: Bellhop, ann: Browser
+) -> None:
+    # Each names another person: more than a database takes as parameters of one statement.
+    mentions = "".join(f"<@U{number:09d}> <#C{number:09d}> " for number in range(18_000))
+    body = {
+        "to": "#general",
+        "text": "Begins",
+        "attachments": [{"text": mentions}, {"text": "End"}],
+    }
+    sent = caller(bellhop).send(body)
+    assert sent.status == 202, sent.text
+    page = look(ann, sent.json()["id"])
+
+    assert page.status == 200
+    assert "Begins" in page.text
+    assert "This page shows the beginning of a very long notification." in page.text
+    assert len(page.text) < 1_000_000

@@ -41,6 +41,8 @@ class CallbackEndpoint(Base):
     url: Mapped[str] = mapped_column(EncryptedText)  # it may hold a secret of its own
     secret: Mapped[str] = mapped_column(EncryptedText)
     created_at: Mapped[datetime]
+    # Until then one process alone sends there.
+    claimed_until: Mapped[datetime | None]
 
 
 class Callback(Base):

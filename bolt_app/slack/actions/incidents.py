@@ -41,7 +41,7 @@ def register_incident_actions(app: App, services: Services) -> None:
         except NotOfferedError:
             raise OutdatedError from None
         if changed:
-            services.background.submit(services.callback_sender.send_due)
+            services.background.submit(services.callback_sender.start)
 
 
 def _duration(action: dict[str, Any]) -> timedelta:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
-from bolt_app.notifications.mrkdwn import link
+from bolt_app.notifications.mrkdwn import escape, link
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.rendering import SIGNS
@@ -49,6 +49,7 @@ def home_view(
     public_url: str,
     notice: Answer | None = None,
     for_admin: Sequence[Block] = (),
+    stand_in: str = "",
 ) -> dict[str, Any]:
     """Return the view of one person.
 
@@ -60,8 +61,10 @@ def home_view(
         public_url: below it are the pages of notifications.
         notice: what was done just now.
         for_admin: what only admins see.
+        stand_in: the address of what stands in for Slack, where it is not Slack.
     """
     blocks = [
+        *_stand_in_warning(stand_in),
         header("Your profile"),
         *_without_buttons(profile.blocks),
         _DIVIDER,
@@ -107,6 +110,13 @@ def subscribe_modal(topics: Sequence[str]) -> dict[str, Any]:
             ),
         ],
     )
+
+
+def _stand_in_warning(stand_in: str) -> list[Block]:
+    if not stand_in:
+        return []
+    words = f"*Not connected to Slack.* This Bellhop talks to a stand-in at {escape(stand_in)}."
+    return [section(f"{SIGNS['warning']} {words}")]
 
 
 def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -> list[Block]:

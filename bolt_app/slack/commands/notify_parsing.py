@@ -15,6 +15,8 @@ from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, QuietHours, Sch
 from bolt_app.notifications.topic_names import normal_pattern
 
 COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "quiet", "test", "help")
+# Longer than anything that can be asked: some of the patterns below take time with spaces.
+LONGEST = 1000
 LONGEST_MUTE = timedelta(days=30)
 # In Slack one speaks of the channel where the API says "new".
 MODE_WORDS: dict[str, Mode] = {"channel": "new", "thread": "thread", "update": "update"}
@@ -137,6 +139,8 @@ def parse_notify_command(text: str) -> NotifyRequest:
     words = _unescaped(text).strip()
     if not words:
         return Help()
+    if len(words) > LONGEST:
+        return Misunderstood(f"A command has up to {LONGEST} characters.")
     first, *rest = words.split(maxsplit=1)
     command, arguments = first.lower(), rest[0].strip() if rest else ""
     if command not in COMMANDS:

@@ -6,6 +6,7 @@ See https://docs.slack.dev/reference/block-kit/blocks/markdown-block.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 
 from markupsafe import Markup
@@ -31,24 +32,24 @@ _INLINE = re.compile(
 
 def markdown(text: str) -> Markup:
     """Headings, lists, quotes, code, rules and paragraphs."""
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = deque(text.replace("\r\n", "\n").split("\n"))
     pieces: list[Markup] = []
     while lines:
         pieces.append(_next(lines))
     return join(pieces)
 
 
-def _next(lines: list[str]) -> Markup:
+def _next(lines: deque[str]) -> Markup:
     """Take what the first line begins off ``lines``."""
     first = lines[0]
     if first.lstrip().startswith("```"):
         return _fence(lines)
     if _RULE.fullmatch(first):
-        del lines[0]
+        lines.popleft()
         return tag("hr", {})
     heading = _HEADING.fullmatch(first)
     if heading is not None:
-        del lines[0]
+        lines.popleft()
         return tag(f"h{min(len(heading[1]) + 2, 6)}", {}, _inline(heading[2]))
     for pattern, wrap in _GROUPS:
         taken = _taken(lines, pattern)
@@ -57,30 +58,31 @@ def _next(lines: list[str]) -> Markup:
     return _paragraph(lines)
 
 
-def _taken(lines: list[str], pattern: re.Pattern[str]) -> list[str]:
+def _taken(lines: deque[str], pattern: re.Pattern[str]) -> list[str]:
     taken: list[str] = []
     while lines and (match := pattern.fullmatch(lines[0])) and not _RULE.fullmatch(lines[0]):
         taken.append(match[1])
-        del lines[0]
+        lines.popleft()
     return taken
 
 
-def _fence(lines: list[str]) -> Markup:
-    del lines[0]
+def _fence(lines: deque[str]) -> Markup:
+    lines.popleft()
     code: list[str] = []
     while lines and not lines[0].lstrip().startswith("```"):
-        code.append(lines.pop(0))
-    del lines[:1]
+        code.append(lines.popleft())
+    if lines:
+        lines.popleft()
     return tag("pre", {}, tag("code", {}, "\n".join(code)))
 
 
-def _paragraph(lines: list[str]) -> Markup:
-    text: list[str] = [lines.pop(0)]
+def _paragraph(lines: deque[str]) -> Markup:
+    text: list[str] = [lines.popleft()]
     starts = (_HEADING, _BULLET, _NUMBER, _QUOTE, _RULE)
     while lines and lines[0].strip() and not lines[0].lstrip().startswith("```"):
         if any(one.fullmatch(lines[0]) for one in starts):
             break
-        text.append(lines.pop(0))
+        text.append(lines.popleft())
     if not any(line.strip() for line in text):
         return Markup()
     return tag("p", {}, join(map(_inline, text), Markup("<br>")))

@@ -144,7 +144,7 @@ class _Writer:
         after_line = False
         place = 0
         while place < len(lines):
-            quoted = self._quoted(lines[place:])
+            quoted = self._quoted(lines, place)
             if quoted:
                 place += len(quoted)
                 after_line = False
@@ -162,16 +162,16 @@ class _Writer:
             after_line = True
             yield self._emphasised(line)
 
-    def _quoted(self, lines: list[str]) -> list[str]:
-        rest = _REST_QUOTED.match(lines[0])
+    def _quoted(self, lines: list[str], place: int) -> list[str]:
+        rest = _REST_QUOTED.match(lines[place])
         if rest is not None:
-            return [lines[0][rest.end() :], *lines[1:]]
+            return [lines[place][rest.end() :], *lines[place + 1 :]]
         quoted: list[str] = []
-        for line in lines:
-            match = _QUOTE.match(line)
+        for number in range(place, len(lines)):
+            match = _QUOTE.match(lines[number])
             if match is None:
                 break
-            quoted.append(line[match.end() :])
+            quoted.append(lines[number][match.end() :])
         return quoted
 
     def _emphasised(self, text: str) -> Markup:

@@ -1,0 +1,112 @@
+"""The network addresses that callbacks may be sent to.
+
+A third party chose the URL, and Bellhop stands inside a network: public addresses are allowed,
+private ones only where `CALLBACK_NETWORKS` lists them, and a few never. A host name is resolved
+here, and the caller connects to the very address that was checked, so that a second answer of the
+DNS cannot lead elsewhere.
+
+https://www.iana.org/assignments/iana-ipv4-special-registry and
+https://www.iana.org/assignments/iana-ipv6-special-registry have the special ranges.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Sequence[str]]
+
+# Metadata services of clouds outside the link-local range: those of AWS and Google over IPv6, of
+# Alibaba, Oracle and Azure. They hand credentials to anybody on the machine.
+_METADATA = frozenset(
+    map(
+        ip_address,
+        ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+    )
+)
+# IPv4 inside IPv6: NAT64 (RFC 6052) leads to the IPv4 address in the last 32 bits.
+_NAT64 = ip_network("64:ff9b::/96")
+# Ranges that lead to an IPv4 address chosen by the sender, or nowhere: IPv4-compatible, local-use
+# NAT64, Teredo and other protocol assignments, documentation, 6to4, its relays, site-local.
+_NEVER = tuple(
+    map(
+        ip_network,
+        (
+            "::/96",
+            "64:ff9b:1::/48",
+            "100::/64",
+            "2001::/23",
+            "2001:db8::/32",
+            "2002::/16",
+            "3fff::/20",
+            "5f00::/16",
+            "fec0::/10",
+            "192.88.99.0/24",
+        ),
+    )
+)
+
+
+class RefusedAddressError(ValueError):
+    """A host has no address that callbacks may be sent to; the sentence says why and the fix."""
+
+
+def refusal(address: Address, allowed: Sequence[Network]) -> str | None:
+    """Return why callbacks may not be sent to an address, or None where they may.
+
+    Args:
+        allowed: private and loopback networks that the operator allows.
+    """
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return refusal(inner, allowed)
+    if address in _METADATA:
+        return "the metadata service of a cloud"
+    if address.is_link_local:
+        return "a link-local address"
+    if address.is_multicast:
+        return "a multicast address"
+    if address.is_unspecified:
+        return "the unspecified address"
+    if any(address in network for network in allowed):
+        return None
+    if address.is_loopback:
+        return "a loopback address"
+    if any(address in network for network in _NEVER) or address.is_reserved:
+        return "a reserved address"
+    # False for what Python does not know, and for shared addresses (100.64.0.0/10).
+    return None if address.is_global else "a private address"
+
+
+def resolve(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of a host, in the order in which to try them.
+
+    Raises:
+        OSError: it has none, or nobody answers.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def allowed_addresses(host: str, addresses: Sequence[str], allowed: Sequence[Network]) -> list[str]:
+    """Return those of a host's addresses that callbacks may be sent to, in their order.
+
+    Raises:
+        RefusedAddressError: none of them may be.
+    """
+    reasons = {address: refusal(ip_address(address), allowed) for address in addresses}
+    good = [address for address, reason in reasons.items() if reason is None]
+    if good:
+        return good
+    address, reason = next(iter(reasons.items()), (host, "no address"))
+    named = host if address == host.strip("[]") else f"{host} ({address})"
+    raise RefusedAddressError(
+        f"{named} is {reason}: callbacks go to public addresses, and to the private networks "
+        "that CALLBACK_NETWORKS lists."
+    )

@@ -1,0 +1,279 @@
+"""A POST to an endpoint of a third party: on time, bounded, to the address that was checked."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from bolt_app.notifications.callback_addresses import RefusedAddressError
+from bolt_app.notifications.callback_http import CallbackClient
+from tests.certificates import self_signed
+
+LOOPBACK = (ip_network("127.0.0.0/8"),)
+TIMEOUT = 0.4
+# A loaded machine is late, but a peer that drips would hold an attempt for ever.
+LATEST = 5.0
+
+Serve = Callable[[socket.socket], None]
+Start = Callable[[Serve], int]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Serve each connection with a function, on a free port; return the port."""
+    stops: list[Callable[[], None]] = []
+
+    def begin(serve: Serve) -> int:
+        listener = socket.create_server(("127.0.0.1", 0))
+        connections: list[socket.socket] = []
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    connections.append(connection)
+                    with suppress(OSError, ssl.SSLError):
+                        serve(connection)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+
+        def stop() -> None:
+            for one in [listener, *connections]:
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+            thread.join()
+
+        stops.append(stop)
+        return int(listener.getsockname()[1])
+
+    yield begin
+    for stop in stops:
+        stop()
+
+
+@pytest.fixture
+def executor() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def client(executor: ThreadPoolExecutor, timeout: float = 10, **given: object) -> CallbackClient:
+    given.setdefault("networks", LOOPBACK)
+    return CallbackClient(executor, timeout=timeout, **given)  # type: ignore[arg-type]
+
+
+def read_request(connection: socket.socket) -> bytes:
+    read = b""
+    while b"\r\n\r\n" not in read or not read.endswith(b"}"):
+        read += connection.recv(4096)
+    return read
+
+
+def drip(data: bytes) -> Serve:
+    """Return what sends a byte every little while: each within any timeout of its own."""
+
+    def serve(connection: socket.socket) -> None:
+        read_request(connection)
+        while True:
+            for byte in data:
+                connection.sendall(bytes([byte]))
+                time.sleep(TIMEOUT / 20)
+
+    return serve
+
+
+def hang(connection: socket.socket) -> None:
+    """Take the connection, and nothing that comes with it."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"H", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100, b"HTTP/1.1 100 Continue\r\n\r\n"],
+    ids=["status", "headers", "continue"],
+)
+def test_a_peer_that_drips_does_not_extend_the_deadline(
+    start: Start, executor: ThreadPoolExecutor, data: bytes
+) -> None:
+    url = f"http://127.0.0.1:{start(drip(data))}/"
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        client(executor, TIMEOUT).post(url, b"{}", {})
+    assert time.monotonic() - began < LATEST
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_peer_that_says_nothing_is_given_up(
+    start: Start, executor: ThreadPoolExecutor, scheme: str
+) -> None:
+    with pytest.raises(TimeoutError):
+        client(executor, TIMEOUT).post(f"{scheme}://127.0.0.1:{start(hang)}/", b"{}", {})
+
+
+def test_a_peer_that_does_not_read_is_given_up(start: Start, executor: ThreadPoolExecutor) -> None:
+    with pytest.raises(TimeoutError):
+        client(executor, TIMEOUT).post(f"http://127.0.0.1:{start(hang)}/", b"x" * 50_000_000, {})
+
+
+def test_a_name_that_takes_too_long_to_resolve_is_given_up(executor: ThreadPoolExecutor) -> None:
+    released = threading.Event()
+
+    def resolve(_host: str, _port: int) -> Sequence[str]:
+        released.wait(30)
+        return ["127.0.0.1"]
+
+    with pytest.raises(TimeoutError):
+        client(executor, TIMEOUT, resolve=resolve).post("http://x.example/", b"{}", {})
+    released.set()
+
+
+def test_an_endless_body_is_not_read(start: Start, executor: ThreadPoolExecutor) -> None:
+    def serve(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    assert client(executor).post(f"http://127.0.0.1:{start(serve)}/", b"{}", {}) == 200
+
+
+@pytest.mark.parametrize("data", [b"X: " + b"x" * 8000 + b"\r\n", b"x" * 70_000, b"X: y\r\n"])
+def test_endless_headers_are_refused(
+    start: Start, executor: ThreadPoolExecutor, data: bytes
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(data)
+
+    with pytest.raises((OSError, HTTPException)) as caught:
+        client(executor).post(f"http://127.0.0.1:{start(serve)}/", b"{}", {})
+    assert not isinstance(caught.value, TimeoutError)
+
+
+def test_a_redirect_is_not_followed(start: Start, executor: ThreadPoolExecutor) -> None:
+    requests: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 307 Temporary\r\nLocation: /elsewhere\r\n\r\n")
+
+    assert client(executor).post(f"http://127.0.0.1:{start(serve)}/", b"{}", {}) == 307
+    assert len(requests) == 1
+
+
+def test_it_connects_to_the_address_that_was_checked(
+    start: Start, executor: ThreadPoolExecutor
+) -> None:
+    requests: list[bytes] = []
+    resolved: list[str] = []
+
+    def serve(connection: socket.socket) -> None:
+        requests.append(read_request(connection))
+        connection.sendall(b"HTTP/1.1 204 None\r\n\r\n")
+
+    def resolve(host: str, _port: int) -> Sequence[str]:
+        # A second question would be answered with an address that is not allowed.
+        resolved.append(host)
+        return ["127.0.0.1"] if len(resolved) == 1 else ["169.254.169.254"]
+
+    port = start(serve)
+    url = f"http://hooks.acme.example:{port}/told?by=bellhop"
+
+    assert client(executor, resolve=resolve).post(url, b'{"a":1}', {"X-Y": "z"}) == 204
+    assert resolved == ["hooks.acme.example"]
+    head, _, _ = requests[0].partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "POST /told?by=bellhop HTTP/1.1"
+    assert f"Host: hooks.acme.example:{port}" in lines
+    assert {"Content-Length: 7", "X-Y: z", "Connection: close"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/",
+        "http://2130706433:{port}/",
+        "http://0x7f.1:{port}/",
+        "http://[::ffff:127.0.0.1]:{port}/",
+        "http://0.0.0.0:{port}/",
+        "http://localhost:{port}/",
+    ],
+)
+def test_what_is_not_allowed_is_not_connected_to(
+    start: Start, executor: ThreadPoolExecutor, url: str
+) -> None:
+    connected: list[object] = []
+    port = start(connected.append)
+
+    with pytest.raises(RefusedAddressError):
+        client(executor, networks=()).post(url.format(port=port), b"{}", {})
+    assert not connected
+
+
+def test_an_address_that_cannot_be_reached_is_followed_by_the_next(
+    start: Start, executor: ThreadPoolExecutor
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 204 None\r\n\r\n")
+
+    port = start(serve)
+    both = client(
+        executor,
+        networks=(*LOOPBACK, ip_network("::1")),
+        resolve=lambda _host, _port: ["::1", "127.0.0.1"],
+    )
+    assert both.post(f"http://x.example:{port}/", b"{}", {}) == 204
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for hooks.acme.example, with its key, in one file."""
+    return self_signed("hooks.acme.example", tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize(
+    ("host", "is_trusted"), [("hooks.acme.example", True), ("other.acme.example", False)]
+)
+def test_the_host_is_named_and_its_certificate_checked(
+    start: Start,
+    executor: ThreadPoolExecutor,
+    certificate: Path,
+    host: str,
+    is_trusted: bool,
+) -> None:
+    named: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.sni_callback = lambda _sock, name, _context: named.append(name)
+
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secure:
+            read_request(secure)
+            secure.sendall(b"HTTP/1.1 204 None\r\n\r\n")
+
+    trusted = client(
+        executor,
+        resolve=lambda _host, _port: ["127.0.0.1"],
+        tls=ssl.create_default_context(cafile=str(certificate)),
+    )
+    url = f"https://{host}:{start(serve)}/"
+    if is_trusted:
+        assert trusted.post(url, b"{}", {}) == 204
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            trusted.post(url, b"{}", {})
+    assert named == [host]

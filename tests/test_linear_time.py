@@ -1,0 +1,174 @@
+"""Time spent on what senders write grows with its length, and no faster.
+
+Of a text that takes noticeable time, one eight times as long may take 24 times as much: linear
+work takes eight times, and work that grows with the square of the length 64. Processor time is
+measured, so that other processes on the machine do not count.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+
+import bolt_app
+from bolt_app.blockkit.broadcasts import without_broadcasts
+from bolt_app.config import ROOT
+from bolt_app.notifications import mrkdwn
+from bolt_app.notifications.rendering import render
+from bolt_app.notifications.shown_content import MOST_CHARACTERS, shown_content
+from bolt_app.sandbox.client.render.markdown import markdown
+from bolt_app.sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
+from bolt_app.sandbox.client.render.reader import Reader as SandboxReader
+from bolt_app.slack.commands.notify_parsing import LONGEST, Misunderstood, parse_notify_command
+from bolt_app.web.mrkdwn_html import Reader, mrkdwn_html
+from bolt_app.web.said_html import said_html
+
+READER = Reader({}, {}, lambda at: at)
+SANDBOX_READER = SandboxReader("U1", "T1", datetime.now(UTC))
+PUMPS = (
+    *("a", " ", "\n", "\t ", " \n", "\r\n", "1", "-", "_", "*", "~", "`", "<", ">", "|", ":", "#"),
+    *("[", "(", "]", "=", ",", '"', "&", "^", ".", "/", "@", "{", "}", "\ud800"),
+    *("*a ", "*a* ", "_a ", "*_~", "*<a>", "*`a`", "```a", "```a```", "`a ", "<a", "<@U1> ", ":a"),
+    *("> a\n", "> a\nb\n", "a\n", "- a\n", "1. ", "---\n", "[a](", "**a", "http://", "http://a "),
+    *(
+        "<http://a|",
+        "<!a|",
+        "<!",
+        "@here",
+        "<!date^1^{date}|x>",
+        "xoxb-",
+        "bh_",
+        "?code=",
+        "a=1,",
+        'a="',
+        "1h ",
+        "from ",
+    ),
+)
+STARTS = ("", "a", "1", ":", "<", "`", '"', "<http://a", "digest ", "from 1", "@", "a=")
+LENGTH = 10_000
+NOTICEABLE_SECONDS = 0.04
+LIMIT_SECONDS = 6
+# These are given texts of a checked length.
+SHORT = {"bolt_app.notifications.filters": 500, "bolt_app.slack.commands.notify_parsing": LONGEST}
+
+
+def regexes() -> Iterator[tuple[str, str]]:
+    for found in pkgutil.walk_packages(bolt_app.__path__, "bolt_app."):
+        if found.name.endswith("__main__") or ".migrations" in found.name:
+            continue
+        for name, value in vars(importlib.import_module(found.name)).items():
+            if isinstance(value, re.Pattern) and isinstance(value.pattern, str):
+                yield found.name, name
+
+
+def seconds(work: Callable[[str], object], text: str) -> float:
+    began = time.process_time()
+    work(text)
+    return time.process_time() - began
+
+
+def is_linear(work: Callable[[str], object], start: str, pump: str, end: str = "") -> bool:
+    def text(length: int) -> str:
+        return f"{start}{pump * (length // len(pump))}{end}"
+
+    spent = seconds(work, text(LENGTH))
+    if spent < NOTICEABLE_SECONDS:
+        return True
+    return seconds(work, text(8 * LENGTH)) < 24 * spent
+
+
+@pytest.mark.parametrize(("module", "name"), list(regexes()))
+def test_every_regular_expression(module: str, name: str) -> None:
+    regex: re.Pattern[str] = getattr(importlib.import_module(module), name)
+    sources = (ROOT / "bolt_app").rglob("*.py")
+    is_searched = any(
+        re.search(rf"\b{name}\.(?:search|sub|split|find)", path.read_text()) for path in sources
+    )
+    use = regex.search if is_searched else regex.fullmatch
+    for start, pump in product(STARTS, PUMPS):
+        told = f"{regex.pattern!r} on {start!r} + {pump!r} * n"
+        if module in SHORT:
+            text = f"{start}{pump * (SHORT[module] // len(pump))}\n!"
+            assert seconds(use, text) < 0.3, told
+        else:
+            assert is_linear(use, start, pump, "\n!"), told
+
+
+WRITERS: dict[str, Callable[[str], object]] = {
+    "mrkdwn_html": lambda text: mrkdwn_html(text, READER),
+    "is_markup": mrkdwn.is_markup,
+    "mentions": mrkdwn.mentions,
+    "split": mrkdwn.split,
+    "shorten": lambda text: mrkdwn.shorten(text, 4000),
+    "link": lambda text: mrkdwn.link(text, text),
+    "render": lambda text: render({"title": text[:250], "text": text[:40_000], "severity": "info"}),
+    "render blocks": lambda text: render(
+        {
+            "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text}}],
+            "attachments": [{"text": text}],
+        }
+    ),
+    "without_broadcasts": lambda text: without_broadcasts({"text": text}),
+    "the stand-in's mrkdwn": lambda text: sandbox_mrkdwn(text, SANDBOX_READER),
+    "the stand-in's Markdown": markdown,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_everything_that_writes_texts(name: str) -> None:
+    for pump in PUMPS:
+        if pump.isprintable() or pump.isspace():
+            assert is_linear(WRITERS[name], "", pump), pump
+
+
+@pytest.mark.parametrize("pump", ["*a* ", "a\n", "```a```b"])
+def test_a_very_long_text_is_not_copied_with_each_piece(pump: str) -> None:
+    text = pump * (300_000 // len(pump))
+
+    assert seconds(lambda text: mrkdwn_html(text, READER), text) < LIMIT_SECONDS
+
+
+def test_a_page_shows_the_beginning_of_a_long_notification() -> None:
+    content = {"text": "a" * 90_000, "attachments": [{"text": "b" * 500_000}, {"text": "c"}]}
+    shown, is_cut = shown_content(content)
+
+    assert is_cut
+    assert shown["text"] == content["text"]
+    assert 0 < len(shown["attachments"][0]["text"]) <= MOST_CHARACTERS - 90_000
+    assert len(shown["attachments"]) == 1
+
+
+def test_many_small_things_are_cut_too() -> None:
+    blocks = [{"type": "rich_text", "elements": [{} for _ in range(300_000)]}]
+    shown, is_cut = shown_content({"attachments": [{"blocks": blocks}]})
+
+    assert is_cut
+    assert len(shown["attachments"][0]["blocks"][0]["elements"]) < MOST_CHARACTERS / 10
+
+
+def test_what_fits_is_shown_as_it_is() -> None:
+    content = {"text": "x", "fields": [{"name": "a", "value": ""}], "mrkdwn": False}
+
+    assert shown_content(content) == (content, False)
+
+
+def test_the_largest_page_is_made_in_time() -> None:
+    content = {"attachments": [{"text": "*a* _b_ <@U1>" * 40_000}]}
+    began = time.process_time()
+    html = said_html(shown_content(content)[0], READER)
+    assert time.process_time() - began < LIMIT_SECONDS
+    assert len(html) > MOST_CHARACTERS
+
+
+def test_a_long_command_is_not_parsed() -> None:
+    asked = parse_notify_command("quiet 1" + " " * LONGEST + "to 2")
+
+    assert asked == Misunderstood("A command has up to 1000 characters.")

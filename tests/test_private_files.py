@@ -1,0 +1,138 @@
+"""Files that only their owner can read, whatever the umask and their creator."""
+
+from __future__ import annotations
+
+import ast
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bolt_app.config import ROOT, ConfigError, load_settings
+from bolt_app.db import Database, schema
+from bolt_app.private_files import take_from_others
+from bolt_app.sandbox.__main__ import _append
+from tests.test_config import CREDENTIALS
+
+# Calls that can create a file or folder, and the modules that make them with a private mode.
+CREATING = {"open", "fdopen", "write_text", "write_bytes", "touch", "mkdir", "makedirs", "copy"}
+PRIVATE = {
+    "private_files.py": {"mkdir", "open"},
+    "config.py": {"open", "fdopen"},
+    "db/engine.py": {"mkdir"},
+    "sandbox/__main__.py": {"open", "fdopen"},
+}
+
+
+@pytest.fixture(params=[0o000, 0o022], ids=["umask-000", "umask-022"])
+def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, str]:
+    return {one.name: oct(stat.S_IMODE(one.stat().st_mode)) for one in folder.iterdir()}
+
+
+def use_embedded_database(folder: Path) -> dict[str, str]:
+    """Start as `python app.py` does; return the modes of all files while it runs."""
+    settings = load_settings({**CREDENTIALS, "DATA_DIR": str(folder)})
+    database = Database(settings.database_url, settings.encryption_keys)
+    schema.upgrade(database)
+    try:
+        return modes(folder)
+    finally:
+        database.close()
+
+
+@pytest.mark.usefixtures("_umask")
+def test_the_data_folder_and_all_in_it_are_private(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    made = use_embedded_database(folder)
+
+    assert {"bellhop.db", "bellhop.db-wal", "bellhop.db-shm", "encryption_keys"} < made.keys()
+    assert set(made.values()) == {"0o600"}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("_umask")
+def test_files_that_others_could_read_are_taken_from_them_at_start(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    use_embedded_database(folder)
+    (folder / "bellhop.db.backup").write_text("x")
+    (folder / "tool").write_text("x")
+    for path in folder.iterdir():
+        path.chmod(0o666)
+    (folder / "tool").chmod(0o755)
+    folder.chmod(0o777)
+
+    assert use_embedded_database(folder).pop("tool") == "0o700"
+    found = modes(folder)
+    del found["tool"]
+    assert set(found.values()) == {"0o600"}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("_umask")
+def test_a_database_elsewhere_is_private_and_its_folder_left_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "other").write_text("x")
+    other = modes(tmp_path)["other"]
+    database = Database(f"sqlite:///{tmp_path / 'bellhop.db'}", ["x" * 43 + "="])
+    schema.upgrade(database)
+    found = modes(tmp_path)
+    database.close()
+
+    assert found.pop("other") == other
+    assert set(found.values()) == {"0o600"}
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_file_that_is_gone_meanwhile_is_no_error(tmp_path: Path) -> None:
+    take_from_others(tmp_path / "bellhop.db-wal")
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_everybody_shares_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o1777)
+
+    with pytest.raises(ConfigError, match="all users of this machine share"):
+        load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)})
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
+@pytest.mark.usefixtures("_umask")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_credentials_of_the_demo_are_private(tmp_path: Path, is_there: bool) -> None:
+    path = tmp_path / ".env"
+    if is_there:
+        path.write_text("A=1\n")
+    _append(path, {"B": "2"})
+
+    assert modes(tmp_path) == {".env": "0o600"}
+    assert path.read_text().endswith("B=2\n")
+
+
+def test_nothing_else_creates_files() -> None:
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "bolt_app").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in CREATING and not _opens_something_else(called):
+                found.setdefault(str(path.relative_to(ROOT / "bolt_app")), set()).add(name)
+
+    assert found == PRIVATE
+
+
+def _opens_something_else(called: ast.expr) -> bool:
+    """Whether it is a method such as `views.open`, and not a function that opens files."""
+    if not isinstance(called, ast.Attribute) or called.attr not in ("open", "copy"):
+        return False
+    return not (isinstance(called.value, ast.Name) and called.value.id in ("os", "shutil", "path"))

@@ -1,0 +1,217 @@
+"""The shipped configurations of nginx and Caddy, on the real servers, with shorter deadlines."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wrappers import Request, Response
+
+from bolt_app.config import ROOT
+from tests.certificates import self_signed
+from tests.running import serving
+from tests.test_server import free_port
+
+HOST = "bellhop.example.com"
+DEPLOY = ROOT / "docs" / "deploy"
+
+
+@dataclass
+class Backend:
+    """The server behind the proxy, with the headers of each request that arrived whole."""
+
+    received: list[dict[str, str]] = field(default_factory=list)
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        request = Request(environ)
+        # Before its body: a request that is not buffered arrives here early.
+        self.received.append({name.lower(): value for name, value in request.headers.items()})
+        with suppress(ClientDisconnected):
+            request.get_data()
+        return Response("ok")(environ, start_response)
+
+
+@dataclass
+class Proxy:
+    """A proxy that runs, and what is behind it."""
+
+    port: int
+    context: ssl.SSLContext
+    backend: Backend
+
+    def connect(self) -> ssl.SSLSocket:
+        raw = socket.create_connection(("127.0.0.1", self.port), 20)
+        return self.context.wrap_socket(raw, server_hostname=HOST)
+
+    def post(self, body: bytes = b"", **headers: str) -> int:
+        connection = http.client.HTTPSConnection(HOST, self.port)
+        connection.sock = client = self.connect()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with suppress(BrokenPipeError, ConnectionResetError):
+            # It may be refused before all of it is sent.
+            connection.request("POST", "/hooks/x", body, named)
+        try:
+            return connection.getresponse().status
+        finally:
+            client.close()
+
+
+def nginx(folder: Path, port: int, backend: str, certificate: Path) -> list[str]:
+    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    text = (
+        text.replace("listen 80 default_server", f"listen 127.0.0.1:{free_port()}")
+        .replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
+        .replace("/etc/ssl/bellhop.pem", str(certificate))
+        .replace("/etc/ssl/bellhop.key", str(certificate))
+        .replace("127.0.0.1:3000", backend)
+        .replace("/var/log/nginx/", f"{folder}/")
+        .replace("worker_processes auto", "worker_processes 1")
+    )
+    text = re.sub(r"(client_\w+_timeout) 10s", r"\1 1s", text)
+    temporary = "".join(
+        f"{name}_temp_path {folder}/{name};\n"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = text.replace("http {\n", f"http {{\n{temporary}", 1)
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    path = folder / "nginx.conf"
+    path.write_text(f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n{text}")
+    return ["-c", str(path), "-p", str(folder), "-e", f"{folder}/error.log"]
+
+
+def caddy(folder: Path, port: int, backend: str, certificate: Path) -> list[str]:
+    text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
+    text = (
+        text.replace("{\n", "{\n\tadmin off\n\tauto_https disable_redirects\n", 1)
+        .replace(f"{HOST} {{", f"{HOST}:{port} {{\n\ttls {certificate} {certificate}")
+        .replace("127.0.0.1:3000", backend)
+    )
+    text = re.sub(r"(read_\w+) \d+s", r"\1 1s", text)
+    version = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True)  # noqa: S607
+    found = re.match(r"v?(\d+)\.(\d+)", version.stdout)
+    if found and (int(found[1]), int(found[2])) < (2, 7):
+        text = text.replace("request_buffers 1MiB", "buffer_requests")
+    path = folder / "Caddyfile"
+    path.write_text(text)
+    return ["run", "--config", str(path), "--adapter", "caddyfile"]
+
+
+CONFIGURATIONS: dict[str, Callable[[Path, int, str, Path], list[str]]] = {
+    "nginx": nginx,
+    "caddy": caddy,
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGURATIONS)
+def proxy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    command = shutil.which(request.param, path=f"{os.environ['PATH']}:/usr/sbin")
+    if command is None:
+        pytest.skip(f"{request.param} is not installed")
+    folder = tmp_path_factory.mktemp(request.param)
+    certificate = self_signed(HOST, folder)
+    backend, port = Backend(), free_port()
+    with serving(backend) as (url, _):
+        arguments = CONFIGURATIONS[request.param](
+            folder, port, url.removeprefix("http://"), certificate
+        )
+        log = folder / "output"
+        with log.open("w") as output:
+            process = subprocess.Popen(  # noqa: S603
+                [command, *arguments],
+                env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            _wait_for(port, process, log)
+            context = ssl.create_default_context(cafile=str(certificate))
+            yield Proxy(port, context, backend)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends and process.poll() is None:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        process.poll()
+        time.sleep(0.02)
+    raise AssertionError(log.read_text())
+
+
+def test_the_client_address_is_set_not_appended(proxy: Proxy) -> None:
+    status = proxy.post(
+        X_Forwarded_For="6.6.6.6", Forwarded="for=6.6.6.6", X_Forwarded_Proto="http"
+    )
+
+    assert status == 200
+    received = proxy.backend.received[-1]
+    assert received["x-forwarded-for"] == "127.0.0.1"
+    assert received["x-forwarded-proto"] == "https"
+    assert "6.6.6.6" not in received.get("forwarded", "")
+
+
+def test_half_headers_keep_nobody_waiting_and_are_ended(proxy: Proxy) -> None:
+    with ExitStack() as stack:
+        slow = [stack.enter_context(proxy.connect()) for _ in range(20)]
+        for one in slow:
+            one.sendall(b"GET / HTTP/1.1\r\nHost: bellhop.example.com\r\nX: ")
+        assert proxy.post() == 200
+        for one in slow:
+            assert _is_ended(one)
+
+
+def test_headers_that_drip_are_ended(proxy: Proxy) -> None:
+    with proxy.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: bellhop.example.com\r\nX: ")
+        assert _is_ended(client, drip=b"x")
+
+
+def test_a_slow_body_does_not_reach_bellhop(proxy: Proxy) -> None:
+    before = len(proxy.backend.received)
+    with proxy.connect() as client:
+        client.sendall(
+            b"POST /x HTTP/1.1\r\nHost: bellhop.example.com\r\nContent-Length: 9\r\n\r\nx"
+        )
+        assert _is_ended(client)
+    assert len(proxy.backend.received) == before
+
+
+def test_what_is_too_large_is_refused(proxy: Proxy) -> None:
+    assert proxy.post(b"x" * 1024 * 1024) == 200
+    # Caddy 2.6 calls it a failure of the server behind it.
+    assert proxy.post(b"x" * (1024 * 1024 + 1)) in (413, 502)
+
+
+def _is_ended(client: ssl.SSLSocket, drip: bytes = b"") -> bool:
+    """Wait until the server ends a connection, whatever it says before."""
+    client.settimeout(0.2)
+    ends = time.monotonic() + 15
+    while time.monotonic() < ends:
+        try:
+            client.sendall(drip)
+            if not client.recv(4096):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
