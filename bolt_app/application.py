@@ -12,6 +12,7 @@ from flask import Flask
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
+from bolt_app.connections import close_connections
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import log_requests
@@ -152,6 +153,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     bolt_app = create_bolt_app(services, flow, authorize)
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
+    app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     return app
 

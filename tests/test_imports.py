@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # A module may import its own layer's siblings only where they stand in one package, and any
 # layer above it in this list.
 LAYERS: list[set[str]] = [
-    {"clock", "config", "logs", "manifest", "news"},
+    {"clock", "config", "connections", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
     {"oauth"},
     {"profiles", "notifications"},

@@ -152,6 +152,25 @@ def test_several_workers_start_at_once_on_an_empty_database(environment: dict[st
         assert not any("Traceback" in line for line in server.said)
 
 
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_an_unsigned_request_is_answered_before_its_body_came(
+    environment: dict[str, str],
+) -> None:
+    upgrade(environment)
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
+            client.sendall(
+                b"POST /slack/events HTTP/1.1\r\nHost: bellhop\r\nContent-Length: 900000\r\n\r\n"
+            )
+            answer = b""
+            while data := client.recv(4096):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert server.end() == 0
+
+
 def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))
