@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing, HomeTab, Membership, Preference, Team, User
+from bolt_app.db.receipts import record_effect
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -225,6 +226,7 @@ class Profiles:
         Slack still has to be told of the tokens: `oauth.revocation` does so.
         """
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             self._store.release(session, installation)
             forget_users(
                 session,

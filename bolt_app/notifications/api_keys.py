@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, CallbackEndpoint
+from bolt_app.db.receipts import record_effect
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.making import check_made_once
@@ -188,6 +189,7 @@ class ApiKeys:
         )
         endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             revoked = session.execute(statement).first()
             if revoked is None:
                 return None

@@ -15,6 +15,7 @@ from sqlalchemy import bindparam, insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Hook
+from bolt_app.db.receipts import record_effect
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.making import check_made_once
@@ -143,6 +144,7 @@ class Hooks:
             .returning(Hook.team_id, Hook.name)
         )
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             revoked = session.execute(statement).first()
         if revoked is None:
             return None

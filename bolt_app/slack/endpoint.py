@@ -18,6 +18,7 @@ from slack_bolt.adapter.flask import SlackRequestHandler
 from slack_bolt.adapter.flask.handler import to_flask_response
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bolt_app.db.receipts import answering
 from bolt_app.oauth.flow import INSTALL_PATH, REDIRECT_PATH
 from bolt_app.services import Services
 from bolt_app.slack import late
@@ -67,13 +68,22 @@ def create_blueprint(
         except MalformedRequestError:
             return _reject(400)
         _use_slack_respond(services, bolt_request)
-        work = services.requests.submit(copy_context().run, app.dispatch, bolt_request)
+        dispatch = partial(_dispatch, app, bolt_request, headers.receipt_id)
+        work = services.requests.submit(copy_context().run, dispatch)
         try:
             return to_flask_response(work.result(timeout=deadline))
         except TimeoutError:
             return _acknowledge_unfinished(services, bolt_request, work)
 
     return blueprint
+
+
+def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltResponse:
+    if is_event(bolt_request.body):
+        # Each has an id of its own, which Slack's retries share and its receipt names.
+        return app.dispatch(bolt_request)
+    with answering(receipt_id):
+        return app.dispatch(bolt_request)
 
 
 def _reject(status: int) -> Response:

@@ -9,6 +9,7 @@ from typing import Any
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.db.receipts import ReplayedRequestError
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
@@ -53,6 +54,9 @@ def register_problem_answers(app: App, services: Services) -> None:
 
     @app.error
     def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
+        if isinstance(error, ReplayedRequestError):
+            logger.warning("a signed request came a second time, and was ignored")
+            return BoltResponse(status=200, body="")
         if not isinstance(error, (SlackCallError, NotInstalledError, *DATABASE_DOWN)):
             logger.error("a listener failed", exc_info=error)
         else:

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 
 from slack_bolt import BoltContext
 
+from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.requests import Mode, read_one
@@ -220,7 +221,7 @@ class Subscribing:
             self.services.clock(),
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
-        self.services.acceptance.accept(sender, [request])
+        self.services.acceptance.accept(sender, [request], idempotency_key=signed_request_id())
         return Outcome(tested_answer(self.reader))
 
     def _topics(self) -> list[str]:

@@ -34,6 +34,11 @@ class SignatureHeaders:
     timestamp: str
     signature: str
 
+    @property
+    def receipt_id(self) -> str:
+        """The id by which a replay of the request, once it is verified, is recognized."""
+        return f"request:{self.signature[-40:]}"
+
 
 class RequestVerifier:
     """Decides whether a request comes from Slack, and counts those that do not.
