@@ -15,7 +15,7 @@ from bolt_app.config import Settings
 from bolt_app.connections import close_connections
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
-from bolt_app.logs import log_requests
+from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
@@ -72,7 +72,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         settings: what `load_settings` returns.
         clock: tells the time.
     """
-    app = Flask(__name__, static_folder=None)
+    app = QuietFlask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.session_secret,
         SESSION_COOKIE_NAME="bellhop",
@@ -169,6 +169,8 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
             services.profiles.record(installation, signed_in=signed_in)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.
-            logger.warning("a profile is still to be recorded", extra={"error": str(error)[:200]})
+            logger.warning(
+                "a profile is still to be recorded", extra={"error": describe_error(error)}
+            )
 
     return record

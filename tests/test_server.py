@@ -171,6 +171,45 @@ def test_an_unsigned_request_is_answered_before_its_body_came(
         assert server.end() == 0
 
 
+SECRET = "canary7391"
+BROKEN = [
+    f"POST /hook/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}",
+    f"POST /hooks/{SECRET}\r\n\r\n",
+    f"POST /hooks/{SECRET} HTTP/9.9\r\nHost: x\r\n\r\n",
+    f"P@ST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\n\r\n",
+    f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization {SECRET}\r\n\r\n",
+    f"POST / HTTP/1.1\r\nHost: x\r\nAuthoriz\0tion: {SECRET}\r\n\r\n",
+    f"POST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: {SECRET}\r\n\r\n",
+    f"POST /hooks/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}\r\n",
+    f"POST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\nAuthoriz",
+    f"POST /{SECRET}{'x' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("command", [APP, (*GUNICORN, "--access-logfile", "-", "app:app")])
+def test_no_address_and_no_header_is_logged(
+    environment: dict[str, str], command: tuple[str, ...]
+) -> None:
+    upgrade(environment)
+    environment |= {"LOG_LEVEL": "DEBUG", "GUNICORN_CMD_ARGS": "--log-level debug"}
+    port = int(environment["PORT"])
+    if command is not APP:
+        command = (*command, "--bind", f"127.0.0.1:{port}")
+    with started(command, environment) as server:
+        server.wait_for("Booting worker")
+        for request in BROKEN:
+            with socket.create_connection(("127.0.0.1", port), 10) as client:
+                client.sendall(request.encode())
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
+        assert get(f"{server.url}/readyz")[0] == 200
+        assert server.end() == 0
+        assert [line for line in server.said if SECRET in line] == []
+        assert any("POST (no such route)" in line for line in server.said)
+
+
 def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))

@@ -15,6 +15,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
+from bolt_app.logs import describe_error
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
@@ -94,7 +95,7 @@ class Channels:
         try:
             self._list_if_old(self._calls.find_place(team_id))
         except (SlackCallError, NotInstalledError) as error:
-            logger.info("the channels are not listed anew", extra={"error": str(error)})
+            logger.info("the channels are not listed anew", extra={"error": describe_error(error)})
         statement = select(Channel.channel_id, Channel.name).where(
             Channel.team_id == team_id, Channel.channel_id.in_(channel_ids)
         )
@@ -115,7 +116,9 @@ class Channels:
             )
             return {one["id"]: one["name"] for one in answers}
         except (SlackCallError, NotInstalledError) as error:
-            logger.info("nobody knows who is in which channel", extra={"error": str(error)})
+            logger.info(
+                "nobody knows who is in which channel", extra={"error": describe_error(error)}
+            )
             return {}
 
     def check_reach(self, place: BotPlace, channel_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from slack_bolt.oauth.callback_options import CallbackOptions, FailureArgs, SuccessArgs
 from slack_bolt.response import BoltResponse
 
-from bolt_app.oauth.failures import InstallFailure, describe_failure
+from bolt_app.oauth.failures import InstallFailure, describe_failure, is_known_failure
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def build_callbacks(
         return pages.installed(installation.id)
 
     def fail(args: FailureArgs) -> BoltResponse:
-        logger.info("an install failed", extra={"reason": args.reason})
+        reason = args.reason if is_known_failure(args.reason) else "unknown"
+        logger.info("an install failed", extra={"reason": reason})
         return pages.failed(describe_failure(args.reason))
 
     return CallbackOptions(success=succeed, failure=fail)

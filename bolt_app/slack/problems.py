@@ -10,6 +10,7 @@ from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.db.receipts import ReplayedRequestError
+from bolt_app.logs import describe_error
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
@@ -60,7 +61,9 @@ def register_problem_answers(app: App, services: Services) -> None:
         if not isinstance(error, (SlackCallError, NotInstalledError, *DATABASE_DOWN)):
             logger.error("a listener failed", exc_info=error)
         else:
-            logger.warning("a request could not be answered", extra={"error": str(error)[:200]})
+            logger.warning(
+                "a request could not be answered", extra={"error": describe_error(error)}
+            )
         if is_event(body):
             # Slack sends the event again; its receipt was not written either.
             return BoltResponse(status=503, body="")

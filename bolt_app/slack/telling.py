@@ -11,6 +11,7 @@ from typing import Any
 
 from slack_bolt import BoltContext, BoltResponse
 
+from bolt_app.logs import describe_error
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, plain_answer, section, told_modal
 from bolt_app.slack.home import publish_home
@@ -48,7 +49,7 @@ def _publish(own: OwnProfile, notice: Answer) -> None:
     try:
         publish_home(own, notice)
     except Exception as error:
-        logger.warning("a home is not published", extra={"error": repr(error)[:200]})
+        logger.warning("a home is not published", extra={"error": describe_error(error)})
 
 
 def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
