@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -168,6 +169,27 @@ def test_an_unsigned_request_is_answered_before_its_body_came(
                 answer += data
         assert answer.startswith(b"HTTP/1.1 401 ")
         assert b"\r\nConnection: close\r\n" in answer
+        assert server.end() == 0
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_body_in_broken_chunks_is_refused(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    head = (
+        "POST /slack/events HTTP/1.1\r\nHost: bellhop\r\nTransfer-Encoding: chunked\r\n"
+        f"X-Slack-Request-Timestamp: {int(time.time())}\r\n"
+        f"X-Slack-Signature: v0={'a' * 64}\r\n\r\n"
+    )
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        for body in ("no size\r\n", "5\r\nabcdefgh\r\n0\r\n\r\n", "-1\r\n", "5"):
+            with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
+                client.sendall(f"{head}{body}".encode())
+                client.shutdown(socket.SHUT_WR)
+                answer = b""
+                while data := client.recv(4096):
+                    answer += data
+            assert answer[9:12] in (b"400", b"401", b""), (body, answer)
         assert server.end() == 0
 
 

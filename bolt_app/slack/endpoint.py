@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -79,11 +80,15 @@ def create_blueprint(
 
 
 def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltResponse:
-    if is_event(bolt_request.body):
-        # Each has an id of its own, which Slack's retries share and its receipt names.
-        return app.dispatch(bolt_request)
-    with answering(receipt_id):
-        return app.dispatch(bolt_request)
+    # An event has an id of its own, which Slack's retries share and its receipt names.
+    is_once = is_event(bolt_request.body)
+    with nullcontext() if is_once else answering(receipt_id):
+        try:
+            return app.dispatch(bolt_request)
+        except Exception as error:
+            # Errors of listeners are answered; here even that failed, over a body of no known form.
+            logger.error("a request could not be answered", exc_info=error)
+            return BoltResponse(status=400, body="")
 
 
 def _reject(status: int) -> Response:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from flask import Flask
 
 from bolt_app.services import Services
-from bolt_app.web import api, errors, headers, hooks, notification_pages, ops, pages, sessions
+from bolt_app.web import (
+    api,
+    errors,
+    headers,
+    hooks,
+    inputs,
+    notification_pages,
+    ops,
+    pages,
+    sessions,
+)
 
 
 def register_web(app: Flask, services: Services) -> None:
@@ -16,5 +26,6 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(api.create_blueprint(services))
     app.register_blueprint(hooks.create_blueprint(services))
     app.register_blueprint(ops.create_blueprint(services.database))
+    inputs.register_input_checks(app)
     errors.register_errors(app)
     headers.register_headers(app, services.settings)
