@@ -1,4 +1,4 @@
-"""Characters that no address and no form of ours has, refused before a view reads them."""
+"""Characters that no query and no form of ours has, refused before a view reads them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from flask import Flask, abort, request
 
 
 def register_input_checks(app: Flask) -> None:
-    """Refuse NUL characters, which PostgreSQL does not take, in addresses and in people's forms.
+    """Refuse NUL characters, which PostgreSQL does not take, in queries and in people's forms.
 
-    The HTTP API names the field at fault instead, webhooks leave the characters out, and
-    `/slack/events` does so once a request is verified.
+    Views check what a path names: nothing has a name with such a character. The HTTP API names the
+    field at fault instead, webhooks leave the characters out, and `/slack/events` does so once a
+    request is verified.
     """
 
     @app.before_request
@@ -21,7 +22,6 @@ def register_input_checks(app: Flask) -> None:
 
 
 def _texts() -> Iterator[str]:
-    yield request.path
     yield from _flat(request.args.items(multi=True))
     if request.blueprint == "pages":
         yield from _flat(request.form.items(multi=True))
