@@ -16,11 +16,12 @@ from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
+from bolt_app.connections import close_connections
 from bolt_app.credentials.guesses import GuessLimit
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.lifecycle import Lifecycle
-from bolt_app.logs import log_requests
+from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
@@ -76,7 +77,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         settings: what `load_settings` returns.
         clock: tells the time.
     """
-    app = Flask(__name__, static_folder=None)
+    app = QuietFlask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.session_secret,
         MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
@@ -183,6 +184,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     bolt_app = create_bolt_app(services, flow, authorize)
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_commands(app, services)
+    app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     app.extensions["bolt"] = bolt_app
     return app
@@ -208,6 +210,8 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
             services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.
-            logger.warning("a profile is still to be recorded", extra={"error": str(error)[:200]})
+            logger.warning(
+                "a profile is still to be recorded", extra={"error": describe_error(error)}
+            )
 
     return record

@@ -17,7 +17,7 @@ from bolt_app.access.sessions import end_sessions_of
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.receipts import take_receipt
+from bolt_app.db.receipts import record_effect, take_receipt
 from bolt_app.news import News
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.erasure import ErasedPeople, erase_people
@@ -133,6 +133,7 @@ class Lifecycle:
         """
         place = installation.enterprise_id, installation.team_id
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             self._store.release(session, installation)
             opened = self._forget(session, *place, [installation.user_id], refreshes=True)
             write_audit(

@@ -1,4 +1,9 @@
-"""Logs: one line an event, with a request id, and nothing that looks like a secret."""
+"""Logs: one line an event, with a request id, and nothing that people wrote or keep secret.
+
+Three rules hold at every level. Our own messages are constants; what varies beside them is ids,
+codes and counts. An exception is its type and where it was raised, without its text, because that
+may quote what someone wrote. A library's message is not shown at all.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,20 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
+import traceback
 import uuid
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TextIO
+from types import TracebackType
+from typing import Any, TextIO
+from urllib.error import URLError
 
 from flask import Flask, Response, g, request
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -27,7 +39,66 @@ _SECRETS = re.compile(
     r"|(?<=/hooks/)[^\s\"'?#]+|\bbh_[\w-]{16,}"
 )
 
+# Loggers whose messages are shown. gunicorn's are about its processes; see `_GunicornFilter`.
+_OWN_LOGGERS = frozenset({"bolt_app", "app", "tests", "__main__", "gunicorn"})
+# They write statements with their parameters, payloads and addresses; at DEBUG it costs time too.
+_QUIET_LIBRARIES = (
+    "alembic",
+    "huey",
+    "psycopg",
+    "slack_bolt",
+    "slack_sdk",
+    "sqlalchemy",
+    "urllib3",
+    "werkzeug",
+)
+# gunicorn's messages that go on with a line of a request, or its address.
+_GUNICORN_QUOTES = ("Invalid request from", "Error handling request")
+_WITHHELD = "a message of this library is not shown, because it may quote what people wrote"
+MAX_ERROR_LENGTH = 300
+
 logger = logging.getLogger(__name__)
+
+
+class LoggableError(Exception):
+    """An error whose text holds nothing that people wrote, so that a log may have it."""
+
+
+def describe_error(error: BaseException) -> str:
+    """Return an error for a log: its type, and of its text only what quotes nobody."""
+    name = type(error).__name__
+    text = _safe_text(error)
+    return f"{name}: {text}"[:MAX_ERROR_LENGTH] if text else name
+
+
+def _safe_text(error: BaseException) -> str:
+    match error:
+        case LoggableError() | PoolTimeoutError():
+            return str(error)
+        case DBAPIError():
+            state = getattr(error.orig, "sqlstate", None)
+            # These are about the connection or the server; others quote values.
+            is_quoting = not isinstance(error, OperationalError | InterfaceError)
+            lines = [] if is_quoting else str(error.orig).splitlines()[:1]
+            return " ".join(filter(None, [type(error.orig).__name__, state, *lines]))
+        case URLError(reason=BaseException() as reason):
+            return describe_error(reason)
+        case OSError(errno=int() as number, strerror=str() as words):
+            return f"[Errno {number}] {words}"
+    return ""
+
+
+def escape(text: str) -> str:
+    """Return `text` with every character escaped that cannot be printed.
+
+    Line breaks could forge a line, and control and direction characters how a line looks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def redact(text: str) -> str:
@@ -36,16 +107,16 @@ def redact(text: str) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people."""
+    """A line for people; those of a traceback are indented, so that none can look like another."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
         line = (
             f"{moment} {record.levelname:7} {_request_id.get()} {record.name}: "
-            f"{record.getMessage()}{extra}"
+            f"{_message(record)}{extra}"
         )
-        return redact(line + _traceback(self, record))
+        return redact("\n    ".join([escape(line), *_traceback(record)]))
 
 
 class JsonFormatter(logging.Formatter):
@@ -56,31 +127,72 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             "request_id": _request_id.get(),
             **_extra(record),
         }
-        if record.exc_info:
-            entry["exception"] = _traceback(self, record).lstrip()
-        return redact(json.dumps(entry, default=str, ensure_ascii=False))
+        trace = list(_traceback(record))
+        if trace:
+            entry["exception"] = "\n".join(trace)
+        return redact(json.dumps(entry, default=str))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say where a line could not be written; logging's own handler prints what was in it."""
+        place = f"{record.name}:{record.lineno}"
+        sys.stderr.write(f"a line of the log could not be written: {escape(place)}\n")
+
+
+class _GunicornFilter(logging.Filter):
+    """Takes lines of requests, and so addresses and headers, out of what gunicorn says."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.INFO:
+            return False
+        if str(record.msg).startswith(_GUNICORN_QUOTES):
+            record.msg, record.args = "a request failed before Bellhop got it", ()
+        return True
 
 
 def configure_logging(level: str, log_format: str, stream: TextIO | None = None) -> None:
     """Send all logs to `stream` (default: standard error), in `text` or `json`."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    # slack_sdk logs requests at DEBUG and each failure again; alembic tells every step.
-    logging.getLogger("slack_sdk").setLevel("WARNING")
-    logging.getLogger("alembic").setLevel("WARNING")
-    # Huey tells of each task twice.
-    logging.getLogger("huey").setLevel("WARNING")
+    for name in _QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel("WARNING")
+    gunicorn = logging.getLogger("gunicorn.error")
+    gunicorn.filters[:] = [_GunicornFilter()]
+    # Where gunicorn was started by itself it has handlers of its own, with another format.
+    gunicorn.handlers.clear()
+    gunicorn.propagate = True
+    # An access log has the addresses of webhooks, which are secrets; `log_requests` has routes.
+    logging.getLogger("gunicorn.access").disabled = True
+    threading.excepthook = _log_thread_error
+
+
+def _log_thread_error(args: threading.ExceptHookArgs) -> None:
+    """Log an error that ended a thread; Python's own hook prints its text."""
+    if args.exc_value is not None and args.exc_type is not SystemExit:
+        logger.error("a thread ended with an error", exc_info=args.exc_value)
+
+
+class QuietFlask(Flask):
+    """Flask without the log of unhandled errors, which has the address of the request."""
+
+    def log_exception(self, *_args: Any, **_kwargs: Any) -> None:
+        """Log that answering failed even after the error handlers."""
+        logger.error("a request could not be answered", exc_info=True)
 
 
 def log_requests(app: Flask) -> None:
-    """Give every request an id and a line in the log, without its query string."""
+    """Give every request an id and a line in the log, with its route in place of its address.
+
+    An address may have a secret in it, also one that is mistyped and leads nowhere.
+    """
 
     @app.before_request
     def begin() -> None:
@@ -91,12 +203,14 @@ def log_requests(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
-        quiet = request.path in ("/healthz", "/readyz") or request.path.startswith("/static/")
+        rule = request.url_rule
+        route = "(no such route)" if rule is None else rule.rule
+        quiet = route in ("/healthz", "/readyz") or route.startswith("/static/")
         logger.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s",
             request.method,
-            request.path,
+            route,
             extra={
                 "status": response.status_code,
                 "ms": round((time.perf_counter() - g.began) * 1000, 1),
@@ -105,9 +219,35 @@ def log_requests(app: Flask) -> None:
         return response
 
 
+def _message(record: logging.LogRecord) -> str:
+    if record.name != "root" and record.name.partition(".")[0] not in _OWN_LOGGERS:
+        return f"{_WITHHELD} ({record.module}, line {record.lineno})"
+    return record.getMessage()
+
+
 def _extra(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return "\n" + formatter.formatException(record.exc_info) if record.exc_info else ""
+def _traceback(record: logging.LogRecord) -> Iterator[str]:
+    """Yield the lines of a record's traceback, those of the causes first."""
+    if record.exc_info and record.exc_info[1] is not None:
+        yield from _error_lines(record.exc_info[1], record.exc_info[2], set())
+
+
+def _error_lines(
+    error: BaseException, trace: TracebackType | None, seen: set[int]
+) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _error_lines(before, before.__traceback__, seen)
+        yield "which led to:"
+    for frame in traceback.extract_tb(trace):
+        yield f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}'
+        if frame.line:
+            yield f"    {frame.line}"
+    yield escape(describe_error(error))
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _error_lines(one, one.__traceback__, seen)

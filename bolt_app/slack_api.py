@@ -14,6 +14,8 @@ from typing import Any
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import SlackResponse, WebClient
 
+from bolt_app.logs import LoggableError, describe_error
+
 logger = logging.getLogger(__name__)
 
 # Errors after which the token is of no use to anybody
@@ -75,7 +77,7 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
-class SlackCallError(Exception):
+class SlackCallError(LoggableError):
     """Slack refused a call, or no answer came.
 
     Attributes:
@@ -154,7 +156,8 @@ class SlackApi:
         except SlackApiError as error:
             raise _refusal(method, error) from None
         except (SlackClientError, OSError, http.client.HTTPException) as error:
-            logger.warning("no answer from Slack", extra={"method": method, "error": repr(error)})
+            extra = {"method": method, "error": describe_error(error)}
+            logger.warning("no answer from Slack", extra=extra)
             raise SlackCallError(method, "unavailable", ambiguous=True) from None
         return dict(response.data) if isinstance(response.data, dict) else {}
 

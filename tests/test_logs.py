@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sqlite3
+import threading
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from bolt_app.logs import configure_logging, redact
+from bolt_app.logs import LoggableError, configure_logging, describe_error, escape, redact
 from tests.conftest import FakeClock
 from tests.people import ANN
 from tests.running import CLIENT_SECRET, running_bellhop
@@ -41,7 +46,9 @@ TOKENS = st.builds(
 def restored_root_logger() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:], root.level
+    hook = threading.excepthook
     yield
+    threading.excepthook = hook
     root.handlers[:] = before[0]
     root.setLevel(before[1])
 
@@ -65,7 +72,7 @@ def test_a_token_is_redacted_wherever_it_stands(log_format: str, secret: str) ->
         logger.exception("it failed")
 
     assert secret not in stream.getvalue()
-    assert stream.getvalue().count("[redacted]") >= 4
+    assert stream.getvalue().count("[redacted]") >= 3
 
 
 @given(before=st.text(), token=TOKENS, after=st.sampled_from(["", " ", '"', "'", "&", "\n", ","]))
@@ -93,6 +100,90 @@ def test_other_text_is_left_alone(text: str) -> None:
 )
 def test_what_travels_beside_tokens_is_redacted(text: str, secret: str) -> None:
     assert secret not in redact(text)
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_library_is_named_and_its_message_withheld(log_format: str) -> None:
+    _, stream = written(log_format)
+
+    logging.getLogger("slack_sdk.web").error("posted: %s", "what was said")
+    logging.getLogger("anything").error("what was said")
+
+    assert "what was said" not in stream.getvalue()
+    assert stream.getvalue().count("test_logs") >= 2
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_an_error_is_its_type_and_place(log_format: str) -> None:
+    logger, stream = written(log_format)
+
+    try:
+        try:
+            int("what was said")
+        except ValueError as error:
+            raise RuntimeError("what was said") from error
+    except RuntimeError:
+        logger.exception("it failed")
+
+    assert "what was said" not in stream.getvalue().replace('"what was said"', "").replace(
+        r"\"what was said\"", ""
+    )
+    for words in ("ValueError", "which led to", "RuntimeError", "test_an_error_is_its_type"):
+        assert words in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ValueError("said"), "ValueError"),
+        (LoggableError("nobody said this"), "LoggableError: nobody said this"),
+        (OSError(111, "refused"), "ConnectionRefusedError: [Errno 111] refused"),
+        (OSError("said"), "OSError"),
+        (
+            URLError(OSError(111, "refused")),
+            "URLError: ConnectionRefusedError: [Errno 111] refused",
+        ),
+        (
+            OperationalError("INSERT", {"text": "said"}, sqlite3.OperationalError("locked\nsaid")),
+            "OperationalError: OperationalError locked",
+        ),
+        (
+            IntegrityError("INSERT", {"text": "said"}, sqlite3.IntegrityError("said")),
+            "IntegrityError: IntegrityError",
+        ),
+        (PoolTimeoutError("no connection"), "TimeoutError: no connection"),
+    ],
+)
+def test_what_is_known_of_an_error_is_described(error: Exception, words: str) -> None:
+    assert describe_error(error) == words
+
+
+@given(st.text())
+def test_escaped_text_is_one_printable_line(text: str) -> None:
+    assert escape(text).isprintable()
+    assert len(escape(text).splitlines()) <= 1
+
+
+def test_an_error_that_ends_a_thread_is_logged() -> None:
+    _, stream = written()
+
+    thread = threading.Thread(target=int, args=["what was said"])
+    thread.start()
+    thread.join()
+
+    assert "a thread ended with an error" in stream.getvalue()
+    assert "ValueError" in stream.getvalue()
+    assert "what was said" not in stream.getvalue()
+
+
+def test_a_line_that_cannot_be_written_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    logger, stream = written()
+
+    logger.info("%d", "what was said")
+
+    assert "could not be written" in capsys.readouterr().err
+    assert stream.getvalue() == ""
 
 
 def test_a_line_for_machines_is_one_json_object() -> None:

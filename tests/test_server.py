@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -196,6 +197,85 @@ def test_several_workers_start_at_once_on_an_empty_database(environment: dict[st
         assert get(f"{server.url}/readyz")[0] == 200
         assert server.end() == 0
         assert not any("Traceback" in line for line in server.said)
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_an_unsigned_request_is_answered_before_its_body_came(
+    environment: dict[str, str],
+) -> None:
+    upgrade(environment)
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
+            client.sendall(
+                b"POST /slack/events HTTP/1.1\r\nHost: bellhop\r\nContent-Length: 900000\r\n\r\n"
+            )
+            answer = b""
+            while data := client.recv(4096):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        assert server.end() == 0
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_body_in_broken_chunks_is_refused(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    head = (
+        "POST /slack/events HTTP/1.1\r\nHost: bellhop\r\nTransfer-Encoding: chunked\r\n"
+        f"X-Slack-Request-Timestamp: {int(time.time())}\r\n"
+        f"X-Slack-Signature: v0={'a' * 64}\r\n\r\n"
+    )
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        for body in ("no size\r\n", "5\r\nabcdefgh\r\n0\r\n\r\n", "-1\r\n", "5"):
+            with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
+                client.sendall(f"{head}{body}".encode())
+                client.shutdown(socket.SHUT_WR)
+                answer = b""
+                while data := client.recv(4096):
+                    answer += data
+            assert answer[9:12] in (b"400", b"401", b""), (body, answer)
+        assert server.end() == 0
+
+
+SECRET = "canary7391"
+BROKEN = [
+    f"POST /hook/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}",
+    f"POST /hooks/{SECRET}\r\n\r\n",
+    f"POST /hooks/{SECRET} HTTP/9.9\r\nHost: x\r\n\r\n",
+    f"P@ST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\n\r\n",
+    f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization {SECRET}\r\n\r\n",
+    f"POST / HTTP/1.1\r\nHost: x\r\nAuthoriz\0tion: {SECRET}\r\n\r\n",
+    f"POST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: {SECRET}\r\n\r\n",
+    f"POST /hooks/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{SECRET}\r\n",
+    f"POST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\nAuthoriz",
+    f"POST /{SECRET}{'x' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("command", [APP, (*GUNICORN, "--access-logfile", "-", "app:app")])
+def test_no_address_and_no_header_is_logged(
+    environment: dict[str, str], command: tuple[str, ...]
+) -> None:
+    upgrade(environment)
+    environment |= {"LOG_LEVEL": "DEBUG", "GUNICORN_CMD_ARGS": "--log-level debug"}
+    port = int(environment["PORT"])
+    if command is not APP:
+        command = (*command, "--bind", f"127.0.0.1:{port}")
+    with started(command, environment) as server:
+        server.wait_for("Booting worker")
+        for request in BROKEN:
+            with socket.create_connection(("127.0.0.1", port), 10) as client:
+                client.sendall(request.encode())
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(4096):
+                    pass
+        assert get(f"{server.url}/readyz")[0] == 200
+        assert server.end() == 0
+        assert [line for line in server.said if SECRET in line] == []
+        assert any("POST (no such route)" in line for line in server.said)
 
 
 @pytest.mark.slow

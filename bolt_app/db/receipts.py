@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import EventReceipt
@@ -15,7 +19,7 @@ from bolt_app.db.upsert import insert_new
 RECEIPT_LIFETIME = timedelta(days=1)
 
 
-def take_receipt(session: Session, receipt_id: str, now: datetime) -> bool:
+def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) -> bool:
     """Write down that something takes effect now; return whether it had not before.
 
     Of two transactions with one receipt the second waits for the first to end.
@@ -25,3 +29,59 @@ def take_receipt(session: Session, receipt_id: str, now: datetime) -> bool:
     """
     session.execute(delete(EventReceipt).where(EventReceipt.received_at < now - RECEIPT_LIFETIME))
     return insert_new(session, EventReceipt, {"event_id": receipt_id, "received_at": now})
+
+
+class ReplayedRequestError(Exception):
+    """A signed request came a second time, after it had taken effect."""
+
+    def __init__(self) -> None:
+        super().__init__("this request took effect before")
+
+
+@dataclass
+class _SignedRequest:
+    """A request from Slack that is being answered; `is_recorded` by this answer, not another."""
+
+    receipt_id: str
+    is_recorded: bool = False
+
+
+_signed_request: ContextVar[_SignedRequest | None] = ContextVar("signed_request", default=None)
+
+
+@contextmanager
+def answering(receipt_id: str) -> Iterator[None]:
+    """Let what takes effect within be recorded as the effect of one signed request.
+
+    Args:
+        receipt_id: differs for every request that Slack signs.
+    """
+    token = _signed_request.set(_SignedRequest(receipt_id))
+    try:
+        yield
+    finally:
+        _signed_request.reset(token)
+
+
+def signed_request_id() -> str | None:
+    """Return the receipt id of the request that is being answered; None outside of one."""
+    request = _signed_request.get()
+    return None if request is None else request.receipt_id
+
+
+def record_effect(session: Session | Connection, now: datetime) -> None:
+    """Write down, in the effect's own transaction, that the request being answered takes effect.
+
+    Everything that changes something for a person calls it first; reads and caches do not. Outside
+    of a signed request, as on the command line, it does nothing.
+
+    Raises:
+        ReplayedRequestError: the request took effect before; this transaction is to change nothing.
+    """
+    request = _signed_request.get()
+    if request is None:
+        return
+    is_first = take_receipt(session, request.receipt_id, now)
+    if not is_first and not request.is_recorded:
+        raise ReplayedRequestError
+    request.is_recorded = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -57,7 +57,7 @@ def count_up(
     )
 
 
-def insert_new(session: Session, model: type[Base], row: Mapping[str, Any]) -> bool:
+def insert_new(session: Session | Connection, model: type[Base], row: Mapping[str, Any]) -> bool:
     """Insert `row` unless its primary key exists; return whether it was new.
 
     Of two transactions with one key the second waits for the first to end.
@@ -66,7 +66,8 @@ def insert_new(session: Session, model: type[Base], row: Mapping[str, Any]) -> b
     return session.execute(statement.returning(*model.__mapper__.primary_key)).first() is not None
 
 
-def _insert(session: Session, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
-    if session.get_bind().dialect.name == "sqlite":
+def _insert(session: Session | Connection, model: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    bind = session if isinstance(session, Connection) else session.get_bind()
+    if bind.dialect.name == "sqlite":
         return sqlite.insert(model)
     return postgresql.insert(model)

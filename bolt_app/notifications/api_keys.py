@@ -14,6 +14,7 @@ from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
+from bolt_app.db.receipts import record_effect
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.making import check_made_once
@@ -241,6 +242,7 @@ class ApiKeys:
         )
         endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             revoked = session.execute(statement).first()
             if revoked is None:
                 return None

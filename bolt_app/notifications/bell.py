@@ -19,6 +19,7 @@ import psycopg
 from sqlalchemy import func, select
 
 from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class PostgreSQLBell(Bell):
             try:
                 self._listen(wake, stopped)
             except psycopg.Error as error:
-                logger.warning("the bell cannot be heard", extra={"error": str(error)[:200]})
+                logger.warning("the bell cannot be heard", extra={"error": describe_error(error)})
                 stopped.wait(RECONNECT_SECONDS)
 
     def _listen(self, wake: Callable[[], None], stopped: threading.Event) -> None:
@@ -133,7 +134,7 @@ class PostgreSQLBell(Bell):
                 autocommitting = connection.execution_options(isolation_level="AUTOCOMMIT")
                 autocommitting.execute(_NOTIFY)
         except DATABASE_DOWN as error:
-            logger.warning("the bell cannot be rung", extra={"error": str(error)[:200]})
+            logger.warning("the bell cannot be rung", extra={"error": describe_error(error)})
 
 
 def _data_version(connection: Any) -> int:

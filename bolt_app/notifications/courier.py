@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.logs import describe_error
 from bolt_app.notifications.jobs import Done, Found, Job, untouched
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.rounds import Round, Rounds
@@ -166,7 +167,7 @@ class Courier:
                 self._worker_id(), done, most=most, at_most_each=self._at_most_each, room=room
             )
         except DATABASE_DOWN as error:
-            logger.warning("the database is not answering", extra={"error": str(error)[:200]})
+            logger.warning("the database is not answering", extra={"error": describe_error(error)})
         except Exception:
             logger.exception("a round failed")
         with self._news:

@@ -17,6 +17,7 @@ from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Hook
+from bolt_app.db.receipts import record_effect
 from bolt_app.news import News
 from bolt_app.notifications.addresses import normal_address
 from bolt_app.notifications.making import check_made_once
@@ -204,6 +205,7 @@ class Hooks:
             .returning(Hook.team_id, Hook.name)
         )
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             revoked = session.execute(statement).first()
             if revoked is None:
                 return None

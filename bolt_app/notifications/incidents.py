@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
+from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.callbacks import tell_senders
 from bolt_app.notifications.incident_blocks import ANSWERS
@@ -151,6 +152,7 @@ class Incidents:
         now = self._clock()
         mine = (Notification.id == notification_id, Notification.team_id == team_id)
         with self._database.writing_connection() as connection:
+            record_effect(connection, now)
             key = connection.scalar(select(Notification.key).where(*mine))
             if clicked is not None:
                 _check_offered(connection, team_id, key, notification_id, answer, clicked)

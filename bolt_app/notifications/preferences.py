@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Membership, Preference, User
+from bolt_app.db.receipts import record_effect
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.notifications.schedules import OFF, QuietHours, Schedule, is_zone
@@ -100,6 +101,7 @@ class Preferences:
     def choose(self, team_id: str, user_id: str, preferred: Preferred) -> PreferenceChange:
         """Let a person have it as they want from now on."""
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             before, _ = _lock(session, team_id, user_id)
             changed_at = _put(session, team_id, user_id, preferred, self._clock())
         self._news.tell_person(team_id, user_id)
@@ -111,6 +113,7 @@ class Preferences:
         Returns: whether it was done.
         """
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             _, changed_at = _lock(session, team_id, user_id)
             if changed_at != change.changed_at:
                 return False

@@ -21,6 +21,7 @@ from sqlalchemy import insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import DATABASE_DOWN, Database
 from bolt_app.db.models import Worker
+from bolt_app.logs import describe_error
 from bolt_app.notifications.lanes import UNBELIEVABLE_WAIT, LaneKeeper
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Pulse:
                 self._show_life()
             self._watch()
         except DATABASE_DOWN as error:
-            logger.warning("no beat", extra={"error": str(error)[:200]})
+            logger.warning("no beat", extra={"error": describe_error(error)})
 
     def end(self) -> None:
         """Leave nothing behind: the worker stops."""

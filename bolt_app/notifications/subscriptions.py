@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Subscription
+from bolt_app.db.receipts import record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
@@ -132,6 +133,7 @@ class Subscriptions:
         fresh = replace(wish, topic=topic, filter=words, muted_until=None, created_at=now)
         values = {**fresh.columns(), "paused": None, "changed_at": now}
         with self._database.writing() as session:
+            record_effect(session, now)
             before = _find(session, team_id, where, topic)
             upsert(
                 session,
@@ -151,6 +153,7 @@ class Subscriptions:
         """
         where, name = _channel_or_person(address), normal_pattern(topic)
         with self._database.writing() as session:
+            record_effect(session, self._clock())
             before = _find(session, team_id, where, name)
             if before is None:
                 return None
@@ -187,6 +190,7 @@ class Subscriptions:
         """Write what is new about subscriptions of `address`; return those it changes."""
         name, now = None if topic is None else normal_pattern(topic), self._clock()
         with self._database.writing() as session:
+            record_effect(session, now)
             found = [
                 one
                 for one in _lock_of(session, team_id, address)
@@ -205,6 +209,7 @@ class Subscriptions:
         """
         try:
             with self._database.writing() as session:
+                record_effect(session, self._clock())
                 there = {one.wish.topic: one for one in _lock_of(session, team_id, address)}
                 for change in changes:
                     found = there.get(change.topic)

@@ -11,7 +11,7 @@ from slack_bolt.oauth.callback_options import CallbackOptions, FailureArgs, Succ
 from slack_bolt.request import BoltRequest
 from slack_bolt.response import BoltResponse
 
-from bolt_app.oauth.failures import InstallFailure, describe_failure
+from bolt_app.oauth.failures import InstallFailure, describe_failure, is_known_failure
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
 from bolt_app.oauth.state_store import SQLAlchemyStateStore
 
@@ -63,7 +63,7 @@ def build_callbacks(
 
     def fail(args: FailureArgs) -> BoltResponse:
         # The reason may be any text that someone wrote into an address.
-        reason = args.reason if _CODE.fullmatch(args.reason) else "malformed"
+        reason = args.reason if is_known_failure(args.reason) else "unknown"
         logger.info("an install failed", extra={"reason": reason})
         return show_failure(reason, args.request)
 

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bolt_app.logs import LoggableError
 from bolt_app.oauth.grants import Asker
 from bolt_app.oauth.installation_store import (
     SQLAlchemyInstallationStore,
@@ -23,7 +24,7 @@ from bolt_app.slack_api import SlackApi, SlackCallError
 PLACE_SECONDS = 1.0
 
 
-class NotInstalledError(Exception):
+class NotInstalledError(LoggableError):
     """There is no bot to act as, because Bellhop is not installed there (any more)."""
 
     def __init__(self, team_id: str) -> None:

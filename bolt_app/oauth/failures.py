@@ -109,6 +109,11 @@ _MISCONFIGURED = frozenset(
 )
 
 
+def is_known_failure(code: str) -> bool:
+    """Return whether a code is one of Slack's, Bolt's or ours; others come from the address."""
+    return code in _FAILURES or code in _MISCONFIGURED
+
+
 def describe_failure(code: str) -> InstallFailure:
     """Return what to say of a failure.
 

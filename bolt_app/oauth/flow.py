@@ -28,6 +28,8 @@ from bolt_app.oauth.state_store import SQLAlchemyStateStore, hash_of_state
 from bolt_app.slack_api import SlackApi, SlackCallError
 
 logger = logging.getLogger(__name__)
+# What Bolt says of an install quotes the address, which others can write.
+_BOLT_LOGGER = logging.getLogger("slack_bolt.oauth")
 
 STATE_LIFETIME_SECONDS = 600
 INSTALL_PATH = "/slack/install"
@@ -138,11 +140,11 @@ class InstallFlow(OAuthFlow):
             installation_store=store,
             state_store=state_store,
             state_expiration_seconds=STATE_LIFETIME_SECONDS,
-            logger=logger,
+            logger=_BOLT_LOGGER,
         )
         self._cookies = StateCookies(secure=settings.uses_https)
         oauth_settings.state_utils = self._cookies
-        super().__init__(client=api.client(), logger=logger, settings=oauth_settings)
+        super().__init__(client=api.client(), logger=_BOLT_LOGGER, settings=oauth_settings)
         self._install_urls, self._profile_urls = (
             AuthorizeUrls(
                 client_id=settings.slack_client_id,

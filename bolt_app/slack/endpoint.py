@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -15,11 +16,16 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.adapter.flask import SlackRequestHandler
-from slack_bolt.adapter.flask.handler import to_bolt_request, to_flask_response
+from slack_bolt.adapter.flask.handler import to_flask_response
+from werkzeug.exceptions import RequestEntityTooLarge
 
+from bolt_app.db.receipts import answering
 from bolt_app.oauth.flow import INSTALL_PATH, REDIRECT_PATH
 from bolt_app.services import Services
 from bolt_app.slack import late
+from bolt_app.slack.request_parsing import MalformedRequestError, parse_request
+from bolt_app.slack.response_url import SlackRespond
+from bolt_app.slack.verification import RequestVerifier
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +41,7 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
     """
     blueprint = Blueprint("slack", __name__)
     handler = SlackRequestHandler(app)
+    verifier = RequestVerifier(services.settings.slack_signing_secret, clock=services.clock)
 
     @blueprint.get(INSTALL_PATH)
     @blueprint.get(REDIRECT_PATH)
@@ -43,14 +50,53 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
 
     @blueprint.post(EVENTS_PATH)
     def receive() -> Response:
-        bolt_request = to_bolt_request(request)
-        work = services.requests.submit(copy_context().run, app.dispatch, bolt_request)
+        headers = verifier.read_headers(request.headers)
+        if headers is None:
+            return _reject(401)
+        try:
+            body = request.get_data(cache=False)
+        except RequestEntityTooLarge:
+            return _reject(413)
+        if not verifier.verify(headers, body):
+            return _reject(401)
+        try:
+            bolt_request = parse_request(body)
+        except MalformedRequestError:
+            return _reject(400)
+        _use_slack_respond(services, bolt_request)
+        dispatch = partial(_dispatch, app, bolt_request, headers.receipt_id)
+        work = services.requests.submit(copy_context().run, dispatch)
         try:
             return to_flask_response(work.result(timeout=services.settings.delays.acknowledgement))
         except TimeoutError:
             return _acknowledge_unfinished(services, bolt_request, work)
 
     return blueprint
+
+
+def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltResponse:
+    # An event has an id of its own, which Slack's retries share and its receipt names.
+    is_once = is_event(bolt_request.body)
+    with nullcontext() if is_once else answering(receipt_id):
+        try:
+            return app.dispatch(bolt_request)
+        except Exception as error:
+            # Errors of listeners are answered; here even that failed, over a body of no known form.
+            logger.error("a request could not be answered", exc_info=error)
+            return BoltResponse(status=400, body="")
+
+
+def _reject(status: int) -> Response:
+    """Refuse a request that Slack cannot have sent; of its body no more is read."""
+    return Response(status=status, headers={"Connection": "close"})
+
+
+def _use_slack_respond(services: Services, bolt_request: BoltRequest) -> None:
+    """Let `respond()` call Slack alone; Bolt's own calls any address and follows redirects."""
+    response_url = bolt_request.context.response_url
+    if response_url is not None:
+        respond = SlackRespond(services.settings.slack_base_url, response_url)
+        bolt_request.context["respond"] = respond
 
 
 def is_event(body: Mapping[str, Any]) -> bool:
@@ -69,9 +115,8 @@ def _acknowledge_unfinished(
     if body.get("type") == "view_submission":
         _when_done(services, work, partial(late.answer_modal, services, bolt_request))
         return jsonify(response_action="update", view=late.waiting_view(late.title_of(body)))
-    response_url = body.get("response_url")
-    if isinstance(response_url, str) and "command" in body:
-        _when_done(services, work, partial(late.answer_command, response_url))
+    if "response_url" in body and "command" in body:
+        _when_done(services, work, partial(late.answer_command, services, body["response_url"]))
     return Response(status=200)
 
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from slack_bolt import BoltRequest
-from slack_sdk.webhook import WebhookClient
 
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Block, section, told_modal
+from bolt_app.slack.response_url import post_response
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -36,10 +36,15 @@ def title_of(body: Mapping[str, Any]) -> str:
     return str(body["view"]["title"]["text"])
 
 
-def answer_command(response_url: str, text: str) -> None:
+def answer_command(services: Services, response_url: object, text: str) -> None:
     """Send what a slash command should have been answered with, if anything."""
-    if text:
-        WebhookClient(response_url).send_dict(_parsed(text) or {"text": text})
+    if not text:
+        return
+    message = _parsed(text) or {"text": text}
+    try:
+        post_response(services.settings.slack_base_url, response_url, message)
+    except SlackCallError as error:
+        logger.warning("a late answer did not arrive", extra={"error": error.code})
 
 
 def answer_modal(services: Services, request: BoltRequest, text: str) -> None:

@@ -11,6 +11,8 @@ from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.db.receipts import ReplayedRequestError
+from bolt_app.logs import describe_error
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
@@ -57,12 +59,17 @@ def register_problem_answers(app: App, services: Services) -> None:
 
     @app.error
     def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
+        if isinstance(error, ReplayedRequestError):
+            logger.warning("a signed request came a second time, and was ignored")
+            return BoltResponse(status=200, body="")
         if isinstance(error, AccessDeniedError):
             logger.info("a person may not do that", extra={"error": type(error).__name__})
         elif not isinstance(error, _EXPECTED):
             logger.error("a listener failed", exc_info=error)
         else:
-            logger.warning("a request could not be answered", extra={"error": str(error)[:200]})
+            logger.warning(
+                "a request could not be answered", extra={"error": describe_error(error)}
+            )
         if is_event(body):
             # Slack sends the event again; its receipt was not written either.
             return BoltResponse(status=503, body="")

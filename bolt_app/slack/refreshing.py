@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from threading import Lock, Timer
 
 from bolt_app.db import DATABASE_DOWN
+from bolt_app.logs import describe_error
 from bolt_app.news import Concerned
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
@@ -84,7 +85,7 @@ class HomeRefresher:
         try:
             people = self._services.home_tabs.of(concerned)
         except DATABASE_DOWN as error:
-            logger.warning("homes cannot be looked up", extra={"error": str(error)[:200]})
+            logger.warning("homes cannot be looked up", extra={"error": describe_error(error)})
             return
         for user_id in people:
             person = Concerned(concerned.team_id, user_id)
@@ -102,7 +103,7 @@ class HomeRefresher:
         except NotInstalledError:
             self._services.home_tabs.forget(person.team_id, user_id)
         except DATABASE_DOWN as error:
-            logger.warning("a home is not published anew", extra={"error": str(error)[:200]})
+            logger.warning("a home is not published anew", extra={"error": describe_error(error)})
         except Exception:
             logger.exception("a home is not published anew")
 

@@ -12,6 +12,7 @@ from typing import Any
 from slack_bolt import BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
+from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.requests import Mode, read_one
@@ -231,7 +232,7 @@ class Subscribing:
             self.services.clock(),
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
-        self.services.acceptance.accept(sender, [request])
+        self.services.acceptance.accept(sender, [request], idempotency_key=signed_request_id())
         return Outcome(tested_answer(self.reader))
 
     def _topics(self) -> list[str]:

@@ -10,12 +10,14 @@ import logging
 from typing import Any
 
 from slack_bolt import BoltContext, BoltResponse
-from slack_sdk.webhook import WebhookClient
 
+from bolt_app.logs import describe_error
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, plain_answer, section, told_modal
 from bolt_app.slack.home import publish_home
 from bolt_app.slack.own_profile import OwnProfile
+from bolt_app.slack.response_url import post_response
+from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +34,7 @@ def tell(services: Services, context: BoltContext, body: dict[str, Any], text: s
     if "command" in body:
         return _json({"response_type": "ephemeral", "text": text})
     if isinstance(body.get("response_url"), str):
-        services.background.submit(_respond, body["response_url"], text)
+        services.background.submit(_respond, services, body["response_url"], text)
     elif (body.get("view") or {}).get("type") == "home":
         show_at_home(OwnProfile.of(services, context), plain_answer(text))
     return BoltResponse(status=200, body="")
@@ -47,7 +49,7 @@ def _publish(own: OwnProfile, notice: Answer) -> None:
     try:
         publish_home(own, notice)
     except Exception as error:
-        logger.warning("a home is not published", extra={"error": repr(error)[:200]})
+        logger.warning("a home is not published", extra={"error": describe_error(error)})
 
 
 def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
@@ -57,12 +59,12 @@ def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
     return {"response_action": "update", "view": told_modal("Bellhop", [section(text)])}
 
 
-def _respond(response_url: str, text: str) -> None:
+def _respond(services: Services, response_url: str, text: str) -> None:
     message = {"response_type": "ephemeral", "replace_original": False, "text": text}
     try:
-        WebhookClient(response_url).send_dict(message)
-    except Exception as error:
-        logger.warning("a person could not be told", extra={"error": repr(error)[:200]})
+        post_response(services.settings.slack_base_url, response_url, message)
+    except SlackCallError as error:
+        logger.warning("a person could not be told", extra={"error": error.code})
 
 
 def _json(body: dict[str, Any]) -> BoltResponse:

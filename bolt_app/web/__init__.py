@@ -11,6 +11,7 @@ from bolt_app.web import (
     errors,
     headers,
     hooks,
+    inputs,
     notification_pages,
     ops,
     pages,
@@ -27,5 +28,6 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(api.create_blueprint(services))
     app.register_blueprint(hooks.create_blueprint(services))
     app.register_blueprint(ops.create_blueprint(services.database))
+    inputs.register_input_checks(app)
     errors.register_errors(app)
     headers.register_headers(app, services.settings)

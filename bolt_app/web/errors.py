@@ -6,6 +6,12 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from gunicorn.http.errors import (
+    ChunkMissingTerminator,
+    InvalidChunkExtension,
+    InvalidChunkSize,
+    NoMoreData,
+)
 from werkzeug.exceptions import HTTPException
 
 from bolt_app.access.authorization import AccessDeniedError
@@ -15,6 +21,8 @@ from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
+# What reading a body raises where its sender has broken it off, or its chunks are none.
+_BROKEN_BODY = (ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData)
 _WORDS = {
     400: "That request cannot be understood.",
     403: "That is not allowed.",
@@ -58,6 +66,8 @@ def register_errors(app: Flask) -> None:
     def answer_slack_error(error: SlackCallError) -> Response:
         return problem(502, error.sentence)
 
+    for broken in _BROKEN_BODY:
+        app.register_error_handler(broken, _answer_broken_body)
     for kind in DATABASE_DOWN:
         app.register_error_handler(kind, _answer_database_down)
 
@@ -87,6 +97,12 @@ def problem(status: int, sentence: str, **members: object) -> Response:
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = "60"
+    return response
+
+
+def _answer_broken_body(_error: Exception) -> Response:
+    response = problem(400, _WORDS[400])
+    response.headers["Connection"] = "close"
     return response
 
 

@@ -60,7 +60,7 @@ def test_the_wrong_method_says_which_are_right(bellhop: Bellhop) -> None:
 
 
 def test_too_large_a_request_is_refused(bellhop: Bellhop) -> None:
-    answer = bellhop.browser().post("/slack/events", {"text": "x" * (1024 * 1024)})
+    answer = bellhop.browser().post("/signout", {"text": "x" * (1024 * 1024)})
 
     assert answer.status == 413
 

@@ -110,9 +110,9 @@ class TokenRevocation(Base):
 
 
 class EventReceipt(Base):
-    """What took effect: an event of Slack's, or a submitted modal.
+    """What took effect: an event, a submitted modal, or another request that Slack signed.
 
-    Whatever repeats it, Slack or an impatient finger, finds this row and changes nothing.
+    Whatever repeats it, Slack, an impatient finger or a replay, finds this row and changes nothing.
     """
 
     __tablename__ = "event_receipts"

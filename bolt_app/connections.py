@@ -1,0 +1,33 @@
+"""`Connection: close` in an answer, which gunicorn leaves out of an application's headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+def close_connections(application: WSGIApplication) -> WSGIApplication:
+    """Return the application with its answers' `Connection: close` carried out.
+
+    gunicorn otherwise keeps the connection, and reads the body of a request that the application
+    has refused unread.
+    """
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            if any(_closes(name, value) for name, value in headers):
+                # gunicorn's response, of which this is a method; other servers read the header.
+                response = getattr(start_response, "__self__", None)
+                force_close = getattr(response, "force_close", None)
+                if force_close is not None:
+                    force_close()
+            return start_response(status, headers, *exc_info)
+
+        return application(environ, start)
+
+    return serve
+
+
+def _closes(name: str, value: str) -> bool:
+    return name.lower() == "connection" and value.lower() == "close"
