@@ -79,7 +79,7 @@ def keys(database: Database) -> tuple[list[Any], list[Any], list[Any]]:
 def test_keys_and_incidents_get_their_source_and_lose_it_again(
     empty_database: Database, clock: FakeClock
 ) -> None:
-    script = ScriptDirectory(scripts.__path__[0]).get_revision("0012")
+    script = ScriptDirectory(scripts.__path__[0]).get_revision("0010")
     earlier = str(script.down_revision)
     schema.upgrade(empty_database, earlier)
     with empty_database.writing_connection() as connection:

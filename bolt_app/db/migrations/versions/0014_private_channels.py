@@ -1,6 +1,6 @@
 """private and archived channels: found by name, and shown to nobody who may not know of them
 
-Revision: 0013
+Revision: 0014
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013"
-down_revision = "0016"
+revision = "0014"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

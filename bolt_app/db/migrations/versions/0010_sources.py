@@ -1,6 +1,6 @@
 """sources and limits of API keys and hooks; keys of notifications belong to their source
 
-Revision: 0012
+Revision: 0010
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
+revision = "0010"
 down_revision = "0009"
 branch_labels = None
 depends_on = None

@@ -1,6 +1,6 @@
 """deletion: lanes of people whose data was deleted, and notifications that people sent
 
-Revision: 0016
+Revision: 0013
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -1,6 +1,6 @@
 """sessions: web sessions and audit events are rows; accounts are joined by people alone
 
-Revision: 0014
+Revision: 0011
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import uuid
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014"
-down_revision = "0012"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
