@@ -158,12 +158,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
-    if not settings.is_slack:
-        logger.warning(
-            "not connected to Slack, but to a stand-in, where people sign in as anybody: remove "
-            "SLACK_BASE_URL for real use",
-            extra={"slack_base_url": settings.slack_base_url},
-        )
     states = SQLAlchemyStateStore(
         database,
         settings.session_secret,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
 from bolt_app.notifications.courier import Courier
@@ -14,10 +15,18 @@ from bolt_app.notifications.sending import Sending
 from bolt_app.notifications.worker import DeliveryWorker
 from bolt_app.services import Services
 
+logger = logging.getLogger(__name__)
+
 
 def create_worker(services: Services) -> DeliveryWorker:
     """Return a worker that is ready to run."""
     settings, database, clock = services.settings, services.database, services.clock
+    if not settings.is_slack:
+        logger.warning(
+            "not connected to Slack, but to a stand-in, where people sign in as anybody: remove "
+            "SLACK_BASE_URL for real use",
+            extra={"slack_base_url": settings.slack_base_url},
+        )
     threads = max(1, settings.worker_threads)
     delays = settings.delays
     pulse = Pulse(database, clock=clock, dead_seconds=delays.dead_worker)

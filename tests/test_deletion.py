@@ -82,7 +82,7 @@ def leave_traces(bellhop: Bellhop) -> None:
     key = services.api_keys.create(ACME, "monitoring", created_by=ANN)
     record = services.api_keys.find(key)
     assert record is not None
-    services.callback_endpoints.set(record.id, "https://system.example/told")
+    services.callback_endpoints.set(record.id, "https://127.0.0.1:9/told")
     services.api_keys.create(ACME, "old", created_by=ANN)
     services.api_keys.revoke(record.id + 1, revoked_by=ANN)
     services.hooks.create(ACME, "ci", [GENERAL], created_by=ANN)

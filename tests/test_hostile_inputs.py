@@ -16,7 +16,7 @@ from bolt_app.slack import ids
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Browser
 from tests.slack.signing import command_body, interaction_body, post_signed
-from tests.web.calling import NOTIFICATIONS, Caller, caller, request
+from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 from tests.web.forms import send_form
 
 DEEP = "[" * 20_000
@@ -136,6 +136,7 @@ class TestHttp:
 
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
     def test_webhooks_take_or_refuse_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
+        put_bot(bellhop)
         url = bellhop.services.hooks.create(ACME, "ci", [GENERAL])
         for body in [hostile.encode(), *hostile_documents(PAYLOAD, hostile)]:
             form = urlencode({"payload": body.decode()}).encode()

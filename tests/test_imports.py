@@ -73,26 +73,3 @@ def test_imports_point_one_way(path: Path) -> None:
         assert imported == room or layer_of(imported) < layer_of(room), (
             f"{room} may not import {imported}"
         )
-
-
-# These open connections, and each of their addresses is checked: those of callbacks before every
-# attempt, Slack's where the settings are read, `response_url` where it is answered.
-CONNECTING = {"create_connection", "HTTPConnection", "HTTPSConnection", "WebClient"}
-CONNECTING |= {"WebhookClient", "urlopen", "build_opener", "ClientSession", "Client"}
-CONNECTORS = {"notifications/callback_http.py", "slack_api.py", "slack"}
-
-
-def test_nothing_else_opens_connections() -> None:
-    found = set()
-    for path in modules():
-        if room_of(path) == SANDBOX:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            called = node.func if isinstance(node, ast.Call) else None
-            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
-            if name in CONNECTING:
-                module = str(path.relative_to(PACKAGE))
-                found.add("slack" if module.startswith("slack/") else module)
-
-    assert found <= CONNECTORS
-    assert "notifications/callback_http.py" in found

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from bolt_app.application import create_app
+from bolt_app.delivery import create_worker
 from tests.people import ACME, ANN
 from tests.running import Bellhop, settings_for
 
@@ -51,6 +52,7 @@ def test_the_log_and_the_pages_warn_of_anything_but_slack(
 ) -> None:
     app = create_app(settings_for("https://bell.acme.test", origin, database_url, encryption_key))
     page = app.test_client().get("/").text
+    create_worker(app.extensions["bellhop"])
     app.extensions["bellhop"].close()
 
     assert ("not connected to Slack" in caplog.text) is is_warned

@@ -82,7 +82,7 @@ ROWS = {
     "memberships": "id = 1",
     "notifications": "id IN (SELECT notification_id FROM deliveries WHERE target = 'C0ACME0003')",
     "deliveries": "target = 'C0ACME0003'",
-    "incidents": "key = 'damaged'",
+    "incidents": "key LIKE '%|damaged'",
     "api_keys": "name = 'damaged'",
     "hooks": "name = 'damaged'",
     "callbacks": "id = 1",

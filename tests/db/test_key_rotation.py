@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -95,7 +96,8 @@ def test_every_encrypted_column_is_rotated(
     with database.writing() as session:
         session.add(TokenRevocation(token="xoxp-old", created_at=FakeClock()()))
     ApiKeys(database).create("T1", "monitoring")
-    CallbackEndpoints(database).set(1, "https://monitoring.example.com/told")
+    endpoints = CallbackEndpoints(database, networks=[ip_network("127.0.0.0/8")])
+    endpoints.set(1, "https://127.0.0.1:9/told")
     encrypted = [
         column
         for table in Base.metadata.tables.values()

@@ -609,8 +609,8 @@ class TestSecrets:
             stranger.find_grant(**place, user_id="U1")
         with pytest.raises(DecryptionError):
             stranger.find_stored(**place, user_id="U1")
-        with pytest.raises(DecryptionError):
-            stranger.pending_recordings()
+        # One row that cannot be read keeps no other from being recorded: a warning names it.
+        assert list(stranger.pending_recordings()) == []
 
     def test_uninstalling_needs_no_key(
         self, store: SQLAlchemyInstallationStore, stranger: SQLAlchemyInstallationStore

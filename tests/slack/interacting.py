@@ -16,7 +16,8 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import SIGNING_SECRET, Bellhop, Page
 
 # When a home was published last is no effect.
-_IGNORED = {"home_tabs"}
+# A receipt says that a request was answered, and changes nothing.
+_IGNORED = {"home_tabs", "event_receipts"}
 VIEW = {"id": "V1", "title": {"type": "plain_text", "text": "A view"}, "blocks": []}
 
 

@@ -117,7 +117,7 @@ class TestSendersOwnBlocks:
                 "accessory": menu,
             },
         ]
-        content = {"blocks": blocks, "attachments": [{"blocks": blocks, "callback_id": own_id}]}
+        content = {"blocks": blocks, "attachments": [{"blocks": blocks}]}
         assert self.post(busy, {"text": "Dashboard", **content}) == 200
         Hand(busy).deliver()
         message = busy.slack.messages(GENERAL)[-1]

@@ -113,7 +113,10 @@ def test_not_even_slacks_signature_leads_elsewhere(
 CALLERS = {
     "bolt_app/slack_api.py",  # SLACK_BASE_URL, from the settings
     "bolt_app/slack/response_url.py",
-    "bolt_app/notifications/callback_sending.py",
+    "bolt_app/notifications/callback_addresses.py",  # resolves names, and refuses what they lead to
+    "bolt_app/notifications/callback_http.py",
+    "bolt_app/notifications/callback_sending.py",  # only its errors
+    "bolt_app/server.py",  # listens
     "bolt_app/notifications/pulse.py",  # to none: it asks for this machine's name
 }
 CLIENTS = {"urllib.request", "http.client", "socket", "requests", "urllib3", "httpx", "aiohttp"}

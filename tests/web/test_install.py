@@ -463,7 +463,6 @@ def test_visits_of_the_install_address_store_nothing(bellhop: Bellhop) -> None:
         "t0acme0001",
         "T0ACME0001%20",
         "",
-        "%00",
     ],
 )
 def test_the_workspace_adds_nothing_else_to_the_authorize_address(
