@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -154,13 +155,29 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'bellhop.db'}"
     url: str = request.getfixturevalue("migrated_postgres")
     engine = create_engine(url)
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
     with engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        connection.exec_driver_sql(_empty_tables())
         head = {"head": schema.head_revision()}
         connection.execute(text("UPDATE alembic_version SET version_num = :head"), head)
     engine.dispose()
     return url
+
+
+@cache
+def _empty_tables() -> str:
+    """Return SQL that empties every table and counts from 1 again.
+
+    TRUNCATE takes ten times as long: it makes new files for each table and index.
+    """
+    tables = list(reversed(Base.metadata.sorted_tables))
+    counted = [one for one in tables if one.autoincrement_column is not None]
+    restarts = (
+        f"setval(pg_get_serial_sequence('{one.name}', '{one.autoincrement_column.name}'), 1, false)"
+        for one in counted
+        if one.autoincrement_column is not None
+    )
+    deletes = (f"DELETE FROM {one.name};" for one in tables)  # noqa: S608
+    return f"{' '.join(deletes)} SELECT {', '.join(restarts)}"
 
 
 @pytest.fixture
