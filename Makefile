@@ -9,8 +9,8 @@ PORT ?= 3000
 SANDBOX_PORT ?= 3100
 # How often `make faults` repeats each test.
 RUNS ?= 1
-REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1
-QUICK := not (postgresql or browser or alertmanager or faults or slow)
+REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1
+QUICK := not (postgresql or browser or alertmanager or proxies or faults or slow)
 
 .PHONY: demo run test test-all faults lint format coverage benchmark bake-off clean
 
@@ -26,8 +26,8 @@ run: .venv/app
 
 test: .venv/tests
 	$(BIN)/pytest -n auto -m "$(QUICK)"
-	@echo "Left out: tests on PostgreSQL, in Chromium, with Alertmanager, of faults, and slow ones;" \
-		"\`make test-all\` runs them too."
+	@echo "Left out: tests with PostgreSQL, Chromium, Alertmanager, nginx or Caddy, of faults, and" \
+		"slow ones; \`make test-all\` runs them too."
 
 test-all: .venv/tests
 	$(REQUIRE_ALL) $(BIN)/pytest -n auto -m "not faults" --hypothesis-profile=long

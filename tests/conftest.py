@@ -23,6 +23,7 @@ from tests.running import Bellhop, running_bellhop
 pytest_plugins = ["tests.browser.chromium"]
 
 register_profiles()
+MARKERS_OF_FIXTURES = {"chromium": "browser", "proxy": "proxies"}
 FAULTS = Path(__file__).with_name("faults")
 
 POSTGRES_URL = os.environ.get(
@@ -44,8 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FAULTS in item.path.parents:
             item.add_marker("faults")
-        if "chromium" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
+        for fixture, marker in MARKERS_OF_FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(marker)
         if item.get_closest_marker("hypothesis") is not None:
             item.add_marker("long")
 

@@ -121,6 +121,8 @@ def proxy(
 ) -> Iterator[Proxy]:
     command = shutil.which(request.param, path=f"{os.environ['PATH']}:/usr/sbin")
     if command is None:
+        if os.environ.get("REQUIRE_PROXIES") == "1":
+            raise FileNotFoundError(request.param)
         pytest.skip(f"{request.param} is not installed")
     folder = tmp_path_factory.mktemp(request.param)
     certificate = self_signed(HOST, folder)

@@ -144,6 +144,7 @@ server.serve(load_settings())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "half",
     [
@@ -166,6 +167,8 @@ def test_clients_that_stop_half_way_give_their_threads_back(
         assert get(f"{server.url}/healthz")[0] == 200
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_headers_of_proxies_are_not_believed(environment: dict[str, str]) -> None:
     upgrade(environment)
     forged = {"SCRIPT_NAME": "/forged", "PATH_INFO": "/forged", "X-Forwarded-Prefix": "/forged"}
@@ -199,6 +202,7 @@ def test_several_workers_start_at_once_on_an_empty_database(environment: dict[st
         assert not any("Traceback" in line for line in server.said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_an_unsigned_request_is_answered_before_its_body_came(
     environment: dict[str, str],
@@ -218,6 +222,7 @@ def test_an_unsigned_request_is_answered_before_its_body_came(
         assert server.end() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_a_body_in_broken_chunks_is_refused(environment: dict[str, str]) -> None:
     upgrade(environment)
@@ -254,6 +259,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("command", [APP, (*GUNICORN, "--access-logfile", "-", "app:app")])
 def test_no_address_and_no_header_is_logged(
@@ -279,6 +285,7 @@ def test_no_address_and_no_header_is_logged(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))
@@ -302,6 +309,7 @@ def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_the_embedded_database_and_its_keys_are_made_at_start(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
