@@ -79,26 +79,26 @@ def test_connections_that_are_terminated(database_url: str, encryption_key: str)
 
 
 @pytest.fixture
-def proxy(database_url: str) -> Iterator[TcpProxy]:
+def tcp_proxy(database_url: str) -> Iterator[TcpProxy]:
     url = make_url(database_url)
     with TcpProxy(url.host or "127.0.0.1", url.port or 5432) as running:
         yield running
 
 
-def through(proxy: TcpProxy, database_url: str) -> str:
-    """Return the address of the database by way of `proxy`, which must be able to read along."""
-    url = make_url(database_url).set(host="127.0.0.1", port=proxy.port)
+def through(tcp_proxy: TcpProxy, database_url: str) -> str:
+    """Return the address of the database by way of `tcp_proxy`, which must be able to read along."""
+    url = make_url(database_url).set(host="127.0.0.1", port=tcp_proxy.port)
     return url.update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False)
 
 
 def test_a_server_that_is_away_for_a_while(
-    proxy: TcpProxy, database_url: str, encryption_key: str
+    tcp_proxy: TcpProxy, database_url: str, encryption_key: str
 ) -> None:
-    with quick_bellhop(through(proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
+    with quick_bellhop(through(tcp_proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
         load = Load(bellhop)
         with working(bellhop.settings), accepting(load):
             load.wait_until_sent(CHANNELS)
-            with proxy.outage():
+            with tcp_proxy.outage():
                 time.sleep(OUTAGE_SECONDS)
             load.wait_until_sent()
 
@@ -106,14 +106,14 @@ def test_a_server_that_is_away_for_a_while(
 
 
 def test_commits_of_which_nobody_knows_whether_they_took_place(
-    proxy: TcpProxy, database_url: str, encryption_key: str
+    tcp_proxy: TcpProxy, database_url: str, encryption_key: str
 ) -> None:
-    with quick_bellhop(through(proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
+    with quick_bellhop(through(tcp_proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
         load = Load(bellhop)
-        losing = proxy.losing_answers(b"COMMIT\0", every=30)
+        losing = tcp_proxy.losing_answers(b"COMMIT\0", every=30)
         # It ends first, so that the worker can end.
         with working(bellhop.settings), losing, accepting(load):
             load.wait_until_sent()
 
         assert load.result() == Result()
-        assert proxy.lost > 2
+        assert tcp_proxy.lost > 2
