@@ -9,7 +9,7 @@ and its sentence is shown to the person.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -351,27 +351,19 @@ class Authorization:
 
     def _ask_channels(self, team_id: str, user_id: str) -> Mapping[str, str]:
         place = self._calls.find_place(team_id)
-        return {one["id"]: one["name"] for one in self._pages(place, user_id)}
-
-    def _pages(self, place: BotPlace, user_id: str) -> Iterator[dict[str, Any]]:
         kinds = "public_channel"
         if self._calls.has_scope(place, "groups:read"):
             kinds += ",private_channel"
-        cursor: str | None = None
-        while True:
-            answer = self._calls.as_bot(
-                place,
-                "users.conversations",
-                user=user_id,
-                types=kinds,
-                team_id=place.team_id,
-                limit=PAGE_SIZE,
-                cursor=cursor,
-            )
-            yield from answer["channels"]
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                return
+        channels = self._calls.pages_as_bot(
+            place,
+            "users.conversations",
+            "channels",
+            user=user_id,
+            types=kinds,
+            team_id=place.team_id,
+            limit=PAGE_SIZE,
+        )
+        return {one["id"]: one["name"] for one in channels}
 
     def _stored_as_deleted(
         self, team_id: str, user_id: str, enterprise_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -197,7 +197,15 @@ class Channels:
             # Those the bot was invited to, for senders that know them by name.
             kinds += ",private_channel"
         # Archived ones too: a sender is told so, instead of that there is none.
-        channels = list(self._pages(place, "conversations.list", types=kinds))
+        pages = self._calls.pages_as_bot(
+            place,
+            "conversations.list",
+            "channels",
+            types=kinds,
+            team_id=place.team_id,
+            limit=PAGE_SIZE,
+        )
+        channels = list(pages)
         with self._database.writing() as session:
             # The row of the listing is the lock: two processes may list at once.
             upsert(
@@ -208,22 +216,6 @@ class Channels:
                 update={"listed_at": self._clock()},
             )
             _replace_channels(session, team_id, channels)
-
-    def _pages(self, place: BotPlace, method: str, **arguments: Any) -> Iterator[dict[str, Any]]:
-        cursor: str | None = None
-        while True:
-            answer = self._calls.as_bot(
-                place,
-                method,
-                team_id=place.team_id,
-                limit=PAGE_SIZE,
-                cursor=cursor,
-                **arguments,
-            )
-            yield from answer["channels"]
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                return
 
 
 def looks_like_channel_id(text: str) -> bool:

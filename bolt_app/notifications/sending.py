@@ -228,22 +228,16 @@ class Sending:
         """
         method = "conversations.history" if thread_ts is None else "conversations.replies"
         oldest = (attempt.tried_at or attempt.send_at) - CLOCK_MARGIN
-        cursor: str | None = None
-        while True:
-            answer = self._calls.as_bot(
-                place,
-                method,
-                channel=channel_id,
-                ts=thread_ts,
-                oldest=_slack_time(oldest),
-                include_all_metadata=True,
-                limit=HISTORY_PAGE,
-                cursor=cursor,
-            )
-            yield from answer["messages"]
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
-                return
+        return self._calls.pages_as_bot(
+            place,
+            method,
+            "messages",
+            channel=channel_id,
+            ts=thread_ts,
+            oldest=_slack_time(oldest),
+            include_all_metadata=True,
+            limit=HISTORY_PAGE,
+        )
 
 
 def _marked(messages: Iterator[dict[str, Any]], attempt: Attempt) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ turns out to refuse is marked, so that people are told what to do.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,6 +23,8 @@ from bolt_app.slack_api import SlackApi, SlackCallError
 
 # So long it is believed which installation serves a workspace; the tokens are another matter.
 PLACE_SECONDS = 1.0
+# More than any workspace needs, at 999 a page: a cursor that never ends is an error of Slack's.
+MOST_PAGES = 1000
 
 
 class NotInstalledError(LoggableError):
@@ -115,6 +118,26 @@ class InstallationCalls:
             if error.code != "token_expired":
                 raise
         return self._once_as_bot(place, method, **arguments)
+
+    def pages_as_bot(
+        self, place: BotPlace, method: str, items: str, /, **arguments: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Call a method that answers in pages as the bot; yield what is in its list `items`.
+
+        https://docs.slack.dev/apis/web-api/pagination
+
+        Raises:
+            NotInstalledError: there is no bot there.
+            SlackCallError: as with `as_bot`; there are more pages than can be.
+        """
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = self.as_bot(place, method, cursor=cursor, **arguments)
+            yield from answer[items]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+        raise SlackCallError(method, "too_many_pages")
 
     def _once_as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
         asker = Asker(place.enterprise_id, place.installed_team_id)

@@ -86,7 +86,7 @@ def tcp_proxy(database_url: str) -> Iterator[TcpProxy]:
 
 
 def through(tcp_proxy: TcpProxy, database_url: str) -> str:
-    """Return the address of the database by way of `tcp_proxy`, which must be able to read along."""
+    """Return the database's address by way of `tcp_proxy`, which must be able to read along."""
     url = make_url(database_url).set(host="127.0.0.1", port=tcp_proxy.port)
     return url.update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bolt_app.oauth import calls
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 from tests.oauth.conftest import HOUR, Tokens
@@ -11,6 +12,7 @@ from tests.oauth.fake_slack import FakeSlack, refreshed, refused
 from tests.oauth.installing import an_organisation_installation
 
 ACCESS = "oauth.v2.access"
+LIST = "conversations.list"
 INFO = "users.info"
 PLACE = BotPlace(None, "T1", is_enterprise_install=False)
 DEAD = ["invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_authed"]
@@ -153,3 +155,28 @@ def test_one_that_turns_out_expired_is_refreshed_and_the_call_made_again(
     tokens.calls.as_bot(PLACE, INFO)
 
     assert [call.token for call in slack.calls(INFO)] == ["xoxb-1", "xoxe.xoxb-1-2"]
+
+
+def test_pages_are_read_to_the_last(tokens: Tokens, slack: FakeSlack) -> None:
+    tokens.install()
+    first = {"ok": True, "channels": [{"id": "C1"}], "response_metadata": {"next_cursor": "next"}}
+    slack.answers(LIST, first, {"ok": True, "channels": [{"id": "C2"}]})
+
+    found = list(tokens.calls.pages_as_bot(PLACE, LIST, "channels"))
+
+    assert [one["id"] for one in found] == ["C1", "C2"]
+    assert [call.arguments.get("cursor") for call in slack.calls(LIST)] == [None, "next"]
+
+
+def test_pages_without_end_are_an_error(
+    tokens: Tokens, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "MOST_PAGES", 3)
+    tokens.install()
+    again = {"ok": True, "channels": [], "response_metadata": {"next_cursor": "again"}}
+    slack.answers(LIST, again)
+
+    with pytest.raises(SlackCallError, match="too_many_pages"):
+        list(tokens.calls.pages_as_bot(PLACE, LIST, "channels"))
+
+    assert len(slack.calls(LIST)) == 3
