@@ -181,9 +181,15 @@ class ApiKeys:
 
     def find(self, secret: str) -> KeyRecord | None:
         """Return the key with that text, whatever its state."""
+        secret_hash = hash_of(secret)
         with self._database.reading_connection() as connection:
-            row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
-        return None if row is None else _record(row)
+            row = connection.execute(_FIND, {"secret_hash": secret_hash}).first()
+        found = None if row is None else _record(row)
+        if found is not None and found.revoked_at is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[secret_hash] = found
+        return found
 
     def remembered(self, secret: str) -> KeyRecord | None:
         """Return the key with that text where this process has found it before."""
@@ -194,16 +200,7 @@ class ApiKeys:
 
         For what is going to look at `revoked_at` in a transaction of its own.
         """
-        secret_hash = hash_of(secret)
-        known = self._remembered.get(secret_hash)
-        if known is not None:
-            return known
-        found = self.find(secret)
-        if found is not None and found.revoked_at is None:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[secret_hash] = found
-        return found
+        return self.remembered(secret) or self.find(secret)
 
     def forget(self, key_id: int) -> None:
         """Read a key again with its next request: it turned out to be revoked."""

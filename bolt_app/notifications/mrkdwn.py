@@ -26,6 +26,7 @@ _MARKUP = re.compile(
     re.MULTILINE,
 )
 _MENTION = re.compile(r"<(?:@|!(?:here|channel|everyone|subteam))")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
 _INSIDE, _FIRST = "\x01", "\x02"
 
 
@@ -56,8 +57,13 @@ def person_mention(user_id: str) -> str:
 
 
 def link(url: str, label: str = "") -> str:
-    """Return a link to `url`, shown as the plain text `label`."""
-    target = re.sub(r"[|`\\]", lambda found: f"%{ord(found[0]):02X}", url)
+    """Return a link to `url`, shown as the plain text `label`.
+
+    What has no scheme is text: between angle brackets `!channel` or `@U…` would call people.
+    """
+    if not _SCHEME.match(url):
+        return escape(label or url)
+    target = re.sub(r"[|`\\<>]", lambda found: f"%{ord(found[0]):02X}", url)
     target = re.sub("&(?=(?:amp|lt|gt);)", "&amp;", target)
     return f"<{target}|{escape(label)}>" if label else f"<{target}>"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from urllib.parse import quote
 
 from flask import Flask, Response, abort, request, session
 
@@ -84,9 +85,9 @@ def remember_wanted_page() -> None:
 
 
 def wanted_page() -> str | None:
-    """Return the page for which somebody was asked to sign in."""
+    """Return the page for which somebody was asked to sign in, as a header may have it."""
     wanted = session.get(_WANTED)
-    return wanted if isinstance(wanted, str) else None
+    return quote(wanted) if isinstance(wanted, str) else None
 
 
 def sign_out(services: Services, response: Response) -> None:

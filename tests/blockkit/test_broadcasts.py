@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
+from bolt_app.notifications.rendering import render, without_images
 from bolt_app.notifications.requests import Content
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
@@ -171,6 +172,17 @@ def test_links_from_plain_names_are_not_asked_for() -> None:
     assert plain == {"text": "x", "attachments": [{"text": "x"}]}
 
 
+@pytest.mark.parametrize("url", ["!channel", "!here", "!subteam^S0OPS00001", "@U0ANN00001", "#C1"])
+def test_no_mention_comes_from_a_picture_that_becomes_a_link(url: str) -> None:
+    image = {"type": "image", "image_url": url, "alt_text": "Now"}
+    content = without_broadcasts({"blocks": [image], "attachments": [{"blocks": [image]}]})
+
+    shown = without_images(render(content))
+
+    assert shown["blocks"][0]["text"]["text"] == "Now"
+    assert not any("<" in text for text in strings(shown))
+
+
 BODY = {
     "text": "Now, <!channel>",
     "link_names": True,
@@ -199,6 +211,15 @@ def test_what_an_api_key_sends_calls_everybody_where_it_may(installed: Bellhop, 
     assert sent.status == 202
     text = posted(installed)
     assert ("<!channel>" in text, "@here" in text, "<!subteam^" in text) == (may, may, may)
+
+
+@on_sqlite
+def test_a_picture_that_slack_refuses_calls_nobody(installed: Bellhop) -> None:
+    image = {"type": "image", "image_url": "!channel", "alt_text": "Now"}
+
+    assert caller(installed).send({"to": GENERAL, "text": "x", "blocks": [image]}).status == 202
+
+    assert "!channel" not in posted(installed)
 
 
 @on_sqlite

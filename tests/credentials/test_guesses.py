@@ -45,6 +45,16 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
 
 
 @on_sqlite
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_key_that_was_good_goes_on_whatever_it_is_used_for(strict: Bellhop, method: str) -> None:
+    known, guesser = caller(strict, "admin"), Caller(strict.url, "bh_wrong")
+    assert known.get(NOTIFICATIONS).status == 200
+    assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
+
+    assert known.call(method, NOTIFICATIONS, BODY).status in (200, 202)
+
+
+@on_sqlite
 def test_hook_addresses_are_guesses_too(strict: Bellhop) -> None:
     put_bot(strict)
     known, unknown = (strict.services.hooks.create(ACME, "", ["#ops"]) for _ in range(2))

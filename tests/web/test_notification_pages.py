@@ -196,6 +196,17 @@ def test_who_is_not_signed_in_signs_in_and_comes_back(bellhop: Bellhop, ann: Bro
     assert "for all to see" in follow(browser, landing).text
 
 
+@pytest.mark.parametrize("name", ["%0D%0AX-Evil%3A1", "%5C%5Cevil.example", "%E6%97%A5", "%3F%23"])
+def test_no_address_that_was_wanted_breaks_the_sign_in(bellhop: Bellhop, name: str) -> None:
+    browser = bellhop.browser()
+    assert browser.get(f"/notifications/{name}").status == 403
+
+    _, landing = bellhop.install(ANN, browser=browser)
+
+    assert (landing.status, landing.headers["X-Evil"]) == (303, None)
+    assert landing.location == f"{bellhop.url}/notifications/{name}"
+
+
 def test_who_is_not_signed_in_does_not_learn_what_exists(bellhop: Bellhop, ann: Browser) -> None:
     known = bellhop.browser().get(f"/notifications/{delivered(bellhop, GENERAL)}")
     unknown = bellhop.browser().get(f"/notifications/{UNKNOWN}")
