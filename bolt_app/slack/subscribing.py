@@ -225,7 +225,8 @@ class Subscribing:
             {
                 "to": self.address,
                 "title": "A test notification",
-                "text": f"<@{self.user_id}> asked for it with `/notify test`.",
+                # It names nobody: what a notification says stays when people unlink.
+                "text": "Someone asked for it with `/notify test`.",
                 "severity": "info",
                 "fields": [{"name": "Sent by", "value": "Bellhop"}],
             },
