@@ -123,7 +123,8 @@ class Subscribing:
         preview = lately.preview(topic, filter_, lambda ids: self._visible(ids, is_outside))
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         near = None
-        if topic not in known and "*" not in topic:
+        is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
+        if is_told and topic not in known and "*" not in topic:
             near = next(iter(get_close_matches(topic, known, 1, 0.7)), None)
         answer = subscribed_answer(
             self.user_id,
