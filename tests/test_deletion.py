@@ -313,6 +313,36 @@ def said(bellhop: Bellhop) -> str:
     return json.dumps(shown)
 
 
+def test_a_test_notification_names_nobody(known: Bellhop) -> None:
+    known.slack.send_command(ANN, GENERAL, "/notify", "test")
+    delivered(known)
+
+    unlink(known)
+    delivered(known)
+    tidied(known)
+
+    assert "notifications" not in traces(known, *needles(known))
+
+
+@pytest.mark.parametrize("leave", [*LEAVING, None])
+def test_an_undo_button_brings_nobody_back(
+    known: Bellhop, leave: Callable[[Bellhop], None] | None
+) -> None:
+    known.slack.send_command(ANN, GENERAL, "/notify", "subscribe alerts")
+    ended = known.slack.send_command(BEN, GENERAL, "/notify", "unsubscribe alerts").message
+    assert ended is not None
+    known.clock.advance(1)
+    if leave is not None:
+        leave(known)
+    if leave is uninstall:
+        known.install(BEN)
+
+    known.slack.click(BEN, ended, ids.UNDO_SUBSCRIPTIONS)
+
+    [found] = known.services.subscriptions.of_address(ACME, GENERAL)
+    assert found.wish.created_by == (ANN if leave is None else "deleted")
+
+
 def test_an_open_home_shows_nothing_of_the_person(known: Bellhop) -> None:
     unlink(known)
     known.wait_for_home(ACME, ANN, "not linked your profile")

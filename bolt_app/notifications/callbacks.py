@@ -224,16 +224,25 @@ def with_name(connection: Connection, body: str) -> str:
 def erase_from_callbacks(
     connection: Connection, team_id: str, user_ids: Collection[str] | None
 ) -> None:
-    """Let the callbacks that still wait name none of these people, or with None nobody."""
+    """Let the callbacks that still wait name none of these people, or with None nobody.
+
+    One that cannot be read is deleted: it may name anybody, and no system could be told of it.
+    """
     mine = (
         select(Callback.id, Callback.body)
         .join(ApiKey, ApiKey.id == Callback.api_key_id)
         .where(ApiKey.team_id == team_id)
     )
     for row in connection.execute(mine).all():
-        body = _without_people(row.body, user_ids)
+        this = Callback.id == row.id
+        try:
+            body = _without_people(row.body, user_ids)
+        except ValidationError:
+            logger.warning("a callback cannot be read, and is deleted", extra={"callback": row.id})
+            connection.execute(delete(Callback).where(this))
+            continue
         if body != row.body:
-            connection.execute(update(Callback).where(Callback.id == row.id).values(body=body))
+            connection.execute(update(Callback).where(this).values(body=body))
 
 
 def _without_people(body: str, user_ids: Collection[str] | None) -> str:

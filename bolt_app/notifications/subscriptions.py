@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import Select, delete, func, insert, select, update
+from sqlalchemy import Select, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Delivery, Subscription
+from bolt_app.db.audit import AuditAction
+from bolt_app.db.models import DELETED_PERSON, AuditEvent, Delivery, Subscription
 from bolt_app.db.receipts import record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
@@ -239,6 +240,7 @@ class Subscriptions:
         now, before = self._clock(), _checked(change.before)
         values = {
             **before.columns(),
+            "created_by": _maker(session, team_id, before),
             "created_at": before.created_at or now,
             "changed_at": now,
         }
@@ -274,6 +276,26 @@ class Subscriptions:
         )
         with self._database.reading() as session:
             return [_stored(row) for row in session.scalars(mine)]
+
+
+def _maker(session: Session, team_id: str, before: Wish) -> str | None:
+    """Return who is named for a subscription that is put back.
+
+    A button keeps the id of a person whose data may have been deleted since.
+    """
+    if before.created_by is None:
+        return None
+    deleted = select(AuditEvent.id).where(
+        or_(
+            AuditEvent.action == AuditAction.UNINSTALLED,
+            AuditEvent.action.in_((AuditAction.UNLINKED, AuditAction.TOKENS_REVOKED))
+            & (AuditEvent.user_id == before.created_by),
+        ),
+        or_(AuditEvent.team_id == team_id, AuditEvent.team_id.is_(None)),
+        AuditEvent.at >= (before.created_at or LONG_PAST),
+    )
+    is_deleted = session.scalar(select(deleted.exists()))
+    return DELETED_PERSON if is_deleted else before.created_by
 
 
 def _checked(wish: Wish) -> Wish:

@@ -26,7 +26,7 @@ from bolt_app.notifications.addresses import is_id, is_person
 from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
-from bolt_app.notifications.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, NotificationReport
 from bolt_app.notifications.shown_content import shown_content
 from bolt_app.notifications.shown_incidents import ShownIncident, find_people, find_shown
 from bolt_app.oauth.calls import NotInstalledError
@@ -223,7 +223,10 @@ class Viewing:
     ) -> ViewedNotification | None:
         with self._database.reading_connection() as connection:
             found = _addresses(connection, report.id)
-            addresses = _at_their_channels(connection, viewer.team_id, found)
+            # What has ended went nowhere else, whichever channel has its name by now.
+            is_open = {one.id for one in report.deliveries if one.state in OPEN_STATES}
+            going = {id_: address for id_, address in found.items() if id_ in is_open}
+            addresses = found | _at_their_channels(connection, viewer.team_id, going)
         content, is_cut = shown_content(report.content)
         mentioned = _ids(_CHANNEL_ID, content)
         names = person.channel_names({*addresses.values(), *mentioned})

@@ -123,7 +123,8 @@ class Subscribing:
         preview = lately.preview(topic, filter_, lambda ids: self._visible(ids, is_outside))
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         near = None
-        if topic not in known and "*" not in topic:
+        is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
+        if is_told and topic not in known and "*" not in topic:
             near = next(iter(get_close_matches(topic, known, 1, 0.7)), None)
         answer = subscribed_answer(
             self.user_id,
@@ -225,7 +226,8 @@ class Subscribing:
             {
                 "to": self.address,
                 "title": "A test notification",
-                "text": f"<@{self.user_id}> asked for it with `/notify test`.",
+                # It names nobody: what a notification says stays when people unlink.
+                "text": "Someone asked for it with `/notify test`.",
                 "severity": "info",
                 "fields": [{"name": "Sent by", "value": "Bellhop"}],
             },

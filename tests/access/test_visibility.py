@@ -28,7 +28,7 @@ from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
-from tests.running import Bellhop, Browser
+from tests.running import Bellhop, Browser, running_bellhop
 from tests.web.forms import follow, send_form
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -256,6 +256,23 @@ def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop)
     installed.slack.share_channel(GENERAL, BEA)
 
     assert "Nowhere as yet" not in ask(installed, ANN, "subscribe deploys", GENERAL)
+    assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
+    assert "Did you mean" in ask(installed, ANN, "subscribe deployy", DEPLOYS)
+
+
+def test_a_guest_who_may_subscribe_is_told_no_topic(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    anyone = {"subscriptions_by": "anyone"}
+    with running_bellhop(database_url, encryption_key, clock, **anyone) as bellhop:
+        bellhop.install(ANN)
+        delivered(bellhop, "topic:payroll", "x")
+
+        for topic, channel_id in (("payrolls", None), ("payrol", DEPLOYS)):
+            seen = ask(bellhop, GUEST, f"subscribe {topic}", channel_id)
+            assert f"`{topic}`" in seen
+            assert "Did you mean" not in seen
+        assert "Did you mean" in ask(bellhop, BEN, "subscribe payroli")
 
 
 def test_a_button_of_another_channel_changes_nothing(installed: Bellhop) -> None:
@@ -307,6 +324,24 @@ def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellh
         GUEST: 404,
         "U0PAT00001": 404,
     }
+
+
+def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:
+    id_, browser = delivered(installed, "#leads", "We buy Globex"), sign_in(installed, BEN)
+    installed.slack.channels[LEADS].name = "leads-2"
+    installed.slack.add_channel(ACME, "leads", members=[BEN])
+    installed.clock.advance(6 * 60)
+    names = {one["name"] for one in browser.get("/profile/channels").json()["channels"]}
+
+    assert "leads" in names
+    assert page(browser, id_) == 404
+
+
+def test_what_waits_for_a_public_channel_is_seen_before_it_goes_there(installed: Bellhop) -> None:
+    id_, browser = accept(installed, "#general", title="Soon"), sign_in(installed, BEN)
+    browser.get("/profile/channels")
+
+    assert page(browser, id_) == 200
 
 
 def test_a_private_channel_with_the_bot_in_it_is_found_by_its_name(installed: Bellhop) -> None:

@@ -22,6 +22,7 @@ from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.schedules import QuietHours, Schedule
 from bolt_app.notifications.searching import Filter
 from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.slack import ids
 from tests.commands import run
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -217,6 +218,27 @@ def test_a_damaged_value_harms_nobody(
             assert damage(world, table, column, value) or gone
         live(world, browser, ids)
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "values"), CASES, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in CASES]
+)
+def test_a_damaged_value_keeps_nobody_from_leaving(
+    world: Bellhop, table: str, columns: list[str], values: list[str]
+) -> None:
+    for value in values:
+        world.install(BEN, query="?only=profile")
+        for column in columns:
+            damage(world, table, column, value)
+        asked = world.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
+        assert asked is not None
+        world.slack.click(BEN, asked, ids.UNLINK_PROFILE, confirmed=True)
+        assert world.services.profiles.find(ACME, BEN) is None
+
+    world.slack.uninstall(ACME)
+    world.slack.deliver_due()
+
+    assert world.services.profiles.find(ACME, ANN) is None
 
 
 # Who owns it is told.
