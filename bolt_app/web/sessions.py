@@ -146,7 +146,7 @@ def require_csrf_token() -> None:
     given = request.form.get("csrf_token", "")
     expected = session.get(_CSRF, "")
     if not expected or not hmac.compare_digest(given.encode(), str(expected).encode()):
-        abort(400, "This form is out of date. Reload the page and try again.")
+        abort(400, "This form is out of date. Go back, reload the page and try again.")
 
 
 def _token() -> str | None:

@@ -122,6 +122,7 @@ def test_every_page_of_who_is_signed_in_offers_to_sign_out(bellhop: Bellhop) -> 
     for path in ("/", "/profile", own, "/notifications/x", "/nowhere", "/api/v1/docs"):
         assert 'action="/signout"' in browser.get(path).text, path
         assert 'action="/signout"' not in stranger.get(path).text, path
+    assert "OpenAPI 3.1" in browser.get("/api/v1/docs").text
 
 
 def test_an_error_page_offers_to_sign_out_without_the_database(bellhop: Bellhop) -> None:
