@@ -46,9 +46,9 @@ _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_fo
 class Role(StrEnum):
     """A person's role in a workspace.
 
-    `ADMIN` includes owners; `GUEST` also people for whom Slack gives no flag. A `COLLEAGUE` belongs
-    to another workspace of the same organisation, and an `EXTERNAL` user to another organisation:
-    both only share a channel.
+    `ADMIN` includes owners; `GUEST` includes people without any flag from Slack. A
+    `COLLEAGUE` belongs to another workspace of the same organisation, and an `EXTERNAL` user to
+    another organisation: both only share a channel.
     """
 
     ADMIN = "admin"

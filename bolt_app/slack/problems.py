@@ -85,7 +85,7 @@ def _place_of(context: BoltContext) -> BotPlace:
 
 
 def is_of_person(body: Mapping[str, Any]) -> bool:
-    """Whether somebody waits for the answer: a command or an interaction, and no event."""
+    """Whether a person waits for the answer: it is a command or an interaction, not an event."""
     return not is_event(body)
 
 

@@ -117,9 +117,9 @@ def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
 
 
 def address_of_command(context: BoltContext) -> str:
-    """Return the address of the place where somebody typed a command or pressed a button.
+    """Return the address of the place where a person typed a command or pressed a button.
 
-    A direct message, with whomever, is the person's own.
+    Any direct message is the person's own.
     """
     channel_id, user_id = context.channel_id or "", context.user_id or ""
     return user_id if channel_id.startswith("D") else channel_id

@@ -197,7 +197,7 @@ def _hook(hook: HookRecord) -> Block:
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
     if hook.revoked_at is not None:
         return section(text)
-    question = f"What is posted to the hook {name} is refused from then on."
+    question = f"Posts to the hook {name} are refused from then on."
     return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
 
 
