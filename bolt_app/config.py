@@ -27,7 +27,7 @@ SLACK_ORIGIN = "https://slack.com"
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
-# Who may change what comes to channels: members are all but guests.
+# The people who may change the subscriptions of channels; members are everybody but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
 Network = IPv4Network | IPv6Network
 # What CALLBACK_NETWORKS may list: loopback, private and shared addresses, and nothing else.

@@ -129,7 +129,7 @@ class Lifecycle:
     def unlink(self, installation: StoredInstallation) -> None:
         """Forget a person: their tokens and their personal data, all at once.
 
-        Slack still has to be told of the tokens: `oauth.revocation` does so.
+        The tokens still have to be revoked at Slack: `oauth.revocation` does so.
         """
         place = installation.enterprise_id, installation.team_id
         with self._database.writing() as session:

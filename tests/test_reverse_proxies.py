@@ -49,30 +49,42 @@ class Proxy:
     """A proxy that runs, and what is behind it."""
 
     port: int
+    plain_port: int
     context: ssl.SSLContext
     backend: Backend
+    folder: Path
 
     def connect(self) -> ssl.SSLSocket:
         raw = socket.create_connection(("127.0.0.1", self.port), 20)
         return self.context.wrap_socket(raw, server_hostname=HOST)
 
-    def post(self, body: bytes = b"", **headers: str) -> int:
+    def get_without_tls(self, path: str) -> tuple[int, str | None]:
+        """Return the status and the place to go to."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.plain_port, timeout=20)
+        connection.request("GET", path, headers={"Host": HOST})
+        try:
+            response = connection.getresponse()
+            return response.status, response.getheader("Location")
+        finally:
+            connection.close()
+
+    def post(self, body: bytes = b"", path: str = "/hooks/x", **headers: str) -> int:
         connection = http.client.HTTPSConnection(HOST, self.port)
         connection.sock = client = self.connect()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with suppress(BrokenPipeError, ConnectionResetError):
             # It may be refused before all of it is sent.
-            connection.request("POST", "/hooks/x", body, named)
+            connection.request("POST", path, body, named)
         try:
             return connection.getresponse().status
         finally:
             client.close()
 
 
-def nginx(folder: Path, port: int, backend: str, certificate: Path) -> list[str]:
+def nginx(folder: Path, port: int, plain_port: int, backend: str, certificate: Path) -> list[str]:
     text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     text = (
-        text.replace("listen 80 default_server", f"listen 127.0.0.1:{free_port()}")
+        text.replace("listen 80 default_server", f"listen 127.0.0.1:{plain_port}")
         .replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
         .replace("/etc/ssl/bellhop.pem", str(certificate))
         .replace("/etc/ssl/bellhop.key", str(certificate))
@@ -92,10 +104,11 @@ def nginx(folder: Path, port: int, backend: str, certificate: Path) -> list[str]
     return ["-c", str(path), "-p", str(folder), "-e", f"{folder}/error.log"]
 
 
-def caddy(folder: Path, port: int, backend: str, certificate: Path) -> list[str]:
+def caddy(folder: Path, port: int, plain_port: int, backend: str, certificate: Path) -> list[str]:
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     text = (
         text.replace("{\n", "{\n\tadmin off\n\tauto_https disable_redirects\n", 1)
+        .replace(f"http://{HOST} {{", f"http://{HOST}:{plain_port} {{")
         .replace(f"{HOST} {{", f"{HOST}:{port} {{\n\ttls {certificate} {certificate}")
         .replace("127.0.0.1:3000", backend)
     )
@@ -109,7 +122,7 @@ def caddy(folder: Path, port: int, backend: str, certificate: Path) -> list[str]
     return ["run", "--config", str(path), "--adapter", "caddyfile"]
 
 
-CONFIGURATIONS: dict[str, Callable[[Path, int, str, Path], list[str]]] = {
+CONFIGURATIONS: dict[str, Callable[[Path, int, int, str, Path], list[str]]] = {
     "nginx": nginx,
     "caddy": caddy,
 }
@@ -126,10 +139,10 @@ def proxy(
         pytest.skip(f"{request.param} is not installed")
     folder = tmp_path_factory.mktemp(request.param)
     certificate = self_signed(HOST, folder)
-    backend, port = Backend(), free_port()
+    backend, port, plain_port = Backend(), free_port(), free_port()
     with serving(backend) as (url, _):
         arguments = CONFIGURATIONS[request.param](
-            folder, port, url.removeprefix("http://"), certificate
+            folder, port, plain_port, url.removeprefix("http://"), certificate
         )
         log = folder / "output"
         with log.open("w") as output:
@@ -142,7 +155,7 @@ def proxy(
         try:
             _wait_for(port, process, log)
             context = ssl.create_default_context(cafile=str(certificate))
-            yield Proxy(port, context, backend)
+            yield Proxy(port, plain_port, context, backend, folder)
         finally:
             process.terminate()
             process.wait(20)
@@ -201,6 +214,38 @@ def test_what_is_too_large_is_refused(proxy: Proxy) -> None:
     assert proxy.post(b"x" * 1024 * 1024) == 200
     # Caddy 2.6 calls it a failure of the server behind it.
     assert proxy.post(b"x" * (1024 * 1024 + 1)) in (413, 502)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/v1/notifications", "/api", "/hooks/a-secret", "//hooks/a-secret", "/slack/events"],
+)
+def test_programs_are_refused_without_tls_and_not_redirected(proxy: Proxy, path: str) -> None:
+    assert proxy.get_without_tls(path) == (403, None)
+
+
+@pytest.mark.parametrize("path", ["/", "/profile", "/slack/install?team=T1", "/hooksy"])
+def test_pages_are_redirected_to_https(proxy: Proxy, path: str) -> None:
+    assert proxy.get_without_tls(path) == (301, f"https://{HOST}{path}")
+
+
+def test_no_log_holds_the_secret_of_a_webhook_or_a_code(proxy: Proxy) -> None:
+    secret, too_large = "the-secret-of-a-webhook", b"x" * (1024 * 1024 + 1)
+    for path in (
+        f"/hooks/{secret}",
+        f"//hooks/{secret}",
+        f"/%68ooks/{secret}",
+        f"/x?code={secret}",
+    ):
+        proxy.post(path=path)
+        # Refused by the proxy, which logs errors as well.
+        proxy.post(too_large, path=path)
+        proxy.get_without_tls(path)
+
+    logs = {one.name: one.read_text() for one in proxy.folder.iterdir() if one.is_file()}
+    assert [name for name, text in logs.items() if secret in text] == []
+    if "access.log" in logs:
+        assert "POST /hooks/<secret>" in logs["access.log"]
 
 
 def _is_ended(client: ssl.SSLSocket, drip: bytes = b"") -> bool:

@@ -46,9 +46,9 @@ _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_fo
 class Role(StrEnum):
     """A person's role in a workspace.
 
-    `ADMIN` includes owners; `GUEST` also people for whom Slack gives no flag. A `COLLEAGUE` belongs
-    to another workspace of the same organisation, and an `EXTERNAL` user to another organisation:
-    both only share a channel.
+    `ADMIN` includes owners; `GUEST` includes people without any flag from Slack. A
+    `COLLEAGUE` belongs to another workspace of the same organisation, and an `EXTERNAL` user to
+    another organisation: both only share a channel.
     """
 
     ADMIN = "admin"
@@ -160,7 +160,7 @@ class Person:
             AccessDeniedError: it does not; the text says why.
         """
         if not self.may(action):
-            raise self.authorization.denial(self.role, action)
+            raise self.authorization.denial(self, action)
 
     def channel_names(self, channel_ids: Collection[str]) -> dict[str, str]:
         """Return the names of those channels that they may see, by their ids.
@@ -245,9 +245,18 @@ class Authorization:
             case Action.SEE_UNRESOLVED | Action.ADMINISTER:
                 return _ADMINS
 
-    def denial(self, role: Role, action: Action) -> AccessDeniedError:
-        """Return the error that tells why a role is not enough."""
-        logger.info("access denied", extra={"role": role.value, "action": action.value})
+    def denial(self, person: Person, action: Action) -> AccessDeniedError:
+        """Log that a person's role is not enough, and return the error that says why."""
+        role = person.role
+        logger.info(
+            "access denied",
+            extra={
+                "team_id": person.team_id,
+                "user_id": person.user_id,
+                "role": role.value,
+                "action": action.value,
+            },
+        )
         if role is Role.EXTERNAL:
             return ExternalUserError()
         if role is Role.DEACTIVATED:
@@ -293,7 +302,8 @@ class Authorization:
         if self._roles.find((place.team_id, user_id)) is None:
             is_deleted = self._stored_as_deleted(place.team_id, user_id, place.enterprise_id)
             if is_deleted:
-                raise self.denial(Role.DEACTIVATED, Action.USE)
+                person = Person(place.team_id, user_id, Role.DEACTIVATED, self)
+                raise self.denial(person, Action.USE)
             if is_deleted is not None:
                 return
         self.person(place.team_id, user_id, place=place).require(Action.USE)

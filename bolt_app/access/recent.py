@@ -30,7 +30,7 @@ class RecentAnswers(Generic[K, V]):
         self._kept: OrderedDict[K, tuple[datetime, V]] = OrderedDict()
 
     def find(self, key: K) -> V | None:
-        """Return the answer, unless it is too old or there is none."""
+        """Return the answer; None where it is too old or missing."""
         with self._lock:
             kept = self._kept.get(key)
             if kept is None or self._clock() - kept[0] >= self._lifetime:

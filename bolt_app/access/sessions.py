@@ -29,7 +29,7 @@ KEEP_FOR = timedelta(days=30)
 
 # Answers to a call with a person's token that mean that they are gone, or took it back.
 _GONE = ("account_inactive", "token_revoked")
-# The person of an installation whom Slack calls deactivated.
+# The installation's person, deactivated in Slack.
 _IS_DEACTIVATED = exists().where(
     User.user_id == UserInstallation.user_id,
     User.is_deleted,

@@ -1,7 +1,7 @@
 """Ids in the blocks and attachments of senders, replaced before they reach Slack.
 
-Slack sends every click in a message of ours to us, whoever wrote the blocks: a sender that could
-choose an `action_id` could have people press Bellhop's own buttons under another label.
+Slack sends us every click in a message of ours, also in blocks that a sender wrote: a sender that
+could choose an `action_id` could have people press Bellhop's own buttons under another label.
 
 https://docs.slack.dev/reference/block-kit/blocks has `block_id` and `action_id`,
 https://docs.slack.dev/legacy/legacy-messaging/legacy-making-messages-interactive `callback_id`.
@@ -43,7 +43,7 @@ def _replace(value: Any, numbers: Iterator[int], depth: int) -> Any:
     if isinstance(value, dict):
         return {
             name: _foreign_id(item, numbers)
-            # Tools that fill in a form leave an empty one: it is no id.
+            # Tools that fill in a form leave an empty one, which is not an id.
             if name in ID_FIELDS and item not in ("", None)
             else _replace(item, numbers, depth + 1)
             for name, item in value.items()

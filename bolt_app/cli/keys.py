@@ -35,7 +35,7 @@ def register(app: Flask, services: Services) -> None:
         "scopes",
         multiple=True,
         type=click.Choice(SCOPES),
-        help="What it may do; admin may do everything. Can be repeated. Default: send and read, "
+        help="Its scope; admin allows everything. Can be repeated. Default: send and read, "
         "with --channel send alone.",
     )
     @click.option(

@@ -89,7 +89,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 
 
 class stored_severity(GenericFunction[str]):
-    """The severity in a content, read by the database; NULL where the content is no JSON."""
+    """The severity in a content, read by the database; NULL where the content is not JSON."""
 
     type = String()
     inherit_cache = True

@@ -74,7 +74,7 @@ class CallbackEndpoints:
         Returns: the secret by which it knows that it is told by us; it is shown only now.
 
         Raises:
-            ValueError: there is no such key, or the address may not be called.
+            ValueError: the key does not exist, or the address may not be called.
         """
         address = _checked(url)
         with self._database.reading() as session:

@@ -26,7 +26,7 @@ LISTING_LIFETIME = timedelta(minutes=5)
 # While Slack does not answer, so long it counts for what people may see; then nothing is public.
 LISTING_GRACE = timedelta(minutes=15)
 PAGE_SIZE = 999
-# What is listed and may be shown to every member of the workspace.
+# The channels that are listed and may be shown to every member of the workspace.
 IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
 
 
@@ -194,9 +194,9 @@ class Channels:
         team_id = place.team_id
         kinds = "public_channel"
         if self._calls.has_scope(place, "groups:read"):
-            # Those the bot was invited to, for senders that know them by name.
+            # Private ones with the bot in them, for senders that know their names.
             kinds += ",private_channel"
-        # Archived ones too: a sender is told so, instead of that there is none.
+        # Archived ones too: the sender reads that a channel is archived, not that it is missing.
         pages = self._calls.pages_as_bot(
             place,
             "conversations.list",

@@ -1,6 +1,6 @@
 """Erasure of people from what Bellhop keeps besides their profiles.
 
-Deleted: their subscriptions, and which App Homes they opened. What others rely on stays without
+Deleted: their subscriptions, and which App Homes they opened. Rows that others rely on stay without
 them: incidents, API keys, webhooks and channels' subscriptions name `DELETED_PERSON` where they
 named the person, and past deliveries to them go to `DELETED_ADDRESS`. Deliveries that a sender was
 promised still reach the person: their lane is marked, and erased once nothing is open in it.

@@ -69,7 +69,7 @@ class HealthReports:
     def of_team(
         self, team_id: str, *, channels: Collection[str] | None = None, most: int = 5
     ) -> Health:
-        """Return how a workspace fares, with up to `most` recent deliveries.
+        """Return the status of a workspace's notifications, with up to `most` recent deliveries.
 
         Args:
             channels: the only ones that count, by their ids; None counts everything, and shows

@@ -42,7 +42,7 @@ _CHANNEL_ID = re.compile(r"<#([CG][A-Z0-9]+)[|>]")
 
 @dataclass(frozen=True)
 class Viewer:
-    """An account that somebody looks with, in one workspace."""
+    """The account of a person who looks, in one workspace."""
 
     team_id: str
     user_id: str

@@ -95,7 +95,7 @@ _SHOWN = frozenset(_LEGACY) - {"callback_id", "color", "mrkdwn_in", "ts"} | {"bl
 def check_attachment(
     attachment: JsonDict, pointer: str, unreachable: Collection[str] = ()
 ) -> list[str]:
-    """What Slack finds wrong with an attachment, in its words; nothing when it is good."""
+    """Slack's errors about an attachment, in its words; none where it is valid."""
     complaints: list[str] = []
     if attachment.get("blocks"):
         for name in sorted(set(attachment) - _BESIDE_BLOCKS):

@@ -24,6 +24,7 @@ from bolt_app.slack.events.links import register_link_events
 from bolt_app.slack.functions.send import register_send_step
 from bolt_app.slack.problems import register_problem_answers
 from bolt_app.slack.refreshing import HomeRefresher
+from bolt_app.slack.rejected_values import RejectedValues
 from bolt_app.slack.shortcuts.notification import register_notification_shortcut
 from bolt_app.slack.signed_actions import register_signature_checks
 
@@ -46,8 +47,9 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
         # `app.error` answers people in words.
         raise_error_for_unhandled_request=False,
     )
-    register_signature_checks(app, services)
-    register_problem_answers(app, services)
+    rejected = RejectedValues()
+    register_signature_checks(app, services, rejected)
+    register_problem_answers(app, services, rejected)
     register_profile_command(app, services)
     register_profile_actions(app, services)
     register_notify_command(app, services)

@@ -72,13 +72,13 @@ def _person(own: OwnProfile) -> Person | None:
 
 
 def _health(services: Services, person: Person | None) -> Health | None:
-    """Return how the workspace fares, as the person may see it; None while Slack does not say."""
+    """Return the workspace's status, as the person may see it; None while Slack does not answer."""
     if person is None:
         return None
     try:
         if not person.may(Action.SEE_WORKSPACE):
             return services.health.of_team(person.team_id, channels=person.own_channels().keys())
-        # What went to public channels is shown: which those are must be known.
+        # Notifications to public channels are shown, so the public ones must be known.
         services.channels.names_of_public(person.team_id, ())
         return services.health.of_team(person.team_id)
     except SlackCallError as error:

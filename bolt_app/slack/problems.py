@@ -16,15 +16,16 @@ from bolt_app.logs import describe_error
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
+from bolt_app.slack.rejected_values import RejectedValues
 from bolt_app.slack.telling import tell
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
-_EXPECTED = (OutdatedError, SlackCallError, NotInstalledError, *DATABASE_DOWN)
+_EXPECTED = (SlackCallError, NotInstalledError, *DATABASE_DOWN)
 
 
-def register_problem_answers(app: App, services: Services) -> None:
+def register_problem_answers(app: App, services: Services, rejected: RejectedValues) -> None:
     """Answer for an installation that does not work, for people who may not, and for errors."""
 
     @app.use
@@ -64,6 +65,8 @@ def register_problem_answers(app: App, services: Services) -> None:
             return BoltResponse(status=200, body="")
         if isinstance(error, AccessDeniedError):
             logger.info("a person may not do that", extra={"error": type(error).__name__})
+        elif isinstance(error, OutdatedError):
+            rejected.log(context)
         elif not isinstance(error, _EXPECTED):
             logger.error("a listener failed", exc_info=error)
         else:
@@ -82,7 +85,7 @@ def _place_of(context: BoltContext) -> BotPlace:
 
 
 def is_of_person(body: Mapping[str, Any]) -> bool:
-    """Whether somebody waits for the answer: a command or an interaction, and no event."""
+    """Whether a person waits for the answer: it is a command or an interaction, not an event."""
     return not is_event(body)
 
 

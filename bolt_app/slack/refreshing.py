@@ -72,7 +72,7 @@ class HomeRefresher:
             self._services.background.submit(self._refresh, refresh, number)
         except RuntimeError:
             # The app is being closed.
-            logger.info("a home is not published anew any more")
+            logger.info("a home is no longer refreshed")
 
     def _refresh(self, refresh: _Refresh, number: int) -> None:
         with self._lock:
@@ -103,16 +103,16 @@ class HomeRefresher:
         except NotInstalledError:
             self._services.home_tabs.forget(person.team_id, user_id)
         except DATABASE_DOWN as error:
-            logger.warning("a home is not published anew", extra={"error": describe_error(error)})
+            logger.warning("a home could not be refreshed", extra={"error": describe_error(error)})
         except Exception:
-            logger.exception("a home is not published anew")
+            logger.exception("a home could not be refreshed")
 
     def _failed(self, person: Concerned, user_id: str, error: SlackCallError, number: int) -> None:
         if error.code in _GONE:
             self._services.home_tabs.forget(person.team_id, user_id)
             return
         if error.is_permanent or number >= MOST_TRIES:
-            logger.warning("a home is not published anew", extra={"error": error.code})
+            logger.warning("a home could not be refreshed", extra={"error": error.code})
             return
         backoff = FIRST_WAIT_SECONDS * 2 ** (number - 1)
         wait = min(max(backoff, error.retry_after or 0), LONGEST_WAIT_SECONDS)

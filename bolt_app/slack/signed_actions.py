@@ -20,6 +20,7 @@ from bolt_app.notifications.incident_blocks import PREFIX as INCIDENT_PREFIX
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import Block
+from bolt_app.slack.rejected_values import RejectedValues
 from bolt_app.slack.telling import tell
 
 OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
@@ -27,7 +28,7 @@ _UNSIGNED_TYPES = ("event_callback", "message_action")
 _RENEWED = "This button is outdated, and nothing was changed. The message gets new ones: use those."
 
 
-def register_signature_checks(app: App, services: Services) -> None:
+def register_signature_checks(app: App, services: Services, rejected: RejectedValues) -> None:
     """Check what people press and submit before any listener hears of it."""
 
     @app.use
@@ -53,6 +54,7 @@ def register_signature_checks(app: App, services: Services) -> None:
         try:
             fields = services.signer.read(carried, action["action_id"], team_id, addresses)
         except OutdatedError as error:
+            rejected.log(context)
             text = _RENEWED if renew(body, context) else str(error)
             return tell(services, context, body, text)
         context["signed_fields"] = fields
@@ -77,6 +79,7 @@ def register_signature_checks(app: App, services: Services) -> None:
                 view.get("private_metadata"), action, context.team_id or "", [person]
             )
         except OutdatedError:
+            rejected.log(context)
             return tell(services, context, body, str(OutdatedFormError()))
         return next()
 
@@ -114,9 +117,9 @@ def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
 
 
 def address_of_command(context: BoltContext) -> str:
-    """Return the address of the place where somebody typed a command or pressed a button.
+    """Return the address of the place where a person typed a command or pressed a button.
 
-    A direct message, with whomever, is the person's own.
+    Any direct message is the person's own.
     """
     channel_id, user_id = context.channel_id or "", context.user_id or ""
     return user_id if channel_id.startswith("D") else channel_id

@@ -273,7 +273,7 @@ class Subscribing:
         if self.address != self.user_id:
             self.person.require(Action.CHANGE_CHANNEL)
         elif for_self is not Action.USE:
-            # Who may use Bellhop at all was decided when the request came.
+            # Whether they may use Bellhop at all was decided when the request came.
             self.person.require(for_self)
 
 

@@ -32,7 +32,7 @@ def create_blueprint(services: Services) -> Blueprint:
             return render_template("sign_in.html"), 403
         # Who has just signed in may still be to be recorded.
         profile, _ = recorded_profile(services, installation)
-        # While Slack does not say what somebody may see, its error is the answer.
+        # While Slack does not say what the person may see, its error is the answer.
         found = services.viewing.find(_viewers(services, installation), notification_id)
         if found is None:
             remember_wanted_page()

@@ -7,11 +7,13 @@ forms, the page to come back to. Whether the session is still good is a row's bu
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import secrets
 from urllib.parse import quote
 
-from flask import Flask, Response, abort, request, session
+from flask import Flask, Response, abort, g, request, session
+from flask.sessions import SecureCookieSessionInterface
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
@@ -28,8 +30,15 @@ _STATE = "oauth_state"
 _EARLIER = "earlier_account"
 
 
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, with SHA-256 in place of SHA-1."""
+
+    digest_method = staticmethod(hashlib.sha256)
+
+
 def configure_sessions(app: Flask, settings: Settings) -> None:
     """Set up the cookie, and let templates write the token that guards forms."""
+    app.session_interface = CookieSessions()
     app.config.update(
         # The prefix makes browsers take it over https alone and from this host alone
         # (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes).
@@ -41,7 +50,7 @@ def configure_sessions(app: Flask, settings: Settings) -> None:
         # Set where it changes alone: an answer that comes late must not bring an old one back.
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    app.jinja_env.globals["csrf_token"] = csrf_token
+    app.jinja_env.globals.update(csrf_token=csrf_token, offers_sign_out=offers_sign_out)
 
 
 def sign_in(services: Services, installation_id: int, state: str) -> None:
@@ -107,9 +116,19 @@ def signed_in_installation(services: Services) -> StoredInstallation | None:
     """
     token = _token()
     installation_id = None if token is None else services.sessions.find(token)
+    g.has_session = installation_id is not None
     if installation_id is None:
         return None
     return services.store.find_installation_by_id(installation_id)
+
+
+def offers_sign_out() -> bool:
+    """Whether the page being rendered has a *Sign out* button.
+
+    A page that did not look the session up, such as one about an error, goes by the cookie.
+    """
+    has_session: bool = g.get("has_session", _token() is not None)
+    return has_session
 
 
 def csrf_token() -> str:
@@ -128,7 +147,7 @@ def require_csrf_token() -> None:
     given = request.form.get("csrf_token", "")
     expected = session.get(_CSRF, "")
     if not expected or not hmac.compare_digest(given.encode(), str(expected).encode()):
-        abort(400, "This form is out of date. Reload the page and try again.")
+        abort(400, "This form is out of date. Go back, reload the page and try again.")
 
 
 def _token() -> str | None:

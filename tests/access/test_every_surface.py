@@ -19,7 +19,7 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from slack_sdk.signature import SignatureVerifier
 
 import bolt_app
-from bolt_app.access.authorization import Action, Role
+from bolt_app.access.authorization import Action, Person, Role
 from bolt_app.blockkit.signed_values import home_of
 from bolt_app.notifications.incident_blocks import PREFIX
 from bolt_app.notifications.preferences import PreferenceChange, Preferred
@@ -263,7 +263,8 @@ def test_every_action_has_roles_and_a_sentence(bellhop: Bellhop) -> None:
     for one in Action:
         assert access.allowed(one) <= OURS | {Role.COLLEAGUE}
         for role in set(Role) - access.allowed(one):
-            assert len(str(access.denial(role, one))) > 20
+            person = Person(ACME, ANN, role, access)
+            assert len(str(access.denial(person, one))) > 20
 
 
 def interaction(bellhop: Bellhop, case: Case, user_id: str, notification_id: str) -> dict[str, Any]:
@@ -353,7 +354,9 @@ def test_every_listener_for(
     for case in CASES:
         caplog.clear()
         response = send(bellhop, case, user_id, id_)
-        is_denied = any(one.message == "access denied" for one in caplog.records)
+        denials = [vars(one) for one in caplog.records if one.message == "access denied"]
+        is_denied = bool(denials)
+        assert all((one["team_id"], one["user_id"]) == (ACME, user_id) for one in denials)
         if response.status != 200 or is_denied is (PEOPLE[user_id] in case.allowed):
             wrong.append((case.label, response.status, "denied" if is_denied else "allowed"))
     assert wrong == []

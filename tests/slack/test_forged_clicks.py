@@ -207,6 +207,25 @@ FORGERIES: Mapping[str, Callable[[str, str, str, Mapping[str, Any]], object]] = 
 }
 
 
+def test_forged_clicks_are_logged_and_counted_without_what_they_carry(
+    busy: Bellhop, caplog: pytest.LogCaptureFixture
+) -> None:
+    for carried in ("some words", SIGNER.sign(ids.HOME_TEST, ACME, GENERAL, {"some": "words"})):
+        actions = [click(ids.UNDO_SUBSCRIPTIONS, carried)]
+        deliver(busy, payload("block_actions", actions=actions, **in_message()))
+    form = {**VIEW, "type": "modal", "callback_id": "some words", "private_metadata": "some words"}
+    deliver(busy, payload("view_submission", view=form))
+    forged = {"value": "some words"}
+    own = SIGNER.sign("incident.snooze", ACME, GENERAL, {"notification": "some words"})
+    snooze = {**click("incident.snooze", own, "static_select"), "selected_option": forged}
+    deliver(busy, payload("block_actions", actions=[snooze], **in_message()))
+
+    lines = [vars(one) for one in caplog.records if "forged or outdated" in one.message]
+    assert [one["rejected"] for one in lines] == [1, 2, 3, 4]
+    assert {(one["team_id"], one["user_id"]) for one in lines} == {(ACME, ANN)}
+    assert "some words" not in repr(lines)
+
+
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forged_value_has_no_effect(busy: Bellhop, forgery: str) -> None:
     fields, before = fields_of(busy), rows(busy)

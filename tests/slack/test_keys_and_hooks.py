@@ -213,6 +213,12 @@ def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
     assert url not in text
 
 
+def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:
+    installed.services.hooks.create(ACME, "", [GENERAL])
+
+    assert f"Hook `1`: to <#{GENERAL}>" in said(home(installed))
+
+
 def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_HOOK)
 

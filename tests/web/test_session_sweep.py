@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from flask.sessions import SecureCookieSessionInterface
 from sqlalchemy import update
 from werkzeug.routing import Rule
 
@@ -14,6 +13,7 @@ from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
 from bolt_app.sandbox import Fault
 from bolt_app.slack_api import SlackCallError
+from bolt_app.web.sessions import CookieSessions
 from tests.commands import run
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
@@ -146,7 +146,7 @@ def changed_cookie(_bellhop: Bellhop, browser: Browser) -> None:
 
 
 def cookie_of_another_secret(bellhop: Bellhop, browser: Browser) -> None:
-    signer = SecureCookieSessionInterface().get_signing_serializer(bellhop.app)
+    signer = CookieSessions().get_signing_serializer(bellhop.app)
     assert signer is not None
     known = signer.loads(cookie(browser))
     signer.secret_keys = [b"another-secret-of-32-characters-"]
@@ -154,14 +154,14 @@ def cookie_of_another_secret(bellhop: Bellhop, browser: Browser) -> None:
 
 
 def cookie_of_an_earlier_version(bellhop: Bellhop, browser: Browser) -> None:
-    signer = SecureCookieSessionInterface().get_signing_serializer(bellhop.app)
+    signer = CookieSessions().get_signing_serializer(bellhop.app)
     assert signer is not None
     replace_cookie(browser, str(signer.dumps({"installation_id": 1})))
 
 
 def cookie_with_the_stored_hash(bellhop: Bellhop, browser: Browser) -> None:
     """What somebody could make who reads the database and has the secret."""
-    signer = SecureCookieSessionInterface().get_signing_serializer(bellhop.app)
+    signer = CookieSessions().get_signing_serializer(bellhop.app)
     assert signer is not None
     with bellhop.services.database.reading() as session:
         stored = session.query(WebSession.token_hash).scalar()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
+from bolt_app.access.sessions import IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
 from tests.conftest import FakeClock
-from tests.people import ACME, ANN
-from tests.running import Bellhop, Browser, running_bellhop
+from tests.notifications.hand import accept
+from tests.people import ACME, ANN, GENERAL
+from tests.running import SESSION_SECRET, Bellhop, Browser, running_bellhop
 from tests.web.forms import csrf_of, send_form
 
 HTTPS = "https://bell.example.com"
@@ -49,6 +54,21 @@ def test_the_cookie_is_secure_over_https(
         for attribute in ("; Secure", "; HttpOnly", "; Path=/", "; SameSite=Lax"):
             assert attribute in cookie
         assert "Domain" not in cookie
+
+
+def test_the_cookie_is_signed_with_sha_256(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    def read(digest: object) -> object:
+        options = {"key_derivation": "hmac", "digest_method": digest}
+        reader = URLSafeTimedSerializer(
+            SESSION_SECRET, salt="cookie-session", signer_kwargs=options
+        )
+        return reader.loads(cookie(browser))
+
+    assert read(hashlib.sha256)
+    with pytest.raises(BadSignature):
+        read(hashlib.sha1)
 
 
 def test_a_session_outlives_the_process(
@@ -93,6 +113,38 @@ def test_signing_out_clears_the_browser_and_the_session(bellhop: Bellhop) -> Non
     assert set_cookie.startswith("bellhop=;")
     assert "Max-Age=0" in set_cookie
     assert with_cookie(bellhop, before) == 303
+
+
+def test_every_page_of_who_is_signed_in_offers_to_sign_out(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    stranger, own = bellhop.browser(), f"/notifications/{accept(bellhop, GENERAL, 'x')}"
+
+    for path in ("/", "/profile", own, "/notifications/x", "/nowhere", "/api/v1/docs"):
+        assert 'action="/signout"' in browser.get(path).text, path
+        assert 'action="/signout"' not in stranger.get(path).text, path
+    assert "OpenAPI 3.1" in browser.get("/api/v1/docs").text
+
+
+def test_an_error_page_offers_to_sign_out_without_the_database(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bellhop.services.sessions, "find", _fails)
+        page = browser.get("/profile")
+
+    assert page.status == 503
+    assert 'action="/signout"' in page.text
+
+
+def _fails(_token: str) -> int:
+    raise OperationalError("SELECT", None, Exception("down"))
+
+
+def test_a_page_for_an_ended_session_does_not_offer_to_sign_out(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.clock.advance(IDLE_TIMEOUT.total_seconds() + 1)
+
+    for path in ("/", "/notifications/x"):
+        assert 'action="/signout"' not in browser.get(path).text
 
 
 def test_signing_out_leaves_other_browsers_signed_in(bellhop: Bellhop) -> None:

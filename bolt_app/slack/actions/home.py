@@ -33,7 +33,7 @@ def register_home_actions(app: App, services: Services) -> None:
         ack()
         person = services.access.person(context.team_id or "", context.user_id or "")
         if not person.may(Action.SUBSCRIBE_SELF):
-            denial = services.access.denial(person.role, Action.SUBSCRIBE_SELF)
+            denial = services.access.denial(person, Action.SUBSCRIBE_SELF)
             view = told_modal("For members", [section(str(denial))])
         else:
             is_member = person.may(Action.SEE_WORKSPACE)

@@ -156,7 +156,7 @@ def _state(health: Health) -> str:
 
 def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
     if not recent:
-        yield context("Nothing was posted as yet to a channel that you can see.")
+        yield context("Nothing has been posted yet to a channel that you can see.")
         return
     yield section("\n".join(_seen(one, public_url) for one in recent))
 

@@ -192,12 +192,12 @@ def _key(key: KeyRecord, now: datetime) -> Block:
 
 
 def _hook(hook: HookRecord) -> Block:
-    name = _name(hook.name or f"Hook {hook.id}")
+    name = _name(hook.name or str(hook.id))
     facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
     if hook.revoked_at is not None:
         return section(text)
-    question = f"What is posted to {name} is refused from then on."
+    question = f"Posts to the hook {name} are refused from then on."
     return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
 
 
