@@ -1,9 +1,10 @@
 """Values of Bellhop's own buttons, menus and modals, signed so that nobody else can make one.
 
-A value is a version, a signature and named fields as JSON. The signature binds it to the action,
-the workspace and the address it was made for: a value of another button, workspace or channel is
-as worthless as one without a signature. A button carries it as its `value`; a menu, whose options
-Slack limits to 150 characters, in the `block_id` of its block; a modal as its `private_metadata`.
+A value is a version, a workspace, a signature and named fields as JSON. The signature binds it to
+the action, the workspace and the address it was made for: a value of another button, workspace or
+channel is as worthless as one without a signature. A button carries it as its `value`; a menu,
+whose options Slack limits to 150 characters, in the `block_id` of its block; a modal as its
+`private_metadata`.
 
 https://docs.slack.dev/reference/block-kit/block-elements/button-element
 """
@@ -23,7 +24,8 @@ VERSION = "v1"
 VALUE_LENGTH = 2000
 _PURPOSE = b"bellhop: values of buttons, menus and modals"
 _SIGNATURE_LENGTH = 22  # of 128 bits in base64
-_OVERHEAD = len(VERSION) + _SIGNATURE_LENGTH + 2
+_TEAM_LENGTH = 32  # Slack's ids have eleven characters or so
+_OVERHEAD = len(VERSION) + _TEAM_LENGTH + _SIGNATURE_LENGTH + 3
 
 
 class OutdatedError(Exception):
@@ -60,18 +62,32 @@ class ValueSigner:
             address: the channel or person that is shown the element; `home_of` a person.
         """
         packed = _pack(fields or {})
-        return f"{VERSION}.{self._signature(action, team_id, address, packed)}.{packed}"
+        signature = self._signature(action, team_id, address, packed)
+        return f"{VERSION}.{team_id}.{signature}.{packed}"
 
     def read(
         self, value: object, action: str, team_id: str, addresses: Iterable[str]
     ) -> dict[str, Any]:
-        """Return the fields of a value that was signed for one of the addresses.
+        """Return the fields of a value that was signed for one of the addresses in a workspace.
 
         Raises:
             OutdatedError: it is none.
         """
-        version, _, rest = value.partition(".") if isinstance(value, str) else ("", "", "")
-        signature, _, packed = rest.partition(".")
+        signed_for, fields = self.open(value, action, addresses)
+        if signed_for != team_id:
+            raise OutdatedError
+        return fields
+
+    def open(
+        self, value: object, action: str, addresses: Iterable[str]
+    ) -> tuple[str, dict[str, Any]]:
+        """Return the workspace and the fields of a value that was signed for one of the addresses.
+
+        Raises:
+            OutdatedError: it is none.
+        """
+        parts = value.split(".", 3) if isinstance(value, str) else []
+        version, team_id, signature, packed = parts if len(parts) == 4 else ("", "", "", "")
         if version != VERSION or not any(
             hmac.compare_digest(
                 signature.encode("utf-8", "replace"),
@@ -80,8 +96,7 @@ class ValueSigner:
             for address in addresses
         ):
             raise OutdatedError
-        fields: dict[str, Any] = json.loads(packed)
-        return fields
+        return team_id, json.loads(packed)
 
     def sign_blocks(self, blocks: Sequence[Block], team_id: str, address: str) -> list[Block]:
         """Return our own blocks, ready for Slack: a button's `value` and the `block_id` of a menu's

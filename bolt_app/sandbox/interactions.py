@@ -66,7 +66,7 @@ def act(
         payload = _base(core, "block_actions", user_id, source.team_id)
         payload |= _where(core, user_id, source, state or {})
         payload["actions"] = [action]
-    return _result(_deliver(core, payload, action_id))
+    return _result(_deliver(core, payload, action_id, source.team_id))
 
 
 def use_shortcut(core: Core, user_id: str, message: Message, callback_id: str) -> InteractionResult:
@@ -90,7 +90,7 @@ def use_shortcut(core: Core, user_id: str, message: Message, callback_id: str) -
         payload["callback_id"] = callback_id
         payload["message_ts"] = message.ts
         payload["action_ts"] = core.world.next_ts(core.clock())
-    return _result(_deliver(core, payload, callback_id))
+    return _result(_deliver(core, payload, callback_id, message.team_id))
 
 
 def shortcuts_in(core: Core, team_id: str) -> tuple[MessageShortcut, ...]:
@@ -113,7 +113,7 @@ def submit_view(core: Core, user_id: str, view_id: str, values: State) -> Intera
         payload = _view_payload(core, "view_submission", view, values)
         payload["trigger_id"] = core.new_trigger(user_id, view.team_id)
         payload["response_urls"] = []
-    reply = _deliver(core, payload, view.callback_id)
+    reply = _deliver(core, payload, view.callback_id, view.team_id)
     result = _result(reply)
     if result.error is None:
         with core.edit():
@@ -130,7 +130,7 @@ def close_view(core: Core, user_id: str, view_id: str, *, clear: bool) -> Intera
         close_modal(core, view, everything=clear or view.clear_on_close)
     if not view.notify_on_close:
         return InteractionResult()
-    return _result(_deliver(core, payload, view.callback_id))
+    return _result(_deliver(core, payload, view.callback_id, view.team_id))
 
 
 def close_modal(core: Core, view: View, *, everything: bool) -> None:
@@ -304,6 +304,7 @@ def _base(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
     user, workspace = core.get_user(user_id), core.get_workspace(team_id)
     installation = core.installation_for(team_id)
     enterprise = core.world.enterprise_of(team_id)
+    is_org = installation is not None and installation.key.is_org
     team: JsonDict = {"id": workspace.id, "domain": workspace.domain}
     if enterprise is not None:
         team |= {"enterprise_id": enterprise.id, "enterprise_name": enterprise.name}
@@ -314,13 +315,15 @@ def _base(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
             "username": user.name,
             "name": user.name,
             # Somebody in a shared channel keeps their own workspace.
-            "team_id": team_id if user.is_in(team_id) else user.team_id,
+            "team_id": team_id if user.is_in(team_id) and not is_org else user.team_id,
         },
         "api_app_id": core.config.app_id,
         "token": core.config.verification_token,
-        "team": team,
+        # Of an organisation-wide app Slack does not say in which workspace somebody is
+        # (https://github.com/slackapi/bolt-python/pull/23).
+        "team": None if is_org else team,
         "enterprise": enterprise and {"id": enterprise.id, "name": enterprise.name},
-        "is_enterprise_install": installation is not None and installation.key.is_org,
+        "is_enterprise_install": is_org,
     }
 
 
@@ -330,7 +333,7 @@ def _where(core: Core, user_id: str, source: Message | View, state: State) -> Js
         return {
             "container": {"type": "view", "view_id": source.id},
             "trigger_id": trigger_id,
-            "view": source.as_slack(_values(source.blocks, state)),
+            "view": _view(core, source, state),
         }
     channel = core.get_channel(source.channel_id)
     container: JsonDict = {
@@ -356,16 +359,29 @@ def _where(core: Core, user_id: str, source: Message | View, state: State) -> Js
 
 def _view_payload(core: Core, kind: str, view: View, values: State) -> JsonDict:
     payload = _base(core, kind, view.user_id, view.team_id)
-    payload["view"] = view.as_slack(_values(view.blocks, values))
+    payload["view"] = _view(core, view, values)
     return payload
 
 
-def _deliver(core: Core, payload: JsonDict, name: str) -> Reply:
+def _view(core: Core, view: View, state: State) -> JsonDict:
+    """A view as interactions show it.
+
+    The workspace that it names as the app's is the organisation where that has the app
+    (https://github.com/slackapi/bolt-js/issues/1720).
+    """
+    shown = view.as_slack(_values(view.blocks, state))
+    installation = core.installation_for(view.team_id)
+    if installation is not None and installation.key.is_org:
+        shown["app_installed_team_id"] = installation.key.enterprise_id
+    return shown
+
+
+def _deliver(core: Core, payload: JsonDict, name: str, team_id: str) -> Reply:
     url = core.config.interactivity_url
     if url is None:
         return Reply(problem="not_configured")
     body = urlencode({"payload": json.dumps(payload)}).encode()
-    return deliver_now(core, "interaction", name, url, payload["team"]["id"], body)
+    return deliver_now(core, "interaction", name, url, team_id, body)
 
 
 def _result(reply: Reply) -> InteractionResult:

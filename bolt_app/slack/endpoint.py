@@ -60,7 +60,7 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
         if not verifier.verify(headers, body):
             return _reject(401)
         try:
-            bolt_request = parse_request(body)
+            bolt_request = parse_request(body, services.signer)
         except MalformedRequestError:
             return _reject(400)
         _use_slack_respond(services, bolt_request)

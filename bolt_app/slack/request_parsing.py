@@ -13,6 +13,9 @@ from urllib.parse import parse_qsl
 
 from slack_bolt import BoltRequest
 
+from bolt_app.blockkit.signed_values import ValueSigner
+from bolt_app.slack.request_workspace import with_workspace
+
 # Slack's own payloads nest some twenty levels deep.
 MAX_DEPTH = 100
 MAX_FORM_FIELDS = 100
@@ -23,8 +26,8 @@ class MalformedRequestError(Exception):
     """The body is none that Slack sends, although it is signed."""
 
 
-def parse_request(body: bytes) -> BoltRequest:
-    """Return a verified body as Bolt's request.
+def parse_request(body: bytes, signer: ValueSigner) -> BoltRequest:
+    """Return a verified body as Bolt's request, in the workspace that it is about.
 
     NUL characters are removed and lone surrogates replaced: PostgreSQL and UTF-8 take neither. No
     header goes along: Slack signs only the body, so that a header proves nothing.
@@ -36,6 +39,7 @@ def parse_request(body: bytes) -> BoltRequest:
         document = _clean(_parse(body.decode("utf-8")), MAX_DEPTH)
         if not isinstance(document, dict):
             raise MalformedRequestError
+        document = with_workspace(document, signer)
         return BoltRequest(body=json.dumps(document), headers={"content-type": "application/json"})
     except (ValueError, RecursionError, TypeError, AttributeError, LookupError):
         # Bolt looks for workspace and person as it makes the request, and trusts the shape.

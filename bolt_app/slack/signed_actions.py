@@ -49,7 +49,7 @@ def register_signature_checks(app: App, services: Services, rejected: RejectedVa
         body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
         action = body["actions"][0]
-        carried = action.get("value" if action.get("type") == "button" else "block_id")
+        carried = carried_value(action)
         team_id, addresses = context.team_id or "", addresses_of(body)
         try:
             fields = services.signer.read(carried, action["action_id"], team_id, addresses)
@@ -82,6 +82,11 @@ def register_signature_checks(app: App, services: Services, rejected: RejectedVa
             rejected.log(context)
             return tell(services, context, body, str(OutdatedFormError()))
         return next()
+
+
+def carried_value(action: Mapping[str, Any]) -> object:
+    """Return the signed value of a button, or that of a menu, which its block has for its id."""
+    return action.get("value" if action.get("type") == "button" else "block_id")
 
 
 def signed_fields(context: BoltContext) -> Mapping[str, Any]:

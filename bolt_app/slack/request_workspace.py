@@ -1,0 +1,62 @@
+"""The workspace that a request is about, where Slack names another one or none.
+
+That happens in the Home tab, in forms, and wherever an organisation has the app:
+https://github.com/slackapi/bolt-python/issues/1229,
+https://github.com/slackapi/bolt-js/issues/1720 and
+https://github.com/slackapi/bolt-python/pull/23.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bolt_app.blockkit.signed_values import OutdatedError, ValueSigner
+from bolt_app.slack.signed_actions import addresses_of, carried_value, form_action
+
+
+def with_workspace(body: dict[str, Any], signer: ValueSigner) -> dict[str, Any]:
+    """Return a verified request that names the workspace it is about, where that is known."""
+    if body.get("type") == "event_callback":
+        return _with_events_workspace(body)
+    team_id = _signed_workspace(body, signer)
+    if team_id is None or ("view" not in body and body.get("team") is not None):
+        return body
+    placed = {**body, "team": {"id": team_id}}
+    if "view" in body:
+        placed["view"] = {**body["view"], "app_installed_team_id": team_id}
+    return placed
+
+
+def _with_events_workspace(body: dict[str, Any]) -> dict[str, Any]:
+    """Let the authorization of an organisation name the workspace where the event occurred.
+
+    https://docs.slack.dev/apis/events-api/#callback-field: `team_id` is that of the workspace, or
+    of the organisation where the event is about all of it.
+    """
+    authorizations, team_id = body.get("authorizations"), body.get("team_id")
+    if not authorizations or authorizations[0].get("team_id") is not None:
+        return body
+    if not isinstance(team_id, str) or not team_id.startswith("T"):
+        return body
+    first = {**authorizations[0], "team_id": team_id}
+    return {**body, "authorizations": [first, *authorizations[1:]]}
+
+
+def _signed_workspace(body: Mapping[str, Any], signer: ValueSigner) -> str | None:
+    """Return the workspace in which Bellhop showed what was pressed or submitted.
+
+    What it has signed for a person's Home tab or form, or for a channel, is of no use elsewhere.
+    """
+    try:
+        match body.get("type"):
+            case "block_actions":
+                action = body["actions"][0]
+                name, addresses = action["action_id"], addresses_of(body)
+                return signer.open(carried_value(action), name, addresses)[0]
+            case "view_submission":
+                view, name = body["view"], form_action(body["view"].get("callback_id"))
+                return signer.open(view.get("private_metadata"), name, [body["user"]["id"]])[0]
+    except OutdatedError:
+        pass
+    return None
