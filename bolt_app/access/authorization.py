@@ -82,12 +82,12 @@ _EXTERNAL = (
     "Bellhop works for the other organisation in this shared channel: ask someone there to do "
     "this for you."
 )
-_DEACTIVATED = "This account is deactivated in Slack: it can do nothing here."
+_DEACTIVATED = "This account is deactivated in Slack, and cannot use Bellhop."
 _SENTENCES: Mapping[Action, str] = {
     Action.USE: "Only people of this workspace can do that.",
     Action.SEE_WORKSPACE: "Only members of this workspace can see that.",
     Action.SUBSCRIBE_SELF: "Guests cannot subscribe to topics: ask a member of this workspace.",
-    Action.POST_TEST: "Guests cannot let Bellhop post in channels: ask a member of this workspace.",
+    Action.POST_TEST: "Guests cannot send tests to channels: ask a member of this workspace.",
     Action.SEE_UNRESOLVED: "Only admins of this workspace can see that.",
 }
 
@@ -123,7 +123,9 @@ class NotAllowedError(AccessDeniedError):
     """The person may not change the subscriptions of a channel."""
 
     def __init__(self, who: str) -> None:
-        super().__init__(f"Subscriptions of channels are changed by {who} here: ask one of them.")
+        super().__init__(
+            f"Only {who} can change the subscriptions of channels here: ask one of them."
+        )
 
 
 class ChannelDeniedError(AccessDeniedError):
@@ -265,7 +267,7 @@ class Authorization:
             return NotAdminError()
         if action is Action.CHANGE_CHANNEL:
             admins = self._subscriptions_by == "admins"
-            return NotAllowedError("admins" if admins else "members who are no guests")
+            return NotAllowedError("admins" if admins else "members, not guests,")
         return AccessDeniedError(_SENTENCES[action])
 
     def person(

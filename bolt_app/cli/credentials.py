@@ -15,10 +15,10 @@ source_option = click.option(
 broadcast_option = click.option(
     "--allow-broadcast",
     is_flag=True,
-    help="Let it call everybody in a channel (@channel, @here, @everyone) and user groups.",
+    help="Allow @channel, @here, @everyone and mentions of user groups.",
 )
 cancel_option = click.option(
-    "--cancel", is_flag=True, help="Cancel what it has sent and is not delivered yet, too."
+    "--cancel", is_flag=True, help="Also cancel its deliveries that are still open."
 )
 
 

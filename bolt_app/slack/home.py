@@ -67,7 +67,7 @@ def _person(own: OwnProfile) -> Person | None:
     try:
         return own.services.access.person(own.team_id, own.user_id)
     except SlackCallError as error:
-        logger.info("nobody says what a person is", extra={"error": error.code})
+        logger.info("a person's role is unknown", extra={"error": error.code})
         return None
 
 
@@ -82,7 +82,7 @@ def _health(services: Services, person: Person | None) -> Health | None:
         services.channels.names_of_public(person.team_id, ())
         return services.health.of_team(person.team_id)
     except SlackCallError as error:
-        logger.info("nobody says what a person may see", extra={"error": error.code})
+        logger.info("a person's channels are unknown", extra={"error": error.code})
         return None
 
 

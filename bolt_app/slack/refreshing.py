@@ -72,7 +72,7 @@ class HomeRefresher:
             self._services.background.submit(self._refresh, refresh, number)
         except RuntimeError:
             # The app is being closed.
-            logger.info("a home is no longer refreshed")
+            logger.debug("a home is no longer refreshed")
 
     def _refresh(self, refresh: _Refresh, number: int) -> None:
         with self._lock:

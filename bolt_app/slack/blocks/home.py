@@ -133,7 +133,7 @@ def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -
 def _health(health: Health | None, public_url: str) -> Iterator[Block]:
     if health is None:
         yield section(
-            "Slack is not answering, so what you may see here is not known. Open this tab again "
+            "Slack is not answering, so Bellhop cannot check what you may see. Open this tab again "
             "in a minute."
         )
         return
