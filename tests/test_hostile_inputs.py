@@ -13,6 +13,7 @@ from flask import Flask
 
 from bolt_app.sandbox.world import JsonDict
 from bolt_app.slack import ids
+from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Browser
 from tests.slack.signing import command_body, interaction_body, post_signed
@@ -123,6 +124,18 @@ PAYLOAD: JsonDict = {
 }
 
 
+IMAGE: JsonDict = {"type": "image", "image_url": "https://a.example/1.png", "alt_text": "x"}
+SECTION = {"type": "section", "text": {"type": "mrkdwn", "text": "x"}, "accessory": IMAGE}
+LISTED: list[JsonDict] = [IMAGE, SECTION, {"type": "context", "elements": [IMAGE]}]
+BLOCKS: dict[str, list[JsonDict]] = {"blocks": LISTED, "attachments": [{"blocks": LISTED}]}
+
+
+def with_each_value(document: Any, value: Any, name: str) -> Iterator[JsonDict]:
+    """Yield payloads whose field `name` is a document with another of its values replaced."""
+    for changed in with_each_leaf(document, MARK):
+        yield {name: json.loads(json.dumps(changed).replace(f'"{MARK}"', json.dumps(value)))}
+
+
 class TestHttp:
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
     def test_the_api_takes_or_refuses_every_notification(
@@ -143,6 +156,22 @@ class TestHttp:
             for data in (body, form):
                 page = request("POST", url, data)
                 assert page.status in (200, 400), (data, page.text)
+
+    @pytest.mark.parametrize("value", ["x", 1, None, [], {}, [1], [[]], [None], {"type": "image"}])
+    def test_no_blocks_keep_what_follows_from_its_channel(
+        self, bellhop: Bellhop, value: Any
+    ) -> None:
+        bellhop.install(ANN)
+        url = bellhop.services.hooks.create(ACME, "ci", [GENERAL])
+        for name in ("blocks", "attachments"):
+            for payload in [{name: value}, *with_each_value(BLOCKS[name], value, name)]:
+                page = request("POST", url, json.dumps({**payload, "text": "x"}).encode())
+                assert page.status == 200
+                assert request("POST", url, b'{"text": "what follows"}').status == 200
+                for _ in range(2):
+                    bellhop.clock.advance(5)
+                    Hand(bellhop).deliver()
+                assert bellhop.slack.messages(GENERAL)[-1].text == "what follows", payload
 
     def test_no_body_is_too_deep(self, bellhop: Bellhop) -> None:
         sender, hook = caller(bellhop), bellhop.services.hooks.create(ACME, "ci", [GENERAL])

@@ -98,17 +98,23 @@ def without_images(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a rendered message with links in the place of its images."""
     changed = dict(message)
     if "blocks" in message:
-        changed["blocks"] = list(map(_without_image, message["blocks"]))
+        changed["blocks"] = _each_without_image(message["blocks"])
     if "attachments" in message:
         changed["attachments"] = [
-            {**one, "blocks": list(map(_without_image, one["blocks"]))} if "blocks" in one else one
+            {**one, "blocks": _each_without_image(one["blocks"])} if "blocks" in one else one
             for one in message["attachments"]
         ]
     return changed
 
 
+def _each_without_image(blocks: object) -> object:
+    """Return blocks without images. What is malformed stays: Slack itself refuses it."""
+    if not isinstance(blocks, list):
+        return blocks
+    return [_without_image(one) if isinstance(one, dict) else one for one in blocks]
+
+
 def _without_image(block: Block) -> Block:
-    """Return a block without images. Slack itself refuses malformed blocks."""
     if block.get("type") == "image" and isinstance(block.get("image_url"), str):
         return _section(link(block["image_url"], str(block.get("alt_text") or "Picture")))
     if _is_image(block.get("accessory")):
