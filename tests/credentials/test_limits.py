@@ -156,6 +156,26 @@ def test_deliveries_are_counted_where_they_go(limited: Bellhop) -> None:
     assert stored(limited) == (2, 3)
 
 
+@limits(sender_deliveries_per_minute=2)
+def test_what_is_sent_again_is_counted_again(limited: Bellhop) -> None:
+    limited.install(ANN)
+    ci = caller(limited)
+    sent = ci.send({"to": "#nowhere", "text": "x"}).json()
+    again = f"{NOTIFICATIONS}/{sent['id']}/retry"
+
+    answers = []
+    for _ in range(2):
+        limited.clock.advance(5)
+        Hand(limited).deliver()
+        answers.append(ci.call("POST", again))
+
+    assert answers[0].status == 202
+    assert_rejected(answers[1], "2 deliveries a minute")
+    limited.clock.advance(60)
+    assert ci.call("POST", again).status == 202
+    assert ci.call("POST", again).status == 409
+
+
 @limits(sender_new_destinations_per_hour=2)
 def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
     ci = caller(limited)
