@@ -102,6 +102,7 @@ def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord
     except NotInstalledError as error:
         raise ApiError(403, str(error)) from None
     if not key.may(scope):
+        charge_request(services, key)
         raise ApiError(
             403,
             f"This API key may not {scope}: use one with the scope {scope}.",
