@@ -209,8 +209,13 @@ class SenderLimits:
         for charge in sorted(charges, key=lambda charge: charge.credential):
             self._charge(connection, charge, now)
 
-    def charge_request(self, credential: Credential) -> None:
+    def charge_request(
+        self, credential: Credential, *, requests: int = 1, deliveries: int = 0
+    ) -> None:
         """Count a request that accepts nothing, in a transaction of its own.
+
+        Args:
+            deliveries: those that it lets begin again.
 
         Raises:
             RevokedError: the credential is revoked.
@@ -219,7 +224,8 @@ class SenderLimits:
         try:
             self.check(credential)
             with self._database.writing_connection() as connection:
-                self.charge(connection, [Charge(credential, requests=1)], self._clock())
+                charge = Charge(credential, requests, deliveries)
+                self.charge(connection, [charge], self._clock())
         except LimitError as error:
             self.reject(credential, error)
             raise

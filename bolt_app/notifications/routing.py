@@ -37,7 +37,7 @@ _KNOWN_CHANNELS = (
     # The last counts where one name stands for several: the archived one is meant least.
     .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
 )
-_SUBSCRIPTIONS = (
+_ALL_SUBSCRIPTIONS = (
     select(
         Subscription.id,
         Subscription.topic,
@@ -49,12 +49,16 @@ _SUBSCRIPTIONS = (
     )
     .where(
         Subscription.team_id == bindparam("team_id"),
-        Subscription.topic.in_(bindparam("patterns", expanding=True)),
         Subscription.paused.is_(None),
         or_(Subscription.muted_until.is_(None), Subscription.muted_until <= bindparam("now")),
     )
     .order_by(Subscription.id)
 )
+_SUBSCRIPTIONS = _ALL_SUBSCRIPTIONS.where(
+    Subscription.topic.in_(bindparam("patterns", expanding=True))
+)
+# So many names a statement takes; for more, all subscriptions of the workspace are read.
+MOST_PATTERNS = 1000
 # The states of what stands in a channel, may do so, or comes next.
 STANDING = ("waiting", "sending", "sent", "unknown")
 # Which keys have a message in which lanes.
@@ -147,8 +151,12 @@ def _subscriptions(
     }
     found: dict[str, list[Any]] = {}
     if patterns:
-        values = {"team_id": team_id, "patterns": list(patterns), "now": now}
-        for row in connection.execute(_SUBSCRIPTIONS, values):
+        values = {"team_id": team_id, "now": now}
+        if len(patterns) > MOST_PATTERNS:
+            rows = connection.execute(_ALL_SUBSCRIPTIONS, values)
+        else:
+            rows = connection.execute(_SUBSCRIPTIONS, {**values, "patterns": list(patterns)})
+        for row in rows:
             found.setdefault(row.topic, []).append(row)
     return found
 

@@ -92,7 +92,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def read(hook: HookRecord) -> NotificationRequest:
         try:
             return read_webhook(_payload(), hook.to, services.clock())
-        except PayloadError:
+        except (PayloadError, RequestEntityTooLarge):
             # A rejected request counts too.
             services.sender_limits.charge_request(hook.credential)
             raise

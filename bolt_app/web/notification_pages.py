@@ -7,7 +7,7 @@ from datetime import datetime
 
 from flask import Blueprint, render_template
 
-from bolt_app.notifications.page_addresses import PAGES_PATH
+from bolt_app.notifications.page_addresses import PAGES_PATH, is_notification_id
 from bolt_app.notifications.reports import STATE_WORDS
 from bolt_app.notifications.viewing import ViewedNotification, Viewer
 from bolt_app.oauth.installation_store import StoredInstallation
@@ -27,7 +27,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def notification(notification_id: str) -> str | tuple[str, int]:
         installation = active_installation(services)
         if installation is None:
-            remember_wanted_page()
+            _remember(notification_id)
             # Whoever is not signed in learns nothing, not even whether there is one.
             return render_template("sign_in.html"), 403
         # Who has just signed in may still be to be recorded.
@@ -35,11 +35,17 @@ def create_blueprint(services: Services) -> Blueprint:
         # While Slack does not say what the person may see, its error is the answer.
         found = services.viewing.find(_viewers(services, installation), notification_id)
         if found is None:
-            remember_wanted_page()
+            _remember(notification_id)
             return render_template("notification_missing.html"), 404
         return _render(services, profile, found)
 
     return blueprint
+
+
+def _remember(notification_id: str) -> None:
+    # Others have no page, and may be any text of any length, which the cookie would carry.
+    if is_notification_id(notification_id):
+        remember_wanted_page()
 
 
 def _viewers(services: Services, installation: StoredInstallation) -> list[Viewer]:

@@ -104,6 +104,18 @@ class TestRequests:
         assert [one.status for one in answers] == [400, 400, 503]
         assert stored(limited) == (0, 0)
 
+    def test_whatever_the_reason_it_is_a_request(self, limited: Bellhop) -> None:
+        reader, ci, other = caller(limited, "read"), caller(limited), caller(limited)
+        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        body, large = {"to": "#a", "text": "x"}, b" " * (1024 * 1024 + 1)
+
+        assert [reader.send(body).status for _ in range(3)] == [403, 403, 429]
+        assert ci.send(body, Idempotency_Key="k").status == 202
+        others = [ci.send({**body, "text": "y"}, Idempotency_Key="k") for _ in range(2)]
+        assert [one.status for one in others] == [409, 429]
+        assert [other.send(large).status for _ in range(3)] == [413, 413, 429]
+        assert [request("POST", url, large).status for _ in range(3)] == [413, 413, 503]
+
     def test_what_is_answered_again_is_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited)
         answers = [ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k") for _ in range(3)]
@@ -154,6 +166,26 @@ def test_deliveries_are_counted_where_they_go(limited: Bellhop) -> None:
     limited.clock.advance(1)
     assert ci.send({"to": "#a", "text": "x"}).status == 202
     assert stored(limited) == (2, 3)
+
+
+@limits(sender_deliveries_per_minute=2)
+def test_what_is_sent_again_is_counted_again(limited: Bellhop) -> None:
+    limited.install(ANN)
+    ci = caller(limited)
+    sent = ci.send({"to": "#nowhere", "text": "x"}).json()
+    again = f"{NOTIFICATIONS}/{sent['id']}/retry"
+
+    answers = []
+    for _ in range(2):
+        limited.clock.advance(5)
+        Hand(limited).deliver()
+        answers.append(ci.call("POST", again))
+
+    assert answers[0].status == 202
+    assert_rejected(answers[1], "2 deliveries a minute")
+    limited.clock.advance(60)
+    assert ci.call("POST", again).status == 202
+    assert ci.call("POST", again).status == 409
 
 
 @limits(sender_new_destinations_per_hour=2)

@@ -84,6 +84,19 @@ class TestAccepting:
         reached = [one["to"] for one in answer.json()["deliveries"]]
         assert reached == ["#ops", "@ann@acme.example", "#general"]
 
+    def test_a_batch_may_be_for_the_most_and_deepest_topics(self, bellhop: Bellhop) -> None:
+        deep = "/".join("a" * 30)
+        bellhop.services.subscriptions.subscribe(ACME, "#ops", Wish("t7/*"))
+        batch = [
+            {"to": [f"topic:t{n}/{i}/{deep}" for i in range(100)], "text": "x"} for n in range(100)
+        ]
+
+        answer = caller(bellhop).send(batch)
+
+        assert answer.status == 202
+        reached = [len(one["deliveries"]) for one in answer.json()["notifications"]]
+        assert reached == [0] * 7 + [1] + [0] * 92
+
     def test_a_topic_nobody_subscribed_to_is_shown_to_reach_nobody(self, bellhop: Bellhop) -> None:
         answer = caller(bellhop).send({"to": "topic:nobody", "text": "hello?"})
 

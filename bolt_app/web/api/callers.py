@@ -41,14 +41,21 @@ def require_sender(services: Services) -> KeyRecord:
     return _check(services, _find(services, is_fresh=False), "send")
 
 
-def charge_request(services: Services, key: KeyRecord) -> None:
+def charge_request(
+    services: Services, key: KeyRecord, *, requests: int = 1, deliveries: int = 0
+) -> None:
     """Charge a key for a request that accepts nothing.
+
+    Args:
+        deliveries: those that it lets begin again.
 
     Raises:
         ApiError: the key is revoked (401) or over its limit (429).
     """
     try:
-        services.sender_limits.charge_request(key.credential)
+        services.sender_limits.charge_request(
+            key.credential, requests=requests, deliveries=deliveries
+        )
     except RevokedError:
         raise revoked(services, key) from None
     except LimitError as error:
@@ -95,6 +102,7 @@ def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord
     except NotInstalledError as error:
         raise ApiError(403, str(error)) from None
     if not key.may(scope):
+        charge_request(services, key)
         raise ApiError(
             403,
             f"This API key may not {scope}: use one with the scope {scope}.",

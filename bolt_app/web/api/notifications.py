@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
 from pydantic_core import from_json
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.acceptance import (
@@ -56,13 +57,14 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             key = _idempotency_key()
             requests, is_batch = _requests(services)
             _require_allowed(caller, requests)
-        except ApiError:
+        except (ApiError, RequestEntityTooLarge):
             # A rejected request counts too.
             charge_request(services, caller)
             raise
         try:
             answer = services.acceptance.accept(Sender.of(caller), requests, idempotency_key=key)
         except IdempotencyConflictError as error:
+            charge_request(services, caller)
             raise ApiError(409, str(error)) from None
         except RevokedError:
             services.api_keys.forget(caller.id)
@@ -111,6 +113,9 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/notifications/<notification_id>/retry")
     def retry(notification_id: str) -> Response:
         caller = _require_owner(services, notification_id)
+        report = _find(services, caller, notification_id)
+        again = sum(one.state in ("dead", "unknown") for one in report.deliveries)
+        charge_request(services, caller, requests=0, deliveries=again)
         try:
             services.history.retry(caller.team_id, notification_id)
         except NothingToRetryError as error:
