@@ -36,10 +36,25 @@ def parse_request(body: bytes) -> BoltRequest:
         document = _clean(_parse(body.decode("utf-8")), MAX_DEPTH)
         if not isinstance(document, dict):
             raise MalformedRequestError
-        return BoltRequest(body=json.dumps(document), headers={"content-type": "application/json"})
+        request = BoltRequest(
+            body=json.dumps(document), headers={"content-type": "application/json"}
+        )
     except (ValueError, RecursionError, TypeError, AttributeError, LookupError):
         # Bolt looks for workspace and person as it makes the request, and trusts the shape.
         raise MalformedRequestError from None
+    _name_workspace(request)
+    return request
+
+
+def _name_workspace(request: BoltRequest) -> None:
+    """Name the workspace of an event that Slack sends to an organization's installation.
+
+    Bolt goes by the event's authorization, which then names the organization alone
+    (https://docs.slack.dev/enterprise/developing-for-enterprise-orgs).
+    """
+    if request.context.team_id is None and request.context.is_enterprise_install:
+        team_id = request.body.get("context_team_id") or request.body.get("team_id")
+        request.context["team_id"] = team_id if isinstance(team_id, str) else None
 
 
 def _parse(text: str) -> Any:
