@@ -359,6 +359,17 @@ def follow_user(
         session.execute(update(Membership).where(*membership).values(**role))
 
 
+def is_older(
+    session: Session, team_id: str, enterprise_id: str | None, facts: Mapping[str, Any]
+) -> bool:
+    """Whether Slack has said something later of a person, as far as they are linked."""
+    row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
+    if row_id is None:
+        return False
+    known = session.scalars(select(User.slack_updated).where(User.id == row_id)).one()
+    return known > updated_at(facts) > 0
+
+
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:
     """Take over a team's new `name` or `domain`, if the team is known."""
     session.execute(update(Team).where(Team.team_id == team_id).values(**facts))
