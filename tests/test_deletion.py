@@ -324,6 +324,22 @@ def test_a_test_notification_names_nobody(known: Bellhop) -> None:
     assert "notifications" not in traces(known, *needles(known))
 
 
+@pytest.mark.parametrize("leave", LEAVING)
+def test_a_conversation_that_a_sender_named_is_forgotten(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    conversation = known.slack.app_dm(ACME, ANN).id
+    accept(known, conversation, "To a conversation")
+    delivered(known)
+    assert traces(known, conversation)["lanes"] == {"address"}
+
+    leave(known)
+    delivered(known)
+    tidied(known)
+
+    assert traces(known, conversation) == {}
+
+
 @pytest.mark.parametrize("leave", [*LEAVING, None])
 def test_an_undo_button_brings_nobody_back(
     known: Bellhop, leave: Callable[[Bellhop], None] | None
