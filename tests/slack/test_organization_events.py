@@ -7,7 +7,7 @@ import pytest
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack import ids
-from tests.people import NORTH, WES
+from tests.people import NORTH, SOUTH, WES
 from tests.running import Bellhop
 from tests.test_deletion import tidied, traces
 
@@ -57,6 +57,15 @@ def test_an_opened_home_is_forgotten_with_its_person(installed: Bellhop) -> None
     installed.services.background.shutdown()
 
     assert traces(installed, WES) == {}
+
+
+def test_a_home_where_no_bot_serves_is_left_alone(installed: Bellhop) -> None:
+    event = {"type": "app_home_opened", "user": WES, "tab": "home", "channel": "D0"}
+
+    delivery = installed.slack.send_event(SOUTH, event)
+
+    assert [attempt.status for attempt in delivery.attempts] == [200]
+    assert "home_tabs" not in traces(installed, WES)
 
 
 def test_after_an_uninstall_no_workspace_is_served(installed: Bellhop) -> None:
