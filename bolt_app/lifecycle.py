@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
@@ -41,12 +42,16 @@ from bolt_app.profiles import (
     forget_preferences,
     forget_teams,
     forget_users,
+    is_older,
 )
 from bolt_app.user_facts import membership_values
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+# Slack's clock and ours may differ by so much. Its retries of an event come a minute later.
+CLOCK_SKEW = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,14 @@ class EventOrigin:
     Attributes:
         team_id: the workspace; None only where the event is about a whole organisation.
         is_enterprise_install: whether the organisation's installation is meant.
+        at: when it happened, as Slack says.
     """
 
     event_id: str
     enterprise_id: str | None
     team_id: str | None
     is_enterprise_install: bool
+    at: datetime | None = None
 
     @property
     def installed_team_id(self) -> str | None:
@@ -100,7 +107,10 @@ class Lifecycle:
             if session is None:
                 return
             place = origin.enterprise_id, origin.installed_team_id
-            if bot_ids:
+            is_bot_newer, newer = self._installed_after(session, origin)
+            # A retry may come after the next install, which has other tokens.
+            user_ids = [one for one in user_ids if one not in newer]
+            if bot_ids and not is_bot_newer:
                 self._store.remove_bot(session, *place)
             self._store.remove_users(session, *place, user_ids)
             # Without the bot no message can be changed any more.
@@ -118,6 +128,9 @@ class Lifecycle:
             if session is None:
                 return
             place = origin.enterprise_id, origin.installed_team_id
+            if self._installed_after(session, origin)[0]:
+                logger.info("an uninstall came after the next install, and is ignored")
+                return
             self._store.remove_all(session, *place)
             for team_id in sorted(find_teams(session, *place)):
                 everybody = ErasedPeople(team_id, None)
@@ -125,6 +138,13 @@ class Lifecycle:
             forget_teams(session, *place)
             self._audit(session, AuditAction.UNINSTALLED, origin)
         self._forgotten({})
+
+    def _installed_after(self, session: Session, origin: EventOrigin) -> tuple[bool, set[str]]:
+        """Return whether the bot was installed after an event, and who installed after it."""
+        if origin.at is None:
+            return False, set()
+        place = origin.enterprise_id, origin.installed_team_id
+        return self._store.installed_after(session, *place, origin.at + CLOCK_SKEW)
 
     def unlink(self, installation: StoredInstallation) -> None:
         """Forget a person: their tokens and their personal data, all at once.
@@ -150,7 +170,7 @@ class Lifecycle:
         """Follow a changed profile (https://docs.slack.dev/reference/events/user_change)."""
         team_id = str(facts.get("team_id") or origin.team_id)
         with self._once(origin) as session:
-            if session is not None:
+            if session is not None and not is_older(session, team_id, origin.enterprise_id, facts):
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
                 self._follow_role(session, team_id, facts)
                 if facts.get("deleted"):

@@ -28,7 +28,15 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import Channel, ChannelListing, Membership, Preference, Team, User
+from bolt_app.db.models import (
+    Channel,
+    ChannelListing,
+    Membership,
+    Preference,
+    Team,
+    User,
+    UserInstallation,
+)
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -162,13 +170,15 @@ class Profiles:
         (https://docs.slack.dev/reference/methods/users.info).
 
         Raises:
-            SlackCallError: Slack refused or did not answer; the recording is still owed.
+            SlackCallError: Slack refused or did not answer; the recording is still owed. Or the
+                person has unlinked meanwhile.
         """
         facts = self._user_facts(installation)
         team_id = installation.team_id or str(facts.get("team_id") or "")
         team = self._team_facts(installation, team_id)
         now = self._clock()
         with self._database.writing() as session:
+            _require_linked(session, installation)
             register_team(session, team_id, team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
@@ -276,6 +286,17 @@ class Profiles:
         return {**facts, **{name: team[name] for name in ("name", "domain") if team.get(name)}}
 
 
+def _require_linked(session: Session, installation: StoredInstallation) -> None:
+    """Make sure that an installation was not deleted while Slack was asked about its person.
+
+    Raises:
+        SlackCallError: it was, and its token is being revoked.
+    """
+    mine = select(UserInstallation.id).where(UserInstallation.id == installation.id)
+    if session.scalar(mine.with_for_update()) is None:
+        raise SlackCallError("users.info", "token_revoked")
+
+
 def search_user(session: Session, installation: StoredInstallation) -> int | None:
     """Return the row id of the user `installation` belongs to."""
     if installation.team_id:
@@ -357,6 +378,17 @@ def follow_user(
     if role:
         membership = (Membership.user_id == row_id, Membership.team_id == team_id)
         session.execute(update(Membership).where(*membership).values(**role))
+
+
+def is_older(
+    session: Session, team_id: str, enterprise_id: str | None, facts: Mapping[str, Any]
+) -> bool:
+    """Whether Slack has said something later of a person, as far as they are linked."""
+    row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
+    if row_id is None:
+        return False
+    known = session.scalars(select(User.slack_updated).where(User.id == row_id)).one()
+    return known > updated_at(facts) > 0
 
 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, make_url, select, update
 
-from bolt_app.db.models import Delivery, Lane
+from bolt_app.db.models import Delivery, Lane, UserInstallation
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.housekeeping import Housekeeping
 from bolt_app.notifications.incidents import Answer
@@ -21,8 +21,11 @@ from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.schedules import QuietHours
 from bolt_app.notifications.subscriptions import Wish
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.sandbox.world import Message
 from bolt_app.slack import ids
+from bolt_app.slack_api import SlackCallError
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
@@ -313,6 +316,38 @@ def said(bellhop: Bellhop) -> str:
     return json.dumps(shown)
 
 
+@pytest.mark.parametrize("leave", LEAVING)
+def test_who_leaves_while_slack_is_asked_about_them_is_not_recorded(
+    known: Bellhop, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Bellhop], None]
+) -> None:
+    profiles, search = known.services.profiles, needles(known)
+    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    asked = profiles._user_facts
+
+    def ask_slowly(*given: Any) -> Any:
+        facts = asked(*given)
+        leave(known)
+        return facts
+
+    monkeypatch.setattr(profiles, "_user_facts", ask_slowly)
+    with pytest.raises((SlackCallError, NotInstalledError)):
+        profiles.record(installation)
+    delivered(known)
+    tidied(known)
+    known.services.background.shutdown()
+
+    assert traces(known, *search) == {}
+
+
+def installations(bellhop: Bellhop) -> Iterator[StoredInstallation]:
+    with bellhop.services.database.reading() as session:
+        ids_ = session.scalars(select(UserInstallation.id)).all()
+    for id_ in ids_:
+        found = bellhop.services.store.find_installation_by_id(id_)
+        assert found is not None
+        yield found
+
+
 def test_a_test_notification_names_nobody(known: Bellhop) -> None:
     known.slack.send_command(ANN, GENERAL, "/notify", "test")
     delivered(known)
@@ -322,6 +357,22 @@ def test_a_test_notification_names_nobody(known: Bellhop) -> None:
     tidied(known)
 
     assert "notifications" not in traces(known, *needles(known))
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_a_conversation_that_a_sender_named_is_forgotten(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    conversation = known.slack.app_dm(ACME, ANN).id
+    accept(known, conversation, "To a conversation")
+    delivered(known)
+    assert traces(known, conversation)["lanes"] == {"address"}
+
+    leave(known)
+    delivered(known)
+    tidied(known)
+
+    assert traces(known, conversation) == {}
 
 
 @pytest.mark.parametrize("leave", [*LEAVING, None])

@@ -407,9 +407,20 @@ def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
         return Role.COLLEAGUE
     values = membership_values(facts)
     is_guest = values.get("is_guest")
-    if not is_guest and (values.get("is_admin") or values.get("is_owner")):
+    if not is_guest and _is_admin(facts, place):
         return Role.ADMIN
     return Role.MEMBER if is_guest is False else Role.GUEST
+
+
+def _is_admin(facts: Mapping[str, Any], place: BotPlace) -> bool:
+    """Whether a person is an admin of a workspace.
+
+    To the bot of a workspace Slack says what they are there. The bot of an organisation may be told
+    what they are in their first workspace: in others only admins of the organisation are believed.
+    """
+    if place.is_enterprise_install and facts.get("team_id") not in (None, place.team_id):
+        facts = facts.get("enterprise_user") or {}
+    return bool(facts.get("is_admin") or facts.get("is_owner"))
 
 
 def _belongs(facts: Mapping[str, Any], team_id: str) -> bool:

@@ -87,7 +87,7 @@ class ErasedPeople:
     def addresses(self, column: Any) -> ColumnElement[bool]:
         """Return the condition that a column holds a person's address, and one of theirs."""
         if self.user_ids is None:
-            return func.substr(column, 1, 1).in_(("U", "W", "@"))
+            return func.substr(column, 1, 1).in_(("U", "W", "D", "@"))
         known: ColumnElement[bool] = column.in_(
             [*self.user_ids, *(f"@{email.lower()}" for email in self.emails)]
         )
@@ -178,7 +178,9 @@ def _lock(connection: Connection, condition: ColumnElement[bool]) -> Sequence[in
 
 
 def _lanes(connection: Connection, people: ErasedPeople) -> dict[int, str]:
-    """Return the addresses of people's lanes, former e-mail addresses of theirs included."""
+    """Return the addresses of people's lanes: by their ids, their conversations with the bot, and
+    e-mail addresses, former ones included.
+    """
     in_team = select(Lane.id, Lane.address).where(Lane.team_id == people.team_id)
     known = connection.execute(in_team.where(people.addresses(Lane.address))).all()
     written = (
@@ -190,7 +192,12 @@ def _lanes(connection: Connection, people: ErasedPeople) -> dict[int, str]:
         )
         .distinct()
     )
-    former = connection.execute(in_team.where(Lane.address.in_(written))).all()
+    conversations = select(Delivery.channel_id).where(
+        Delivery.lane_id.in_([row.id for row in known]),
+        func.substr(Delivery.channel_id, 1, 1) == "D",
+    )
+    others = Lane.address.in_(written) | Lane.address.in_(conversations)
+    former = connection.execute(in_team.where(others)).all()
     return {
         row.id: row.address
         for row in [*known, *former]
@@ -254,5 +261,5 @@ def _erase_deliveries(connection: Connection, lane_ids: Collection[int]) -> None
     connection.execute(
         update(Delivery)
         .where(Delivery.lane_id.in_(lane_ids), Delivery.state.not_in(OPEN_STATES))
-        .values(target=DELETED_ADDRESS, channel_id=None, ts=None, permalink=None)
+        .values(target=DELETED_ADDRESS, channel_id=None, ts=None, thread_ts=None, permalink=None)
     )

@@ -81,7 +81,8 @@ class InstallationCalls:
         since, place = self._places.get(team_id, (0.0, None))
         if place is not None and time.monotonic() - since < PLACE_SECONDS:
             return place
-        found = self._store.find_place(team_id)
+        # An organization's installation has no workspace: an empty id would find any of them.
+        found = self._store.find_place(team_id) if team_id else None
         if found is None:
             raise NotInstalledError(team_id)
         enterprise_id, is_enterprise_install = found

@@ -335,6 +335,20 @@ class SQLAlchemyInstallationStore(InstallationStore):
             else:
                 person.invalid_reason = reason
 
+    def installed_after(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
+    ) -> tuple[bool, set[str]]:
+        """Return whether the bot of a workspace (or organisation) was installed after a moment,
+        and the ids of the people who installed after it.
+        """
+        bot = select(BotInstallation.id).where(
+            self.at(BotInstallation, enterprise_id, team_id), BotInstallation.installed_at > at
+        )
+        people = select(UserInstallation.user_id).where(
+            self.at(UserInstallation, enterprise_id, team_id), UserInstallation.installed_at > at
+        )
+        return session.scalar(bot) is not None, set(session.scalars(people))
+
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete the bot of a workspace (or organisation) in the transaction of `session`."""
         self.raise_revision(session, enterprise_id, team_id)

@@ -32,9 +32,11 @@ def _with_events_workspace(body: dict[str, Any]) -> dict[str, Any]:
     """Let the authorization of an organisation name the workspace where the event occurred.
 
     https://docs.slack.dev/apis/events-api/#callback-field: `team_id` is that of the workspace, or
-    of the organisation where the event is about all of it.
+    of the organisation where the event is about all of it; `context_team_id` is that of the
+    workspace through which the app hears of it.
     """
-    authorizations, team_id = body.get("authorizations"), body.get("team_id")
+    authorizations = body.get("authorizations")
+    team_id = body.get("context_team_id") or body.get("team_id")
     if not authorizations or authorizations[0].get("team_id") is not None:
         return body
     if not isinstance(team_id, str) or not team_id.startswith("T"):

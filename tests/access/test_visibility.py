@@ -21,6 +21,7 @@ from bolt_app.access.recent import RecentAnswers
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.oauth.calls import BotPlace
 from bolt_app.sandbox import Fault
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.subscriptions import undo_fields
@@ -464,6 +465,23 @@ def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop:
     assert colleague.role is Role.COLLEAGUE
     allowed = {one for one in Action if colleague.may(one)}
     assert allowed == {Action.USE, Action.CHANGE_CHANNEL, Action.POST_TEST}
+
+
+@pytest.mark.parametrize(
+    ("is_org_admin", "team_id", "role"),
+    [(False, NORTH, Role.MEMBER), (True, NORTH, Role.ADMIN), (False, SOUTH, Role.ADMIN)],
+)
+def test_an_organisations_bot_believes_what_is_said_of_the_same_workspace(
+    bellhop: Bellhop, is_org_admin: bool, team_id: str, role: Role
+) -> None:
+    wes = bellhop.slack.users[WES]
+    wes.team_id, wes.team_ids, wes.is_admin = SOUTH, (SOUTH, NORTH), True
+    wes.is_org_admin, wes.is_owner = is_org_admin, False
+
+    shown = wes.as_slack("http://x", at=0)
+
+    assert role_of(shown, BotPlace(wes.enterprise_id, team_id, True)) is role
+    assert role_of(shown, BotPlace(wes.enterprise_id, team_id, False)) is Role.ADMIN
 
 
 def test_slack_is_asked_once_a_minute(installed: Bellhop) -> None:

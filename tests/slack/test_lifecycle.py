@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from bolt_app.db.models import (
     UserInstallation,
 )
 from bolt_app.lifecycle import EventOrigin
+from bolt_app.notifications.subscriptions import Wish
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
 from tests.running import Bellhop
@@ -185,3 +187,42 @@ def test_slack_retries_an_event_while_the_database_is_down(
     profile = bellhop.services.profiles.find(ACME, ANN)
     assert profile is not None
     assert profile.workspaces[0].name == "Renamed"
+
+
+class TestLateEvents:
+    """Slack tries an event again for minutes: a later one may have taken effect by then."""
+
+    @staticmethod
+    def send_late(bellhop: Bellhop, event: dict[str, Any], happened: int) -> None:
+        delivery = bellhop.slack.queue_event(ACME, event, bellhop.slack.installation_for(ACME))
+        delivery.body = json.dumps(delivery.payload | {"event_time": happened}).encode()
+        bellhop.slack.deliver_due()
+
+    @pytest.mark.parametrize("seconds", [60, -60])
+    def test_an_uninstall_of_before_leaves_the_next_install(
+        self, bellhop: Bellhop, seconds: int
+    ) -> None:
+        bellhop.install(ANN)
+        happened = int(bellhop.clock.timestamp()) - seconds
+
+        tokens = {"oauth": [ANN], "bot": ["U0BOT"]}
+        for event in ({"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": tokens}):
+            self.send_late(bellhop, event, happened)
+
+        is_there = bellhop.services.profiles.find(ACME, ANN) is not None
+        bot = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
+        assert is_there is (bot is not None) is (seconds > 0)
+
+    def test_an_earlier_role_brings_nothing_back(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        bellhop.install(BEN)
+        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        earlier = bellhop.slack.users[BEN].as_slack("http://x", at=0)
+        bellhop.clock.advance(60)
+        bellhop.slack.update_user(BEN, is_restricted=True)
+        bellhop.slack.deliver_due()
+
+        send(bellhop, {"type": "user_change", "user": earlier})
+
+        [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
+        assert found.paused == "guest"

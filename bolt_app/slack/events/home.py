@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from slack_bolt import App, BoltContext
 
+from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.home import publish_home
 from bolt_app.slack.own_profile import OwnProfile
+
+logger = logging.getLogger(__name__)
 
 
 def register_home_events(app: App, services: Services) -> None:
@@ -16,5 +20,10 @@ def register_home_events(app: App, services: Services) -> None:
 
     @app.event("app_home_opened")
     def show_home(event: dict[str, Any], context: BoltContext) -> None:
-        if event.get("tab") == "home":
+        if event.get("tab") != "home":
+            return
+        try:
             publish_home(OwnProfile.of(services, context))
+        except NotInstalledError:
+            # To be asked again helps nobody.
+            logger.info("a home is not published: Bellhop is not installed there")

@@ -16,19 +16,20 @@ def register_lifecycle_events(app: App, services: Services) -> None:
 
     @app.event("tokens_revoked")
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        tokens = event.get("tokens") or {}
+        tokens, origin = event.get("tokens") or {}, origin_of(body, context)
         lifecycle.tokens_revoked(
-            origin_of(body, context),
+            origin,
             user_ids=tokens.get("oauth") or [],
             bot_ids=tokens.get("bot") or [],
         )
-        calls.forget_place(context.team_id)
+        calls.forget_place(origin.installed_team_id)
 
     @app.event("app_uninstalled")
     def app_uninstalled(body: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.app_uninstalled(origin_of(body, context))
+        origin = origin_of(body, context)
+        lifecycle.app_uninstalled(origin)
         # API keys and hooks are refused from now on.
-        calls.forget_place(context.team_id)
+        calls.forget_place(origin.installed_team_id)
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
