@@ -220,20 +220,23 @@ def test_a_damaged_value_harms_nobody(
     assert SECRET not in caplog.text
 
 
+# One at a time: Slack's word that a token was revoked may come after its person has linked again.
+LEAVING = [(table, columns, value) for table, columns, values in CASES for value in values]
+
+
 @pytest.mark.parametrize(
-    ("table", "columns", "values"), CASES, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in CASES]
+    ("table", "columns", "value"), LEAVING, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in LEAVING]
 )
 def test_a_damaged_value_keeps_nobody_from_leaving(
-    world: Bellhop, table: str, columns: list[str], values: list[str]
+    world: Bellhop, table: str, columns: list[str], value: str
 ) -> None:
-    for value in values:
-        world.install(BEN, query="?only=profile")
-        for column in columns:
-            damage(world, table, column, value)
-        asked = world.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
-        assert asked is not None
-        world.slack.click(BEN, asked, ids.UNLINK_PROFILE, confirmed=True)
-        assert world.services.profiles.find(ACME, BEN) is None
+    world.install(BEN, query="?only=profile")
+    for column in columns:
+        damage(world, table, column, value)
+    asked = world.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
+    assert asked is not None
+    world.slack.click(BEN, asked, ids.UNLINK_PROFILE, confirmed=True)
+    assert world.services.profiles.find(ACME, BEN) is None
 
     world.slack.uninstall(ACME)
     world.slack.deliver_due()
