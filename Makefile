@@ -7,6 +7,8 @@ DEMO_ENV := var/demo/.env
 DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
+# Tests wait, too: one more at once than there are cores.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
 # How often `make faults` repeats each test.
 RUNS ?= 1
 REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1
@@ -25,16 +27,16 @@ run: .venv/app
 	$(BIN)/python app.py
 
 test: .venv/tests
-	$(BIN)/pytest -n auto -m "$(QUICK)"
+	$(BIN)/pytest -n $(WORKERS) -m "$(QUICK)"
 	@echo "Left out: tests with PostgreSQL, Chromium, Alertmanager, nginx or Caddy, of faults, and" \
 		"slow ones; \`make test-all\` runs them too."
 
 test-all: .venv/tests
-	$(REQUIRE_ALL) $(BIN)/pytest -n auto -m "not faults" --hypothesis-profile=long
-	$(REQUIRE_ALL) $(BIN)/pytest -n auto -m faults
+	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m "not faults" --hypothesis-profile=long
+	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m faults
 
 faults: .venv/tests
-	REQUIRE_POSTGRES=1 $(BIN)/pytest -n auto -m faults --count=$(RUNS)
+	REQUIRE_POSTGRES=1 $(BIN)/pytest -n $(WORKERS) -m faults --count=$(RUNS)
 
 lint: .venv/tests
 	$(BIN)/ruff check .
@@ -46,7 +48,7 @@ format: .venv/tests
 	$(BIN)/ruff format .
 
 coverage: .venv/tests
-	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage run -m pytest -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -20,6 +20,8 @@ from tests.slack.signing import command_body, interaction_body, post_signed
 from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 from tests.web.forms import send_form
 
+pytestmark = pytest.mark.slow
+
 DEEP = "[" * 20_000
 # As they are in JSON: what Python's own encoder would not write is here too.
 HOSTILE_JSON = {

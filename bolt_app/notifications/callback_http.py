@@ -8,6 +8,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from functools import cache
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,12 @@ from bolt_app.notifications.callback_addresses import (
 
 # Status line and headers; the body of the answer is not read.
 MOST_READ = 64 * 1024
+
+
+@cache
+def _trusting_the_system() -> ssl.SSLContext:
+    """Return the context that trusts the system's certificates, which takes long to read."""
+    return ssl.create_default_context()
 
 
 class CallbackClient:
@@ -47,7 +54,7 @@ class CallbackClient:
         self._networks = networks
         self._timeout = timeout
         self._resolve = resolve
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or _trusting_the_system()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Send a body and return the status of the answer.

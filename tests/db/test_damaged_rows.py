@@ -197,6 +197,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
     services.revocations.revoke_pending()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "columns", "values"), CASES, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in CASES]
 )
@@ -224,6 +225,7 @@ def test_a_damaged_value_harms_nobody(
 LEAVING = [(table, columns, value) for table, columns, values in CASES for value in values]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "columns", "value"), LEAVING, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in LEAVING]
 )

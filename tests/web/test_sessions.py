@@ -47,8 +47,9 @@ def test_the_cookie_is_secure_over_https(
 ) -> None:
     with running_bellhop(database_url, encryption_key, clock, public_url=HTTPS) as running:
         client, headers = running.app.test_client(), {"Host": "bell.example.com"}
-        client.get("/notifications/x", base_url=HTTPS, headers=headers)
-        [cookie] = client.get("/notifications/x", base_url=HTTPS).headers.getlist("Set-Cookie")
+        page = f"/notifications/{'0' * 32}"
+        client.get(page, base_url=HTTPS, headers=headers)
+        [cookie] = client.get(page, base_url=HTTPS).headers.getlist("Set-Cookie")
 
         assert cookie.startswith("__Host-bellhop=")
         for attribute in ("; Secure", "; HttpOnly", "; Path=/", "; SameSite=Lax"):
