@@ -422,7 +422,7 @@ class World:
     def next_id(self, prefix: str) -> str:
         """A new id that begins with ``prefix``, unlike every other of this world."""
         self._serial += 1
-        return f"{prefix}0{_base36(self._serial).rjust(9, 'S')}"
+        return f"{prefix}0S{_base36(self._serial).rjust(8, '0')}"
 
     def next_ts(self, at: float) -> str:
         """A message timestamp for ``at``, later than every one given before."""

@@ -93,6 +93,12 @@ class FakeApp:
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
+    @property
+    def asked(self) -> Received:
+        """The latest command or interaction; events may have followed it."""
+        forms = [one for one in list(self.received) if "json" not in one.headers["content-type"]]
+        return forms[-1]
+
     def stop(self) -> None:
         """Stop and close."""
         self._server.shutdown()

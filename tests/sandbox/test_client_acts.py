@@ -89,9 +89,7 @@ def act(bot: WebClient, slack: Sandbox, ann: Client, general: str) -> Any:
 
 
 def last_action(app: FakeApp) -> Any:
-    """Return the last action received; events may follow it."""
-    payloads = [one.payload() for one in list(app.received) if one.body.startswith("payload=")]
-    return payloads[-1]["actions"][0]
+    return app.asked.payload()["actions"][0]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +120,7 @@ def test_a_slash_command_is_sent_to_the_app(
 
     ann.say("/profile refresh")
 
-    form = app.received[-1].form()
+    form = app.asked.form()
     assert (form["command"], form["text"], form["user_id"]) == ("/profile", "refresh", ANN)
     assert slack.ephemerals(ANN, general)[-1].text == "done"
 
@@ -208,7 +206,7 @@ def test_a_modal_with_what_is_wrong_in_it(
     bot: WebClient, act: Any, ann: Client, app: FakeApp, slack: Sandbox
 ) -> None:
     act("go", "7")
-    bot.views_open(trigger_id=app.received[-1].payload()["trigger_id"], view=MODAL)
+    bot.views_open(trigger_id=app.asked.payload()["trigger_id"], view=MODAL)
     modal = slack.open_modal(ANN)
     assert modal is not None
     wrong = {"response_action": "errors", "errors": {"name": "Too short"}}
@@ -221,7 +219,7 @@ def test_a_modal_with_what_is_wrong_in_it(
 
     app.answer = lambda received: Answer()
     assert ann.do("submit", view=modal.id, state=state).json == {"ok": True}
-    submitted = app.received[-1].payload()["view"]["state"]["values"]
+    submitted = app.asked.payload()["view"]["state"]["values"]
     assert submitted["name"]["typed"]["value"] == "A"
     assert slack.open_modal(ANN) is None
 
@@ -230,7 +228,7 @@ def test_a_modal_is_closed(
     bot: WebClient, act: Any, ann: Client, app: FakeApp, slack: Sandbox
 ) -> None:
     act("go", "7")
-    bot.views_open(trigger_id=app.received[-1].payload()["trigger_id"], view=MODAL)
+    bot.views_open(trigger_id=app.asked.payload()["trigger_id"], view=MODAL)
     modal = slack.open_modal(ANN)
     assert modal is not None
 

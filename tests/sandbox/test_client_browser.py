@@ -95,18 +95,18 @@ def test_buttons_menus_and_a_question_first(
 
     with page.expect_response("**/live/act"):
         page.locator("#messages select").select_option("two")
-    assert app.received[-1].payload()["actions"][0]["selected_option"]["value"] == "two"
+    assert app.asked.payload()["actions"][0]["selected_option"]["value"] == "two"
     page.get_by_label("More actions").click()
     with page.expect_response("**/live/act"):
         page.get_by_role("button", name="b", exact=True).click()
-    assert app.received[-1].payload()["actions"][0]["selected_option"]["value"] == "b"
+    assert app.asked.payload()["actions"][0]["selected_option"]["value"] == "b"
 
 
 def test_a_modal_keeps_what_was_typed_when_something_is_wrong(
     joined: WebClient, slack: Sandbox, app: FakeApp, general: str, open_page: OpenPage, shoot: Shoot
 ) -> None:
     def answer(received: object) -> Answer:
-        payload = app.received[-1].payload()
+        payload = app.asked.payload()
         if payload["type"] == "block_actions":
             joined.views_open(trigger_id=payload["trigger_id"], view=MODAL)
             return Answer()
@@ -135,7 +135,7 @@ def test_a_modal_is_closed_with_escape(
     joined: WebClient, slack: Sandbox, app: FakeApp, general: str, open_page: OpenPage
 ) -> None:
     def answer(received: object) -> Answer:
-        trigger_id = app.received[-1].payload()["trigger_id"]
+        trigger_id = app.asked.payload()["trigger_id"]
         joined.views_open(trigger_id=trigger_id, view=MODAL)
         return Answer()
 

@@ -32,7 +32,7 @@ class TestCommands:
     ) -> None:
         result = slack.send_command(BEN, general, "/profile", "refresh <@U1> & go")
 
-        received = app.received[-1]
+        received = app.asked
         assert received.is_signed(clock.now)
         assert not received.is_signed(clock.now + 301)
         assert received.headers["user-agent"].startswith("Slackbot 1.0")
@@ -62,7 +62,7 @@ class TestCommands:
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         slack.send_command(ANN, general, "/escaped", "ask @ben in #random & more")
-        text = app.received[-1].form()["text"]
+        text = app.asked.form()["text"]
         assert text == f"ask <@{BEN}|ben> in <#C0ACME0002|random> &amp; more"
 
     def test_an_organisation_names_itself(
@@ -73,7 +73,7 @@ class TestCommands:
             one.id for one in slack.channels.values() if WES in one.members and one.is_general
         )
         slack.send_command(WES, channel, "/profile")
-        form = app.received[-1].form()
+        form = app.asked.form()
         assert form["is_enterprise_install"] == "true"
         assert form["enterprise_name"] == "Globex Grid"
 
@@ -143,7 +143,7 @@ class TestResponseUrls:
     @pytest.fixture
     def url(self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str) -> str:
         slack.send_command(ANN, general, "/profile")
-        return app.received[-1].form()["response_url"]
+        return app.asked.form()["response_url"]
 
     def test_five_uses(self, slack: Sandbox, url: str) -> None:
         for place in range(5):
@@ -208,7 +208,7 @@ class TestClicks:
     ) -> None:
         result = slack.click(BEN, message, "go")
         assert (result.status, result.error) == (200, None)
-        received = app.received[-1]
+        received = app.asked
         assert received.is_signed(clock.now)
         payload = received.payload()
         assert payload["type"] == "block_actions"
@@ -236,9 +236,9 @@ class TestClicks:
         self, slack: Sandbox, app: FakeApp, message: Message, general: str
     ) -> None:
         slack.select_option(ANN, message, "pick", "1")
-        assert app.received[-1].payload()["actions"][0]["selected_option"]["value"] == "1"
+        assert app.asked.payload()["actions"][0]["selected_option"]["value"] == "1"
         slack.select_option(ANN, message, "where", general)
-        assert app.received[-1].payload()["actions"][0]["selected_channel"] == general
+        assert app.asked.payload()["actions"][0]["selected_channel"] == general
         with pytest.raises(NotFoundError):
             slack.select_option(ANN, message, "pick", "2")
 
@@ -246,7 +246,7 @@ class TestClicks:
         self, slack: Sandbox, app: FakeApp, message: Message, general: str
     ) -> None:
         slack.click(ANN, message, "go")
-        url = app.received[-1].payload()["response_url"]
+        url = app.asked.payload()["response_url"]
         assert _respond(url, {"replace_original": True, "text": "done"})[0] == 200
         assert [one.text for one in slack.messages(general)] == ["done"]
         assert _respond(url, {"delete_original": True})[0] == 200
@@ -260,7 +260,7 @@ class TestClicks:
         bot.chat_postEphemeral(channel=general, user=ANN, text="x", blocks=BLOCKS)
         message = slack.ephemerals(ANN)[-1]
         slack.click(ANN, message, "go")
-        payload = app.received[-1].payload()
+        payload = app.asked.payload()
         assert payload["container"]["is_ephemeral"] is True
         assert "message" not in payload
         with pytest.raises(SandboxError):
@@ -293,7 +293,7 @@ class TestMessageShortcuts:
         result = slack.use_shortcut(BEN, message, "link")
 
         assert result.error is None
-        received = app.received[-1]
+        received = app.asked
         assert received.is_signed(clock())
         payload = received.payload()
         assert (
@@ -329,7 +329,7 @@ class TestModals:
     @pytest.fixture
     def view(self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str) -> View:
         slack.send_command(ANN, general, "/profile")
-        bot.views_open(trigger_id=app.received[-1].form()["trigger_id"], view=_modal())
+        bot.views_open(trigger_id=app.asked.form()["trigger_id"], view=_modal())
         view = slack.open_modal(ANN)
         assert view is not None
         return view
@@ -338,7 +338,7 @@ class TestModals:
         self, slack: Sandbox, app: FakeApp, view: View
     ) -> None:
         result = slack.submit_view(ANN, view.id, {"name": {"name": "Ann"}})
-        payload = app.received[-1].payload()
+        payload = app.asked.payload()
         assert payload["type"] == "view_submission"
         assert payload["view"]["state"]["values"] == {
             "name": {"name": {"type": "plain_text_input", "value": "Ann"}}
@@ -420,7 +420,7 @@ class TestModals:
         error: str,
     ) -> None:
         slack.send_command(ANN, general, "/profile")
-        trigger_id = app.received[-1].form()["trigger_id"]
+        trigger_id = app.asked.form()["trigger_id"]
         for _ in range(uses):
             bot.views_open(trigger_id=trigger_id, view=_modal())
         clock.move(wait)
@@ -432,7 +432,7 @@ class TestModals:
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         slack.send_command(ANN, general, "/profile")
-        trigger_id = app.received[-1].form()["trigger_id"]
+        trigger_id = app.asked.form()["trigger_id"]
         with pytest.raises(SlackApiError) as caught:
             bot.views_open(trigger_id=trigger_id, view=_modal(title=_plain("x" * 25)))
         answer = caught.value.response

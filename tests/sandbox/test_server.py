@@ -20,6 +20,7 @@ from slack_sdk import WebClient
 
 from bolt_app.sandbox import AppConfig, ManifestError, Sandbox, SandboxServer
 from bolt_app.sandbox.seed import ACME, ANN, BEN
+from bolt_app.sandbox.world import World
 from tests.sandbox.conftest import MANIFEST, Installer, MakeServer
 from tests.sandbox.fake_app import FakeApp
 
@@ -211,3 +212,9 @@ class TestCommandLine:
                 assert done.returncode == 1
                 assert words in done.stderr
                 assert len(done.stderr.splitlines()) == 1
+
+
+def test_ids_are_unlike_every_other() -> None:
+    world = World()
+
+    assert len({world.next_id("C") for _ in range(3000)}) == 3000
