@@ -7,8 +7,8 @@ DEMO_ENV := var/demo/.env
 DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
-# Tests wait, too: one more at once than there are cores.
-WORKERS ?= $(shell $(PYTHON) -c "import os; print(os.cpu_count() + 1)")
+# Tests wait, too: twice as many at once as there are cores.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * os.cpu_count())")
 # How often `make faults` repeats each test.
 RUNS ?= 1
 REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1

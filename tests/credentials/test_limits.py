@@ -30,7 +30,8 @@ RANDOM = "C0ACME0002"
 def limited(
     request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
 ) -> Iterator[Bellhop]:
-    """Bellhop with the limits that the test is parametrized with."""
+    """Bellhop with the limits that the test is parametrized with, at the beginning of an hour."""
+    clock.now = clock.now.replace(minute=0, second=0, microsecond=0)
     with running_bellhop(database_url, encryption_key, clock, **request.param) as running:
         yield running
 

@@ -18,6 +18,8 @@ from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GRID, PLAIN, WES
 from tests.running import Bellhop, Browser, Page, running_bellhop
 from tests.web.forms import csrf_of, send_form
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def count(bellhop: Bellhop, model: type) -> int:
     with bellhop.services.database.reading() as session:
