@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bolt_app.notifications.jobs import Job
+from bolt_app.notifications.jobs import Done, Job, untouched
 from bolt_app.sandbox import Fault
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -221,5 +221,23 @@ class TestDeath:
         other.write([other.carry_out(taken_over)])
         bellhop.clock.advance(1)
         other.deliver()
+
+        assert texts(bellhop, GENERAL) == ["1", "2"]
+
+    def test_nor_together_with_what_it_does_in_the_same_lane_later(
+        self, bellhop: Bellhop, hand: Hand, job: Job
+    ) -> None:
+        """It slept before it sent, and leased the lane again before it wrote that down."""
+        assert job.attempt is not None
+        abandoned = Done(job, untouched(job.attempt), bellhop.clock())
+        hand.die()
+        Hand(bellhop, "other").deliver()
+        bellhop.clock.advance(SETTLED)
+        awake = Hand(bellhop, "awake")
+        [later] = awake.begin()
+
+        awake.write([abandoned, awake.carry_out(later)])
+        bellhop.clock.advance(SETTLED)
+        awake.deliver()
 
         assert texts(bellhop, GENERAL) == ["1", "2"]
