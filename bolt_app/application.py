@@ -174,9 +174,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)
-    register_web(app, services)
     bolt_app = create_bolt_app(services, flow, authorize)
     app.register_blueprint(create_blueprint(bolt_app, services))
+    register_web(app, services)
     register_commands(app, services)
     app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
