@@ -226,6 +226,11 @@ class TestListing:
         assert answer.status == 422
         assert [one["field"] for one in answer.json()["errors"]] == [field]
 
+    def test_an_id_of_another_form_is_named_as_one(self, bellhop: Bellhop) -> None:
+        [fault] = caller(bellhop).get(f"{NOTIFICATIONS}?id=nonsense").json()["errors"]
+
+        assert fault["detail"].startswith("is no notification's id")
+
     @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
     def test_moments_far_away_are_moments(self, bellhop: Bellhop, moment: str) -> None:
         assert caller(bellhop).get(f"{NOTIFICATIONS}?since={quote(moment)}").status == 200
