@@ -17,9 +17,9 @@ from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
 from bolt_app.connections import close_connections
-from bolt_app.credentials.guesses import GuessLimit
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
+from bolt_app.guesses import GuessLimit
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
@@ -110,6 +110,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
+    guesses = GuessLimit(settings.wrong_keys_per_minute, clock=clock)
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(
         settings=settings,
@@ -138,7 +139,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         poster=Poster(calls, channels),
         bell=bell,
         sender_limits=limits,
-        guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        guesses=guesses,
         acceptance=Acceptance(database, bell, limits, clock=clock),
         history=history,
         permalinks=permalinks,
@@ -171,6 +172,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         state_store=states,
         api=api,
         callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
+        guesses=guesses,
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)

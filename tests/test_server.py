@@ -210,7 +210,11 @@ def test_an_unsigned_request_is_answered_before_its_body_came(
     upgrade(environment)
     with started(APP, environment) as server:
         server.wait_for("Bellhop is ready")
-        for line in (b"POST /slack/events", b"POST /slack/events?%00=%00", b"PUT /slack/events?a=1"):
+        for line in (
+            b"POST /slack/events",
+            b"POST /slack/events?%00=%00",
+            b"PUT /slack/events?a=1",
+        ):
             with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
                 client.sendall(
                     line + b" HTTP/1.1\r\nHost: bellhop\r\nContent-Length: 900000\r\n\r\n"

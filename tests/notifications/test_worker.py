@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import utc_now
 from bolt_app.db.models import Delivery, Lane, Worker
-from bolt_app.delivery import create_rounds
 from bolt_app.delays import Delays
+from bolt_app.delivery import create_rounds
 from bolt_app.notifications import sending
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.rendering import render
@@ -139,7 +139,10 @@ class TestInternalErrors:
     def test_an_outage_of_the_database_gives_nothing_up(
         self, quick: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        find_place, failures = quick.services.calls.find_place, iter(range(2 * MOST_INTERNAL_ERRORS))
+        find_place, failures = (
+            quick.services.calls.find_place,
+            iter(range(2 * MOST_INTERNAL_ERRORS)),
+        )
 
         def find_later(team_id: str) -> BotPlace:
             if next(failures, None) is not None:

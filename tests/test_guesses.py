@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bolt_app.credentials import guesses
-from bolt_app.credentials.guesses import GuessLimit, TooManyGuessesError
+from bolt_app import guesses
+from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop, running_bellhop
