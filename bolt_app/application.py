@@ -135,7 +135,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
             clock=clock,
         ),
         channels=channels,
-        people=People(database, calls),
+        people=People(database, calls, clock=clock),
         poster=Poster(calls, channels),
         bell=bell,
         sender_limits=limits,

@@ -129,7 +129,7 @@ class TestInternalErrors:
         def fail(*_args: object) -> None:
             raise LookupError("a mistake")
 
-        monkeypatch.setattr(quick.services.channels, "find", fail)
+        monkeypatch.setattr(quick.services.channels, "find_for_sender", fail)
         bad, good = accept(quick, "#random", "x"), accept(quick, GENERAL, "fine")
         with delivering(quick):
             wait_until(quick, lambda: states(quick, bad, good) == ["dead", "sent"])
