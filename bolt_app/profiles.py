@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -33,6 +33,7 @@ from bolt_app.db.models import (
     ChannelListing,
     Membership,
     Preference,
+    Subscription,
     Team,
     User,
     UserInstallation,
@@ -187,6 +188,11 @@ class Profiles:
         self._store.mark_recorded(installation.id, now)
         self._news.tell_person(team_id, installation.user_id)
         return profile
+
+    def record_workspace(self, team_id: str, enterprise_id: str) -> None:
+        """Record that a workspace belongs to an organization, before anyone links there."""
+        with self._database.writing() as session:
+            register_team(session, team_id, {"enterprise_id": enterprise_id}, self._clock())
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Make up every recording that is still owed.
@@ -372,8 +378,11 @@ def follow_user(
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
     if row_id is None:
         return
-    home_id = session.scalars(select(User.home_id).where(User.id == row_id)).one()
-    register_user(session, home_id, facts, now)
+    # No upsert: the person may unlink in this moment, and their row is not to come back.
+    changed = update(User).where(User.id == row_id, User.slack_updated <= updated_at(facts))
+    values = {**user_values(facts), "slack_updated": updated_at(facts), "refreshed_at": now}
+    session.execute(changed.values(**values))
+    _part_accounts(session, row_id)
     role = membership_values(facts)
     if role:
         membership = (Membership.user_id == row_id, Membership.team_id == team_id)
@@ -385,10 +394,30 @@ def is_older(
 ) -> bool:
     """Whether Slack has said something later of a person, as far as they are linked."""
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
-    if row_id is None:
-        return False
-    known = session.scalars(select(User.slack_updated).where(User.id == row_id)).one()
-    return known > updated_at(facts) > 0
+    known = session.scalar(select(User.slack_updated).where(User.id == row_id))
+    return known is not None and known > updated_at(facts) > 0
+
+
+def is_linked(
+    session: Session, team_id: str, user_id: str, enterprise_id: str | None = None
+) -> bool:
+    """Whether a person is linked in a workspace, or anywhere in its organization."""
+    return search_member(session, team_id, user_id, enterprise_id) is not None
+
+
+def was_active_after(session: Session, team_id: str, user_id: str, moment: int) -> bool:
+    """Whether a person has chosen something in a workspace after a moment (Unix seconds)."""
+    after = datetime.fromtimestamp(moment, UTC)
+    chosen = select(Preference.user_id).where(
+        Preference.team_id == team_id, Preference.user_id == user_id, Preference.changed_at > after
+    )
+    subscribed = select(Subscription.id).where(
+        Subscription.team_id == team_id,
+        Subscription.address == user_id,
+        Subscription.created_at > after,
+    )
+    found = session.scalar(select(or_(chosen.exists(), subscribed.exists())))
+    return moment > 0 and bool(found)
 
 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:

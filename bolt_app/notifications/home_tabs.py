@@ -21,22 +21,24 @@ class HomeTabs:
         self._database = database
         self._clock = clock
 
-    def published(
-        self, team_id: str, user_id: str, *, for_admin: bool, is_opened: bool = True
-    ) -> None:
+    def opened(self, team_id: str, user_id: str) -> None:
+        """Record that a person opens their home, before anything about them is read for it."""
+        key = {"team_id": team_id, "user_id": user_id}
+        new = {"for_admin": False, "published_at": self._clock()}
+        with self._database.writing() as session:
+            upsert(session, HomeTab, key=key, insert=new, update={})
+
+    def published(self, team_id: str, user_id: str, *, for_admin: bool) -> bool:
         """Record what a person sees at home; `for_admin` what only admins see, too.
 
-        Args:
-            is_opened: whether they have opened it now. Else one that is not known stays unknown:
-                the person's data may have been deleted meanwhile.
+        Returns: whether the home is known. One that is not stays unknown: the person's data may
+            have been deleted since it was opened.
         """
+        known = update(HomeTab).where(HomeTab.team_id == team_id, HomeTab.user_id == user_id)
         values = {"for_admin": for_admin, "published_at": self._clock()}
-        key = {"team_id": team_id, "user_id": user_id}
         with self._database.writing() as session:
-            if is_opened:
-                upsert(session, HomeTab, key=key, insert={}, update=values)
-            else:
-                session.execute(update(HomeTab).filter_by(**key).values(**values))
+            result = session.execute(known.values(**values).returning(HomeTab.user_id))
+            return result.first() is not None
 
     def of(self, concerned: Concerned) -> list[str]:
         """Return the people who see at home what concerns those."""
