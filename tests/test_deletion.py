@@ -25,6 +25,7 @@ from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.sandbox.world import Message
 from bolt_app.slack import home, ids
+from bolt_app.slack.blocks.home import home_view
 from bolt_app.slack_api import SlackCallError
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -425,7 +426,7 @@ def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [installation] = [one for one in installations(known) if one.user_id == ANN]
-    render = home.home_view
+    render = home_view
 
     def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:
         monkeypatch.setattr(home, "home_view", render)

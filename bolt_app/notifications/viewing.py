@@ -147,7 +147,7 @@ class Viewing:
         self,
         team_id: str,
         notification_id: str,
-        channel_id: str,
+        channel_id: str | None,
         *,
         shared_by: str,
         is_outside: bool,
@@ -158,6 +158,7 @@ class Viewing:
         organisation reads there.
 
         Args:
+            channel_id: of the message; None while it is written.
             shared_by: the id of the person who posted the link.
             is_outside: whether people of other organisations are in the channel.
 
