@@ -110,7 +110,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     history = History(database, bell, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
-    guesses = GuessLimit(settings.wrong_keys_per_minute, clock=clock)
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(
         settings=settings,
@@ -139,7 +138,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         poster=Poster(calls, channels),
         bell=bell,
         sender_limits=limits,
-        guesses=guesses,
+        guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
         acceptance=Acceptance(database, bell, limits, clock=clock),
         history=history,
         permalinks=permalinks,
@@ -172,7 +171,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         state_store=states,
         api=api,
         callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
-        guesses=guesses,
+        # Apart from keys: a sender with a wrong key keeps nobody at its address from signing in.
+        guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)

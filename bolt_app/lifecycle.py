@@ -208,7 +208,8 @@ class Lifecycle:
         """
         user_id, now = str(facts["id"]), self._clock()
         end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
-        teams = {team_id}
+        # For a person of an organization Slack may name another workspace than that of the event.
+        teams = {team_id, *filter(None, [origin.team_id])}
         if origin.enterprise_id:
             teams.update(find_teams(session, origin.enterprise_id, None))
         is_kept = is_linked(session, team_id, user_id, origin.enterprise_id)

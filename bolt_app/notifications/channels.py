@@ -118,7 +118,7 @@ class Channels:
         A name that is missing from a list fetched after it was first asked for is unknown.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: the list has to be fetched, and it is too early for that
                 (`retry_after`), or Slack refused or did not answer.
         """

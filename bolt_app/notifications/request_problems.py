@@ -43,10 +43,10 @@ _WORDS: Mapping[str, _Words] = {
     "value_error": lambda ctx: str(ctx["error"]),
 }
 _FORMS: Mapping[str, str] = {
-    ID_PATTERN: "is no notification's id, which is 32 digits and letters from a to f",
+    ID_PATTERN: "is not the id of a notification, which has 32 digits and letters from a to f",
     SOURCE_PATTERN: f"is not a source: give up to {SOURCE_LENGTH} letters, digits, and any of "
     "- _ . :",
-    TS_PATTERN: "is no message's ts, which looks like 1712345678.123456",
+    TS_PATTERN: "is not the ts of a message, which looks like 1712345678.123456",
 }
 _MOMENT = "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z"
 

@@ -32,8 +32,6 @@ from bolt_app.notifications.shown_incidents import ShownIncident, find_people, f
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
-# For so many deliveries Slack is asked where they stand, one call each.
-MOST_LINKS = 10
 # People and channels that a page names where its text mentions them.
 MOST_MENTIONED = 1000
 _PERSON_ID = re.compile(r"<@([UW][A-Z0-9]+)[|>]")
@@ -242,7 +240,7 @@ class Viewing:
                 seen.append(ViewedDelivery(place, one))
         if not seen and (report.deliveries or not person.may(Action.SEE_WORKSPACE)):
             return None
-        shown = [one.report for one in seen[:MOST_LINKS]]
+        shown = [one.report for one in seen]
         self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
         with self._database.reading_connection() as connection:
             return ViewedNotification(

@@ -148,7 +148,7 @@ class InstallFlow(OAuthFlow):
         """Wire the flow.
 
         Args:
-            guesses: counts codes that Slack does not accept, like all wrong credentials.
+            guesses: counts codes that Slack does not accept.
         """
         self._api = api
         self._guesses = guesses

@@ -173,7 +173,7 @@ class TestRefusing:
             "send_at": "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z",
             "priority": "is too large: the most is 9",
             "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
-            "thread_ts": "is no message's ts, which looks like 1712345678.123456",
+            "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
         assert answer.json()["detail"] == "10 fields are not right: see errors."
 
