@@ -212,10 +212,11 @@ class Lifecycle:
         teams = {team_id, *filter(None, [origin.team_id])}
         if origin.enterprise_id:
             teams.update(find_teams(session, origin.enterprise_id, None))
+        updated, skew = updated_at(facts), int(CLOCK_SKEW.total_seconds())
         is_kept = is_linked(session, team_id, user_id, origin.enterprise_id)
         opened: dict[str, Sequence[str]] = {}
         for each in sorted(teams):
-            if was_active_after(session, each, user_id, updated_at(facts)):
+            if updated > 0 and was_active_after(session, each, user_id, updated + skew):
                 continue
             forget_preferences(session, None, each, [user_id])
             if not is_kept:

@@ -416,8 +416,7 @@ def was_active_after(session: Session, team_id: str, user_id: str, moment: int) 
         Subscription.address == user_id,
         Subscription.created_at > after,
     )
-    found = session.scalar(select(or_(chosen.exists(), subscribed.exists())))
-    return moment > 0 and bool(found)
+    return bool(session.scalar(select(or_(chosen.exists(), subscribed.exists()))))
 
 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:
