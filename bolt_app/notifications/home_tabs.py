@@ -5,13 +5,22 @@ https://docs.slack.dev/surfaces/app-home
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select, update
+from datetime import timedelta
+
+from sqlalchemy import bindparam, delete, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import HomeTab
 from bolt_app.db.upsert import upsert
 from bolt_app.news import Concerned
+
+# So much older than its last publication a record may be: a home is opened far more often than what
+# is recorded of it changes, and a write costs more than all else that an opened home does.
+RECORDED_AGAIN_AFTER = timedelta(days=1)
+_RECORDED = select(HomeTab.for_admin, HomeTab.published_at).where(
+    HomeTab.team_id == bindparam("team_id"), HomeTab.user_id == bindparam("user_id")
+)
 
 
 class HomeTabs:
@@ -30,8 +39,17 @@ class HomeTabs:
             is_opened: whether they have opened it now. Else one that is not known stays unknown:
                 the person's data may have been deleted meanwhile.
         """
-        values = {"for_admin": for_admin, "published_at": self._clock()}
+        now = self._clock()
+        values = {"for_admin": for_admin, "published_at": now}
         key = {"team_id": team_id, "user_id": user_id}
+        with self._database.reading_connection() as connection:
+            recorded = connection.execute(_RECORDED, key).first()
+        if (
+            recorded is not None
+            and recorded.for_admin == for_admin
+            and now - recorded.published_at < RECORDED_AGAIN_AFTER
+        ):
+            return
         with self._database.writing() as session:
             if is_opened:
                 upsert(session, HomeTab, key=key, insert={}, update=values)
