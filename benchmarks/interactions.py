@@ -67,7 +67,7 @@ CONTENDERS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one contender with one kind of request."""
+    """Figures of one contender with one kind of request."""
 
     name: str
     slack_ms: int

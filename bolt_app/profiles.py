@@ -45,7 +45,7 @@ from bolt_app.user_facts import enterprise_of, membership_values, updated_at, us
 
 logger = logging.getLogger(__name__)
 
-# Put together once: doing so takes longer than the database takes to answer.
+# Prepared once: doing so takes longer than the database takes to answer.
 _MEMBER = User.id.in_(select(Membership.user_id).where(Membership.team_id == bindparam("team_id")))
 _IS_ASKED_FOR = User.user_id == bindparam("user_id")
 _FIND_MEMBER = select(User.id).where(_IS_ASKED_FOR, _MEMBER).limit(1)

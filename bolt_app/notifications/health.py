@@ -135,7 +135,7 @@ def _of_public_channels(statement: Select[Any]) -> Select[Any]:
     return statement.join(Channel, known).where(IS_PUBLIC)
 
 
-# Read for every App Home, and so put together once.
+# Read for every App Home, and so prepared once.
 _IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
 _OF_EVERYTHING = _counts(), _of_public_channels(_recent())
 _OF_CHANNELS = _counts(_IN_CHANNELS), _recent().where(_IN_CHANNELS)

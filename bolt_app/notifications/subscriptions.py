@@ -26,7 +26,7 @@ from bolt_app.notifications.schedules import Schedule, is_zone
 from bolt_app.notifications.stored_subscriptions import read_subscription
 from bolt_app.notifications.topic_names import normal_pattern
 
-# Read for every App Home, and so put together once.
+# Read for every App Home, and so prepared once.
 _LATEST = (
     select(func.max(Delivery.id))
     .where(Delivery.subscription_id == Subscription.id)

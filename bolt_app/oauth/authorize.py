@@ -36,9 +36,8 @@ class InstallationAuthorize(Authorize):
         """Return the tokens of a request; none at all where there is no working installation.
 
         Puts the `Grant` into `context["grant"]`, whether the person's account is deactivated (None
-        where they are not linked) into `context["is_deactivated"]`, and where there is no usable
-        token the reason into `context["installation_problem"]`: `not_installed`, or Slack's error
-        code.
+        where they are not linked) into `context["is_deactivated"]`, and where no token is usable
+        the reason into `context["installation_problem"]`: `not_installed`, or Slack's error code.
         """
         asker = Asker(enterprise_id, None if context.is_enterprise_install else team_id, user_id)
         found, is_deactivated = self._grants.find_for_request(asker, team_id or "")

@@ -32,7 +32,7 @@ from bolt_app.db.models import (
 from bolt_app.db.upsert import count_up, upsert
 
 _EXPIRED = "token_expired"
-# Read again and again, and so put together once.
+# Read again and again, and so prepared once.
 _REVISION = select(InstallationRevision.revision).where(
     InstallationRevision.client_id == bindparam("client_id"),
     InstallationRevision.enterprise_id == bindparam("enterprise_id"),

@@ -48,7 +48,7 @@ class RememberedGrants:
         remembered = self._usable(asker)
         if remembered is not None and remembered.revision == self._revision(asker):
             return remembered
-        return self._find_anew(asker)
+        return self._read_again(asker)
 
     def find_for_request(self, asker: Asker, workspace_id: str) -> tuple[Grant | None, bool | None]:
         """Return what a request may use, and whether the asker's account is deactivated.
@@ -63,7 +63,7 @@ class RememberedGrants:
         standing = self._grants.standing(asker, workspace_id)
         grant = self._usable(asker)
         if grant is None or grant.revision != standing.revision:
-            grant = self._find_anew(asker)
+            grant = self._read_again(asker)
         return grant, standing.is_deactivated
 
     def _usable(self, asker: Asker) -> Grant | None:
@@ -74,7 +74,7 @@ class RememberedGrants:
             return None
         return None if self._grants.is_stale(remembered) else remembered
 
-    def _find_anew(self, asker: Asker) -> Grant | None:
+    def _read_again(self, asker: Asker) -> Grant | None:
         grant = self._grants.find(asker)
         if grant is not None:
             self._remember(asker, grant)
