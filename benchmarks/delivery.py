@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Response
 
-from benchmarks.interactions import Run, quantile
+from benchmarks.load import Run, quantile
 from benchmarks.processes import cpu_seconds, family, resident_mebibytes
 from benchmarks.stand_in import (
     CLIENT_ID,

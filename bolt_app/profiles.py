@@ -11,7 +11,6 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import (
-    ColumnElement,
     Row,
     Select,
     and_,
@@ -23,7 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
@@ -47,8 +46,17 @@ from bolt_app.user_facts import enterprise_of, membership_values, updated_at, us
 
 logger = logging.getLogger(__name__)
 
-# A user with each membership of every account that is the same person's. Put together once: doing
-# so takes longer than the database takes to answer.
+# Prepared once: doing so takes longer than the database takes to answer.
+_MEMBER = User.id.in_(select(Membership.user_id).where(Membership.team_id == bindparam("team_id")))
+_IS_ASKED_FOR = User.user_id == bindparam("user_id")
+_FIND_MEMBER = select(User.id).where(_IS_ASKED_FOR, _MEMBER).limit(1)
+# A person has one account in all workspaces of an organisation, which is its home.
+_FIND_COLLEAGUE = (
+    select(User.id)
+    .where(_IS_ASKED_FOR, or_(User.home_id == bindparam("enterprise_id"), _MEMBER))
+    .limit(1)
+)
+
 _ACCOUNT = aliased(User)
 # Accounts that were joined are one person's only while their addresses are equal.
 _IS_SAME_PERSON = or_(
@@ -57,14 +65,40 @@ _IS_SAME_PERSON = or_(
         _ACCOUNT.person_id == User.person_id, func.lower(_ACCOUNT.email) == func.lower(User.email)
     ),
 )
-_PROFILE = (
-    select(User, Membership)
+# A user with each membership of every account that is the same person's.
+_PROFILES = (
+    select(
+        User.user_id,
+        User.name,
+        User.real_name,
+        User.display_name,
+        User.email,
+        User.title,
+        User.images,
+        User.tz,
+        User.tz_label,
+        User.tz_offset,
+        User.locale,
+        User.is_deleted,
+        User.linked_at,
+        User.refreshed_at,
+        Team.team_id,
+        Team.enterprise_id,
+        Team.name.label("team_name"),
+        Team.domain,
+        Membership.is_admin,
+        Membership.is_owner,
+        Membership.is_guest,
+        Membership.linked_at.label("member_since"),
+    )
     .join(_ACCOUNT, _IS_SAME_PERSON)
     .join(Membership, Membership.user_id == _ACCOUNT.id)
-    .where(User.id == bindparam("row_id"))
-    .options(joinedload(Membership.team))
+    .join(Team, Team.team_id == Membership.team_id)
     .order_by(Membership.linked_at, Membership.id)
 )
+_PROFILE = _PROFILES.where(User.id == bindparam("row_id"))
+_PROFILE_OF_MEMBER = _PROFILES.where(User.id == _FIND_MEMBER.scalar_subquery())
+_PROFILE_OF_COLLEAGUE = _PROFILES.where(User.id == _FIND_COLLEAGUE.scalar_subquery())
 
 # Each membership of one account.
 _ACCOUNTS = (
@@ -210,8 +244,11 @@ class Profiles:
 
     def find(self, team_id: str, user_id: str, enterprise_id: str | None = None) -> Profile | None:
         """Return the linked profile of `user_id` in a workspace or its organisation, if any."""
-        with self._database.reading() as session:
-            return _find_profile(session, search_member(session, team_id, user_id, enterprise_id))
+        statement = _PROFILE_OF_MEMBER if enterprise_id is None else _PROFILE_OF_COLLEAGUE
+        values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(statement, values).all()
+        return _profile(rows) if rows else None
 
     def find_for(self, installation: StoredInstallation) -> Profile | None:
         """Return the linked profile that `installation` belongs to, if it was recorded."""
@@ -322,12 +359,9 @@ def search_member(
     With `enterprise_id` a link anywhere in that organisation counts: a person has one account in
     all its workspaces.
     """
-    linked: ColumnElement[bool] = User.id.in_(
-        select(Membership.user_id).where(Membership.team_id == team_id)
-    )
-    if enterprise_id is not None:
-        linked = or_(User.home_id == enterprise_id, linked)
-    return session.scalar(select(User.id).where(User.user_id == user_id, linked))
+    statement = _FIND_MEMBER if enterprise_id is None else _FIND_COLLEAGUE
+    values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
+    return session.scalar(statement, values)
 
 
 def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now: datetime) -> int:
@@ -532,12 +566,12 @@ def _find_profile(session: Session, row_id: int | None) -> Profile | None:
     return _profile(rows) if rows else None
 
 
-def _profile_rows(session: Session, row_id: int) -> Sequence[Row[User, Membership]]:
+def _profile_rows(session: Session, row_id: int) -> Sequence[Row[Any]]:
     return session.execute(_PROFILE, {"row_id": row_id}).all()
 
 
-def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
-    user = rows[0][0]
+def _profile(rows: Sequence[Row[Any]]) -> Profile:
+    user = rows[0]
     return Profile(
         user_id=user.user_id,
         real_name=user.real_name or user.display_name or user.name or user.user_id,
@@ -552,7 +586,7 @@ def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
         is_deleted=user.is_deleted,
         linked_at=user.linked_at,
         refreshed_at=user.refreshed_at,
-        workspaces=tuple(_workspace(membership) for _, membership in rows),
+        workspaces=tuple(map(_workspace, rows)),
     )
 
 
@@ -560,14 +594,14 @@ def _is_image(size: str, address: object) -> bool:
     return size.isdecimal() and isinstance(address, str)
 
 
-def _workspace(membership: Membership) -> Workspace:
+def _workspace(row: Row[Any]) -> Workspace:
     return Workspace(
-        team_id=membership.team_id,
-        enterprise_id=membership.team.enterprise_id or None,
-        name=membership.team.name or membership.team_id,
-        domain=membership.team.domain,
-        is_admin=membership.is_admin,
-        is_owner=membership.is_owner,
-        is_guest=membership.is_guest,
-        linked_at=membership.linked_at,
+        team_id=row.team_id,
+        enterprise_id=row.enterprise_id or None,
+        name=row.team_name or row.team_id,
+        domain=row.domain,
+        is_admin=row.is_admin,
+        is_owner=row.is_owner,
+        is_guest=row.is_guest,
+        linked_at=row.member_since,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.access.recent import RecentAnswers
@@ -32,6 +32,7 @@ LIST_INTERVAL = timedelta(seconds=20)
 MOST_MISSED = 10_000
 PAGE_SIZE = 999
 # The channels that are listed and may be shown to every member of the workspace.
+_LISTED_AT = select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
 IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
 
 
@@ -153,6 +154,8 @@ class Channels:
             SlackCallError: the list is too old, and Slack refused or did not answer.
         """
         self._list_or_believe(self._calls.find_place(team_id))
+        if not channel_ids:
+            return {}
         statement = select(Channel.channel_id, Channel.name).where(
             Channel.team_id == team_id, IS_PUBLIC, Channel.channel_id.in_(channel_ids)
         )
@@ -209,9 +212,9 @@ class Channels:
             )
 
     def _age_of_list(self, team_id: str) -> timedelta | None:
-        with self._database.reading() as session:
-            listing = session.get(ChannelListing, team_id)
-        return None if listing is None else self._clock() - listing.listed_at
+        with self._database.reading_connection() as connection:
+            listed_at = connection.scalar(_LISTED_AT, {"team_id": team_id})
+        return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, place: BotPlace) -> None:
         age = self._age_of_list(place.team_id)

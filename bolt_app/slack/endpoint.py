@@ -16,7 +16,6 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.adapter.flask import SlackRequestHandler
-from slack_bolt.adapter.flask.handler import to_flask_response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db.receipts import answering
@@ -78,7 +77,7 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
         dispatch = partial(_dispatch, app, bolt_request, g.receipt_id)
         work = services.requests.submit(copy_context().run, dispatch)
         try:
-            return to_flask_response(work.result(timeout=services.settings.delays.acknowledgement))
+            return _response(work.result(timeout=services.settings.delays.acknowledgement))
         except TimeoutError:
             return _acknowledge_unfinished(services, bolt_request, work)
 
@@ -95,6 +94,11 @@ def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltRespo
             # Errors of listeners are answered; here even that failed, over a body of no known form.
             logger.error("a request could not be answered", exc_info=error)
             return BoltResponse(status=400, body="")
+
+
+def _response(answer: BoltResponse) -> Response:
+    headers = [(name, value) for name, values in answer.headers.items() for value in values]
+    return Response(answer.body, answer.status, headers)
 
 
 def _reject(status: int) -> Response:
