@@ -215,9 +215,7 @@ def bellhop(
         if database_url:
             empty(database_url)
             flask(["db", "upgrade"], environment, root)
-        process = stack.enter_context(
-            running([sys.executable, "app.py"], environment, port, root)
-        )
+        process = stack.enter_context(running([sys.executable, "app.py"], environment, port, root))
         install(url, slack)
         created = flask(
             ["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment, root
