@@ -44,6 +44,7 @@ from bolt_app.db.models import (
     Notification,
     Subscription,
 )
+from bolt_app.notifications.addresses import email_address
 from bolt_app.notifications.callbacks import erase_from_callbacks
 from bolt_app.notifications.incident_messages import find_messages, refresh
 from bolt_app.notifications.lanes import open_lanes
@@ -88,9 +89,7 @@ class ErasedPeople:
         """Return the condition that a column holds a person's address, and one of theirs."""
         if self.user_ids is None:
             return func.substr(column, 1, 1).in_(("U", "W", "D", "@"))
-        known: ColumnElement[bool] = column.in_(
-            [*self.user_ids, *(f"@{email.lower()}" for email in self.emails)]
-        )
+        known: ColumnElement[bool] = column.in_([*self.user_ids, *map(email_address, self.emails)])
         return known
 
 

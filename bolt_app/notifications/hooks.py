@@ -28,6 +28,7 @@ from bolt_app.notifications.sender_records import (
     sender_row,
     use_of,
 )
+from bolt_app.text_forms import visible
 
 HOOKS_PATH = "/hooks/"
 MOST_REMEMBERED = 10_000
@@ -127,7 +128,7 @@ class Hooks:
         secret, now = new_hook_secret(), self._clock()
         row = {
             "team_id": team_id,
-            "name": name,
+            "name": visible(name),
             "secret_hash": hash_of(secret),
             "target": " ".join(dict.fromkeys(map(normal_address, to))),
             "created_at": now,

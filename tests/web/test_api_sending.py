@@ -169,7 +169,7 @@ class TestRefusing:
             "fields[1].name": "is empty: give it, or leave it out",
             "fields[1].value": "has to be text",
             "severity": "may be 'info', 'success', 'warning', 'error' or 'critical'",
-            "colour": "is no field here: take it out, or mend its name",
+            "colour": "is an unknown field",
             "send_at": "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z",
             "priority": "is too large: the most is 9",
             "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
