@@ -12,6 +12,7 @@ import click
 from flask import Flask
 from pydantic import ValidationError
 
+from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
 from bolt_app.credentials.sources import COMMAND
 from bolt_app.db import DATABASE_DOWN
@@ -94,7 +95,7 @@ def register(app: Flask, services: Services) -> None:
             said["fields"] = [_field(one) for one in fields]
         if expires_in is not None:
             said["expires_at"] = services.clock() + timedelta(seconds=expires_in)
-        message = sys.stdin.read().removesuffix("\n") if text == "-" else text
+        message = _standard_input().removesuffix("\n") if text == "-" else text
         texts = [line for line in message.splitlines() if line.strip()] if each_line else [message]
         if not texts:
             fail("there is nothing to send: every line is empty", status=MISUSED)
@@ -104,6 +105,13 @@ def register(app: Flask, services: Services) -> None:
             _tell_accepted(accepted)
             return
         sys.exit(_wait(services, team_id, accepted, timeout))
+
+
+def _standard_input() -> str:
+    try:
+        return decode(sys.stdin.buffer.read(), sys.stdin.encoding)
+    except CharsetError as error:
+        fail(str(error), status=MISUSED)
 
 
 def _field(given: str) -> dict[str, str]:

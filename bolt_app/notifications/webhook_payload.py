@@ -18,6 +18,7 @@ from urllib.parse import parse_qs
 
 from pydantic import TypeAdapter, ValidationError
 
+from bolt_app.charsets import UTF_8, CharsetError, codec_of, decode
 from bolt_app.notifications.requests import (
     ATTACHMENTS,
     BLOCKS,
@@ -42,15 +43,22 @@ class PayloadError(Exception):
         self.code = code
 
 
-def payload_of(body: bytes) -> object:
+def payload_of(body: bytes, charset: str | None = None) -> object:
     """Return what a body says: JSON, whatever its content type, or a form with `payload`.
 
+    Args:
+        charset: the one that the request declares, as `charsets.decode` takes it.
+
     Raises:
-        PayloadError: it is neither.
+        PayloadError: it is neither, or in a charset that is not accepted.
     """
-    text = body.decode("utf-8-sig", errors="replace").strip()
+    try:
+        text = decode(body, charset, errors="replace").strip()
+    except CharsetError:
+        # As https://docs.slack.dev/reference/methods/chat.postMessage#errors has it.
+        raise PayloadError("invalid_charset") from None
     if not text.startswith("{"):
-        given = _form(text).get("payload")
+        given = _form(text, codec_of(charset) or UTF_8).get("payload")
         if not given:
             raise PayloadError("invalid_payload")
         text = given[0]
@@ -96,9 +104,9 @@ def read_webhook(payload: object, to: Sequence[str], now: datetime) -> Notificat
         raise PayloadError("invalid_payload") from None
 
 
-def _form(text: str) -> Mapping[str, list[str]]:
+def _form(text: str, encoding: str) -> Mapping[str, list[str]]:
     try:
-        return parse_qs(text, errors="replace")
+        return parse_qs(text, encoding=encoding, errors="replace")
     except ValueError:  # more fields than anybody has
         return {}
 

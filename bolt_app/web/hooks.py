@@ -113,7 +113,8 @@ def create_blueprint(services: Services) -> Blueprint:
 def _payload() -> object:
     if request.mimetype == "multipart/form-data":
         return read_json(request.form.get("payload", ""))
-    return payload_of(request.get_data(cache=False))
+    charset = request.mimetype_params.get("charset")
+    return payload_of(request.get_data(cache=False), charset)
 
 
 def _later(status: int, words: str, retry_after: int) -> Response:
