@@ -109,6 +109,7 @@ WRITERS: dict[str, Callable[[str], object]] = {
     "split": mrkdwn.split,
     "shorten": lambda text: mrkdwn.shorten(text, 4000),
     "link": lambda text: mrkdwn.link(text, text),
+    "headline": lambda text: headline({"text": text}),
     "render": lambda text: render({"title": text[:250], "text": text[:40_000], "severity": "info"}),
     "render blocks": lambda text: render(
         {

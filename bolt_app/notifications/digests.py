@@ -15,8 +15,8 @@ from typing import Any
 from bolt_app.notifications.filters import SEVERITIES
 from bolt_app.notifications.mrkdwn import SECTION_LENGTH, escape, link, moment
 from bolt_app.notifications.page_addresses import page_url
-from bolt_app.notifications.plain_text import headline
 from bolt_app.notifications.rendering import SIGNS
+from bolt_app.notifications.summaries import headline
 
 Block = dict[str, Any]
 

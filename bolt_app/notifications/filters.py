@@ -48,7 +48,7 @@ _WORD = r'(?:"[^"]*"|[^\s"=:<>!,`≥≤≠]+)'
 _VALUE = rf"(?:\"[^\"]*\"|'[^'\"]*'(?=[\s,]|$)|{_BARE_VALUE})"
 _CONDITION = re.compile(
     # In documentation and messages conditions stand between backticks.
-    rf"`?(?:\+|(?P<minus>-+))?(?P<name>{_WORD})\s*(?P<operator>{_OPERATOR})\s*"
+    rf"`?(?:\+|(?P<minus>-++))?(?P<name>{_WORD})\s*(?P<operator>{_OPERATOR})\s*"
     rf"(?P<values>{_VALUE}(?:,{_VALUE})*)`?(?=\s|$)"
 )
 _BARE = re.compile(r"[^\s\"'=:<>!,`≥≤≠+-][^\s\"=:<>!,`≥≤≠]*")

@@ -21,7 +21,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.channels import IS_PUBLIC
 from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
-from bolt_app.notifications.plain_text import headline
+from bolt_app.notifications.summaries import headline
 
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100

@@ -15,7 +15,7 @@ from bolt_app.db import Database
 from bolt_app.db.models import Notification, Subscription
 from bolt_app.notifications.filters import Filter, facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
-from bolt_app.notifications.plain_text import headline
+from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.topic_names import patterns_for
 
 LATELY = timedelta(days=7)

@@ -8,6 +8,7 @@ from typing import Any
 from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.mrkdwn import shorten
 from bolt_app.notifications.rendering import COLOURS, render
+from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.viewing import SharedNotification
 from bolt_app.slack.blocks.elements import Block, context, moment, plain, section, told_modal
 
@@ -42,7 +43,9 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
     """
     content = shared.content
     severity = content.get("severity")
-    heading = {"title": content.get("title") or "Notification", "link": url}
+    # The text itself follows below.
+    is_text = bool(content.get("text", "").strip()) and not content.get("title")
+    heading = {"title": "Notification" if is_text else headline(content), "link": url}
     if severity is not None:
         heading["severity"] = severity
     facts = [moment(shared.created_at), *(f"`{topic}`" for topic in shared.topics)]
