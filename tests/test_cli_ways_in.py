@@ -133,7 +133,7 @@ class TestTopics:
 
         shown = run(installed, "topic", "list", *TEAM)
 
-        assert subscribed.stdout == "#Ops gets what is sent to Deploys.\n"
+        assert subscribed.stdout == "#Ops gets what is sent to deploys.\n"
         assert again.stdout == "#ops gets what is sent to deploys, as changed now.\n"
         assert shown.stdout == "alerts  @ann@acme.example\ndeploys  #ops\n"
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")

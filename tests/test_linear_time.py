@@ -23,6 +23,7 @@ from bolt_app.config import ROOT
 from bolt_app.notifications import mrkdwn
 from bolt_app.notifications.rendering import render
 from bolt_app.notifications.shown_content import MOST_CHARACTERS, shown_content
+from bolt_app.notifications.summaries import headline
 from bolt_app.sandbox.client.render.markdown import markdown
 from bolt_app.sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
 from bolt_app.sandbox.client.render.reader import Reader as SandboxReader

@@ -117,12 +117,15 @@ def _unemphasized(text: str) -> str:
 
 
 def _label(reference: str) -> str:
-    """Return what Slack shows for what stands between angle brackets."""
+    """Return what Slack shows for what stands between angle brackets.
+
+    Channels and people have no name here: a summary is seen by those who may not know it.
+    """
     target, _, label = reference.partition("|")
     if target.startswith("#"):
-        return f"#{label or 'channel'}"
+        return "#channel"
     if target.startswith("@"):
-        return f"@{label.removeprefix('@') or 'someone'}"
+        return "@someone"
     if target.startswith("!"):
         is_group = target.startswith("!subteam")
         return label or ("@group" if is_group else f"@{target[1:].partition('^')[0]}")

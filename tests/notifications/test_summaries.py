@@ -32,7 +32,7 @@ from tests.web.calling import request
         ("<https://x.example/a?b=1&amp;c=2|the *page*>", "the page"),
         ("<https://x.example>", "https://x.example"),
         ("<mailto:a@b.example|a@b.example>", "a@b.example"),
-        ("<@U1|ann> <@U1> <#C1|ops> <#C1>", "@ann @someone #ops #channel"),
+        ("<@U1|ann> <@U1> <#C1|ops> <#C1>", "@someone @someone #channel #channel"),
         ("<!here> <!channel|channel> <!subteam^S1|@oncall>", "@here channel @oncall"),
         ("<!date^1^{date}|31 January>", "31 January"),
         ("> quoted\n&gt; twice", "quoted twice"),
