@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, get_args
 
+from bolt_app.notifications.meaning import fields_of, severity_of
 from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Severity
 from bolt_app.text_forms import comparable, typed
@@ -103,10 +104,8 @@ class Filter:
 
 def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
     """Return what filters look at in a stored content: the severity, and the fields by name."""
-    fields = {
-        comparable(one["name"]): comparable(one["value"]) for one in content.get("fields", ())
-    }
-    return {**fields, SEVERITY: content.get("severity", DEFAULT_SEVERITY)}
+    fields = {comparable(one["name"]): comparable(one["value"]) for one in fields_of(content)}
+    return {**fields, SEVERITY: severity_of(content) or DEFAULT_SEVERITY}
 
 
 @lru_cache(maxsize=1024)

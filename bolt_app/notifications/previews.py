@@ -15,6 +15,7 @@ from bolt_app.db import Database
 from bolt_app.db.models import Notification, Subscription
 from bolt_app.notifications.filters import Filter, facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
+from bolt_app.notifications.meaning import severity_of
 from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.topic_names import patterns_for
 
@@ -136,4 +137,4 @@ def _names(pattern: str, row: Any) -> bool:
 
 
 def _example(row: Any) -> Example:
-    return Example(headline(row.content), row.content.get("severity"), row.created_at)
+    return Example(headline(row.content), severity_of(row.content), row.created_at)

@@ -44,6 +44,7 @@ LATEST_END = timedelta(days=366)
 SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
 TS_PATTERN = r"^[0-9]{1,20}\.[0-9]{1,10}$"
+KEY_LENGTH = 255
 
 Severity = Literal["info", "success", "warning", "error", "critical"]
 Mode = Literal["update", "thread", "new"]
@@ -177,7 +178,10 @@ class NotificationRequest(Content):
         examples=["#general", ["C0123456789", "@ann@example.com", "topic:deploys"]],
     )
     key: Text | None = Field(
-        None, min_length=1, max_length=255, description="What it is about, such as an alert's id."
+        None,
+        min_length=1,
+        max_length=KEY_LENGTH,
+        description="What it is about, such as an alert's id.",
     )
     source: Annotated[str | None, BeforeValidator(_visible)] = Field(
         None,

@@ -91,7 +91,13 @@ def create_blueprint(services: Services) -> Blueprint:
 
     def read(hook: HookRecord) -> NotificationRequest:
         try:
-            return read_webhook(_payload(), hook.to, services.clock())
+            return read_webhook(
+                _payload(),
+                hook.to,
+                services.clock(),
+                key=request.args.get("key"),
+                key_field=hook.key_field,
+            )
         except (PayloadError, RequestEntityTooLarge):
             # A rejected request counts too.
             services.sender_limits.charge_request(hook.credential)

@@ -39,6 +39,9 @@ IS_HELD = text("deliveries.state = 'held'")
 IS_PENDING = text("deliveries.state IN ('waiting', 'held')")
 _BY_PERSON = text("source LIKE 'slack:%'")
 IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
+# Those that matched no subscription, few as well.
+_UNROUTED = text("is_unrouted")
+IS_UNROUTED = text("notifications.is_unrouted")
 IS_OPEN = text("deliveries.state IN ('waiting', 'held', 'sending')")
 
 _ZERO = text("0")
@@ -119,6 +122,8 @@ class Hook(SenderColumns, Base):
     name: Mapped[str] = mapped_column(Text)
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     target: Mapped[str] = mapped_column(Text)
+    # The field of what it takes, or the member, whose value is the notification's key.
+    key_field: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     revoked_at: Mapped[datetime | None]
@@ -138,6 +143,13 @@ class Notification(Base):
             sqlite_where=text("topics IS NOT NULL"),
             postgresql_where=text("topics IS NOT NULL"),
         ),
+        Index(
+            "ix_notifications_unrouted",
+            "team_id",
+            "id",
+            sqlite_where=_UNROUTED,
+            postgresql_where=_UNROUTED,
+        ),
         # Those that people sent in Slack, few among all.
         Index(
             "ix_notifications_by_person",
@@ -155,6 +167,8 @@ class Notification(Base):
     content: Mapped[dict[str, Any]] = mapped_column(ContentJson)
     key: Mapped[str | None] = mapped_column(Text)  # behind its source, as in "api_key:3|disk"
     topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
+    # When it was accepted, none of its topics had a subscription that wanted it.
+    is_unrouted: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bolt_app.notifications.incident_blocks import incident_blocks
+from bolt_app.notifications.meaning import severity_of, title_of
 from bolt_app.notifications.mrkdwn import shorten
 from bolt_app.notifications.rendering import COLOURS, render
 from bolt_app.notifications.summaries import headline
@@ -42,10 +43,12 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
     https://docs.slack.dev/reference/methods/chat.unfurl
     """
     content = shared.content
-    severity = content.get("severity")
-    # The text itself follows below.
-    is_text = bool(content.get("text", "").strip()) and not content.get("title")
-    heading = {"title": "Notification" if is_text else headline(content), "link": url}
+    severity = severity_of(content)
+    title = title_of(content)
+    if not title:
+        # The text itself follows below.
+        title = "Notification" if content.get("text", "").strip() else headline(content)
+    heading = {"title": title, "link": url}
     if severity is not None:
         heading["severity"] = severity
     facts = [moment(shared.created_at), *(f"`{topic}`" for topic in shared.topics)]

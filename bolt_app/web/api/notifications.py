@@ -240,6 +240,7 @@ def _accepted_body(accepted: Accepted, home: str) -> dict[str, Any]:
     return {
         "id": accepted.id,
         "url": home + accepted.id,
+        "unrouted": accepted.is_unrouted,
         "deliveries": [
             {"id": one.id, "to": one.to, "state": "waiting"} for one in accepted.deliveries
         ],
