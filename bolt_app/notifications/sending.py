@@ -12,17 +12,12 @@ from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.delays import Delays
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.jobs import Attempt, untouched
 from bolt_app.notifications.outcomes import Outcome, dead_installation, outcome_of, sent
 from bolt_app.notifications.people import People
-from bolt_app.notifications.rendering import (
-    IMAGE_CODES,
-    has_images,
-    mention,
-    render,
-    without_images,
-)
+from bolt_app.notifications.rendering import mention
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
@@ -97,18 +92,19 @@ class Sending:
             return _failed(error, attempt, self._delays)
 
     def _bring(self, place: BotPlace, attempt: Attempt) -> Outcome:
-        """Change the earlier message or post, with links to images that Slack cannot fetch.
-
-        https://docs.slack.dev/reference/block-kit/blocks/image-block: they must be public.
-        """
-        message = self._message(place, attempt)
-        try:
-            return self._change_or_post(place, attempt, message)
-        except SlackCallError as error:
-            if error.code not in IMAGE_CODES or not has_images(message):
-                raise
-        logger.warning("Slack does not show an image", extra={"delivery": attempt.delivery_id})
-        return self._change_or_post(place, attempt, without_images(message))
+        """Change the earlier message or post, in the first rendering that Slack takes."""
+        error: SlackCallError | None = None
+        for rendering in self._renderings(place, attempt):
+            try:
+                return self._change_or_post(place, attempt, rendering)
+            except SlackCallError as refusal:
+                if refusal.code not in CONTENT_CODES:
+                    raise
+                error = refusal
+                extra = {"delivery": attempt.delivery_id, "error": refusal.code}
+                logger.warning("Slack rejects the content, and gets a simpler one", extra=extra)
+        assert error is not None, "there is a rendering"  # noqa: S101
+        raise error
 
     def _change_or_post(
         self, place: BotPlace, attempt: Attempt, message: Mapping[str, Any]
@@ -145,20 +141,20 @@ class Sending:
             return self._post(place, attempt, given)
         return sent(attempt.channel_id, ts, posted=True)
 
-    def _message(self, place: BotPlace, attempt: Attempt) -> dict[str, Any]:
+    def _renderings(self, place: BotPlace, attempt: Attempt) -> Iterator[dict[str, Any]]:
         content = attempt.content
         if "mentions" in content:
             content = mention(content, self._people.find_all(place, content["mentions"]))
-        message = render(content, under=self._under(attempt))
-        looks = [name for name in CUSTOM_LOOKS if name in message]
-        if looks and not self._calls.has_scope(place, CUSTOMIZE):
-            for name in looks:
-                del message[name]
-        return {
-            "channel": attempt.channel_id,
-            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
-            **message,
-        }
+        looks = [name for name in CUSTOM_LOOKS if name in content]
+        if looks and self._calls.has_scope(place, CUSTOMIZE):
+            looks = []
+        for message in renderings(content, under=self._under(attempt)):
+            said = {name: value for name, value in message.items() if name not in looks}
+            yield {
+                "channel": attempt.channel_id,
+                "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
+                **said,
+            }
 
     def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
         if attempt.incident is None:

@@ -18,7 +18,7 @@ HEADLINE_LENGTH = 100
 _LOOKED_AT = 4000
 _NOTHING_SAID = "A notification"
 # What slack_sdk and others write where a sender gives no fallback.
-_NO_FALLBACK = "[no preview available]"
+NO_FALLBACK = "[no preview available]"
 _REFERENCE = re.compile(r"<([^<>\s][^<>\n]*)>")
 _CODE = re.compile(r"```\n?([^`]*)```|`([^`\n]+)`")
 _EMPHASIS = tuple(
@@ -58,17 +58,18 @@ def _texts(content: Mapping[str, Any]) -> Iterator[str]:
     for attachment in content.get("attachments", ()):
         for name in _ATTACHMENT_TEXTS:
             text = attachment.get(name)
-            if isinstance(text, str) and text != _NO_FALLBACK:
+            if isinstance(text, str) and text != NO_FALLBACK:
                 yield plain(text)
         yield _of_blocks(attachment.get("blocks"))
 
 
 def _of_blocks(blocks: object) -> str:
     """Return what blocks say; whatever is malformed says nothing."""
-    return " ".join(filter(None, map(_of_block, blocks))) if isinstance(blocks, list) else ""
+    return " ".join(filter(None, map(block_text, blocks))) if isinstance(blocks, list) else ""
 
 
-def _of_block(block: object) -> str:
+def block_text(block: object) -> str:
+    """Return what a block, or a part of one, says in plain text; a malformed one says nothing."""
     if isinstance(block, list):  # a row of a table
         return _of_blocks(block)
     if not isinstance(block, dict) or block.get("type") in ("actions", "button", "input"):
@@ -83,7 +84,7 @@ def _of_block(block: object) -> str:
     if kind == "emoji":
         return f":{block.get('name')}:"
     if kind == "image":
-        return _of_block(block.get("title")) or str(block.get("alt_text") or "")
+        return block_text(block.get("title")) or str(block.get("alt_text") or "")
     if isinstance(text, str):
         if kind == "markdown":
             return plain(text.replace("**", "").lstrip("# "))
@@ -97,7 +98,7 @@ def _of_block(block: object) -> str:
 
 def _joined(part: object, separator: str) -> str:
     each = part if isinstance(part, list) else [part]
-    return separator.join(filter(None, map(_of_block, each)))
+    return separator.join(filter(None, map(block_text, each)))
 
 
 def _unformatted(text: str) -> Iterator[str]:

@@ -101,23 +101,33 @@ def _rewrite(column: Any, form: Callable[[str], str]) -> None:
 
 def _join_lanes() -> None:
     connection = op.get_bind()
-    for lane in connection.execute(sa.select(_lanes).order_by(_lanes.c.id)).all():
-        address = _address(lane.address)
-        if address == lane.address:
+    stored = {one["name"] for one in sa.inspect(connection).get_columns("lanes")}
+    columns = [column for column in _lanes.c if column.name in stored]
+    lanes = sa.select(*columns).order_by(_lanes.c.id)
+    for lane in connection.execute(lanes).mappings().all():
+        address, mine = _address(lane["address"]), _lanes.c.id == lane["id"]
+        if address == lane["address"]:
             continue
-        there = connection.execute(
-            sa.select(_lanes).where(_lanes.c.team_id == lane.team_id, _lanes.c.address == address)
-        ).first()
-        mine = _lanes.c.id == lane.id
+        same = lanes.where(_lanes.c.team_id == lane["team_id"], _lanes.c.address == address)
+        there = connection.execute(same).mappings().first()
         if there is None:
             connection.execute(sa.update(_lanes).where(mine).values(address=address))
             continue
-        moved = sa.update(_deliveries).where(_deliveries.c.lane_id == lane.id)
-        connection.execute(moved.values(lane_id=there.id))
-        wake_at = min(filter(None, (lane.wake_at, there.wake_at)), default=None)
-        joined = {"wake_at": wake_at, "is_erasable": lane.is_erasable or there.is_erasable}
-        connection.execute(sa.update(_lanes).where(_lanes.c.id == there.id).values(joined))
+        moved = sa.update(_deliveries).where(_deliveries.c.lane_id == lane["id"])
+        connection.execute(moved.values(lane_id=there["id"]))
+        kept = sa.update(_lanes).where(_lanes.c.id == there["id"])
+        connection.execute(kept.values(_joined(lane, there)))
         connection.execute(sa.delete(_lanes).where(mine))
+
+
+def _joined(lane: Any, there: Any) -> dict[str, Any]:
+    """Return the values of a queue that two become: it wakes when the first of them would."""
+    joined: dict[str, Any] = {"is_erasable": lane["is_erasable"] or there["is_erasable"]}
+    # Where queues wake by a column of their own.
+    if "wake_at" in lane:
+        moments = filter(None, (lane["wake_at"], there["wake_at"]))
+        joined["wake_at"] = min(moments, default=None)
+    return joined
 
 
 def _join_subscriptions() -> None:

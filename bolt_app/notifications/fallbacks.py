@@ -1,0 +1,103 @@
+"""Simpler renderings of a notification, for a layout that Slack rejects.
+
+A sender's blocks or attachments may be malformed in ways that only Slack knows. The notification is
+delivered all the same: with less of its layout, in the end as plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bolt_app.notifications.meaning import severity_of
+from bolt_app.notifications.mrkdwn import escape, link
+from bolt_app.notifications.rendering import Block, render, spoken, without_images
+from bolt_app.notifications.summaries import NO_FALLBACK, block_text
+
+# Slack's codes for a content that it does not take, after which nothing was posted
+# (https://docs.slack.dev/reference/methods/chat.postMessage#errors and
+# https://docs.slack.dev/reference/methods/chat.update#errors).
+CONTENT_CODES = frozenset(
+    {
+        "attachment_payload_limit_exceeded",
+        "invalid_arguments",
+        "invalid_attachments",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+        "too_many_attachments",
+    }
+)
+# Nothing of a sender's but its words: any of the others may be what Slack rejects.
+_WORDS = ("text", "title", "fields", "link", "mrkdwn", "unfurl_links", "unfurl_media")
+
+
+def renderings(
+    content: Mapping[str, Any], *, under: Sequence[Block] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield the message, then simpler ones: without images, without the sender's layout, as text.
+
+    Each is tried with a post or an update if Slack answers the one before with one of
+    `CONTENT_CODES`. The severity is shown in all of them.
+
+    Args:
+        content: as `render` takes it.
+        under: blocks of ours at its end; plain text has none.
+    """
+    message, words = render(content, under=under), _words(content)
+    seen: list[dict[str, Any]] = []
+    for simpler in (
+        lambda: message,
+        lambda: without_images(message),
+        lambda: render(words, under=under),
+        lambda: {"text": spoken(words)},
+    ):
+        if (rendering := simpler()) not in seen:
+            seen.append(rendering)
+            yield rendering
+
+
+def _words(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content with the words of blocks and attachments in its text."""
+    kept = {name: content[name] for name in _WORDS if name in content}
+    if (severity := severity_of(content)) is not None:
+        kept["severity"] = severity
+    lines = [content.get("text", "")] if "blocks" not in content else []
+    lines += _block_lines(content.get("blocks"))
+    for one in content.get("attachments", ()):
+        lines += _attachment_lines(one)
+    if "image_url" in content:
+        lines.append(link(content["image_url"], "Picture"))
+    if text := "\n".join(line for line in lines if line.strip()) or content.get("text", ""):
+        kept["text"] = text
+    return kept
+
+
+def _attachment_lines(attachment: Mapping[str, Any]) -> list[str]:
+    lines = [_text(attachment.get("pretext")), _title(attachment), _text(attachment.get("text"))]
+    fields = attachment.get("fields")
+    for one in fields if isinstance(fields, list) else ():
+        if isinstance(one, dict):
+            lines.append(f"{_text(one.get('title'))}: {_text(one.get('value'))}".strip(": "))
+    lines += _block_lines(attachment.get("blocks"))
+    said = [line for line in lines if line.strip()]
+    fallback = _text(attachment.get("fallback"))
+    return said or ([] if fallback == NO_FALLBACK else [fallback])
+
+
+def _title(attachment: Mapping[str, Any]) -> str:
+    title, url = _text(attachment.get("title")), _text(attachment.get("title_link"))
+    return f"{title} {link(url)}".strip() if url else title
+
+
+def _block_lines(blocks: object) -> list[str]:
+    """Return each block's words as mrkdwn: links keep their labels alone."""
+    if not isinstance(blocks, list):
+        return []
+    return [escape(block_text(one)) for one in blocks]
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""
