@@ -1,4 +1,4 @@
-"""Charsets: every way in reads the one that is declared, if it is on the list."""
+"""Charsets: every entry point reads the one that is declared, if it is on the list."""
 
 from __future__ import annotations
 

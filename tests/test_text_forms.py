@@ -1,6 +1,6 @@
-"""Every way in for names, topics, filters and addresses takes what looks the same for the same.
+"""Every entry point for names, topics, filters and addresses takes equal looks for equal values.
 
-A new way in belongs into one of the tables.
+A new entry point belongs into one of the tables.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ def unsubscribe_by_flask(bellhop: Bellhop, topic: str) -> None:
     ],
 )
 @pytest.mark.parametrize("topic", TOPICS, ids=ascii)
-def test_a_subscription_is_found_by_what_its_topic_looks_like(
+def test_a_subscription_is_found_by_every_spelling_of_its_topic(
     installed: Bellhop, way: Callable[[Bellhop, str], None], topic: str
 ) -> None:
     installed.services.subscriptions.subscribe(ACME, GENERAL, Wish(TOPIC))

@@ -102,7 +102,7 @@ _SEVERITY_PATHS = ("$.severity", "$.derived.severity")
 class stored_severity(GenericFunction[str]):
     """The severity in a content, said or derived, read by the database.
 
-    NULL where there is none, or the content is not JSON.
+    NULL without either, or if the content is not JSON.
     """
 
     type = String()

@@ -72,7 +72,7 @@ def normal_topic(value: str) -> str:
         near = _near_topic(name)
         hint = f"; did you mean {near}?" if near else ""
         raise ValueError(
-            f"{_shown(name)} is no topic: give up to 80 letters from a to z, digits, and any of "
+            f"{_shown(name)} is not a topic: give up to 80 letters from a to z, digits, and any of "
             f"- _ / .{hint}"
         )
     return name
@@ -99,7 +99,7 @@ def is_person(address: str) -> bool:
 
 
 def _near_topic(name: str) -> str:
-    """Return what could be meant by a name that is no topic: without accents, with dashes."""
+    """Return what could be meant by a name that is not a topic: without accents, with dashes."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     near = _TOPIC_CHARACTERS.sub("-", plain).strip("-/.")
     return near if _TOPIC.fullmatch(near) else ""

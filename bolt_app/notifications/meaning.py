@@ -74,7 +74,7 @@ def with_meaning(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def severity_of(content: Mapping[str, Any]) -> str | None:
-    """Return the severity of a stored content, said or derived; None where there is none."""
+    """Return the severity of a stored content, said or derived; None without either."""
     severity: str | None = content.get("severity") or derived(content).get("severity")
     return severity
 

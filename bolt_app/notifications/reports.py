@@ -142,7 +142,7 @@ class NotificationReport(BaseModel):
     key: str | None
     created_at: Moment
     content: dict[str, Any] = Field(
-        description="What was said, without what was left out. `derived` has the severity, title, "
+        description="The content, without members left out. `derived` has the severity, title, "
         "link and fields that were read from attachments and blocks."
     )
     incident: IncidentReport | None = Field(

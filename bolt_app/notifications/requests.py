@@ -181,7 +181,7 @@ class NotificationRequest(Content):
         None,
         min_length=1,
         max_length=KEY_LENGTH,
-        description="What it is about, such as an alert's id.",
+        description="The subject, such as an alert's id.",
     )
     source: Annotated[str | None, BeforeValidator(_visible)] = Field(
         None,
