@@ -275,12 +275,15 @@ def test_channels_of_slack_are_known_by_every_form(installed: Bellhop) -> None:
         assert found.channel_id == GENERAL
 
 
-def test_words_of_the_api_may_be_written_with_capitals(bellhop: Bellhop) -> None:
+def test_severities_and_modes_may_be_written_with_capitals(bellhop: Bellhop) -> None:
     said: Any = {"to": "#x", "text": "x", "key": "k", "severity": "Critical ", "mode": "THREAD"}
+    assert caller(bellhop).send(said).status == 202
 
-    answer = caller(bellhop).send(said)
-
-    assert answer.status == 202
+    words = ("--severity", "ERROR", "--key", "k", "--mode", "New")
+    assert run(bellhop, "send", "--team", ACME, "--to", "#x", *words, "x").exit_code == 0
+    given = ("--team", ACME, "--mode", "Thread", "x", GENERAL)
+    assert run(bellhop, "topic", "subscribe", *given).exit_code == 0
+    assert bellhop.services.subscriptions.of_team(ACME)[0].wish.mode == "thread"
 
 
 def test_keys_are_compared_byte_by_byte(bellhop: Bellhop) -> None:

@@ -48,7 +48,11 @@ def register(app: Flask, services: Services) -> None:
         help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
     )
     @click.option("--title", help="Plain text, shown in bold above.")
-    @click.option("--severity", type=click.Choice(get_args(Severity)), help="Its colour.")
+    @click.option(
+        "--severity",
+        type=click.Choice(get_args(Severity), case_sensitive=False),
+        help="Its colour.",
+    )
     @click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Can be repeated.")
     @click.option("--link", help="Where the title leads.")
     @click.option("--key", help="What it is about, such as an alert's id.")
@@ -58,7 +62,7 @@ def register(app: Flask, services: Services) -> None:
     )
     @click.option(
         "--mode",
-        type=click.Choice(get_args(Mode)),
+        type=click.Choice(get_args(Mode), case_sensitive=False),
         help="With a key: change the earlier message (the default), reply to it, or post anew.",
     )
     @click.option("--priority", type=int, help="From -9 to 9; higher goes first in its channel.")
@@ -162,7 +166,8 @@ def _tell_accepted(accepted: Sequence[Accepted]) -> None:
 
 def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None:
     """Name the subscribed topics that look like those to which nothing is subscribed."""
-    known = {one.wish.topic for one in services.subscriptions.of_team(team_id)}
+    subscribed = (one.wish.topic for one in services.subscriptions.of_team(team_id))
+    known = {topic for topic in subscribed if "*" not in topic}
     for topic in filter(None, map(topic_of, map(normal_address, to))):
         near = get_close_matches(topic, known - {topic}, 1, NEAR_TOPIC)
         if near:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import click
 from flask import Flask
@@ -12,6 +12,7 @@ from flask.cli import AppGroup
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.reaching import warn_of_unknown
 from bolt_app.notifications.filters import parse_typed_filter
+from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.subscriptions import StoredSubscription, Wish
 from bolt_app.services import Services
 
@@ -25,7 +26,7 @@ def register(app: Flask, services: Services) -> None:
     @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
     @click.option(
         "--mode",
-        type=click.Choice(["new", "thread", "update"]),
+        type=click.Choice(get_args(Mode), case_sensitive=False),
         help="What becomes of notifications with a key; the sender says where this does not.",
     )
     @click.argument("topic")

@@ -11,7 +11,7 @@ from typing import Any
 
 from bolt_app.notifications.meaning import severity_of
 from bolt_app.notifications.mrkdwn import escape, link
-from bolt_app.notifications.rendering import Block, render, spoken, without_images
+from bolt_app.notifications.rendering import Block, render, spoken, strings, without_images
 from bolt_app.notifications.summaries import NO_FALLBACK, block_text
 
 # Slack's codes for a content that it does not take, after which nothing was posted
@@ -46,17 +46,14 @@ def renderings(
         content: as `render` takes it.
         under: blocks of ours at its end; plain text has none.
     """
-    message, words = render(content, under=under), _words(content)
-    seen: list[dict[str, Any]] = []
-    for simpler in (
-        lambda: message,
-        lambda: without_images(message),
-        lambda: render(words, under=under),
-        lambda: {"text": spoken(words)},
-    ):
-        if (rendering := simpler()) not in seen:
-            seen.append(rendering)
-            yield rendering
+    message = render(content, under=under)
+    yield message
+    words = _words(content)
+    tried = [message]
+    for simpler in (without_images(message), render(words, under=under), {"text": spoken(words)}):
+        if simpler not in tried:
+            tried.append(simpler)
+            yield simpler
 
 
 def _words(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,10 +90,15 @@ def _title(attachment: Mapping[str, Any]) -> str:
 
 
 def _block_lines(blocks: object) -> list[str]:
-    """Return each block's words as mrkdwn: links keep their labels alone."""
-    if not isinstance(blocks, list):
-        return []
-    return [escape(block_text(one)) for one in blocks]
+    """Return each block's words as mrkdwn, with the mentions and links that are written in it."""
+    return [_block_line(one) for one in blocks] if isinstance(blocks, list) else []
+
+
+def _block_line(block: object) -> str:
+    texts = list(strings(block))
+    if any(is_mrkdwn for _, is_mrkdwn in texts):
+        return "\n".join(text if is_mrkdwn else escape(text) for text, is_mrkdwn in texts)
+    return escape(block_text(block))
 
 
 def _text(value: object) -> str:

@@ -24,6 +24,8 @@ from bolt_app.notifications.summaries import plain
 from bolt_app.text_forms import comparable
 
 DERIVED = "derived"
+# The members that may show what others do not say.
+_SHOWING = frozenset(("attachments", "blocks", "fields"))
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
 _COLOURS = {"good": "success", "warning": "warning", "danger": "error"}
@@ -62,6 +64,8 @@ class WrittenField(NamedTuple):
 
 def with_meaning(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a content with what can be derived from it, where it does not say so itself."""
+    if _SHOWING.isdisjoint(content):
+        return dict(content)
     attachments = content.get("attachments", ())
     found: dict[str, Any] = {
         "severity": None if "severity" in content else _severity(content),

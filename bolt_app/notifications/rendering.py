@@ -237,20 +237,20 @@ def _fit(blocks: list[Block], most: int = MOST_BLOCKS) -> bool:
 
 
 def _characters(value: object) -> int:
-    return sum(len(text) for text, _ in _strings(value))
+    return sum(len(text) for text, _ in strings(value))
 
 
-def _strings(value: object) -> Iterator[tuple[str, bool]]:
+def strings(value: object) -> Iterator[tuple[str, bool]]:
     """Yield what blocks say, each with whether it is mrkdwn."""
     if isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from strings(item)
     elif isinstance(value, dict):
         for name, item in value.items():
             if name == "text" and isinstance(item, str):
                 yield item, value.get("type") == "mrkdwn"
             else:
-                yield from _strings(item)
+                yield from strings(item)
 
 
 def spoken(content: Mapping[str, Any]) -> str:
@@ -262,7 +262,7 @@ def spoken(content: Mapping[str, Any]) -> str:
         head = f"{SIGNS[severity]} {word}: {head}" if head else f"{SIGNS[severity]} {word}"
     text = content.get("text", "")
     if not text.strip() and "blocks" in content:
-        texts = _strings(content["blocks"])
+        texts = strings(content["blocks"])
         text = "\n".join(one if is_mrkdwn else escape(one) for one, is_mrkdwn in texts)
     fields = [escape(f"{one['name']}: {one['value']}") for one in content.get("fields", ())]
     said = "\n".join(one for one in (head, text, *fields) if one.strip())

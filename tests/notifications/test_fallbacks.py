@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bolt_app.notifications.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.meaning import with_meaning
-from bolt_app.notifications.rendering import COLOURS, SIGNS, TEXT_SIZE, render
+from bolt_app.notifications.rendering import COLOURS, SIGNS, TEXT_SIZE, mention, render
 from bolt_app.sandbox import Fault
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, GENERAL
@@ -30,6 +30,7 @@ BUTTON = {
         }
     ],
 }
+HEADER = {"type": "header", "text": {"type": "plain_text", "text": "<a>"}}
 SAID = {"type": "section", "text": {"type": "mrkdwn", "text": "*disk* &lt;full&gt;"}}
 
 
@@ -45,7 +46,7 @@ def test_each_rendering_is_simpler_than_the_one_before() -> None:
 
     assert first == render(content)
     assert "image_url" not in shown(without_image)
-    assert "disk &lt;full&gt;" in shown(without_layout)
+    assert "*disk* &lt;full&gt;" in shown(without_layout)
     assert set(text) == {"text"}
 
 
@@ -56,7 +57,7 @@ def test_nothing_is_rendered_twice() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"text": "fallback", "blocks": [SAID]}, ["disk &lt;full&gt;"]),
+        ({"text": "fallback", "blocks": [SAID]}, ["*disk* &lt;full&gt;"]),
         ({"text": "said", "blocks": [EMPTY]}, ["said"]),
         (
             {
@@ -68,9 +69,11 @@ def test_nothing_is_rendered_twice() -> None:
         ),
         ({"attachments": [{"fields": [{"title": "host", "value": 7}]}]}, ["host: 7"]),
         ({"attachments": [{"fallback": "F", "color": "danger"}]}, ["F", "Error"]),
-        ({"attachments": [{"blocks": [SAID]}]}, ["disk &lt;full&gt;"]),
+        ({"attachments": [{"blocks": [SAID]}]}, ["*disk* &lt;full&gt;"]),
         ({"title": "T", "fields": [{"name": "a", "value": "b"}], "text": "x"}, ["T", "a: b", "x"]),
         ({"attachments": [{"color": "good"}]}, ["Success"]),
+        ({"blocks": [HEADER]}, ["&lt;a&gt;"]),
+        (mention({"blocks": [SAID]}, ["U1"]), ["<@U1>"]),
         ({"blocks": [EMPTY]}, ["A notification"]),
     ],
 )
