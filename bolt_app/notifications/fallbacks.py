@@ -61,27 +61,31 @@ def _words(content: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: content[name] for name in _WORDS if name in content}
     if (severity := severity_of(content)) is not None:
         kept["severity"] = severity
-    lines = [content.get("text", "")] if "blocks" not in content else []
-    lines += _block_lines(content.get("blocks"))
+    text = content.get("text", "")
+    # With blocks it is what screen readers read, and often the same in other words.
+    lines = [text, *(line for line in _block_lines(content.get("blocks")) if line not in text)]
     for one in content.get("attachments", ()):
         lines += _attachment_lines(one)
     if "image_url" in content:
-        lines.append(link(content["image_url"], "Picture"))
-    if text := "\n".join(line for line in lines if line.strip()) or content.get("text", ""):
-        kept["text"] = text
+        lines.append(_link(content["image_url"], "Picture"))
+    if said := "\n".join(line for line in lines if line.strip()):
+        kept["text"] = said
     return kept
 
 
 def _attachment_lines(attachment: Mapping[str, Any]) -> list[str]:
     lines = [_text(attachment.get("pretext")), _title(attachment), _text(attachment.get("text"))]
+    fallback = _text(attachment.get("fallback"))
+    if not any(line.strip() for line in lines) and fallback != NO_FALLBACK:
+        lines = [fallback]
     fields = attachment.get("fields")
     for one in fields if isinstance(fields, list) else ():
         if isinstance(one, dict):
             lines.append(f"{_text(one.get('title'))}: {_text(one.get('value'))}".strip(": "))
     lines += _block_lines(attachment.get("blocks"))
-    said = [line for line in lines if line.strip()]
-    fallback = _text(attachment.get("fallback"))
-    return said or ([] if fallback == NO_FALLBACK else [fallback])
+    if image_url := _text(attachment.get("image_url")):
+        lines.append(_link(image_url, "Picture"))
+    return lines
 
 
 def _title(attachment: Mapping[str, Any]) -> str:
@@ -95,10 +99,30 @@ def _block_lines(blocks: object) -> list[str]:
 
 
 def _block_line(block: object) -> str:
+    if isinstance(block, dict) and (links := list(_links(block))):
+        return "  ".join(links)
     texts = list(strings(block))
     if any(is_mrkdwn for _, is_mrkdwn in texts):
         return "\n".join(text if is_mrkdwn else escape(text) for text, is_mrkdwn in texts)
     return escape(block_text(block))
+
+
+def _links(block: Block) -> Iterator[str]:
+    """Yield the links of a block that has no words but theirs: its picture, or its buttons."""
+    elements = block.get("elements")
+    if block.get("type") == "image":
+        yield _link(_text(block.get("image_url")), _text(block.get("alt_text")) or "Picture")
+    elif block.get("type") == "actions" and isinstance(elements, list):
+        for one in elements:
+            if isinstance(one, dict) and (url := _text(one.get("url"))):
+                label = one.get("text")
+                yield _link(url, block_text(label) or "Open")
+
+
+def _link(url: str, label: str) -> str:
+    words = link(url, label)
+    # Without a scheme it is none: people may still know what to do with it.
+    return words if words.startswith("<") else escape(f"{label}: {url}")
 
 
 def _text(value: object) -> str:

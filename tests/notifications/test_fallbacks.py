@@ -30,6 +30,7 @@ BUTTON = {
         }
     ],
 }
+PICTURE = {"type": "image", "image_url": "https://x.example/a.png", "alt_text": "graph"}
 HEADER = {"type": "header", "text": {"type": "plain_text", "text": "<a>"}}
 SAID = {"type": "section", "text": {"type": "mrkdwn", "text": "*disk* &lt;full&gt;"}}
 
@@ -39,8 +40,7 @@ def shown(message: Any) -> str:
 
 
 def test_each_rendering_is_simpler_than_the_one_before() -> None:
-    picture = {"type": "image", "image_url": "https://x.example/a.png", "alt_text": "graph"}
-    content = {"blocks": [SAID, picture], "severity": "error", "title": "Disk"}
+    content = {"blocks": [SAID, PICTURE], "severity": "error", "title": "Disk"}
 
     first, without_image, without_layout, text = renderings(content)
 
@@ -74,6 +74,12 @@ def test_nothing_is_rendered_twice() -> None:
         ({"attachments": [{"color": "good"}]}, ["Success"]),
         ({"blocks": [HEADER]}, ["&lt;a&gt;"]),
         (mention({"blocks": [SAID]}, ["U1"]), ["<@U1>"]),
+        ({"blocks": [BUTTON]}, ["Open: alerts.example/1"]),
+        ({"blocks": [PICTURE]}, ["<https://x.example/a.png|graph>"]),
+        (
+            {"attachments": [{"image_url": "https://x.example/a.png"}]},
+            ["<https://x.example/a.png|"],
+        ),
         ({"blocks": [EMPTY]}, ["A notification"]),
     ],
 )
