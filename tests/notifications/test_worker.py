@@ -17,7 +17,7 @@ from bolt_app.clock import utc_now
 from bolt_app.db.models import Delivery, Lane, Worker
 from bolt_app.delays import Delays
 from bolt_app.delivery import create_rounds
-from bolt_app.notifications import sending
+from bolt_app.notifications import fallbacks
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.rendering import render
 from bolt_app.notifications.rounds import Round
@@ -115,7 +115,7 @@ class TestInternalErrors:
                 raise LookupError("a mistake")
             return render(content, **options)
 
-        monkeypatch.setattr(sending, "render", render_all_but_one)
+        monkeypatch.setattr(fallbacks, "render", render_all_but_one)
         bad, good = accept(quick, GENERAL, "poison"), accept(quick, GENERAL, "fine")
         with delivering(quick):
             wait_until(quick, lambda: states(quick, bad, good) == ["dead", "sent"])

@@ -119,7 +119,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    state: State | Literal["unrouted"] | None = Field(
+    state: Literal[State, "unrouted"] | None = Field(
         None, description="One of their deliveries is in this state, or none exists: `unrouted`."
     )
     to: Address | None = Field(None, description="One of their deliveries is for this address.")
