@@ -18,7 +18,7 @@ from bolt_app.notifications.subscriptions import Subscriptions
 from tests.conftest import FakeClock
 from tests.db.test_upgrades import value_for
 
-REVISION = ScriptDirectory(scripts.__path__[0]).get_revision("0017")
+REVISION = ScriptDirectory(scripts.__path__[0]).get_revision("0016")
 COMPOSED, DECOMPOSED, INVISIBLE = "#caf\u00e9", "#cafe\u0301", "#caf\u200b\u00e9"
 
 

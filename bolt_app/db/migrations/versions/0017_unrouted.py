@@ -1,6 +1,6 @@
 """notifications that matched no subscription; the field by which a webhook's alerts have keys
 
-Revision: 0018
+Revision: 0017
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0017"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

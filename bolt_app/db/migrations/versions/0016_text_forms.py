@@ -4,7 +4,7 @@ Texts that look the same were stored as different ones. Of subscriptions that be
 change counts, as where a person subscribes again; of two queues the deliveries are joined. Keys of
 notifications, idempotency keys, sources and secrets stay as they are.
 
-Revision: 0017
+Revision: 0016
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
+revision = "0016"
 down_revision = "0015"
 branch_labels = None
 depends_on = None
