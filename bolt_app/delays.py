@@ -22,6 +22,7 @@ class Delays:
         owner_silence: after so long without a sign of life the database ends an ownership.
         shard_free: after so long without an owner a worker takes a shard beyond its share.
         shard_release: between two shards that a worker releases to others with fewer.
+        unowned_alarm: after so long without an owner of some shard a worker reports unready.
         dead_worker: after so long without a heartbeat a worker's lanes are taken over.
     """
 
@@ -36,6 +37,7 @@ class Delays:
     owner_silence: float = 20.0
     shard_free: float = 1.0
     shard_release: float = 1.0
+    unowned_alarm: float = 30.0
     dead_worker: float = 20.0
 
     def scaled(self, factor: float) -> Delays:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
 from bolt_app.db import schema
 from bolt_app.delivery import create_worker
+from bolt_app.health_server import serving_health
 from bolt_app.services import Services
 
 
@@ -21,6 +24,14 @@ def register(app: Flask, services: Services) -> None:
         if services.settings.worker_threads == 0:
             fail("WORKER_THREADS is 0, so there is nothing to deliver with: set it to 1 or more.")
         schema.require_current(services.database)
-        click.echo("Delivering. Stop with Ctrl-C.", err=True)
-        create_worker(services).run()
+        with _health_addresses(services):
+            click.echo("Delivering. Stop with Ctrl-C.", err=True)
+            create_worker(services).run()
         services.close()
+
+
+def _health_addresses(services: Services) -> AbstractContextManager[object]:
+    settings = services.settings
+    if settings.health_port == 0:
+        return nullcontext()
+    return serving_health(services.readiness, settings.host, settings.health_port)

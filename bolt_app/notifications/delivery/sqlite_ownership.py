@@ -45,7 +45,8 @@ class SQLiteOwnership(Ownership):
         self._delays = delays
         self._file: OwnerFile | None = None
         self._owned: dict[int, OwnedShard] = {}
-        self._owner_seen_at = self._step_at = now
+        self._owner_seen_at = now
+        self._step_at = float("-inf")
         self._sign_of_life = last_sign_of_life(self._path)
 
     @property
