@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 import click
 from flask import Flask
@@ -24,14 +24,18 @@ def register(app: Flask, services: Services) -> None:
         if services.settings.worker_threads == 0:
             fail("WORKER_THREADS is 0, so there is nothing to deliver with: set it to 1 or more.")
         schema.require_current(services.database)
-        with _health_addresses(services):
+        with ExitStack() as stack:
+            _serve_health(services, stack)
             click.echo("Delivering. Stop with Ctrl-C.", err=True)
             create_worker(services).run()
         services.close()
 
 
-def _health_addresses(services: Services) -> AbstractContextManager[object]:
-    settings = services.settings
-    if settings.health_port == 0:
-        return nullcontext()
-    return serving_health(services.readiness, settings.host, settings.health_port)
+def _serve_health(services: Services, stack: ExitStack) -> None:
+    host, port = services.settings.host, services.settings.health_port
+    if port == 0:
+        return
+    try:
+        stack.enter_context(serving_health(services.readiness, host, port))
+    except OSError as error:
+        fail(f"HEALTH_PORT {port} on {host} cannot be used: {error.strerror}.")

@@ -25,6 +25,8 @@ from bolt_app.notifications.delivery.shards import OwnedShard
 
 ANSWER_SECONDS = 20
 _forking = multiprocessing.get_context("forkserver")
+# So that a test need not wait for a process to import everything.
+_forking.set_forkserver_preload(["__main__", __name__])
 
 
 class OwnerProcess:
