@@ -198,7 +198,7 @@ def test_postgresql_is_reached_with_psycopg(scheme: str, tmp_path: Path) -> None
     assert url == "postgresql+psycopg://bell:p%40ss@db:5433/bellhop"
 
 
-def test_locks_may_go_round_a_pooler(tmp_path: Path) -> None:
+def test_locks_may_bypass_a_pooler(tmp_path: Path) -> None:
     environ = {
         **CREDENTIALS,
         "DATABASE_URL": "postgresql://pooler/bellhop",

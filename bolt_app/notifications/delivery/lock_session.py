@@ -53,7 +53,7 @@ class LockSession:
 
         Raises:
             OwnershipError: the server is too old, or a pooler gives statements away.
-            psycopg.Error, TimeoutError: there is no connection.
+            psycopg.Error, TimeoutError: the connection failed.
         """
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await _connect(address)

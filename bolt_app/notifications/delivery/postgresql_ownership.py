@@ -78,7 +78,7 @@ class PostgreSQLOwnership(Ownership):
         return now - min(self._owner_seen_at)
 
     async def step(self, now: float) -> Changes:
-        """Look at the locks, gain or release shards; connect where there is no session."""
+        """Look at the locks, gain or release shards; connect if the session is lost."""
         if now < self.next_at:
             return UNCHANGED
         self._step_at = now + self._delays.owner_poll

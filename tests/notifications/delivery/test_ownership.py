@@ -448,6 +448,26 @@ class TestOwnerFile:
 
         run(test)
 
+    def test_a_worker_that_leaves_while_it_acquires_leaves_its_successors_tokens_alone(
+        self, settings: Settings, database: Database, encryption_key: str
+    ) -> None:
+        async def test() -> None:
+            busy = Database(settings.database_url, [encryption_key])
+            first, second = (create_ownership(settings, one) for one in (busy, database))
+            with busy.turn:
+                acquiring = asyncio.create_task(first.step(time.monotonic()))
+                await asyncio.sleep(0)  # it has locked the file, and waits for its turn to write
+                await first.leave()
+                assert len((await second.step(time.monotonic())).gained) == SHARD_COUNT
+
+            assert (await acquiring).gained == ()
+            assert not first.owned
+            busy.close()
+            require(database, second.owned[5])
+            await second.leave()
+
+        run(test)
+
     def test_a_fork_owns_nothing_and_takes_nothing_away(
         self, settings: Settings, database: Database
     ) -> None:
