@@ -1,0 +1,1 @@
+"""Delivery of accepted notifications: scheduling, ownership, storage, sending."""
