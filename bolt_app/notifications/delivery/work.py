@@ -58,6 +58,7 @@ class Work:
         delivery_id: for RESOLVE, the most urgent delivery of the lane.
         absorbed: earlier deliveries with the same key that this update replaces; the transaction
             that begins it marks them as well.
+        is_again: whether the delivery was attempted before.
         term: of the ownership it was given in; work of an earlier term is ignored when it ends.
     """
 
@@ -66,6 +67,7 @@ class Work:
     lane_id: int
     delivery_id: int
     absorbed: tuple[int, ...] = ()
+    is_again: bool = False
     term: int = 0
 
 
