@@ -43,4 +43,4 @@ class Limits:
     workspace: RateLimit = RateLimit(60 / 300, burst=75)
     lane: RateLimit = RateLimit(1.0)
     in_flight: int = 8
-    page: int = 8
+    page: int = 4
