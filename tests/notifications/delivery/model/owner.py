@@ -188,13 +188,13 @@ class Owner:
         self.scheduler.add_workspace(
             team, self.now, paused_until=self._soon(store.queues[team].paused_until)
         )
+        for lane in store.queues[team].attempted_at:
+            self._note_attempt(term, lane)
         for row in store.open_rows(team):
             self._load_attempted(term, row)
         term.unloaded = store.pages(team)
 
     def _load_attempted(self, term: Term, row: Row) -> None:
-        attempted_at = min(row.attempted_at - term.offset, self.now)
-        self.scheduler.note_attempt(term.team, row.lane, attempted_at, self.now)
         if row.state == "sending":
             self._put_first(term, row, self.now + TAKEOVER_SECONDS, in_doubt=True)
         elif row.state == "waiting" and row.retry_at is not None:
@@ -227,7 +227,7 @@ class Owner:
         if row.second_look_at is not None:
             self._plan_second_look(term, row.id)
         if row.state == "waiting" and row.retry_at is not None:
-            self._note(term, row)
+            self._note_attempt(term, row.lane)
             self._put_first(term, row, self._soon(row.retry_at), in_doubt=False)
             pause = self._soon(self.world.store.queues[term.team].paused_until)
             self.scheduler.pause(term.team, pause)
@@ -236,7 +236,7 @@ class Owner:
                 self.scheduler.remove(term.team, NAME_LANE, row.id, self.now)
             self.scheduler.put(term.team, [_queued(term, row)], self.now)
         elif row.state != "sending":
-            self._note(term, row)
+            self._note_attempt(term, row.lane)
             self.scheduler.remove(term.team, row.lane, row.id, self.now)
 
     def _plan_second_look(self, term: Term, delivery_id: int) -> None:
@@ -244,9 +244,11 @@ class Owner:
         term.second_looks[delivery_id] = due
         self.scheduler.look_again(term.team, delivery_id, due)
 
-    def _note(self, term: Term, row: Row) -> None:
-        attempted_at = min(row.attempted_at - term.offset, self.now)
-        self.scheduler.note_attempt(term.team, row.lane, attempted_at, self.now)
+    def _note_attempt(self, term: Term, lane: int) -> None:
+        at = self.world.store.queues[term.team].attempted_at.get(lane)
+        if at is not None:
+            at = min(at - term.offset, self.now)
+            self.scheduler.note_attempt(term.team, lane, at, self.now)
 
     def _load(
         self, term: Term, lane: int, source: str, rows: list[Row], *, has_more: bool

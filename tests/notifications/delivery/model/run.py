@@ -184,7 +184,7 @@ class Run:
                 if not row.has_inherited:
                     by_address[row.team, row.written, row.source, row.rank].append(row)
                 if row.key is not None:
-                    by_key[row.team, row.lane, row.key].append(row)
+                    by_key[row.team, row.written, row.key].append(row)
         _check_order(by_address.values())
         _check_order(by_key.values())
 

@@ -49,7 +49,6 @@ class Row:
     state: str = "waiting"
     attempt: int = 0
     retry_at: float | None = None
-    attempted_at: float = -1e9
     ts: int | None = None
     second_look_at: float | None = None
     is_found_late: bool = False
@@ -68,6 +67,7 @@ class Queue:
     is_name_known: bool = False
     rows: dict[int, Row] = field(default_factory=dict)
     open_ids: set[int] = field(default_factory=set)
+    attempted_at: dict[int, float] = field(default_factory=dict)
     log: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -169,7 +169,8 @@ class Store:
             for earlier in absorbed:
                 self._absorb(team, earlier)
             row.attempt += 1
-            row.state, row.attempted_at, row.retry_at = "sending", wall, None
+            row.state, row.retry_at = "sending", None
+            self.queues[team].attempted_at[lane] = wall
             if row.attempt > 1:
                 row.second_look_at = wall + SECOND_LOOK_SECONDS
         return row.attempt
@@ -200,7 +201,7 @@ class Store:
             if token != queue.token:
                 self._stamp(row)
             row.state, row.ts, row.retry_at = state, ts, retry_at
-            row.attempted_at = wall
+            queue.attempted_at[row.lane] = wall
             if pause is not None:
                 queue.paused_until = max(queue.paused_until, pause)
         return True
