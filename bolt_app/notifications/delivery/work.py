@@ -61,7 +61,6 @@ class Work:
         absorbed: earlier deliveries with the same key that this update replaces; the transaction
             that begins it marks them as well.
         is_again: whether the delivery was attempted before.
-        term: of the ownership it was given in; work of an earlier term is ignored when it ends.
     """
 
     kind: WorkKind
@@ -70,7 +69,6 @@ class Work:
     delivery_id: int
     absorbed: tuple[int, ...] = ()
     is_again: bool = False
-    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ SOURCES = ("ci", "alerts")
 RANKS = (0, 0, 0, -1, -5)
 KEYS = (None, None, "update-a", "new-a", "update-b")
 WAITS = (0.05, 0.2, 0.5, 1.0, 1.0, 3.0, 10.0, 25.0, 80.0)
+SUSPENSIONS = (10.0, 30.0, 150.0)
 JUMPS = (-86_400.0, -60.0, 60.0, 3_600.0)
 
 
@@ -49,13 +50,19 @@ def _operations(chance: random.Random, run: Run) -> list[tuple[Callable[[], None
     def owner() -> int:
         return chance.randrange(2)
 
+    def accept() -> None:
+        team, lane, source = pick(TEAMS), pick(LANES), pick(SOURCES)
+        for _ in range(chance.randrange(1, 6)):
+            run.accept(team, lane, source, pick(RANKS), pick(KEYS))
+
     return [
-        (lambda: run.accept(pick(TEAMS), pick(LANES), pick(SOURCES), pick(RANKS), pick(KEYS)), 12),
+        (accept, 10),
         (lambda: run.step(owner(), chance.randrange(1, 6)), 40),
         (lambda: run.advance(pick(WAITS)), 24),
         (lambda: run.plan_request(pick(list(Fate))), 8),
         (lambda: run.plan_commit(pick(list(Commit))), 5),
         (lambda: run.freeze(owner()), 2),
+        (lambda: run.suspend(owner(), pick(SUSPENSIONS)), 1),
         (lambda: run.thaw(owner()), 3),
         (lambda: run.kill(owner()), 1),
         (lambda: run.hand_over(owner(), pick(TEAMS)), 2),

@@ -81,7 +81,7 @@ class Owner:
         self._sessions += 1
         self.scheduler = Scheduler(LIMITS)
         self.terms: dict[str, Term] = {}
-        self.tasks: list[tuple[Work, Steps]] = []
+        self.tasks: list[tuple[Term, Work, Steps]] = []
         self._due: dict[int, float] = {}
         self._pages: list[tuple[Term, WantedPage, list[Row], bool]] = []
 
@@ -111,7 +111,7 @@ class Owner:
     def most_under_way(self) -> int:
         """Return how many requests are under way in one term of one workspace, at most."""
         kinds = (WorkKind.POST, WorkKind.LOOK)
-        terms = Counter(work.term for work, _ in self.tasks if work.kind in kinds)
+        terms = Counter(id(term) for term, work, _ in self.tasks if work.kind in kinds)
         return max(terms.values(), default=0)
 
     # The loop.
@@ -128,14 +128,15 @@ class Owner:
             self._read(term)
         self._run_tasks()
         for work in self.scheduler.step(self.now, most=4):
-            self.tasks.append((work, self._steps_of(work)))
+            term = self.terms[work.team_id]
+            self.tasks.append((term, work, self._steps_of(term, work)))
         self._read_pages()
 
     def next_at(self) -> float:
         """Return when `run` has something to do, by the world's clock."""
         if self._pages or any(term.unloaded for term in self.terms.values()):
             return self.world.now
-        times = [self._due.get(id(work), 0.0) for work, _ in self.tasks]
+        times = [self._due.get(id(work), 0.0) for _, work, _ in self.tasks]
         scheduled = self.scheduler.next_at()
         if scheduled is not None:
             times.append(scheduled)
@@ -155,13 +156,13 @@ class Owner:
 
     def _run_tasks(self) -> None:
         going = []
-        for work, steps in self.tasks:
+        for term, work, steps in self.tasks:
             if self._due.get(id(work), 0.0) > self.now:
-                going.append((work, steps))
+                going.append((term, work, steps))
                 continue
             try:
                 self._due[id(work)] = next(steps)
-                going.append((work, steps))
+                going.append((term, work, steps))
             except StopIteration:
                 self._due.pop(id(work), None)
             except NotOwnerError:
@@ -250,9 +251,7 @@ class Owner:
             at = min(at - term.offset, self.now)
             self.scheduler.note_attempt(term.team, lane, at, self.now)
 
-    def _load(
-        self, term: Term, lane: int, source: str, rows: list[Row], *, has_more: bool
-    ) -> None:
+    def _load(self, term: Term, lane: int, source: str, rows: list[Row], *, has_more: bool) -> None:
         queued = [_queued(term, row) for row in rows]
         self.scheduler.load(term.team, lane, source, queued, self.now, has_more=has_more)
 
@@ -270,8 +269,7 @@ class Owner:
 
     # Work.
 
-    def _steps_of(self, work: Work) -> Steps:
-        term = self.terms[work.team_id]
+    def _steps_of(self, term: Term, work: Work) -> Steps:
         if work.kind is WorkKind.POST:
             return self._post(term, work)
         if work.kind is WorkKind.LOOK:

@@ -68,6 +68,16 @@ class Run:
         """An owner continues."""
         self.owners[number].is_frozen = False
 
+    def suspend(self, number: int, seconds: float) -> None:
+        """An owner is suspended while the other one works."""
+        self.freeze(number)
+        until = self.world.now + seconds
+        while self.world.now < until:
+            self.owners[1 - number].run()
+            self.advance(1.0)
+        self.thaw(number)
+        self.step(number)
+
     def kill(self, number: int) -> None:
         """An owner dies; a new process takes its place."""
         self._takeovers.append(self.world.now)

@@ -52,6 +52,7 @@ class Slack:
         self.fates: list[Fate] = []
         self.messages: dict[int, Request] = {}
         self._by_mark: dict[int, list[int]] = {}
+        self._late: set[int] = set()
         self._transit: list[tuple[float, int, Request]] = []
         self._ticket = itertools.count(1)
         self._ts = itertools.count(1)
@@ -64,6 +65,8 @@ class Slack:
         if fate in _ARRIVES_AFTER:
             arrival = (now + _ARRIVES_AFTER[fate], next(self._ticket), request)
             heapq.heappush(self._transit, arrival)
+        if fate in (Fate.LATE, Fate.VERY_LATE):
+            self._late.add(mark)
         return request
 
     def receive(self, now: float) -> None:
@@ -79,8 +82,9 @@ class Slack:
         return list(self._by_mark.get(mark, ()))
 
     def delete(self, ts: int) -> None:
-        """Delete a message."""
+        """Delete a message; looking before posting again prevents all that were not late."""
         request = self.messages.pop(ts)
+        assert request.mark in self._late, f"{request} was posted twice"
         self._by_mark[request.mark].remove(ts)
 
     @property
