@@ -5,20 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from bolt_app.notifications.delivery import scheduler, workspace
-from bolt_app.notifications.delivery.lanes import Lane, SourceQueue
 from tests.notifications.delivery import random_walk
-from tests.notifications.delivery.model import owner as owners
 from tests.notifications.delivery.model.run import TEAMS, Run
 from tests.notifications.delivery.model.slack import Fate
-from tests.notifications.delivery.model.store import Commit, Store
+from tests.notifications.delivery.model.store import Commit
 from tests.property import examples
 
 STEPS = 100
@@ -97,7 +91,7 @@ class DeliveryProtocol(RuleBasedStateMachine):
 
 
 def test_once_in_order_and_in_time() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         DeliveryProtocol,
         settings=settings(
             max_examples=examples(50),

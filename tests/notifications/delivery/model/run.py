@@ -10,13 +10,12 @@ from tests.notifications.delivery.model.owner import (
     DEADLINE_SECONDS,
     IDLE_SESSION_SECONDS,
     LIMITS,
-    SECOND_LOOK_SECONDS,
     TAKEOVER_SECONDS,
     Owner,
     World,
 )
 from tests.notifications.delivery.model.slack import LATEST_ARRIVAL_SECONDS, Fate, Slack
-from tests.notifications.delivery.model.store import Commit, Row, Store
+from tests.notifications.delivery.model.store import SECOND_LOOK_SECONDS, Commit, Row, Store
 
 TEAMS = ("T1", "T2")
 _WINDOW_SECONDS = 10.0
@@ -148,7 +147,7 @@ class Run:
 
     def _deliver(self) -> None:
         rows = [row for row in self._open_rows() if row.state in ("waiting", "sending")]
-        lanes = defaultdict(int)
+        lanes: dict[Hashable, int] = defaultdict(int)
         for row in rows:
             lanes[row.team, row.lane] += 1
         longest = max(lanes.values(), default=0)
