@@ -6,8 +6,9 @@ them from the wall clock when it reads rows. One task calls it; nothing in it bl
 How an owner uses it:
 
 1. When a shard is gained: `add_workspace`; then `note_attempt` for lanes that were posted to in
-   the last seconds; `put_first` for rows that are `sending` (in doubt) or wait for a retry; `load`
-   for pages of waiting rows, the most urgent lanes first. Work may be taken in between.
+   the last seconds, also by deliveries that have ended; `put_first` for rows that are `sending`
+   (in doubt) or wait for a retry; `load` for pages of waiting rows, the most urgent lanes first.
+   Work may be taken in between.
 2. In a loop: `step(now)` returns work, `wanted()` returns pages to read, and `next_at()` says when
    to call `step` again if nothing is reported until then.
 3. Each work ends with exactly one of `finish`, `retry`, `doubt` and `give_back`.
@@ -17,7 +18,9 @@ How an owner uses it:
    ends.
 
 Memory is bounded: each source has at most `Limits.page` rows of a lane in memory. The scheduler
-drops those beyond, remembers that the database has more, and asks for them through `wanted`.
+drops those beyond, remembers that the database has more, and asks for them through `wanted`. A full
+garbage collection looks at every row: an owner calls `gc.freeze` after loading much, and
+`gc.unfreeze` after dropping a workspace.
 
 A wrong row does no harm. The transaction that begins a delivery checks that it still is `waiting`
 in that lane and has not expired; if not, the work ends with `finish(work, now, attempted=False)`.

@@ -541,7 +541,7 @@ def test_rows_beyond_a_page_stay_in_the_database() -> None:
     desk = Desk(limits(page=4))
     rows = [desk.row() for _ in range(20)]
     desk.put(*rows)
-    order = []
+    order: list[int] = []
     while len(order) < 20:
         order += desk.drain()
         answer_pages(desk, rows, order)
