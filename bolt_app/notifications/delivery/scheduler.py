@@ -217,13 +217,18 @@ class Scheduler:
             self._schedule(workspace)
 
     def doubt(self, work: Work, due: float, now: float) -> None:
-        """End a POST or LOOK of which nobody knows whether it was posted: LOOK again at `due`."""
+        """End a POST or LOOK of which the outcome is unknown: LOOK again at `due`."""
         if workspace := self._workspaces.get(work.team_id):
             workspace.doubt(work, due, now)
             self._schedule(workspace)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
-        """End work that was not begun: nothing is charged, and it can be begun again at `due`."""
+        """End work that made no request: nothing is charged; it is begun again at `due`.
+
+        Its lane waits. So it may be used for a begin whose commit was not answered: nothing
+        overtakes or absorbs a row that may be `sending`, and the transaction that begins it again
+        must accept that state.
+        """
         if workspace := self._workspaces.get(work.team_id):
             workspace.give_back(work, due, now)
             self._schedule(workspace)
@@ -271,7 +276,7 @@ class Scheduler:
             self._ready.append(workspace)
 
     def _schedule(self, workspace: Workspace) -> None:
-        """Set an alarm for the workspace, unless there is one that is no later."""
+        """Set an alarm for the workspace, unless there is an earlier one."""
         due = workspace.next_at()
         if due is not None and due < workspace.alarm:
             workspace.alarm = due
