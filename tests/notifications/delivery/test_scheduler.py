@@ -335,6 +335,18 @@ def test_an_update_that_is_not_more_urgent_absorbs_nothing(rank: int) -> None:
     assert desk.drain() == [early, late]
 
 
+def test_an_update_that_absorbs_another_keeps_its_own_place() -> None:
+    desk = Desk()
+    aged, between = desk.row(key="k", waited=300), desk.row(rank=-1, waited=1)
+    update = desk.row(key="k", rank=-1)
+    desk.put(aged, between, update)
+    assert desk.drain() == [aged.id, between.id, update.id]
+
+    inherited, between, update = desk.row(key="k"), desk.row(rank=-1), desk.row(key="k", rank=-1)
+    desk.put(inherited._replace(urgency=update.urgency), between, update)
+    assert desk.drain() == [between.id, update.id]
+
+
 def test_only_updates_are_absorbed() -> None:
     desk = Desk()
     post, update = desk.row(key="k", is_update=False), desk.row(key="k", rank=-2)
