@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
@@ -25,8 +27,12 @@ logger = logging.getLogger(__name__)
 LISTING_LIFETIME = timedelta(minutes=5)
 # While Slack does not answer, so long it counts for what people may see; then nothing is public.
 LISTING_GRACE = timedelta(minutes=15)
+# For names that senders make up the list is fetched no more often.
+LIST_INTERVAL = timedelta(seconds=20)
+MOST_MISSED = 10_000
 PAGE_SIZE = 999
 # The channels that are listed and may be shown to every member of the workspace.
+_LISTED_AT = select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
 IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
 
 
@@ -49,6 +55,10 @@ class Channels:
         self._database = database
         self._calls = calls
         self._clock = clock
+        # When names were first asked for that were not listed.
+        self._missed: RecentAnswers[tuple[str, str], datetime] = RecentAnswers(
+            LISTING_LIFETIME, MOST_MISSED, clock
+        )
 
     def search(
         self,
@@ -103,6 +113,36 @@ class Channels:
             found = self._find_listed(place.team_id, name)
         return found
 
+    def find_for_sender(self, place: BotPlace, name_or_id: str) -> str | None:
+        """Return what `find` does, for a name that a sender chose: the list is fetched seldom.
+
+        A name that is missing from a list fetched after it was first asked for is unknown.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: the list has to be fetched, and it is too early for that
+                (`retry_after`), or Slack refused or did not answer.
+        """
+        name = name_or_id.strip().removeprefix("#")
+        if name == name_or_id.strip() and looks_like_channel_id(name):
+            return name
+        found = self._find_listed(place.team_id, name)
+        if found is not None:
+            return found
+        key, now = (place.team_id, name), self._clock()
+        asked_at = self._missed.find(key) or self._missed.ask(key, lambda: now)
+        age = self._age_of_list(place.team_id)
+        if age is None or now - age < asked_at:
+            wait = timedelta(0) if age is None else LIST_INTERVAL - age
+            if wait > timedelta(0):
+                seconds = math.ceil(wait.total_seconds())
+                raise SlackCallError("conversations.list", "ratelimited", retry_after=seconds)
+            self._list(place)
+            found = self._find_listed(place.team_id, name)
+        # The channel may be created now: the next notification asks again.
+        self._missed.forget(lambda one: one == key)
+        return found
+
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
         """Return the names of those channels that are public and not archived, by their ids.
 
@@ -114,6 +154,8 @@ class Channels:
             SlackCallError: the list is too old, and Slack refused or did not answer.
         """
         self._list_or_believe(self._calls.find_place(team_id))
+        if not channel_ids:
+            return {}
         statement = select(Channel.channel_id, Channel.name).where(
             Channel.team_id == team_id, IS_PUBLIC, Channel.channel_id.in_(channel_ids)
         )
@@ -170,9 +212,9 @@ class Channels:
             )
 
     def _age_of_list(self, team_id: str) -> timedelta | None:
-        with self._database.reading() as session:
-            listing = session.get(ChannelListing, team_id)
-        return None if listing is None else self._clock() - listing.listed_at
+        with self._database.reading_connection() as connection:
+            listed_at = connection.scalar(_LISTED_AT, {"team_id": team_id})
+        return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, place: BotPlace) -> None:
         age = self._age_of_list(place.team_id)

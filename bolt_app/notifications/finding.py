@@ -28,7 +28,7 @@ class Finding:
             place = self._calls.find_place(lane.team_id)
             if lane.address.startswith("@"):
                 return Found(self._people.find(place, lane.address.removeprefix("@")))
-            channel_id = self._channels.find(place, lane.address)
+            channel_id = self._channels.find_for_sender(place, lane.address)
         except NotInstalledError:
             return dead_installation("not_installed", self._delays)
         except SlackCallError as error:

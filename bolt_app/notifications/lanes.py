@@ -8,7 +8,7 @@ of workspace and address everywhere, so that two transactions never wait for one
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -204,15 +204,18 @@ def move_pending(connection: Connection, team_id: str, old: str, new: str, now: 
     connection.execute(update(Delivery).where(pending_in(old_id)).values(lane_id=there))
 
 
-def lock_held(connection: Connection, jobs: Iterable[Job]) -> set[int]:
+def lock_held(connection: Connection, jobs: Sequence[Job]) -> list[bool]:
     """Lock the rows of jobs' lanes until the transaction ends; return which are still as leased.
 
     One that was given back and leased again, in a commit whose answer was lost, is sending another
-    delivery by now.
+    delivery by now. Two jobs may be of one lane: a worker that lost the lane may have leased it
+    again before it writes what came of the first.
+
+    Returns: one value for each job, in the order of `jobs`.
     """
-    jobs_of = {job.lane.id: job for job in jobs}
-    rows = connection.execute(_HELD, {"lane_ids": list(jobs_of)})
-    return {row.id for row in rows if _is_as_leased(jobs_of[row.id], row)}
+    ids = {"lane_ids": list({job.lane.id for job in jobs})}
+    row_of = {row.id: row for row in connection.execute(_HELD, ids)}
+    return [job.lane.id in row_of and _is_as_leased(job, row_of[job.lane.id]) for job in jobs]
 
 
 def _is_as_leased(job: Job, row: Any) -> bool:

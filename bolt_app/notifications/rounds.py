@@ -205,14 +205,14 @@ class Rounds:
         for one in done:
             if isinstance(one.result, Found):
                 with self._database.writing_connection() as connection:
-                    if lock_held(connection, [one.job]):
+                    if all(lock_held(connection, [one.job])):
                         _hand_on(connection, one.job.lane, one.result.address, now)
                         free_lanes(connection, [_unused(one.job.lane, now)], now)
         return [one for one in done if isinstance(one.result, Outcome)]
 
     def _write(self, connection: Connection, done: Sequence[Done], now: datetime) -> None:
-        held = lock_held(connection, [one.job for one in done]) if done else set()
-        mine = [one for one in done if one.job.lane.id in held]
+        held = lock_held(connection, [one.job for one in done]) if done else []
+        mine = [one for one, is_held in zip(done, held, strict=True) if is_held]
         if len(mine) < len(done):
             logger.warning("lanes were lost", extra={"lost": len(done) - len(mine)})
         finished, freed = [], []

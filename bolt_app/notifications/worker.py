@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -20,7 +20,9 @@ from huey import Huey, crontab
 from huey.consumer import Consumer, Scheduler
 from huey.storage import BlackHoleStorage
 
+from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
+from bolt_app.logs import describe_error
 from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.finding import Finding
@@ -33,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 # Enough for everything that Slack has not answered yet to be answered or given up.
 STOP_SECONDS = 15
+# So many unexpected errors in a row end what is being sent, in half a minute.
+MOST_INTERNAL_ERRORS = 5
+INTERNAL_ERROR = "internal_error"
 
 
 class _AsItIs:
@@ -124,6 +129,8 @@ class DeliveryWorker:
         self._threads = threads
         self._delays = delays
         self._stopped = threading.Event()
+        # Unexpected errors in a row, by lane: one thread at a time runs a lane.
+        self._internal_errors: Counter[int] = Counter()
         self._consumer = self._create_consumer(pulse, chores, minutely)
         self._running: threading.Thread | None = None
 
@@ -189,13 +196,32 @@ class DeliveryWorker:
         self._courier.finish(job, self._result(job))
 
     def _result(self, job: Job) -> Outcome | Found:
-        attempt = job.attempt
         try:
-            if attempt is None:
-                return self._finding.find(job.lane)
-            return self._sending.make(attempt, partial(self._pulse.is_sure, job.lane.worker_id))
+            result = self._run(job)
+        except DATABASE_DOWN as error:
+            logger.warning("the database is not answering", extra={"error": describe_error(error)})
+            return self._try_again(job, 1 if job.attempt is None else job.attempt.number)
         except Exception:
             logger.exception("an attempt failed")
-            state = "waiting" if attempt is None else "sending"
-            number = 1 if attempt is None else attempt.number
-            return Outcome(state, "internal_error", wait=backoff(number, self._delays))
+            return self._after_internal_error(job)
+        self._internal_errors.pop(job.lane.id, None)
+        return result
+
+    def _run(self, job: Job) -> Outcome | Found:
+        if job.attempt is None:
+            return self._finding.find(job.lane)
+        return self._sending.make(job.attempt, partial(self._pulse.is_sure, job.lane.worker_id))
+
+    def _after_internal_error(self, job: Job) -> Outcome:
+        """Try again a few times; then give the delivery up, so that its lane goes on."""
+        number = self._internal_errors[job.lane.id] + 1
+        if number < MOST_INTERNAL_ERRORS:
+            self._internal_errors[job.lane.id] = number
+            return self._try_again(job, number)
+        self._internal_errors.pop(job.lane.id, None)
+        return Outcome("dead", INTERNAL_ERROR)
+
+    def _try_again(self, job: Job, number: int) -> Outcome:
+        # An attempt may have posted: it is looked up before the next one.
+        state = "waiting" if job.attempt is None else "sending"
+        return Outcome(state, INTERNAL_ERROR, wait=backoff(number, self._delays))
