@@ -29,13 +29,13 @@ from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.callback_sending import CallbackSender
 from bolt_app.notifications.callbacks import CallbackEndpoints
+from bolt_app.notifications.change_feed import resume_workspaces
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.home_tabs import HomeTabs
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
-from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
@@ -68,7 +68,7 @@ from bolt_app.web.install_pages import InstallPages
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1024 * 1024
-LEAST_CONNECTIONS = 4
+LEAST_CONNECTIONS = 8
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -91,7 +91,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         settings.database_url,
         settings.encryption_keys,
         # All web processes together open about as many connections as one would.
-        pool_size=max(LEAST_CONNECTIONS, settings.web_threads // settings.web_workers),
+        pool_size=max(LEAST_CONNECTIONS, 2 * settings.web_threads // settings.web_workers),
     )
     if database.is_sqlite:
         schema.upgrade(database)
@@ -113,7 +113,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     access = Authorization(
         database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
     )
-    wakeup = open_wakeup(database)
+    wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
@@ -209,11 +209,10 @@ def _sender_limits(settings: Settings) -> Limits:
 
 
 def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
-    lanes = LaneKeeper(services.database)
-
     def record(installation: StoredInstallation) -> None:
         try:
-            lanes.resume_teams(services.clock())
+            with services.database.writing_connection() as connection:
+                resume_workspaces(connection)
             services.wakeup.notify()
             services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:

@@ -13,9 +13,10 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_HELD,
+    IS_OPEN,
+    IS_QUEUED,
     IS_TROUBLED,
     IS_UNROUTED,
-    IS_WAITING,
     Channel,
     Delivery,
     Lane,
@@ -30,7 +31,7 @@ from bolt_app.notifications.summaries import headline
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100
 # What is not there to be seen as yet, or is seen in a digest.
-_UNSEEN = ("waiting", "held", "sending", "digested")
+_UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
 # Beyond so many nobody counts.
 MOST_COUNTED = 1000
 UNROUTED_WITHIN = timedelta(days=7)
@@ -97,7 +98,12 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
     some = (
         select(Delivery.id)
         .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Lane.team_id == bindparam("team_id"), condition, *scope)
+        .where(
+            Lane.team_id == bindparam("team_id"),
+            Delivery.team_id == bindparam("team_id"),
+            condition,
+            *scope,
+        )
         .limit(MOST_COUNTED)
     )
     return select(func.count()).select_from(some.subquery()).scalar_subquery()
@@ -105,9 +111,11 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
 
 def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
     # What follows an incident may never go out.
-    waits = and_(IS_WAITING, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    # SQLite finds an index by its own condition only.
+    waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    held = and_(IS_OPEN, IS_HELD)
     return select(
-        _count(waits, *scope), _count(IS_HELD, *scope), _count(IS_TROUBLED, *scope), unrouted
+        _count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope), unrouted
     )
 
 

@@ -21,6 +21,7 @@ from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.notifications.addresses import is_person, normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.reports import shown_state
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import Schedule, is_zone
 from bolt_app.notifications.stored_subscriptions import read_subscription
@@ -347,7 +348,9 @@ def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSub
 
 
 def _with_last(row: Row[*tuple[Any, ...]]) -> StoredSubscription:
-    last = None if row.last_state is None else LastDelivery(row.last_state, row.last_at)
+    last = None
+    if row.last_state is not None:
+        last = LastDelivery(shown_state(row.last_state), row.last_at)
     return replace(_stored(row), last=last)
 
 

@@ -6,6 +6,7 @@ request may go while that moment is less than the burst ahead (generic cell rate
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -44,3 +45,15 @@ class Limits:
     lane: RateLimit = RateLimit(1.0)
     in_flight: int = 8
     page: int = 4
+
+    def used(self, attempts: Iterable[float]) -> int:
+        """Return how many posts there may have been since a moment, at most.
+
+        Args:
+            attempts: seconds from that moment to the last post to each lane.
+        """
+        return sum(self.lane.burst + int(after / self.lane.interval) for after in attempts)
+
+    def longest_burst(self) -> float:
+        """Return after how many quiet seconds all bursts are available again."""
+        return max(one.interval * one.burst for one in (self.workspace, self.lane))

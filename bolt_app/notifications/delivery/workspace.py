@@ -56,6 +56,11 @@ class Workspace:
         self._resolving: Work | None = None
         self._looking_again: Work | None = None
 
+    def allow_burst(self, used: int, now: float) -> None:
+        """Allow the burst, of which so much was used."""
+        limit = self._limits.workspace
+        self._paced = now + limit.interval * min(used, limit.burst - 1)
+
     # Rows.
 
     def note_attempt(self, lane_id: int, at: float, now: float) -> None:
