@@ -1,0 +1,264 @@
+"""Wake-ups for delivery workers, in any process: there may be something to deliver.
+
+A wake-up carries a workspace's id and no more: the rows are the truth, and a worker that missed a
+wake-up finds them when it looks again, once a second. On PostgreSQL it is a notification; on SQLite
+a datagram to a Unix socket in a private folder beside the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import select
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import ARRAY, Text, bindparam, func
+from sqlalchemy import select as select_rows
+
+from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.logs import describe_error
+from bolt_app.private_files import FILE_MODE, make_private_folder
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "bellhop_accepted"
+# A watcher looks that often whether it is to stop.
+STOP_CHECK_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
+# Linux queues at least so many datagrams for a socket before it refuses one
+# (net.unix.max_dgram_qlen, https://man7.org/linux/man-pages/man7/unix.7.html).
+SHORTEST_QUEUE = 10
+LONGEST_SOCKET_PATH = 107 if os.path.isdir("/proc/self/fd") else 103
+_ID_BYTES = 128
+_NOTIFY = select_rows(
+    func.pg_notify(CHANNEL, func.unnest(bindparam("team_ids", type_=ARRAY(Text))))
+)
+
+OnWake = Callable[[str | None], None]
+
+
+class Wakeup(ABC):
+    """Wakes the delivery workers of every process that uses the same database."""
+
+    @abstractmethod
+    def notify(self, team_id: str | None = None) -> None:
+        """Wake all watchers; called after the commit, for what they are to see is committed then.
+
+        It returns at once and raises nothing: where a wake-up is lost a worker looks by itself
+        within a second. Any thread may call it.
+
+        Args:
+            team_id: the workspace that has something new; None: any may have.
+        """
+
+    @abstractmethod
+    def watch(self, on_wake: OnWake, stopped: threading.Event) -> None:
+        """Call `on_wake` for each wake-up until `stopped` is set, in this thread.
+
+        It notices `stopped` with the next wake-up, so call `notify` after setting it, or within
+        a second. Each process may watch, in one thread, after it was forked.
+
+        Args:
+            on_wake: takes the workspace's id, or None where any workspace may have something new:
+                at the start, and where wake-ups may have been lost. It must be quick and raise
+                nothing.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Send what is still to be sent, and free all resources."""
+
+
+def open_wakeup(database: Database) -> Wakeup:
+    """Return the wake-ups of a database."""
+    if database.is_sqlite:
+        return SocketWakeup(Path(str(database.engine.url.database)))
+    return PostgreSQLWakeup(database)
+
+
+class SocketWakeup(Wakeup):
+    """Datagrams between processes on one machine (https://man7.org/linux/man-pages/man7/unix.7.html).
+
+    Each watcher has a socket in a folder beside the database that only its owner may enter; a
+    sender sends to all of them and waits for none.
+    """
+
+    def __init__(self, database: Path) -> None:
+        path = database.resolve()
+        self._folder = path.with_name(f"{path.name}-wakeup")
+        self._sender = _create_socket()
+
+    def notify(self, team_id: str | None = None) -> None:
+        message = (team_id or "").encode()
+        # Without a folder there is no watcher; one whose queue is full looks at everything.
+        with suppress(OSError), _open_folder(self._folder) as folder:
+            for name in os.listdir(folder):
+                with suppress(OSError):
+                    self._sender.sendto(message, _address(self._folder, name, folder))
+
+    def watch(self, on_wake: OnWake, stopped: threading.Event) -> None:
+        try:
+            receiver, path = self._bind()
+        except OSError as error:
+            logger.warning(
+                "workers look for deliveries once a second only: no socket can be opened in %s",
+                self._folder,
+                extra={"error": describe_error(error)},
+            )
+            on_wake(None)
+            stopped.wait()
+            return
+        try:
+            with closing(receiver):
+                on_wake(None)
+                while not stopped.is_set():
+                    for team_id in _receive(receiver):
+                        on_wake(team_id)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._sender.close()
+
+    def _bind(self) -> tuple[socket.socket, Path]:
+        """Open a socket and return it and where it is; the sockets of dead watchers are removed."""
+        make_private_folder(self._folder)
+        name = secrets.token_hex(8)
+        draft, path = self._folder / f".{name}", self._folder / name
+        receiver = _create_socket()
+        try:
+            with _open_folder(self._folder) as folder:
+                self._remove_dead(folder)
+                receiver.bind(_address(self._folder, draft.name, folder))
+            draft.chmod(FILE_MODE)
+            # Others see it when it works: until then it would look like a dead one.
+            draft.rename(path)
+        except OSError:
+            receiver.close()
+            raise
+        return receiver, path
+
+    def _remove_dead(self, folder: int) -> None:
+        for name in os.listdir(folder):
+            try:
+                with closing(_create_socket()) as probe:
+                    probe.connect(_address(self._folder, name, folder))
+            except ConnectionRefusedError:
+                if not name.startswith("."):
+                    (self._folder / name).unlink(missing_ok=True)
+            except FileNotFoundError:
+                continue
+
+
+class PostgreSQLWakeup(Wakeup):
+    """LISTEN and NOTIFY (https://www.postgresql.org/docs/current/sql-notify.html).
+
+    NOTIFY is sent after the commit and not within it, because transactions that notify commit one
+    after the other. One thread sends for all who notify meanwhile.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._changed = threading.Condition()
+        self._pending: set[str] = set()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def notify(self, team_id: str | None = None) -> None:
+        with self._changed:
+            self._pending.add(team_id or "")
+            self._changed.notify()
+            if self._thread is None and not self._closed:
+                # A daemon, so that a command that fails can end.
+                self._thread = threading.Thread(target=self._send_all, name="wakeup", daemon=True)
+                self._thread.start()
+
+    def watch(self, on_wake: OnWake, stopped: threading.Event) -> None:
+        while not stopped.is_set():
+            try:
+                self._listen(on_wake, stopped)
+            except psycopg.Error as error:
+                logger.warning(
+                    "no wake-ups can be received", extra={"error": describe_error(error)}
+                )
+                stopped.wait(RECONNECT_SECONDS)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _listen(self, on_wake: OnWake, stopped: threading.Event) -> None:
+        url = self._database.engine.url.set(drivername="postgresql")
+        address = url.render_as_string(hide_password=False)
+        with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(f"LISTEN {CHANNEL}")
+            on_wake(None)
+            while not stopped.is_set():
+                for notice in connection.notifies(timeout=STOP_CHECK_SECONDS, stop_after=1):
+                    on_wake(notice.payload or None)
+
+    def _send_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._closed)
+                team_ids, self._pending = self._pending, set()
+            if not team_ids:
+                return
+            self._send(sorted(team_ids))
+
+    def _send(self, team_ids: list[str]) -> None:
+        try:
+            with self._database.engine.connect() as connection:
+                autocommitting = connection.execution_options(isolation_level="AUTOCOMMIT")
+                autocommitting.execute(_NOTIFY, {"team_ids": team_ids})
+        except DATABASE_DOWN as error:
+            logger.warning("no wake-up can be sent", extra={"error": describe_error(error)})
+
+
+def _create_socket() -> socket.socket:
+    created = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    created.setblocking(False)
+    return created
+
+
+@contextmanager
+def _open_folder(path: Path) -> Iterator[int]:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
+
+
+def _address(folder: Path, name: str, descriptor: int) -> str:
+    """Return the address of a socket: a short one where its path is too long for an address."""
+    path = str(folder / name)
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        return path
+    return f"/proc/self/fd/{descriptor}/{name}"
+
+
+def _receive(receiver: socket.socket) -> set[str | None]:
+    """Wait for datagrams, not for ever, and return the workspaces of all that are there."""
+    poll = select.poll()
+    poll.register(receiver, select.POLLIN)
+    if not poll.poll(STOP_CHECK_SECONDS * 1000):
+        return set()
+    received: list[str | None] = []
+    with suppress(BlockingIOError):
+        while True:
+            received.append(receiver.recv(_ID_BYTES).decode(errors="replace") or None)
+    # Where as many waited as a queue may hold, others may have been refused.
+    if None in received or len(received) >= SHORTEST_QUEUE:
+        return {None}
+    return set(received)
