@@ -26,7 +26,6 @@ from bolt_app.manifest import load_scopes
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.bell import open_bell
 from bolt_app.notifications.callback_sending import CallbackSender
 from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.notifications.channels import Channels
@@ -43,6 +42,7 @@ from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
+from bolt_app.notifications.wakeup import open_wakeup
 from bolt_app.oauth.authorize import InstallationAuthorize
 from bolt_app.oauth.callbacks import build_callbacks
 from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
@@ -106,8 +106,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     access = Authorization(
         database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
     )
-    bell = open_bell(database)
-    history = History(database, bell, settings.public_url, clock=clock)
+    wakeup = open_wakeup(database)
+    history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
@@ -129,17 +129,17 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
             database,
             store,
             news,
-            bell,
+            wakeup,
             guests_may_subscribe=settings.subscriptions_by == "anyone",
             clock=clock,
         ),
         channels=channels,
         people=People(database, calls),
         poster=Poster(calls, channels),
-        bell=bell,
+        wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
-        acceptance=Acceptance(database, bell, limits, clock=clock),
+        acceptance=Acceptance(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
         api_keys=ApiKeys(database, news, clock=clock),
@@ -149,7 +149,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         previews=Previews(database, clock=clock),
         health=HealthReports(database),
         home_tabs=HomeTabs(database, clock=clock),
-        incidents=Incidents(database, bell, clock=clock),
+        incidents=Incidents(database, wakeup, clock=clock),
         callback_endpoints=CallbackEndpoints(
             database, networks=settings.callback_networks, clock=clock
         ),
@@ -200,7 +200,7 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
     def record(installation: StoredInstallation) -> None:
         try:
             lanes.resume_teams(services.clock())
-            services.bell.ring()
+            services.wakeup.notify()
             services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.

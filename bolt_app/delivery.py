@@ -34,7 +34,7 @@ def create_worker(services: Services) -> DeliveryWorker:
     return DeliveryWorker(
         Courier(create_rounds(services), pulse.worker_id, threads=threads, clock=clock),
         pulse,
-        services.bell,
+        services.wakeup,
         Sending(services.calls, services.channels, services.people, services.signer, delays),
         Finding(services.calls, services.channels, services.people, delays),
         threads=threads,

@@ -20,7 +20,6 @@ from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.receipts import record_effect, take_receipt
 from bolt_app.news import News
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.following import (
     Followed,
@@ -33,6 +32,7 @@ from bolt_app.notifications.following import (
     rename,
     resume,
 )
+from bolt_app.notifications.wakeup import Wakeup
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
 from bolt_app.profiles import (
     find_emails,
@@ -84,7 +84,7 @@ class Lifecycle:
         database: Database,
         store: SQLAlchemyInstallationStore,
         news: News,
-        bell: Bell,
+        wakeup: Wakeup,
         *,
         guests_may_subscribe: bool = False,
         clock: Clock = utc_now,
@@ -93,7 +93,7 @@ class Lifecycle:
         self._database = database
         self._store = store
         self._news = news
-        self._bell = bell
+        self._wakeup = wakeup
         self._clock = clock
 
     def tokens_revoked(
@@ -298,7 +298,7 @@ class Lifecycle:
         for team_id, user_ids in opened.items():
             for user_id in user_ids:
                 self._news.tell_forgotten(team_id, user_id)
-        self._bell.ring()
+        self._wakeup.notify()
         if not self._database.truncate_wal():
             logger.info("the write-ahead log is being read: the worker empties it")
 

@@ -18,7 +18,6 @@ from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.callback_sending import CallbackSender
 from bolt_app.notifications.callbacks import CallbackEndpoints
 from bolt_app.notifications.channels import Channels
@@ -34,6 +33,7 @@ from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
+from bolt_app.notifications.wakeup import Wakeup
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.remembered_grants import RememberedGrants
@@ -65,7 +65,7 @@ class Services:
     channels: Channels
     people: People
     poster: Poster
-    bell: Bell
+    wakeup: Wakeup
     sender_limits: SenderLimits
     guesses: GuessLimit
     acceptance: Acceptance
@@ -90,6 +90,6 @@ class Services:
         self.requests.shutdown()
         self.background.shutdown()
         self.callback_sender.close()
-        self.bell.close()
+        self.wakeup.close()
         self.audit.flush()
         self.database.close()

@@ -24,7 +24,6 @@ from bolt_app.db.models import IS_OPEN, Delivery
 from bolt_app.db.schema import upgrade
 from bolt_app.delays import Delays
 from bolt_app.notifications.acceptance import Acceptance, Sender
-from bolt_app.notifications.bell import open_bell
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.finding import Finding
 from bolt_app.notifications.jobs import Attempt
@@ -34,6 +33,7 @@ from bolt_app.notifications.pulse import Pulse
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.rounds import Rounds
 from bolt_app.notifications.sending import Sending
+from bolt_app.notifications.wakeup import open_wakeup
 from bolt_app.notifications.worker import DeliveryWorker
 
 _KEYS = [Fernet.generate_key().decode()]
@@ -61,9 +61,9 @@ class BellhopEngine(Engine):
 
     def open(self) -> None:
         self._database = Database(self._url, _KEYS)
-        self._acceptance = Acceptance(self._database, open_bell(self._database))
+        self._acceptance = Acceptance(self._database, open_wakeup(self._database))
         failing = _FailingDatabase(self._url, _KEYS)
-        self._failing = Acceptance(failing, open_bell(failing))
+        self._failing = Acceptance(failing, open_wakeup(failing))
 
     def enqueue(self, job: Job) -> None:
         for one in job.alone():
@@ -80,11 +80,11 @@ class BellhopEngine(Engine):
         rounds = Rounds(database, pace=PACE, public_url="http://127.0.0.1")
         sending, finding = _NoSlack(self._record), cast(Finding, None)
         courier = Courier(rounds, pulse.worker_id, threads=THREADS)
-        bell = open_bell(database)
+        wakeup = open_wakeup(database)
         DeliveryWorker(
             courier,
             pulse,
-            bell,
+            wakeup,
             sending,
             finding,
             threads=THREADS,

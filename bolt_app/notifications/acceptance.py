@@ -20,7 +20,6 @@ from bolt_app.db import DATABASE_DOWN, Database
 from bolt_app.db.models import Delivery, IdempotencyKey, Lane, Notification
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.api_keys import KeyRecord
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.holding import Coming, Row, hold
 from bolt_app.notifications.hooks import HookRecord
@@ -30,6 +29,7 @@ from bolt_app.notifications.incidents import Followed, Said, follow, look
 from bolt_app.notifications.lanes import know_team, open_lanes
 from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
+from bolt_app.notifications.wakeup import Wakeup
 
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
 
@@ -132,13 +132,13 @@ class Acceptance:
     def __init__(
         self,
         database: Database,
-        bell: Bell,
+        wakeup: Wakeup,
         limits: SenderLimits | None = None,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
-        self._bell = bell
+        self._wakeup = wakeup
         self._limits = limits or SenderLimits(database, Limits(), clock=clock)
         self._clock = clock
         self._group: GroupCommit[_Submission, Answer] = GroupCommit(
@@ -269,8 +269,8 @@ class Acceptance:
             if any(accepted.deliveries for accepted in answer.notifications)
         }
         self._known_teams |= teams
-        if teams:
-            self._bell.ring()
+        for team_id in teams:
+            self._wakeup.notify(team_id)
 
 
 @dataclass(frozen=True)

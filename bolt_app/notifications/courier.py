@@ -1,7 +1,7 @@
 """The queue of a worker's threads: hands out jobs, and makes the rounds for all of them.
 
 Whichever thread finds nothing to do makes the round for the others: what several threads have done,
-and what several wait for, is one transaction. While nothing is due it waits for the bell, for the
+and what several wait for, is one transaction. While nothing is due it waits for a wake-up, for the
 next moment something is due, or for a thread that comes back.
 """
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # While much is going on, what comes back within so long is one round.
 ROUND_SECONDS = 0.01
-# In case the bell was not heard.
+# In case a wake-up was missed.
 LONGEST_WAIT_SECONDS = 1.0
 # Where something is due that cannot be had: another worker is at it, or a workspace has its share.
 SHORTEST_WAIT_SECONDS = 0.02

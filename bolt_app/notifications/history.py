@@ -29,7 +29,6 @@ from bolt_app.db.models import (
     Notification,
     TeamPace,
 )
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.page_addresses import page_url
@@ -42,6 +41,7 @@ from bolt_app.notifications.reports import (
     incident_report,
 )
 from bolt_app.notifications.searching import Filter, Visible, find_page
+from bolt_app.notifications.wakeup import Wakeup
 from bolt_app.slack_api import SlackCallError
 
 _CHUNK = 500
@@ -102,10 +102,10 @@ class History:
     """Reads and changes what was accepted."""
 
     def __init__(
-        self, database: Database, bell: Bell, public_url: str, *, clock: Clock = utc_now
+        self, database: Database, wakeup: Wakeup, public_url: str, *, clock: Clock = utc_now
     ) -> None:
         self._database = database
-        self._bell = bell
+        self._wakeup = wakeup
         self._public_url = public_url
         self._clock = clock
 
@@ -267,7 +267,7 @@ class History:
 
         if not self._change(team_id, notification_id, IS_TROUBLED, change):
             raise NothingToRetryError
-        self._bell.ring()
+        self._wakeup.notify(team_id)
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
         deliveries = _delivery_reports(session, [row.id for row in rows])

@@ -18,7 +18,6 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.callbacks import tell_senders
 from bolt_app.notifications.incident_blocks import ANSWERS
 from bolt_app.notifications.incident_blocks import Answer as Answer
@@ -37,6 +36,7 @@ from bolt_app.notifications.incident_messages import (
     stop_following,
 )
 from bolt_app.notifications.lanes import open_lanes
+from bolt_app.notifications.wakeup import Wakeup
 
 # What it is called once it is done.
 _EVENTS: Mapping[Answer, str] = {
@@ -123,9 +123,9 @@ class NotOfferedError(Exception):
 class Incidents:
     """The incidents of all workspaces."""
 
-    def __init__(self, database: Database, bell: Bell, *, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, wakeup: Wakeup, *, clock: Clock = utc_now) -> None:
         self._database = database
-        self._bell = bell
+        self._wakeup = wakeup
         self._clock = clock
 
     def answer(
@@ -180,7 +180,7 @@ class Incidents:
             shown = [one.notification_id for one in messages.places]
             event = _EVENTS[answer]
             tell_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
-        self._bell.ring()
+        self._wakeup.notify(team_id)
         return True
 
     def refresh_messages(self, team_id: str, channel_id: str, ts: str) -> bool:
@@ -196,7 +196,7 @@ class Incidents:
             messages = find_messages(connection, team_id, key)
             open_lanes(connection, {(team_id, address): now for address in messages.addresses})
             refresh(connection, messages.places, key, now)
-        self._bell.ring()
+        self._wakeup.notify(team_id)
         return True
 
 

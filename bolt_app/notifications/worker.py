@@ -21,13 +21,13 @@ from huey.consumer import Consumer, Scheduler
 from huey.storage import BlackHoleStorage
 
 from bolt_app.delays import Delays
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.courier import Courier
 from bolt_app.notifications.finding import Finding
 from bolt_app.notifications.jobs import Found, Job
 from bolt_app.notifications.outcomes import Outcome, backoff
 from bolt_app.notifications.pulse import Pulse
 from bolt_app.notifications.sending import Sending
+from bolt_app.notifications.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class DeliveryWorker:
         self,
         courier: Courier,
         pulse: Pulse,
-        bell: Bell,
+        wakeup: Wakeup,
         sending: Sending,
         finding: Finding,
         *,
@@ -118,7 +118,7 @@ class DeliveryWorker:
         """
         self._courier = courier
         self._pulse = pulse
-        self._bell = bell
+        self._wakeup = wakeup
         self._sending = sending
         self._finding = finding
         self._threads = threads
@@ -130,7 +130,7 @@ class DeliveryWorker:
     def run(self) -> None:
         """Work in this thread's place until a signal says to stop."""
         watching = threading.Thread(
-            target=self._bell.watch, args=(self._courier.wake, self._stopped), name="bell"
+            target=self._wakeup.watch, args=(self._wake, self._stopped), name="wakeup"
         )
         watching.start()
         try:
@@ -151,8 +151,12 @@ class DeliveryWorker:
         if self._running is not None:
             self._running.join()
 
+    def _wake(self, _team_id: str | None) -> None:
+        self._courier.wake()
+
     def _end(self) -> None:
         self._stopped.set()
+        self._wakeup.notify()
         self._consumer.stop(graceful=True)
         self._courier.close()
         self._pulse.end()

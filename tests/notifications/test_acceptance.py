@@ -13,39 +13,39 @@ from sqlalchemy import insert, select, update
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, TeamPace
 from bolt_app.notifications.acceptance import Acceptance, Accepted, Sender
-from bolt_app.notifications.bell import Bell
 from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.subscriptions import Subscriptions, Wish
+from bolt_app.notifications.wakeup import Wakeup
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA, GENERAL
 
 COMMAND = Sender(ACME, "command")
 
 
-class FakeBell(Bell):
-    """Counts how often it was rung."""
+class FakeWakeup(Wakeup):
+    """Keeps which workspaces it was notified of."""
 
     def __init__(self) -> None:
-        self.rung = 0
+        self.notified: list[str | None] = []
 
-    def ring(self) -> None:
-        self.rung += 1
+    def notify(self, team_id: str | None = None) -> None:
+        self.notified.append(team_id)
 
-    def watch(self, wake: Any, stopped: Any) -> None:
-        """Hear nothing."""
+    def watch(self, on_wake: Any, stopped: Any) -> None:
+        """Wake nobody."""
 
     def close(self) -> None:
         """Do nothing."""
 
 
 @pytest.fixture
-def bell() -> FakeBell:
-    return FakeBell()
+def wakeup() -> FakeWakeup:
+    return FakeWakeup()
 
 
 @pytest.fixture
-def acceptance(database: Database, bell: FakeBell, clock: FakeClock) -> Acceptance:
-    return Acceptance(database, bell, clock=clock)
+def acceptance(database: Database, wakeup: FakeWakeup, clock: FakeClock) -> Acceptance:
+    return Acceptance(database, wakeup, clock=clock)
 
 
 def accept(
@@ -86,7 +86,7 @@ def know_channel(database: Database, name: str, channel_id: str, team_id: str = 
 
 class TestLanes:
     def test_each_address_has_one_that_wakes_at_once(
-        self, acceptance: Acceptance, database: Database, clock: FakeClock, bell: FakeBell
+        self, acceptance: Acceptance, database: Database, clock: FakeClock, wakeup: FakeWakeup
     ) -> None:
         accept(acceptance, {"to": ["#general", GENERAL, ANN, "@ann@acme.example"]})
         accept(acceptance, {}, sender=Sender(BETA, "command"))
@@ -95,7 +95,7 @@ class TestLanes:
         assert lanes(database) == dict.fromkeys([*addresses, (BETA, "#general")], clock())
         with database.reading() as session:
             assert set(session.scalars(select(TeamPace.team_id))) == {ACME, BETA}
-        assert bell.rung == 2
+        assert wakeup.notified == [ACME, ACME]
 
     def test_it_wakes_for_what_goes_first(
         self, acceptance: Acceptance, database: Database, clock: FakeClock
@@ -176,10 +176,10 @@ class TestRouting:
         assert targets(database)[0] == (GENERAL, "#general")
 
     def test_what_goes_to_nobody_first_is_in_nobodys_way(
-        self, acceptance: Acceptance, database: Database, bell: FakeBell
+        self, acceptance: Acceptance, database: Database, wakeup: FakeWakeup
     ) -> None:
         accept(acceptance, {"to": "topic:nobody"})
-        assert bell.rung == 0
+        assert wakeup.notified == []
 
         accept(acceptance, {})
 

@@ -22,7 +22,7 @@ from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.subscriptions import Change, Subscriptions, Wish
 from bolt_app.notifications.topic_names import patterns_for
 from tests.conftest import FakeClock
-from tests.notifications.test_acceptance import FakeBell, know_channel
+from tests.notifications.test_acceptance import FakeWakeup, know_channel
 from tests.people import ACME, ANN, BEN, BETA, GENERAL
 from tests.property import examples
 
@@ -37,7 +37,7 @@ class World:
         self.clock = clock
         self.subscriptions = Subscriptions(database, clock=clock)
         self.previews = Previews(database, clock=clock)
-        self._acceptance = Acceptance(database, FakeBell(), clock=clock)
+        self._acceptance = Acceptance(database, FakeWakeup(), clock=clock)
 
     def subscribe(self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any) -> Change:
         return self.subscriptions.subscribe(ACME, to, Wish(topic, filter_, **more))
