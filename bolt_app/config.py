@@ -50,6 +50,7 @@ SECRET_NAMES = (
     "SLACK_CLIENT_SECRET",
     "SLACK_SIGNING_SECRET",
     "DATABASE_URL",
+    "DATABASE_SESSION_URL",
     "ENCRYPTION_KEYS",
     "SESSION_SECRET",
 )
@@ -72,6 +73,7 @@ class Settings:
     slack_signing_secret: str = field(repr=False)
     slack_base_url: str = SLACK_ORIGIN
     database_url: str = field(repr=False)
+    database_session_url: str = field(default="", repr=False)
     public_url: str
     host: str = "127.0.0.1"
     port: int = 3000
@@ -114,6 +116,11 @@ class Settings:
     def is_slack(self) -> bool:
         """Whether it is Slack that we talk to, and not a stand-in for it."""
         return self.slack_base_url in SLACK_ORIGINS
+
+    @property
+    def session_url(self) -> str:
+        """The database's address for connections that must keep one session of the server."""
+        return self.database_session_url or self.database_url
 
     @property
     def redirect_uri(self) -> str:
@@ -182,6 +189,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         slack_base_url=slack_base_url,
         database_url=f"sqlite:///{var / 'bellhop.db'}" if embedded else reader.database_url(),
+        database_session_url=reader.database_session_url(embedded),
         public_url=public_url,
         host=reader.text("HOST") or "127.0.0.1",
         port=port,
@@ -332,25 +340,36 @@ class _Reader:
             )
             return 0
 
-    def database_url(self) -> str:
-        value = self.text("DATABASE_URL")
+    def database_url(self, name: str = "DATABASE_URL") -> str:
+        value = self.text(name)
         try:
             url = make_url(value)
         except (ArgumentError, ValueError):
-            self.problem(_DATABASE_URL_MEND)
+            self.problem(_DATABASE_URL_HELP.format(name=name))
             return ""
         backend = url.get_backend_name()
         if backend == "postgres" or url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         elif url.drivername not in ("postgresql+psycopg", "sqlite", "sqlite+pysqlite"):
-            self.problem(_DATABASE_URL_MEND)
+            self.problem(_DATABASE_URL_HELP.format(name=name))
             return ""
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
             self.problem(
-                "DATABASE_URL names an SQLite database in memory, which loses everything: "
+                f"{name} names an SQLite database in memory, which loses everything: "
                 "give a file, as in sqlite:////srv/bellhop/bellhop.db."
             )
         return url.render_as_string(hide_password=False)
+
+    def database_session_url(self, embedded: bool) -> str:
+        if not self.text("DATABASE_SESSION_URL"):
+            return ""
+        url = self.database_url("DATABASE_SESSION_URL")
+        if embedded or url.startswith("sqlite"):
+            self.problem(
+                "DATABASE_SESSION_URL is for PostgreSQL behind a transaction pooler: give "
+                "PostgreSQL's own address, or remove it where SQLite is used."
+            )
+        return url
 
     def encryption_keys(self, var: Path | None) -> tuple[str, ...]:
         value = self._secret(
@@ -401,8 +420,8 @@ class _Reader:
             return ""
 
 
-_DATABASE_URL_MEND = (
-    "DATABASE_URL is not understood: give postgresql://user:password@host/database "
+_DATABASE_URL_HELP = (
+    "{name} is not understood: give postgresql://user:password@host/database "
     "or sqlite:////path/to/file.db."
 )
 

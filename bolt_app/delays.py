@@ -17,6 +17,11 @@ class Delays:
         first_retry: after the first failed attempt; each later wait is twice as long.
         longest_retry: the longest of these waits.
         dead_installation: until an installation that is dead is tried again.
+        owner_poll: between two looks of a worker at the shards and their owners.
+        owner_answer: for the database to confirm an ownership; without an answer it is lost.
+        owner_silence: after so long without a sign of life the database ends an ownership.
+        shard_free: after so long without an owner a worker takes a shard beyond its share.
+        shard_release: between two shards that a worker releases to others with fewer.
         dead_worker: after so long without a heartbeat a worker's lanes are taken over.
     """
 
@@ -26,6 +31,11 @@ class Delays:
     first_retry: float = 2.0
     longest_retry: float = 600.0
     dead_installation: float = 300.0
+    owner_poll: float = 0.5
+    owner_answer: float = 2.0
+    owner_silence: float = 20.0
+    shard_free: float = 1.0
+    shard_release: float = 1.0
     dead_worker: float = 20.0
 
     def scaled(self, factor: float) -> Delays:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 
+from sqlalchemy import make_url
+
+from bolt_app.config import Settings
+from bolt_app.db import Database
 from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.delivery.ownership import Ownership
+from bolt_app.notifications.delivery.postgresql_ownership import PostgreSQLOwnership
+from bolt_app.notifications.delivery.sqlite_ownership import SQLiteOwnership
 from bolt_app.notifications.finding import Finding
 from bolt_app.notifications.housekeeping import Housekeeping
 from bolt_app.notifications.pacing import Pace
@@ -48,6 +56,15 @@ def create_worker(services: Services) -> DeliveryWorker:
         },
         minutely={"send_callbacks": services.callback_sender.start},
     )
+
+
+def create_ownership(settings: Settings, database: Database) -> Ownership:
+    """Return what decides which workspaces this process delivers for; its clock is `monotonic`."""
+    if database.is_sqlite:
+        return SQLiteOwnership(database, settings.delays, now=time.monotonic())
+    url = make_url(settings.session_url).set(drivername="postgresql")
+    address = url.render_as_string(hide_password=False)
+    return PostgreSQLOwnership(address, settings.delays, now=time.monotonic())
 
 
 def create_rounds(services: Services) -> Rounds:

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, TextIO
 from urllib.error import URLError
 
+import psycopg
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -81,6 +82,8 @@ def _safe_text(error: BaseException) -> str:
             is_quoting = not isinstance(error, OperationalError | InterfaceError)
             lines = [] if is_quoting else str(error.orig).splitlines()[:1]
             return " ".join(filter(None, [type(error.orig).__name__, state, *lines]))
+        case psycopg.OperationalError(sqlstate=state):
+            return " ".join(filter(None, [state, *str(error).splitlines()[:1]]))
         case URLError(reason=BaseException() as reason):
             return describe_error(reason)
         case OSError(errno=int() as number, strerror=str() as words):

@@ -20,7 +20,9 @@ from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_oth
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
 CHECKPOINT_SECONDS = 1
-IDLE_SECONDS = 15
+# One transaction that does not go on, and one row that is locked, must not stop the others.
+IDLE_SECONDS = 5
+LOCK_SECONDS = 1
 _WRITES = {"bellhop_writes": True}
 
 
@@ -139,7 +141,10 @@ def _build_engine(url: URL, pool_size: int) -> Engine:
 def _prepare_postgresql_connection(dbapi_connection: Any, _record: object) -> None:
     # A machine that is gone in the middle of a transaction must not keep its locks
     # (https://www.postgresql.org/docs/current/runtime-config-client.html).
-    dbapi_connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    dbapi_connection.execute(
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', false),"
+        f" set_config('lock_timeout', '{LOCK_SECONDS}s', false)"
+    )
     dbapi_connection.commit()
 
 

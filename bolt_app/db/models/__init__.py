@@ -7,6 +7,7 @@ a unique constraint.
 
 from bolt_app.db.models.access import AuditEvent, WebSession
 from bolt_app.db.models.base import DELETED_ADDRESS, DELETED_PERSON, Base
+from bolt_app.db.models.delivery import SHARD_COUNT, Shard
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
@@ -53,6 +54,7 @@ __all__ = [
     "IS_PENDING",
     "IS_TROUBLED",
     "IS_WAITING",
+    "SHARD_COUNT",
     "ApiKey",
     "AuditEvent",
     "Base",
@@ -74,6 +76,7 @@ __all__ = [
     "OAuthState",
     "Preference",
     "RateLimit",
+    "Shard",
     "Subscription",
     "Team",
     "TeamPace",
