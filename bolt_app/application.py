@@ -28,13 +28,13 @@ from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.callback_sending import CallbackSender
 from bolt_app.notifications.callbacks import CallbackEndpoints
+from bolt_app.notifications.change_feed import resume_workspaces
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.home_tabs import HomeTabs
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
-from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
@@ -195,11 +195,10 @@ def _sender_limits(settings: Settings) -> Limits:
 
 
 def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
-    lanes = LaneKeeper(services.database)
-
     def record(installation: StoredInstallation) -> None:
         try:
-            lanes.resume_teams(services.clock())
+            with services.database.writing_connection() as connection:
+                resume_workspaces(connection)
             services.wakeup.notify()
             services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:

@@ -22,7 +22,11 @@ class Delays:
         owner_silence: after so long without a sign of life the database ends an ownership.
         shard_free: after so long without an owner a worker takes a shard beyond its share.
         shard_release: between two shards that a worker releases to others with fewer.
-        dead_worker: after so long without a heartbeat a worker's lanes are taken over.
+        in_flight: how long after its start a request may still take effect that its sender has
+            not heard of: it is looked for later.
+        second_look: after a message was posted again, until duplicates are looked for.
+        listing: between two listings of a workspace's channels for names that are not known.
+        poll: until deliveries are found of which no wake-up came.
     """
 
     slack_timeout: float = 10.0
@@ -36,7 +40,10 @@ class Delays:
     owner_silence: float = 20.0
     shard_free: float = 1.0
     shard_release: float = 1.0
-    dead_worker: float = 20.0
+    in_flight: float = 12.0
+    second_look: float = 60.0
+    listing: float = 60.0
+    poll: float = 1.0
 
     def scaled(self, factor: float) -> Delays:
         """Return the same waits, each `factor` times as long."""

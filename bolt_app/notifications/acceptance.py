@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
@@ -17,16 +17,18 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
 from bolt_app.credentials.sources import Credential, stored_key
 from bolt_app.db import DATABASE_DOWN, Database
-from bolt_app.db.models import Delivery, IdempotencyKey, Lane, Notification
+from bolt_app.db.models import IS_WAITING, Delivery, IdempotencyKey, Notification
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.api_keys import KeyRecord
+from bolt_app.notifications.change_feed import begin_change, state_until, stored_urgency
+from bolt_app.notifications.delivery.order import rank_of
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.holding import Coming, Row, hold
 from bolt_app.notifications.hooks import HookRecord
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
-from bolt_app.notifications.incidents import Followed, Said, follow, look
-from bolt_app.notifications.lanes import know_team, open_lanes
+from bolt_app.notifications.incidents import Followed, Said, follow
+from bolt_app.notifications.lanes import ensure_lanes, lane_id_of
 from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
 from bolt_app.notifications.wakeup import Wakeup
@@ -37,11 +39,22 @@ IDEMPOTENCY_LIFETIME = timedelta(days=1)
 # which the drivers send in one go.
 _INSERT_NOTIFICATIONS = insert(Notification.__table__)  # type: ignore[arg-type]
 _INSERT_DELIVERIES = insert(Delivery.__table__).values(  # type: ignore[arg-type]
-    lane_id=select(Lane.id)
-    .where(Lane.team_id == bindparam("lane_team_id"), Lane.address == bindparam("lane_address"))
-    .scalar_subquery()
+    lane_id=lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
+    team_id=bindparam("lane_team_id"),
 )
 _INSERT_DELIVERY = _INSERT_DELIVERIES.returning(Delivery.id)
+# What came earlier with a key goes before what comes later, and so as early.
+_HURRY = (
+    update(Delivery.__table__)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id == lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
+        Delivery.key == bindparam("with_key"),
+        Delivery.key.is_not(None),
+        IS_WAITING,
+        Delivery.urgency > bindparam("latest"),
+    )
+    .values(urgency=bindparam("latest"), seq=bindparam("number"))
+)
 _DELIVERIES = (
     select(Delivery.notification_id, Delivery.id, Delivery.target)
     .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
@@ -141,11 +154,8 @@ class Acceptance:
         self._wakeup = wakeup
         self._limits = limits or SenderLimits(database, Limits(), clock=clock)
         self._clock = clock
-        self._group: GroupCommit[_Submission, Answer] = GroupCommit(
-            self._commit, splits=lambda error: not isinstance(error, DATABASE_DOWN)
-        )
-        # The rows of these workspaces exist; none is ever deleted.
-        self._known_teams: set[str] = set()
+        # By workspace: none waits for another's.
+        self._groups: dict[str, GroupCommit[_Submission, Answer]] = {}
 
     def accept(
         self,
@@ -186,10 +196,17 @@ class Acceptance:
             # In a transaction of its own: others would wait with it for one with the same key.
             return self._commit_once(submission, idempotency_key, _hash(requests), now)
         if len(requests) == 1:
-            return self._group.write(submission)
+            return self._group_of(submission.sender.team_id).write(submission)
         # Many at once already, and as many as a statement should have.
         [answer] = self._commit([submission])
         return answer
+
+    def _group_of(self, team_id: str) -> GroupCommit[_Submission, Answer]:
+        group = self._groups.get(team_id)
+        if group is None:
+            fresh = GroupCommit(self._commit, splits=_splits)
+            group = self._groups.setdefault(team_id, fresh)
+        return group
 
     def _commit_once(
         self, submission: _Submission, key: str, body_hash: str, now: datetime
@@ -202,13 +219,13 @@ class Acceptance:
             if before is not None:
                 return before
             [answer] = self._write(connection, [submission], is_counted=True)
-        self._tell([submission], [answer])
+        self._wake(submission.sender.team_id, [answer])
         return answer
 
     def _commit(self, submissions: Sequence[_Submission]) -> list[Answer]:
         with self._database.writing_connection() as connection:
             answers = self._write(connection, submissions)
-        self._tell(submissions, answers)
+        self._wake(submissions[0].sender.team_id, answers)
         return answers
 
     def _write(
@@ -218,7 +235,7 @@ class Acceptance:
         *,
         is_counted: bool = False,
     ) -> list[Answer]:
-        """Write what was submitted.
+        """Write what was submitted, all for one workspace.
 
         Args:
             is_counted: whether the requests were charged already.
@@ -231,46 +248,38 @@ class Acceptance:
         # Before anything is locked that others wait for.
         self._limits.charge(connection, charges, now)
         said = [draft.said for draft in drafts if draft.said is not None]
-        ending = look(connection, said)
+        seq = 0
+        if coming or said:
+            team_id = drafts[0].team_id
+            seq = begin_change(connection, [team_id])[team_id]
+        followed = follow(connection, said, seq, now)
         rows = hold(connection, coming, now)
-        self._lock_lanes(connection, rows, dict.fromkeys(ending.lanes(), now))
-        followed = follow(connection, said, ending, now)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
-        rows = [_unless_muted(row, followed, now) for row in _wanted(rows, followed)]
-        # Only now that their lanes are locked do the deliveries get their ids, in this order.
+        rows = [
+            {
+                **_unless_muted(row, followed, now),
+                "seq": seq,
+                "urgency": stored_urgency(row["rank"], row["send_at"]),
+            }
+            for row in _wanted(rows, followed)
+        ]
+        ensure_lanes(connection, {(row["lane_team_id"], row["lane_address"]) for row in rows})
+        # Only now that the workspace is locked do the deliveries get their ids, in this order.
         accepted = _insert_deliveries(connection, drafts, rows)
+        hurry = [_hurrying(row) for row in rows if row["key"] is not None]
+        if hurry:
+            connection.execute(_HURRY, hurry)
         return [Answer([next(accepted) for _ in one.drafts]) for one in submissions]
 
-    def _lock_lanes(
-        self,
-        connection: Connection,
-        rows: Sequence[Row],
-        wake_at: dict[tuple[str, str], datetime],
-    ) -> None:
-        """Make sure that every lane is there and wakes in time, and lock it.
-
-        They are locked in the order of workspaces and addresses, as everywhere.
-
-        Args:
-            wake_at: lanes that wake for another reason too.
-        """
-        for row in rows:
-            lane, send_at = (row["lane_team_id"], row["lane_address"]), row["send_at"]
-            wake_at[lane] = min(send_at, wake_at.get(lane, send_at))
-        for team_id in sorted({team_id for team_id, _ in wake_at} - self._known_teams):
-            know_team(connection, team_id)
-        open_lanes(connection, wake_at)
-
-    def _tell(self, submissions: Sequence[_Submission], answers: Sequence[Answer]) -> None:
-        """Tell the workers of what was committed."""
-        teams = {
-            one.sender.team_id
-            for one, answer in zip(submissions, answers, strict=True)
-            if any(accepted.deliveries for accepted in answer.notifications)
-        }
-        self._known_teams |= teams
-        for team_id in teams:
+    def _wake(self, team_id: str, answers: Sequence[Answer]) -> None:
+        """Wake the owner of a workspace, where something was committed."""
+        accepted = (one for answer in answers for one in answer.notifications)
+        if any(one.deliveries for one in accepted):
             self._wakeup.notify(team_id)
+
+
+def _splits(error: BaseException) -> bool:
+    return not isinstance(error, DATABASE_DOWN)
 
 
 @dataclass(frozen=True)
@@ -304,8 +313,9 @@ class _Draft:
         delivery = {
             "notification_id": id_,
             "lane_team_id": sender.team_id,
-            "state": "waiting",
-            "rank": -request.priority,
+            "state": state_until(request.due_at(now), now),
+            "source": request.source or sender.source or sender.name,
+            "rank": rank_of(request.priority, request.severity),
             "key": key,
             "mode": request.mode if key is not None else "new",
             "on_unknown": request.on_unknown,
@@ -364,7 +374,8 @@ def _coming(plan: _Plan, leg: Leg) -> Coming:
     row = {**plan.draft.delivery, "lane_address": leg.address, "target": leg.target}
     row |= {"subscription_id": leg.subscription_id, "finished_at": None}
     if plan.is_escalation:
-        row |= {"mode": ESCALATE, "send_at": plan.send_at}
+        state = state_until(plan.send_at, plan.draft.row["created_at"])
+        row |= {"mode": ESCALATE, "send_at": plan.send_at, "state": state}
     elif leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
     notification = plan.draft.row
@@ -381,6 +392,16 @@ def _wanted(rows: Sequence[Row], followed: Followed) -> list[Row]:
         if not _escalates(row)
         or (_about(row) in followed.opened and first[_about(row)] == row["notification_id"])
     ]
+
+
+def _hurrying(row: Row) -> dict[str, Any]:
+    return {
+        "lane_team_id": row["lane_team_id"],
+        "lane_address": row["lane_address"],
+        "with_key": row["key"],
+        "latest": row["urgency"],
+        "number": row["seq"],
+    }
 
 
 def _escalates(row: Row) -> bool:

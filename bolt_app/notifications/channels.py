@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, select, update
@@ -97,10 +97,10 @@ class Channels:
         name = name_or_id.strip().removeprefix("#")
         if name == name_or_id.strip() and looks_like_channel_id(name):
             return name
-        found = self._find_listed(place.team_id, name)
+        found = self.find_listed(place.team_id, name)
         if found is None:
-            self._list(place)
-            found = self._find_listed(place.team_id, name)
+            self.refresh_listing(place)
+            found = self.find_listed(place.team_id, name)
         return found
 
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
@@ -152,14 +152,19 @@ class Channels:
             SlackCallError: Slack refused or did not answer.
         """
         self._calls.as_bot(place, "conversations.join", channel=channel_id)
+        self.note_joined(place.team_id, channel_id)
+
+    def note_joined(self, team_id: str, channel_id: str) -> None:
+        """Record that the bot is in a channel."""
         with self._database.writing() as session:
             session.execute(
                 update(Channel)
-                .where(Channel.team_id == place.team_id, Channel.channel_id == channel_id)
+                .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
                 .values(is_member=True)
             )
 
-    def _find_listed(self, team_id: str, name: str) -> str | None:
+    def find_listed(self, team_id: str, name: str) -> str | None:
+        """Return the id of the channel that had a name when the channels were listed."""
         with self._database.reading() as session:
             return session.scalar(
                 select(Channel.channel_id)
@@ -169,29 +174,40 @@ class Channels:
                 .limit(1)
             )
 
-    def _age_of_list(self, team_id: str) -> timedelta | None:
+    def listed_at(self, team_id: str) -> datetime | None:
+        """Return when the channels of a workspace were last listed."""
         with self._database.reading() as session:
             listing = session.get(ChannelListing, team_id)
-        return None if listing is None else self._clock() - listing.listed_at
+        return None if listing is None else listing.listed_at
+
+    def _age_of_list(self, team_id: str) -> timedelta | None:
+        listed_at = self.listed_at(team_id)
+        return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, place: BotPlace) -> None:
         age = self._age_of_list(place.team_id)
         if age is None or age > LISTING_LIFETIME:
-            self._list(place)
+            self.refresh_listing(place)
 
     def _list_or_believe(self, place: BotPlace) -> None:
         age = self._age_of_list(place.team_id)
         if age is not None and age <= LISTING_LIFETIME:
             return
         try:
-            self._list(place)
+            self.refresh_listing(place)
         except SlackCallError as error:
             if age is None or age > LISTING_GRACE:
                 raise
             logger.info("the channels are not listed again", extra={"error": error.code})
 
-    def _list(self, place: BotPlace) -> None:
-        team_id = place.team_id
+    def refresh_listing(self, place: BotPlace) -> datetime:
+        """List the channels of a workspace again; return when that began.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        team_id, listed_at = place.team_id, self._clock()
         kinds = "public_channel"
         if self._calls.has_scope(place, "groups:read"):
             # Private ones with the bot in them, for senders that know their names.
@@ -213,9 +229,10 @@ class Channels:
                 ChannelListing,
                 key={"team_id": team_id},
                 insert={},
-                update={"listed_at": self._clock()},
+                update={"listed_at": listed_at},
             )
             _replace_channels(session, team_id, channels)
+        return listed_at
 
 
 def looks_like_channel_id(text: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import delete, select, update
@@ -90,7 +89,7 @@ def leave(session: Session, team_id: str, channel_id: str) -> None:
     session.execute(update(Channel).where(*mine).values(is_member=False))
 
 
-def move(session: Session, team_id: str, old_id: str, new_id: str, now: datetime) -> None:
+def move(session: Session, team_id: str, old_id: str, new_id: str) -> None:
     """Follow the new id of a channel: its subscriptions, and what is still to go there."""
     there = select(Subscription.topic).where(
         Subscription.team_id == team_id, Subscription.address == new_id
@@ -100,4 +99,4 @@ def move(session: Session, team_id: str, old_id: str, new_id: str, now: datetime
     session.execute(delete(Subscription).where(*mine, Subscription.topic.in_(there)))
     session.execute(update(Subscription).where(*mine).values(address=new_id))
     session.execute(delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == old_id))
-    move_pending(session.connection(), team_id, old_id, new_id, now)
+    move_pending(session.connection(), team_id, old_id, new_id)

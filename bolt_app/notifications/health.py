@@ -12,8 +12,9 @@ from sqlalchemy import Select, and_, func, or_, select
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_HELD,
+    IS_OPEN,
+    IS_QUEUED,
     IS_TROUBLED,
-    IS_WAITING,
     Channel,
     Delivery,
     Lane,
@@ -26,7 +27,7 @@ from bolt_app.notifications.plain_text import headline
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100
 # What is not there to be seen as yet, or is seen in a digest.
-_UNSEEN = ("waiting", "held", "sending", "digested")
+_UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
 # Beyond so many nobody counts.
 MOST_COUNTED = 1000
 
@@ -77,9 +78,10 @@ class HealthReports:
         """
         with self._database.reading_connection() as connection:
             # What follows an incident may never go out.
-            waits = and_(IS_WAITING, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+            # SQLite finds an index by its own condition only.
+            waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
             waiting = connection.scalar(_count(team_id, waits, channels)) or 0
-            held = connection.scalar(_count(team_id, IS_HELD, channels)) or 0
+            held = connection.scalar(_count(team_id, and_(IS_OPEN, IS_HELD), channels)) or 0
             troubled = connection.scalar(_count(team_id, IS_TROUBLED, channels)) or 0
             rows = connection.execute(_recent(team_id, channels, most)).all()
         return Health(waiting, held, troubled, [_seen(row) for row in rows])
@@ -89,7 +91,7 @@ def _count(team_id: str, condition: Any, channels: Collection[str] | None) -> Se
     some = (
         select(Delivery.id)
         .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Lane.team_id == team_id, condition)
+        .where(Lane.team_id == team_id, Delivery.team_id == team_id, condition)
         .limit(MOST_COUNTED)
     )
     if channels is not None:

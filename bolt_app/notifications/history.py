@@ -27,18 +27,19 @@ from bolt_app.db.models import (
     Incident,
     Lane,
     Notification,
-    TeamPace,
+    WorkspaceQueue,
 )
+from bolt_app.notifications.change_feed import begin_change, stored_urgency
+from bolt_app.notifications.delivery.order import STEP_SECONDS, URGENT_RANK
 from bolt_app.notifications.incident_messages import REFRESH
-from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.reports import (
-    STATES,
     DeliveryError,
     DeliveryReport,
     IncidentReport,
     NotificationReport,
     incident_report,
+    shown_state,
 )
 from bolt_app.notifications.searching import Filter, Visible, find_page
 from bolt_app.notifications.wakeup import Wakeup
@@ -202,21 +203,16 @@ class History:
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
         """Cancel those deliveries of a workspace's notification that wait or are held."""
 
-        def change(session: Session, mine: ColumnElement[bool]) -> Cancelled:
-            statement = (
-                update(Delivery)
-                .where(mine, IS_PENDING)
-                .values(state="cancelled", finished_at=self._clock())
-                .returning(Delivery.id)
-            )
-            ids = set(session.scalars(statement))
+        with self._database.writing() as session:
+            ended = self._cancelled(session, team_id)
+            mine = _deliveries_of(team_id, notification_id)
+            statement = update(Delivery).where(mine, IS_PENDING).values(ended)
+            ids = set(session.scalars(statement.returning(Delivery.id)))
             all_of_it = _delivery_reports(session, [notification_id])[notification_id]
-            return Cancelled(
-                [one for one in all_of_it if one.id in ids],
-                [one for one in all_of_it if one.id not in ids],
-            )
-
-        return self._change(team_id, notification_id, IS_PENDING, change)
+        return Cancelled(
+            [one for one in all_of_it if one.id in ids],
+            [one for one in all_of_it if one.id not in ids],
+        )
 
     def cancel_all(self, credential: Credential) -> int:
         """Cancel what waits or is held of all that an API key or hook has sent.
@@ -230,18 +226,18 @@ class History:
             .exists()
         )
         cancelled = 0
+        teams = select(Delivery.team_id).where(IS_PENDING, its).limit(1)
+        some = select(Delivery.id).where(IS_PENDING, its).limit(_CHUNK)
         while True:
-            lanes = select(Delivery.lane_id).where(IS_PENDING, its).distinct().limit(_CHUNK)
             with self._database.writing() as session:
-                ids = session.scalars(lanes).all()
-                if not ids:
+                team_id = session.scalar(teams)
+                if team_id is None:
                     return cancelled
-                lock = select(Lane.id).where(Lane.id.in_(ids)).order_by(Lane.team_id, Lane.address)
-                session.execute(lock.with_for_update())
+                ended = self._cancelled(session, team_id)
                 statement = (
                     update(Delivery)
-                    .where(Delivery.lane_id.in_(ids), IS_PENDING, its)
-                    .values(state="cancelled", finished_at=self._clock())
+                    .where(Delivery.id.in_(some), Delivery.team_id == team_id, IS_PENDING)
+                    .values(ended)
                 )
                 cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
 
@@ -254,19 +250,13 @@ class History:
             NothingToRetryError: none is.
         """
 
-        def change(session: Session, mine: ColumnElement[bool]) -> bool:
-            now = self._clock()
-            lanes = select(Lane.address).join(Delivery, Delivery.lane_id == Lane.id).distinct()
-            addresses = session.scalars(lanes.where(mine, IS_TROUBLED)).all()
-            if not addresses:
-                return False
-            wake_at = {(team_id, address): now for address in addresses}
-            open_lanes(session.connection(), wake_at)
-            session.execute(update(Delivery).where(mine, IS_TROUBLED).values(_anew(now)))
-            return True
-
-        if not self._change(team_id, notification_id, IS_TROUBLED, change):
-            raise NothingToRetryError
+        with self._database.writing() as session:
+            seq = begin_change(session.connection(), [team_id])[team_id]
+            mine = _deliveries_of(team_id, notification_id)
+            again = {**_anew(self._clock()), "seq": seq}
+            changed = session.execute(update(Delivery).where(mine, IS_TROUBLED).values(again))
+            if changed.rowcount == 0:  # type: ignore[attr-defined]
+                raise NothingToRetryError
         self._wakeup.notify(team_id)
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
@@ -286,42 +276,31 @@ class History:
             for row in rows
         ]
 
-    def _change(
-        self,
-        team_id: str,
-        notification_id: str,
-        which: Any,
-        change: Callable[[Session, ColumnElement[bool]], T],
-    ) -> T:
-        """Change deliveries of a notification while the rows of their lanes are locked.
+    def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
+        seq = begin_change(session.connection(), [team_id])[team_id]
+        return {"state": "cancelled", "finished_at": self._clock(), "seq": seq}
 
-        Between finding the lanes and having the locks, what waits in the lane of a name may have
-        moved on: then it begins anew.
-        """
-        mine = Delivery.notification_id == (
-            select(Notification.id)
-            .where(Notification.id == notification_id, Notification.team_id == team_id)
-            .scalar_subquery()
-        )
-        lanes = select(Delivery.lane_id).where(mine, which)
-        while True:
-            with self._database.writing() as session:
-                locked = set(
-                    session.scalars(
-                        select(Lane.id)
-                        .where(Lane.id.in_(lanes))
-                        .order_by(Lane.team_id, Lane.address)
-                        .with_for_update()
-                    )
-                )
-                if locked.issuperset(session.scalars(lanes)):
-                    return change(session, mine)
+
+def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
+    """Return the condition for the deliveries of a workspace's notification."""
+    return Delivery.notification_id == (
+        select(Notification.id)
+        .where(Notification.id == notification_id, Notification.team_id == team_id)
+        .scalar_subquery()
+    )
 
 
 def _anew(now: datetime) -> dict[str, Any]:
     passed = Delivery.expires_at <= now
+    at = stored_urgency(0, now)
     return {
         "state": "waiting",
+        "urgency": case(
+            (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
+            else_=at + Delivery.rank * round(STEP_SECONDS * 1000),
+        ),
+        "retry_at": None,
+        "second_look_at": None,
         "attempts": 0,
         "tried_at": None,
         "attempted_at": None,
@@ -350,9 +329,8 @@ def _delivery_reports(
     session: Session, notification_ids: Sequence[str]
 ) -> dict[str, list[DeliveryReport]]:
     statement = (
-        select(*_DELIVERY, TeamPace.reason)
-        .join(Lane, Lane.id == Delivery.lane_id)
-        .outerjoin(TeamPace, TeamPace.team_id == Lane.team_id)
+        select(*_DELIVERY, WorkspaceQueue.pause_reason)
+        .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
         .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
         .order_by(Delivery.id)
     )
@@ -365,11 +343,12 @@ def _delivery_reports(
 
 def _delivery_report(row: Any) -> DeliveryReport:
     # What waits for a dead installation says so before it was tried itself.
-    code = row.error or (row.reason if row.state == "waiting" else None)
+    state = shown_state(row.state)
+    code = row.error or (row.pause_reason if state == "waiting" else None)
     return DeliveryReport(
         id=row.id,
         to=row.target,
-        state=row.state if row.state in STATES else "unknown",
+        state=state,
         attempts=row.attempts,
         error=None if code is None else _error(code),
         channel_id=row.channel_id,

@@ -177,7 +177,13 @@ class NotificationRequest(Content):
         "update",
         description="With a key: change the earlier message, reply in its thread, or post anew.",
     )
-    priority: int = Field(0, ge=-9, le=9, description="Higher goes first in its channel.")
+    priority: int = Field(
+        0,
+        ge=-9,
+        le=9,
+        description="Higher goes first in the workspace. Without one the severity decides: "
+        "`critical` counts 5, `error` 2, `warning` 1.",
+    )
     send_at: AwareDatetime | None = Field(
         None, description="Not before this moment, at most 120 days ahead."
     )

@@ -7,21 +7,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, or_, select, text
+from sqlalchemy import ColumnElement, Select, Subquery, and_, or_, select
 from sqlalchemy.orm import Session
 
-from bolt_app.db.models import IS_HELD, IS_TROUBLED, IS_WAITING, Delivery, Lane, Notification
+from bolt_app.db.models import (
+    IS_HELD,
+    IS_OPEN,
+    IS_QUEUED,
+    IS_SENDING,
+    IS_TROUBLED,
+    Delivery,
+    Lane,
+    Notification,
+)
 from bolt_app.notifications.ids import id_of_moment
 
 # So many notifications are looked at for one page, however few of them match.
 WINDOW = 2000
 # The deliveries in these states are few, or found by an index of their own.
 _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
-    "waiting": IS_WAITING,  # type: ignore[dict-item]
-    "held": IS_HELD,  # type: ignore[dict-item]
+    # SQLite finds an index by its own condition only.
+    "waiting": and_(IS_OPEN, IS_QUEUED),
+    "held": and_(IS_OPEN, IS_HELD),
+    "sending": and_(IS_OPEN, IS_SENDING),
     "dead": and_(IS_TROUBLED, Delivery.state == "dead"),
     "unknown": and_(IS_TROUBLED, Delivery.state == "unknown"),
-    "sending": and_(Delivery.id == Lane.sending_id, text("deliveries.state = 'sending'")),
 }
 
 
@@ -138,7 +148,9 @@ def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
     if wanted.visible is not None:
         conditions.append(wanted.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
-    if wanted.state is not None:
+    if wanted.state == "waiting":
+        deliveries.append(IS_QUEUED)  # type: ignore[arg-type]
+    elif wanted.state is not None:
         deliveries.append(Delivery.state == wanted.state)
     if wanted.to is not None:
         deliveries.append(Delivery.target == wanted.to)
@@ -154,7 +166,9 @@ def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
     if wanted.key is not None:
         return found.where(Lane.team_id == team_id, Delivery.key.in_(wanted.stored_keys))
     by_index = None if wanted.state is None else _BY_INDEX.get(wanted.state)
-    return None if by_index is None else found.where(Lane.team_id == team_id, by_index)
+    if by_index is None:
+        return None
+    return found.where(Lane.team_id == team_id, Delivery.team_id == team_id, by_index)
 
 
 def _select_found(found: Select[str], wanted: Filter, cursor: str | None) -> Select[str]:

@@ -22,6 +22,7 @@ from bolt_app.news import News
 from bolt_app.notifications.addresses import is_person, normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.requests import Mode
+from bolt_app.notifications.reports import shown_state
 from bolt_app.notifications.schedules import Schedule, is_zone
 from bolt_app.notifications.stored_subscriptions import read_subscription
 from bolt_app.notifications.topic_names import normal_pattern
@@ -263,7 +264,7 @@ class Subscriptions:
         with self._database.reading() as session:
             rows = session.execute(statement.add_columns(Delivery.state, at))
             return [
-                replace(_stored(row), last=None if state is None else LastDelivery(state, moment))
+                replace(_stored(row), last=_last(state, moment))
                 for row, state, moment in rows
             ]
 
@@ -333,6 +334,10 @@ def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSub
     one = _select_of(team_id, address).where(Subscription.topic == topic).with_for_update()
     row = session.scalar(one)
     return None if row is None else _stored(row)
+
+
+def _last(state: str | None, moment: datetime) -> LastDelivery | None:
+    return None if state is None else LastDelivery(shown_state(state), moment)
 
 
 def _stored(row: Subscription) -> StoredSubscription:

@@ -1,0 +1,102 @@
+"""Outcomes of attempts: the next state of the delivery, and when to try again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from bolt_app.delays import Delays
+from bolt_app.slack_api import SlackCallError
+
+# So many attempts that fail by an error of our own end a delivery, so that others go on.
+MOST_INTERNAL_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of an attempt.
+
+    Attributes:
+        state: the delivery's state from now on; `sending` means that nobody knows yet whether it
+            was posted.
+        error: Slack's code, where an error led to this.
+        wait: seconds before the next attempt.
+        pause: seconds for which nothing is posted in the workspace.
+        pause_reason: Slack's code, where the installation is dead.
+        requested: whether a request was made that changes something in Slack.
+        is_reply: whether the message is in a thread; None where that did not change. Slack posts a
+            reply in the channel itself where the thread is gone.
+    """
+
+    state: str
+    error: str | None = None
+    channel_id: str | None = None
+    ts: str | None = None
+    wait: float = 0.0
+    pause: float | None = None
+    pause_reason: str | None = None
+    requested: bool = True
+    is_reply: bool | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.state not in ("waiting", "sending")
+
+
+def sent(channel_id: str, ts: str, *, is_reply: bool | None = None) -> Outcome:
+    """Return the outcome of a message that is in its channel."""
+    return Outcome("sent", channel_id=channel_id, ts=ts, is_reply=is_reply)
+
+
+def classify_error(
+    error: SlackCallError, attempts: int, delays: Delays, *, is_repeat: bool = False
+) -> Outcome:
+    """Return the outcome of a call that failed.
+
+    Args:
+        attempts: how many were made, this one included.
+        is_repeat: whether an earlier attempt may have been posted, so that the delivery stays
+            `sending` unless it has ended.
+    """
+    state = "sending" if is_repeat else "waiting"
+    if error.is_dead_token:
+        return dead_installation(error.code, delays, is_repeat=is_repeat)
+    if error.retry_after is not None:
+        wait = float(error.retry_after)
+        # Other methods have limits of their own, which do not concern posting.
+        pause = wait if error.method == "chat.postMessage" else None
+        return Outcome(state, error.code, wait=wait, pause=pause)
+    if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
+        return Outcome(
+            "sending", error.code, wait=max(delays.settling, backoff(attempts, delays))
+        )
+    if error.is_permanent:
+        return Outcome("dead", error.code)
+    return Outcome(state, error.code, wait=backoff(attempts, delays))
+
+
+def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:
+    """Return the outcome where nobody can post in a workspace until somebody installs again."""
+    state = "sending" if is_repeat else "waiting"
+    return Outcome(state, code, pause=delays.dead_installation, pause_reason=code, requested=False)
+
+
+def internal_error(attempts: int, delays: Delays, *, may_have_posted: bool = False) -> Outcome:
+    """Return the outcome of an attempt that failed by an error of our own."""
+    if may_have_posted:
+        return Outcome("sending", "internal_error", wait=backoff(attempts, delays))
+    if attempts >= MOST_INTERNAL_ERRORS:
+        return Outcome("dead", "internal_error")
+    return Outcome("waiting", "internal_error", wait=backoff(attempts, delays))
+
+
+def not_made(*, is_repeat: bool) -> Outcome:
+    """Return the outcome of an attempt that was begun, and then not made."""
+    return Outcome("sending" if is_repeat else "waiting", requested=False)
+
+
+def backoff(attempts: int, delays: Delays) -> float:
+    """Return seconds to wait after so many attempts: twice as long each time, within a fifth."""
+    doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
+    return min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311

@@ -1,0 +1,615 @@
+"""The store: what an owner reads of its workspaces, and what it writes of its attempts.
+
+The rows are the truth. A begin is conditional on the row's state and lane and on the fencing token
+of the shard; a finish on the number of the attempt. Rows that another transaction has locked are
+skipped and reported, so that no workspace waits for another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+    tuple_,
+    update,
+)
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import (
+    IS_OPEN,
+    IS_SENDING,
+    IS_WAITING,
+    Delivery,
+    Lane,
+    Shard,
+    WorkspaceQueue,
+)
+from bolt_app.notifications.change_feed import begin_change
+from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
+from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.delivery.work import WantedPage, Work
+
+RETRY_FOR = timedelta(days=1)
+# Rows that one statement reads.
+BATCH = 1000
+_AFTER_ALL = 2**62
+
+_DELIVERIES = Delivery.__table__
+_ROWS = (
+    Delivery.id,
+    Delivery.team_id,
+    Delivery.lane_id,
+    Delivery.seq,
+    Delivery.state,
+    Delivery.source,
+    Delivery.rank,
+    Delivery.urgency,
+    Delivery.key,
+    Delivery.mode,
+    Delivery.retry_at,
+    Delivery.second_look_at,
+    Lane.address,
+)
+_OF_TEAM = select(*_ROWS).join(Lane).where(Delivery.team_id == bindparam("team_id"))
+_IN_DOUBT = _OF_TEAM.where(IS_SENDING).order_by(Delivery.id)
+_RETRIED = _OF_TEAM.where(IS_WAITING, Delivery.retry_at.is_not(None)).order_by(Delivery.id)
+_SECOND_LOOKS = _OF_TEAM.where(Delivery.second_look_at.is_not(None))
+_URGENT = (
+    _OF_TEAM.where(
+        IS_WAITING,
+        Delivery.retry_at.is_(None),
+        tuple_(Delivery.urgency, Delivery.id)
+        > tuple_(bindparam("after_urgency"), bindparam("after_id")),
+    )
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(BATCH)
+)
+_PAGE = (
+    select(*_ROWS)
+    .join(Lane)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.source == bindparam("source"),
+        IS_WAITING,
+        Delivery.retry_at.is_(None),
+    )
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(bindparam("most"))
+)
+_CHANGES = (
+    select(WorkspaceQueue.seq.label("latest"), WorkspaceQueue.pause_reason, *_ROWS)
+    .outerjoin(
+        Delivery,
+        and_(
+            Delivery.team_id == WorkspaceQueue.team_id,
+            tuple_(Delivery.seq, Delivery.id)
+            > tuple_(bindparam("after_seq"), bindparam("after_id")),
+            IS_OPEN,
+        ),
+    )
+    .outerjoin(Lane, Lane.id == Delivery.lane_id)
+    .where(WorkspaceQueue.team_id == bindparam("team_id"))
+    .order_by(Delivery.seq, Delivery.id)
+    .limit(BATCH)
+)
+_RECENT = select(Lane.id, Lane.attempted_at).where(
+    Lane.team_id == bindparam("team_id"), Lane.attempted_at > bindparam("since")
+)
+_HAS_WORK = [
+    select(Delivery.id).where(Delivery.team_id == WorkspaceQueue.team_id, condition).exists()
+    for condition in (IS_WAITING, IS_SENDING, Delivery.second_look_at.is_not(None))
+]
+_QUEUES = select(
+    WorkspaceQueue.team_id,
+    WorkspaceQueue.shard,
+    WorkspaceQueue.seq,
+    WorkspaceQueue.paused_until,
+    WorkspaceQueue.pause_reason,
+    case((_HAS_WORK[0] | _HAS_WORK[1] | _HAS_WORK[2], True), else_=False).label("has_work"),
+).where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+_SUMS = (
+    select(WorkspaceQueue.shard, func.sum(WorkspaceQueue.seq))
+    .where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+    .group_by(WorkspaceQueue.shard)
+)
+_TOKENS = (
+    select(Shard.number, Shard.token)
+    .where(Shard.number.in_(bindparam("numbers", expanding=True)))
+    .with_for_update(read=True, skip_locked=True)
+)
+# The rows of lanes are referred to by those of deliveries that are being inserted.
+_TO_BEGIN = ATTEMPT_ROWS.where(
+    Delivery.id.in_(bindparam("ids", expanding=True)),
+    Delivery.state.in_(("waiting", "sending")),
+).with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
+_STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
+    Delivery.id.in_(bindparam("ids", expanding=True))
+)
+_TO_FINISH = _STATES.where(IS_SENDING).with_for_update(
+    key_share=True, skip_locked=True, of=[Delivery]
+)
+_BEGIN = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values(
+        state="sending",
+        attempts=bindparam("new_attempts"),
+        attempt_number=bindparam("new_attempt_number"),
+        tried_at=bindparam("new_tried_at"),
+        attempted_at=bindparam("new_attempted_at"),
+        thread_ts=bindparam("new_thread_ts"),
+        retry_at=None,
+    )
+)
+_ATTEMPTED = (
+    update(Lane.__table__)  # type: ignore[arg-type]
+    .where(Lane.id == bindparam("begun_lane_id"))
+    .values(attempted_at=bindparam("new_attempted_at"))
+)
+_FINISH = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values(
+        state=bindparam("new_state"),
+        attempts=Delivery.attempts - bindparam("not_counted"),
+        error=bindparam("new_error"),
+        # A message that is shown again stays where it is, whatever the outcome.
+        channel_id=func.coalesce(bindparam("new_channel_id"), Delivery.channel_id),
+        ts=func.coalesce(bindparam("new_ts"), Delivery.ts),
+        # Slack may have posted a reply in the channel itself.
+        thread_ts=case((bindparam("new_is_root", type_=Boolean), None), else_=Delivery.thread_ts),
+        retry_at=bindparam("new_retry_at"),
+        second_look_at=bindparam("new_second_look_at"),
+        finished_at=bindparam("new_finished_at"),
+    )
+)
+_EXPIRE = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id.in_(bindparam("lane_ids", expanding=True)),
+        IS_WAITING,
+        Delivery.expires_at <= bindparam("now"),
+    )
+    .values(state="expired", finished_at=bindparam("now"))
+)
+_ABSORB = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.id == bindparam("delivery_id"),
+        Delivery.lane_id == bindparam("in_lane_id"),
+        IS_WAITING,
+    )
+    .values(state="digested", digest_id=bindparam("absorber"), finished_at=bindparam("now"))
+)
+_NUMBER = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values(seq=bindparam("new_seq"))
+)
+_FAILING = select(Lane.id).where(Lane.id.in_(bindparam("ids", expanding=True)))
+_FAILING = _FAILING.with_for_update(key_share=True, skip_locked=True)
+_SET_FAILING = (
+    update(Lane.__table__)  # type: ignore[arg-type]
+    .where(Lane.id == bindparam("failing_lane_id"))
+    .values(failing_since=bindparam("new_failing_since"))
+)
+_GIVE_UP = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id == bindparam("failing_lane_id"),
+        IS_WAITING,
+        Delivery.send_at <= bindparam("cutoff"),
+    )
+    .values(state="dead", error=bindparam("new_error"), finished_at=bindparam("now"))
+)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Work that is to begin, and the shard under whose token."""
+
+    work: Work
+    shard: OwnedShard
+
+
+@dataclass(frozen=True)
+class Finish:
+    """An attempt, its outcome, and when that was known.
+
+    Attributes:
+        second_look_at: when to look for duplicates, where it was posted again.
+    """
+
+    work: Work
+    attempt: Attempt
+    outcome: Outcome
+    at: datetime
+    second_look_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The result of a transaction.
+
+    Attributes:
+        finished: the outcomes that count, as they were written.
+        stale: those of attempts that are no longer the latest.
+        locked: what is to be tried again, because another transaction has locked the row.
+        begun: the attempts to make now.
+        refused: work whose row no longer waits there.
+    """
+
+    finished: Sequence[Finish] = ()
+    stale: Sequence[Finish] = ()
+    locked_finishes: Sequence[Finish] = ()
+    begun: Sequence[tuple[Begin, Attempt]] = ()
+    refused: Sequence[Begin] = ()
+    locked_begins: Sequence[Begin] = ()
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The changes of a workspace after a number.
+
+    Attributes:
+        seq: the number of the latest change that it includes.
+        rows: the open deliveries among what changed.
+    """
+
+    team_id: str
+    seq: int
+    pause_reason: str | None
+    rows: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a new owner of a workspace begins with."""
+
+    queue: Any
+    in_doubt: Sequence[Any]
+    retried: Sequence[Any]
+    second_looks: Sequence[Any]
+    recent: Mapping[int, datetime]
+    urgent: Sequence[Any]
+
+
+class Store:
+    """Reads and writes deliveries for the owner of their workspaces."""
+
+    def __init__(
+        self, database: Database, *, retry_for: timedelta = RETRY_FOR, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._retry_for = retry_for
+        self._clock = clock
+
+    # Reading.
+
+    def queues(self, shards: Collection[int]) -> Sequence[Any]:
+        """Return the queues of shards, each with whether there is anything to do."""
+        with self._database.reading_connection() as connection:
+            return connection.execute(_QUEUES, {"shards": list(shards)}).all()
+
+    def sums(self, shards: Collection[int]) -> dict[int, int]:
+        """Return the sum of the latest numbers in each shard, which grows with every change."""
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(_SUMS, {"shards": list(shards)})
+            return {shard: int(number) for shard, number in rows}
+
+    def snapshot(self, team_id: str, since: datetime) -> Snapshot | None:
+        """Return the state of a workspace: first its latest number, so that no change is missed.
+
+        Args:
+            since: lanes with an attempt after this moment keep their pace.
+        """
+        mine = {"team_id": team_id}
+        queue = _QUEUES.where(WorkspaceQueue.team_id == team_id)
+        with self._database.reading_connection() as connection:
+            shards = select(WorkspaceQueue.shard).where(WorkspaceQueue.team_id == team_id)
+            found = connection.execute(queue, {"shards": connection.scalars(shards).all()}).first()
+            if found is None:
+                return None
+            recent = connection.execute(_RECENT, {**mine, "since": since})
+            return Snapshot(
+                found,
+                connection.execute(_IN_DOUBT, mine).all(),
+                connection.execute(_RETRIED, mine).all(),
+                connection.execute(_SECOND_LOOKS, mine).all(),
+                {id_: at for id_, at in recent},
+                self._urgent(connection, team_id, None),
+            )
+
+    def more_urgent(self, team_id: str, last: Any) -> Sequence[Any]:
+        """Return the next waiting rows of a workspace after a row of an earlier answer."""
+        with self._database.reading_connection() as connection:
+            return self._urgent(connection, team_id, last)
+
+    def page(self, wanted: WantedPage, most: int) -> Sequence[Any]:
+        """Return the first waiting rows of a source in a lane."""
+        values = {"lane_id": wanted.lane_id, "source": wanted.source, "most": most}
+        with self._database.reading_connection() as connection:
+            return connection.execute(_PAGE, values).all()
+
+    def changes(self, known: Mapping[str, int]) -> list[Feed]:
+        """Return what changed in workspaces after the numbers that are known."""
+        with self._database.reading_connection() as connection:
+            found = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
+            return [one for one in found if one is not None]
+
+    def states(self, delivery_ids: Collection[int]) -> Mapping[int, Any]:
+        """Return the states of deliveries."""
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(_STATES, {"ids": list(delivery_ids)})
+            return {row.id: row for row in rows}
+
+    def attempt(self, delivery_id: int, state: str) -> Attempt | None:
+        """Return the attempt at a delivery in a state, without beginning another.
+
+        None where the delivery is in another state by now.
+        """
+        with self._database.reading_connection() as connection:
+            mine = ATTEMPT_ROWS.where(Delivery.id == delivery_id, Delivery.state == state)
+            row = connection.execute(mine).first()
+            if row is None:
+                return None
+            found = attempt_of(connection, row, self._clock())
+            return replace(found, number=row.attempts, attempt_number=row.attempt_number)
+
+    # Writing.
+
+    def commit(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> Committed:
+        """Write outcomes and begin attempts in one transaction.
+
+        Outcomes first: an attempt may reply to a message that is sent with them.
+        """
+        now = self._clock()
+        with self._database.writing_connection() as connection:
+            finished = self._finish(connection, finishes)
+            begun = self._begin(connection, begins, now) if begins else Committed()
+        return replace(
+            finished, begun=begun.begun, refused=begun.refused, locked_begins=begun.locked_begins
+        )
+
+    def finish_for_others(self, finishes: Sequence[Finish]) -> Committed:
+        """Write outcomes in workspaces of other owners, who see them in the change feed."""
+        teams = {one.attempt.team_id for one in finishes}
+        with self._database.writing_connection() as connection:
+            numbers = begin_change(connection, teams)
+            committed = self._finish(connection, finishes)
+            changed = [
+                {"delivery_id": one.attempt.delivery_id, "new_seq": numbers[one.attempt.team_id]}
+                for one in committed.finished
+            ]
+            if changed:
+                connection.execute(_NUMBER, changed)
+        return committed
+
+    def end_second_look(
+        self, delivery_id: int, *, again_at: datetime | None, error: str | None
+    ) -> None:
+        """Write that a second look is over, or when to look again.
+
+        Args:
+            error: Slack's code, where it refused to delete a duplicate.
+        """
+        values: dict[str, Any] = {"second_look_at": again_at}
+        if error is not None:
+            values["error"] = error
+        with self._database.writing_connection() as connection:
+            connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(values))
+
+    def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
+        """Write that nothing is posted in a workspace for a while, for its next owner.
+
+        Args:
+            reason: Slack's code, where the installation is dead.
+        """
+        mine = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
+        values = {
+            "paused_until": until,
+            "pause_reason": func.coalesce(reason, WorkspaceQueue.pause_reason),
+        }
+        with self._database.writing_connection() as connection:
+            connection.execute(mine.values(values))
+
+    def _urgent(self, connection: Connection, team_id: str, last: Any) -> Sequence[Any]:
+        after = (-_AFTER_ALL, 0) if last is None else (last.urgency, last.id)
+        values = {"team_id": team_id, "after_urgency": after[0], "after_id": after[1]}
+        return connection.execute(_URGENT, values).all()
+
+    def _finish(self, connection: Connection, finishes: Sequence[Finish]) -> Committed:
+        if not finishes:
+            return Committed()
+        ids = {"ids": [one.attempt.delivery_id for one in finishes]}
+        mine = {row.id: row.attempt_number for row in connection.execute(_TO_FINISH, ids)}
+        missing = [one for one in finishes if one.attempt.delivery_id not in mine]
+        locked = _still_sending(connection, missing) if missing else []
+        current = [
+            one
+            for one in finishes
+            if mine.get(one.attempt.delivery_id) == one.attempt.attempt_number
+        ]
+        finished = [self._after_all(connection, one) for one in current]
+        if finished:
+            connection.execute(_FINISH, [_finished(one) for one in finished])
+        self._note_failing(connection, finished)
+        kept = {id(one) for one in (*current, *locked)}
+        stale = [one for one in finishes if id(one) not in kept]
+        return Committed(finished, stale, locked)
+
+    def _after_all(self, connection: Connection, one: Finish) -> Finish:
+        """Return the outcome, which is an end where the lane has failed for long enough.
+
+        So is that of what waits in the lane for as long.
+        """
+        cutoff = one.at - self._retry_for
+        failing_since = one.attempt.failing_since
+        if one.outcome.is_final or failing_since is None or failing_since > cutoff:
+            return one
+        self._give_up(connection, one.attempt.lane_id, one.outcome.error, cutoff, one.at)
+        if one.attempt.send_at > cutoff:
+            return one
+        state = "dead" if one.outcome.state == "waiting" else "unknown"
+        return replace(one, outcome=replace(one.outcome, state=state))
+
+    def _give_up(
+        self,
+        connection: Connection,
+        lane_id: int,
+        error: str | None,
+        cutoff: datetime,
+        now: datetime,
+    ) -> None:
+        values = {"failing_lane_id": lane_id, "new_error": error, "cutoff": cutoff, "now": now}
+        connection.execute(_GIVE_UP, values)
+
+    def _note_failing(self, connection: Connection, finished: Iterable[Finish]) -> None:
+        """Write since when lanes fail, where that changes; a lane that is locked can wait."""
+        since = {}
+        for one in finished:
+            is_over = one.outcome.is_final
+            if is_over == (one.attempt.failing_since is not None):
+                since[one.attempt.lane_id] = None if is_over else one.at
+        if since:
+            free = connection.scalars(_FAILING, {"ids": list(since)}).all()
+            changed = [{"failing_lane_id": id_, "new_failing_since": since[id_]} for id_ in free]
+            if changed:
+                connection.execute(_SET_FAILING, changed)
+
+    def _begin(
+        self, connection: Connection, begins: Sequence[Begin], now: datetime
+    ) -> Committed:
+        numbers = sorted({one.shard.number for one in begins})
+        tokens = {tuple(row) for row in connection.execute(_TOKENS, {"numbers": numbers})}
+        owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
+        unowned = [one for one in begins if (one.shard.number, one.shard.token) not in tokens]
+        ids = [one.work.delivery_id for one in owned]
+        rows = {row.id: row for row in connection.execute(_TO_BEGIN, {"ids": ids})} if ids else {}
+        late = [row.lane_id for row in rows.values() if _is_expired(row, now)]
+        if late:
+            connection.execute(_EXPIRE, {"lane_ids": late, "now": now})
+        begun, missing = [], []
+        for one in owned:
+            row = rows.get(one.work.delivery_id)
+            if row is None or row.lane_id != one.work.lane_id or _is_expired(row, now):
+                missing.append(one)
+            else:
+                begun.append((one, attempt_of(connection, row, now)))
+        if begun:
+            _write_begun(connection, begun, now)
+        locked = _still_waiting(connection, missing) if missing else []
+        kept = {id(one) for one in locked}
+        refused = [one for one in missing if id(one) not in kept]
+        return Committed(begun=begun, refused=refused, locked_begins=[*unowned, *locked])
+
+
+def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
+    rows: list[Any] = []
+    after = (known, _AFTER_ALL)
+    while True:
+        values = {"team_id": team_id, "after_seq": after[0], "after_id": after[1]}
+        found = connection.execute(_CHANGES, values).all()
+        if not found:
+            return None
+        rows += [row for row in found if row.id is not None]
+        if len(found) < BATCH:
+            seq = max(found[0].latest, rows[-1].seq if rows else 0)
+            return Feed(team_id, seq, found[0].pause_reason, rows)
+        after = (found[-1].seq, found[-1].id)
+
+
+def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:
+    """Return those whose row was skipped, because another transaction has locked it."""
+    ids = {"ids": [one.attempt.delivery_id for one in missing]}
+    rows = {row.id: row for row in connection.execute(_STATES, ids)}
+    return [
+        one
+        for one in missing
+        if (row := rows.get(one.attempt.delivery_id)) is not None
+        and (row.state, row.attempt_number) == ("sending", one.attempt.attempt_number)
+    ]
+
+
+def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Begin]:
+    ids = {"ids": [one.work.delivery_id for one in missing]}
+    rows = {row.id: row for row in connection.execute(_STATES, ids)}
+    return [
+        one
+        for one in missing
+        if (row := rows.get(one.work.delivery_id)) is not None
+        and row.state in ("waiting", "sending")
+        and row.lane_id == one.work.lane_id
+    ]
+
+
+def _write_begun(
+    connection: Connection, begun: Sequence[tuple[Begin, Attempt]], now: datetime
+) -> None:
+    connection.execute(
+        _BEGIN,
+        [
+            {
+                "delivery_id": attempt.delivery_id,
+                "new_attempts": attempt.number,
+                "new_attempt_number": attempt.attempt_number,
+                "new_tried_at": attempt.tried_at,
+                "new_attempted_at": now,
+                "new_thread_ts": attempt.thread_ts,
+            }
+            for _, attempt in begun
+        ],
+    )
+    connection.execute(
+        _ATTEMPTED,
+        [
+            {"begun_lane_id": attempt.lane_id, "new_attempted_at": now}
+            for _, attempt in begun
+        ],
+    )
+    absorbed = [
+        {
+            "delivery_id": id_,
+            "in_lane_id": attempt.lane_id,
+            "absorber": attempt.notification_id,
+            "now": now,
+        }
+        for one, attempt in begun
+        for id_ in one.work.absorbed
+    ]
+    if absorbed:
+        connection.execute(_ABSORB, absorbed)
+
+
+def _is_expired(row: Any, now: datetime) -> bool:
+    return row.state == "waiting" and row.expires_at is not None and row.expires_at <= now
+
+
+def _finished(one: Finish) -> dict[str, Any]:
+    outcome = one.outcome
+    retry_at = None if outcome.is_final else one.at + timedelta(seconds=outcome.wait)
+    return {
+        "delivery_id": one.attempt.delivery_id,
+        "new_state": outcome.state,
+        "not_counted": 0 if outcome.requested or outcome.error is not None else 1,
+        "new_error": outcome.error,
+        "new_channel_id": outcome.channel_id,
+        "new_ts": outcome.ts,
+        "new_is_root": outcome.is_reply is False,
+        "new_retry_at": retry_at if outcome.wait else None,
+        "new_second_look_at": one.second_look_at,
+        "new_finished_at": one.at if outcome.is_final else None,
+    }
+
