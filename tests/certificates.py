@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -12,8 +13,12 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(host: str, folder: Path) -> Path:
-    """Write a certificate for a host, and its key, into one file; return its path."""
+    """Write a certificate for a host or an address, and its key, into one file; return its path."""
     key = ec.generate_private_key(ec.SECP256R1())
+    try:
+        known_as: x509.GeneralName = x509.IPAddress(ip_address(host))
+    except ValueError:
+        known_as = x509.DNSName(host)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     made = (
@@ -24,7 +29,7 @@ def self_signed(host: str, folder: Path) -> Path:
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([known_as]), critical=False)
         .sign(key, hashes.SHA256())
     )
     path = folder / "certificate.pem"

@@ -7,6 +7,7 @@ answer; only the answering is done here.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -90,7 +91,9 @@ class KeepAliveServer(ThreadedWSGIServer):
     and to start a thread costs more than to answer. Raises OSError when the port is taken.
     """
 
-    def __init__(self, host: str, port: int, app: Flask) -> None:
+    def __init__(self, host: str, port: int, app: Flask, tls: ssl.SSLContext | None = None) -> None:
+        self.connections = 0
+        """How many were accepted so far."""
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._arrived: SimpleQueue[_Arrival | None] = SimpleQueue()
@@ -100,11 +103,22 @@ class KeepAliveServer(ThreadedWSGIServer):
         # Bound here: werkzeug ends the whole process when a port is taken.
         with socket.create_server((host, port), family=family, backlog=128) as bound:
             super().__init__(host, port, app, KeepAliveHandler, fd=bound.fileno())
+        self.ssl_context = tls
+
+    def get_request(self) -> _Arrival:
+        """Accept a connection; its TLS handshake is left to the thread that will read from it."""
+        connection, address = super().get_request()
+        if self.ssl_context is not None:
+            connection = self.ssl_context.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Have a thread of its own answer a connection: an idle one, or else a new one."""
         with self._lock:
             self._open.add(request)
+            self.connections += 1
             is_new = self._idle == 0
             if not is_new:
                 self._idle -= 1

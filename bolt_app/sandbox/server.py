@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -115,6 +116,7 @@ class SandboxServer:
 
     Use it as a context manager, or :meth:`start` and :meth:`stop` it. ``port`` 0 takes a free
     one; :attr:`url` says which. ``clock`` decides what is due, expired and worth how many calls.
+    With ``tls`` it speaks HTTPS.
     Raises OSError when the port is taken.
     """
 
@@ -124,14 +126,20 @@ class SandboxServer:
         host: str = "127.0.0.1",
         port: int = 0,
         clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.sandbox = Sandbox(config, clock)
-        self._server = KeepAliveServer(host, port, create_sandbox_app(self.sandbox))
+        self._server = KeepAliveServer(host, port, create_sandbox_app(self.sandbox), tls)
         shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self._server.port}"
+        self.url = f"{'http' if tls is None else 'https'}://{shown}:{self._server.port}"
         self.sandbox.base_url = self.url
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+
+    @property
+    def connections(self) -> int:
+        """How many connections were opened to it so far."""
+        return self._server.connections
 
     def start(self) -> SandboxServer:
         """Begin to answer and to send."""
