@@ -81,7 +81,8 @@ class Settings:
     session_secret: str = field(repr=False)
     web_workers: int = 1
     web_threads: int = 16
-    worker_threads: int = 64
+    worker_threads: int = 8
+    workspace_requests: int = 8
     channel_per_minute: int = 60
     channel_burst: int = 1
     workspace_per_minute: int = 300
@@ -197,7 +198,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_secret=reader.session_secret(var if embedded else None),
         web_workers=reader.number("WEB_CONCURRENCY", 1, least=1, most=64),
         web_threads=reader.number("WEB_THREADS", 16, least=1, most=256),
-        worker_threads=reader.number("WORKER_THREADS", 64, least=0, most=256),
+        worker_threads=reader.number("WORKER_THREADS", 8, least=0, most=256),
+        workspace_requests=reader.number("WORKSPACE_REQUESTS", 8, least=1, most=100),
         channel_per_minute=reader.number("CHANNEL_PER_MINUTE", 60, least=1, most=60_000),
         channel_burst=reader.number("CHANNEL_BURST", 1, least=1, most=1000),
         workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),

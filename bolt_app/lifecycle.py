@@ -247,8 +247,7 @@ class Lifecycle:
 
         https://docs.slack.dev/reference/events/channel_id_changed
         """
-        now = self._clock()
-        self._follow(origin, lambda session, team_id: move(session, team_id, old_id, new_id, now))
+        self._follow(origin, lambda session, team_id: move(session, team_id, old_id, new_id))
 
     def _follow(self, origin: EventOrigin, change: Callable[[Session, str], T]) -> T | None:
         """Let an event change something of its workspace, once.

@@ -19,7 +19,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from bolt_app.config import Settings
 from bolt_app.delivery import create_worker
 from bolt_app.logs import configure_logging
-from bolt_app.notifications.worker import DeliveryWorker
+from bolt_app.notifications.delivery.worker import DeliveryWorker
 
 logger = logging.getLogger(__name__)
 

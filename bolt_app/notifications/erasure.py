@@ -132,9 +132,7 @@ def mark_successor(connection: Connection, lane_id: int, team_id: str, address: 
     is_erasable = select(Lane.is_erasable).where(Lane.id == lane_id).scalar_subquery()
     if connection.scalar(select(is_erasable)):
         connection.execute(
-            update(Lane)
-            .where(Lane.id == lane_id_of(team_id, address))
-            .values(is_erasable=True)
+            update(Lane).where(Lane.id == lane_id_of(team_id, address)).values(is_erasable=True)
         )
 
 
@@ -161,9 +159,7 @@ def erase_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
     connection.execute(
         update(Lane)
         .where(Lane.id.in_(lane_ids), ~_HAS_OPEN)
-        .values(
-            address=literal(f"{DELETED_ADDRESS}:") + cast(Lane.id, Text), is_erasable=False
-        )
+        .values(address=literal(f"{DELETED_ADDRESS}:") + cast(Lane.id, Text), is_erasable=False)
     )
 
 

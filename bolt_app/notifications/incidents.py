@@ -170,7 +170,10 @@ class Incidents:
             )
             if changed.rowcount == 0:
                 return False
-            change, messages = Change(team_id, key, seq, now), find_messages(connection, team_id, key)
+            change, messages = (
+                Change(team_id, key, seq, now),
+                find_messages(connection, team_id, key),
+            )
             stop_following(connection, change, _ENDS.get(answer, ()))
             refresh(connection, change, messages)
             if answer == "snooze":

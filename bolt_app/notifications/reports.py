@@ -40,7 +40,7 @@ def shown_state(stored: str) -> State:
     """Return the state that people know a delivery in, by the stored one."""
     if stored == "scheduled":
         return "waiting"
-    return stored if stored in STATES else "unknown"  # type: ignore[return-value]
+    return stored if stored in STATES else "unknown"
 
 
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]

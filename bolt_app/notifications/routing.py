@@ -9,11 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
-from bolt_app.db.models import Channel, Delivery, Lane, Subscription
+from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.filters import facts_of
 from bolt_app.notifications.incident_messages import ESCALATE
-from bolt_app.notifications.lanes import pending_in
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.stored_subscriptions import is_usable, read_subscription
 from bolt_app.notifications.topic_names import patterns_for
@@ -25,11 +24,14 @@ _KNOWN_CHANNELS = (
     .where(
         Channel.team_id == bindparam("team_id"),
         Channel.name.in_(bindparam("names", expanding=True)),
-        ~exists().where(
-            Lane.team_id == Channel.team_id,
-            Lane.address == "#" + Channel.name,
-            pending_in(Lane.id),
-            Delivery.lane_id == Lane.id,
+        *(
+            ~exists().where(
+                Lane.team_id == Channel.team_id,
+                Lane.address == "#" + Channel.name,
+                Delivery.lane_id == Lane.id,
+                state,
+            )
+            for state in (IS_WAITING, IS_LATER)
         ),
     )
     # The last counts where one name stands for several: the archived one is meant least.

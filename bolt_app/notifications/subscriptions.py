@@ -21,8 +21,8 @@ from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.notifications.addresses import is_person, normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
-from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.reports import shown_state
+from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import Schedule, is_zone
 from bolt_app.notifications.stored_subscriptions import read_subscription
 from bolt_app.notifications.topic_names import normal_pattern
@@ -263,10 +263,7 @@ class Subscriptions:
         statement = _select_of(team_id, address).outerjoin(Delivery, Delivery.id == latest)
         with self._database.reading() as session:
             rows = session.execute(statement.add_columns(Delivery.state, at))
-            return [
-                replace(_stored(row), last=_last(state, moment))
-                for row, state, moment in rows
-            ]
+            return [replace(_stored(row), last=_last(state, moment)) for row, state, moment in rows]
 
     def of_team(self, team_id: str) -> list[StoredSubscription]:
         """Return every subscription of a workspace, by topic."""

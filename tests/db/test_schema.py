@@ -187,8 +187,7 @@ def test_what_is_held_goes_out_with_an_earlier_version(
 ) -> None:
     schema.upgrade(empty_database)
     with empty_database.writing() as session:
-        moment = {"free_at": clock(), "paced_until": clock()}
-        session.add(Lane(id=1, team_id="T1", address="C1", wake_at=clock(), **moment))
+        session.add(Lane(id=1, team_id="T1", address="C1"))
         said = {"team_id": "T1", "source": "command", "content": {}, "created_at": clock()}
         session.add(Notification(id="n", **said))
         session.flush()

@@ -24,6 +24,7 @@ class Outcome:
         pause: seconds for which nothing is posted in the workspace.
         pause_reason: Slack's code, where the installation is dead.
         requested: whether a request was made that changes something in Slack.
+        is_undone: whether the attempt was not made after all, and does not count.
         is_reply: whether the message is in a thread; None where that did not change. Slack posts a
             reply in the channel itself where the thread is gone.
     """
@@ -36,6 +37,7 @@ class Outcome:
     pause: float | None = None
     pause_reason: str | None = None
     requested: bool = True
+    is_undone: bool = False
     is_reply: bool | None = None
 
     @property
@@ -68,9 +70,7 @@ def classify_error(
         pause = wait if error.method == "chat.postMessage" else None
         return Outcome(state, error.code, wait=wait, pause=pause)
     if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
-        return Outcome(
-            "sending", error.code, wait=max(delays.settling, backoff(attempts, delays))
-        )
+        return Outcome("sending", error.code, wait=max(delays.settling, backoff(attempts, delays)))
     if error.is_permanent:
         return Outcome("dead", error.code)
     return Outcome(state, error.code, wait=backoff(attempts, delays))
@@ -93,7 +93,8 @@ def internal_error(attempts: int, delays: Delays, *, may_have_posted: bool = Fal
 
 def not_made(*, is_repeat: bool) -> Outcome:
     """Return the outcome of an attempt that was begun, and then not made."""
-    return Outcome("sending" if is_repeat else "waiting", requested=False)
+    state = "sending" if is_repeat else "waiting"
+    return Outcome(state, requested=False, is_undone=True)
 
 
 def backoff(attempts: int, delays: Delays) -> float:

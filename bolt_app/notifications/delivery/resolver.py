@@ -58,9 +58,7 @@ class Resolver:
         self._delays = delays
         self._clock = clock
 
-    def resolve(
-        self, team_id: str, address: str, attempts: int
-    ) -> Resolved | Unlisted | Outcome:
+    def resolve(self, team_id: str, address: str, attempts: int) -> Resolved | Unlisted | Outcome:
         """Return the destination of a lane, or the reason why it is not known.
 
         Args:

@@ -95,9 +95,7 @@ class Sender:
             return self._failed(error, attempt)
         except Exception:
             logger.exception("a message cannot be rendered")
-            return internal_error(
-                attempt.number, self._delays, may_have_posted=attempt.is_repeat
-            )
+            return internal_error(attempt.number, self._delays, may_have_posted=attempt.is_repeat)
         try:
             return await self._send(place, attempt, message, check)
         except NotSentError:
@@ -119,7 +117,7 @@ class Sender:
             place = await asyncio.to_thread(self._calls.find_place, attempt.team_id)
             found = [one async for one in self._find(place, attempt, check)]
         except NotSentError:
-            return not_made(is_repeat=True)
+            return Outcome("sending", requested=False)
         except NotInstalledError as error:
             return self._failed(error, attempt)
         except SlackCallError as error:

@@ -229,10 +229,12 @@ class Finish:
     """An attempt, its outcome, and when that was known.
 
     Attributes:
+        shard: under whose token it was begun.
         second_look_at: when to look for duplicates, where it was posted again.
     """
 
     work: Work
+    shard: OwnedShard
     attempt: Attempt
     outcome: Outcome
     at: datetime
@@ -328,7 +330,7 @@ class Store:
                 connection.execute(_IN_DOUBT, mine).all(),
                 connection.execute(_RETRIED, mine).all(),
                 connection.execute(_SECOND_LOOKS, mine).all(),
-                {id_: at for id_, at in recent},
+                {id_: at for id_, at in recent if at is not None},
                 self._urgent(connection, team_id, None),
             )
 
@@ -349,16 +351,22 @@ class Store:
             found = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
             return [one for one in found if one is not None]
 
+    def rows(self, delivery_ids: Collection[int]) -> Sequence[Any]:
+        """Return deliveries, as the change feed has them."""
+        mine = select(*_ROWS).join(Lane).where(Delivery.id.in_(delivery_ids))
+        with self._database.reading_connection() as connection:
+            return connection.execute(mine).all()
+
     def states(self, delivery_ids: Collection[int]) -> Mapping[int, Any]:
         """Return the states of deliveries."""
         with self._database.reading_connection() as connection:
             rows = connection.execute(_STATES, {"ids": list(delivery_ids)})
             return {row.id: row for row in rows}
 
-    def attempt(self, delivery_id: int, state: str) -> Attempt | None:
-        """Return the attempt at a delivery in a state, without beginning another.
+    def latest_attempt(self, delivery_id: int, state: str) -> tuple[Any, Attempt] | None:
+        """Return a delivery's row and its latest attempt, without beginning another.
 
-        None where the delivery is in another state by now.
+        None where the delivery is in another state than `state` by now.
         """
         with self._database.reading_connection() as connection:
             mine = ATTEMPT_ROWS.where(Delivery.id == delivery_id, Delivery.state == state)
@@ -366,7 +374,7 @@ class Store:
             if row is None:
                 return None
             found = attempt_of(connection, row, self._clock())
-            return replace(found, number=row.attempts, attempt_number=row.attempt_number)
+            return row, replace(found, number=row.attempts, attempt_number=row.attempt_number)
 
     # Writing.
 
@@ -383,8 +391,11 @@ class Store:
             finished, begun=begun.begun, refused=begun.refused, locked_begins=begun.locked_begins
         )
 
-    def finish_for_others(self, finishes: Sequence[Finish]) -> Committed:
-        """Write outcomes in workspaces of other owners, who see them in the change feed."""
+    def finish_for_others(self, finishes: Sequence[Finish], _begins: Sequence[Begin]) -> Committed:
+        """Write outcomes in workspaces of other owners, who see them in the change feed.
+
+        Nothing can begin there.
+        """
         teams = {one.attempt.team_id for one in finishes}
         with self._database.writing_connection() as connection:
             numbers = begin_change(connection, teams)
@@ -489,9 +500,7 @@ class Store:
             if changed:
                 connection.execute(_SET_FAILING, changed)
 
-    def _begin(
-        self, connection: Connection, begins: Sequence[Begin], now: datetime
-    ) -> Committed:
+    def _begin(self, connection: Connection, begins: Sequence[Begin], now: datetime) -> Committed:
         numbers = sorted({one.shard.number for one in begins})
         tokens = {tuple(row) for row in connection.execute(_TOKENS, {"numbers": numbers})}
         owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
@@ -574,10 +583,7 @@ def _write_begun(
     )
     connection.execute(
         _ATTEMPTED,
-        [
-            {"begun_lane_id": attempt.lane_id, "new_attempted_at": now}
-            for _, attempt in begun
-        ],
+        [{"begun_lane_id": attempt.lane_id, "new_attempted_at": now} for _, attempt in begun],
     )
     absorbed = [
         {
@@ -603,7 +609,7 @@ def _finished(one: Finish) -> dict[str, Any]:
     return {
         "delivery_id": one.attempt.delivery_id,
         "new_state": outcome.state,
-        "not_counted": 0 if outcome.requested or outcome.error is not None else 1,
+        "not_counted": int(outcome.is_undone),
         "new_error": outcome.error,
         "new_channel_id": outcome.channel_id,
         "new_ts": outcome.ts,
@@ -612,4 +618,3 @@ def _finished(one: Finish) -> dict[str, Any]:
         "new_second_look_at": one.second_look_at,
         "new_finished_at": one.at if outcome.is_final else None,
     }
-

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, select, text, update
+from sqlalchemy import Connection, and_, bindparam, exists, select, text, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_HELD,
     IS_LATER,
+    IS_PENDING,
     IS_WAITING,
     Channel,
     Delivery,
@@ -65,9 +66,7 @@ _NEXT = (
     .limit(1)
 )
 # Written while the clock was wrong.
-_FROM_LATER = and_(
-    IS_LATER, IS_HELD, Delivery.notification_id >= bindparam("limit"), _OWNED
-)
+_FROM_LATER = and_(IS_LATER, IS_HELD, Delivery.notification_id >= bindparam("limit"), _OWNED)
 _FUTURE = (
     select(Delivery.id, Delivery.team_id)
     .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
@@ -174,7 +173,7 @@ class Transitions:
                 and_(Channel.team_id == Lane.team_id, "#" + Channel.name == Lane.address),
             )
             .where(Lane.team_id == team_id, Lane.address.startswith("#"))
-            .where(select(Delivery.id).where(pending_in(Lane.id)).exists())
+            .where(exists().where(Delivery.lane_id == Lane.id, IS_PENDING))
             # Where one name stands for several channels, the archived one is meant least.
             .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
         )
@@ -220,11 +219,15 @@ class Transitions:
             left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
             return connection.scalar(left) is not None
 
-    def has_pending(self, lane_id: int) -> bool:
-        """Whether anything in a lane is still to go out."""
-        left = select(Delivery.id).where(pending_in(lane_id)).limit(1)
+    def first_pending(self, lane_id: int) -> Any:
+        """Return the first of what is still to go out in a lane, with the lane's address.
+
+        None where nothing is.
+        """
+        left = select(Delivery.id, Delivery.attempts, Lane.address).join(Lane)
         with self._database.reading_connection() as connection:
-            return connection.scalar(left) is not None
+            first = left.where(pending_in(lane_id)).order_by(Delivery.id).limit(1)
+            return connection.execute(first).first()
 
     def shown_mark(self, lane_id: int, channel_id: str, ts: str) -> Any:
         """Return the delivery whose content a message should show, or None."""
@@ -239,7 +242,12 @@ class Transitions:
             row: as `shown_mark` returned it.
         """
         place = Place(
-            row.lane_id, row.target, row.notification_id, row.channel_id, row.ts, row.thread_ts,
+            row.lane_id,
+            row.target,
+            row.notification_id,
+            row.channel_id,
+            row.ts,
+            row.thread_ts,
             row.source,
         )
         with self._database.writing_connection() as connection:

@@ -1,0 +1,799 @@
+"""The dispatcher: carries out what the scheduler decides, for the workspaces that are owned.
+
+All of it runs in coroutines on the HTTP loop; the database is used from a pool of threads. What is
+to be written is collected while a transaction is under way, and written with the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from bolt_app.clock import Clock
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.delays import Delays
+from bolt_app.logs import describe_error
+from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.delivery.attempts import Attempt, mark_of
+from bolt_app.notifications.delivery.order import STEP_SECONDS
+from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.ownership import Changes, Ownership
+from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
+from bolt_app.notifications.delivery.scheduler import Scheduler
+from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
+from bolt_app.notifications.delivery.store import BATCH, Begin, Committed, Feed, Finish, Store
+from bolt_app.notifications.delivery.transitions import Transitions
+from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work, WorkKind
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.slack_api import NotSentError, SlackCallError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Where another transaction has locked a row, or the database does not answer.
+LOCKED_SECONDS = 0.05
+DATABASE_DOWN_SECONDS = 1.0
+# No pause that we write ourselves is as long: it was written while the clock was wrong.
+LONGEST_PAUSE_SECONDS = 3600.0
+CLOCK_TOLERANCE_SECONDS = 2.0
+LOADERS = 4
+
+
+@dataclass
+class _Owned:
+    """A workspace that is owned.
+
+    Attributes:
+        seq: the number of the latest change that is known.
+        acquired_at: on the monotonic clock.
+        seen: while its pages are loaded: the lanes and sources that are; else None.
+        doubts: deliveries that an earlier owner was sending, and their lanes.
+        naming: lanes with something held that is due, whose destination is being found.
+    """
+
+    shard: OwnedShard
+    seq: int
+    acquired_at: float
+    is_scheduled: bool = False
+    seen: set[tuple[int, str]] | None = None
+    is_dead: bool = False
+    listed_at: datetime | None = None
+    doubts: dict[int, int] = field(default_factory=dict)
+    naming: set[int] = field(default_factory=set)
+
+
+class Dispatcher:
+    """Delivers for owned workspaces.
+
+    `cycle` is called whenever `wait` returns; everything else happens in tasks that it starts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transitions: Transitions,
+        sender: Sender,
+        resolver: Resolver,
+        ownership: Ownership,
+        *,
+        limits: Limits,
+        delays: Delays,
+        retry_for: timedelta,
+        executor: Executor,
+        notify: Callable[[str], None],
+        clock: Clock,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._transitions = transitions
+        self._sender = sender
+        self._resolver = resolver
+        self._ownership = ownership
+        self._limits = limits
+        self._delays = delays
+        self._retry_for = retry_for
+        self._executor = executor
+        self._notify = notify
+        self._clock = clock
+        self._monotonic = monotonic
+        self._scheduler = Scheduler(limits)
+        self._offset = monotonic() - clock().timestamp()
+        self._clock_offset = self._offset
+        self._workspaces: dict[str, _Owned] = {}
+        self._of_shard: dict[int, set[str]] = defaultdict(set)
+        self._dirty: set[str] = set()
+        self._finishes: list[Finish] = []
+        self._begins: list[Begin] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_writing = self._is_reading = self._is_ticking = False
+        self._tick_at = float("-inf")
+        self._is_leaving = False
+        self._wake = asyncio.Event()
+        self._loaders = asyncio.Semaphore(LOADERS)
+
+    # The loop.
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._tasks or self._dirty)
+
+    async def cycle(self) -> float:
+        """Take note of ownership, start what is due, and return how long nothing more is.
+
+        Raises:
+            OwnershipError: the setup does not allow safe ownership.
+        """
+        now = self._monotonic()
+        if now >= self._ownership.next_at:
+            self._change(await self._ownership.step(now))
+            now = self._monotonic()
+        if now >= self._tick_at and not self._is_ticking:
+            self._is_ticking = True
+            self._start(self._tick())
+        if self._dirty and not self._is_reading:
+            self._is_reading = True
+            self._start(self._read_changes())
+        for work in self._scheduler.step(now):
+            self._begin(work)
+        for page in self._scheduler.wanted():
+            self._start(self._read_page(page))
+        due = [self._ownership.next_at, self._tick_at]
+        if (next_at := self._scheduler.next_at()) is not None:
+            due.append(next_at)
+        return max(0.0, min(due) - now)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until something is to be done."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._wake.clear()
+
+    def notice(self, team_id: str | None) -> None:
+        """Look at a workspace, or at all of them, soon: something may have changed."""
+        if team_id is None:
+            self._tick_at = float("-inf")
+        else:
+            self._dirty.add(team_id)
+        self._wake.set()
+
+    def look_now(self) -> None:
+        """Look at everything with the next cycle, without waiting for a wake-up."""
+        self._tick_at = float("-inf")
+
+    async def leave(self) -> None:
+        """Begin nothing more, give the ownership away, and finish what is under way."""
+        self._is_leaving = True
+        await self._ownership.leave()
+        for team_id in list(self._workspaces):
+            self._forget(team_id)
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _start(self, task: Coroutine[Any, Any, None]) -> None:
+        started = asyncio.create_task(task)
+        self._tasks.add(started)
+        started.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task failed", exc_info=error)
+        self._wake.set()
+
+    def _run(self, call: Callable[..., T], *given: Any) -> Awaitable[T]:
+        """Run something that uses the database in a thread."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, call, *given)
+
+    # Ownership.
+
+    def _change(self, changes: Changes) -> None:
+        for shard in changes.lost:
+            for team_id in list(self._of_shard[shard.number]):
+                self._forget(team_id)
+        if changes.gained:
+            self._start(self._gain(changes.gained))
+
+    def _forget(self, team_id: str) -> None:
+        owned = self._workspaces.pop(team_id, None)
+        if owned is not None:
+            self._of_shard[owned.shard.number].discard(team_id)
+            self._scheduler.drop_workspace(team_id)
+
+    async def _gain(self, shards: Sequence[OwnedShard]) -> None:
+        """Take over workspaces; those with nothing to do cost nothing until they change."""
+        acquired_at = self._monotonic()
+        while any(self._is_owned(shard) for shard in shards):
+            numbers = [one.number for one in shards]
+            try:
+                await self._run(self._transitions.forget_future, numbers)
+                queues = await self._run(self._store.queues, numbers)
+            except DATABASE_DOWN as error:
+                _log_down(error)
+                await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                continue
+            by_number = {one.number: one for one in shards}
+            for queue in queues:
+                shard = by_number[queue.shard]
+                if self._is_owned(shard) and queue.team_id not in self._workspaces:
+                    self._add(queue.team_id, shard, queue.seq, acquired_at)
+                    if queue.has_work:
+                        self._load_later(queue.team_id)
+            return
+
+    def _is_owned(self, shard: OwnedShard) -> bool:
+        return self._ownership.owned.get(shard.number) == shard
+
+    def _add(self, team_id: str, shard: OwnedShard, seq: int, acquired_at: float) -> None:
+        self._workspaces[team_id] = _Owned(shard, seq, acquired_at)
+        self._of_shard[shard.number].add(team_id)
+
+    # Loading.
+
+    def _load_later(self, team_id: str) -> None:
+        owned = self._workspaces[team_id]
+        if not owned.is_scheduled:
+            owned.is_scheduled, owned.seen = True, set()
+            self._start(self._load(team_id, owned))
+
+    async def _load(self, team_id: str, owned: _Owned) -> None:
+        async with self._loaders:
+            while self._workspaces.get(team_id) is owned:
+                try:
+                    await self._load_pages(team_id, owned)
+                    return
+                except DATABASE_DOWN as error:
+                    _log_down(error)
+                    await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                    self._take_over_again(team_id, owned)
+
+    def _take_over_again(self, team_id: str, owned: _Owned) -> None:
+        """Begin like a new owner, who does not know what is under way."""
+        if self._workspaces.get(team_id) is owned:
+            self._forget(team_id)
+            self._add(team_id, owned.shard, 0, self._monotonic())
+            self._load_later(team_id)
+
+    async def _load_pages(self, team_id: str, owned: _Owned) -> None:
+        lane = self._limits.lane
+        since = self._clock() - timedelta(seconds=lane.interval * lane.burst)
+        owned.seen = set()
+        snapshot = await self._run(self._store.snapshot, team_id, since)
+        if snapshot is None or self._workspaces.get(team_id) is not owned:
+            return
+        now = self._monotonic()
+        queue = snapshot.queue
+        owned.seq = max(owned.seq, queue.seq)
+        owned.is_dead = queue.pause_reason is not None
+        paused_until = self._soon(queue.paused_until, LONGEST_PAUSE_SECONDS)
+        self._scheduler.add_workspace(
+            team_id,
+            now,
+            paused_until=paused_until,
+            lookups_until=paused_until if owned.is_dead else 0.0,
+        )
+        for lane_id, at in snapshot.recent.items():
+            self._scheduler.note_attempt(team_id, lane_id, min(now, self._at(at)), now)
+        settled_at = owned.acquired_at + self._delays.in_flight
+        for row in snapshot.in_doubt:
+            owned.doubts[row.id] = row.lane_id
+            self._scheduler.put_first(team_id, self._queued(row), settled_at, now, in_doubt=True)
+        for row in snapshot.retried:
+            self._put_first(row, now)
+        for row in snapshot.second_looks:
+            self._scheduler.look_again(team_id, row.id, self._at(row.second_look_at))
+        rows = snapshot.urgent
+        while True:
+            self._load_rows(team_id, owned, rows)
+            self._wake.set()
+            if len(rows) < BATCH:
+                break
+            rows = await self._run(self._store.more_urgent, team_id, rows[-1])
+            if self._workspaces.get(team_id) is not owned:
+                return
+        owned.seen = None
+
+    def _load_rows(self, team_id: str, owned: _Owned, rows: Sequence[Any]) -> None:
+        """Take the most urgent rows of a workspace, as the first page of each lane and source."""
+        pages: dict[tuple[int, str], list[QueuedDelivery]] = defaultdict(list)
+        for row in rows:
+            pages[row.lane_id, row.source].append(self._queued(row))
+        is_last, most = len(rows) < BATCH, self._limits.page
+        seen = owned.seen if owned.seen is not None else set()
+        for (lane_id, source), page in pages.items():
+            if (lane_id, source) not in seen:
+                seen.add((lane_id, source))
+                has_more = not is_last or len(page) > most
+                self._scheduler.load(
+                    team_id, lane_id, source, page[:most], self._monotonic(), has_more=has_more
+                )
+
+    async def _read_page(self, page: WantedPage) -> None:
+        most = self._limits.page
+        try:
+            rows = await self._run(self._store.page, page, most + 1)
+        except DATABASE_DOWN as error:
+            _log_down(error)
+            await asyncio.sleep(DATABASE_DOWN_SECONDS)
+            rows, most = [], -1
+        self._scheduler.load(
+            page.team_id,
+            page.lane_id,
+            page.source,
+            [self._queued(row) for row in rows[: max(most, 0)]],
+            self._monotonic(),
+            has_more=len(rows) > most,
+        )
+
+    # The change feed.
+
+    async def _read_changes(self) -> None:
+        try:
+            while self._dirty and not self._is_leaving:
+                teams, self._dirty = self._dirty, set()
+                for team_id in teams - set(self._workspaces):
+                    shard = self._ownership.owned.get(shard_of(team_id))
+                    if shard is not None:
+                        self._add(team_id, shard, 0, self._monotonic())
+                known = {
+                    team_id: self._workspaces[team_id].seq
+                    for team_id in teams
+                    if team_id in self._workspaces
+                }
+                try:
+                    feeds = await self._run(self._store.changes, known) if known else []
+                except DATABASE_DOWN as error:
+                    _log_down(error)
+                    self._dirty |= teams
+                    await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                    continue
+                for feed in feeds:
+                    await self._apply(feed)
+                self._wake.set()
+        finally:
+            self._is_reading = False
+
+    async def _apply(self, feed: Feed) -> None:
+        team_id, owned = feed.team_id, self._workspaces.get(feed.team_id)
+        if owned is None:
+            return
+        owned.seq = max(owned.seq, feed.seq)
+        if owned.is_dead and feed.pause_reason is None:
+            owned.is_dead = False
+            self._scheduler.resume(team_id)
+        if not owned.is_scheduled:
+            if feed.rows:
+                self._load_later(team_id)
+            return
+        await self._end_doubts(team_id, owned)
+        if owned.seen is not None:
+            await self._load_changed(team_id, owned, feed.rows)
+            return
+        self._apply_rows(team_id, feed.rows)
+
+    def _apply_rows(self, team_id: str, rows: Iterable[Any]) -> None:
+        now = self._monotonic()
+        waiting = []
+        for row in rows:
+            if row.second_look_at is not None:
+                self._scheduler.look_again(team_id, row.id, self._at(row.second_look_at))
+            if row.state == "waiting" and row.retry_at is not None:
+                self._put_first(row, now)
+            elif row.state == "waiting":
+                waiting.append(self._queued(row))
+            elif row.state in ("scheduled", "held"):
+                self._scheduler.remove(team_id, row.lane_id, row.id, now)
+        self._scheduler.put(team_id, waiting, now)
+
+    async def _load_changed(self, team_id: str, owned: _Owned, rows: Iterable[Any]) -> None:
+        """Load the lanes of rows that change while the workspace is loaded."""
+        lanes = {(row.lane_id, row.source) for row in rows if row.state == "waiting"}
+        seen = owned.seen if owned.seen is not None else set()
+        for lane_id, source in lanes:
+            seen.add((lane_id, source))
+            await self._read_page(WantedPage(team_id, lane_id, source))
+
+    async def _end_doubts(self, team_id: str, owned: _Owned) -> None:
+        """Let lanes go on where the earlier owner has finished what it was sending."""
+        if not owned.doubts:
+            return
+        states = await self._run(self._store.states, list(owned.doubts))
+        now = self._monotonic()
+        for delivery_id, lane_id in list(owned.doubts.items()):
+            row = states.get(delivery_id)
+            if row is None or row.state != "sending":
+                del owned.doubts[delivery_id]
+                self._scheduler.remove(team_id, lane_id, delivery_id, now)
+
+    # What becomes due, and missed wake-ups.
+
+    async def _tick(self) -> None:
+        try:
+            self._tick_at = self._monotonic() + self._delays.poll
+            await self._look_around()
+        except DATABASE_DOWN as error:
+            _log_down(error)
+        finally:
+            self._is_ticking = False
+
+    async def _look_around(self) -> None:
+        numbers = list(self._ownership.owned)
+        if not numbers or self._is_leaving:
+            return
+        await self._look_at_the_clock(numbers)
+        promoted = await self._run(self._transitions.promote, numbers)
+        self._dirty.update(promoted.team_ids)
+        for row in promoted.names:
+            self._name(row)
+        if promoted.next_at is not None:
+            due = self._monotonic() + (promoted.next_at - self._clock()).total_seconds()
+            self._tick_at = min(self._tick_at, due)
+        sums = await self._run(self._store.sums, numbers)
+        changed = [
+            number
+            for number, total in sums.items()
+            if total != sum(self._workspaces[one].seq for one in self._of_shard[number])
+        ]
+        if changed:
+            for queue in await self._run(self._store.queues, changed):
+                owned = self._workspaces.get(queue.team_id)
+                if owned is None or owned.seq != queue.seq:
+                    self._dirty.add(queue.team_id)
+
+    async def _look_at_the_clock(self, numbers: Collection[int]) -> None:
+        offset = self._monotonic() - self._clock().timestamp()
+        before, self._clock_offset = self._clock_offset, offset
+        if offset > before + CLOCK_TOLERANCE_SECONDS:
+            logger.warning("the clock was set back", extra={"seconds": round(offset - before)})
+            await self._run(self._transitions.forget_future, numbers)
+
+    def _name(self, row: Any) -> None:
+        """Let the destination of a lane be found in which something held is due."""
+        owned = self._workspaces.get(row.team_id)
+        if owned is None:
+            self._dirty.add(row.team_id)
+        elif not owned.is_scheduled:
+            self._load_later(row.team_id)
+        elif owned.seen is None and row.lane_id not in owned.naming:
+            owned.naming.add(row.lane_id)
+            self._scheduler.put(row.team_id, [self._queued(row)], self._monotonic())
+
+    # Work.
+
+    def _begin(self, work: Work) -> None:
+        owned = self._workspaces.get(work.team_id)
+        if owned is None:
+            return
+        if work.kind is WorkKind.POST:
+            self._write(begins=[Begin(work, owned.shard)])
+        elif work.kind is WorkKind.LOOK:
+            self._start(self._guarded(work, self._look(work, owned)))
+        elif work.kind is WorkKind.RESOLVE:
+            self._start(self._guarded(work, self._resolve(work, owned)))
+        else:
+            self._start(self._guarded(work, self._second_look(work, owned)))
+
+    async def _guarded(self, work: Work, doing: Awaitable[None]) -> None:
+        try:
+            await doing
+        except Exception as error:
+            if isinstance(error, DATABASE_DOWN):
+                _log_down(error)
+            else:
+                logger.exception("a %s failed", work.kind.value)
+            now = self._monotonic()
+            self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
+
+    def _check(self, shard: OwnedShard) -> Check:
+        async def check() -> None:
+            if not await self._ownership.confirm(shard):
+                raise NotSentError("the workspace may have another owner")
+
+        return check
+
+    async def _post(self, begin: Begin, attempt: Attempt) -> None:
+        outcome = await self._sender.send(attempt, self._check(begin.shard))
+        is_doubled = attempt.is_repeat and outcome.state == "sent"
+        self._finish(begin, attempt, outcome, looks_again=is_doubled)
+
+    async def _look(self, work: Work, owned: _Owned) -> None:
+        owned.doubts.pop(work.delivery_id, None)
+        found = await self._run(self._store.latest_attempt, work.delivery_id, "sending")
+        now = self._monotonic()
+        if found is None:
+            self._scheduler.finish(work, now, attempted=False)
+            return
+        _, attempt = found
+        outcome = await self._sender.look(attempt, self._check(owned.shard))
+        if outcome is None:
+            now = self._monotonic()
+            self._scheduler.retry(work, now, now, attempted=False)
+            return
+        is_doubled = attempt.number > 1 and outcome.state == "sent"
+        self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=is_doubled)
+
+    async def _resolve(self, work: Work, owned: _Owned) -> None:
+        team_id, lane_id = work.team_id, work.lane_id
+        row = await self._run(self._transitions.first_pending, lane_id)
+        if row is None or is_id(row.address):
+            self._resolved(work, owned, None)
+            return
+        result = await self._run(self._resolver.resolve, team_id, row.address, row.attempts + 1)
+        if isinstance(result, Resolved):
+            await self._run(self._transitions.move, team_id, lane_id, result.address)
+        elif isinstance(result, Unlisted):
+            if owned.listed_at != result.listed_at:
+                owned.listed_at = result.listed_at
+                await self._run(self._transitions.refuse_unlisted, team_id, result.listed_at)
+        elif result.is_final:
+            await self._run(self._transitions.refuse, team_id, lane_id, result.error)
+        self._dirty.add(team_id)
+        if isinstance(result, Unlisted):
+            left = await self._run(self._transitions.first_pending, lane_id)
+            self._resolved(work, owned, None if left is None else result.wait)
+        elif isinstance(result, Outcome) and not result.is_final:
+            is_left = await self._run(
+                self._transitions.fail, team_id, row.id, result.error, result.wait, self._retry_for
+            )
+            self._pause(team_id, result)
+            if result.error == "ratelimited":
+                self._scheduler.pause_lookups(team_id, self._monotonic() + result.wait)
+            self._resolved(work, owned, result.wait if is_left else None)
+        else:
+            self._resolved(work, owned, None)
+            self.look_now()
+
+    def _resolved(self, work: Work, owned: _Owned, wait: float | None) -> None:
+        now = self._monotonic()
+        if wait is None:
+            owned.naming.discard(work.lane_id)
+            self._scheduler.finish(work, now, attempted=False)
+        else:
+            self._scheduler.retry(work, now + wait, now, attempted=False)
+
+    async def _second_look(self, work: Work, owned: _Owned) -> None:
+        """Delete duplicates of a message, and let one that an old update changed last be right."""
+        found = await self._run(self._store.latest_attempt, work.delivery_id, "sent")
+        again_at, refused = None, None
+        if found is not None:
+            row, attempt = found
+            try:
+                refused = await self._remove_duplicates(row, attempt, owned)
+            except NotSentError:
+                return
+            except (NotInstalledError, SlackCallError) as error:
+                if isinstance(error, NotInstalledError) or not _is_over(error):
+                    again_at = self._second_look_at()
+                logger.info("no second look", extra={"error": describe_error(error)})
+        await self._run(
+            lambda: self._store.end_second_look(work.delivery_id, again_at=again_at, error=refused)
+        )
+        self._scheduler.finish(work, self._monotonic(), attempted=False)
+        if again_at is not None:
+            self._scheduler.look_again(work.team_id, work.delivery_id, self._at(again_at))
+
+    async def _remove_duplicates(self, row: Any, attempt: Attempt, owned: _Owned) -> str | None:
+        check = self._check(owned.shard)
+        refused = await self._sender.delete_duplicates(attempt, row.ts, check)
+        if refused is not None:
+            logger.warning(
+                "a duplicate cannot be deleted", extra={"delivery": row.id, "error": refused}
+            )
+        if row.key is None:
+            return refused
+        place = row.lane_id, row.channel_id, row.ts
+        shown = await self._run(self._transitions.shown_mark, *place)
+        mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
+        if shown is not None and mark is not None and mark != mark_of(shown):
+            logger.warning("a message showed an older content", extra={"delivery": row.id})
+            await self._run(self._transitions.show_again, shown)
+            self._dirty.add(row.team_id)
+        return refused
+
+    # Writing.
+
+    def _finish(
+        self, begin: Begin, attempt: Attempt, outcome: Outcome, *, looks_again: bool
+    ) -> None:
+        at = self._second_look_at() if looks_again else None
+        done = Finish(begin.work, begin.shard, attempt, outcome, self._clock(), at)
+        self._write(finishes=[done])
+
+    def _second_look_at(self) -> datetime:
+        wait = self._delays.second_look * random.uniform(1.0, 1.5)  # noqa: S311
+        return self._clock() + timedelta(seconds=wait)
+
+    def _write(self, *, finishes: Iterable[Finish] = (), begins: Iterable[Begin] = ()) -> None:
+        """Write with the next transaction."""
+        self._finishes += finishes
+        self._begins += begins
+        if not self._is_writing and (self._finishes or self._begins):
+            self._is_writing = True
+            self._start(self._write_all())
+
+    async def _write_all(self) -> None:
+        try:
+            while self._finishes or self._begins:
+                finishes, self._finishes = self._finishes, []
+                begins, self._begins = ([] if self._is_leaving else self._begins), []
+                mine = [one for one in finishes if self._is_current(one)]
+                others = [one for one in finishes if not self._is_current(one)]
+                if mine or begins:
+                    await self._commit(self._store.commit, mine, begins)
+                if others:
+                    await self._commit(self._store.finish_for_others, others, [])
+                    for team_id in {one.attempt.team_id for one in others}:
+                        self._notify(team_id)
+                self._wake.set()
+        finally:
+            self._is_writing = False
+
+    def _is_current(self, finish: Finish) -> bool:
+        owned = self._workspaces.get(finish.attempt.team_id)
+        return owned is not None and owned.shard == finish.shard
+
+    async def _commit(
+        self,
+        write: Callable[[Sequence[Finish], Sequence[Begin]], Committed],
+        finishes: Sequence[Finish],
+        begins: Sequence[Begin],
+    ) -> None:
+        """Write together, or one by one where one of them cannot be written."""
+        try:
+            committed = await self._run(write, finishes, begins)
+        except DATABASE_DOWN as error:
+            # Perhaps it was written: to write it again changes nothing.
+            _log_down(error)
+            self._finishes += finishes
+            self._give_back(begins, DATABASE_DOWN_SECONDS)
+            await asyncio.sleep(DATABASE_DOWN_SECONDS)
+            return
+        except Exception:
+            if len(finishes) + len(begins) == 1:
+                logger.exception("an outcome or a begin cannot be written")
+                self._give_back(begins, STEP_SECONDS)
+                return
+            for finish in finishes:
+                await self._commit(write, [finish], [])
+            for begin in begins:
+                await self._commit(write, [], [begin])
+            return
+        self._committed(committed)
+
+    def _give_back(self, begins: Iterable[Begin], wait: float) -> None:
+        now = self._monotonic()
+        for one in begins:
+            self._scheduler.give_back(one.work, now + wait, now)
+
+    def _committed(self, committed: Committed) -> None:
+        now = self._monotonic()
+        for finish in committed.finished:
+            self._scheduled_next(finish, now)
+        for finish in committed.stale:
+            logger.warning(
+                "an outcome came too late",
+                extra={
+                    "delivery": finish.attempt.delivery_id,
+                    "channel": finish.outcome.channel_id,
+                    "ts": finish.outcome.ts,
+                },
+            )
+            self._scheduler.finish(finish.work, now)
+        if committed.stale:
+            self._start(self._read_again(committed.stale))
+        if committed.locked_finishes:
+            self._start(self._write_later(committed.locked_finishes))
+        for begin in committed.refused:
+            self._scheduler.finish(begin.work, now, attempted=False)
+        self._give_back(committed.locked_begins, LOCKED_SECONDS)
+        for begin, attempt in committed.begun:
+            self._start(self._post(begin, attempt))
+
+    async def _read_again(self, finishes: Sequence[Finish]) -> None:
+        """Go on with what the rows say: an outcome may have been written without our knowing."""
+        rows = await self._run(self._store.rows, [one.attempt.delivery_id for one in finishes])
+        for row in rows:
+            if row.team_id in self._workspaces:
+                self._apply_rows(row.team_id, [row])
+
+    async def _write_later(self, finishes: Sequence[Finish]) -> None:
+        await asyncio.sleep(LOCKED_SECONDS)
+        self._write(finishes=finishes)
+
+    def _scheduled_next(self, finish: Finish, now: float) -> None:
+        work, outcome = finish.work, finish.outcome
+        self._pause(work.team_id, outcome)
+        if outcome.is_final:
+            self._scheduler.finish(work, now, attempted=outcome.requested)
+        elif outcome.state == "sending":
+            self._scheduler.doubt(work, now + outcome.wait, now)
+        elif outcome.is_undone:
+            self._scheduler.give_back(work, now, now)
+        else:
+            due = now + outcome.wait
+            self._scheduler.retry(work, due, now, attempted=outcome.requested)
+        if finish.second_look_at is not None:
+            due = self._at(finish.second_look_at)
+            self._scheduler.look_again(work.team_id, work.delivery_id, due)
+        _log(finish)
+
+    def _pause(self, team_id: str, outcome: Outcome) -> None:
+        now, owned = self._monotonic(), self._workspaces.get(team_id)
+        if outcome.pause is None or owned is None:
+            return
+        self._scheduler.pause(team_id, now + outcome.pause)
+        until = self._clock() + timedelta(seconds=outcome.pause)
+        if outcome.pause_reason is not None:
+            owned.is_dead = True
+            self._scheduler.pause_lookups(team_id, now + outcome.pause)
+            shown = {"team_id": team_id, "error": outcome.pause_reason, "until": until.isoformat()}
+            logger.warning("a workspace gets nothing until Bellhop is installed again", extra=shown)
+        self._start(self._store_pause(team_id, until, outcome.pause_reason))
+
+    async def _store_pause(self, team_id: str, until: datetime, reason: str | None) -> None:
+        try:
+            await self._run(self._store.pause, team_id, until, reason)
+        except DATABASE_DOWN as error:
+            _log_down(error)
+
+    # Times.
+
+    def _put_first(self, row: Any, now: float) -> None:
+        due = self._soon(row.retry_at, self._delays.longest_retry * 1.2)
+        self._scheduler.put_first(row.team_id, self._queued(row), due, now, in_doubt=False)
+
+    def _queued(self, row: Any) -> QueuedDelivery:
+        return QueuedDelivery(
+            urgency=row.urgency / 1000 + self._offset,
+            id=row.id,
+            lane_id=row.lane_id,
+            source=row.source,
+            rank=row.rank,
+            key=getattr(row, "key", None),
+            is_update=getattr(row, "mode", "") == "update",
+            is_name=not is_id(row.address),
+        )
+
+    def _at(self, moment: datetime) -> float:
+        """Return a moment on the monotonic clock."""
+        return self._monotonic() + (moment - self._clock()).total_seconds()
+
+    def _soon(self, moment: datetime | None, longest: float) -> float:
+        """Return a moment that is at most so far ahead: what is further, a wrong clock wrote."""
+        if moment is None:
+            return 0.0
+        now = self._monotonic()
+        return now + min(max(self._at(moment) - now, 0.0), longest)
+
+
+def _is_over(error: SlackCallError) -> bool:
+    return error.is_permanent and not error.is_dead_token
+
+
+def _log(finish: Finish) -> None:
+    outcome, attempt = finish.outcome, finish.attempt
+    level = logging.INFO if outcome.error is None else logging.WARNING
+    extra = {
+        "delivery": attempt.delivery_id,
+        "channel": attempt.address,
+        "error": outcome.error,
+    }
+    logger.log(level, "delivery %s", outcome.state, extra=extra)
+
+
+def _log_down(error: BaseException) -> None:
+    logger.warning("the database is not answering", extra={"error": describe_error(error)})
