@@ -283,10 +283,12 @@ class TestPostedMessages:
         unlink(known)
         accept(known, GENERAL, "News")
         known.clock.advance(5)
+        updates = known.slack.calls_to("chat.update")
 
-        [first] = [job for job in Hand(known).begin() if job.lane.address == GENERAL]
-        assert first.attempt is not None
-        assert first.attempt.content["text"] == "News"
+        Hand(known).deliver()
+
+        assert known.slack.messages(GENERAL)[-1].text == "News"
+        assert known.slack.calls_to("chat.update") == updates
 
     def test_nothing_is_posted_after_an_uninstall(self, known: Bellhop) -> None:
         uninstall(known)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Literal
 
+from bolt_app.notifications.rounds import Rounds
+from bolt_app.notifications.sending import Sending
 from sqlalchemy import event, select
 
 from bolt_app.application import create_app
@@ -26,8 +28,6 @@ from bolt_app.db import Database
 from bolt_app.db.models import Worker
 from bolt_app.delivery import create_worker
 from bolt_app.notifications import releasing
-from bolt_app.notifications.rounds import Rounds
-from bolt_app.notifications.sending import Sending
 from bolt_app.services import Services
 
 Step = Literal["begun", "answered", "handed_in", "not_committed", "committed", "released"]

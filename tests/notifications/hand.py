@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -37,6 +38,8 @@ class HeldOwnership(Ownership):
             rows = [{"number": number, "token": token} for number in self._owned]
             connection.execute(insert(Shard), rows)
         self.is_lost = False
+        # Called right before each request that changes something.
+        self.before_request: Callable[[], None] = lambda: None
 
     @property
     def owned(self) -> Mapping[int, OwnedShard]:
@@ -51,6 +54,8 @@ class HeldOwnership(Ownership):
         return changes
 
     async def confirm(self, shard: OwnedShard) -> bool:
+        if not self.is_lost:
+            await asyncio.to_thread(self.before_request)
         return not self.is_lost
 
     async def leave(self) -> None:
@@ -71,14 +76,19 @@ class Hand:
             changed: services other than the app's.
         """
         self.bellhop = bellhop
+        self._began_at = bellhop.clock()
         self.ownership = HeldOwnership(bellhop)
         self.executor = ThreadPoolExecutor(4)
         self.dispatcher = create_dispatcher(
             replace(bellhop.services, **changed),
             self.ownership,
             self.executor,
-            bellhop.clock.timestamp,
+            self._monotonic,
         )
+
+    def _monotonic(self) -> float:
+        seconds: float = (self.bellhop.clock() - self._began_at).total_seconds()
+        return seconds
 
     def deliver(self) -> int:
         """Do all that is due now; return how many requests changed a message in Slack."""
@@ -90,9 +100,25 @@ class Hand:
         """Run a coroutine where the worker runs."""
         return self.bellhop.services.http.run(doing, STEP_SECONDS)
 
-    def die(self) -> None:
-        """Do nothing any more, as a worker that is killed."""
-        self.ownership.is_lost = True
+    def die_before_request(self) -> None:
+        """Let the worker end when it has begun an attempt, and nothing is sent."""
+        self._die_instead_of("send", self.dispatcher._sender)
+
+    def die_after_request(self) -> None:
+        """Let the worker end when Slack has answered, and nobody else knows."""
+        sender = self.dispatcher._sender
+        self._die_instead_of("send", sender, after=sender.send)
+
+    def _die_instead_of(
+        self, name: str, owner: object, after: Callable[..., Awaitable[object]] | None = None
+    ) -> None:
+        async def die(*given: Any) -> None:
+            if after is not None:
+                await after(*given)
+            self.ownership.is_lost = True
+            raise asyncio.CancelledError
+
+        setattr(owner, name, die)
 
     def _posts(self) -> int:
         return sum(
@@ -104,6 +130,8 @@ class Hand:
         self.dispatcher.look_now()
         while True:
             wait = await self.dispatcher.cycle()
+            if self.ownership.is_lost:
+                return
             if self.dispatcher.is_busy:
                 await self.dispatcher.wait(1)
             elif wait > 0:

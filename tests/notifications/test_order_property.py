@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
+from bolt_app.notifications.jobs import Job
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bolt_app.notifications.jobs import Job
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.faults import FaultKind
 from tests.notifications.hand import Hand, accept, states, texts

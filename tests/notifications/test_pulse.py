@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from bolt_app.notifications.pulse import Pulse
 from sqlalchemy import select
 
 from bolt_app.db.models import Lane, Worker
-from bolt_app.notifications.pulse import Pulse
 from tests.notifications.hand import Hand, accept, lane_of, states, texts
 from tests.people import ANN, GENERAL
 from tests.running import Bellhop

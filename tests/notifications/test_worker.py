@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 
 import pytest
+from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.rounds import Round
 from flask import Flask
 from sqlalchemy import make_url, select, text, update
 
 from bolt_app.clock import utc_now
 from bolt_app.db.models import Delivery, Lane, Worker
 from bolt_app.delivery import create_rounds
-from bolt_app.notifications.courier import Courier
-from bolt_app.notifications.rounds import Round
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault

@@ -39,6 +39,7 @@ ATTEMPT_ROWS = (
         Delivery.channel_id,
         Delivery.ts,
         Delivery.thread_ts,
+        Delivery.second_look_at,
         Lane.address,
         Lane.failing_since,
         Notification.content,

@@ -233,6 +233,7 @@ class Dispatcher:
                     self._add(queue.team_id, shard, queue.seq, acquired_at)
                     if queue.has_work:
                         self._load_later(queue.team_id)
+            self.look_now()
             return
 
     def _is_owned(self, shard: OwnedShard) -> bool:
@@ -269,8 +270,7 @@ class Dispatcher:
             self._load_later(team_id)
 
     async def _load_pages(self, team_id: str, owned: _Owned) -> None:
-        lane = self._limits.lane
-        since = self._clock() - timedelta(seconds=lane.interval * lane.burst)
+        since = self._clock() - timedelta(seconds=self._limits.longest_burst())
         owned.seen = set()
         snapshot = await self._run(self._store.snapshot, team_id, since)
         if snapshot is None or self._workspaces.get(team_id) is not owned:
@@ -283,6 +283,7 @@ class Dispatcher:
         self._scheduler.add_workspace(
             team_id,
             now,
+            is_quiet=not snapshot.recent,
             paused_until=paused_until,
             lookups_until=paused_until if owned.is_dead else 0.0,
         )
@@ -569,7 +570,7 @@ class Dispatcher:
         """Delete duplicates of a message, and let one that an old update changed last be right."""
         found = await self._run(self._store.latest_attempt, work.delivery_id, "sent")
         again_at, refused = None, None
-        if found is not None:
+        if found is not None and found[0].second_look_at is not None:
             row, attempt = found
             try:
                 refused = await self._remove_duplicates(row, attempt, owned)

@@ -23,7 +23,7 @@ class Outcome:
         wait: seconds before the next attempt.
         pause: seconds for which nothing is posted in the workspace.
         pause_reason: Slack's code, where the installation is dead.
-        requested: whether a request was made that changes something in Slack.
+        requested: whether a request was made that has, or may have, changed something in Slack.
         is_undone: whether the attempt was not made after all, and does not count.
         is_reply: whether the message is in a thread; None where that did not change. Slack posts a
             reply in the channel itself where the thread is gone.
@@ -68,12 +68,12 @@ def classify_error(
         wait = float(error.retry_after)
         # Other methods have limits of their own, which do not concern posting.
         pause = wait if error.method == "chat.postMessage" else None
-        return Outcome(state, error.code, wait=wait, pause=pause)
+        return Outcome(state, error.code, wait=wait, pause=pause, requested=False)
     if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
         return Outcome("sending", error.code, wait=max(delays.settling, backoff(attempts, delays)))
     if error.is_permanent:
-        return Outcome("dead", error.code)
-    return Outcome(state, error.code, wait=backoff(attempts, delays))
+        return Outcome("dead", error.code, requested=False)
+    return Outcome(state, error.code, wait=backoff(attempts, delays), requested=False)
 
 
 def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:
@@ -100,4 +100,6 @@ def not_made(*, is_repeat: bool) -> Outcome:
 def backoff(attempts: int, delays: Delays) -> float:
     """Return seconds to wait after so many attempts: twice as long each time, within a fifth."""
     doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
-    return min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311
+    wait = min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311
+    # As exact as the moment that is stored.
+    return round(wait, 6)

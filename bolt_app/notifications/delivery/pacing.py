@@ -44,3 +44,7 @@ class Limits:
     lane: RateLimit = RateLimit(1.0)
     in_flight: int = 8
     page: int = 8
+
+    def longest_burst(self) -> float:
+        """Return after how many quiet seconds all bursts are available again."""
+        return max(one.interval * one.burst for one in (self.workspace, self.lane))

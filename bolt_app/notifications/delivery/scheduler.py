@@ -56,15 +56,24 @@ class Scheduler:
     # Ownership.
 
     def add_workspace(
-        self, team_id: str, now: float, *, paused_until: float = 0.0, lookups_until: float = 0.0
+        self,
+        team_id: str,
+        now: float,
+        *,
+        is_quiet: bool = False,
+        paused_until: float = 0.0,
+        lookups_until: float = 0.0,
     ) -> None:
         """Begin to schedule a workspace, without burst: its last owner may have used it.
 
         Args:
+            is_quiet: whether nothing was posted there for so long that its burst is available.
             paused_until: stored pause after a 429 of chat.postMessage or a dead installation.
             lookups_until: stored pause after a 429 of a method that reads.
         """
         workspace = Workspace(team_id, next(self._ticket), self._limits, self._want, now)
+        if is_quiet:
+            workspace.allow_burst()
         workspace.paused_until = paused_until
         workspace.lookups_until = lookups_until
         self._workspaces[team_id] = workspace

@@ -58,6 +58,10 @@ class Workspace:
         self._resolving: Work | None = None
         self._looking_again: Work | None = None
 
+    def allow_burst(self) -> None:
+        """Allow the whole burst."""
+        self._paced = 0.0
+
     # Rows.
 
     def note_attempt(self, lane_id: int, at: float, now: float) -> None:
