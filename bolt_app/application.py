@@ -57,6 +57,7 @@ from bolt_app.oauth.revocations import Revocations
 from bolt_app.oauth.state_store import SQLAlchemyStateStore
 from bolt_app.oauth.token_rotation import TokenRotator
 from bolt_app.profiles import Profiles
+from bolt_app.readiness import Readiness
 from bolt_app.services import Services
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
@@ -118,6 +119,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         clock=clock,
         news=news,
         database=database,
+        readiness=Readiness(database, settings.delays),
         store=store,
         sessions=Sessions(database, clock=clock),
         audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),

@@ -83,6 +83,7 @@ class Settings:
     web_threads: int = 16
     worker_threads: int = 8
     workspace_requests: int = 8
+    health_port: int = 0
     channel_per_minute: int = 60
     channel_burst: int = 1
     workspace_per_minute: int = 300
@@ -200,6 +201,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         web_threads=reader.number("WEB_THREADS", 16, least=1, most=256),
         worker_threads=reader.number("WORKER_THREADS", 8, least=0, most=256),
         workspace_requests=reader.number("WORKSPACE_REQUESTS", 8, least=1, most=100),
+        health_port=reader.number("HEALTH_PORT", 0, least=0, most=65535),
         channel_per_minute=reader.number("CHANNEL_PER_MINUTE", 60, least=1, most=60_000),
         channel_burst=reader.number("CHANNEL_BURST", 1, least=1, most=1000),
         workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),

@@ -27,6 +27,7 @@ class Delays:
         second_look: after a message was posted again, until duplicates are looked for.
         listing: between two listings of a workspace's channels for names that are not known.
         poll: until deliveries are found of which no wake-up came.
+        unowned_alarm: after so long without an owner of some shard a worker reports unready.
     """
 
     slack_timeout: float = 10.0
@@ -44,6 +45,7 @@ class Delays:
     second_look: float = 60.0
     listing: float = 60.0
     poll: float = 1.0
+    unowned_alarm: float = 30.0
 
     def scaled(self, factor: float) -> Delays:
         """Return the same waits, each `factor` times as long."""

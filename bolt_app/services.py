@@ -41,6 +41,7 @@ from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.revocations import Revocations
 from bolt_app.profiles import Profiles
 from bolt_app.slack_api import ResponseUrls
+from bolt_app.readiness import Readiness
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Services:
     clock: Clock
     news: News
     database: Database
+    readiness: Readiness
     store: SQLAlchemyInstallationStore
     sessions: Sessions
     audit: AuditLog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,8 +10,10 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
+from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.manifest import load_manifest
+from bolt_app.notifications.delivery.ownership import OwnershipError
 from bolt_app.sandbox import Fault
 from tests.commands import assert_failed, flask, run
 from tests.conftest import FakeClock
@@ -155,3 +158,28 @@ class TestRotateKeys:
         assert done.exit_code == 1
         assert "ENCRYPTION_KEYS" in done.stderr
         assert "xox" not in done.stderr
+
+
+class TestWorker:
+    def test_a_health_port_in_use_is_reported(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with running_bellhop(database_url, encryption_key, clock, health_port=port) as bellhop:
+                result = run(bellhop, "worker")
+
+        assert_failed(result, f"HEALTH_PORT {port} on 127.0.0.1 cannot be used")
+
+
+def test_a_setup_in_which_nothing_can_be_owned_is_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @one_line_errors
+    def command() -> None:
+        raise OwnershipError("Delivery needs a local disk.")
+
+    with pytest.raises(SystemExit) as ended:
+        command()
+
+    assert (ended.value.code, capsys.readouterr().err) == (1, "Delivery needs a local disk.\n")

@@ -153,6 +153,7 @@ def test_every_setting_that_is_an_address_is_checked() -> None:
         "slack_base_url",
         "public_url",
         "database_url",
+        "database_session_url",
     }
 
 
@@ -195,6 +196,37 @@ def test_postgresql_is_reached_with_psycopg(scheme: str, tmp_path: Path) -> None
     url = load_settings({**environ, "DATA_DIR": str(tmp_path)}).database_url
 
     assert url == "postgresql+psycopg://bell:p%40ss@db:5433/bellhop"
+
+
+def test_locks_may_bypass_a_pooler(tmp_path: Path) -> None:
+    environ = {
+        **CREDENTIALS,
+        "DATABASE_URL": "postgresql://pooler/bellhop",
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "SESSION_SECRET": "s" * 32,
+    }
+    assert load_settings(environ).session_url == "postgresql+psycopg://pooler/bellhop"
+
+    (tmp_path / "url").write_text("postgresql://bell:sesame@db/bellhop")
+    settings = load_settings({**environ, "DATABASE_SESSION_URL_FILE": str(tmp_path / "url")})
+
+    assert settings.session_url == "postgresql+psycopg://bell:sesame@db/bellhop"
+    assert settings.database_url == "postgresql+psycopg://pooler/bellhop"
+    assert "sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("mysql://db/bellhop", "DATABASE_SESSION_URL is not understood"),
+        ("sqlite:////srv/bellhop.db", "DATABASE_SESSION_URL is for PostgreSQL"),
+        ("postgresql://db/bellhop", "remove it where SQLite is used"),
+    ],
+)
+def test_the_address_of_sessions_is_checked(tmp_path: Path, url: str, sentence: str) -> None:
+    found = problems({**CREDENTIALS, "DATABASE_SESSION_URL": url}, tmp_path)
+
+    assert any(sentence in problem for problem in found)
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:

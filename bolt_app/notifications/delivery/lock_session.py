@@ -53,7 +53,7 @@ class LockSession:
 
         Raises:
             OwnershipError: the server is too old, or a pooler gives statements away.
-            psycopg.Error, TimeoutError: there is no connection.
+            psycopg.Error, TimeoutError: the connection failed.
         """
         async with asyncio.timeout(CONNECT_SECONDS):
             connection = await _connect(address)
@@ -153,19 +153,21 @@ async def _prepare(
 async def _refuse_pooler(connection: psycopg.AsyncConnection[Any], address: str) -> int:
     """Return the id of the connection's session, which it keeps between transactions.
 
-    A pooler would give its session to another transaction meanwhile. One that has no other client
-    shows this only when a second one keeps a session busy.
+    A pooler gives its session to other transactions in between. One without other clients shows
+    that only while a second connection keeps a session busy.
 
     Raises:
         OwnershipError: it does not keep one.
     """
-    before = await _pid(connection)
-    async with await _connect(address) as other, other.transaction():
-        other_pid = await _pid(other)
-        after = await _pid(connection)
-    if other_pid == before or after != before:
+    pid = await _pid(connection)
+    async with await _connect(address) as other:
+        between = await _pid(connection)
+        async with other.transaction():
+            others = await _pid(other)
+            after = await _pid(connection)
+    if others == pid or {between, after} != {pid}:
         raise OwnershipError(POOLER)
-    return before
+    return pid
 
 
 async def _pid(connection: psycopg.AsyncConnection[Any]) -> int:

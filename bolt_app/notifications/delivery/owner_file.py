@@ -26,7 +26,7 @@ def last_sign_of_life(path: Path) -> float:
     """Return when an owner last showed life, in Unix seconds by the machine's clock; 0: never."""
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:
+    except OSError:
         return 0.0
 
 
@@ -59,13 +59,14 @@ class OwnerFile:
         """Return whether this is still the file that other processes would lock, and no fork's."""
         try:
             here, there = os.fstat(self._descriptor), os.stat(self._path)
-        except FileNotFoundError:
+        except OSError:
             return False
         return os.path.samestat(here, there) and self._pid == os.getpid()
 
     def show_life(self) -> None:
-        """Set the file's time to now."""
-        os.utime(self._descriptor)
+        """Set the file's time to now, if its disk lets us."""
+        with suppress(OSError):
+            os.utime(self._descriptor)
 
     def close(self) -> None:
         """Give up the lock. In a fork, the process that it was forked from keeps it."""

@@ -59,7 +59,7 @@ class PostgreSQLOwnership(Ownership):
         self._owned: dict[int, OwnedShard] = {}
         self._ended: list[OwnedShard] = []
         self._owner_seen_at = [now] * SHARD_COUNT
-        self._step_at = now
+        self._step_at = float("-inf")
         self._failures = 0
 
     @property
@@ -78,7 +78,7 @@ class PostgreSQLOwnership(Ownership):
         return now - min(self._owner_seen_at)
 
     async def step(self, now: float) -> Changes:
-        """Look at the locks, gain or release shards; connect where there is no session."""
+        """Look at the locks, gain or release shards; connect if the session is lost."""
         if now < self.next_at:
             return UNCHANGED
         self._step_at = now + self._delays.owner_poll
@@ -127,8 +127,6 @@ class PostgreSQLOwnership(Ownership):
         rows = await session.query(LOCKS, self._lock_class)
         owners = {number: pid for number, pid in rows if number < SHARD_COUNT}
         locks = ShardLocks(owners, sum(number == PRESENCE for number, _ in rows))
-        for number in owners:
-            self._owner_seen_at[number] = now
         plan = self._balance.plan(now, locks, session.pid)
         held = locks.of(session.pid).difference(plan.release)
         self._end(set(self._owned) - held)
@@ -137,6 +135,8 @@ class PostgreSQLOwnership(Ownership):
         if plan.take:
             taken = await session.query(_LOCK, as_signed(self._lock_class), list(plan.take))
             held.update(number for number, is_locked in taken if is_locked)
+        for number in held.union(owners):
+            self._owner_seen_at[number] = now
         self._failures = 0
         return await self._write_tokens(session, held.difference(self._owned))
 

@@ -45,7 +45,8 @@ class SQLiteOwnership(Ownership):
         self._delays = delays
         self._file: OwnerFile | None = None
         self._owned: dict[int, OwnedShard] = {}
-        self._owner_seen_at = self._step_at = now
+        self._owner_seen_at = now
+        self._step_at = float("-inf")
         self._sign_of_life = last_sign_of_life(self._path)
 
     @property
@@ -102,16 +103,17 @@ class SQLiteOwnership(Ownership):
         return lost
 
     async def _acquire(self) -> tuple[OwnedShard, ...]:
-        if self._file is None:
-            self._file = self._open()
+        self._file = file = self._file or self._open()
         # The file may have been replaced before it was locked; the next step looks again.
-        if not self._file.lock() or not self._file.is_valid():
+        if not file.lock() or not file.is_valid():
             return ()
         token = secrets.token_hex(16)
         try:
-            await asyncio.to_thread(self._write_tokens, token)
+            await asyncio.to_thread(self._write_tokens, file, token)
         except DATABASE_DOWN as error:
             logger.warning("no shards gained", extra={"error": describe_error(error)})
+            return ()
+        if not file.is_locked:
             return ()
         gained = tuple(OwnedShard(number, token) for number in range(SHARD_COUNT))
         self._owned.update((one.number, one) for one in gained)
@@ -127,8 +129,11 @@ class SQLiteOwnership(Ownership):
                 f"{self._path} cannot be opened ({error.strerror}): make its folder writable."
             ) from error
 
-    def _write_tokens(self, token: str) -> None:
+    def _write_tokens(self, file: OwnerFile, token: str) -> None:
         with self._database.writing_connection() as connection:
+            # The worker may have left while this waited, and another one may have begun.
+            if not file.is_locked:
+                return
             connection.execute(delete(Shard))
             rows = [{"number": number, "token": token} for number in range(SHARD_COUNT)]
             connection.execute(insert(Shard), rows)
