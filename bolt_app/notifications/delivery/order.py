@@ -47,7 +47,8 @@ def urgency_of(rank: int, eligible_at: float) -> float:
 
 def level_of(urgency: float, now: float) -> int:
     """Return the effective rank now, at which sources take turns: the lowest goes first."""
-    steps = (urgency - now) // STEP_SECONDS
+    # Only whole minutes count.
+    steps = -((now - urgency) // STEP_SECONDS)
     if steps <= _URGENT_STEPS:
         return int(_URGENT_STEPS)
     return max(_BEST_BY_AGE, int(steps))

@@ -43,7 +43,7 @@ class Limits:
     workspace: RateLimit = RateLimit(60 / 300, burst=75)
     lane: RateLimit = RateLimit(1.0)
     in_flight: int = 8
-    page: int = 8
+    page: int = 4
 
     def longest_burst(self) -> float:
         """Return after how many quiet seconds all bursts are available again."""

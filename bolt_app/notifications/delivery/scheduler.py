@@ -71,7 +71,7 @@ class Scheduler:
             paused_until: stored pause after a 429 of chat.postMessage or a dead installation.
             lookups_until: stored pause after a 429 of a method that reads.
         """
-        workspace = Workspace(team_id, next(self._ticket), self._limits, self._want, now)
+        workspace = Workspace(team_id, self._limits, self._want, now)
         if is_quiet:
             workspace.allow_burst()
         workspace.paused_until = paused_until
@@ -209,7 +209,7 @@ class Scheduler:
                 lane's pace. Without it (also: the begin was refused) the workspace's pace gets its
                 share back.
         """
-        if workspace := self._workspace_of(work):
+        if workspace := self._workspaces.get(work.team_id):
             workspace.finish(work, now, attempted=attempted)
             self._schedule(workspace)
 
@@ -218,19 +218,19 @@ class Scheduler:
 
         A LOOK that found nothing ends so: the delivery is posted next in its lane.
         """
-        if workspace := self._workspace_of(work):
+        if workspace := self._workspaces.get(work.team_id):
             workspace.retry(work, due, now, attempted=attempted)
             self._schedule(workspace)
 
     def doubt(self, work: Work, due: float, now: float) -> None:
         """End a POST or LOOK of which nobody knows whether it was posted: LOOK again at `due`."""
-        if workspace := self._workspace_of(work):
+        if workspace := self._workspaces.get(work.team_id):
             workspace.doubt(work, due, now)
             self._schedule(workspace)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
         """End work that was not begun: nothing is charged, and it can be begun again at `due`."""
-        if workspace := self._workspace_of(work):
+        if workspace := self._workspaces.get(work.team_id):
             workspace.give_back(work, due, now)
             self._schedule(workspace)
 
@@ -257,10 +257,6 @@ class Scheduler:
         if workspace := self._workspaces.get(team_id):
             workspace.paused_until = workspace.lookups_until = 0.0
             self._schedule(workspace)
-
-    def _workspace_of(self, work: Work) -> Workspace | None:
-        workspace = self._workspaces.get(work.team_id)
-        return workspace if workspace is not None and workspace.term == work.term else None
 
     def _is_owned(self, workspace: Workspace) -> bool:
         return self._workspaces.get(workspace.team_id) is workspace

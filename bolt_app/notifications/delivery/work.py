@@ -13,7 +13,9 @@ class QueuedDelivery(NamedTuple):
     Its expiry is left to the transaction that begins it, which knows the wall clock.
 
     Attributes:
-        urgency: `order.urgency_of` its rank and eligible time, by the owner's monotonic clock.
+        urgency: `order.urgency_of` its rank and eligible time, by the owner's monotonic clock. One
+            difference between wall and monotonic clock serves a whole term of ownership, so that
+            rows read before and after a clock jump keep their order.
         lane_id: the queue of its destination.
         source: whose turn it takes: the source that its key belongs to, else its sender's. Rows
             with the same key have the same source.
@@ -59,7 +61,6 @@ class Work:
         absorbed: earlier deliveries with the same key that this update replaces; the transaction
             that begins it marks them as well.
         is_again: whether the delivery was attempted before.
-        term: of the ownership it was given in; work of an earlier term is ignored when it ends.
     """
 
     kind: WorkKind
@@ -68,7 +69,6 @@ class Work:
     delivery_id: int
     absorbed: tuple[int, ...] = ()
     is_again: bool = False
-    term: int = 0
 
 
 @dataclass(frozen=True, slots=True)

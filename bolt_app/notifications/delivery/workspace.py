@@ -28,7 +28,6 @@ class Workspace:
     def __init__(
         self,
         team_id: str,
-        term: int,
         limits: Limits,
         want: Callable[[Workspace, SourceQueue], None],
         now: float,
@@ -39,7 +38,6 @@ class Workspace:
             want: called when a queue needs more rows.
         """
         self.team_id = team_id
-        self.term = term
         self.is_ready = False
         self.alarm = float("inf")
         self.paused_until = 0.0
@@ -169,7 +167,7 @@ class Workspace:
         lane = queue.lane
         head = lane.head(queue)
         assert head is not None  # noqa: S101 - `next` returns queues with a head
-        work = Work(WorkKind.RESOLVE, self.team_id, lane.id, head.id, term=self.term)
+        work = Work(WorkKind.RESOLVE, self.team_id, lane.id, head.id)
         lane.work = self._resolving = work
         return work
 
@@ -177,7 +175,7 @@ class Workspace:
         if self._looking_again or not self._second_looks or self._second_looks[0][0] > now:
             return None
         _, delivery_id = heapq.heappop(self._second_looks)
-        work = Work(WorkKind.SECOND_LOOK, self.team_id, 0, delivery_id, term=self.term)
+        work = Work(WorkKind.SECOND_LOOK, self.team_id, 0, delivery_id)
         self._looking_again = work
         return work
 
@@ -203,7 +201,7 @@ class Workspace:
     ) -> Work:
         *earlier, row = taken
         absorbed = tuple(one.id for one in earlier)
-        work = Work(kind, self.team_id, lane.id, row.id, absorbed, is_again, self.term)
+        work = Work(kind, self.team_id, lane.id, row.id, absorbed, is_again)
         lane.work, lane.taken = work, tuple(taken)
         self._in_flight += 1
         return work
