@@ -20,6 +20,7 @@ from bolt_app.connections import close_connections
 from bolt_app.credentials.guesses import GuessLimit
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
+from bolt_app.http_loop import HttpLoop
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
@@ -59,7 +60,7 @@ from bolt_app.profiles import Profiles
 from bolt_app.services import Services
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
-from bolt_app.slack_api import SlackApi, SlackCallError
+from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from bolt_app.web import register_web
 from bolt_app.web.install_pages import InstallPages
 
@@ -89,7 +90,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     )
     if database.is_sqlite:
         schema.upgrade(database)
-    api = SlackApi(settings.slack_api_url, timeout=settings.delays.slack_timeout)
+    http = HttpLoop()
+    api = SlackApi(settings.slack_api_url, http, timeout=settings.delays.slack_timeout)
     store = SQLAlchemyInstallationStore(settings.slack_client_id, database, clock=clock)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
     rotator = TokenRotator(
@@ -120,7 +122,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         sessions=Sessions(database, clock=clock),
         audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
         grants=remembered,
+        http=http,
         calls=calls,
+        response_urls=ResponseUrls(settings.slack_base_url, api),
         signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         access=access,
@@ -153,7 +157,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         callback_endpoints=CallbackEndpoints(
             database, networks=settings.callback_networks, clock=clock
         ),
-        callback_sender=CallbackSender(database, networks=settings.callback_networks, clock=clock),
+        callback_sender=CallbackSender(
+            database, http, networks=settings.callback_networks, clock=clock
+        ),
         viewing=Viewing(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,

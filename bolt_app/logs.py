@@ -43,7 +43,9 @@ _SECRETS = re.compile(
 _OWN_LOGGERS = frozenset({"bolt_app", "app", "tests", "__main__", "gunicorn"})
 # They write statements with their parameters, payloads and addresses; at DEBUG it costs time too.
 _QUIET_LIBRARIES = (
+    "aiohttp",
     "alembic",
+    "asyncio",
     "huey",
     "psycopg",
     "slack_bolt",

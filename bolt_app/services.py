@@ -14,6 +14,7 @@ from bolt_app.config import Settings
 from bolt_app.credentials.guesses import GuessLimit
 from bolt_app.credentials.limits import SenderLimits
 from bolt_app.db import Database
+from bolt_app.http_loop import HttpLoop
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
@@ -39,6 +40,7 @@ from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.revocations import Revocations
 from bolt_app.profiles import Profiles
+from bolt_app.slack_api import ResponseUrls
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Services:
     sessions: Sessions
     audit: AuditLog
     grants: RememberedGrants
+    http: HttpLoop
     calls: InstallationCalls
+    response_urls: ResponseUrls
     signer: ValueSigner
     revocations: Revocations
     access: Authorization
@@ -86,10 +90,11 @@ class Services:
     background: Executor
 
     def close(self) -> None:
-        """Finish what runs, and close the database."""
+        """Finish what runs, and close all connections."""
         self.requests.shutdown()
         self.background.shutdown()
         self.callback_sender.close()
+        self.http.close()
         self.bell.close()
         self.audit.flush()
         self.database.close()

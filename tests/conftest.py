@@ -17,10 +17,11 @@ from sqlalchemy.exc import OperationalError
 
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Base
+from bolt_app.http_loop import HttpLoop
 from tests.property import register_profiles
 from tests.running import Bellhop, running_bellhop
 
-pytest_plugins = ["tests.browser.chromium"]
+pytest_plugins = ["tests.browser.chromium", "tests.peers"]
 
 register_profiles()
 MARKERS_OF_FIXTURES = {"chromium": "browser", "proxy": "proxies"}
@@ -73,6 +74,14 @@ class FakeClock:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def http() -> Iterator[HttpLoop]:
+    """The loop for HTTP requests."""
+    loop = HttpLoop()
+    yield loop
+    loop.close()
 
 
 @pytest.fixture(scope="session")

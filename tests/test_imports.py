@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # layer above it in this list.
 LAYERS: list[set[str]] = [
     {"blockkit", "client_address", "clock", "delays", "private_files"},
-    {"config", "connections", "logs", "manifest", "news"},
+    {"config", "connections", "http_loop", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
     {"oauth", "credentials"},
     {"access"},

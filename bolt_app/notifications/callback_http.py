@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
+import asyncio
 import socket
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from functools import cache
-from http.client import HTTPConnection, HTTPSConnection
-from typing import Any
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.callback_addresses import (
     Network,
     Resolve,
@@ -20,21 +21,17 @@ from bolt_app.notifications.callback_addresses import (
     resolve,
 )
 
-# Status line and headers; the body of the answer is not read.
-MOST_READ = 64 * 1024
-
-
-@cache
-def _trusting_the_system() -> ssl.SSLContext:
-    """Return the context that trusts the system's certificates, which takes long to read."""
-    return ssl.create_default_context()
-
 
 class CallbackClient:
-    """Posts to endpoints, each attempt within one deadline from name resolution to status."""
+    """Posts to endpoints, each attempt within one deadline from name resolution to status.
+
+    Every attempt has a connection of its own: which addresses a name has, and which of them are
+    allowed, is decided for each.
+    """
 
     def __init__(
         self,
+        http: HttpLoop,
         executor: Executor,
         *,
         networks: Sequence[Network] = (),
@@ -45,16 +42,18 @@ class CallbackClient:
         """Take what it works with.
 
         Args:
+            http: runs the requests.
             executor: resolves names, which has no deadline of its own.
             networks: private and loopback networks that may be called.
             timeout: seconds that an attempt may take in all.
             tls: which certificates are trusted; the system's by default.
         """
+        self._http = http
         self._executor = executor
         self._networks = networks
         self._timeout = timeout
         self._resolve = resolve
-        self._tls = tls or _trusting_the_system()
+        self._tls = tls
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         """Send a body and return the status of the answer.
@@ -62,81 +61,74 @@ class CallbackClient:
         Raises:
             RefusedAddressError: the host has no address that may be called.
             TimeoutError: it took too long, in whatever way.
-            OSError, http.client.HTTPException: it could not be sent, or was not answered.
+            OSError, aiohttp.ClientError, ValueError: it could not be sent, or was not answered.
         """
-        deadline = time.monotonic() + self._timeout
-        parts = urlsplit(url)
-        host, is_secure = parts.hostname or "", parts.scheme == "https"
-        port = parts.port or (443 if is_secure else 80)
-        connection: HTTPConnection = (
-            HTTPSConnection(host, port, context=self._tls)
-            if is_secure
-            else HTTPConnection(host, port)
-        )
-        raw = self._connect(host, port, deadline)
+        return self._http.run(self._post(url, body, headers), self._timeout)
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        session = self._http.session(self._create_session)
         try:
-            if is_secure:
-                raw.settimeout(_left(deadline))
-                raw = self._tls.wrap_socket(raw, server_hostname=host)
-            # http.client writes and reads HTTP; it never opens a connection of its own here.
-            connection.auto_open = 0
-            connection.sock = _DeadlineSocket(raw, deadline)
-            target = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-            connection.request("POST", target, body, {**headers, "Connection": "close"})
-            return connection.getresponse().status
-        finally:
-            raw.close()
+            async with session.post(
+                URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
+            ) as response:
+                # The body of the answer is not read.
+                response.close()
+                return response.status
+        except aiohttp.ClientConnectorError as error:
+            # What the system says is shown to operators: aiohttp's name for it says less.
+            raise error.os_error from None
 
-    def _connect(self, host: str, port: int, deadline: float) -> socket.socket:
-        """Connect to the first of the host's checked addresses that can be reached."""
-        found = self._executor.submit(self._resolve, host, port).result(_left(deadline))
-        failed: OSError = OSError("the host has no address")
-        for address in allowed_addresses(host, found, self._networks):
-            try:
-                return socket.create_connection((address, port), _left(deadline))
-            except OSError as error:
-                failed = error
-        raise failed
+    def _create_session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self._tls or True,
+                resolver=_CheckedResolver(self._executor, self._resolve, self._networks),
+                socket_factory=self._open_socket,
+                use_dns_cache=False,
+                force_close=True,
+                limit=0,
+            ),
+            timeout=aiohttp.ClientTimeout(total=self._timeout, ceil_threshold=self._timeout),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        )
 
+    def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """Open the socket for an address: every connection begins here, to a name or a number.
 
-class _DeadlineSocket(io.RawIOBase):
-    """A socket that `http.client` can use, on which no operation lasts beyond a deadline.
-
-    A socket's own timeout begins again with each byte that arrives.
-    """
-
-    def __init__(self, raw: socket.socket, deadline: float) -> None:
-        self._raw = raw
-        self._deadline = deadline
-        self._read = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._raw.settimeout(_left(self._deadline))
-        count = self._raw.recv_into(buffer)
-        self._read += count
-        if self._read > MOST_READ:
-            raise OSError("the answer is too long")
-        return count
-
-    def sendall(self, data: Any) -> None:
-        left = memoryview(data)
-        while left:
-            self._raw.settimeout(_left(self._deadline))
-            left = left[self._raw.send(left) :]
-
-    def makefile(self, *_args: object) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def close(self) -> None:
-        """Leave the socket open: `http.client` closes it before it has read the answer."""
+        Raises:
+            RefusedAddressError: callbacks may not be sent to it.
+        """
+        family, kind, protocol, _, (host, *_) = address
+        allowed_addresses(str(host), [str(host)], self._networks)
+        return socket.socket(family, kind, protocol)
 
 
-def _left(deadline: float) -> float:
-    """Return the seconds that are left, or raise TimeoutError."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the deadline has passed")
-    return left
+class _CheckedResolver(AbstractResolver):
+    """Resolves names to those of their addresses that may be called."""
+
+    def __init__(self, executor: Executor, resolve: Resolve, networks: Sequence[Network]) -> None:
+        self._executor = executor
+        self._resolve = resolve
+        self._networks = networks
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._executor, self._resolve, host, port)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ip_address(address).version == 6 else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in allowed_addresses(host, found, self._networks)
+        ]
+
+    async def close(self) -> None:
+        """Leave the executor to its owner."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPException
 from threading import Lock
 
+from aiohttp import ClientError
 from sqlalchemy import ColumnElement, delete, or_, select, update
 from standardwebhooks import Webhook
 
@@ -21,6 +21,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import Callback, CallbackEndpoint
+from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.callback_addresses import Network, RefusedAddressError
 from bolt_app.notifications.callback_http import CallbackClient
 from bolt_app.notifications.callbacks import with_name
@@ -58,6 +59,7 @@ class CallbackSender:
     def __init__(
         self,
         database: Database,
+        http: HttpLoop,
         *,
         networks: Sequence[Network] = (),
         timeout: float = TIMEOUT_SECONDS,
@@ -66,6 +68,7 @@ class CallbackSender:
         """Take what it works with.
 
         Args:
+            http: runs the requests.
             networks: private and loopback networks that may be called.
             timeout: seconds that an attempt may take in all.
         """
@@ -73,7 +76,7 @@ class CallbackSender:
         self._clock = clock
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="callbacks")
         self._resolvers = ThreadPoolExecutor(PARALLEL, thread_name_prefix="callbacks-dns")
-        self._client = CallbackClient(self._resolvers, networks=networks, timeout=timeout)
+        self._client = CallbackClient(http, self._resolvers, networks=networks, timeout=timeout)
         # Endpoints that wait for a thread, or have one.
         self._busy: set[int] = set()
         self._lock = Lock()
@@ -195,7 +198,7 @@ class CallbackSender:
             status = self._client.post(claimed.url, claimed.body.encode(), headers)
         except RefusedAddressError:
             return REFUSED_ADDRESS
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, ClientError, ValueError) as error:
             # What it says may hold the address, and that a secret.
             return type(error).__name__
         return None if 200 <= status < 300 else str(status)

@@ -95,7 +95,7 @@ def _use_slack_respond(services: Services, bolt_request: BoltRequest) -> None:
     """Let `respond()` call Slack alone; Bolt's own calls any address and follows redirects."""
     response_url = bolt_request.context.response_url
     if response_url is not None:
-        respond = SlackRespond(services.settings.slack_base_url, response_url)
+        respond = SlackRespond(services.response_urls, response_url)
         bolt_request.context["respond"] = respond
 
 

@@ -15,7 +15,6 @@ from slack_bolt import BoltRequest
 
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Block, section, told_modal
-from bolt_app.slack.response_url import post_response
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ def answer_command(services: Services, response_url: object, text: str) -> None:
         return
     message = _parsed(text) or {"text": text}
     try:
-        post_response(services.settings.slack_base_url, response_url, message)
+        services.response_urls.post(response_url, message)
     except SlackCallError as error:
         logger.warning("a late answer did not arrive", extra={"error": error.code})
 

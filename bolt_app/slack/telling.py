@@ -16,7 +16,6 @@ from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, plain_answer, section, told_modal
 from bolt_app.slack.home import publish_home
 from bolt_app.slack.own_profile import OwnProfile
-from bolt_app.slack.response_url import post_response
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
 def _respond(services: Services, response_url: str, text: str) -> None:
     message = {"response_type": "ephemeral", "replace_original": False, "text": text}
     try:
-        post_response(services.settings.slack_base_url, response_url, message)
+        services.response_urls.post(response_url, message)
     except SlackCallError as error:
         logger.warning("a person could not be told", extra={"error": error.code})
 

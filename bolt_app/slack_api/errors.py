@@ -1,22 +1,17 @@
-"""Calls to Slack's Web API, and what its errors mean.
+"""Errors of Slack's Web API: their codes, sentences for people, and what an answer means.
 
 https://docs.slack.dev/apis/web-api/ describes calls, errors and rate limits.
 """
 
 from __future__ import annotations
 
-import http.client
-import logging
 import re
 from collections.abc import Mapping
-from typing import Any
 
-from slack_sdk.errors import SlackApiError, SlackClientError
-from slack_sdk.web import SlackResponse, WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bolt_app.logs import LoggableError, describe_error
-
-logger = logging.getLogger(__name__)
+from bolt_app.logs import LoggableError
 
 # Errors after which the token is of no use to anybody
 # (https://docs.slack.dev/authentication/tokens, "token_expired" heals by rotation).
@@ -122,67 +117,28 @@ class SlackCallError(LoggableError):
         return f"Slack answered “{self.code}”."
 
 
-class SlackApi:
-    """Calls Slack's Web API, once each: whether to try again is the caller's to decide.
-
-    slack_sdk's own retries are off, because a connection that breaks after Slack took a message
-    would post it twice.
-    """
-
-    def __init__(self, api_url: str, *, timeout: float = 10) -> None:
-        self._api_url = api_url
-        # slack_sdk takes whole seconds.
-        self._timeout = max(1, round(timeout))
-        # Of nobody: each call brings its token. A client costs more to make than a call.
-        self._client = self.client()
-
-    def client(self) -> WebClient:
-        """Return a `WebClient` without a token."""
-        return WebClient(base_url=self._api_url, timeout=self._timeout, retry_handlers=[])
-
-    def call(self, token: str | None, method: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call `method` with `arguments` (those that are None are left out).
-
-        Returns: Slack's answer.
-
-        Raises:
-            SlackCallError: Slack refused, or no answer came.
-        """
-        given = {name: value for name, value in arguments.items() if value is not None}
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        body: dict[str, Any] = {"json" if _needs_json(given) else "params": given}
-        try:
-            response = self._client.api_call(method, headers=headers, **body)
-        except SlackApiError as error:
-            raise _refusal(method, error) from None
-        except (SlackClientError, OSError, http.client.HTTPException) as error:
-            extra = {"method": method, "error": describe_error(error)}
-            logger.warning("no answer from Slack", extra=extra)
-            raise SlackCallError(method, "unavailable", ambiguous=True) from None
-        return dict(response.data) if isinstance(response.data, dict) else {}
+class NotSentError(LoggableError):
+    """A call was stopped before any of its request was sent."""
 
 
-def _needs_json(arguments: Mapping[str, Any]) -> bool:
-    return any(isinstance(value, dict | list) for value in arguments.values())
-
-
-def _refusal(method: str, error: SlackApiError) -> SlackCallError:
-    response = error.response
-    if not isinstance(response, SlackResponse):
-        return SlackCallError(method, "unavailable", ambiguous=True)
-    if response.status_code == 429:
-        return SlackCallError(method, "ratelimited", retry_after=_retry_after(response))
-    code = str(response.get("error"))
-    # An answer that is no JSON has slack_sdk's own words in place of a code.
-    is_code = _CODE.fullmatch(code) is not None
-    if response.status_code >= 500 or not is_code:
+def error_of(method: str, error: SlackApiError) -> SlackCallError:
+    """Return the error that an answer of Slack's stands for."""
+    answer = error.response
+    # slack_sdk gives aiohttp's own response where the answer is JSON that cannot be read.
+    data = answer.data if isinstance(answer, AsyncSlackResponse) else None
+    status = answer.status_code if isinstance(answer, AsyncSlackResponse) else answer.status
+    if status == 429:
+        return SlackCallError(method, "ratelimited", retry_after=_retry_after(answer.headers))
+    code = str(data.get("error")) if isinstance(data, dict) else ""
+    if status >= 500 or _CODE.fullmatch(code) is None:
         known = code if code in TEMPORARY_CODES else "unavailable"
         return SlackCallError(method, known, ambiguous=True)
     return SlackCallError(method, code)
 
 
-def _retry_after(response: SlackResponse) -> int:
-    for name, value in response.headers.items():
+def _retry_after(headers: Mapping[str, str]) -> int:
+    """Return the seconds to wait (https://docs.slack.dev/apis/web-api/rate-limits)."""
+    for name, value in headers.items():
         if name.lower() == "retry-after" and str(value).isdigit():
             return int(value)
     return 1

@@ -16,6 +16,7 @@ from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.outcomes import Outcome
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.sending import Sending
+from bolt_app.oauth.calls import InstallationCalls
 from tests.people import ACME
 from tests.running import Bellhop
 
@@ -25,13 +26,19 @@ PLENTY = 1000
 class Hand:
     """One worker's work, step by step."""
 
-    def __init__(self, bellhop: Bellhop, worker_id: str = "hand") -> None:
+    def __init__(
+        self,
+        bellhop: Bellhop,
+        worker_id: str = "hand",
+        *,
+        calls: InstallationCalls | None = None,
+    ) -> None:
         services, delays = bellhop.services, bellhop.settings.delays
         self.bellhop = bellhop
         self.worker_id = worker_id
         self.rounds = create_rounds(services)
         self._sending = Sending(
-            services.calls, services.channels, services.people, services.signer, delays
+            calls or services.calls, services.channels, services.people, services.signer, delays
         )
         self._finding = Finding(services.calls, services.channels, services.people, delays)
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.jobs import Done, Job, untouched
+from bolt_app.oauth.calls import InstallationCalls
+from bolt_app.oauth.rate_limits import RateLimits
 from bolt_app.sandbox import Fault
+from bolt_app.slack_api import SlackApi
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
@@ -49,6 +55,30 @@ def test_what_is_not_found_is_sent_again(bellhop: Bellhop, hand: Hand, kind: str
 
     assert states(bellhop, id_) == ["sent"]
     assert texts(bellhop, GENERAL) == ["once"]
+
+
+def test_what_certainly_was_not_sent_is_sent_again_without_looking(
+    bellhop: Bellhop, hand: Hand, http: HttpLoop
+) -> None:
+    services = bellhop.services
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    unreachable = InstallationCalls(
+        services.store,
+        services.grants,
+        SlackApi(f"http://127.0.0.1:{port}/api/", http),
+        RateLimits(services.database, clock=bellhop.clock),
+    )
+    id_ = accept(bellhop, GENERAL, "once")
+    Hand(bellhop, calls=unreachable).deliver()
+    assert states(bellhop, id_) == ["waiting"]
+
+    bellhop.clock.advance(SETTLED)
+    hand.deliver()
+
+    assert states(bellhop, id_) == ["sent"]
+    assert texts(bellhop, GENERAL) == ["once"]
+    assert bellhop.slack.calls_to("conversations.history") == []
 
 
 def test_until_it_is_known_nothing_overtakes_it(bellhop: Bellhop, hand: Hand) -> None:

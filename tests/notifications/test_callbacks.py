@@ -216,7 +216,8 @@ def test_two_processes_tell_nothing_twice(
     services = installed.services
     networks = installed.settings.callback_networks
     senders = [
-        CallbackSender(services.database, networks=networks, clock=services.clock) for _ in range(3)
+        CallbackSender(services.database, services.http, networks=networks, clock=services.clock)
+        for _ in range(3)
     ]
     with ThreadPoolExecutor(3) as pool:
         taken = sum(pool.map(lambda one: one.send_due(), senders))
@@ -389,7 +390,10 @@ def test_an_endpoint_is_sent_one_at_a_time_by_all_processes(
     answered(installed, id_, "acknowledge", "resolve", "reopen")
     services, arrived, released = installed.services, Event(), Event()
     other = CallbackSender(
-        services.database, networks=installed.settings.callback_networks, clock=services.clock
+        services.database,
+        services.http,
+        networks=installed.settings.callback_networks,
+        clock=services.clock,
     )
 
     def answer(_received: Received) -> Answer:
@@ -438,7 +442,7 @@ class TestRefusedAddresses:
     ) -> None:
         answered(installed, raised(installed, sender), "acknowledge")
         services = installed.services
-        strict = CallbackSender(services.database, clock=services.clock)
+        strict = CallbackSender(services.database, services.http, clock=services.clock)
         assert strict.send_due() == 0
         strict.close()
 

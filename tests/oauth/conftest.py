@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bolt_app.db import Database
+from bolt_app.http_loop import HttpLoop
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.grants import Grants
 from bolt_app.oauth.installation_store import (
@@ -57,11 +58,12 @@ class Tokens:
     database: Database
     slack: FakeSlack
     clock: FakeClock
+    http: HttpLoop
     waits: list[float] = field(default_factory=list)
     on_wait: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
-        self.api = SlackApi(self.slack.url)
+        self.api = SlackApi(self.slack.url, self.http)
         self.store = SQLAlchemyInstallationStore(CLIENT_ID, self.database, clock=self.clock)
         self.leases = RefreshLeases(self.database, self.store, clock=self.clock)
         self.rotator = TokenRotator(
@@ -122,5 +124,5 @@ def slack() -> Iterator[FakeSlack]:
 
 
 @pytest.fixture
-def tokens(database: Database, slack: FakeSlack, clock: FakeClock) -> Tokens:
-    return Tokens(database, slack, clock)
+def tokens(database: Database, slack: FakeSlack, clock: FakeClock, http: HttpLoop) -> Tokens:
+    return Tokens(database, slack, clock, http)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from bolt_app.db import Database
+from bolt_app.http_loop import HttpLoop
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.refresh_leases import RefreshLeases, TokenOwner
 from bolt_app.oauth.token_rotation import TokenRotator
@@ -15,7 +16,8 @@ from tests.oauth.installing import CLIENT_ID
 def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
     """Refresh the bot of T1 and return its token. Tells Slack of each wait."""
     database = Database(url, [encryption_key])
-    api = SlackApi(api_url)
+    http = HttpLoop()
+    api = SlackApi(api_url, http)
 
     def wait(seconds: float) -> None:
         api.call(None, "test.waiting")
@@ -34,4 +36,5 @@ def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
         grant = store.find_grant(enterprise_id=None, team_id="T1", user_id=None)
         return None if grant is None else grant.bot_token
     finally:
+        http.close()
         database.close()

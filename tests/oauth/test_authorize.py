@@ -72,7 +72,7 @@ def requests(tokens: Tokens) -> Requests:
 def elsewhere(database_url: str, encryption_key: str, tokens: Tokens) -> Iterator[Tokens]:
     """Another process on the same database."""
     database = Database(database_url, [encryption_key])
-    yield Tokens(database, tokens.slack, tokens.clock)
+    yield Tokens(database, tokens.slack, tokens.clock, tokens.http)
     database.close()
 
 

@@ -127,7 +127,7 @@ class TestTwoAtOnce:
     ) -> None:
         tokens.install(lives=-1)
         called, waiting = Event(), Event()
-        second = Tokens(database, slack, clock, on_wait=waiting.set)
+        second = Tokens(database, slack, clock, tokens.http, on_wait=waiting.set)
 
         def answer() -> dict[str, object]:
             called.set()

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 
 from bolt_app.db import Database
+from bolt_app.http_loop import HttpLoop
 from bolt_app.manifest import load_manifest, load_scopes
 from bolt_app.oauth.grants import Asker
 from bolt_app.sandbox import AppConfig, SandboxServer
@@ -37,8 +38,8 @@ def stand_in(clock: FakeClock) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def tokens(database: Database, stand_in: SandboxServer, clock: FakeClock) -> Tokens:
-    return Tokens(database, FakeSlack(f"{stand_in.url}/api/"), clock)
+def tokens(database: Database, stand_in: SandboxServer, clock: FakeClock, http: HttpLoop) -> Tokens:
+    return Tokens(database, FakeSlack(f"{stand_in.url}/api/"), clock, http)
 
 
 @pytest.fixture

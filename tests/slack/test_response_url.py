@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 
 from bolt_app.config import ROOT
-from bolt_app.slack.response_url import SlackRespond, is_response_url, post_response
-from bolt_app.slack_api import SlackCallError
+from bolt_app.http_loop import HttpLoop
+from bolt_app.slack.response_url import SlackRespond
+from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from tests.people import ACME, ANN
 from tests.running import Bellhop, serving
 from tests.slack.signing import Bystander, command_body, interaction_body, post_signed
 
 SLACK, GOV = "https://slack.com", "https://slack-gov.com"
 STAND_IN = "http://127.0.0.1:3100"
+
+
+def response_urls(http: HttpLoop, base_url: str) -> ResponseUrls:
+    return ResponseUrls(base_url, SlackApi(f"{base_url}/api/", http))
 
 
 @pytest.mark.parametrize(
@@ -28,8 +33,8 @@ STAND_IN = "http://127.0.0.1:3100"
         (STAND_IN, "http://127.0.0.1:3100/response/1"),
     ],
 )
-def test_slacks_own_origin_is_called(base_url: str, url: str) -> None:
-    assert is_response_url(url, base_url)
+def test_slacks_own_origin_is_called(http: HttpLoop, base_url: str, url: str) -> None:
+    assert response_urls(http, base_url).accepts(url)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +65,12 @@ def test_slacks_own_origin_is_called(base_url: str, url: str) -> None:
         ["https://hooks.slack.com/1"],
     ],
 )
-def test_no_other_address_is_called(url: object) -> None:
-    assert not is_response_url(url, SLACK)
+def test_no_other_address_is_called(http: HttpLoop, url: object) -> None:
+    urls = response_urls(http, SLACK)
+
+    assert not urls.accepts(url)
     with pytest.raises(SlackCallError):
-        post_response(SLACK, url, {"text": "hello"})
+        urls.post(url, {"text": "hello"})
 
 
 @pytest.fixture
@@ -74,16 +81,18 @@ def redirecting() -> Iterator[Bystander]:
         yield found
 
 
-def test_a_redirect_is_not_followed(redirecting: Bystander) -> None:
-    respond = SlackRespond(redirecting.url, f"{redirecting.url}/response")
+def test_a_redirect_is_not_followed(http: HttpLoop, redirecting: Bystander) -> None:
+    urls = response_urls(http, redirecting.url)
+    respond = SlackRespond(urls, f"{redirecting.url}/response")
 
     assert respond(text="hello").status_code == 302
     assert redirecting.calls == ["/response"]
 
 
-def test_a_message_has_named_parts(redirecting: Bystander) -> None:
+def test_a_message_has_named_parts(http: HttpLoop, redirecting: Bystander) -> None:
+    urls = response_urls(http, redirecting.url)
     with pytest.raises(TypeError):
-        SlackRespond(redirecting.url, f"{redirecting.url}/response")("hello")
+        SlackRespond(urls, f"{redirecting.url}/response")("hello")
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -111,8 +120,8 @@ def test_not_even_slacks_signature_leads_elsewhere(
 
 # The modules that open connections; each decides where to by itself.
 CALLERS = {
-    "bolt_app/slack_api.py",  # SLACK_BASE_URL, from the settings
-    "bolt_app/slack/response_url.py",
+    "bolt_app/http_loop.py",  # to none: it owns the sessions of the others
+    "bolt_app/slack_api/client.py",  # SLACK_BASE_URL, and what response_urls.py lets through
     "bolt_app/notifications/callback_addresses.py",  # resolves names, and refuses what they lead to
     "bolt_app/notifications/callback_http.py",
     "bolt_app/notifications/callback_sending.py",  # only its errors

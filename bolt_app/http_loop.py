@@ -1,0 +1,156 @@
+"""The event loop for HTTP requests: one for each process, in a thread of its own.
+
+Connections are reused as long as the loop runs, so all HTTP clients of a process share it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from aiohttp import ClientSession
+
+T = TypeVar("T")
+Sessions = dict[Callable[[], ClientSession], ClientSession]
+
+# Requests have deadlines of their own. This much later the loop itself is taken for stuck.
+MARGIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Running:
+    loop: asyncio.AbstractEventLoop
+    thread: threading.Thread
+    sessions: Sessions
+
+
+class HttpLoop:
+    """Runs coroutines that send HTTP requests, and owns their sessions.
+
+    The thread starts with the first request. A forked child starts one of its own, because threads
+    do not survive a fork and connections cannot be shared.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: _Running | None = None
+        self._inherited: _Running | None = None
+        self._is_closed = False
+        _loops.add(self)
+
+    def run(self, call: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Run a coroutine on the loop and return its result.
+
+        Args:
+            timeout: seconds that the coroutine allows itself.
+
+        Raises:
+            TimeoutError: there is no result `MARGIN_SECONDS` later either.
+            ConnectionAbortedError: the loop is closed, or was before there was a result.
+            RuntimeError: the caller is on the loop, which would wait for itself: it can `await`.
+        """
+        try:
+            future = self._submit(call)
+        except Exception:
+            call.close()
+            raise
+        try:
+            return future.result(timeout + MARGIN_SECONDS)
+        except CancelledError:
+            raise ConnectionAbortedError("the HTTP loop was closed") from None
+        finally:
+            future.cancel()
+
+    def session(self, create: Callable[[], ClientSession]) -> ClientSession:
+        """Return the session that `create` returned when it was first asked for.
+
+        It is closed with the loop.
+
+        Raises:
+            RuntimeError: the caller is not on this loop.
+        """
+        running = self._running
+        if running is None or asyncio.get_running_loop() is not running.loop:
+            raise RuntimeError("HTTP requests are sent on the HTTP loop alone")
+        session = running.sessions.get(create)
+        if session is None:
+            session = running.sessions[create] = create()
+        return session
+
+    def close(self) -> None:
+        """Cancel what is under way, and close all connections."""
+        with self._lock:
+            self._is_closed = True
+            running, self._running = self._running, None
+            if running is None:
+                return
+            running.loop.call_soon_threadsafe(running.loop.stop)
+        running.thread.join()
+        atexit.unregister(self.close)
+
+    def forget_parent(self) -> None:
+        """Begin without a loop, in a child that was just forked."""
+        # A thread of the parent may have held the lock.
+        self._lock = threading.Lock()
+        # Kept: an object that is collected closes its connections, and these are the parent's.
+        self._inherited, self._running = self._running, None
+
+    def _submit(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+        # The lock keeps `close` from stopping the loop before it has seen the coroutine.
+        with self._lock:
+            if self._is_closed:
+                raise ConnectionAbortedError("the HTTP loop is closed")
+            if self._running is None:
+                self._running = _start()
+                # Commands end without closing anything.
+                atexit.register(self.close)
+            if self._running.thread is threading.current_thread():
+                raise RuntimeError("run() would wait for its own thread: await the coroutine")
+            return asyncio.run_coroutine_threadsafe(call, self._running.loop)
+
+
+def _start() -> _Running:
+    loop, sessions = asyncio.new_event_loop(), Sessions()
+    thread = threading.Thread(target=_serve, args=(loop, sessions), name="http", daemon=True)
+    thread.start()
+    return _Running(loop, thread, sessions)
+
+
+def _serve(loop: asyncio.AbstractEventLoop, sessions: Sessions) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_end(sessions))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+async def _end(sessions: Sessions) -> None:
+    pending = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
+    for session in sessions.values():
+        await session.close()
+    # Connections that requests closed themselves are gone some iterations later.
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+_loops: WeakSet[HttpLoop] = WeakSet()
+
+
+def _forget_parents() -> None:
+    for loop in list(_loops):
+        loop.forget_parent()
+
+
+os.register_at_fork(after_in_child=_forget_parents)

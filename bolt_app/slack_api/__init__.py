@@ -1,0 +1,21 @@
+"""Slack's Web API and response URLs, over connections that are reused."""
+
+from bolt_app.slack_api.client import SlackApi
+from bolt_app.slack_api.errors import (
+    DEAD_TOKEN_CODES,
+    SENTENCES,
+    TEMPORARY_CODES,
+    NotSentError,
+    SlackCallError,
+)
+from bolt_app.slack_api.response_urls import ResponseUrls
+
+__all__ = [
+    "DEAD_TOKEN_CODES",
+    "SENTENCES",
+    "TEMPORARY_CODES",
+    "NotSentError",
+    "ResponseUrls",
+    "SlackApi",
+    "SlackCallError",
+]

@@ -1,0 +1,54 @@
+"""Messages to a `response_url`: to Slack's own origin alone, without redirects.
+
+https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from bolt_app.slack_api.client import RESPONSE_URL, SlackApi
+from bolt_app.slack_api.errors import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+# GovSlack: https://docs.slack.dev/govslack
+_ORIGINS = {
+    "https://slack.com": "https://hooks.slack.com",
+    "https://slack-gov.com": "https://hooks.slack-gov.com",
+}
+
+
+class ResponseUrls:
+    """Posts to the response URLs of requests from Slack."""
+
+    def __init__(self, slack_base_url: str, api: SlackApi) -> None:
+        # The stand-in for Slack uses its own origin.
+        self._origin = _ORIGINS.get(slack_base_url, slack_base_url)
+        self._api = api
+
+    def accepts(self, url: object) -> bool:
+        """Return whether a `response_url` is on Slack's own origin for it.
+
+        The text is compared rather than parsed: two parsers may disagree about where a host ends.
+        """
+        if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
+            return False
+        return url.startswith(f"{self._origin}/")
+
+    def post(self, url: object, message: Mapping[str, Any]) -> int:
+        """Post a message to a `response_url` and return the HTTP status.
+
+        Raises:
+            SlackCallError: the address is not Slack's (`invalid_response_url`, nothing was called),
+                or no answer came.
+        """
+        if not self.accepts(url):
+            logger.warning("a response_url is not on Slack's origin: nothing was sent there")
+            raise SlackCallError(RESPONSE_URL, "invalid_response_url")
+        status = self._api.post_to(str(url), message)
+        if status >= 300:
+            logger.warning("Slack refused a response", extra={"status": status})
+        return status
