@@ -52,7 +52,7 @@ class HttpLoop:
             timeout: seconds that the coroutine allows itself.
 
         Raises:
-            TimeoutError: there is no result `MARGIN_SECONDS` later either.
+            TimeoutError: `MARGIN_SECONDS` later there is still no result.
             ConnectionAbortedError: the loop is closed, or was before there was a result.
             RuntimeError: the caller is on the loop, which would wait for itself: it can `await`.
         """
