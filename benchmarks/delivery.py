@@ -1,12 +1,14 @@
 """From "accepted" to "posted": how many, how fast, at which cost.
 
     .venv/bin/python -m benchmarks.delivery [--postgres URL] [--apprise URL] [--plots FOLDER]
+    .venv/bin/python -m benchmarks.delivery --cost [--postgres URL] [--beside FOLDER]
 
 Everything is measured in one run, from outside, over HTTP on the loopback: Bellhop as it is run
 (`python app.py`, or `flask --app app worker`), the stand-in for Slack in a process of its own, and
 the load beside them on the same machine. `--postgres` names a database that may be emptied;
 `--apprise` the address of a running apprise-api (https://github.com/caronc/apprise-api) to measure
-accepting beside.
+accepting beside. `--cost` measures only the processor time for each post, with Slack over TLS;
+`--beside` names a checkout of another revision to measure in turns with this one.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import os
 import secrets
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -43,6 +46,7 @@ from benchmarks.stand_in import (
     StandIn,
     running_stand_in,
 )
+from tests.certificates import self_signed
 from tests.running import Browser, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +55,20 @@ AT_ONCE = 8
 WARM_UP_SECONDS, ACCEPT_SECONDS = 2.0, 6.0
 OLD_ROWS = 1_000_000
 IDLE_SECONDS = 20.0
+COST_RUNS = 5
+
+
+@dataclass
+class Cost:
+    """The processor time of the worker for each post, over TLS, in milliseconds."""
+
+    runs: list[float] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def median(self) -> float:
+        """The middle one of the runs."""
+        return statistics.median(self.runs)
 
 
 @dataclass
@@ -65,6 +83,7 @@ class Results:
     sustained: float = 0.0
     accept_empty: float = 0.0
     accept_full: float = 0.0
+    cost: Cost | None = None
     idle_cpu_percent: float = 0.0
     resident_mib: float = 0.0
 
@@ -75,10 +94,17 @@ def main() -> None:
     parser.add_argument("--postgres", help="a database that may be emptied")
     parser.add_argument("--apprise", help="the address of a running apprise-api")
     parser.add_argument("--plots", type=Path, help="the folder to draw plots into")
+    parser.add_argument("--cost", action="store_true", help="measure the cost of posting alone")
+    parser.add_argument("--beside", type=Path, help="a checkout to compare the cost with")
     arguments = parser.parse_args()
     databases = [("SQLite", "")]
     if arguments.postgres:
         databases.append(("PostgreSQL", arguments.postgres))
+    if arguments.cost:
+        roots = [ROOT, *([arguments.beside.resolve()] if arguments.beside else [])]
+        for name, url in databases:
+            print(cost_table(name, roots, costs(url, roots)))
+        return
     results = [measure(name, url, arguments.apprise) for name, url in databases]
     print(table(results))
     if arguments.plots:
@@ -108,6 +134,7 @@ def measure(name: str, url: str, apprise: str | None) -> Results:
     say(f"{name}: sustained, with Slack at 100 ms")
     with bellhop(url, channels=300, latency_ms=100, channel_per_minute=60_000) as place:
         results.sustained = sustained(place, each=8)
+    [results.cost] = costs(url, [ROOT])
     say(f"{name}: accepting beside a million old rows")
     with bellhop(url, channels=AT_ONCE) as place:
         results.accept_empty = accept_rate(place)
@@ -125,6 +152,7 @@ class Place:
     key: str
     environment: dict[str, str]
     process: subprocess.Popen[bytes]
+    root: Path
 
     def fill(self, rows: int) -> None:
         """Put notifications into the database that were sent long ago."""
@@ -138,13 +166,28 @@ class Place:
 
 @contextmanager
 def bellhop(
-    database_url: str, *, channels: int, latency_ms: int = 0, channel_per_minute: int = 60
+    database_url: str,
+    *,
+    channels: int,
+    latency_ms: int = 0,
+    channel_per_minute: int = 60,
+    root: Path = ROOT,
+    certificate: Path | None = None,
+    **changes: str,
 ) -> Iterator[Place]:
-    """Run Bellhop beside a stand-in, with one web process and the worker in it."""
+    """Run Bellhop beside a stand-in, with one web process and the worker in it.
+
+    Args:
+        root: the checkout to run.
+        certificate: of the stand-in, to speak TLS with it.
+        changes: more environment variables.
+    """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         url = f"http://127.0.0.1:{APP_PORT}"
-        slack = stack.enter_context(running_stand_in(url, channels=channels, latency_ms=latency_ms))
+        slack = stack.enter_context(
+            running_stand_in(url, channels=channels, latency_ms=latency_ms, certificate=certificate)
+        )
         environment = {
             **os.environ,
             "FLASK_ENV_FILE": os.devnull,
@@ -165,15 +208,21 @@ def bellhop(
             "SENDER_REQUESTS_PER_MINUTE": "10000000",
             "SENDER_DELIVERIES_PER_MINUTE": "10000000",
             "SENDER_OPEN_DELIVERIES": "10000000",
+            **({"SSL_CERT_FILE": str(certificate)} if certificate else {}),
+            **changes,
         }
         if database_url:
             empty(database_url)
-            flask(["db", "upgrade"], environment)
-        process = stack.enter_context(running([sys.executable, "app.py"], environment, APP_PORT))
+            flask(["db", "upgrade"], environment, root)
+        process = stack.enter_context(
+            running([sys.executable, "app.py"], environment, APP_PORT, root)
+        )
         install(url, slack)
-        created = flask(["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment)
+        created = flask(
+            ["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment, root
+        )
         key = created.strip().splitlines()[-1]
-        yield Place(f"127.0.0.1:{APP_PORT}", slack, key, environment, process)
+        yield Place(f"127.0.0.1:{APP_PORT}", slack, key, environment, process, root)
 
 
 @contextmanager
@@ -293,6 +342,55 @@ def sustained(place: Place, *, each: int) -> float:
     return len(posted) / (posted[-1][1] - posted[0][1])
 
 
+def costs(database_url: str, roots: list[Path]) -> list[Cost]:
+    """Return what a post costs the worker of each checkout, measured in turns."""
+    found = [Cost() for _ in roots]
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = self_signed("127.0.0.1", Path(folder))
+        for number in range(COST_RUNS):
+            for root, cost in zip(roots, found, strict=True):
+                say(f"the cost of a post, run {number + 1} of {COST_RUNS}: {root.name}")
+                measure_cost(cost, database_url, root, certificate)
+    return found
+
+
+def measure_cost(cost: Cost, database_url: str, root: Path, certificate: Path) -> None:
+    """Add what a post costs a worker in a process of its own, rendering and HTTP included."""
+    with (
+        bellhop(
+            database_url,
+            channels=300,
+            channel_per_minute=60_000,
+            root=root,
+            certificate=certificate,
+            WORKER_THREADS="0",
+        ) as place,
+        worker(place) as process,
+    ):
+        place.slack.join()
+        # The first posts connect, and look up what is remembered from then on.
+        send_to_all(place, place.slack.channels, each=1)
+        warm = len(wait_for(place, len(place.slack.channels)))
+        connections, used = place.slack.connections(), cpu_seconds([process.pid])
+        send_to_all(place, place.slack.channels, each=8)
+        posts = len(wait_for(place, 9 * len(place.slack.channels))) - warm
+        cost.runs.append(1000 * (cpu_seconds([process.pid]) - used) / posts)
+        cost.connections = place.slack.connections() - connections
+
+
+@contextmanager
+def worker(place: Place) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a delivery worker in a process of its own."""
+    command = [sys.executable, "-m", "flask", "--app", "app", "worker"]
+    environment = {**place.environment, "WORKER_THREADS": "64"}
+    process = subprocess.Popen(command, cwd=place.root, env=environment)  # noqa: S603
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
 def send_to_all(place: Place, channels: list[str], *, each: int) -> None:
     """Send so many notifications to each channel, in batches of a hundred."""
     connection = http.client.HTTPConnection(place.host, timeout=30)
@@ -335,9 +433,11 @@ def wait_until_quiet(place: Place) -> None:
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], port: int) -> Iterator[Any]:
+def running(
+    command: list[str], environment: dict[str, str], port: int, root: Path = ROOT
+) -> Iterator[Any]:
     """Run a server until it is not needed any more."""
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)  # noqa: S603
+    process = subprocess.Popen(command, cwd=root, env=environment)  # noqa: S603
     try:
         for _ in range(300):
             if process.poll() is not None:
@@ -371,16 +471,16 @@ def install(url: str, slack: StandIn) -> None:
         raise SystemExit(f"the install of {PERSON} failed: {landed.status}")
 
 
-def flask(arguments: list[str], environment: dict[str, str]) -> str:
+def flask(arguments: list[str], environment: dict[str, str], root: Path) -> str:
     """Run one of Bellhop's commands and return what it prints."""
-    return run_python(["-m", "flask", "--app", "app", *arguments], environment)
+    return run_python(["-m", "flask", "--app", "app", *arguments], environment, root)
 
 
-def run_python(arguments: list[str], environment: dict[str, str]) -> str:
+def run_python(arguments: list[str], environment: dict[str, str], root: Path = ROOT) -> str:
     """Run a Python module and return what it prints."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=root,
         env=environment,
         check=True,
         stdout=subprocess.PIPE,
@@ -430,11 +530,25 @@ def table(results: list[Results]) -> str:
     row("ratio to the pace alone (2 s)", lambda one: ratio(one.drain_seconds, 2))
     row("posts a second, Slack at 100 ms", lambda one: f"{one.sustained:.0f}")
     row(
+        "CPU of the worker for a post over TLS",
+        lambda one: f"{one.cost.median:.2f} ms" if one.cost else "",
+    )
+    row(
         "cost of accepting beside a million old rows",
         lambda one: ratio(one.accept_empty, one.accept_full),
     )
     row("idle, of one core", lambda one: f"{one.idle_cpu_percent:.2f} %")
     row("memory", lambda one: f"{one.resident_mib:.0f} MiB")
+    return "\n".join(lines)
+
+
+def cost_table(name: str, roots: list[Path], found: list[Cost]) -> str:
+    """Return the costs as a Markdown table, each run and their middle."""
+    lines = [f"| {name} | CPU for a post, ms | runs | connections for 2,400 posts |"]
+    lines.append("| --- | ---: | --- | ---: |")
+    for root, cost in zip(roots, found, strict=True):
+        runs = " ".join(f"{one:.2f}" for one in cost.runs)
+        lines.append(f"| {root.name} | {cost.median:.2f} | {runs} | {cost.connections} |")
     return "\n".join(lines)
 
 

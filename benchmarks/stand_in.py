@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from bolt_app.manifest import load_manifest
@@ -38,6 +40,10 @@ class StandIn:
         """Let the bot be in every channel."""
         self._ask("join", None)
 
+    def connections(self) -> int:
+        """Return how many connections were opened to it so far."""
+        return int(self._ask("connections", None))
+
     def close(self) -> None:
         """Stop it."""
         self._ask("close", None)
@@ -48,11 +54,17 @@ class StandIn:
 
 
 @contextmanager
-def running_stand_in(app_url: str, *, channels: int, latency_ms: int = 0) -> Iterator[StandIn]:
-    """Run a stand-in without rate limits."""
+def running_stand_in(
+    app_url: str, *, channels: int, latency_ms: int = 0, certificate: Path | None = None
+) -> Iterator[StandIn]:
+    """Run a stand-in without rate limits.
+
+    Args:
+        certificate: a file with a certificate and its key, to speak TLS with.
+    """
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs, app_url, channels, latency_ms)
+        target=_serve, args=(theirs, app_url, channels, latency_ms, certificate)
     )
     process.start()
     url, ids = ours.recv()
@@ -64,7 +76,9 @@ def running_stand_in(app_url: str, *, channels: int, latency_ms: int = 0) -> Ite
         process.join()
 
 
-def _serve(pipe: Connection, app_url: str, channels: int, latency_ms: int) -> None:
+def _serve(
+    pipe: Connection, app_url: str, channels: int, latency_ms: int, certificate: Path | None
+) -> None:
     config = AppConfig.from_manifest(
         load_manifest(app_url),
         app_url=app_url,
@@ -72,7 +86,11 @@ def _serve(pipe: Connection, app_url: str, channels: int, latency_ms: int) -> No
         client_secret=CLIENT_SECRET,
         signing_secret=SIGNING_SECRET,
     )
-    with SandboxServer(config) as server:
+    tls = None
+    if certificate is not None:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate)
+    with SandboxServer(config, tls=tls) as server:
         sandbox = server.sandbox
         sandbox.limits.enabled = False
         made = sandbox.add_channels(TEAM, channels)
@@ -92,6 +110,8 @@ def _serve(pipe: Connection, app_url: str, channels: int, latency_ms: int) -> No
             elif what == "posted_at":
                 calls = sandbox.calls_to("chat.postMessage")
                 answer = [(str(one.arguments["channel"]), one.at) for one in calls]
+            elif what == "connections":
+                answer = server.connections
             pipe.send(answer)
             if what == "close":
                 return

@@ -52,7 +52,7 @@ class HttpLoop:
             timeout: seconds that the coroutine allows itself.
 
         Raises:
-            TimeoutError: there is no result `MARGIN_SECONDS` later either.
+            TimeoutError: `MARGIN_SECONDS` later there is still no result.
             ConnectionAbortedError: the loop is closed, or was before there was a result.
             RuntimeError: the caller is on the loop, which would wait for itself: it can `await`.
         """
@@ -103,6 +103,12 @@ class HttpLoop:
         self._inherited, self._running = self._running, None
 
     def submit(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop, and return at once.
+
+        Raises:
+            ConnectionAbortedError: the loop is closed.
+            RuntimeError: the caller is on the loop.
+        """
         # The lock keeps `close` from stopping the loop before it has seen the coroutine.
         with self._lock:
             if self._is_closed:
