@@ -145,6 +145,10 @@ class DeliveryWorker:
         self._running = threading.Thread(target=self.run, name="delivery")
         self._running.start()
 
+    def is_alive(self) -> bool:
+        """Return whether the thread that `start` began is running."""
+        return self._running is not None and self._running.is_alive()
+
     def stop(self) -> None:
         """Finish what is being sent, and end the thread that `start` began."""
         self._consumer.stop()
