@@ -173,9 +173,11 @@ def bellhop(
     channel_per_minute: int = 60,
     root: Path = ROOT,
     certificate: Path | None = None,
+    web_processes: int = 1,
+    port: int = APP_PORT,
     **changes: str,
 ) -> Iterator[Place]:
-    """Run Bellhop beside a stand-in, with one web process and the worker in it.
+    """Run Bellhop beside a stand-in; with one web process its worker is in it.
 
     Args:
         root: the checkout to run.
@@ -184,7 +186,7 @@ def bellhop(
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        url = f"http://127.0.0.1:{APP_PORT}"
+        url = f"http://127.0.0.1:{port}"
         slack = stack.enter_context(
             running_stand_in(url, channels=channels, latency_ms=latency_ms, certificate=certificate)
         )
@@ -200,8 +202,9 @@ def bellhop(
             "SLACK_SIGNING_SECRET": SIGNING_SECRET,
             "SLACK_BASE_URL": slack.url,
             "PUBLIC_URL": url,
-            "PORT": str(APP_PORT),
+            "PORT": str(port),
             "LOG_LEVEL": "WARNING",
+            "WEB_CONCURRENCY": str(web_processes),
             "CHANNEL_PER_MINUTE": str(channel_per_minute),
             "WORKSPACE_PER_MINUTE": "600000",
             # One key sends it all, and the limits are not what is measured.
@@ -214,15 +217,13 @@ def bellhop(
         if database_url:
             empty(database_url)
             flask(["db", "upgrade"], environment, root)
-        process = stack.enter_context(
-            running([sys.executable, "app.py"], environment, APP_PORT, root)
-        )
+        process = stack.enter_context(running([sys.executable, "app.py"], environment, port, root))
         install(url, slack)
         created = flask(
             ["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment, root
         )
         key = created.strip().splitlines()[-1]
-        yield Place(f"127.0.0.1:{APP_PORT}", slack, key, environment, process, root)
+        yield Place(f"127.0.0.1:{port}", slack, key, environment, process, root)
 
 
 @contextmanager
@@ -490,13 +491,14 @@ def run_python(arguments: list[str], environment: dict[str, str], root: Path = R
 
 
 def empty(database_url: str) -> None:
-    """Empty a PostgreSQL database."""
+    """Empty a PostgreSQL database, or the schema that its address names as the search path."""
     from sqlalchemy import create_engine, text
 
     engine = create_engine(sqlalchemy_url(database_url), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
+        name = connection.scalar(text("SELECT quote_ident(current_schema())"))
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+        connection.execute(text(f"CREATE SCHEMA {name}"))
     engine.dispose()
 
 

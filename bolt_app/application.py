@@ -68,6 +68,7 @@ from bolt_app.web.install_pages import InstallPages
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1024 * 1024
+LEAST_CONNECTIONS = 4
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -87,7 +88,10 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
     database = Database(
-        settings.database_url, settings.encryption_keys, pool_size=settings.web_threads
+        settings.database_url,
+        settings.encryption_keys,
+        # All web processes together open about as many connections as one would.
+        pool_size=max(LEAST_CONNECTIONS, settings.web_threads // settings.web_workers),
     )
     if database.is_sqlite:
         schema.upgrade(database)

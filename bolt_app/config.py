@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from bolt_app.client_address import TrustedProxies, parse_trusted_proxies
+from bolt_app.cores import available_cores
 from bolt_app.delays import Delays
 from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
 
@@ -25,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 SLACK_ORIGIN = "https://slack.com"
 # Slack's own; everything else stands in for it.
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
+# Each web process has connections to the database and some 40 MiB of its own.
+MOST_BY_DEFAULT = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # The people who may change the subscriptions of channels; members are everybody but guests.
@@ -197,7 +200,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         port=port,
         encryption_keys=reader.encryption_keys(var if embedded else None),
         session_secret=reader.session_secret(var if embedded else None),
-        web_workers=reader.number("WEB_CONCURRENCY", 1, least=1, most=64),
+        web_workers=reader.number(
+            "WEB_CONCURRENCY", min(available_cores(), MOST_BY_DEFAULT), least=1, most=64
+        ),
         web_threads=reader.number("WEB_THREADS", 16, least=1, most=256),
         worker_threads=reader.number("WORKER_THREADS", 8, least=0, most=256),
         workspace_requests=reader.number("WORKSPACE_REQUESTS", 8, least=1, most=100),

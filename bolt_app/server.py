@@ -1,19 +1,20 @@
-"""gunicorn with threads, sized by the environment, and delivery workers beside the web pages."""
+"""gunicorn with threads, sized by the environment, and a delivery worker beside the web pages."""
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
+import select
 import socket
 import time
 from contextlib import suppress
 from typing import Any
 
-from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.util import import_app
-from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
 from bolt_app.config import Settings
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 # So long a client may take to send the headers of a request, and all of it with its answer.
 HEADER_SECONDS = 10
 REQUEST_SECONDS = 60
+# A process looks that often whether its delivery worker and its parent are alive.
+CHECK_SECONDS = 1.0
 
 
 class PropagatingLogger(Logger):
@@ -73,22 +76,92 @@ class DeadlineWorker(ThreadWorker):
                     conn.sock.shutdown(socket.SHUT_RDWR)
 
 
+class ServerProcess(DeadlineWorker):
+    """One of the processes behind `python app.py`: it serves web requests, delivers, or both.
+
+    Attributes:
+        delivers, serves: which; decided before it is forked.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.delivers, self.serves = False, True
+        self._delivery: DeliveryWorker | None = None
+
+    def run(self) -> None:
+        """Serve and deliver until a signal says to stop, or delivering has ended by itself."""
+        try:
+            if self.delivers:
+                app: Any = self.wsgi
+                self._delivery = create_worker(app.extensions["bellhop"])
+                self._delivery.start()
+            if self.serves:
+                super().run()
+            else:
+                self._wait()
+        finally:
+            if self._delivery is not None:
+                self._delivery.stop()
+
+    def murder_pending(self) -> None:
+        """Close what has waited too long, and stop where nothing is delivered any more."""
+        super().murder_pending()
+        self._check_delivery()
+
+    def _wait(self) -> None:
+        # Clients are refused, not kept waiting, once no other process serves.
+        for listener in self.sockets:
+            listener.close()
+        while self.alive and self.is_parent_alive():
+            self.notify()
+            # Signals write to the pipe.
+            if select.select([self.PIPE[0]], [], [], CHECK_SECONDS)[0]:
+                os.read(self.PIPE[0], 1024)
+            self._check_delivery()
+
+    def _check_delivery(self) -> None:
+        if self.alive and self._delivery is not None and not self._delivery.is_alive():
+            logger.critical("the delivery worker has ended: its process is replaced")
+            self.alive = False
+
+
+class FixedArbiter(Arbiter):
+    """gunicorn's parent process, with as many children as the settings say."""
+
+    def handle_ttin(self) -> None:
+        """Start no other: it would neither deliver nor count as a web process."""
+        logger.warning("the number of processes is fixed: set WEB_CONCURRENCY and restart")
+
+    handle_ttou = handle_ttin
+
+
 class Server(BaseApplication):
-    """Runs `app:app`, which each worker imports for itself."""
+    """Runs `app:app`, which each process imports for itself.
+
+    One web process delivers too. Several leave that to a process of its own, so that neither waits
+    for the other's interpreter lock.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # In the processes that serve, the worker beside the web pages.
-        self._delivery: DeliveryWorker | None = None
+        # Processes up to this age are about to end: those that replace them deliver.
+        self._replaced_age = 0
         super().__init__()
+
+    def run(self) -> None:
+        """Serve until a signal ends it."""
+        # What was imported is shared with all processes, and stays so when they collect garbage.
+        gc.collect()
+        gc.freeze()
+        FixedArbiter(self).run()
 
     def load_config(self) -> None:
         """Tell gunicorn what the settings say."""
         settings = self._settings
         options: dict[str, Any] = {
             "bind": f"{settings.host}:{settings.port}",
-            "worker_class": DeadlineWorker,
-            "workers": settings.web_workers,
+            "worker_class": ServerProcess,
+            "workers": settings.web_workers + (not self._delivers_beside_serving),
             "threads": settings.web_threads,
             "keepalive": 75,
             "graceful_timeout": 20,
@@ -98,29 +171,33 @@ class Server(BaseApplication):
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "when_ready": self._announce,
-            "post_worker_init": self._start_delivering,
-            "worker_exit": self._stop_delivering,
+            "on_reload": self._replace,
+            "pre_fork": self._assign,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
+    def load(self) -> Any:
+        """Import the application, in the process that serves it."""
+        return import_app("app:app")
+
+    @property
+    def _delivers_beside_serving(self) -> bool:
+        settings = self._settings
+        return settings.web_workers == 1 or settings.worker_threads == 0
+
     def _announce(self, _arbiter: Arbiter) -> None:
         logger.info("Bellhop is ready: open %s in a browser", self._settings.public_url)
 
-    def _start_delivering(self, _worker: Worker) -> None:
-        if self._settings.worker_threads > 0:
-            self._delivery = create_worker(self._app.extensions["bellhop"])
-            self._delivery.start()
+    def _replace(self, arbiter: Arbiter) -> None:
+        self._replaced_age = arbiter.worker_age
 
-    def _stop_delivering(self, _arbiter: Arbiter, _worker: Worker) -> None:
-        if self._delivery is not None:
-            self._delivery.stop()
-
-    def load(self) -> Any:
-        """Import the application, in the process that serves it."""
-        app: Any = import_app("app:app")
-        self._app: Flask = app
-        return self._app
+    def _assign(self, arbiter: Any, process: ServerProcess) -> None:
+        """Decide what a process does: one of those that stay delivers."""
+        staying = (one for one in arbiter.WORKERS.values() if one.age > self._replaced_age)
+        is_delivered = any(one.delivers for one in staying)
+        process.delivers = self._settings.worker_threads > 0 and not is_delivered
+        process.serves = self._delivers_beside_serving or not process.delivers
 
 
 def serve(settings: Settings) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bolt_app.db.encryption import Cipher, use_cipher
+from bolt_app.db.process_lock import ProcessLock
 from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_others
 
 BUSY_TIMEOUT_SECONDS = 15
@@ -37,6 +38,11 @@ class Database:
         self.turn: AbstractContextManager[object] = (
             _Turn(BUSY_TIMEOUT_SECONDS) if self.is_sqlite else nullcontext()
         )
+        self._line = (
+            ProcessLock(Path(str(self.engine.url.database)), timeout=BUSY_TIMEOUT_SECONDS)
+            if self.is_sqlite
+            else None
+        )
         self._read = sessionmaker(self.engine, expire_on_commit=False)
         self._write = sessionmaker(self._writing_engine, expire_on_commit=False)
 
@@ -56,10 +62,10 @@ class Database:
         """Yield a session whose changes are committed together at the end, or not at all.
 
         On SQLite the write lock is taken at once: a transaction that reads first and writes
-        later could not wait for another writer, only fail. The threads of one process queue for
-        it here, because SQLite lets writers look again now and then instead of queueing them.
+        later could not wait for another writer, only fail. Threads and processes queue for it
+        here, because SQLite lets writers look again now and then instead of queueing them.
         """
-        with self.turn, self._write.begin() as session:
+        with self._writes_alone(), self._write.begin() as session:
             yield session
 
     @contextmanager
@@ -68,7 +74,7 @@ class Database:
 
         It is committed and queued for as with `writing`.
         """
-        with self.turn, self._writing_engine.begin() as connection:
+        with self._writes_alone(), self._writing_engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -91,7 +97,10 @@ class Database:
         path = str(self.engine.url.database)
         try:
             # A connection of its own, outside of any transaction; writers wait for it.
-            with self.turn, closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as one:
+            with (
+                self._writes_alone(),
+                closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as one,
+            ):
                 one.isolation_level = None
                 [is_busy, *_] = one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (sqlite3.Error, PoolTimeoutError):
@@ -106,6 +115,14 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        if self._line is not None:
+            with self.turn:
+                self._line.close()
+
+    @contextmanager
+    def _writes_alone(self) -> Iterator[None]:
+        with self.turn, self._line or nullcontext():
+            yield
 
 
 class _Turn:

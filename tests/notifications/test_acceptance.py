@@ -95,7 +95,7 @@ class TestLanes:
         assert lanes(database) == dict.fromkeys([*addresses, (BETA, "#general")], clock())
         with database.reading() as session:
             assert set(session.scalars(select(TeamPace.team_id))) == {ACME, BETA}
-        assert wakeup.notified == [ACME, ACME]
+        assert wakeup.notified == [ACME, BETA]
 
     def test_it_wakes_for_what_goes_first(
         self, acceptance: Acceptance, database: Database, clock: FakeClock

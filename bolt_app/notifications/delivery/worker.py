@@ -69,6 +69,10 @@ class DeliveryWorker:
         self._thread = threading.Thread(target=self.run, name="delivery")
         self._thread.start()
 
+    def is_alive(self) -> bool:
+        """Return whether the thread that `start` began is running."""
+        return self._thread is not None and self._thread.is_alive()
+
     def stop(self) -> None:
         """Finish what is being sent, and end `run`."""
         self._stop_soon()
