@@ -43,6 +43,7 @@ def create_worker(services: Services) -> DeliveryWorker:
             extra={"slack_base_url": settings.slack_base_url},
         )
     ownership = create_ownership(settings, database)
+    services.readiness.watch(ownership)
     executor = ThreadPoolExecutor(max(2, settings.worker_threads), thread_name_prefix="delivery")
     return DeliveryWorker(
         create_dispatcher(services, ownership, executor),

@@ -40,8 +40,8 @@ from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.revocations import Revocations
 from bolt_app.profiles import Profiles
-from bolt_app.slack_api import ResponseUrls
 from bolt_app.readiness import Readiness
+from bolt_app.slack_api import ResponseUrls
 
 
 @dataclass(frozen=True)

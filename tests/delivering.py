@@ -8,7 +8,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any
 
-from bolt_app.notifications.worker import DeliveryWorker
+from bolt_app.notifications.delivery.worker import DeliveryWorker
 
 from bolt_app.clock import utc_now
 from bolt_app.delivery import create_worker

@@ -7,6 +7,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import cast
 
+from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.finding import Finding
+from bolt_app.notifications.jobs import Attempt
+from bolt_app.notifications.outcomes import Outcome
+from bolt_app.notifications.pacing import Pace
+from bolt_app.notifications.pulse import Pulse
+from bolt_app.notifications.rounds import Rounds
+from bolt_app.notifications.sending import Sending
+from bolt_app.notifications.worker import DeliveryWorker
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, func, select
 
@@ -24,17 +33,8 @@ from bolt_app.db.models import IS_OPEN, Delivery
 from bolt_app.db.schema import upgrade
 from bolt_app.delays import Delays
 from bolt_app.notifications.acceptance import Acceptance, Sender
-from bolt_app.notifications.courier import Courier
-from bolt_app.notifications.finding import Finding
-from bolt_app.notifications.jobs import Attempt
-from bolt_app.notifications.outcomes import Outcome
-from bolt_app.notifications.pacing import Pace
-from bolt_app.notifications.pulse import Pulse
 from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.notifications.rounds import Rounds
-from bolt_app.notifications.sending import Sending
 from bolt_app.notifications.wakeup import open_wakeup
-from bolt_app.notifications.worker import DeliveryWorker
 
 _KEYS = [Fernet.generate_key().decode()]
 SENDER = Sender("T0BAKEOFF", "api_key:1")

@@ -18,12 +18,10 @@ from tests.running import Bellhop
 CHANNELS = 100
 MESSAGES_EACH = 10
 TOTAL = CHANNELS * MESSAGES_EACH
-THREADS = 8
 LOOK_SECONDS = 0.1
-# Long enough for a worker that is only slow, on a busy machine, not to be thought dead.
-DEAD_SECONDS = 3
 # The time scale of the fault tests: waits for Slack and before retries a fifth as long as in life.
-DELAYS = replace(Delays().scaled(1 / 5), dead_worker=DEAD_SECONDS)
+# A worker that is only slow, on a busy machine, is not to be thought suspended.
+DELAYS = replace(Delays().scaled(1 / 5), owner_poll=0.5, owner_answer=2.0, owner_silence=4.0)
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,6 @@ def test_what_is_held_goes_out_within_seconds_of_its_time(running: Bellhop) -> N
     due_at = utc_now() + timedelta(seconds=1)
     with running.services.database.writing() as session:
         session.execute(update(Delivery).values(send_at=due_at))
-        session.execute(update(Lane).values(wake_at=due_at))
     with delivering(running):
         wait_until(running, lambda: states(running, *ids) == ["digested"] * 2)
         wait_until(running, lambda: bool(texts(running, GENERAL)))
