@@ -86,6 +86,17 @@ class Load:
         """Wait until so many deliveries are known to have been sent."""
         wait_until(lambda: self.sent() >= number, seconds=seconds)
 
+    def wait_until_settled(self) -> None:
+        """Wait until all is sent, and until it was looked whether any of it was sent twice."""
+        self.wait_until_sent()
+        again = select(func.count()).where(Delivery.second_look_at.is_not(None))
+
+        def is_settled() -> bool:
+            with self._bellhop.services.database.reading() as session:
+                return session.scalar(again) == 0
+
+        wait_until(is_settled)
+
     def result(self) -> Result:
         """Return what became of it all."""
         lost = extra = disordered = 0

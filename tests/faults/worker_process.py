@@ -23,6 +23,7 @@ from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.delivery import create_worker
+from bolt_app.notifications import releasing
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.sender import Check, Sender
@@ -114,7 +115,7 @@ def _work(settings: Settings, fate: Fate | None) -> None:
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     """Call `arrive` each time the worker comes to a step."""
     send, commit, check = Sender.send, Store.commit, Dispatcher._check
-    ready_token, release = InstallationCalls._ready_token, transitions.release
+    ready_token, release = InstallationCalls._ready_token, releasing.release
     writing = threading.local()
 
     async def watched_send(self: Sender, *given: Any) -> Any:

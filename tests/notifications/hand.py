@@ -157,9 +157,7 @@ def deliveries(bellhop: Bellhop, notification_id: str) -> list[Delivery]:
 
 def states(bellhop: Bellhop, *notification_ids: str) -> list[str]:
     """Return the states of notifications' deliveries, as people know them."""
-    return [
-        shown_state(one.state) for id_ in notification_ids for one in deliveries(bellhop, id_)
-    ]
+    return [shown_state(one.state) for id_ in notification_ids for one in deliveries(bellhop, id_)]
 
 
 def lane_of(bellhop: Bellhop, address: str) -> Lane:

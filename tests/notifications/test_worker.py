@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
-from bolt_app.notifications.courier import Courier
-from bolt_app.notifications.rounds import Round
 from flask import Flask
-from sqlalchemy import make_url, select, text, update
+from sqlalchemy import make_url, text, update
 
 from bolt_app.clock import utc_now
-from bolt_app.db.models import Delivery, Lane, Worker
-from bolt_app.delivery import create_rounds
+from bolt_app.db.models import Delivery
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
@@ -94,43 +90,18 @@ def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bel
         wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") > 0)
 
     assert states(running, id_) == ["sent"]
-    with running.services.database.reading() as session:
-        assert session.scalars(select(Worker.id)).all() == []
-        assert set(session.scalars(select(Lane.worker_id))) == {None}
 
 
-def test_what_was_begun_in_the_moment_of_stopping_is_given_back(running: Bellhop) -> None:
-    notification_id = accept(running, GENERAL, "x")
-    rounds = create_rounds(running.services)
-
-    class StoppedMeanwhile:
-        def run(self, *given: Any, **options: Any) -> Round:
-            made = rounds.run(*given, **options)
-            if made.jobs:
-                courier.stop()
-            return made
-
-    courier = Courier(StoppedMeanwhile(), lambda: "hand", threads=8)  # type: ignore[arg-type]
-
-    assert courier.take() is None
-    assert states(running, notification_id) == ["sending"]
-    courier.close()
-
-    assert states(running, notification_id) == ["waiting"]
-    with running.services.database.reading() as session:
-        assert set(session.scalars(select(Lane.worker_id))) == {None}
-        assert set(session.scalars(select(Lane.sending_id))) == {None}
-
-
-def test_one_slow_workspace_leaves_threads_to_the_others(running: Bellhop) -> None:
+def test_one_slow_workspace_does_not_delay_the_others(running: Bellhop) -> None:
     running.install("U0ANN00002")
     hanging = [running.slack.add_channel(ACME, f"hanging-{number}").id for number in range(20)]
     there = running.slack.add_channel(BETA, "there").id
-    running.slack.faults.add(Fault("chat.postMessage", "timeout", times=6, seconds=20))
+    most = running.settings.workspace_requests
+    running.slack.faults.add(Fault("chat.postMessage", "timeout", times=most, seconds=20))
     with delivering(running):
         for one in hanging:
             accept(running, one, "x")
-        wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") == 6)
+        wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") == most)
         id_ = accept(running, there, "through", team_id=BETA)
         wait_until(running, lambda: states(running, id_) == ["sent"])
         running.slack.faults.clear()

@@ -126,7 +126,6 @@ CALLERS = {
     "bolt_app/notifications/callback_http.py",
     "bolt_app/notifications/callback_sending.py",  # only its errors
     "bolt_app/server.py",  # listens
-    "bolt_app/notifications/pulse.py",  # to none: it asks for this machine's name
 }
 CLIENTS = {"urllib.request", "http.client", "socket", "requests", "urllib3", "httpx", "aiohttp"}
 CLIENT_NAMES = {"WebhookClient", "AsyncWebhookClient", "WebClient", "urlopen"}

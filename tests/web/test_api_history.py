@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select, update
 
-from bolt_app.db.models import Delivery, Lane
+from bolt_app.db.models import Delivery
 from bolt_app.notifications import searching
 from tests.conftest import FakeClock
 from tests.people import BETA
@@ -143,12 +143,6 @@ class TestListing:
             finish(bellhop, send(ci, to=["#general", "#a"]), other)
         wanted = send(ci, to=["#general", "#a"])
         finish(bellhop, wanted, state)
-        with bellhop.services.database.writing() as session:
-            sending = select(Delivery.id).where(
-                Delivery.lane_id == Lane.id, Delivery.state == "sending"
-            )
-            session.execute(update(Lane).values(sending_id=sending.scalar_subquery()))
-
         assert listed(ci, f"state={state}") == [wanted]
 
     def test_by_what_else_is_known(self, bellhop: Bellhop) -> None:
@@ -278,8 +272,6 @@ class TestRetrying:
             attempted_at=then,
             finished_at=then,
         )
-        with bellhop.services.database.writing() as session:
-            session.execute(update(Lane).values(wake_at=None))
         bellhop.clock.advance(3600)
 
         answer = ci.call("POST", f"{path}/retry")
@@ -289,10 +281,9 @@ class TestRetrying:
         assert (delivery["state"], delivery["attempts"], delivery["error"]) == ("waiting", 0, None)
         with bellhop.services.database.reading() as session:
             row = session.scalars(select(Delivery)).one()
-            lane = session.scalars(select(Lane)).one()
         assert (row.tried_at, row.attempted_at, row.finished_at) == (None, None, None)
         assert (row.send_at, row.expires_at) == (bellhop.clock(), None)
-        assert lane.wake_at == bellhop.clock()
+        assert row.seq == 2
 
     def test_only_what_failed_is_sent_again(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
