@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from bolt_app.delays import Delays
 from bolt_app.slack_api import SlackCallError
 
-# So many attempts that fail by an error of our own end a delivery, so that others go on.
-MOST_INTERNAL_ERRORS = 5
+INTERNAL_ERROR = "internal_error"
 
 
 @dataclass(frozen=True)
@@ -84,11 +83,9 @@ def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> 
 
 def internal_error(attempts: int, delays: Delays, *, may_have_posted: bool = False) -> Outcome:
     """Return the outcome of an attempt that failed by an error of our own."""
-    if may_have_posted:
-        return Outcome("sending", "internal_error", wait=backoff(attempts, delays))
-    if attempts >= MOST_INTERNAL_ERRORS:
-        return Outcome("dead", "internal_error")
-    return Outcome("waiting", "internal_error", wait=backoff(attempts, delays))
+    state = "sending" if may_have_posted else "waiting"
+    wait = backoff(attempts, delays)
+    return Outcome(state, INTERNAL_ERROR, wait=wait, requested=may_have_posted)
 
 
 def not_made(*, is_repeat: bool) -> Outcome:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from bolt_app.blockkit.signed_values import ValueSigner
+from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
+from bolt_app.logs import describe_error
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
+    INTERNAL_ERROR,
     Outcome,
     classify_error,
     dead_installation,
@@ -39,6 +43,8 @@ EVENT_TYPE = "bellhop_delivery"
 # Slack's clock and ours need not agree.
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
+# So many errors of our own in a row end a delivery.
+MOST_INTERNAL_ERRORS = 5
 POST, UPDATE = "chat.postMessage", "chat.update"
 THREAD_GONE = "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
@@ -77,6 +83,8 @@ class Sender:
         self._channels = channels
         self._people = people
         self._signer = signer
+        # In a row, by delivery.
+        self._internal_errors: Counter[int] = Counter()
 
     async def send(self, attempt: Attempt, check: Check) -> Outcome:
         """Post the message, or change the earlier one.
@@ -93,9 +101,13 @@ class Sender:
             place, message = await asyncio.to_thread(self._prepare, attempt)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
+        except DATABASE_DOWN as error:
+            logger.warning("the database is not answering", extra={"error": describe_error(error)})
+            return not_made(is_repeat=attempt.is_repeat)
         except Exception:
             logger.exception("a message cannot be rendered")
-            return internal_error(attempt.number, self._delays, may_have_posted=attempt.is_repeat)
+            return self._after_internal_error(attempt)
+        self._internal_errors.pop(attempt.delivery_id, None)
         try:
             return await self._send(place, attempt, message, check)
         except NotSentError:
@@ -185,6 +197,15 @@ class Sender:
         )
         found = [one for one in answer["messages"] if one.get("ts") == ts]
         return _mark(found[0]) if found else None
+
+    def _after_internal_error(self, attempt: Attempt) -> Outcome:
+        """Try again a few times; then give the delivery up, so that its lane goes on."""
+        self._internal_errors[attempt.delivery_id] += 1
+        number = self._internal_errors[attempt.delivery_id]
+        if number < MOST_INTERNAL_ERRORS:
+            return internal_error(number, self._delays, may_have_posted=attempt.is_repeat)
+        del self._internal_errors[attempt.delivery_id]
+        return Outcome("unknown" if attempt.is_repeat else "dead", INTERNAL_ERROR, requested=False)
 
     def _failed(self, error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
         if isinstance(error, NotInstalledError):
