@@ -1,12 +1,13 @@
 """What a user would set up instead: Bolt with slack_sdk's SQLAlchemy stores, as documented.
 
-https://docs.slack.dev/tools/bolt-python/concepts/authenticating-oauth. The command does less than
-ours: it answers with a fixed sentence and looks nothing up.
+https://docs.slack.dev/tools/bolt-python/concepts/authenticating-oauth. Its listeners do less than
+ours: the command answers with a fixed sentence, the App Home shows one, and nothing is looked up.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from flask import Flask, Response, request
 from slack_bolt import Ack, App
@@ -46,6 +47,15 @@ def create_baseline() -> Flask:
     @bolt.command("/profile")
     def profile(ack: Ack, command: dict[str, str]) -> None:
         ack(f"Hello <@{command['user_id']}>")
+
+    @bolt.action("link")
+    def press(ack: Ack) -> None:
+        ack()
+
+    @bolt.event("app_home_opened")
+    def open_home(event: dict[str, Any], client: WebClient) -> None:
+        hello = {"type": "section", "text": {"type": "mrkdwn", "text": "Hello"}}
+        client.views_publish(user_id=event["user"], view={"type": "home", "blocks": [hello]})
 
     handler = SlackRequestHandler(bolt)
     app = Flask(__name__)

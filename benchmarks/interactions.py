@@ -1,10 +1,11 @@
-"""Signed slash commands: Bellhop beside Bolt with slack_sdk's SQLAlchemy store, in one run.
+"""Signed requests: Bellhop beside Bolt with slack_sdk's SQLAlchemy store, in one run.
 
     .venv/bin/python -m benchmarks.interactions
 
 Both run under gunicorn with one process of 16 threads on SQLite, each beside its own stand-in for
 Slack, which answers in 0 and in 100 ms. Measured from outside, over HTTP on the loopback: one
-request after another, then eight at once, and how often Slack was called for a request.
+connection, then eight, and for the eight how often Slack was called for a request and how much
+processor time the server took for it, delivery workers and its other processes included.
 """
 
 from __future__ import annotations
@@ -15,11 +16,9 @@ import os
 import re
 import secrets
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,14 +27,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from slack_sdk.signature import SignatureVerifier
+from benchmarks.load import Load, generator, put_load
+from benchmarks.processes import cpu_seconds, family
+from benchmarks.signed_requests import ACME, ANN, COMMAND, INTERACTIONS, Interaction, sign
 
 ROOT = Path(__file__).resolve().parent.parent
-ANN, ACME = "U0ANN00001", "T0ACME0001"
 AT_ONCE = 8
-SECONDS = 6.0
-ALONE = 200
-SLACK_MILLISECONDS = (0, 100)
+SECONDS, WARM_UP_SECONDS = 6, 1
+# More than either app answers in that time.
+MOST_PER_SECOND = 5000
+# Where Slack is slow, most of the time is Slack's: one kind of request shows it.
+MEASURED = [*((0, one) for one in INTERACTIONS), (100, COMMAND)]
 APP_PORT, SLACK_PORT = 13000, 13100
 
 
@@ -65,49 +67,56 @@ CONTENDERS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured of one contender."""
+    """Figures of one contender with one kind of request."""
 
     name: str
     slack_ms: int
-    alone_p50_ms: float
-    alone_p99_ms: float
-    per_second: float
-    p50_ms: float
-    p99_ms: float
+    interaction: Interaction
+    alone: Load
+    together: Load
+    cpu_ms: float
     slack_calls: float
 
 
 def main() -> None:
     """Measure and print a table."""
-    results = [measure(one, ms) for ms in SLACK_MILLISECONDS for one in CONTENDERS]
-    print(table(results))
+    pairs = [[measure(one, *measured) for one in CONTENDERS] for measured in MEASURED]
+    print(f"Load by {generator()}, {AT_ONCE} connections.\n\n{table(pairs)}")
 
 
-def measure(contender: Contender, slack_ms: int) -> Result:
+def measure(contender: Contender, slack_ms: int, interaction: Interaction) -> Result:
     """Start a contender beside its own stand-in and measure it."""
     secret = secrets.token_hex(16)
-    with running(contender, slack_ms, secret) as (app, slack):
+    with running(contender, slack_ms, secret) as (app, slack, processes):
         install(app)
-        send(http.client.HTTPConnection(app), secret)
-        before = calls(slack)
-        alone = run_for(app, secret, at_once=1, requests=ALONE if slack_ms == 0 else ALONE // 4)
-        together = run_for(app, secret, at_once=AT_ONCE, seconds=SECONDS)
-        sent = len(alone.times) + len(together.times)
-        return Result(
-            contender.name,
-            slack_ms,
-            quantile(alone.times, 50),
-            quantile(alone.times, 99),
-            len(together.times) / together.elapsed,
-            quantile(together.times, 50),
-            quantile(together.times, 99),
-            (calls(slack) - before) / sent,
-        )
+        requests = sign(interaction, secret, MOST_PER_SECOND * (2 * SECONDS + WARM_UP_SECONDS))
+
+        def load(connections: int, seconds: int) -> Load:
+            url = f"http://{app}/slack/events"
+            load = put_load(
+                url, requests, interaction.answer, connections=connections, seconds=seconds
+            )
+            # Those that were sent once would be replays.
+            del requests[: load.answers + connections]
+            return load
+
+        load(AT_ONCE, WARM_UP_SECONDS)
+        alone = load(1, SECONDS)
+        calls_before, cpu_before = calls(slack), cpu_seconds(processes)
+        together = load(AT_ONCE, SECONDS)
+        cpu_ms = (cpu_seconds(processes) - cpu_before) * 1000 / together.answers
+        slack_calls = (calls(slack) - calls_before) / together.answers
+    return Result(contender.name, slack_ms, interaction, alone, together, cpu_ms, slack_calls)
 
 
 @contextmanager
-def running(contender: Contender, slack_ms: int, secret: str) -> Iterator[tuple[str, str]]:
-    """Run the stand-in and, by it, the contender; yield both their host:port."""
+def running(
+    contender: Contender, slack_ms: int, secret: str
+) -> Iterator[tuple[str, str, list[int]]]:
+    """Run the stand-in and, by it, the contender.
+
+    Yields: the host:port of both, and the ids of the contender's processes.
+    """
     app, slack = f"127.0.0.1:{APP_PORT}", f"127.0.0.1:{SLACK_PORT}"
     with tempfile.TemporaryDirectory() as folder:
         environment = {
@@ -145,7 +154,7 @@ def running(contender: Contender, slack_ms: int, secret: str) -> Iterator[tuple[
         )
         try:
             wait_until_up(app, process)
-            yield app, slack
+            yield app, slack, family(process.pid)[1:]
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
@@ -199,98 +208,39 @@ def calls(slack: str) -> int:
     return sum(counts.values())
 
 
-def send(connection: http.client.HTTPConnection, secret: str) -> float:
-    """Send one signed command and return how long its answer took, in seconds."""
-    body = urlencode(
-        {
-            "command": "/profile",
-            "text": "",
-            "team_id": ACME,
-            "team_domain": "acme",
-            "user_id": ANN,
-            "user_name": "ann",
-            "channel_id": "C0ACME0001",
-            "channel_name": "general",
-            "api_app_id": "A0BELLHOP01",
-            "is_enterprise_install": "false",
-            "trigger_id": "1.2.3",
-            "response_url": "http://127.0.0.1:9/never",
-        }
-    )
-    stamp = str(int(time.time()))
-    signature = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
-    headers = {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "X-Slack-Request-Timestamp": stamp,
-        "X-Slack-Signature": str(signature),
-    }
-    began = time.perf_counter()
-    connection.request("POST", "/slack/events", body=body, headers=headers)
-    response = connection.getresponse()
-    answer = response.read()
-    took = time.perf_counter() - began
-    if response.status != 200 or (b"Ann" not in answer and ANN.encode() not in answer):
-        raise SystemExit(f"not answered: {response.status} {answer[:200]!r}")
-    return took
-
-
-@dataclass
-class Run:
-    """The times of one run, in seconds, and how long all of it took."""
-
-    times: list[float]
-    elapsed: float = 0.0
-
-
-def run_for(
-    app: str, secret: str, *, at_once: int, seconds: float = 3600.0, requests: int = 10**9
-) -> Run:
-    """Send commands over kept connections until time or number is up."""
-    run, lock, ends = Run([]), threading.Lock(), time.perf_counter() + seconds
-
-    def work() -> None:
-        connection = http.client.HTTPConnection(app, timeout=30)
-        while time.perf_counter() < ends and len(run.times) < requests:
-            took = send(connection, secret)
-            with lock:
-                run.times.append(took)
-        connection.close()
-
-    began = time.perf_counter()
-    threads = [threading.Thread(target=work) for _ in range(at_once)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    run.elapsed = time.perf_counter() - began
-    return run
-
-
-def quantile(times: list[float], percent: int) -> float:
-    """Return a percentile of `times`, in milliseconds."""
-    return statistics.quantiles(times, n=100, method="inclusive")[percent - 1] * 1000
-
-
-def table(results: list[Result]) -> str:
+def table(pairs: list[list[Result]]) -> str:
     """Return the results as a Markdown table, with the ratio of each pair."""
     lines = [
-        "| Slack answers in | | alone p50 | alone p99 | 8 at once | p50 | p99 | calls to Slack |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| Request | Slack answers in | | alone p50 | alone p99 | 8 at once | p50 | p99 "
+        "| CPU a request | calls to Slack |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for ours, theirs in zip(results[::2], results[1::2], strict=True):
-        for one in (ours, theirs):
-            lines.append(
-                f"| {one.slack_ms} ms | {one.name} | {one.alone_p50_ms:.1f} ms "
-                f"| {one.alone_p99_ms:.1f} ms | {one.per_second:.0f}/s | {one.p50_ms:.1f} ms "
-                f"| {one.p99_ms:.1f} ms | {one.slack_calls:.2f} |"
-            )
-        lines.append(
-            f"| {ours.slack_ms} ms | ratio | {theirs.alone_p50_ms / ours.alone_p50_ms:.1f} x "
-            f"| {theirs.alone_p99_ms / ours.alone_p99_ms:.1f} x "
-            f"| {ours.per_second / theirs.per_second:.1f} x | {theirs.p50_ms / ours.p50_ms:.1f} x "
-            f"| {theirs.p99_ms / ours.p99_ms:.1f} x | |"
-        )
+    for ours, theirs in pairs:
+        lines += [row(ours), row(theirs), row_of_ratios(ours, theirs)]
     return "\n".join(lines)
+
+
+def row(one: Result) -> str:
+    """Return one contender's row."""
+    return (
+        f"| {one.interaction.name} | {one.slack_ms} ms | {one.name} | {one.alone.p50_ms:.1f} ms "
+        f"| {one.alone.p99_ms:.1f} ms | {one.together.per_second:.0f}/s "
+        f"| {one.together.p50_ms:.1f} ms | {one.together.p99_ms:.1f} ms | {one.cpu_ms:.2f} ms "
+        f"| {one.slack_calls:.2f} |"
+    )
+
+
+def row_of_ratios(ours: Result, theirs: Result) -> str:
+    """Return how many times better ours is."""
+    return (
+        f"| {ours.interaction.name} | {ours.slack_ms} ms | ratio "
+        f"| {theirs.alone.p50_ms / ours.alone.p50_ms:.1f} x "
+        f"| {theirs.alone.p99_ms / ours.alone.p99_ms:.1f} x "
+        f"| {ours.together.per_second / theirs.together.per_second:.1f} x "
+        f"| {theirs.together.p50_ms / ours.together.p50_ms:.1f} x "
+        f"| {theirs.together.p99_ms / ours.together.p99_ms:.1f} x "
+        f"| {theirs.cpu_ms / ours.cpu_ms:.1f} x | |"
+    )
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
 from bolt_app.connections import close_connections
-from bolt_app.credentials.guesses import GuessLimit
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
+from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import QuietFlask, describe_error, log_requests
@@ -144,7 +144,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
             clock=clock,
         ),
         channels=channels,
-        people=People(database, calls),
+        people=People(database, calls, clock=clock),
         poster=Poster(calls, channels),
         wakeup=wakeup,
         sender_limits=limits,
@@ -183,12 +183,14 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         state_store=states,
         api=api,
         callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
+        # Apart from keys: a sender with a wrong key keeps nobody at its address from signing in.
+        guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)
-    register_web(app, services)
     bolt_app = create_bolt_app(services, flow, authorize)
     app.register_blueprint(create_blueprint(bolt_app, services))
+    register_web(app, services)
     register_commands(app, services)
     app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services

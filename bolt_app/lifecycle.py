@@ -25,6 +25,7 @@ from bolt_app.notifications.following import (
     Followed,
     PauseReason,
     archive,
+    begin_following,
     end,
     leave,
     move,
@@ -42,9 +43,11 @@ from bolt_app.profiles import (
     forget_preferences,
     forget_teams,
     forget_users,
+    is_linked,
     is_older,
+    was_active_after,
 )
-from bolt_app.user_facts import membership_values
+from bolt_app.user_facts import membership_values, updated_at
 
 logger = logging.getLogger(__name__)
 
@@ -168,20 +171,24 @@ class Lifecycle:
 
     def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
         """Follow a changed profile (https://docs.slack.dev/reference/events/user_change)."""
-        team_id = str(facts.get("team_id") or origin.team_id)
+        team_id, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
+        opened: Mapping[str, Sequence[str]] = {}
         with self._once(origin) as session:
             if session is not None and not is_older(session, team_id, origin.enterprise_id, facts):
                 follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
                 self._follow_role(session, team_id, facts)
                 if facts.get("deleted"):
-                    user_id, now = str(facts["id"]), self._clock()
-                    forget_preferences(session, None, team_id, [user_id])
-                    end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
-        self._tell_people(team_id, [str(facts["id"])])
+                    opened = self._deactivated(session, origin, team_id, facts)
+        if opened:
+            self._forgotten(opened)
+        self._tell_people(team_id, [user_id])
 
     def _follow_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
         """Pause what a person subscribed themselves to while their role does not allow it."""
         user_id = str(facts["id"])
+        # Only a linked profile says itself which change came last.
+        if not begin_following(session, team_id, user_id, updated_at(facts)):
+            return
         follow = pause if facts.get("deleted") else resume
         follow(session, team_id, user_id, "deactivated")
         is_guest = membership_values(facts).get("is_guest")
@@ -189,6 +196,33 @@ class Lifecycle:
             is_denied = is_guest and not self._guests_may_subscribe
             follow = pause if is_denied else resume
             follow(session, team_id, user_id, "guest")
+
+    def _deactivated(
+        self, session: Session, origin: EventOrigin, team_id: str, facts: Mapping[str, Any]
+    ) -> Mapping[str, Sequence[str]]:
+        """End a deactivated person's sessions; erase them where they are not linked.
+
+        A linked profile is kept, because the account may be activated again.
+
+        Returns: the workspaces in which they were erased, with whether their App Home was open.
+        """
+        user_id, now = str(facts["id"]), self._clock()
+        end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
+        # For a person of an organization Slack may name another workspace than that of the event.
+        teams = {team_id, *filter(None, [origin.team_id])}
+        if origin.enterprise_id:
+            teams.update(find_teams(session, origin.enterprise_id, None))
+        updated, skew = updated_at(facts), int(CLOCK_SKEW.total_seconds())
+        is_kept = is_linked(session, team_id, user_id, origin.enterprise_id)
+        opened: dict[str, Sequence[str]] = {}
+        for each in sorted(teams):
+            if updated > 0 and was_active_after(session, each, user_id, updated + skew):
+                continue
+            forget_preferences(session, None, each, [user_id])
+            if not is_kept:
+                people = ErasedPeople(each, [user_id])
+                opened[each] = erase_people(session.connection(), people, now, refreshes=True)
+        return opened
 
     def team_changed(self, origin: EventOrigin, facts: Mapping[str, str]) -> None:
         """Follow a workspace's new name or domain.

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import re
+import sqlite3
 import sys
 import threading
 import time
 import traceback
-import uuid
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -59,6 +60,11 @@ _QUIET_LIBRARIES = (
 _GUNICORN_QUOTES = ("Invalid request from", "Error handling request")
 _WITHHELD = "a message of this library is not shown, because it may quote what people wrote"
 MAX_ERROR_LENGTH = 300
+# Names of our own, which a migration that has not run leaves missing.
+_MISSING = re.compile(r"no such (?:table|column): [\w.]+")
+# PostgreSQL's classes of errors: connection, authorization, database, deadlock, resources, state,
+# intervention by an operator, system.
+_SERVER_STATES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 
 logger = logging.getLogger(__name__)
 
@@ -79,11 +85,9 @@ def _safe_text(error: BaseException) -> str:
         case LoggableError() | PoolTimeoutError():
             return str(error)
         case DBAPIError():
-            state = getattr(error.orig, "sqlstate", None)
-            # These are about the connection or the server; others quote values.
-            is_quoting = not isinstance(error, OperationalError | InterfaceError)
-            lines = [] if is_quoting else str(error.orig).splitlines()[:1]
-            return " ".join(filter(None, [type(error.orig).__name__, state, *lines]))
+            code = getattr(error.orig, "sqlstate", None)
+            lines = str(error.orig).splitlines()[:1] if _is_about_server(error) else []
+            return " ".join(filter(None, [type(error.orig).__name__, code, *lines]))
         case psycopg.OperationalError(sqlstate=state):
             return " ".join(filter(None, [state, *str(error).splitlines()[:1]]))
         case URLError(reason=BaseException() as reason):
@@ -91,6 +95,23 @@ def _safe_text(error: BaseException) -> str:
         case OSError(errno=int() as number, strerror=str() as words):
             return f"[Errno {number}] {words}"
     return ""
+
+
+def _is_about_server(error: DBAPIError) -> bool:
+    """Whether a database's error is about the connection or the server, and so quotes no value.
+
+    https://www.sqlite.org/rescode.html and
+    https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        # Without a code of SQLite's, Python itself raised it, over a value that it cannot read.
+        name = getattr(error.orig, "sqlite_errorname", "SQLITE_ERROR")
+        return name != "SQLITE_ERROR" or _MISSING.fullmatch(str(error.orig)) is not None
+    state = getattr(error.orig, "sqlstate", None)
+    # Without a state, libpq has no connection.
+    return state is None or state[:2] in _SERVER_STATES
 
 
 def escape(text: str) -> str:
@@ -201,7 +222,8 @@ def log_requests(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        g.request_id = uuid.uuid4().hex[:16]
+        # It names a request and guards nothing: no need of the system's random numbers.
+        g.request_id = f"{random.getrandbits(64):016x}"
         g.began = time.perf_counter()
         _request_id.set(g.request_id)
 

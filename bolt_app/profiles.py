@@ -6,12 +6,11 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import (
-    ColumnElement,
     Row,
     Select,
     and_,
@@ -23,7 +22,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
@@ -33,6 +32,7 @@ from bolt_app.db.models import (
     ChannelListing,
     Membership,
     Preference,
+    Subscription,
     Team,
     User,
     UserInstallation,
@@ -46,8 +46,17 @@ from bolt_app.user_facts import enterprise_of, membership_values, updated_at, us
 
 logger = logging.getLogger(__name__)
 
-# A user with each membership of every account that is the same person's. Put together once: doing
-# so takes longer than the database takes to answer.
+# Prepared once: doing so takes longer than the database takes to answer.
+_MEMBER = User.id.in_(select(Membership.user_id).where(Membership.team_id == bindparam("team_id")))
+_IS_ASKED_FOR = User.user_id == bindparam("user_id")
+_FIND_MEMBER = select(User.id).where(_IS_ASKED_FOR, _MEMBER).limit(1)
+# A person has one account in all workspaces of an organisation, which is its home.
+_FIND_COLLEAGUE = (
+    select(User.id)
+    .where(_IS_ASKED_FOR, or_(User.home_id == bindparam("enterprise_id"), _MEMBER))
+    .limit(1)
+)
+
 _ACCOUNT = aliased(User)
 # Accounts that were joined are one person's only while their addresses are equal.
 _IS_SAME_PERSON = or_(
@@ -56,14 +65,40 @@ _IS_SAME_PERSON = or_(
         _ACCOUNT.person_id == User.person_id, func.lower(_ACCOUNT.email) == func.lower(User.email)
     ),
 )
-_PROFILE = (
-    select(User, Membership)
+# A user with each membership of every account that is the same person's.
+_PROFILES = (
+    select(
+        User.user_id,
+        User.name,
+        User.real_name,
+        User.display_name,
+        User.email,
+        User.title,
+        User.images,
+        User.tz,
+        User.tz_label,
+        User.tz_offset,
+        User.locale,
+        User.is_deleted,
+        User.linked_at,
+        User.refreshed_at,
+        Team.team_id,
+        Team.enterprise_id,
+        Team.name.label("team_name"),
+        Team.domain,
+        Membership.is_admin,
+        Membership.is_owner,
+        Membership.is_guest,
+        Membership.linked_at.label("member_since"),
+    )
     .join(_ACCOUNT, _IS_SAME_PERSON)
     .join(Membership, Membership.user_id == _ACCOUNT.id)
-    .where(User.id == bindparam("row_id"))
-    .options(joinedload(Membership.team))
+    .join(Team, Team.team_id == Membership.team_id)
     .order_by(Membership.linked_at, Membership.id)
 )
+_PROFILE = _PROFILES.where(User.id == bindparam("row_id"))
+_PROFILE_OF_MEMBER = _PROFILES.where(User.id == _FIND_MEMBER.scalar_subquery())
+_PROFILE_OF_COLLEAGUE = _PROFILES.where(User.id == _FIND_COLLEAGUE.scalar_subquery())
 
 # Each membership of one account.
 _ACCOUNTS = (
@@ -188,6 +223,11 @@ class Profiles:
         self._news.tell_person(team_id, installation.user_id)
         return profile
 
+    def record_workspace(self, team_id: str, enterprise_id: str) -> None:
+        """Record that a workspace belongs to an organization, before anyone links there."""
+        with self._database.writing() as session:
+            register_team(session, team_id, {"enterprise_id": enterprise_id}, self._clock())
+
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Make up every recording that is still owed.
 
@@ -204,8 +244,11 @@ class Profiles:
 
     def find(self, team_id: str, user_id: str, enterprise_id: str | None = None) -> Profile | None:
         """Return the linked profile of `user_id` in a workspace or its organisation, if any."""
-        with self._database.reading() as session:
-            return _find_profile(session, search_member(session, team_id, user_id, enterprise_id))
+        statement = _PROFILE_OF_MEMBER if enterprise_id is None else _PROFILE_OF_COLLEAGUE
+        values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(statement, values).all()
+        return _profile(rows) if rows else None
 
     def find_for(self, installation: StoredInstallation) -> Profile | None:
         """Return the linked profile that `installation` belongs to, if it was recorded."""
@@ -316,12 +359,9 @@ def search_member(
     With `enterprise_id` a link anywhere in that organisation counts: a person has one account in
     all its workspaces.
     """
-    linked: ColumnElement[bool] = User.id.in_(
-        select(Membership.user_id).where(Membership.team_id == team_id)
-    )
-    if enterprise_id is not None:
-        linked = or_(User.home_id == enterprise_id, linked)
-    return session.scalar(select(User.id).where(User.user_id == user_id, linked))
+    statement = _FIND_MEMBER if enterprise_id is None else _FIND_COLLEAGUE
+    values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
+    return session.scalar(statement, values)
 
 
 def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now: datetime) -> int:
@@ -372,8 +412,11 @@ def follow_user(
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
     if row_id is None:
         return
-    home_id = session.scalars(select(User.home_id).where(User.id == row_id)).one()
-    register_user(session, home_id, facts, now)
+    # No upsert: the person may unlink in this moment, and their row is not to come back.
+    changed = update(User).where(User.id == row_id, User.slack_updated <= updated_at(facts))
+    values = {**user_values(facts), "slack_updated": updated_at(facts), "refreshed_at": now}
+    session.execute(changed.values(**values))
+    _part_accounts(session, row_id)
     role = membership_values(facts)
     if role:
         membership = (Membership.user_id == row_id, Membership.team_id == team_id)
@@ -385,10 +428,29 @@ def is_older(
 ) -> bool:
     """Whether Slack has said something later of a person, as far as they are linked."""
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
-    if row_id is None:
-        return False
-    known = session.scalars(select(User.slack_updated).where(User.id == row_id)).one()
-    return known > updated_at(facts) > 0
+    known = session.scalar(select(User.slack_updated).where(User.id == row_id))
+    return known is not None and known > updated_at(facts) > 0
+
+
+def is_linked(
+    session: Session, team_id: str, user_id: str, enterprise_id: str | None = None
+) -> bool:
+    """Whether a person is linked in a workspace, or anywhere in its organization."""
+    return search_member(session, team_id, user_id, enterprise_id) is not None
+
+
+def was_active_after(session: Session, team_id: str, user_id: str, moment: int) -> bool:
+    """Whether a person has chosen something in a workspace after a moment (Unix seconds)."""
+    after = datetime.fromtimestamp(moment, UTC)
+    chosen = select(Preference.user_id).where(
+        Preference.team_id == team_id, Preference.user_id == user_id, Preference.changed_at > after
+    )
+    subscribed = select(Subscription.id).where(
+        Subscription.team_id == team_id,
+        Subscription.address == user_id,
+        Subscription.created_at > after,
+    )
+    return bool(session.scalar(select(or_(chosen.exists(), subscribed.exists()))))
 
 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:
@@ -504,12 +566,12 @@ def _find_profile(session: Session, row_id: int | None) -> Profile | None:
     return _profile(rows) if rows else None
 
 
-def _profile_rows(session: Session, row_id: int) -> Sequence[Row[User, Membership]]:
+def _profile_rows(session: Session, row_id: int) -> Sequence[Row[Any]]:
     return session.execute(_PROFILE, {"row_id": row_id}).all()
 
 
-def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
-    user = rows[0][0]
+def _profile(rows: Sequence[Row[Any]]) -> Profile:
+    user = rows[0]
     return Profile(
         user_id=user.user_id,
         real_name=user.real_name or user.display_name or user.name or user.user_id,
@@ -524,7 +586,7 @@ def _profile(rows: Sequence[Row[User, Membership]]) -> Profile:
         is_deleted=user.is_deleted,
         linked_at=user.linked_at,
         refreshed_at=user.refreshed_at,
-        workspaces=tuple(_workspace(membership) for _, membership in rows),
+        workspaces=tuple(map(_workspace, rows)),
     )
 
 
@@ -532,14 +594,14 @@ def _is_image(size: str, address: object) -> bool:
     return size.isdecimal() and isinstance(address, str)
 
 
-def _workspace(membership: Membership) -> Workspace:
+def _workspace(row: Row[Any]) -> Workspace:
     return Workspace(
-        team_id=membership.team_id,
-        enterprise_id=membership.team.enterprise_id or None,
-        name=membership.team.name or membership.team_id,
-        domain=membership.team.domain,
-        is_admin=membership.is_admin,
-        is_owner=membership.is_owner,
-        is_guest=membership.is_guest,
-        linked_at=membership.linked_at,
+        team_id=row.team_id,
+        enterprise_id=row.enterprise_id or None,
+        name=row.team_name or row.team_id,
+        domain=row.domain,
+        is_admin=row.is_admin,
+        is_owner=row.is_owner,
+        is_guest=row.is_guest,
+        linked_at=row.member_since,
     )

@@ -11,9 +11,9 @@ from bolt_app.access.sessions import Sessions
 from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.clock import Clock
 from bolt_app.config import Settings
-from bolt_app.credentials.guesses import GuessLimit
 from bolt_app.credentials.limits import SenderLimits
 from bolt_app.db import Database
+from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bolt_app.notifications.subscriptions import Wish
+from bolt_app.sandbox import Fault
 from tests.commands import assert_failed, run
 from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop
@@ -21,6 +22,38 @@ TEAM = ["--team", ACME]
 def installed(bellhop: Bellhop) -> Bellhop:
     bellhop.install(ANN)
     return bellhop
+
+
+@pytest.mark.parametrize("address", ["#nothere", "@nobody@acme.example", "C0NOTHERE1"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["hook", "create", *TEAM, "--to", GENERAL, "--to"],
+        ["api-key", "create", *TEAM, "--name", "x", "--channel"],
+        ["topic", "subscribe", *TEAM, "deploys"],
+    ],
+)
+def test_a_recipient_that_slack_does_not_know_is_warned_of(
+    installed: Bellhop, command: list[str], address: str
+) -> None:
+    done = run(installed, *command, address)
+
+    # It may come to be later.
+    assert done.exit_code == 0
+    assert done.stderr.count("\n") == 1
+    assert f"nothing can be delivered to {address} now" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["#general", GENERAL, "topic:deploys", ANN])
+def test_a_recipient_that_is_known_is_not_warned_of(installed: Bellhop, address: str) -> None:
+    assert run(installed, "hook", "create", *TEAM, "--to", address).stderr == ""
+
+
+def test_a_recipient_is_stored_while_slack_does_not_answer(installed: Bellhop) -> None:
+    installed.slack.faults.add(Fault("*", "server_error"))
+
+    assert run(installed, "hook", "create", *TEAM, "--to", "#nothere").stderr == ""
+    assert len(installed.services.hooks.of_team(ACME)) == 1
 
 
 class TestApiKeys:

@@ -24,7 +24,8 @@ from bolt_app.notifications.subscriptions import Wish
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.sandbox.world import Message
-from bolt_app.slack import ids
+from bolt_app.slack import home, ids
+from bolt_app.slack.blocks.home import home_view
 from bolt_app.slack_api import SlackCallError
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -208,6 +209,33 @@ def contents(path: Path) -> Iterator[str]:
     """Yield what is in the database file, and in its write-ahead log."""
     for file in (path, path.with_name(f"{path.name}-wal")):
         yield file.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("leave", ["deactivate", "uninstall"])
+def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: str) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.open_home(BEN, ACME)
+    bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22:00-07:00")
+    bellhop.slack.send_command(BEN, GENERAL, "/notify", "subscribe alerts")
+    bellhop.slack.deliver_due()
+    bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("deploys", created_by=BEN))
+    accept(bellhop, "topic:deploys", "For subscribers")
+    delivered(bellhop)
+    assert {"home_tabs", "preferences", "subscriptions", "lanes"} <= traces(bellhop, BEN).keys()
+    bellhop.clock.advance(60)
+
+    if leave == "uninstall":
+        bellhop.slack.uninstall(ACME)
+    else:
+        bellhop.slack.update_user(BEN, deleted=True)
+    bellhop.slack.deliver_due()
+    delivered(bellhop)
+    tidied(bellhop)
+    bellhop.services.background.shutdown()
+
+    assert traces(bellhop, BEN) == {}
+    [stays] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
+    assert stays.wish.topic == "alerts"
 
 
 def test_others_stay(known: Bellhop) -> None:
@@ -394,6 +422,29 @@ def test_an_undo_button_brings_nobody_back(
 
     [found] = known.services.subscriptions.of_address(ACME, GENERAL)
     assert found.wish.created_by == (ANN if leave is None else "deleted")
+
+
+def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
+    known: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    render = home_view
+
+    def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:
+        monkeypatch.setattr(home, "home_view", render)
+        view = render(*given, **options)
+        known.services.lifecycle.unlink(installation)
+        return view
+
+    monkeypatch.setattr(home, "home_view", render_and_lose)
+    known.slack.open_home(ANN, ACME)
+    known.slack.deliver_due()
+    known.services.background.shutdown()
+
+    view = known.slack.home_view(ACME, ANN)
+    assert view is not None
+    assert EMAIL not in json.dumps(view.blocks)
+    assert "home_tabs" not in traces(known, ANN)
 
 
 def test_an_open_home_shows_nothing_of_the_person(known: Bellhop) -> None:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # layer above it in this list.
 LAYERS: list[set[str]] = [
     {"blockkit", "client_address", "clock", "cores", "delays", "private_files"},
-    {"config", "connections", "http_loop", "logs", "manifest", "news"},
+    {"config", "connections", "guesses", "http_loop", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
     {"oauth", "credentials"},
     {"access"},

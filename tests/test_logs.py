@@ -9,12 +9,15 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -145,8 +148,24 @@ def test_an_error_is_its_type_and_place(log_format: str) -> None:
             "URLError: ConnectionRefusedError: [Errno 111] refused",
         ),
         (
-            OperationalError("INSERT", {"text": "said"}, sqlite3.OperationalError("locked\nsaid")),
-            "OperationalError: OperationalError locked",
+            OperationalError("SELECT", {}, sqlite3.OperationalError("no such table: lanes")),
+            "OperationalError: OperationalError no such table: lanes",
+        ),
+        (
+            OperationalError("SELECT", {}, sqlite3.OperationalError("text 'said'\nlines")),
+            "OperationalError: OperationalError",
+        ),
+        (
+            OperationalError("SELECT", {}, psycopg.OperationalError("no connection\nsaid")),
+            "OperationalError: OperationalError no connection",
+        ),
+        (
+            OperationalError("SELECT", {}, psycopg.errors.AdminShutdown("terminating")),
+            "OperationalError: AdminShutdown 57P01 terminating",
+        ),
+        (
+            OperationalError("SELECT", {}, psycopg.errors.ProgramLimitExceeded("said")),
+            "OperationalError: ProgramLimitExceeded 54000",
         ),
         (
             IntegrityError("INSERT", {"text": "said"}, sqlite3.IntegrityError("said")),
@@ -157,6 +176,37 @@ def test_an_error_is_its_type_and_place(log_format: str) -> None:
 )
 def test_what_is_known_of_an_error_is_described(error: Exception, words: str) -> None:
     assert describe_error(error) == words
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        # What Python cannot read, it quotes: a damaged file has such values.
+        "SELECT CAST(x'ff7361696420' AS TEXT)",
+        "SELECT json_extract('{}', 'said')",
+        "SELECT 'said",
+        "SELECT said(1)",
+    ],
+)
+def test_a_value_that_sqlite_quotes_is_not_logged(statement: str) -> None:
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection, pytest.raises(OperationalError) as raised:
+        connection.exec_driver_sql(statement).all()
+    engine.dispose()
+
+    assert "said" in str(raised.value.orig)
+    assert describe_error(raised.value) == "OperationalError: OperationalError"
+
+
+def test_a_locked_database_is_named(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'locked.db'}", connect_args={"timeout": 0})
+    with engine.connect() as first, engine.connect() as second:
+        first.exec_driver_sql("BEGIN EXCLUSIVE")
+        with pytest.raises(OperationalError) as raised:
+            second.exec_driver_sql("BEGIN EXCLUSIVE")
+    engine.dispose()
+
+    assert describe_error(raised.value) == "OperationalError: OperationalError database is locked"
 
 
 @given(st.text())

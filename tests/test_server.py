@@ -211,15 +211,20 @@ def test_an_unsigned_request_is_answered_before_its_body_came(
     upgrade(environment)
     with started(APP, environment) as server:
         server.wait_for("Bellhop is ready")
-        with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
-            client.sendall(
-                b"POST /slack/events HTTP/1.1\r\nHost: bellhop\r\nContent-Length: 900000\r\n\r\n"
-            )
-            answer = b""
-            while data := client.recv(4096):
-                answer += data
-        assert answer.startswith(b"HTTP/1.1 401 ")
-        assert b"\r\nConnection: close\r\n" in answer
+        for line in (
+            b"POST /slack/events",
+            b"POST /slack/events?%00=%00",
+            b"PUT /slack/events?a=1",
+        ):
+            with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
+                client.sendall(
+                    line + b" HTTP/1.1\r\nHost: bellhop\r\nContent-Length: 900000\r\n\r\n"
+                )
+                answer = b""
+                while data := client.recv(4096):
+                    answer += data
+            assert answer.startswith(b"HTTP/1.1 401 "), line
+            assert b"\r\nConnection: close\r\n" in answer, line
         assert server.end() == 0
 
 

@@ -15,12 +15,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, or_, select
-
 from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Membership, User
+from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 from bolt_app.user_facts import enterprise_of, membership_values
@@ -31,14 +29,6 @@ logger = logging.getLogger(__name__)
 STALE_AFTER = timedelta(seconds=60)
 MOST_REMEMBERED = 10_000
 PAGE_SIZE = 999
-# Prepared once, because it runs on every request. The home of an account is its organisation.
-_IS_DELETED = select(User.is_deleted).where(
-    User.user_id == bindparam("user_id"),
-    or_(
-        User.id.in_(select(Membership.user_id).where(Membership.team_id == bindparam("team_id"))),
-        User.home_id == bindparam("home_id"),
-    ),
-)
 # Slack's errors for a person unknown in this workspace.
 _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
 
@@ -290,11 +280,15 @@ class Authorization:
             role = self._roles.ask(key, lambda: self._ask_role(there, user_id))
         return Person(team_id, user_id, role, self)
 
-    def require_use(self, place: BotPlace, user_id: str) -> None:
+    def require_use(self, place: BotPlace, user_id: str, is_deactivated: bool | None) -> None:
         """Make sure that a request which Slack signed comes from a person of this workspace.
 
         Slack has just seen who they are, and is asked only of people who are not linked: what is
         stored of the others follows its events.
+
+        Args:
+            is_deactivated: whether a linked account is deactivated, as stored; None where the
+                person is not linked.
 
         Raises:
             AccessDeniedError: they are external, or deactivated.
@@ -302,11 +296,10 @@ class Authorization:
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         if self._roles.find((place.team_id, user_id)) is None:
-            is_deleted = self._stored_as_deleted(place.team_id, user_id, place.enterprise_id)
-            if is_deleted:
+            if is_deactivated:
                 person = Person(place.team_id, user_id, Role.DEACTIVATED, self)
                 raise self.denial(person, Action.USE)
-            if is_deleted is not None:
+            if is_deactivated is not None:
                 return
         self.person(place.team_id, user_id, place=place).require(Action.USE)
 
@@ -315,7 +308,7 @@ class Authorization:
 
         While Slack does not say, what is stored counts.
         """
-        if self._stored_as_deleted(team_id, user_id):
+        if self._stored_as_deactivated(team_id, user_id):
             return True
         try:
             return self.person(team_id, user_id).role is Role.DEACTIVATED
@@ -377,16 +370,11 @@ class Authorization:
         )
         return {one["id"]: one["name"] for one in channels}
 
-    def _stored_as_deleted(
-        self, team_id: str, user_id: str, enterprise_id: str | None = None
-    ) -> bool | None:
-        """Return whether a linked person is deactivated, as stored; None where nobody linked.
-
-        A person has one account in all workspaces of an organisation.
-        """
-        values = {"team_id": team_id, "user_id": user_id, "home_id": enterprise_id or ""}
+    def _stored_as_deactivated(self, team_id: str, user_id: str) -> bool | None:
+        """Return whether a linked person is deactivated, as stored; None where nobody linked."""
+        values = {"workspace_id": team_id, "user_id": user_id, "home_id": ""}
         with self._database.reading_connection() as connection:
-            return connection.scalar(_IS_DELETED, values)
+            return connection.scalar(IS_DEACTIVATED, values)
 
 
 def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:

@@ -25,6 +25,8 @@ VALUE_LENGTH = 2000
 _PURPOSE = b"bellhop: values of buttons, menus and modals"
 _SIGNATURE_LENGTH = 22  # of 128 bits in base64
 _TEAM_LENGTH = 32  # Slack's ids have eleven characters or so
+# Made once: `json.dumps` would make one for each button.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _OVERHEAD = len(VERSION) + _TEAM_LENGTH + _SIGNATURE_LENGTH + 3
 
 
@@ -145,5 +147,5 @@ def home_of(user_id: str) -> str:
 
 def _pack(fields: Mapping[str, Any]) -> str:
     """Return fields as JSON without the characters that Slack escapes in texts."""
-    packed = json.dumps(fields, separators=(",", ":"))
+    packed = _ENCODER.encode(fields)
     return packed.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

@@ -16,6 +16,7 @@ from bolt_app.cli.credentials import (
     source_option,
 )
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.reaching import warn_of_unknown
 from bolt_app.credentials.sources import Credential
 from bolt_app.services import Services
 
@@ -41,13 +42,14 @@ def register(app: Flask, services: Services) -> None:
         team_id: str, to: Sequence[str], name: str, source: str | None, *, allow_broadcast: bool
     ) -> None:
         """Make a hook and print its address, this once, on the last line."""
-        services.calls.find_place(team_id)
+        place = services.calls.find_place(team_id)
         try:
             url = services.hooks.create(
                 team_id, name, to, source=source, allow_broadcast=allow_broadcast
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
+        warn_of_unknown(services, place, to)
         click.echo("The address is shown only now. Whoever has it may post: keep it to yourself.")
         click.echo(url)
 

@@ -17,6 +17,7 @@ from bolt_app.cli.credentials import (
     source_option,
 )
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.reaching import warn_of_unknown
 from bolt_app.credentials.sources import Credential
 from bolt_app.notifications.api_keys import SCOPES, Scope
 from bolt_app.services import Services
@@ -59,7 +60,7 @@ def register(app: Flask, services: Services) -> None:
         allow_broadcast: bool,
     ) -> None:
         """Make a key and print it, this once, on the last line."""
-        services.calls.find_place(team_id)
+        place = services.calls.find_place(team_id)
         lifetime = None if days is None else timedelta(days=days)
         try:
             secret = services.api_keys.create(
@@ -73,6 +74,7 @@ def register(app: Flask, services: Services) -> None:
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
+        warn_of_unknown(services, place, channels)
         click.echo("The key is shown only now. Whoever has it may use it: keep it like a password.")
         click.echo(secret)
 

@@ -10,6 +10,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.reaching import warn_of_unknown
 from bolt_app.notifications.subscriptions import StoredSubscription, Wish
 from bolt_app.services import Services
 
@@ -36,12 +37,13 @@ def register(app: Flask, services: Services) -> None:
         TOPIC may be NAME/* or *. CONDITIONs are as in severity>=warning, service=api, -label:bot;
         what was subscribed before is replaced.
         """
-        services.calls.find_place(team_id)
+        place = services.calls.find_place(team_id)
         wish = Wish(topic, " ".join(condition), mode)
         try:
             change = services.subscriptions.subscribe(team_id, address, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
+        warn_of_unknown(services, place, [address])
         what = f"what is sent to {topic}{' where ' + wish.filter if wish.filter else ''}"
         click.echo(f"{address} gets {what}{'' if change.before is None else ', as changed now'}.")
 

@@ -1,1 +1,1 @@
-"""API keys and webhooks: their sources, their limits, and guesses at their secrets."""
+"""API keys and webhooks: their sources and their limits."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -27,6 +27,7 @@ LISTING_LIFETIME = timedelta(minutes=5)
 LISTING_GRACE = timedelta(minutes=15)
 PAGE_SIZE = 999
 # The channels that are listed and may be shown to every member of the workspace.
+_LISTED_AT = select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
 IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
 
 
@@ -114,6 +115,8 @@ class Channels:
             SlackCallError: the list is too old, and Slack refused or did not answer.
         """
         self._list_or_believe(self._calls.find_place(team_id))
+        if not channel_ids:
+            return {}
         statement = select(Channel.channel_id, Channel.name).where(
             Channel.team_id == team_id, IS_PUBLIC, Channel.channel_id.in_(channel_ids)
         )
@@ -176,9 +179,8 @@ class Channels:
 
     def listed_at(self, team_id: str) -> datetime | None:
         """Return when the channels of a workspace were last listed."""
-        with self._database.reading() as session:
-            listing = session.get(ChannelListing, team_id)
-        return None if listing is None else listing.listed_at
+        with self._database.reading_connection() as connection:
+            return connection.scalar(_LISTED_AT, {"team_id": team_id})
 
     def _age_of_list(self, team_id: str) -> timedelta | None:
         listed_at = self.listed_at(team_id)

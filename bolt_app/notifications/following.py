@@ -23,6 +23,23 @@ class Followed:
     created_by: str | None
 
 
+def begin_following(session: Session, team_id: str, user_id: str, updated: int) -> bool:
+    """Record which change of a person their subscriptions follow.
+
+    Args:
+        updated: when Slack changed the person (Unix seconds); 0 where it does not say.
+
+    Returns: whether the change is not older than the one that they follow.
+    """
+    mine = (Subscription.team_id == team_id, Subscription.address == user_id)
+    followed = session.scalars(select(Subscription.person_updated).where(*mine).with_for_update())
+    if max(followed, default=0) > updated > 0:
+        return False
+    if updated > 0:
+        session.execute(update(Subscription).where(*mine).values(person_updated=updated))
+    return True
+
+
 def pause(session: Session, team_id: str, address: str, reason: PauseReason) -> Sequence[Followed]:
     """Let nothing come to a channel or person any more; return the subscriptions that paused."""
     statement = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, or_, select
 
 from bolt_app.db import Database
 from bolt_app.db.models import (
@@ -76,39 +76,47 @@ class HealthReports:
             channels: the only ones that count, by their ids; None counts everything, and shows
                 what went to public channels.
         """
+        counts, recent = _OF_EVERYTHING if channels is None else _OF_CHANNELS
+        values = {"team_id": team_id, "most": most, "channels": list(channels or ())}
         with self._database.reading_connection() as connection:
-            # What follows an incident may never go out.
-            # SQLite finds an index by its own condition only.
-            waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
-            waiting = connection.scalar(_count(team_id, waits, channels)) or 0
-            held = connection.scalar(_count(team_id, and_(IS_OPEN, IS_HELD), channels)) or 0
-            troubled = connection.scalar(_count(team_id, IS_TROUBLED, channels)) or 0
-            rows = connection.execute(_recent(team_id, channels, most)).all()
+            waiting, held, troubled = connection.execute(counts, values).one()
+            rows = connection.execute(recent, values).all()
         return Health(waiting, held, troubled, [_seen(row) for row in rows])
 
 
-def _count(team_id: str, condition: Any, channels: Collection[str] | None) -> Select[Any]:
+def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
     some = (
         select(Delivery.id)
         .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Lane.team_id == team_id, Delivery.team_id == team_id, condition)
+        .where(
+            Lane.team_id == bindparam("team_id"),
+            Delivery.team_id == bindparam("team_id"),
+            condition,
+            *scope,
+        )
         .limit(MOST_COUNTED)
     )
-    if channels is not None:
-        some = some.where(Lane.address.in_(channels))
-    return select(func.count()).select_from(some.subquery())
+    return select(func.count()).select_from(some.subquery()).scalar_subquery()
 
 
-def _recent(team_id: str, channels: Collection[str] | None, most: int) -> Select[Any]:
+def _counts(*scope: Any) -> Select[int, int, int]:
+    # What follows an incident may never go out.
+    # SQLite finds an index by its own condition only.
+    waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    held = and_(IS_OPEN, IS_HELD)
+    return select(_count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope))
+
+
+def _recent() -> Select[Any]:
     latest = (
         select(Notification.id, Notification.content)
-        .where(Notification.team_id == team_id)
+        .where(Notification.team_id == bindparam("team_id"))
         .order_by(Notification.id.desc())
         .limit(WINDOW)
         .subquery()
     )
     at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
-    statement = (
+    return (
         select(
             latest.c.id,
             Lane.address.label("channel_id"),
@@ -126,12 +134,19 @@ def _recent(team_id: str, channels: Collection[str] | None, most: int) -> Select
             or_(Delivery.mode != ESCALATE, Delivery.state != "cancelled"),
         )
         .order_by(Delivery.id.desc())
-        .limit(most)
+        .limit(bindparam("most", type_=Integer))
     )
-    if channels is not None:
-        return statement.where(Lane.address.in_(channels))
-    known = (Channel.team_id == team_id) & (Channel.channel_id == Lane.address)
+
+
+def _of_public_channels(statement: Select[Any]) -> Select[Any]:
+    known = and_(Channel.team_id == bindparam("team_id"), Channel.channel_id == Lane.address)
     return statement.join(Channel, known).where(IS_PUBLIC)
+
+
+# Read for every App Home, and so prepared once.
+_IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
+_OF_EVERYTHING = _counts(), _of_public_channels(_recent())
+_OF_CHANNELS = _counts(_IN_CHANNELS), _recent().where(_IN_CHANNELS)
 
 
 def _seen(row: Any) -> SeenDelivery:

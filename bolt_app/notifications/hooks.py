@@ -45,6 +45,8 @@ _COLUMNS = (
 )
 # Read for every request, and so put together once.
 _FIND = select(*_COLUMNS).where(Hook.secret_hash == bindparam("secret_hash"))
+# Read for every App Home of an admin.
+_OF_TEAM = select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_by(Hook.id)
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,8 @@ class Hooks:
 
     def of_team(self, team_id: str) -> list[HookRecord]:
         """Return the hooks of a workspace, the oldest first."""
-        statement = select(*_COLUMNS).where(Hook.team_id == team_id).order_by(Hook.id)
-        with self._database.reading() as session:
-            return [_record(row) for row in session.execute(statement)]
+        with self._database.reading_connection() as connection:
+            return [_record(row) for row in connection.execute(_OF_TEAM, {"team_id": team_id})]
 
     def revoke(
         self, hook_id: int, *, team_id: str | None = None, revoked_by: str | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
+ID_PATTERN = r"^[0-9a-f]{32}$"
+
 
 def new_id(now: datetime) -> str:
     """Return a new id: the time in milliseconds, and what nobody can guess."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from bolt_app.notifications.ids import ID_PATTERN
+
 PAGES_PATH = "/notifications"
-_ID = re.compile(r"[0-9a-f]{32}")
+_ID = re.compile(ID_PATTERN)
 
 
 def is_notification_id(value: str) -> bool:

@@ -1,27 +1,57 @@
-"""Finds the people that e-mail addresses stand for."""
+"""Finds the people that e-mail addresses stand for.
+
+Senders choose the addresses, so that the calls which they cause are limited: each answer is
+remembered, an unknown address like a known one, and a workspace has so many calls a minute in each
+process. Slack allows 50 (https://docs.slack.dev/reference/methods/users.lookupByEmail).
+"""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
+from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from bolt_app.access.recent import RecentAnswers
+from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Membership, User
 from bolt_app.notifications.addresses import is_person
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
+LOOKUP = "users.lookupByEmail"
+LOOKUPS_PER_MINUTE = 30
+REMEMBERED_FOR = timedelta(minutes=5)
+MOST_REMEMBERED = 10_000
+_UNKNOWN = "users_not_found"
+
+
+class LookupLimitError(SlackCallError):
+    """A workspace has had its lookups for now."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(LOOKUP, "ratelimited", retry_after=math.ceil(retry_after))
+
 
 class People:
     """Knows people by their linked profiles, and asks Slack for the others."""
 
-    def __init__(self, database: Database, calls: InstallationCalls) -> None:
+    def __init__(
+        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+    ) -> None:
         self._database = database
         self._calls = calls
+        self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
+        # Ids by workspace and address; an empty one where nobody has the address.
+        self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
+            REMEMBERED_FOR, MOST_REMEMBERED, clock
+        )
 
     def find(self, place: BotPlace, email: str) -> str:
         """Return a person's id: from their linked profile, else from Slack.
@@ -29,6 +59,7 @@ class People:
         https://docs.slack.dev/reference/methods/users.lookupByEmail
 
         Raises:
+            LookupLimitError: Slack would have to be asked too often.
             SlackCallError: nobody has that address, or Slack does not say.
         """
         linked = (
@@ -45,13 +76,31 @@ class People:
             user_id = session.scalar(linked)
         if user_id is not None:
             return user_id
-        answer = self._calls.as_bot(
-            place, "users.lookupByEmail", email=email, team_id=place.team_id
-        )
+        key = place.team_id, email
+        user_id = self._remembered.find(key)
+        if user_id is None:
+            user_id = self._remembered.ask(key, lambda: self._look_up(place, email))
+        if not user_id:
+            raise SlackCallError(LOOKUP, _UNKNOWN)
+        return user_id
+
+    def _look_up(self, place: BotPlace, email: str) -> str:
+        wait = self._lookups.take(place.team_id)
+        if wait > 0:
+            raise LookupLimitError(wait)
+        try:
+            answer = self._calls.as_bot(place, LOOKUP, email=email, team_id=place.team_id)
+        except SlackCallError as error:
+            if error.code != _UNKNOWN:
+                raise
+            return ""
         return str(answer["user"]["id"])
 
     def find_all(self, place: BotPlace, addresses: Iterable[str]) -> list[str]:
         """Return the ids of those people who can be found, each once.
+
+        A message does not wait for lookups that are over the limit: others of its channel would
+        wait behind it.
 
         Args:
             addresses: ids, or e-mail addresses with an `@` in front.
@@ -68,7 +117,8 @@ class People:
         try:
             return self.find(place, address.removeprefix("@"))
         except SlackCallError as error:
-            if error.is_dead_token or not error.is_permanent:
+            is_over_limit = isinstance(error, LookupLimitError)
+            if error.is_dead_token or not (error.is_permanent or is_over_limit):
                 raise
             logger.warning("somebody is not mentioned", extra={"error": error.code})
             return None

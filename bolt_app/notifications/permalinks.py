@@ -10,6 +10,9 @@ from bolt_app.notifications.reports import DeliveryReport, NotificationReport
 from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
+# One call each.
+MOST_ASKED = 10
+
 
 class Permalinks:
     """Finds and keeps the links of messages."""
@@ -19,21 +22,38 @@ class Permalinks:
         self._calls = calls
 
     def add(self, team_id: str, report: NotificationReport) -> NotificationReport:
-        """Return the report with the links that are known, now or from now on."""
-        for delivery in report.deliveries:
-            if delivery.state == "sent" and delivery.permalink is None:
+        """Return the report with the links that are known, now or from now on.
+
+        Slack is asked for `MOST_ASKED` of them at a time, and for none after one that it does not
+        answer: these calls delay the answer.
+        """
+        missing = [
+            one for one in report.deliveries if one.state == "sent" and one.permalink is None
+        ]
+        for delivery in missing[:MOST_ASKED]:
+            try:
                 delivery.permalink = self._ask(team_id, delivery)
+            except (SlackCallError, NotInstalledError):
+                break  # the message is posted; a link to it is a courtesy
         return report
 
     def _ask(self, team_id: str, delivery: DeliveryReport) -> str | None:
-        """Ask Slack once (https://docs.slack.dev/reference/methods/chat.getPermalink)."""
+        """Ask Slack once (https://docs.slack.dev/reference/methods/chat.getPermalink).
+
+        Returns: the link; None where the message is gone.
+
+        Raises:
+            NotInstalledError: the bot was uninstalled.
+            SlackCallError: Slack does not answer now.
+        """
+        place = self._calls.find_place(team_id)
+        where = {"channel": delivery.channel_id, "message_ts": delivery.ts}
         try:
-            place = self._calls.find_place(team_id)
-            answer = self._calls.as_bot(
-                place, "chat.getPermalink", channel=delivery.channel_id, message_ts=delivery.ts
-            )
-        except (SlackCallError, NotInstalledError):
-            return None  # the message is posted; a link to it is a courtesy
+            answer = self._calls.as_bot(place, "chat.getPermalink", **where)
+        except SlackCallError as error:
+            if error.is_dead_token or not error.is_permanent:
+                raise
+            return None
         permalink = str(answer["permalink"])
         with self._database.writing() as session:
             session.execute(

@@ -9,6 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from bolt_app.credentials.sources import SOURCE_LENGTH, SOURCE_PATTERN
+from bolt_app.notifications.ids import ID_PATTERN
+from bolt_app.notifications.requests import TS_PATTERN
+
 _Words = Callable[[Mapping[str, Any]], str]
 # By the names at https://docs.pydantic.dev/latest/errors/validation_errors/
 _WORDS: Mapping[str, _Words] = {
@@ -33,8 +37,16 @@ _WORDS: Mapping[str, _Words] = {
     "less_than_equal": lambda ctx: f"is too large: the most is {ctx['le']:,}",
     "finite_number": lambda _: "has to be a number",
     "timezone_aware": lambda _: "has no time zone: end it with Z, or with an offset like +02:00",
-    "string_pattern_mismatch": lambda _: "is no message's ts, which looks like 1712345678.123456",
+    "string_pattern_mismatch": lambda ctx: _FORMS.get(
+        ctx["pattern"], f"has to match {ctx['pattern']}"
+    ),
     "value_error": lambda ctx: str(ctx["error"]),
+}
+_FORMS: Mapping[str, str] = {
+    ID_PATTERN: "is not the id of a notification, which has 32 digits and letters from a to f",
+    SOURCE_PATTERN: f"is not a source: give up to {SOURCE_LENGTH} letters, digits, and any of "
+    "- _ . :",
+    TS_PATTERN: "is not the ts of a message, which looks like 1712345678.123456",
 }
 _MOMENT = "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z"
 

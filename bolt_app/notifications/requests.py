@@ -42,6 +42,7 @@ BATCH = 100
 LATEST_END = timedelta(days=366)
 SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
+TS_PATTERN = r"^[0-9]{1,20}\.[0-9]{1,10}$"
 
 Severity = Literal["info", "success", "warning", "error", "critical"]
 Mode = Literal["update", "thread", "new"]
@@ -118,9 +119,7 @@ class Content(BaseModel):
     attachments: list[SlackObject] = Field(
         default_factory=list, max_length=ATTACHMENTS, description="Slack's older attachments."
     )
-    thread_ts: str | None = Field(
-        None, pattern=r"^[0-9]{1,20}\.[0-9]{1,10}$", description="Reply to this message."
-    )
+    thread_ts: str | None = Field(None, pattern=TS_PATTERN, description="Reply to this message.")
     unfurl_links: bool | None = Field(None, description="Whether Slack previews links.")
     unfurl_media: bool | None = Field(None, description="Whether Slack previews pictures.")
     link_names: bool | None = Field(None, description="Whether `#name` and `@name` become links.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from sqlalchemy import Select, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -26,6 +26,28 @@ from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import Schedule, is_zone
 from bolt_app.notifications.stored_subscriptions import read_subscription
 from bolt_app.notifications.topic_names import normal_pattern
+
+# Read for every App Home, and so prepared once.
+_LATEST = (
+    select(func.max(Delivery.id))
+    .where(Delivery.subscription_id == Subscription.id)
+    .correlate(Subscription)
+    .scalar_subquery()
+)
+_OF_ADDRESS = (
+    select(
+        Subscription,
+        Delivery.state.label("last_state"),
+        func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at).label(
+            "last_at"
+        ),
+    )
+    .outerjoin(Delivery, Delivery.id == _LATEST)
+    .where(
+        Subscription.team_id == bindparam("team_id"), Subscription.address == bindparam("address")
+    )
+    .order_by(Subscription.topic)
+)
 
 
 class TopicLoopError(ValueError):
@@ -253,17 +275,9 @@ class Subscriptions:
 
     def of_address(self, team_id: str, address: str) -> list[StoredSubscription]:
         """Return the subscriptions of a channel or person, by topic, with what came last."""
-        latest = (
-            select(func.max(Delivery.id))
-            .where(Delivery.subscription_id == Subscription.id)
-            .correlate(Subscription)
-            .scalar_subquery()
-        )
-        at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
-        statement = _select_of(team_id, address).outerjoin(Delivery, Delivery.id == latest)
-        with self._database.reading() as session:
-            rows = session.execute(statement.add_columns(Delivery.state, at))
-            return [replace(_stored(row), last=_last(state, moment)) for row, state, moment in rows]
+        values = {"team_id": team_id, "address": address}
+        with self._database.reading_connection() as connection:
+            return [_with_last(row) for row in connection.execute(_OF_ADDRESS, values)]
 
     def of_team(self, team_id: str) -> list[StoredSubscription]:
         """Return every subscription of a workspace, by topic."""
@@ -333,11 +347,14 @@ def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSub
     return None if row is None else _stored(row)
 
 
-def _last(state: str | None, moment: datetime) -> LastDelivery | None:
-    return None if state is None else LastDelivery(shown_state(state), moment)
+def _with_last(row: Row[*tuple[Any, ...]]) -> StoredSubscription:
+    last = None
+    if row.last_state is not None:
+        last = LastDelivery(shown_state(row.last_state), row.last_at)
+    return replace(_stored(row), last=last)
 
 
-def _stored(row: Subscription) -> StoredSubscription:
+def _stored(row: Subscription | Row[*tuple[Any, ...]]) -> StoredSubscription:
     read = read_subscription(row)
     unreadable = read.unreadable
     if row.muted_until == LONG_PAST:

@@ -32,8 +32,6 @@ from bolt_app.notifications.shown_incidents import ShownIncident, find_people, f
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
-# For so many deliveries Slack is asked where they stand, one call each.
-MOST_LINKS = 10
 # People and channels that a page names where its text mentions them.
 MOST_MENTIONED = 1000
 _PERSON_ID = re.compile(r"<@([UW][A-Z0-9]+)[|>]")
@@ -147,7 +145,7 @@ class Viewing:
         self,
         team_id: str,
         notification_id: str,
-        channel_id: str,
+        channel_id: str | None,
         *,
         shared_by: str,
         is_outside: bool,
@@ -158,6 +156,7 @@ class Viewing:
         organisation reads there.
 
         Args:
+            channel_id: of the message; None while it is written.
             shared_by: the id of the person who posted the link.
             is_outside: whether people of other organisations are in the channel.
 
@@ -241,7 +240,7 @@ class Viewing:
                 seen.append(ViewedDelivery(place, one))
         if not seen and (report.deliveries or not person.may(Action.SEE_WORKSPACE)):
             return None
-        shown = [one.report for one in seen[:MOST_LINKS]]
+        shown = [one.report for one in seen]
         self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
         with self._database.reading_connection() as connection:
             return ViewedNotification(

@@ -35,12 +35,15 @@ class InstallationAuthorize(Authorize):
     ) -> AuthorizeResult:
         """Return the tokens of a request; none at all where there is no working installation.
 
-        Puts the `Grant` into `context["grant"]`, and where there is no usable token the reason
-        into `context["installation_problem"]`: `not_installed`, or Slack's error code.
+        Puts the `Grant` into `context["grant"]`, whether the person's account is deactivated (None
+        where they are not linked) into `context["is_deactivated"]`, and where no token is usable
+        the reason into `context["installation_problem"]`: `not_installed`, or Slack's error code.
         """
         asker = Asker(enterprise_id, None if context.is_enterprise_install else team_id, user_id)
-        grant = self._grants.find(asker) or Grant(revision=0)
+        found, is_deactivated = self._grants.find_for_request(asker, team_id or "")
+        grant = found or Grant(revision=0)
         context["grant"] = grant
+        context["is_deactivated"] = is_deactivated
         if grant.bot_token is None and grant.user_token is None:
             reason = grant.bot_invalid_reason or grant.user_invalid_reason
             context["installation_problem"] = reason or "not_installed"

@@ -63,6 +63,13 @@ _FAILURES: Mapping[str, InstallFailure] = {
             "installed.",
         ),
         InstallFailure(
+            "too_many_attempts",
+            429,
+            "Too many attempts",
+            "Too many approvals from this address were not accepted by Slack. Nothing was "
+            "installed. Wait a minute and start again.",
+        ),
+        InstallFailure(
             "slack_unavailable",
             502,
             "Slack is not answering",

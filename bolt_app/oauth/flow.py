@@ -17,11 +17,13 @@ from slack_bolt.oauth.callback_options import CallbackOptions, FailureArgs
 from slack_bolt.oauth.oauth_settings import OAuthSettings
 from slack_bolt.request import BoltRequest
 from slack_bolt.response import BoltResponse
-from slack_sdk.oauth import AuthorizeUrlGenerator, OAuthStateUtils
+from slack_sdk.oauth import AuthorizeUrlGenerator, OAuthStateStore, OAuthStateUtils
 from slack_sdk.oauth.installation_store import Installation
 from sqlalchemy.exc import SQLAlchemyError
 
+from bolt_app.client_address import client_address
 from bolt_app.config import Settings
+from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.manifest import Scopes
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.state_store import SQLAlchemyStateStore, hash_of_state
@@ -89,6 +91,26 @@ class StateCookies(OAuthStateUtils):
         return f"{self._prefix}bellhop-oauth-{hash_of_state(state)[:16]}"
 
 
+class _UnspentStates(OAuthStateStore):
+    """States as Bolt checks them before it has the code redeemed: nothing is written by then."""
+
+    def __init__(self, states: SQLAlchemyStateStore) -> None:
+        self._states = states
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The logger of the store."""
+        return self._states.logger
+
+    def issue(self, *args: object, **kwargs: object) -> str:
+        """`InstallFlow.issue_new_state` does it, which knows the request."""
+        raise NotImplementedError
+
+    def consume(self, state: str) -> bool:
+        """Return whether `state` is good; `InstallFlow.store_installation` consumes it."""
+        return self._states.is_good(state)
+
+
 class AuthorizeUrls(AuthorizeUrlGenerator):
     """Addresses of Slack's authorize page, with every parameter encoded (slack_sdk encodes none).
 
@@ -121,8 +143,15 @@ class InstallFlow(OAuthFlow):
         state_store: SQLAlchemyStateStore,
         api: SlackApi,
         callbacks: CallbackOptions,
+        guesses: GuessLimit,
     ) -> None:
+        """Wire the flow.
+
+        Args:
+            guesses: counts codes that Slack does not accept.
+        """
         self._api = api
+        self._guesses = guesses
         self._states = state_store
         oauth_settings = OAuthSettings(
             client_id=settings.slack_client_id,
@@ -138,7 +167,7 @@ class InstallFlow(OAuthFlow):
             authorization_url=f"{settings.slack_base_url}/oauth/v2/authorize",
             callback_options=callbacks,
             installation_store=store,
-            state_store=state_store,
+            state_store=_UnspentStates(state_store),
             state_expiration_seconds=STATE_LIFETIME_SECONDS,
             logger=_BOLT_LOGGER,
         )
@@ -173,10 +202,16 @@ class InstallFlow(OAuthFlow):
         """Take the person back from Slack: see the callbacks for what they get to see."""
         if _is_direct_install(request):
             return BoltResponse(status=302, headers={"Location": INSTALL_PATH})
-        state = next(iter(request.query.get("state") or ()), "")
+        state = _state(request)
         if not self._cookies.is_valid_browser(state, request.headers):
             # Not even an error is taken from an address that Slack may not have made.
             return self._fail(request, "invalid_browser")
+        try:
+            self._guesses.check(client_address())
+        except TooManyGuessesError as error:
+            response = self._fail(request, "too_many_attempts")
+            response.headers["Retry-After"] = [str(error.retry_after)]
+            return response
         response = self._finish(request)
         cookies = list(response.headers.get("set-cookie", ()))
         response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
@@ -198,18 +233,25 @@ class InstallFlow(OAuthFlow):
                 redirect_uri=self.settings.redirect_uri,
             )
         except SlackCallError as error:
+            self._guesses.count(client_address())
             # The code itself must not be logged: it may still be good.
             logger.warning("the code was not accepted", extra={"code": error.code})
             raise InstallError(error.code if error.is_permanent else "slack_unavailable") from None
         return _installation(answer, self._bot_facts(answer.get("access_token")))
 
     def store_installation(self, request: BoltRequest, installation: Installation) -> None:
-        """Write the installation down.
+        """Write the installation down, and that its state was used.
+
+        Slack has accepted the code by now, so that nobody fills the table of states without an
+        account at Slack.
 
         Raises:
+            InstallError: another callback with the same state was faster.
             BoltError: the database failed; Bolt turns it into `storage_error`.
         """
         try:
+            if not self._states.consume(_state(request)):
+                raise InstallError("invalid_state")
             super().store_installation(request, installation)
         except SQLAlchemyError as error:
             logger.exception("the installation could not be stored")
@@ -247,6 +289,10 @@ class InstallFlow(OAuthFlow):
                 default=self.default_callback_options,
             )
         )
+
+
+def _state(request: BoltRequest) -> str:
+    return next(iter(request.query.get("state") or ()), "")
 
 
 def _only(request: BoltRequest) -> str | None:

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bolt_app.oauth.installation_store import Grant, SQLAlchemyInstallationStore
+from bolt_app.oauth.installation_store import Grant, SQLAlchemyInstallationStore, Standing
 from bolt_app.oauth.refresh_leases import TokenOwner
 from bolt_app.oauth.token_rotation import TokenRotator
 from bolt_app.slack_api import SlackCallError
@@ -46,6 +46,15 @@ class Grants:
     def revision(self, asker: Asker) -> int:
         """Return the revision of the installation, in one indexed read."""
         return self._store.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
+
+    def standing(self, asker: Asker, workspace_id: str) -> Standing:
+        """Return how things stand for a request in a workspace, in one read."""
+        return self._store.standing(
+            enterprise_id=asker.enterprise_id,
+            team_id=asker.team_id,
+            workspace_id=workspace_id,
+            user_id=asker.user_id,
+        )
 
     def find(self, asker: Asker) -> Grant | None:
         """Return what `asker` may use, without dead tokens; None where nothing was ever installed.

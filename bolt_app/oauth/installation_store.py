@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import (
@@ -31,11 +32,16 @@ from bolt_app.db.models import (
 from bolt_app.db.upsert import count_up, upsert
 
 _EXPIRED = "token_expired"
-# Read for every request from Slack, and so put together once.
+# Read again and again, and so prepared once.
 _REVISION = select(InstallationRevision.revision).where(
     InstallationRevision.client_id == bindparam("client_id"),
     InstallationRevision.enterprise_id == bindparam("enterprise_id"),
     InstallationRevision.team_id == bindparam("team_id"),
+)
+# Read for every request from Slack.
+_STANDING = select(
+    _REVISION.scalar_subquery().label("revision"),
+    IS_DEACTIVATED.scalar_subquery().label("is_deactivated"),
 )
 # Read for every message.
 _PLACE = (
@@ -97,6 +103,20 @@ class Grant:
     user_scopes: tuple[str, ...] = ()
     user_token_expires_at: datetime | None = None
     user_invalid_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How things stand for one person's request.
+
+    Attributes:
+        revision: how often the installation has changed, 0 where there never was one.
+        is_deactivated: whether the person's linked account is deactivated; None where they are not
+            linked.
+    """
+
+    revision: int
+    is_deactivated: bool | None
 
 
 class SQLAlchemyInstallationStore(InstallationStore):
@@ -203,6 +223,30 @@ class SQLAlchemyInstallationStore(InstallationStore):
         """Return how often the installation has changed, 0 where there never was one."""
         with self._database.reading_connection() as connection:
             return connection.scalar(_REVISION, self._key(enterprise_id, team_id)) or 0
+
+    def standing(
+        self,
+        *,
+        enterprise_id: str | None,
+        team_id: str | None,
+        workspace_id: str,
+        user_id: str | None,
+    ) -> Standing:
+        """Return how things stand for a request of `user_id`, in one statement.
+
+        Args:
+            team_id: the workspace that is installed; None for an organisation-wide installation.
+            workspace_id: the workspace of the request.
+        """
+        values = {
+            **self._key(enterprise_id, team_id),
+            "workspace_id": workspace_id,
+            "home_id": enterprise_id or "",
+            "user_id": user_id,
+        }
+        with self._database.reading_connection() as connection:
+            revision, is_deactivated = connection.execute(_STANDING, values).one()
+        return Standing(revision or 0, is_deactivated)
 
     def find_grant(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None

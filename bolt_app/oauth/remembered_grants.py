@@ -45,15 +45,36 @@ class RememberedGrants:
         Raises:
             SlackCallError: the bot's token has expired, and Slack does not refresh it now.
         """
+        remembered = self._usable(asker)
+        if remembered is not None and remembered.revision == self._revision(asker):
+            return remembered
+        return self._read_again(asker)
+
+    def find_for_request(self, asker: Asker, workspace_id: str) -> tuple[Grant | None, bool | None]:
+        """Return what a request may use, and whether the asker's account is deactivated.
+
+        One read answers both where the grant is remembered and has not changed.
+
+        Returns: the grant, as `find` does; `Standing.is_deactivated`.
+
+        Raises:
+            SlackCallError: the bot's token has expired, and Slack does not refresh it now.
+        """
+        standing = self._grants.standing(asker, workspace_id)
+        grant = self._usable(asker)
+        if grant is None or grant.revision != standing.revision:
+            grant = self._read_again(asker)
+        return grant, standing.is_deactivated
+
+    def _usable(self, asker: Asker) -> Grant | None:
+        """Return what is remembered and neither too old nor expired, whatever its revision."""
         with self._lock:
             since, remembered = self._remembered.get(asker, (0.0, None))
-        if (
-            remembered is not None
-            and self._monotonic() - since < self._lifetime
-            and not self._grants.is_stale(remembered)
-            and remembered.revision == self._revision(asker)
-        ):
-            return remembered
+        if remembered is None or self._monotonic() - since >= self._lifetime:
+            return None
+        return None if self._grants.is_stale(remembered) else remembered
+
+    def _read_again(self, asker: Asker) -> Grant | None:
         grant = self._grants.find(asker)
         if grant is not None:
             self._remember(asker, grant)

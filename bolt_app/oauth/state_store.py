@@ -1,7 +1,8 @@
-"""The `state` of an install: signed and dated, good for ten minutes and for one use.
+"""The `state` of an install: signed and dated, good for ten minutes and for one install.
 
-Nothing is stored for a state that was given out, because anybody may ask for any number of them.
-Only the hashes of used ones are, until they would have expired.
+Nothing is stored for a state that was given out, because anybody may ask for any number of them,
+nor for one that came back with a code that Slack does not accept. Only the hashes of states whose
+install Slack confirmed are stored, until they would have expired.
 """
 
 from __future__ import annotations
@@ -90,6 +91,14 @@ class SQLAlchemyStateStore(OAuthStateStore):
             return None
         expires_at = datetime.fromtimestamp(signed["expires"], UTC)
         return InstallAttempt(expires_at, signed["only"], signed["team"])
+
+    def is_good(self, state: str) -> bool:
+        """Return whether `state` was issued here, is recent and was not consumed."""
+        attempt = self.read(state)
+        if attempt is None or attempt.expires_at <= self._clock():
+            return False
+        with self._database.reading() as session:
+            return session.get(OAuthState, hash_of_state(state)) is None
 
     def consume(self, state: str) -> bool:
         """Return whether `state` was good, which it is once.

@@ -57,8 +57,8 @@ class Fault:
             raise ValueError("every must be 1 or more")
         if self.seconds < 0:
             raise ValueError("seconds must not be negative")
-        if not 500 <= self.status <= 599:
-            raise ValueError("status must be between 500 and 599")
+        if not 400 <= self.status <= 599:
+            raise ValueError("status must be between 400 and 599")
 
     def applies_to(self, method: str) -> bool:
         """Whether calls of ``method`` suffer from it."""

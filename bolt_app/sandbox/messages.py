@@ -61,6 +61,7 @@ def checked_content(
     content.text = text or ""
     content.blocks = _checked_blocks(blocks, unreachable)
     content.attachments = _checked_attachments(attachments, unreachable)
+    _check_unique_ids(content)
     shown = bool(content.attachments) and any(says_something(one) for one in attachments)
     if not (content.text.strip() or content.blocks or shown):
         raise ApiError("no_text")
@@ -121,6 +122,22 @@ def _checked_attachments(attachments: Any, unreachable: Collection[str]) -> list
             copy["blocks"] = with_ids(copy["blocks"])
         checked.append(copy)
     return checked
+
+
+def _check_unique_ids(content: Content) -> None:
+    """Refuse a ``block_id`` that a message has twice, also in two attachments.
+
+    It must be unique in a message (https://docs.slack.dev/reference/block-kit/blocks). For the
+    length of all attachments' blocks together Slack's pages name no limit, and none is kept here.
+    """
+    seen = {block["block_id"] for block in content.blocks}
+    for place, attachment in enumerate(content.attachments):
+        for number, block in enumerate(attachment.get("blocks") or []):
+            if block["block_id"] in seen:
+                pointer = f"/attachments/{place}/blocks/{number}/block_id"
+                text = f"block_id `{block['block_id']}` already exists [json-pointer:{pointer}]"
+                _refuse("invalid_attachments", [text])
+            seen.add(block["block_id"])
 
 
 def _checked_metadata(metadata: Any) -> JsonDict | None:

@@ -22,6 +22,7 @@ from bolt_app.slack.events.home import register_home_events
 from bolt_app.slack.events.lifecycle import register_lifecycle_events
 from bolt_app.slack.events.links import register_link_events
 from bolt_app.slack.functions.send import register_send_step
+from bolt_app.slack.organization_workspaces import register_organization_workspaces
 from bolt_app.slack.problems import register_problem_answers
 from bolt_app.slack.refreshing import HomeRefresher
 from bolt_app.slack.rejected_values import RejectedValues
@@ -49,15 +50,17 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     )
     rejected = RejectedValues()
     register_signature_checks(app, services, rejected)
+    register_organization_workspaces(app, services)
     register_problem_answers(app, services, rejected)
+    # Bolt asks one listener after the other: what people do most comes first.
     register_profile_command(app, services)
-    register_profile_actions(app, services)
     register_notify_command(app, services)
-    register_subscription_actions(app, services)
+    register_home_events(app, services)
     register_incident_actions(app, services)
+    register_profile_actions(app, services)
+    register_subscription_actions(app, services)
     register_notification_shortcut(app, services)
     register_channel_events(app, services)
-    register_home_events(app, services)
     register_home_actions(app, services)
     register_key_and_hook_actions(app, services)
     register_send_step(app, services)

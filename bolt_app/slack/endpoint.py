@@ -13,10 +13,9 @@ from contextvars import copy_context
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.adapter.flask import SlackRequestHandler
-from slack_bolt.adapter.flask.handler import to_flask_response
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db.receipts import answering
@@ -38,6 +37,9 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
     A request that takes longer than `Delays.acknowledgement` is acknowledged although it is still
     being worked on. Its answer then follows: a command's over its `response_url`, a modal's in the
     modal. Buttons show what they do in ways of their own.
+
+    Register it before everything else that reads requests: its check of the signature is then the
+    first.
     """
     blueprint = Blueprint("slack", __name__)
     handler = SlackRequestHandler(app)
@@ -48,26 +50,34 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
     def install() -> Response:
         return handler.handle(request)
 
-    @blueprint.post(EVENTS_PATH)
-    def receive() -> Response:
+    @blueprint.before_app_request
+    def require_signature() -> Response | None:
+        """Verify the signature before the query is parsed and whatever the method is."""
+        if request.path != EVENTS_PATH:
+            return None
         headers = verifier.read_headers(request.headers)
         if headers is None:
             return _reject(401)
         try:
-            body = request.get_data(cache=False)
+            body = request.get_data()
         except RequestEntityTooLarge:
             return _reject(413)
         if not verifier.verify(headers, body):
             return _reject(401)
+        g.receipt_id = headers.receipt_id
+        return None
+
+    @blueprint.post(EVENTS_PATH)
+    def receive() -> Response:
         try:
-            bolt_request = parse_request(body, services.signer)
+            bolt_request = parse_request(request.get_data(), services.signer)
         except MalformedRequestError:
             return _reject(400)
         _use_slack_respond(services, bolt_request)
-        dispatch = partial(_dispatch, app, bolt_request, headers.receipt_id)
+        dispatch = partial(_dispatch, app, bolt_request, g.receipt_id)
         work = services.requests.submit(copy_context().run, dispatch)
         try:
-            return to_flask_response(work.result(timeout=services.settings.delays.acknowledgement))
+            return _response(work.result(timeout=services.settings.delays.acknowledgement))
         except TimeoutError:
             return _acknowledge_unfinished(services, bolt_request, work)
 
@@ -84,6 +94,11 @@ def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltRespo
             # Errors of listeners are answered; here even that failed, over a body of no known form.
             logger.error("a request could not be answered", exc_info=error)
             return BoltResponse(status=400, body="")
+
+
+def _response(answer: BoltResponse) -> Response:
+    headers = [(name, value) for name, values in answer.headers.items() for value in values]
+    return Response(answer.body, answer.status, headers)
 
 
 def _reject(status: int) -> Response:

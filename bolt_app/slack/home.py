@@ -44,6 +44,8 @@ def publish_home(
     if person is not None and not person.may(Action.USE):
         services.home_tabs.forget(own.team_id, own.user_id)
         return
+    if is_opened:
+        services.home_tabs.opened(own.team_id, own.user_id)
     for_admin = person is not None and person.may(Action.ADMINISTER)
     profile = own.show()
     view = home_view(
@@ -59,7 +61,11 @@ def publish_home(
     )
     view["blocks"] = services.signer.sign_blocks(view["blocks"], own.team_id, home_of(own.user_id))
     services.calls.as_bot(place, "views.publish", user_id=own.user_id, view=view)
-    services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin, is_opened=is_opened)
+    is_known = services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin)
+    if is_opened and not is_known:
+        # The person was forgotten meanwhile, and this view may show them as they were.
+        own = OwnProfile.find(services, own.team_id, own.user_id)
+        publish_home(own, is_opened=False)
 
 
 def _person(own: OwnProfile) -> Person | None:

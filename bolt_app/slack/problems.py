@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
+from slack_bolt.middleware import Middleware
 
 from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.blockkit.signed_values import OutdatedError
@@ -28,35 +29,7 @@ _EXPECTED = (SlackCallError, NotInstalledError, *DATABASE_DOWN)
 def register_problem_answers(app: App, services: Services, rejected: RejectedValues) -> None:
     """Answer for an installation that does not work, for people who may not, and for errors."""
 
-    @app.use
-    def require_installation(
-        req: BoltRequest,
-        context: BoltContext,
-        body: dict[str, Any],
-        next: Callable[[], BoltResponse],
-    ) -> BoltResponse:
-        problem = context.get("installation_problem")
-        if problem is None or is_event(req.body):
-            return next()
-        return tell(
-            services,
-            context,
-            body,
-            "Bellhop's installation in this workspace does not work any more. "
-            f"<{services.settings.public_url}/|Add Bellhop to Slack again>, and it goes on where "
-            "it was.",
-        )
-
-    @app.use
-    def require_use(
-        context: BoltContext, body: dict[str, Any], next: Callable[[], BoltResponse]
-    ) -> BoltResponse:
-        if is_of_person(body):
-            try:
-                services.access.require_use(_place_of(context), context.user_id or "")
-            except AccessDeniedError as error:
-                return tell(services, context, body, str(error))
-        return next()
+    app.use(_RequireUse(services))
 
     @app.error
     def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
@@ -77,6 +50,38 @@ def register_problem_answers(app: App, services: Services, rejected: RejectedVal
             # Slack sends the event again; its receipt was not written either.
             return BoltResponse(status=503, body="")
         return tell(services, context, body, describe_problem(error))
+
+
+class _RequireUse(Middleware):
+    """Lets a person's request pass where the installation works and the person may use Bellhop.
+
+    A class, because Bolt collects all possible arguments for a function, for each request.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def process(
+        self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        """Answer the request where it may not pass."""
+        if not is_of_person(req.body):
+            return next()
+        context = req.context
+        if "installation_problem" in context:
+            text = (
+                "Bellhop's installation in this workspace does not work any more. "
+                f"<{self._services.settings.public_url}/|Add Bellhop to Slack again>, and it goes "
+                "on where it was."
+            )
+            return tell(self._services, context, req.body, text)
+        try:
+            self._services.access.require_use(
+                _place_of(context), context.user_id or "", context.get("is_deactivated")
+            )
+        except AccessDeniedError as error:
+            return tell(self._services, context, req.body, str(error))
+        return next()
 
 
 def _place_of(context: BoltContext) -> BotPlace:

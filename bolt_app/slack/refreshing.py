@@ -87,12 +87,11 @@ class HomeRefresher:
         except DATABASE_DOWN as error:
             logger.warning("homes cannot be looked up", extra={"error": describe_error(error)})
             return
+        # Here and not queued: a command ends as soon as what it has queued is done.
         for user_id in people:
             person = Concerned(concerned.team_id, user_id)
-            if person == concerned:
+            if person != refresh.shown:
                 self._publish(person, user_id, number)
-            elif person != refresh.shown:
-                self._queue(_Refresh(person), 1)
 
     def _publish(self, person: Concerned, user_id: str, number: int) -> None:
         try:

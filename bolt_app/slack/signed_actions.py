@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from slack_bolt import App, BoltContext, BoltResponse
+from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
+from slack_bolt.middleware import Middleware
 
 from bolt_app.blockkit.signed_values import OutdatedError, OutdatedFormError, home_of
 from bolt_app.notifications.incident_blocks import ACTION_IDS as INCIDENT_ACTIONS
@@ -30,57 +31,70 @@ _RENEWED = "This button is outdated, and nothing was changed. The message gets n
 
 def register_signature_checks(app: App, services: Services, rejected: RejectedValues) -> None:
     """Check what people press and submit before any listener hears of it."""
+    app.use(_SignatureChecks(services, rejected))
 
-    @app.use
-    def check(
-        body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
+
+class _SignatureChecks(Middleware):
+    """Lets pass what is Bellhop's own, and carries a value that was signed for it.
+
+    A class, because Bolt collects all possible arguments for a function, for each request.
+    """
+
+    def __init__(self, services: Services, rejected: RejectedValues) -> None:
+        self._services = services
+        self._rejected = rejected
+
+    def process(
+        self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
+        """Acknowledge what is not Bellhop's own, and answer what is outdated."""
+        body, context = req.body, req.context
         kind = body.get("type")
         if kind in _UNSIGNED_TYPES or (kind is None and "command" in body):
             return next()
         match kind:
             case "block_actions" if body["actions"][0].get("action_id") in OWN_ACTIONS:
-                return check_click(body, context, next)
+                return self._check_click(body, context, next)
             case "view_submission":
-                return check_form(body, context, next)
+                return self._check_form(body, context, next)
         return BoltResponse(status=200, body="")
 
-    def check_click(
-        body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
+    def _check_click(
+        self, body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
         action = body["actions"][0]
         carried = carried_value(action)
         team_id, addresses = context.team_id or "", addresses_of(body)
         try:
-            fields = services.signer.read(carried, action["action_id"], team_id, addresses)
+            fields = self._services.signer.read(carried, action["action_id"], team_id, addresses)
         except OutdatedError as error:
-            rejected.log(context)
-            text = _RENEWED if renew(body, context) else str(error)
-            return tell(services, context, body, text)
+            self._rejected.log(context)
+            text = _RENEWED if self._renew(body, context) else str(error)
+            return tell(self._services, context, body, text)
         context["signed_fields"] = fields
         return next()
 
-    def renew(body: dict[str, Any], context: BoltContext) -> bool:
+    def _renew(self, body: dict[str, Any], context: BoltContext) -> bool:
         """Have new buttons put under an incident that was posted before buttons were signed."""
         block_id = body["actions"][0].get("block_id")
         ts = (body.get("container") or {}).get("message_ts")
         if not str(block_id).startswith(INCIDENT_PREFIX) or not isinstance(ts, str):
             return False
         team_id, channel_id = context.team_id or "", context.channel_id or ""
-        return services.incidents.refresh_messages(team_id, channel_id, ts)
+        return self._services.incidents.refresh_messages(team_id, channel_id, ts)
 
-    def check_form(
-        body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
+    def _check_form(
+        self, body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
         view, person = body["view"], context.user_id or ""
         action = form_action(view.get("callback_id"))
         try:
-            services.signer.read(
+            self._services.signer.read(
                 view.get("private_metadata"), action, context.team_id or "", [person]
             )
         except OutdatedError:
-            rejected.log(context)
-            return tell(services, context, body, str(OutdatedFormError()))
+            self._rejected.log(context)
+            return tell(self._services, context, body, str(OutdatedFormError()))
         return next()
 
 

@@ -195,11 +195,19 @@ def _answered(method: str, attempt: _Attempt) -> Iterator[None]:
         yield
     except SlackApiError as error:
         raise error_of(method, error) from None
-    # slack_sdk takes every answer for a JSON object: others lack its methods or cannot be decoded.
-    except (aiohttp.ClientError, SlackClientError, OSError, AttributeError, ValueError) as error:
-        extra = {"method": method, "error": describe_error(error)}
-        logger.warning("no answer from Slack", extra=extra)
-        raise SlackCallError(method, "unavailable", ambiguous=attempt.is_begun) from None
+    except (aiohttp.ClientError, SlackClientError, OSError) as error:
+        raise _unanswered(method, attempt, error) from None
+    except (AttributeError, ValueError) as error:
+        if not attempt.is_begun:
+            raise
+        # slack_sdk takes every answer for JSON of an object; this one is neither.
+        raise _unanswered(method, attempt, error) from None
+
+
+def _unanswered(method: str, attempt: _Attempt, error: Exception) -> SlackCallError:
+    extra = {"method": method, "error": describe_error(error)}
+    logger.warning("no answer from Slack", extra=extra)
+    return SlackCallError(method, "unavailable", ambiguous=attempt.is_begun)
 
 
 async def _before_request(*_signal: object) -> None:

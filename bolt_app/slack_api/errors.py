@@ -32,6 +32,10 @@ TEMPORARY_CODES = frozenset(
     }
 )
 _CODE = re.compile(r"[a-z0-9_]+")
+# Without an error code of Slack's these come from a server before it, which rejects this request:
+# malformed or too large. 403, 404 and the like are about all requests, and may pass
+# (https://www.rfc-editor.org/rfc/rfc9110#section-15.5).
+_REJECTED_REQUESTS = frozenset({400, 411, 413, 414, 415, 422, 431})
 SENTENCES: Mapping[str, str] = {
     "account_inactive": "Slack has switched this installation off. Install Bellhop again.",
     "already_in_channel": "Bellhop is in that channel already.",
@@ -40,7 +44,7 @@ SENTENCES: Mapping[str, str] = {
     "ekm_access_denied": "Your organisation has suspended access to its messages.",
     "expired_trigger_id": "That took longer than Slack waits. Press the button again.",
     "fatal_error": "Slack had a problem of its own. Try again in a minute.",
-    "internal_error": "Slack had a problem of its own. Try again in a minute.",
+    "internal_error": "Slack or Bellhop had an internal error. Try again in a minute.",
     "invalid_auth": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "invalid_attachments": "Slack rejects an attachment of this message. Check its blocks.",
     "invalid_blocks": "Slack refuses the layout of this message.",
@@ -114,6 +118,8 @@ class SlackCallError(LoggableError):
             return known
         if self.code.startswith("restricted_action"):
             return SENTENCES["restricted_action"]
+        if self.code.startswith("http_"):
+            return "Slack rejected the request as malformed or too large. Send less at a time."
         return f"Slack answered “{self.code}”."
 
 
@@ -130,7 +136,10 @@ def error_of(method: str, error: SlackApiError) -> SlackCallError:
     if status == 429:
         return SlackCallError(method, "ratelimited", retry_after=_retry_after(answer.headers))
     code = str(data.get("error")) if isinstance(data, dict) else ""
-    if status >= 500 or _CODE.fullmatch(code) is None:
+    is_code = _CODE.fullmatch(code) is not None
+    if not is_code and status in _REJECTED_REQUESTS:
+        return SlackCallError(method, f"http_{status}")
+    if status >= 500 or not is_code:
         known = code if code in TEMPORARY_CODES else "unavailable"
         return SlackCallError(method, known, ambiguous=True)
     return SlackCallError(method, code)

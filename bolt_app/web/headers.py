@@ -5,7 +5,11 @@ https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from collections.abc import Iterable, Mapping
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from flask import Flask
 
 from bolt_app.config import SLACK_ORIGIN, Settings
 
@@ -27,11 +31,23 @@ def register_headers(app: Flask, settings: Settings) -> None:
     if settings.uses_https:
         fixed["Strict-Transport-Security"] = "max-age=31536000"
 
-    @app.after_request
-    def add_headers(response: Response) -> Response:
-        for name, value in fixed.items():
-            response.headers.setdefault(name, value)
-        return response
+    app.wsgi_app = _with_headers(app.wsgi_app, fixed)  # type: ignore[assignment, method-assign]
+
+
+def _with_headers(application: WSGIApplication, fixed: Mapping[str, str]) -> WSGIApplication:
+    """Return the application with headers that its answers do not set themselves."""
+    by_lower_name = {name.lower(): (name, value) for name, value in fixed.items()}
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            missing = dict(by_lower_name)
+            for name, _ in headers:
+                missing.pop(name.lower(), None)
+            return start_response(status, [*headers, *missing.values()], *exc_info)
+
+        return application(environ, start)
+
+    return serve
 
 
 def _content_security_policy(slack_base_url: str) -> str:

@@ -10,10 +10,10 @@ import logging
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bolt_app.credentials.guesses import TooManyGuessesError
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.db.audit import AuditAction
+from bolt_app.guesses import TooManyGuessesError
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.hooks import HOOKS_PATH, HookRecord
 from bolt_app.notifications.requests import NotificationRequest

@@ -22,7 +22,8 @@ def register_input_checks(app: Flask) -> None:
 
 
 def _texts() -> Iterator[str]:
-    yield from _flat(request.args.items(multi=True))
+    if request.query_string:
+        yield from _flat(request.args.items(multi=True))
     if request.blueprint == "pages":
         yield from _flat(request.form.items(multi=True))
 

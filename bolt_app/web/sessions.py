@@ -12,8 +12,8 @@ import hmac
 import secrets
 from urllib.parse import quote
 
-from flask import Flask, Response, abort, g, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, abort, g, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
@@ -31,9 +31,24 @@ _EARLIER = "earlier_account"
 
 
 class CookieSessions(SecureCookieSessionInterface):
-    """Flask's signed cookie, with SHA-256 in place of SHA-1."""
+    """Flask's signed cookie, with SHA-256 in place of SHA-1.
+
+    It costs nothing where a request has no cookie, as Slack's and those of programs, or where a
+    view does not look at the session.
+    """
 
     digest_method = staticmethod(hashlib.sha256)
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request, an empty one where it has no cookie."""
+        if "HTTP_COOKIE" not in request.environ:
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Set the cookie where the session has changed."""
+        if session.accessed or session.modified:
+            super().save_session(app, session, response)
 
 
 def configure_sessions(app: Flask, settings: Settings) -> None:

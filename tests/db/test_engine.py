@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bolt_app.db import DATABASE_DOWN, Database, schema
@@ -71,6 +71,28 @@ def test_a_reading_session_commits_nothing(database: Database) -> None:
     with database.reading() as session:
         session.add(InstallationRevision(**KEY, revision=1))
         session.flush()
+
+    assert counted(database) is None
+
+
+def test_a_reading_connection_sees_what_was_committed_meanwhile(database: Database) -> None:
+    revision = select(InstallationRevision.revision)
+    with database.reading_connection() as connection:
+        assert connection.scalar(revision) is None
+        count(database)
+        assert connection.scalar(revision) == 1
+
+
+def test_a_reading_connection_commits_nothing(database: Database) -> None:
+    def write() -> None:
+        with database.reading_connection() as connection:
+            connection.execute(insert(InstallationRevision).values(**KEY, revision=1))
+
+    if database.is_sqlite:
+        with pytest.raises(OperationalError, match="readonly"):
+            write()
+    else:
+        write()
 
     assert counted(database) is None
 

@@ -19,7 +19,7 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop
 
 # The first engine's last revision.
-BEFORE = "0015"
+BEFORE = "0016"
 SETTLED = 20
 
 

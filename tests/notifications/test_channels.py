@@ -8,6 +8,7 @@ from bolt_app.notifications.channels import looks_like_channel_id
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.sandbox import Fault
 from bolt_app.slack_api import SlackCallError
+from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BETA, GENERAL, NORTH, WES
 from tests.running import Bellhop
 
@@ -46,6 +47,29 @@ def test_a_channel_made_a_moment_ago_is_found(bellhop: Bellhop, place: BotPlace)
     fresh = bellhop.slack.add_channel(ACME, "fresh")
 
     assert bellhop.services.channels.find(place, "#fresh") == fresh.id
+
+
+def test_names_that_senders_invent_fetch_the_list_seldom(bellhop: Bellhop, place: BotPlace) -> None:
+    ids = [accept(bellhop, f"#invented-{number}", "x") for number in range(5)]
+    hand = Hand(bellhop)
+    hand.deliver()
+    assert states(bellhop, *ids) == ["dead"] * 5
+    calls = len(bellhop.slack.calls_to("conversations.list"))
+
+    later = []
+    for number in range(10):
+        bellhop.clock.advance(1)
+        later.append(accept(bellhop, f"#later-{number}", "x"))
+        hand.deliver()
+    assert len(bellhop.slack.calls_to("conversations.list")) == calls
+    fresh = bellhop.slack.add_channel(ACME, "later-3")
+    bellhop.clock.advance(11)
+    hand.deliver()
+
+    # None is given up before a list was fetched after it was sent.
+    assert sorted(states(bellhop, *later)) == ["dead"] * 9 + ["sent"]
+    assert [one.text for one in bellhop.slack.messages(fresh.id)][-1:] == ["x"]
+    assert len(bellhop.slack.calls_to("conversations.list")) == calls + 1
 
 
 def test_every_page_of_the_list_is_read(bellhop: Bellhop, place: BotPlace) -> None:

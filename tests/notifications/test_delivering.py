@@ -303,6 +303,22 @@ class TestRefusals:
 
         assert [one.error for one in deliveries(bellhop, id_)] == ["channel_not_found"]
 
+    @pytest.mark.parametrize(
+        ("status", "state", "error"), [(413, "dead", "http_413"), (403, "sending", "unavailable")]
+    )
+    def test_a_request_that_a_server_before_slack_rejects(
+        self, bellhop: Bellhop, hand: Hand, status: int, state: str, error: str
+    ) -> None:
+        fault = Fault("chat.postMessage", "server_error", status=status, times=1)
+        bellhop.slack.faults.add(fault)
+        id_ = accept(bellhop, GENERAL, "x")
+
+        hand.deliver()
+
+        # Only what is about this one request is final.
+        [delivery] = deliveries(bellhop, id_)
+        assert (delivery.state, delivery.error) == (state, error)
+
     def test_a_temporary_one_is_tried_again_ever_more_slowly(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.people import LOOKUPS_PER_MINUTE
 from bolt_app.sandbox.faults import Fault
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ANN, BEN, GENERAL
@@ -69,6 +70,42 @@ def test_it_waits_until_slack_says_who_they_are(installed: Bellhop, kind: Any) -
     installed.clock.advance(60)
     Hand(installed).deliver()
     assert installed.slack.messages(GENERAL)[-1].text == f"Look at this\n<@{BEN}>"
+
+
+def strangers(number: int) -> list[str]:
+    return [f"@stranger-{number}-{one}@acme.example" for one in range(20)]
+
+
+def test_invented_addresses_make_few_calls_and_hold_nothing_up(installed: Bellhop) -> None:
+    ids = [accept(installed, GENERAL, "x", mentions=strangers(number)) for number in range(5)]
+    for _ in ids:
+        installed.clock.advance(2)
+        Hand(installed).deliver()
+
+    assert states(installed, *ids) == ["sent"] * 5
+    assert len(installed.slack.calls_to(LOOK_UP)) == LOOKUPS_PER_MINUTE
+
+
+def test_an_unknown_address_is_remembered_for_a_while(installed: Bellhop) -> None:
+    for _ in range(3):
+        posted(installed, mentions=[NOBODY])
+    assert len(installed.slack.calls_to(LOOK_UP)) == 1
+
+    installed.clock.advance(300)
+    posted(installed, mentions=[NOBODY])
+    assert len(installed.slack.calls_to(LOOK_UP)) == 2
+
+
+def test_a_message_to_an_address_waits_for_its_lookup(installed: Bellhop) -> None:
+    for number in range(2):
+        posted(installed, mentions=strangers(number))
+    id_ = accept(installed, KNOWN, "For Ben")
+    Hand(installed).deliver()
+    assert states(installed, id_) == ["waiting"]
+
+    installed.clock.advance(60)
+    Hand(installed).deliver()
+    assert states(installed, id_) == ["sent"]
 
 
 def test_who_was_deactivated_is_left_out(installed: Bellhop) -> None:

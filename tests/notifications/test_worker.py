@@ -6,18 +6,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from flask import Flask
 from sqlalchemy import make_url, text, update
+from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import utc_now
 from bolt_app.db.models import Delivery
+from bolt_app.delays import Delays
+from bolt_app.notifications.delivery import sender
+from bolt_app.notifications.delivery.outcomes import MOST_INTERNAL_ERRORS
+from bolt_app.notifications.rendering import render
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
+from bolt_app.oauth.calls import BotPlace
 from bolt_app.sandbox import Fault
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
-from tests.notifications.hand import accept, states, texts
+from tests.notifications.hand import accept, deliveries, states, texts
 from tests.people import ACME, BETA, GENERAL
 from tests.running import Bellhop
 
@@ -81,6 +88,67 @@ def test_it_delivers_what_was_accepted_before(running: Bellhop) -> None:
 
     with delivering(running):
         wait_until(running, lambda: states(running, id_) == ["sent"])
+
+
+class TestInternalErrors:
+    """Errors that nobody expected end one delivery, and hold nothing else up."""
+
+    @pytest.fixture
+    def quick(self, database_url: str, encryption_key: str) -> Iterator[Bellhop]:
+        delays = Delays(first_retry=0.01, longest_retry=0.05)
+        with quick_bellhop(database_url, encryption_key, delays=delays) as bellhop:
+            install_without_limits(bellhop)
+            yield bellhop
+
+    def test_a_message_that_cannot_be_rendered_is_given_up(
+        self, quick: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rendered = []
+
+        def render_all_but_one(content: Any, **options: Any) -> dict[str, Any]:
+            rendered.append(content["text"])
+            if content["text"] == "poison":
+                raise LookupError("a mistake")
+            return render(content, **options)
+
+        monkeypatch.setattr(sender, "render", render_all_but_one)
+        bad, good = accept(quick, GENERAL, "poison"), accept(quick, GENERAL, "fine")
+        with delivering(quick):
+            wait_until(quick, lambda: states(quick, bad, good) == ["dead", "sent"])
+
+        assert [one.error for one in deliveries(quick, bad)] == ["internal_error"]
+        assert rendered.count("poison") == MOST_INTERNAL_ERRORS
+
+    def test_a_name_that_cannot_be_looked_up_is_given_up(
+        self, quick: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_args: object) -> None:
+            raise LookupError("a mistake")
+
+        monkeypatch.setattr(quick.services.channels, "find_listed", fail)
+        bad, good = accept(quick, "#random", "x"), accept(quick, GENERAL, "fine")
+        with delivering(quick):
+            wait_until(quick, lambda: states(quick, bad, good) == ["dead", "sent"])
+
+        assert [one.error for one in deliveries(quick, bad)] == ["internal_error"]
+
+    def test_an_outage_of_the_database_gives_nothing_up(
+        self, quick: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        find_place, failures = (
+            quick.services.calls.find_place,
+            iter(range(2 * MOST_INTERNAL_ERRORS)),
+        )
+
+        def find_later(team_id: str) -> BotPlace:
+            if next(failures, None) is not None:
+                raise OperationalError("SELECT", {}, Exception())
+            return find_place(team_id)
+
+        monkeypatch.setattr(quick.services.calls, "find_place", find_later)
+        id_ = accept(quick, GENERAL, "x")
+        with delivering(quick):
+            wait_until(quick, lambda: states(quick, id_) == ["sent"])
 
 
 def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bellhop) -> None:

@@ -35,6 +35,21 @@ def test_a_state_is_good_once(states: SQLAlchemyStateStore) -> None:
     assert not states.consume(state)
 
 
+def test_a_state_that_is_looked_at_stays_good(
+    database: Database, states: SQLAlchemyStateStore, clock: FakeClock
+) -> None:
+    state, late = states.issue(), states.issue()
+
+    assert states.is_good(state)
+    assert states.is_good(state)
+    assert hashes(database) == []
+    assert states.consume(state)
+    assert not states.is_good(state)
+    assert not states.is_good("guessed")
+    clock.advance(600)
+    assert not states.is_good(late)
+
+
 def test_issuing_stores_nothing(database: Database, states: SQLAlchemyStateStore) -> None:
     for _ in range(50):
         states.issue()

@@ -147,7 +147,7 @@ def test_response_urls_have_faults_too(bot: WebClient, slack: Sandbox, general: 
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"kind": "gremlins"}, {"times": 0}, {"seconds": -1}, {"status": 404}, {"every": 0}],
+    [{"kind": "gremlins"}, {"times": 0}, {"seconds": -1}, {"status": 399}, {"every": 0}],
 )
 def test_a_fault_that_cannot_be(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):

@@ -20,6 +20,10 @@ Json = dict[str, Any]
 IMAGE: Json = {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a"}
 
 
+DIVIDER: Json = {"type": "divider"}
+NAMED: Json = {**DIVIDER, "block_id": "named"}
+
+
 def plain(text: str) -> Json:
     return {"type": "plain_text", "text": text}
 
@@ -314,6 +318,9 @@ def sections(characters: int) -> list[Json]:
         ({"blocks": sections(BLOCK_CHARACTERS + 1)}, "msg_blocks_too_long"),
         ({"attachments": [{"blocks": sections(BLOCK_CHARACTERS)}]}, None),
         ({"attachments": [{"blocks": sections(BLOCK_CHARACTERS + 1)}]}, "msg_blocks_too_long"),
+        ({"blocks": [NAMED], "attachments": [{"blocks": [DIVIDER]}]}, None),
+        ({"blocks": [NAMED], "attachments": [{"blocks": [NAMED]}]}, "invalid_attachments"),
+        ({"attachments": [{"blocks": [NAMED]}] * 2}, "invalid_attachments"),
         ({"attachments": [{"text": "x"}] * 100}, None),
         ({"attachments": [{"text": "x"}] * 101}, "too_many_attachments"),
         ({"blocks": [{"type": "header", "text": x(151)}]}, "invalid_blocks"),

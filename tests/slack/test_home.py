@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from bolt_app.news import Concerned
+from bolt_app.notifications.home_tabs import RECORDED_AGAIN_AFTER
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.interactions import InteractionResult
 from bolt_app.sandbox.world import Message, View
 from bolt_app.slack import ids
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
+from tests.statements import statements_of
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -87,6 +91,36 @@ def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> lis
     report = bellhop.services.history.find(ACME, accept(bellhop, topic, "x", **given))
     assert report is not None
     return [one.to for one in report.deliveries]
+
+
+def recordings(bellhop: Bellhop) -> int:
+    """Open Ann's home; return how often that was recorded."""
+    with statements_of(bellhop.services.database) as statements:
+        home(bellhop)
+    return sum(one.startswith("INSERT INTO home_tabs") for one in statements)
+
+
+def test_a_home_that_is_opened_again_is_not_recorded_again(
+    installed: Bellhop, clock: FakeClock
+) -> None:
+    assert [recordings(installed), recordings(installed)] == [1, 0]
+
+    clock.advance(RECORDED_AGAIN_AFTER.total_seconds())
+    assert [recordings(installed), recordings(installed)] == [1, 0]
+
+    installed.services.home_tabs.forget(ACME, ANN)
+    assert [recordings(installed), recordings(installed)] == [1, 0]
+
+
+def test_a_home_is_recorded_again_when_its_person_is_no_admin_any_more(installed: Bellhop) -> None:
+    home(installed)
+    assert installed.services.home_tabs.of(Concerned(ACME, None)) == [ANN]
+
+    installed.slack.update_user(ANN, is_admin=False, is_owner=False, is_primary_owner=False)
+    installed.slack.deliver_due()
+    home(installed)
+
+    assert installed.services.home_tabs.of(Concerned(ACME, None)) == []
 
 
 def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:

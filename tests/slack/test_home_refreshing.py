@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
 from bolt_app.slack import ids
-from tests.commands import run
+from tests.commands import flask, run, settings_file
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
@@ -46,6 +49,25 @@ def test_the_command_line_shows_at_home(installed: Bellhop) -> None:
     run(installed, "topic", "subscribe", "--team", ACME, "deploys", ANN)
 
     wait_until_said(installed, "`deploys`")
+
+
+def test_a_command_in_a_process_of_its_own_shows_in_the_homes_of_admins(
+    installed: Bellhop, tmp_path: Path
+) -> None:
+    installed.slack.users[BEN].is_admin = True
+    installed.services.api_keys.create(ACME, "monitoring")
+    for user_id in (ANN, BEN):
+        open_home(installed, user_id)
+    settings = tmp_path / "settings"
+    settings.write_text(settings_file(installed))
+
+    done = flask("api-key", "revoke", "1", FLASK_ENV_FILE=str(settings))
+
+    assert (done.returncode, done.stdout) == (0, "Key 1 is revoked.\n"), done.stderr
+    for user_id in (ANN, BEN):
+        view = installed.slack.home_view(ACME, user_id)
+        assert view is not None
+        assert "revoked, " in json.dumps(view.blocks)
 
 
 def test_a_changed_profile_shows_at_home(installed: Bellhop) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
+from bolt_app import profiles
 from bolt_app.db.models import (
     BotInstallation,
     EventReceipt,
@@ -17,6 +19,7 @@ from bolt_app.db.models import (
     UserInstallation,
 )
 from bolt_app.lifecycle import EventOrigin
+from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.subscriptions import Wish
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
@@ -216,9 +219,11 @@ class TestLateEvents:
         bot = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
         assert is_there is (bot is not None) is (seconds > 0)
 
-    def test_an_earlier_role_brings_nothing_back(self, bellhop: Bellhop) -> None:
+    @pytest.mark.parametrize("is_linked", [True, False])
+    def test_an_earlier_role_brings_nothing_back(self, bellhop: Bellhop, is_linked: bool) -> None:
         bellhop.install(ANN)
-        bellhop.install(BEN)
+        if is_linked:
+            bellhop.install(BEN)
         bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
         earlier = bellhop.slack.users[BEN].as_slack("http://x", at=0)
         bellhop.clock.advance(60)
@@ -229,3 +234,46 @@ class TestLateEvents:
 
         [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
         assert found.paused == "guest"
+
+    def test_an_earlier_role_takes_nothing_away(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        bellhop.slack.update_user(BEN, is_restricted=True)
+        guest = bellhop.slack.users[BEN].as_slack("http://x", at=bellhop.clock.timestamp())
+        bellhop.clock.advance(60)
+        bellhop.slack.update_user(BEN, is_restricted=False)
+        bellhop.slack.deliver_due()
+
+        send(bellhop, {"type": "user_change", "user": guest})
+
+        [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
+        assert found.paused is None
+
+    def test_an_earlier_deactivation_erases_nothing(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        gone = bellhop.slack.users[BEN].as_slack("http://x", at=bellhop.clock.timestamp())
+        bellhop.clock.advance(60)
+        bellhop.services.preferences.choose(ACME, BEN, Preferred(direct="hourly", tz="UTC"))
+
+        send(bellhop, {"type": "user_change", "user": {**gone, "deleted": True}})
+
+        assert bellhop.services.preferences.find(ACME, BEN).direct == "hourly"
+
+    def test_a_change_brings_back_nobody_who_unlinks_meanwhile(
+        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On PostgreSQL the rows may go between two statements of one transaction."""
+        bellhop.install(ANN)
+        search = profiles.search_member
+
+        def search_and_lose(session: Session, *given: Any) -> int | None:
+            found = search(session, *given)
+            profiles.forget_users(session, None, ACME, [ANN])
+            return found
+
+        facts = bellhop.slack.users[ANN].as_slack("http://x", at=bellhop.clock.timestamp())
+        monkeypatch.setattr(profiles, "search_member", search_and_lose)
+        with bellhop.services.database.writing() as session:
+            profiles.follow_user(session, ACME, None, facts, bellhop.clock())
+
+        assert count(bellhop, User) == 0

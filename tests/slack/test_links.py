@@ -17,6 +17,7 @@ pytestmark = pytest.mark.sqlite_only
 
 RANDOM = "C0ACME0002"
 BETA_GENERAL = "C0BETA0001"
+GUS = "U0GUS00001"
 
 
 @pytest.fixture
@@ -108,6 +109,20 @@ def test_while_it_is_written_what_is_public_is_shown(installed: Bellhop) -> None
 
     assert unfurl_id is not None
     assert list(installed.slack.shared_links[unfurl_id].shown) == [link(installed, public)]
+
+
+@pytest.mark.parametrize(
+    ("to", "writer"), [(["COMPOSER", BEN], ANN), (["COMPOSER", GENERAL], GUS), (GENERAL, GUS)]
+)
+def test_nobody_is_shown_what_they_may_not_see_while_they_write(
+    installed: Bellhop, to: str | list[str], writer: str
+) -> None:
+    """Slack writes `COMPOSER` for the channel, which a sender may write too."""
+    unfurl_id = installed.slack.compose_as(writer, ACME, link(installed, delivered(installed, to)))
+    installed.slack.deliver_due()
+
+    assert unfurl_id is not None
+    assert installed.slack.shared_links[unfurl_id].shown == {}
 
 
 def test_what_went_to_a_person_is_not_shown(installed: Bellhop) -> None:

@@ -13,7 +13,7 @@ from tests.test_deletion import tidied, traces
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-NORTH_GENERAL = "C0GLBX0001"
+NORTH_GENERAL, SOUTH_GENERAL = "C0GLBX0001", "C0GLBX1001"
 
 
 @pytest.fixture
@@ -50,22 +50,61 @@ def test_an_opened_home_is_forgotten_with_its_person(installed: Bellhop) -> None
     installed.slack.deliver_due()
     assert "home_tabs" in traces(installed, WES)
 
-    asked = installed.slack.send_command(WES, NORTH_GENERAL, "/profile", "unlink").message
-    assert asked is not None
-    installed.slack.click(WES, asked, ids.UNLINK_PROFILE, confirmed=True)
+    unlink(installed)
     tidied(installed)
     installed.services.background.shutdown()
 
     assert traces(installed, WES) == {}
 
 
-def test_a_home_where_no_bot_serves_is_left_alone(installed: Bellhop) -> None:
-    event = {"type": "app_home_opened", "user": WES, "tab": "home", "channel": "D0"}
+def use_where_nobody_is_linked(bellhop: Bellhop) -> None:
+    """Let Wes leave traces in a workspace where he has not linked his profile."""
+    bellhop.slack.users[WES].team_id = SOUTH
+    for text in ("quiet 22:00-07:00", "subscribe deploys"):
+        answer = bellhop.slack.send_command(WES, SOUTH_GENERAL, "/notify", text)
+        assert answer.error is None
+    bellhop.services.subscriptions.subscribe(SOUTH, WES, Wish("deploys", created_by=WES))
+    bellhop.slack.open_home(WES, SOUTH)
+    bellhop.slack.deliver_due()
 
-    delivery = installed.slack.send_event(SOUTH, event)
 
-    assert [attempt.status for attempt in delivery.attempts] == [200]
-    assert "home_tabs" not in traces(installed, WES)
+def test_it_serves_workspaces_where_nobody_is_linked(installed: Bellhop) -> None:
+    use_where_nobody_is_linked(installed)
+
+    assert installed.services.calls.find_place(SOUTH).is_enterprise_install
+    assert installed.services.preferences.find(SOUTH, WES).quiet is not None
+    assert "home_tabs" in traces(installed, SOUTH)
+
+
+def test_an_uninstall_erases_people_where_nobody_is_linked(installed: Bellhop) -> None:
+    use_where_nobody_is_linked(installed)
+    assert {"preferences", "subscriptions", "home_tabs"} <= traces(installed, SOUTH).keys()
+
+    installed.slack.uninstall(NORTH)
+    installed.slack.deliver_due()
+    tidied(installed)
+    installed.services.background.shutdown()
+
+    assert traces(installed, WES) == {}
+
+
+def test_a_deactivation_erases_in_every_workspace(installed: Bellhop) -> None:
+    unlink(installed)
+    use_where_nobody_is_linked(installed)
+    installed.clock.advance(60)
+
+    installed.slack.update_user(WES, deleted=True)
+    installed.slack.deliver_due()
+    tidied(installed)
+    installed.services.background.shutdown()
+
+    assert traces(installed, WES) == {}
+
+
+def unlink(bellhop: Bellhop) -> None:
+    asked = bellhop.slack.send_command(WES, NORTH_GENERAL, "/profile", "unlink").message
+    assert asked is not None
+    bellhop.slack.click(WES, asked, ids.UNLINK_PROFILE, confirmed=True)
 
 
 def test_after_an_uninstall_no_workspace_is_served(installed: Bellhop) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from bolt_app.db.models import Membership, TokenRevocation, User, UserInstallation
 from bolt_app.delays import Delays
@@ -18,6 +18,7 @@ from bolt_app.slack import ids
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL, NORTH, PLAIN, SOUTH, WES
 from tests.running import Bellhop, running_bellhop
+from tests.statements import statements_of
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -78,21 +79,17 @@ def test_no_call_to_slack_is_made_to_answer(bellhop: Bellhop) -> None:
     assert len(bellhop.slack.calls) == before
 
 
-def test_a_request_reads_the_installation_at_most_once(bellhop: Bellhop) -> None:
+def test_a_request_takes_two_reads(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     ask(bellhop)
-    statements: list[str] = []
 
-    def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
+    with statements_of(bellhop.services.database) as statements:
+        ask(bellhop)
 
-    event.listen(bellhop.services.database.engine, "before_cursor_execute", note)
-    ask(bellhop)
-    event.remove(bellhop.services.database.engine, "before_cursor_execute", note)
-
-    reads = [s for s in statements if "FROM installation" in s or "FROM bots" in s]
-    assert len(reads) == 1
-    assert "revision" in reads[0]
+    about_the_request, about_the_profile = statements
+    assert "installation_revisions" in about_the_request
+    assert "is_deleted" in about_the_request
+    assert "memberships" in about_the_profile
 
 
 def test_facts_are_escaped(bellhop: Bellhop) -> None:

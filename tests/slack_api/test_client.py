@@ -212,6 +212,7 @@ class TestConnections:
         assert api.call("xoxb", "auth.test") == OK
         assert len(requests) == 2
 
+    @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
     def test_a_forked_child_has_connections_of_its_own(
         self, http: HttpLoop, start_peer: StartPeer
     ) -> None:
@@ -450,6 +451,19 @@ class TestBeforeRequest:
 
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
         assert not any(b"chat.update" in one for one in script.requests)
+
+    def test_a_mistake_in_it_is_not_taken_for_a_failure_of_slack(
+        self, http: HttpLoop, start_peer: StartPeer
+    ) -> None:
+        script = Script()
+        api = api_of(start_peer(script), http)
+
+        async def check() -> None:
+            raise AttributeError
+
+        with pytest.raises(AttributeError):
+            http.run(api.call_async("xoxb", "chat.postMessage", before_request=check), 10)
+        assert script.requests == []
 
     def test_a_check_without_an_answer_counts_against_the_deadline(
         self, http: HttpLoop, start_peer: StartPeer

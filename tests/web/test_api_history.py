@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery
 from bolt_app.notifications import searching
+from bolt_app.sandbox import Fault
 from tests.conftest import FakeClock
-from tests.people import BETA
+from tests.people import ANN, BETA
 from tests.running import Bellhop, running_bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, caller
 
@@ -74,6 +75,17 @@ class TestFinding:
             "expires_at": (now + timedelta(hours=1)).isoformat().replace("+00:00", "Z"),
             "finished_at": moment,
         }
+
+    def test_a_look_asks_slack_for_few_links(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        ci = caller(bellhop)
+        path = send(ci, to=[f"#channel-{number}" for number in range(30)])
+        finish(bellhop, path, "sent", channel_id="C0ACME0001", ts="1712345678.123456")
+        bellhop.slack.faults.add(Fault("chat.getPermalink", "server_error", times=1))
+
+        for asked in (1, 11, 21):
+            assert ci.get(path).status == 200
+            assert len(bellhop.slack.calls_to("chat.getPermalink")) == asked
 
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     @pytest.mark.parametrize("id_", ["0" * 32, "nonsense", "%00", "a" * 500])
@@ -219,6 +231,11 @@ class TestListing:
 
         assert answer.status == 422
         assert [one["field"] for one in answer.json()["errors"]] == [field]
+
+    def test_an_id_of_another_form_is_named_as_one(self, bellhop: Bellhop) -> None:
+        [fault] = caller(bellhop).get(f"{NOTIFICATIONS}?id=nonsense").json()["errors"]
+
+        assert fault["detail"].startswith("is not the id of a notification")
 
     @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
     def test_moments_far_away_are_moments(self, bellhop: Bellhop, moment: str) -> None:

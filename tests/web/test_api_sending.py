@@ -156,6 +156,9 @@ class TestRefusing:
                 "colour": "red",
                 "send_at": "tomorrow",
                 "priority": 10,
+                "key": "disk",
+                "source": "a|b",
+                "thread_ts": "first",
             }
         )
 
@@ -169,8 +172,10 @@ class TestRefusing:
             "colour": "is no field here: take it out, or mend its name",
             "send_at": "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z",
             "priority": "is too large: the most is 9",
+            "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
+            "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
-        assert answer.json()["detail"] == "8 fields are not right: see errors."
+        assert answer.json()["detail"] == "10 fields are not right: see errors."
 
     @pytest.mark.parametrize(
         ("body", "field"),

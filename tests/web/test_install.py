@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -338,6 +339,47 @@ def test_a_wrong_code_is_refused(bellhop: Bellhop) -> None:
     assert page.status == 400
     assert "did not accept the approval" in page.text
     assert_nothing_installed(bellhop)
+
+
+def test_visits_with_wrong_codes_store_nothing(bellhop: Bellhop) -> None:
+    for _ in range(3):
+        assert with_code(bellhop, "1.2.3").status == 400
+
+    assert count(bellhop, OAuthState) == 0
+
+
+def test_wrong_codes_are_limited_for_each_client(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    limits = {"wrong_keys_per_minute": 2}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        assert [with_code(bellhop, "1.2.3").status for _ in range(2)] == [400, 400]
+
+        refused = with_code(bellhop, "1.2.3")
+
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "60")
+        assert "Too many attempts" in refused.text
+        assert len(bellhop.slack.calls_to("oauth.v2.access")) == 2
+        clock.advance(60)
+        assert bellhop.install(ANN)[1].status == 303
+        assert count(bellhop, OAuthState) == 1
+
+
+def test_of_two_callbacks_with_one_state_one_installs(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install").location
+    cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
+    callbacks = [bellhop.slack.authorize(who, to_slack) for who in (ANN, BEN)]
+    # Both have their codes redeemed before either is stored.
+    bellhop.slack.faults.add(Fault("oauth.v2.access", "latency", seconds=0.3))
+
+    with ThreadPoolExecutor(2) as threads:
+        pages = list(
+            threads.map(lambda url: bellhop.browser().get(url, {"Cookie": cookie}), callbacks)
+        )
+
+    assert sorted(page.status for page in pages) == [303, 400]
+    assert count(bellhop, UserInstallation) == 1
 
 
 def test_a_missing_code_is_refused(bellhop: Bellhop) -> None:

@@ -375,6 +375,8 @@ class Subscription(Base):
     muted_until: Mapped[datetime | None]
     # Why nothing comes: the channel is `archived`, the bot was `removed`, the person `deactivated`.
     paused: Mapped[str | None] = mapped_column(String(16))
+    # A person's: Slack's `updated` (Unix seconds) of the change of theirs that it follows.
+    person_updated: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]

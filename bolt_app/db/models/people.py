@@ -49,7 +49,7 @@ class User(Base):
 
 
 class Team(Base):
-    """A workspace (Slack calls it team in its API) in which somebody is linked."""
+    """A workspace (Slack calls it team in its API) that uses Bellhop."""
 
     __tablename__ = "teams"
 

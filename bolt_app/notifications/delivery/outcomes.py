@@ -9,6 +9,8 @@ from bolt_app.delays import Delays
 from bolt_app.slack_api import SlackCallError
 
 INTERNAL_ERROR = "internal_error"
+# So many errors of our own in a row end a delivery, so that others go on.
+MOST_INTERNAL_ERRORS = 5
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,16 @@ def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> 
     return Outcome(state, code, pause=delays.dead_installation, pause_reason=code, requested=False)
 
 
-def internal_error(attempts: int, delays: Delays, *, may_have_posted: bool = False) -> Outcome:
-    """Return the outcome of an attempt that failed by an error of our own."""
+def internal_error(errors: int, delays: Delays, *, may_have_posted: bool = False) -> Outcome:
+    """Return the outcome of an attempt that failed by an error of our own.
+
+    Args:
+        errors: how many there were in a row, this one included.
+    """
+    if errors >= MOST_INTERNAL_ERRORS:
+        return Outcome("unknown" if may_have_posted else "dead", INTERNAL_ERROR, requested=False)
     state = "sending" if may_have_posted else "waiting"
-    wait = backoff(attempts, delays)
+    wait = backoff(errors, delays)
     return Outcome(state, INTERNAL_ERROR, wait=wait, requested=may_have_posted)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.delivery.outcomes import (
@@ -65,7 +66,8 @@ class Resolver:
             address: `#name` or `@email`.
             attempts: how often it was tried.
 
-        Returns: nothing is raised.
+        Raises:
+            OperationalError and the like: the database is not answering.
         """
         try:
             return self._resolve(team_id, address)
@@ -73,6 +75,8 @@ class Resolver:
             return dead_installation("not_installed", self._delays)
         except SlackCallError as error:
             return classify_error(error, attempts, self._delays)
+        except DATABASE_DOWN:
+            raise
         except Exception:
             logger.exception("an address cannot be resolved")
             return internal_error(attempts, self._delays)

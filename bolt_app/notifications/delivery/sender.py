@@ -17,7 +17,6 @@ from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
-    INTERNAL_ERROR,
     Outcome,
     classify_error,
     dead_installation,
@@ -43,8 +42,6 @@ EVENT_TYPE = "bellhop_delivery"
 # Slack's clock and ours need not agree.
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
-# So many errors of our own in a row end a delivery.
-MOST_INTERNAL_ERRORS = 5
 POST, UPDATE = "chat.postMessage", "chat.update"
 THREAD_GONE = "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
@@ -106,10 +103,11 @@ class Sender:
             return not_made(is_repeat=attempt.is_repeat)
         except Exception:
             logger.exception("a message cannot be rendered")
-            return self._after_internal_error(attempt)
-        self._internal_errors.pop(attempt.delivery_id, None)
+            return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         try:
-            return await self._send(place, attempt, message, check)
+            outcome = await self._send(place, attempt, message, check)
+            self._internal_errors.pop(attempt.delivery_id, None)
+            return outcome
         except NotSentError:
             logger.info("a message was not sent: the workspace may have another owner")
             return not_made(is_repeat=attempt.is_repeat)
@@ -117,7 +115,7 @@ class Sender:
             return self._failed(error, attempt)
         except Exception:
             logger.exception("an attempt failed")
-            return internal_error(attempt.number, self._delays, may_have_posted=True)
+            return self._after_internal_error(attempt, may_have_posted=True)
 
     async def look(self, attempt: Attempt, check: Check) -> Outcome | None:
         """Look whether an attempt in doubt was posted.
@@ -142,7 +140,7 @@ class Sender:
             return None
         except Exception:
             logger.exception("a look failed")
-            return internal_error(attempt.number, self._delays, may_have_posted=True)
+            return self._after_internal_error(attempt, may_have_posted=True)
         return _sent(*found[0]) if found else None
 
     async def delete_duplicates(self, attempt: Attempt, ts: str, check: Check) -> str | None:
@@ -198,14 +196,13 @@ class Sender:
         found = [one for one in answer["messages"] if one.get("ts") == ts]
         return _mark(found[0]) if found else None
 
-    def _after_internal_error(self, attempt: Attempt) -> Outcome:
-        """Try again a few times; then give the delivery up, so that its lane goes on."""
+    def _after_internal_error(self, attempt: Attempt, *, may_have_posted: bool) -> Outcome:
         self._internal_errors[attempt.delivery_id] += 1
-        number = self._internal_errors[attempt.delivery_id]
-        if number < MOST_INTERNAL_ERRORS:
-            return internal_error(number, self._delays, may_have_posted=attempt.is_repeat)
-        del self._internal_errors[attempt.delivery_id]
-        return Outcome("unknown" if attempt.is_repeat else "dead", INTERNAL_ERROR, requested=False)
+        errors = self._internal_errors[attempt.delivery_id]
+        outcome = internal_error(errors, self._delays, may_have_posted=may_have_posted)
+        if outcome.is_final:
+            del self._internal_errors[attempt.delivery_id]
+        return outcome
 
     def _failed(self, error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
         if isinstance(error, NotInstalledError):

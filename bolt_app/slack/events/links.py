@@ -43,10 +43,13 @@ def register_link_events(app: App, services: Services) -> None:
         if id_ is None:
             return None
         is_outside = bool(body.get("is_ext_shared_channel"))
+        # While a message is written, Slack gives a word for its channel that looks like an id
+        # (https://api.slack.com/changelog/2021-08-changes-to-unfurls).
+        is_posted = event.get("source") == "conversations_history"
         found = services.viewing.find_shared(
             team_id,
             id_,
-            event["channel"],
+            event["channel"] if is_posted else None,
             shared_by=str(event.get("user") or ""),
             is_outside=is_outside,
         )

@@ -6,9 +6,9 @@ from typing import Final
 
 from flask import request
 
-from bolt_app.credentials.guesses import TooManyGuessesError
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db.audit import AuditAction
+from bolt_app.guesses import TooManyGuessesError
 from bolt_app.notifications.api_keys import KeyRecord, Scope
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services

@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from bolt_app.notifications.ids import ID_PATTERN
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport, State
 from bolt_app.notifications.requests import BATCH, Address, NotificationRequest, Text
@@ -25,7 +26,7 @@ LONGEST_PAGE = 100
 IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 NotificationId = Annotated[
     str,
-    StringConstraints(pattern=r"^[0-9a-f]{32}$"),
+    StringConstraints(pattern=ID_PATTERN),
     Field(examples=["019b2f3c4d5e0123456789abcdef0123"]),
 ]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bolt_app.credentials import guesses
-from bolt_app.credentials.guesses import GuessLimit, TooManyGuessesError
+from bolt_app import guesses
+from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from tests.conftest import FakeClock
-from tests.people import ACME
+from tests.people import ACME, ANN
 from tests.running import Bellhop, running_bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 
@@ -42,6 +42,14 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
     strict.clock.advance(60)
     assert unknown.send(BODY).status == 202
     assert guesser.send(BODY).status == 401
+
+
+@on_sqlite
+def test_wrong_keys_keep_nobody_from_signing_in(strict: Bellhop) -> None:
+    guesser = Caller(strict.url, "bh_wrong")
+    assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
+
+    assert strict.install(ANN)[1].status == 303
 
 
 @on_sqlite

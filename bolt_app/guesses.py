@@ -1,4 +1,4 @@
-"""Wrong API keys and hook addresses, counted for each client address in this process's memory."""
+"""Wrong API keys, webhook addresses and OAuth codes, counted by client address in this process."""
 
 from __future__ import annotations
 

@@ -1,0 +1,24 @@
+"""Facts about one stored account, as statements that others contain."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, or_, select
+
+from bolt_app.db.models import Membership, User
+
+# Whether a linked account is deactivated; no row where nobody linked. A person has one account in
+# all workspaces of an organisation, which is the account's home. Prepared once, because it runs on
+# every request.
+IS_DEACTIVATED = (
+    select(User.is_deleted)
+    .where(
+        User.user_id == bindparam("user_id"),
+        or_(
+            User.id.in_(
+                select(Membership.user_id).where(Membership.team_id == bindparam("workspace_id"))
+            ),
+            User.home_id == bindparam("home_id"),
+        ),
+    )
+    .limit(1)
+)
