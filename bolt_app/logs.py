@@ -48,7 +48,6 @@ _QUIET_LIBRARIES = (
     "aiohttp",
     "alembic",
     "asyncio",
-    "huey",
     "psycopg",
     "slack_bolt",
     "slack_sdk",

@@ -346,9 +346,9 @@ class Dispatcher:
         try:
             while self._dirty and not self._is_leaving:
                 teams, self._dirty = self._dirty, set()
-                for team_id in teams - set(self._workspaces):
+                for team_id in teams:
                     shard = self._ownership.owned.get(shard_of(team_id))
-                    if shard is not None:
+                    if shard is not None and team_id not in self._workspaces:
                         self._add(team_id, shard, 0, self._monotonic())
                 known = {
                     team_id: self._workspaces[team_id].seq
@@ -412,13 +412,14 @@ class Dispatcher:
         """Let lanes go on where the earlier owner has finished what it was sending."""
         if not owned.doubts:
             return
-        states = await self._run(self._store.states, list(owned.doubts))
+        rows = {row.id: row for row in await self._run(self._store.rows, list(owned.doubts))}
         now = self._monotonic()
         for delivery_id, lane_id in list(owned.doubts.items()):
-            row = states.get(delivery_id)
+            row = rows.get(delivery_id)
             if row is None or row.state != "sending":
                 del owned.doubts[delivery_id]
                 self._scheduler.remove(team_id, lane_id, delivery_id, now)
+                self._apply_rows(team_id, [] if row is None else [row])
 
     # What becomes due, and missed wake-ups.
 
@@ -514,9 +515,9 @@ class Dispatcher:
     async def _look(self, work: Work, owned: _Owned) -> None:
         owned.doubts.pop(work.delivery_id, None)
         found = await self._run(self._store.latest_attempt, work.delivery_id, "sending")
-        now = self._monotonic()
         if found is None:
-            self._scheduler.finish(work, now, attempted=False)
+            self._scheduler.finish(work, self._monotonic(), attempted=False)
+            await self._read_again([work.delivery_id])
             return
         _, attempt = found
         outcome = await self._sender.look(attempt, self._check(owned.shard))
@@ -575,6 +576,8 @@ class Dispatcher:
             try:
                 refused = await self._remove_duplicates(row, attempt, owned)
             except NotSentError:
+                now = self._monotonic()
+                self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
                 return
             except (NotInstalledError, SlackCallError) as error:
                 if isinstance(error, NotInstalledError) or not _is_over(error):
@@ -694,8 +697,9 @@ class Dispatcher:
                 },
             )
             self._scheduler.finish(finish.work, now)
-        if committed.stale:
-            self._start(self._read_again(committed.stale))
+        changed = [one.work.delivery_id for one in (*committed.stale, *committed.refused)]
+        if changed:
+            self._start(self._read_again(changed))
         if committed.locked_finishes:
             self._start(self._write_later(committed.locked_finishes))
         for begin in committed.refused:
@@ -704,10 +708,9 @@ class Dispatcher:
         for begin, attempt in committed.begun:
             self._start(self._post(begin, attempt))
 
-    async def _read_again(self, finishes: Sequence[Finish]) -> None:
-        """Go on with what the rows say: an outcome may have been written without our knowing."""
-        rows = await self._run(self._store.rows, [one.attempt.delivery_id for one in finishes])
-        for row in rows:
+    async def _read_again(self, delivery_ids: Sequence[int]) -> None:
+        """Continue with the rows as they are: they are not what was known of them."""
+        for row in await self._run(self._store.rows, delivery_ids):
             if row.team_id in self._workspaces:
                 self._apply_rows(row.team_id, [row])
 

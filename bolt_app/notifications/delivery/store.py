@@ -357,12 +357,6 @@ class Store:
         with self._database.reading_connection() as connection:
             return connection.execute(mine).all()
 
-    def states(self, delivery_ids: Collection[int]) -> Mapping[int, Any]:
-        """Return the states of deliveries."""
-        with self._database.reading_connection() as connection:
-            rows = connection.execute(_STATES, {"ids": list(delivery_ids)})
-            return {row.id: row for row in rows}
-
     def latest_attempt(self, delivery_id: int, state: str) -> tuple[Any, Attempt] | None:
         """Return a delivery's row and its latest attempt, without beginning another.
 
