@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from sqlalchemy import select
@@ -32,6 +33,8 @@ POST, LOOK = "chat.postMessage", "conversations.history"
 OTHERS_SECONDS = 4
 TAKEOVER_SECONDS = 30
 END_SECONDS = 15
+# Shorter than it takes to replace a worker that is stopped.
+STOPPED_SECONDS = 1
 CHANNEL_PER_MINUTE = 120
 
 
@@ -126,17 +129,19 @@ def stop_owner(bellhop: Bellhop, workers: list[subprocess.Popen[bytes]]) -> subp
     for one in itertools.cycle(workers):
         one.send_signal(signal.SIGSTOP)
         wait_until(partial(is_stopped, one.pid))
-        before = bellhop.slack.version
-        # Requests that are on their way arrive; the other one sends more.
-        while (after := bellhop.slack.wait_for_change(before, 0.5)) != before:
-            before = after
-            if one.poll() is None and len(under_way(bellhop)) == 0:
-                break
-        else:
-            if under_way(bellhop):
-                return one
+        # Requests that are on their way arrive; the other one would send more.
+        enough = posts(bellhop) + bellhop.settings.workspace_requests
+        ends = monotonic() + STOPPED_SECONDS
+        while posts(bellhop) <= enough and monotonic() < ends:
+            bellhop.slack.wait_for_change(bellhop.slack.version, 0.1)
+        if posts(bellhop) <= enough and under_way(bellhop):
+            return one
         one.send_signal(signal.SIGCONT)
     raise AssertionError("unreachable")
+
+
+def posts(bellhop: Bellhop) -> int:
+    return len(bellhop.slack.calls_to(POST))
 
 
 def is_stopped(pid: int | None) -> bool:

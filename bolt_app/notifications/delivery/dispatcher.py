@@ -697,7 +697,8 @@ class Dispatcher:
                 },
             )
             self._scheduler.finish(finish.work, now)
-        changed = [one.work.delivery_id for one in (*committed.stale, *committed.refused)]
+        changed = [one.work.delivery_id for one in committed.stale]
+        changed += [one.work.delivery_id for one in committed.refused]
         if changed:
             self._start(self._read_again(changed))
         if committed.locked_finishes:
