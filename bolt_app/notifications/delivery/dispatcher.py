@@ -670,6 +670,9 @@ class Dispatcher:
             if len(finishes) + len(begins) == 1:
                 logger.exception("an outcome or a begin cannot be written")
                 self._give_back(begins, STEP_SECONDS)
+                for finish in finishes:
+                    now = self._monotonic()
+                    self._scheduler.doubt(finish.work, now + STEP_SECONDS, now)
                 return
             for finish in finishes:
                 await self._commit(write, [finish], [])
