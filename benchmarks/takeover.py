@@ -3,17 +3,19 @@
     python -m benchmarks.takeover [--postgres URL] [--runs 10]
 
 Two workers that own shards and do nothing else, with the delays of production. Each case prints the
-time from its event until the other worker, or after a lost connection any, owns all shards.
+time from its event until the other worker, or after a lost connection any, owns all shards. On
+PostgreSQL it also prints the cost of the check before each request, and of a look at the locks.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import secrets
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,7 @@ from sqlalchemy import make_url, text
 from bolt_app.config import Settings
 from bolt_app.db import Database, schema
 from bolt_app.db.models import SHARD_COUNT
+from bolt_app.delivery import create_ownership
 from bolt_app.notifications.delivery.unowned import count_unowned
 from tests.conftest import fresh_schema
 from tests.faults.tcp_proxy import TcpProxy
@@ -32,6 +35,7 @@ from tests.running import settings_for
 
 Case = Callable[[Settings], float]
 START_SECONDS, MOST_SECONDS = 60.0, 40.0
+REPEATS, TOGETHER = 200, 1000
 ADDRESS = "http://127.0.0.1:9"
 BREAK_OFF = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
@@ -146,7 +150,37 @@ def main() -> None:
     if arguments.postgres:
         with fresh_schema(arguments.postgres) as url:
             cases = {**ANYWHERE, **ON_POSTGRESQL}
-            measure("PostgreSQL", cases, prepared(url, key), arguments.runs)
+            settings = prepared(url, key)
+            measure("PostgreSQL", cases, settings, arguments.runs)
+            asyncio.run(measure_checks(settings))
+
+
+async def measure_checks(settings: Settings) -> None:
+    """Print what ownership costs while nothing changes, on PostgreSQL."""
+    database = Database(settings.database_url, settings.encryption_keys)
+    ownership = create_ownership(settings, database)
+    await ownership.step(time.monotonic())
+    shard = ownership.owned[0]
+    alone = await timed(lambda: ownership.confirm(shard), REPEATS)
+    together = await timed(
+        lambda: asyncio.gather(*(ownership.confirm(shard) for _ in range(TOGETHER))), 10
+    )
+    looks = await timed(lambda: ownership.step(ownership.next_at), REPEATS)
+    await ownership.leave()
+    database.close()
+    print(
+        f"one check: {alone:.2f} ms; {TOGETHER} at once: {together:.1f} ms; a look: {looks:.2f} ms"
+    )
+
+
+async def timed(work: Callable[[], Awaitable[object]], times: int) -> float:
+    """Return the median of how long something takes, in milliseconds."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await work()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took) * 1000
 
 
 def prepared(url: str, key: str) -> Settings:

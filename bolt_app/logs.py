@@ -87,8 +87,9 @@ def _safe_text(error: BaseException) -> str:
             code = getattr(error.orig, "sqlstate", None)
             lines = str(error.orig).splitlines()[:1] if _is_about_server(error) else []
             return " ".join(filter(None, [type(error.orig).__name__, code, *lines]))
-        case psycopg.OperationalError(sqlstate=state):
-            return " ".join(filter(None, [state, *str(error).splitlines()[:1]]))
+        case psycopg.OperationalError(sqlstate=code):
+            lines = str(error).splitlines()[:1] if _is_server_state(code) else []
+            return " ".join(filter(None, [code, *lines]))
         case URLError(reason=BaseException() as reason):
             return describe_error(reason)
         case OSError(errno=int() as number, strerror=str() as words):
@@ -108,7 +109,10 @@ def _is_about_server(error: DBAPIError) -> bool:
         # Without a code of SQLite's, Python itself raised it, over a value that it cannot read.
         name = getattr(error.orig, "sqlite_errorname", "SQLITE_ERROR")
         return name != "SQLITE_ERROR" or _MISSING.fullmatch(str(error.orig)) is not None
-    state = getattr(error.orig, "sqlstate", None)
+    return _is_server_state(getattr(error.orig, "sqlstate", None))
+
+
+def _is_server_state(state: str | None) -> bool:
     # Without a state, libpq has no connection.
     return state is None or state[:2] in _SERVER_STATES
 

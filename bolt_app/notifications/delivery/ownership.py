@@ -6,9 +6,11 @@ The scheduling loop calls `step` whenever `next_at` has come, and acts on the ch
     for shard in changes.lost: ...    # forget its workspaces; nothing new begins for them
     for shard in changes.gained: ...  # load its workspaces from the database
 
-Each begin compares the shard's token in its own transaction (`fencing.require_token`), and each
-request to Slack that changes something is preceded by `confirm`. At shutdown, stop beginning, call
-`leave`, and then finish the requests that are under way: a finish needs no ownership.
+Locks decide the owner, and tokens protect the rows from an owner that has not noticed its loss:
+each begin compares the token in the shard's row in its own transaction, and locks the row FOR
+SHARE, so that the next acquisition waits until the begin is committed. Each request to Slack that
+changes something is preceded by `confirm`. At shutdown, stop beginning, call `leave`, and then
+finish the requests that are under way: a finish needs no ownership.
 
 All of it belongs to one asyncio loop, but for `unowned_seconds`, which any thread may call.
 """

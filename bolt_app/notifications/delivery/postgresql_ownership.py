@@ -160,8 +160,8 @@ class PostgreSQLOwnership(Ownership):
     async def _give_up(self, now: float, error: BaseException) -> None:
         """End every ownership; connect again at once after the first failure, later ever later."""
         logger.warning(
-            "the lock session is lost" if self._session else "no lock session",
-            extra={"error": describe_error(error), "shards": len(self._owned)},
+            "no lock session, and no shards",
+            extra={"error": describe_error(error), "lost": len(self._owned)},
         )
         self._ended += self._owned.values()
         self._owned.clear()
