@@ -76,8 +76,9 @@ def nothing_stored(bellhop: Bellhop) -> Iterator[None]:
 
 
 def rename(bellhop: Bellhop, names: dict[str, str]) -> None:
-    with altering(bellhop) as connection:
-        for old, new in names.items():
+    # Each in a transaction of its own: homes refreshed in the background read several tables.
+    for old, new in names.items():
+        with altering(bellhop) as connection:
             connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
 
 

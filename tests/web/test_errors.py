@@ -52,7 +52,7 @@ def test_a_program_gets_problem_json(bellhop: Bellhop) -> None:
 
 
 def test_the_wrong_method_says_which_are_right(bellhop: Bellhop) -> None:
-    answer = bellhop.browser().get("/slack/events")
+    answer = bellhop.browser().get("/signout")
 
     assert answer.status == 405
     assert "POST" in answer.headers["Allow"]

@@ -15,11 +15,20 @@ _START = (float("-inf"), 0)
 
 @dataclass(frozen=True, slots=True)
 class FirstDelivery:
-    """A delivery that was attempted before, and goes first in its lane."""
+    """A delivery that was begun before, and goes first in its lane.
 
-    row: QueuedDelivery
+    Attributes:
+        rows: the rows that it absorbs, then its own.
+    """
+
+    rows: tuple[QueuedDelivery, ...]
     due: float
     in_doubt: bool
+
+    @property
+    def row(self) -> QueuedDelivery:
+        """The delivery itself."""
+        return self.rows[-1]
 
 
 class SourceQueue:
@@ -55,7 +64,7 @@ class SourceQueue:
             self.horizon = self.rows[-1][:2]
 
     def restore(self, row: QueuedDelivery) -> None:
-        """Add a row that is known to be within the horizon."""
+        """Add a row that is within the horizon."""
         # All rows share one string.
         insort(self.rows, row if row.source is self.source else row._replace(source=self.source))
 
@@ -78,33 +87,35 @@ class SourceQueue:
                 del self.rows[index]
                 return
 
-    def take(self) -> list[QueuedDelivery]:
-        """Remove and return the next delivery, after the earlier ones that it absorbs.
-
-        That is the earliest row with the key of the most urgent one, or a later update that is
-        more urgent than it, if all between are updates.
-        """
-        head = self.rows[0]
+    def take(self) -> tuple[QueuedDelivery, ...]:
+        """Remove and return the next delivery, after the earlier ones that it absorbs."""
+        head = next(row for row in self.rows if not self._is_superseded(row))
         if head.key is None:
-            return [self.rows.pop(0)]
-        same_key = sorted((row for row in self.rows if row.key == head.key), key=_by_id)
-        taken = same_key[: _place_of_next(same_key) + 1]
+            self.rows.remove(head)
+            return (head,)
+        taken = []
+        # The earliest with its key goes first, at the urgency of this one.
+        for row in self._with_key(head.key):
+            taken.append(row)
+            if not self._is_superseded(row):
+                break
         self.rows = [row for row in self.rows if row not in taken]
-        return taken
+        return tuple(taken)
 
+    def _is_superseded(self, row: QueuedDelivery) -> bool:
+        """Return whether a later update with the key is to go before this one, and says it too."""
+        if row.key is None or not row.is_update:
+            return False
+        for later in self._with_key(row.key, after=row.id):
+            if not later.is_update:
+                return False
+            if later.rank < row.rank and later.urgency <= row.urgency:
+                return True
+        return False
 
-def _by_id(row: QueuedDelivery) -> int:
-    return row.id
-
-
-def _place_of_next(same_key: list[QueuedDelivery]) -> int:
-    place = 0
-    for index, row in enumerate(same_key):
-        if not row.is_update:
-            break
-        if row.rank < same_key[0].rank:
-            place = index
-    return place
+    def _with_key(self, key: str, *, after: int = 0) -> list[QueuedDelivery]:
+        same = (row for row in self.rows if row.key == key and row.id > after)
+        return sorted(same, key=lambda row: row.id)
 
 
 class Lane:
@@ -197,11 +208,11 @@ class Lane:
         self.queue(first.row.source)
         self.firsts = tuple(sorted((*self.firsts, first), key=lambda one: one.row.id))
 
-    def take_first(self) -> QueuedDelivery:
-        """Remove and return the delivery that goes first."""
+    def take_first(self) -> tuple[QueuedDelivery, ...]:
+        """Remove and return the delivery that goes first, after those that it absorbs."""
         first, *others = self.firsts
         self.firsts = tuple(others)
-        return first.row
+        return first.rows
 
     def remove(self, delivery_id: int) -> None:
         """Drop a delivery that is not under way."""

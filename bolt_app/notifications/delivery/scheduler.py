@@ -6,8 +6,9 @@ them from the wall clock when it reads rows. One task calls it; nothing in it bl
 How an owner uses it:
 
 1. When a shard is gained: `add_workspace`; then `note_attempt` for lanes that were posted to in
-   the last seconds; `put_first` for rows that are `sending` (in doubt) or wait for a retry; `load`
-   for pages of waiting rows, the most urgent lanes first. Work may be taken in between.
+   the last seconds, also by deliveries that have ended; `put_first` for rows that are `sending`
+   (in doubt) or wait for a retry; `load` for pages of waiting rows, the most urgent lanes first.
+   Work may be taken in between.
 2. In a loop: `step(now)` returns work, `wanted()` returns pages to read, and `next_at()` says when
    to call `step` again if nothing is reported until then.
 3. Each work ends with exactly one of `finish`, `retry`, `doubt` and `give_back`.
@@ -17,7 +18,9 @@ How an owner uses it:
    ends.
 
 Memory is bounded: each source has at most `Limits.page` rows of a lane in memory. The scheduler
-drops those beyond, remembers that the database has more, and asks for them through `wanted`.
+drops those beyond, remembers that the database has more, and asks for them through `wanted`. A full
+garbage collection looks at every row: an owner calls `gc.freeze` after loading much, and
+`gc.unfreeze` after dropping a workspace.
 
 A wrong row does no harm. The transaction that begins a delivery checks that it still is `waiting`
 in that lane and has not expired; if not, the work ends with `finish(work, now, attempted=False)`.
@@ -223,13 +226,18 @@ class Scheduler:
             self._schedule(workspace)
 
     def doubt(self, work: Work, due: float, now: float) -> None:
-        """End a POST or LOOK of which nobody knows whether it was posted: LOOK again at `due`."""
+        """End a POST or LOOK of which the outcome is unknown: LOOK again at `due`."""
         if workspace := self._workspaces.get(work.team_id):
             workspace.doubt(work, due, now)
             self._schedule(workspace)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
-        """End work that was not begun: nothing is charged, and it can be begun again at `due`."""
+        """End work that made no request: nothing is charged; it is begun again at `due`.
+
+        Its lane waits. So it may be used for a begin whose commit was not answered: nothing
+        overtakes or absorbs a row that may be `sending`, and the transaction that begins it again
+        must accept that state.
+        """
         if workspace := self._workspaces.get(work.team_id):
             workspace.give_back(work, due, now)
             self._schedule(workspace)
@@ -277,7 +285,7 @@ class Scheduler:
             self._ready.append(workspace)
 
     def _schedule(self, workspace: Workspace) -> None:
-        """Set an alarm for the workspace, unless there is one that is no later."""
+        """Set an alarm for the workspace, unless there is an earlier one."""
         due = workspace.next_at()
         if due is not None and due < workspace.alarm:
             workspace.alarm = due

@@ -15,7 +15,9 @@ class QueuedDelivery(NamedTuple):
     Attributes:
         urgency: `order.urgency_of` its rank and eligible time, by the owner's monotonic clock. One
             difference between wall and monotonic clock serves a whole term of ownership, so that
-            rows read before and after a clock jump keep their order.
+            rows read before and after a clock jump keep their order. For the same reason the
+            eligible times of what is accepted into a workspace never decrease: intake takes the
+            later of the wall clock and the latest one.
         lane_id: the queue of its destination.
         source: whose turn it takes: the source that its key belongs to, else its sender's. Rows
             with the same key have the same source.
@@ -60,7 +62,6 @@ class Work:
         delivery_id: for RESOLVE, the most urgent delivery of the lane.
         absorbed: earlier deliveries with the same key that this update replaces; the transaction
             that begins it marks them as well.
-        is_again: whether the delivery was attempted before.
     """
 
     kind: WorkKind
@@ -68,7 +69,6 @@ class Work:
     lane_id: int
     delivery_id: int
     absorbed: tuple[int, ...] = ()
-    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

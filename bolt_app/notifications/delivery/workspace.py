@@ -97,7 +97,7 @@ class Workspace:
         """Add or replace a delivery that was attempted before."""
         lane = self._lane(row.lane_id, is_name=row.is_name)
         if lane.work is None or lane.work.delivery_id != row.id:
-            lane.put_first(FirstDelivery(row, due, in_doubt))
+            lane.put_first(FirstDelivery((row,), due, in_doubt))
         self._open(lane, now)
 
     def remove(self, lane_id: int, delivery_id: int, now: float) -> None:
@@ -157,7 +157,7 @@ class Workspace:
             lane = heapq.heappop(self._looks)[2]
             lane.is_sought = False
             if lane.is_in_doubt and lane.opens_at(self._limits.lane) <= now:
-                return self._begin(WorkKind.LOOK, lane, [lane.take_first()])
+                return self._begin(WorkKind.LOOK, lane, lane.take_first())
         return None
 
     def _next_resolve(self, now: float) -> Work | None:
@@ -191,18 +191,16 @@ class Workspace:
         self._paced = pace.spend(self._paced, now)
         lane = queue.lane
         if lane.firsts:
-            return self._begin(WorkKind.POST, lane, [lane.take_first()], is_again=True)
+            return self._begin(WorkKind.POST, lane, lane.take_first())
         taken = queue.take()
         self._refill(queue)
         return self._begin(WorkKind.POST, lane, taken)
 
-    def _begin(
-        self, kind: WorkKind, lane: Lane, taken: list[QueuedDelivery], *, is_again: bool = False
-    ) -> Work:
+    def _begin(self, kind: WorkKind, lane: Lane, taken: tuple[QueuedDelivery, ...]) -> Work:
         *earlier, row = taken
         absorbed = tuple(one.id for one in earlier)
-        work = Work(kind, self.team_id, lane.id, row.id, absorbed, is_again)
-        lane.work, lane.taken = work, tuple(taken)
+        work = Work(kind, self.team_id, lane.id, row.id, absorbed)
+        lane.work, lane.taken = work, taken
         self._in_flight += 1
         return work
 
@@ -218,7 +216,8 @@ class Workspace:
             lane.forget()
         if not attempted:
             # Its begin may have been refused, and then it absorbed nothing.
-            _restore(lane, taken[:-1])
+            for row in taken[:-1]:
+                lane.queue(row.source).restore(row)
         self._open(lane, now)
 
     def retry(self, work: Work, due: float, now: float, *, attempted: bool) -> None:
@@ -230,18 +229,9 @@ class Workspace:
         self._postpone(work, due, now, attempted=True, in_doubt=True)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
-        """End work that was not begun."""
-        if work.kind is not WorkKind.POST or work.is_again:
-            in_doubt = work.kind is WorkKind.LOOK
-            self._postpone(work, due, now, attempted=False, in_doubt=in_doubt)
-            return
-        ended = self._end(work, now, attempted=False)
-        if ended is None:
-            return
-        lane, taken = ended
-        _restore(lane, taken)
-        lane.waits_until = max(lane.waits_until, due)
-        self._open(lane, now)
+        """End work that was not begun, or whose begin was not answered."""
+        in_doubt = work.kind is WorkKind.LOOK
+        self._postpone(work, due, now, attempted=False, in_doubt=in_doubt)
 
     def _postpone(
         self, work: Work, due: float, now: float, *, attempted: bool, in_doubt: bool
@@ -253,7 +243,9 @@ class Workspace:
             return
         lane, taken = ended
         if taken:
-            lane.put_first(FirstDelivery(taken[-1], due, in_doubt))
+            # After an attempt the rows that it absorbed have ended.
+            rows = taken[-1:] if attempted else taken
+            lane.put_first(FirstDelivery(rows, due, in_doubt))
         else:
             lane.waits_until = due
         self._open(lane, now)
@@ -341,8 +333,3 @@ class Workspace:
         if lane.alarm != due:
             lane.alarm = due
             heapq.heappush(self._timers, (due, next(self._ticket), lane))
-
-
-def _restore(lane: Lane, rows: Iterable[QueuedDelivery]) -> None:
-    for row in rows:
-        lane.queue(row.source).restore(row)

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from bolt_app.notifications.delivery.work import Work
+from bolt_app.notifications.delivery.workspace import Workspace
 from tests.notifications.delivery import random_walk
+from tests.notifications.delivery.model import owner
+from tests.notifications.delivery.model.owner import Owner, Steps, Term
 from tests.notifications.delivery.model.run import TEAMS, Run
 from tests.notifications.delivery.model.slack import Fate
-from tests.notifications.delivery.model.store import Commit
+from tests.notifications.delivery.model.store import Commit, Store
 from tests.property import examples
 
 STEPS = 100
@@ -102,6 +107,52 @@ def test_once_in_order_and_in_time() -> None:
     )
 
 
-def test_random_walk() -> None:
-    for seed in range(10):
+def _always_owner(_self: Owner, _term: Term) -> bool:
+    return True
+
+
+def _post_without_look(self: Owner, _term: Term, work: Work) -> Steps:
+    yield 0.0
+    self.scheduler.retry(work, self.now, self.now)
+
+
+def _no_second_look(self: Owner, term: Term, work: Work) -> Steps:
+    yield 0.0
+    self.world.store.queues[term.team].rows[work.delivery_id].second_look_at = None
+    self.scheduler.finish(work, self.now)
+
+
+def _ignore(*_args: object, **_kwargs: object) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "without"),
+    [
+        (Owner, "_is_owner", _always_owner),
+        (Owner, "_look", _post_without_look),
+        (Owner, "_second_look", _no_second_look),
+        (owner, "TAKEOVER_SECONDS", 0.0),
+        (Store, "_compare", _ignore),
+        (Workspace, "_refill", _ignore),
+        (Workspace, "_charge", _ignore),
+    ],
+    ids=lambda one: one if isinstance(one, str) else "",
+)
+def test_each_part_of_the_protocol_is_needed(
+    monkeypatch: pytest.MonkeyPatch, part: object, name: str, without: object
+) -> None:
+    """The model finds a broken promise without it."""
+    monkeypatch.setattr(part, name, without)
+
+    with pytest.raises(AssertionError):
+        _walk(100)
+
+
+def _walk(episodes: int) -> None:
+    for seed in range(episodes):
         random_walk.episode(seed, random_walk.STEPS_AN_EPISODE)
+
+
+def test_random_walk() -> None:
+    _walk(10)

@@ -58,7 +58,6 @@ class Term:
     offset: float
     seq: int
     unloaded: list[tuple[int, str]] = field(default_factory=list)
-    attempts: dict[int, int] = field(default_factory=dict)
     second_looks: dict[int, float] = field(default_factory=dict)
 
 
@@ -204,7 +203,6 @@ class Owner:
             self._plan_second_look(term, row.id)
 
     def _put_first(self, term: Term, row: Row, due: float, *, in_doubt: bool) -> None:
-        term.attempts[row.id] = row.attempt
         queued = _queued(term, row)
         self.scheduler.put_first(term.team, queued, due, self.now, in_doubt=in_doubt)
 
@@ -285,11 +283,9 @@ class Owner:
 
     def _post(self, term: Term, work: Work) -> Steps:
         yield 0.0
-        known = term.attempts.get(work.delivery_id) if work.is_again else None
-        number = yield from self._begin(term, work, known)
+        number = self._begin(term, work)
         if number is None:
             return
-        term.attempts[work.delivery_id] = number
         if number > 1 and self.terms.get(term.team) is term:
             self._plan_second_look(term, work.delivery_id)
         yield 0.0
@@ -307,20 +303,12 @@ class Owner:
             return
         yield from self._finish_post(term, work, number, request)
 
-    def _begin(
-        self, term: Term, work: Work, known: int | None
-    ) -> Generator[float, None, int | None]:
-        store, id_ = self.world.store, work.delivery_id
-        before = store.queues[term.team].rows[id_].attempt if known is None else known
+    def _begin(self, term: Term, work: Work) -> int | None:
         try:
-            args = (id_, term.team, work.lane_id, term.token, known, work.absorbed)
-            number = store.begin(*args, self.world.wall)
+            args = (work.delivery_id, term.team, work.lane_id, term.token, work.absorbed)
+            number = self.world.store.begin(*args, self.world.wall)
         except UnknownCommitError:
-            yield 0.0
-            # The row says whether it was committed.
-            row = store.queues[term.team].rows[id_]
-            if row.state == "sending" and row.attempt == before + 1:
-                return row.attempt
+            # Nothing was sent: it can be begun again, whether or not it was committed.
             self.scheduler.give_back(work, self.now + 1.0, self.now)
             return None
         if number is None:
@@ -376,7 +364,11 @@ class Owner:
 
     def _look(self, term: Term, work: Work) -> Steps:
         yield 0.0
-        number = term.attempts[work.delivery_id]
+        row = self.world.store.queues[term.team].rows[work.delivery_id]
+        number = row.attempt
+        if row.state != "sending":
+            self.scheduler.finish(work, self.now, attempted=False)
+            return
         found = self.world.slack.find(work.delivery_id)
         yield 0.0
         if not found:

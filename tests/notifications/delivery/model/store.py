@@ -144,14 +144,13 @@ class Store:
         team: str,
         lane: int,
         token: int,
-        known_attempt: int | None,
         absorbed: tuple[int, ...],
         wall: float,
     ) -> int | None:
-        """Begin an attempt; return its number, or None if the row is not what was expected.
+        """Begin an attempt; return its number, or None if the row does not wait in that lane.
 
-        Args:
-            known_attempt: number of the earlier attempt, for a delivery that was attempted before.
+        A row that is `sending` can be begun again: its owner does so after a begin whose commit was
+        not answered, and after a look.
 
         Raises:
             NotOwnerError: another owner has the workspace.
@@ -159,11 +158,7 @@ class Store:
         """
         row = self.queues[team].rows[delivery_id]
         self._compare(team, token)
-        if known_attempt is None:
-            is_expected = row.state == "waiting" and row.lane == lane
-        else:
-            is_expected = row.state in ("waiting", "sending") and row.attempt == known_attempt
-        if not is_expected:
+        if row.state not in ("waiting", "sending") or row.lane != lane:
             return None
         with _Transaction(self.fates):
             for earlier in absorbed:
