@@ -2,10 +2,10 @@
 
     .venv/bin/python -m benchmarks.cores [--postgres URL] [--processes N] [--repeat N]
 
-What one request takes is measured on two Bellhops that run at the same time and get requests in
-turns, so that whatever else the machine does falls on both. How much each takes at most is measured
-on one after the other. Load and stand-ins are on the same machine: compare ratios alone. In the
-database that `--postgres` names two schemas are made, and emptied.
+Two Bellhops run at the same time and get requests in turns, one at a time and at a steady rate, so
+that whatever else the machine does falls on both. How much each takes at most is measured on one
+after the other. Load and stand-ins are on the same machine: compare ratios alone. In the database
+that `--postgres` names two schemas are made, and emptied.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import http.client
 import json
 import os
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,21 +24,23 @@ from dataclasses import dataclass, field
 from sqlalchemy import create_engine, make_url, text
 
 from benchmarks.delivery import AT_ONCE, Place, bellhop, message, say, sqlalchemy_url, wait_for
-from benchmarks.interactions import quantile
+from benchmarks.load import quantile
 from benchmarks.processes import cpu_seconds, family, resident_mebibytes
 
 PORTS = (13210, 13211)
 CHANNELS = 50
 PAUSE_SECONDS = 0.05
+PER_SECOND = 60
 WARM_UP_SECONDS, BUSY_SECONDS = 1.0, 6.0
 
 
 @dataclass
 class Measured:
-    """What was measured with one number of web processes."""
+    """Measurements with one number of web processes."""
 
     alone: list[float] = field(default_factory=list)
     posted: list[float] = field(default_factory=list)
+    steady: list[float] = field(default_factory=list)
     together: list[float] = field(default_factory=list)
     per_second: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
@@ -66,19 +69,22 @@ def measure(url: str, compared: dict[int, Measured]) -> None:
     with ExitStack() as stack:
         places = [
             stack.enter_context(
-                bellhop(schema_of(url, port), channels=CHANNELS, web_processes=count, port=port)
+                bellhop(
+                    schema_of(url, port), channels=CHANNELS, port=port, WEB_CONCURRENCY=str(count)
+                )
             )
             for count, port in zip(compared, PORTS, strict=True)
         ]
         for place in places:
             place.slack.join()
         in_turns(places, list(compared.values()))
+        at_a_steady_rate(places, list(compared.values()))
         for place, measured in zip(places, compared.values(), strict=True):
             busy(place, measured)
 
 
 def schema_of(url: str, port: int) -> str:
-    """Make a schema where there is none, and return the address that uses it."""
+    """Create a schema if it is missing, and return the address that uses it."""
     if not url:
         return ""
     schema = f"bellhop_{port}"
@@ -109,6 +115,28 @@ def in_turns(places: Sequence[Place], measured: Sequence[Measured]) -> None:
     for place, accepted, ours in zip(places, accepted_at, measured, strict=True):
         last = dict(wait_for(place, 2 * CHANNELS))
         ours.posted += [last[channel] - at for channel, at in accepted.items()]
+
+
+def at_a_steady_rate(places: Sequence[Place], measured: Sequence[Measured]) -> None:
+    """Send to each place in turns, at a steady rate, whether or not the last was answered."""
+    local, starts = threading.local(), time.perf_counter() + WARM_UP_SECONDS
+
+    def send(number: int) -> float:
+        place = places[number % len(places)]
+        connections = local.__dict__.setdefault("connections", {})
+        if place.host not in connections:
+            connections[place.host] = http.client.HTTPConnection(place.host, timeout=30)
+        due = starts + number / (PER_SECOND * len(places))
+        time.sleep(max(0.0, due - time.perf_counter()))
+        post(place, connections[place.host], place.slack.channels[number % CHANNELS])
+        return time.perf_counter() - due
+
+    count = round(PER_SECOND * BUSY_SECONDS) * len(places)
+    with ThreadPoolExecutor(2 * AT_ONCE) as pool:
+        times = list(pool.map(send, range(count)))
+    for number, ours in enumerate(measured):
+        # The first take connections.
+        ours.steady += times[number :: len(places)][PER_SECOND:]
 
 
 def busy(place: Place, measured: Measured) -> None:
@@ -157,6 +185,7 @@ def table(name: str, compared: dict[int, Measured]) -> str:
     for label, of in (
         ("accepting, one at a time", [one.alone for one in every]),
         ("from 202 to Slack, one at a time", [one.posted for one in every]),
+        (f"accepting, {PER_SECOND} a second", [one.steady for one in every]),
         (f"accepting, {AT_ONCE} clients at once", [one.together for one in every]),
     ):
         for percent in (50, 99):

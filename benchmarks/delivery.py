@@ -35,7 +35,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Response
 
-from benchmarks.interactions import Run, quantile
+from benchmarks.load import Run, quantile
 from benchmarks.processes import cpu_seconds, family, resident_mebibytes
 from benchmarks.stand_in import (
     CLIENT_ID,
@@ -173,11 +173,10 @@ def bellhop(
     channel_per_minute: int = 60,
     root: Path = ROOT,
     certificate: Path | None = None,
-    web_processes: int = 1,
     port: int = APP_PORT,
     **changes: str,
 ) -> Iterator[Place]:
-    """Run Bellhop beside a stand-in; with one web process its worker is in it.
+    """Run Bellhop beside a stand-in, with as many processes as it starts by default.
 
     Args:
         root: the checkout to run.
@@ -204,7 +203,6 @@ def bellhop(
             "PUBLIC_URL": url,
             "PORT": str(port),
             "LOG_LEVEL": "WARNING",
-            "WEB_CONCURRENCY": str(web_processes),
             "CHANNEL_PER_MINUTE": str(channel_per_minute),
             "WORKSPACE_PER_MINUTE": "600000",
             # One key sends it all, and the limits are not what is measured.
@@ -491,7 +489,7 @@ def run_python(arguments: list[str], environment: dict[str, str], root: Path = R
 
 
 def empty(database_url: str) -> None:
-    """Empty a PostgreSQL database, or the schema that its address names as the search path."""
+    """Empty a PostgreSQL database, or the schema that its address has as the search path."""
     from sqlalchemy import create_engine, text
 
     engine = create_engine(sqlalchemy_url(database_url), isolation_level="AUTOCOMMIT")

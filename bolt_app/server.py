@@ -150,7 +150,7 @@ class Server(BaseApplication):
 
     def run(self) -> None:
         """Serve until a signal ends it."""
-        # What was imported is shared with all processes, and stays so when they collect garbage.
+        # Imported modules are shared with all processes, and stay so when these collect garbage.
         gc.collect()
         gc.freeze()
         FixedArbiter(self).run()

@@ -327,6 +327,7 @@ def test_the_embedded_database_and_its_keys_are_made_at_start(
         assert server.end() == 0
 
     modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "data").iterdir()}
+    assert modes.pop("bellhop.db-wakeup") == 0o700
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
     assert "bellhop.db" in modes

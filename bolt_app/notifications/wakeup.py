@@ -97,7 +97,7 @@ class SocketWakeup(Wakeup):
 
     def notify(self, team_id: str | None = None) -> None:
         message = (team_id or "").encode()
-        # Without a folder there is no watcher; one whose queue is full looks at everything.
+        # Without a folder nobody watches; a watcher whose queue is full looks at everything.
         with suppress(OSError), _open_folder(self._folder) as folder:
             for name in os.listdir(folder):
                 with suppress(OSError):
