@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import Limits, RateLimit
 from bolt_app.notifications.delivery.postgresql_ownership import PostgreSQLOwnership
@@ -84,8 +85,7 @@ def create_dispatcher(
         retry_for=retry_for,
         executor=executor,
         notify=services.wakeup.notify,
-        clock=clock,
-        monotonic=monotonic,
+        clock=OwnerClock(clock, monotonic),
     )
 
 

@@ -34,6 +34,7 @@ from bolt_app.notifications.acceptance import Acceptance, Sender
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.pacing import Limits, RateLimit
 from bolt_app.notifications.delivery.resolver import Resolver
 from bolt_app.notifications.delivery.sender import Check
@@ -113,8 +114,7 @@ class BellhopEngine(Engine):
             retry_for=RETRY_FOR,
             executor=executor,
             notify=wakeup.notify,
-            clock=utc_now,
-            monotonic=time.monotonic,
+            clock=OwnerClock(utc_now, time.monotonic),
         )
         timetable = Timetable([], lambda: False, poll=delays.poll)
         DeliveryWorker(dispatcher, timetable, http, wakeup, executor).run()

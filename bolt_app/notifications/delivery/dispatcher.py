@@ -10,13 +10,12 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from bolt_app.clock import Clock
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
@@ -24,6 +23,7 @@ from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.delivery.attempts import Attempt, mark_of
 from bolt_app.notifications.delivery.order import STEP_SECONDS
 from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Changes, Ownership
 from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
@@ -33,6 +33,7 @@ from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
 from bolt_app.notifications.delivery.store import BATCH, Begin, Committed, Feed, Finish, Store
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work, WorkKind
+from bolt_app.notifications.delivery.writer import DATABASE_DOWN_SECONDS, Writer
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import NotSentError, SlackCallError
 
@@ -40,12 +41,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Where another transaction has locked a row, or the database does not answer.
+# Where another transaction has locked a row.
 LOCKED_SECONDS = 0.05
-DATABASE_DOWN_SECONDS = 1.0
 # No pause that we write ourselves is as long: it was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0
-CLOCK_TOLERANCE_SECONDS = 2.0
 LOADERS = 4
 
 
@@ -91,8 +90,7 @@ class Dispatcher:
         retry_for: timedelta,
         executor: Executor,
         notify: Callable[[str], None],
-        clock: Clock,
-        monotonic: Callable[[], float],
+        clock: OwnerClock,
     ) -> None:
         self._store = store
         self._transitions = transitions
@@ -103,19 +101,22 @@ class Dispatcher:
         self._delays = delays
         self._retry_for = retry_for
         self._executor = executor
-        self._notify = notify
         self._clock = clock
-        self._monotonic = monotonic
         self._scheduler = Scheduler(limits)
-        self._offset = monotonic() - clock().timestamp()
-        self._clock_offset = self._offset
         self._workspaces: dict[str, _Owned] = {}
         self._of_shard: dict[int, set[str]] = defaultdict(set)
         self._dirty: set[str] = set()
-        self._finishes: list[Finish] = []
-        self._begins: list[Begin] = []
+        self._writer = Writer(
+            store,
+            self._run,
+            is_current=self._is_current,
+            committed=self._committed,
+            rejected=self._rejected,
+            lost=self._give_back,
+            notify=notify,
+        )
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_writing = self._is_reading = self._is_ticking = False
+        self._is_reading = self._is_ticking = False
         self._tick_at = float("-inf")
         self._is_leaving = False
         self._wake = asyncio.Event()
@@ -134,10 +135,10 @@ class Dispatcher:
         Raises:
             OwnershipError: the setup does not allow safe ownership.
         """
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if now >= self._ownership.next_at:
             self._change(await self._ownership.step(now))
-            now = self._monotonic()
+            now = self._clock.monotonic()
         if now >= self._tick_at and not self._is_ticking:
             self._is_ticking = True
             self._start(self._tick())
@@ -146,6 +147,8 @@ class Dispatcher:
             self._start(self._read_changes())
         for work in self._scheduler.step(now):
             self._begin(work)
+        if self._writer.is_needed:
+            self._start(self._writer.write())
         for page in self._scheduler.wanted():
             self._start(self._read_page(page))
         due = [self._ownership.next_at, self._tick_at]
@@ -178,6 +181,7 @@ class Dispatcher:
     async def leave(self) -> None:
         """Begin nothing more, give the ownership away, and finish what is under way."""
         self._is_leaving = True
+        self._writer.drop_begins()
         await self._ownership.leave()
         for team_id in list(self._workspaces):
             self._forget(team_id)
@@ -216,7 +220,7 @@ class Dispatcher:
 
     async def _gain(self, shards: Sequence[OwnedShard]) -> None:
         """Take over workspaces; those with nothing to do cost nothing until they change."""
-        acquired_at = self._monotonic()
+        acquired_at = self._clock.monotonic()
         while any(self._is_owned(shard) for shard in shards):
             numbers = [one.number for one in shards]
             try:
@@ -266,20 +270,20 @@ class Dispatcher:
         """Begin like a new owner, who does not know what is under way."""
         if self._workspaces.get(team_id) is owned:
             self._forget(team_id)
-            self._add(team_id, owned.shard, 0, self._monotonic())
+            self._add(team_id, owned.shard, 0, self._clock.monotonic())
             self._load_later(team_id)
 
     async def _load_pages(self, team_id: str, owned: _Owned) -> None:
-        since = self._clock() - timedelta(seconds=self._limits.longest_burst())
+        since = self._clock.now() - timedelta(seconds=self._limits.longest_burst())
         owned.seen = set()
         snapshot = await self._run(self._store.snapshot, team_id, since)
         if snapshot is None or self._workspaces.get(team_id) is not owned:
             return
-        now = self._monotonic()
+        now = self._clock.monotonic()
         queue = snapshot.queue
         owned.seq = max(owned.seq, queue.seq)
         owned.is_dead = queue.pause_reason is not None
-        paused_until = self._soon(queue.paused_until, LONGEST_PAUSE_SECONDS)
+        paused_until = self._clock.at_most(queue.paused_until, LONGEST_PAUSE_SECONDS)
         self._scheduler.add_workspace(
             team_id,
             now,
@@ -288,7 +292,7 @@ class Dispatcher:
             lookups_until=paused_until if owned.is_dead else 0.0,
         )
         for lane_id, at in snapshot.recent.items():
-            self._scheduler.note_attempt(team_id, lane_id, min(now, self._at(at)), now)
+            self._scheduler.note_attempt(team_id, lane_id, min(now, self._clock.at(at)), now)
         settled_at = owned.acquired_at + self._delays.in_flight
         for row in snapshot.in_doubt:
             owned.doubts[row.id] = row.lane_id
@@ -296,7 +300,7 @@ class Dispatcher:
         for row in snapshot.retried:
             self._put_first(row, now)
         for row in snapshot.second_looks:
-            self._scheduler.look_again(team_id, row.id, self._at(row.second_look_at))
+            self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
         rows = snapshot.urgent
         while True:
             self._load_rows(team_id, owned, rows)
@@ -320,7 +324,12 @@ class Dispatcher:
                 seen.add((lane_id, source))
                 has_more = not is_last or len(page) > most
                 self._scheduler.load(
-                    team_id, lane_id, source, page[:most], self._monotonic(), has_more=has_more
+                    team_id,
+                    lane_id,
+                    source,
+                    page[:most],
+                    self._clock.monotonic(),
+                    has_more=has_more,
                 )
 
     async def _read_page(self, page: WantedPage) -> None:
@@ -336,7 +345,7 @@ class Dispatcher:
             page.lane_id,
             page.source,
             [self._queued(row) for row in rows[: max(most, 0)]],
-            self._monotonic(),
+            self._clock.monotonic(),
             has_more=len(rows) > most,
         )
 
@@ -349,7 +358,7 @@ class Dispatcher:
                 for team_id in teams:
                     shard = self._ownership.owned.get(shard_of(team_id))
                     if shard is not None and team_id not in self._workspaces:
-                        self._add(team_id, shard, 0, self._monotonic())
+                        self._add(team_id, shard, 0, self._clock.monotonic())
                 known = {
                     team_id: self._workspaces[team_id].seq
                     for team_id in teams
@@ -387,11 +396,11 @@ class Dispatcher:
         self._apply_rows(team_id, feed.rows)
 
     def _apply_rows(self, team_id: str, rows: Iterable[Any]) -> None:
-        now = self._monotonic()
+        now = self._clock.monotonic()
         waiting = []
         for row in rows:
             if row.second_look_at is not None:
-                self._scheduler.look_again(team_id, row.id, self._at(row.second_look_at))
+                self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
             if row.state == "waiting" and row.retry_at is not None:
                 self._put_first(row, now)
             elif row.state == "waiting":
@@ -413,7 +422,7 @@ class Dispatcher:
         if not owned.doubts:
             return
         rows = {row.id: row for row in await self._run(self._store.rows, list(owned.doubts))}
-        now = self._monotonic()
+        now = self._clock.monotonic()
         for delivery_id, lane_id in list(owned.doubts.items()):
             row = rows.get(delivery_id)
             if row is None or row.state != "sending":
@@ -425,7 +434,7 @@ class Dispatcher:
 
     async def _tick(self) -> None:
         try:
-            self._tick_at = self._monotonic() + self._delays.poll
+            self._tick_at = self._clock.monotonic() + self._delays.poll
             await self._look_around()
         except DATABASE_DOWN as error:
             _log_down(error)
@@ -436,13 +445,15 @@ class Dispatcher:
         numbers = list(self._ownership.owned)
         if not numbers or self._is_leaving:
             return
-        await self._look_at_the_clock(numbers)
+        if self._clock.was_set_back():
+            logger.warning("the clock was set back")
+            await self._run(self._transitions.forget_future, numbers)
         promoted = await self._run(self._transitions.promote, numbers)
         self._dirty.update(promoted.team_ids)
         for row in promoted.names:
             self._name(row)
         if promoted.next_at is not None:
-            due = self._monotonic() + (promoted.next_at - self._clock()).total_seconds()
+            due = self._clock.monotonic() + (promoted.next_at - self._clock.now()).total_seconds()
             self._tick_at = min(self._tick_at, due)
         sums = await self._run(self._store.sums, numbers)
         changed = [
@@ -456,13 +467,6 @@ class Dispatcher:
                 if owned is None or owned.seq != queue.seq:
                     self._dirty.add(queue.team_id)
 
-    async def _look_at_the_clock(self, numbers: Collection[int]) -> None:
-        offset = self._monotonic() - self._clock().timestamp()
-        before, self._clock_offset = self._clock_offset, offset
-        if offset > before + CLOCK_TOLERANCE_SECONDS:
-            logger.warning("the clock was set back", extra={"seconds": round(offset - before)})
-            await self._run(self._transitions.forget_future, numbers)
-
     def _name(self, row: Any) -> None:
         """Let the destination of a lane be found in which something held is due."""
         owned = self._workspaces.get(row.team_id)
@@ -472,7 +476,7 @@ class Dispatcher:
             self._load_later(row.team_id)
         elif owned.seen is None and row.lane_id not in owned.naming:
             owned.naming.add(row.lane_id)
-            self._scheduler.put(row.team_id, [self._queued(row)], self._monotonic())
+            self._scheduler.put(row.team_id, [self._queued(row)], self._clock.monotonic())
 
     # Work.
 
@@ -481,7 +485,7 @@ class Dispatcher:
         if owned is None:
             return
         if work.kind is WorkKind.POST:
-            self._write(begins=[Begin(work, owned.shard)])
+            self._writer.begin(Begin(work, owned.shard))
         elif work.kind is WorkKind.LOOK:
             self._start(self._guarded(work, self._look(work, owned)))
         elif work.kind is WorkKind.RESOLVE:
@@ -497,7 +501,7 @@ class Dispatcher:
                 _log_down(error)
             else:
                 logger.exception("a %s failed", work.kind.value)
-            now = self._monotonic()
+            now = self._clock.monotonic()
             self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
 
     def _check(self, shard: OwnedShard) -> Check:
@@ -516,13 +520,13 @@ class Dispatcher:
         owned.doubts.pop(work.delivery_id, None)
         found = await self._run(self._store.latest_attempt, work.delivery_id, "sending")
         if found is None:
-            self._scheduler.finish(work, self._monotonic(), attempted=False)
+            self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
             await self._read_again([work.delivery_id])
             return
         _, attempt = found
         outcome = await self._sender.look(attempt, self._check(owned.shard))
         if outcome is None:
-            now = self._monotonic()
+            now = self._clock.monotonic()
             self._scheduler.retry(work, now, now, attempted=False)
             return
         is_doubled = attempt.number > 1 and outcome.state == "sent"
@@ -553,14 +557,14 @@ class Dispatcher:
             )
             self._pause(team_id, result)
             if result.error == "ratelimited":
-                self._scheduler.pause_lookups(team_id, self._monotonic() + result.wait)
+                self._scheduler.pause_lookups(team_id, self._clock.monotonic() + result.wait)
             self._resolved(work, owned, result.wait if is_left else None)
         else:
             self._resolved(work, owned, None)
             self.look_now()
 
     def _resolved(self, work: Work, owned: _Owned, wait: float | None) -> None:
-        now = self._monotonic()
+        now = self._clock.monotonic()
         if wait is None:
             owned.naming.discard(work.lane_id)
             self._scheduler.finish(work, now, attempted=False)
@@ -576,7 +580,7 @@ class Dispatcher:
             try:
                 refused = await self._remove_duplicates(row, attempt, owned)
             except NotSentError:
-                now = self._monotonic()
+                now = self._clock.monotonic()
                 self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
                 return
             except (NotInstalledError, SlackCallError) as error:
@@ -586,9 +590,9 @@ class Dispatcher:
         await self._run(
             lambda: self._store.end_second_look(work.delivery_id, again_at=again_at, error=refused)
         )
-        self._scheduler.finish(work, self._monotonic(), attempted=False)
+        self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
         if again_at is not None:
-            self._scheduler.look_again(work.team_id, work.delivery_id, self._at(again_at))
+            self._scheduler.look_again(work.team_id, work.delivery_id, self._clock.at(again_at))
 
     async def _remove_duplicates(self, row: Any, attempt: Attempt, owned: _Owned) -> str | None:
         check = self._check(owned.shard)
@@ -614,80 +618,33 @@ class Dispatcher:
         self, begin: Begin, attempt: Attempt, outcome: Outcome, *, looks_again: bool
     ) -> None:
         at = self._second_look_at() if looks_again else None
-        done = Finish(begin.work, begin.shard, attempt, outcome, self._clock(), at)
-        self._write(finishes=[done])
+        done = Finish(begin.work, begin.shard, attempt, outcome, self._clock.now(), at)
+        self._writer.finish(done)
+        if self._writer.is_needed:
+            self._start(self._writer.write())
 
     def _second_look_at(self) -> datetime:
         wait = self._delays.second_look * random.uniform(1.0, 1.5)  # noqa: S311
-        return self._clock() + timedelta(seconds=wait)
-
-    def _write(self, *, finishes: Iterable[Finish] = (), begins: Iterable[Begin] = ()) -> None:
-        """Write with the next transaction."""
-        self._finishes += finishes
-        self._begins += begins
-        if not self._is_writing and (self._finishes or self._begins):
-            self._is_writing = True
-            self._start(self._write_all())
-
-    async def _write_all(self) -> None:
-        try:
-            while self._finishes or self._begins:
-                finishes, self._finishes = self._finishes, []
-                begins, self._begins = ([] if self._is_leaving else self._begins), []
-                mine = [one for one in finishes if self._is_current(one)]
-                others = [one for one in finishes if not self._is_current(one)]
-                if mine or begins:
-                    await self._commit(self._store.commit, mine, begins)
-                if others:
-                    await self._commit(self._store.finish_for_others, others, [])
-                    for team_id in {one.attempt.team_id for one in others}:
-                        self._notify(team_id)
-                self._wake.set()
-        finally:
-            self._is_writing = False
+        return self._clock.now() + timedelta(seconds=wait)
 
     def _is_current(self, finish: Finish) -> bool:
         owned = self._workspaces.get(finish.attempt.team_id)
         return owned is not None and owned.shard == finish.shard
 
-    async def _commit(
-        self,
-        write: Callable[[Sequence[Finish], Sequence[Begin]], Committed],
-        finishes: Sequence[Finish],
-        begins: Sequence[Begin],
-    ) -> None:
-        """Write together, or one by one where one of them cannot be written."""
-        try:
-            committed = await self._run(write, finishes, begins)
-        except DATABASE_DOWN as error:
-            # Perhaps it was written: to write it again changes nothing.
-            _log_down(error)
-            self._finishes += finishes
-            self._give_back(begins, DATABASE_DOWN_SECONDS)
-            await asyncio.sleep(DATABASE_DOWN_SECONDS)
-            return
-        except Exception:
-            if len(finishes) + len(begins) == 1:
-                logger.exception("an outcome or a begin cannot be written")
-                self._give_back(begins, STEP_SECONDS)
-                for finish in finishes:
-                    now = self._monotonic()
-                    self._scheduler.doubt(finish.work, now + STEP_SECONDS, now)
-                return
-            for finish in finishes:
-                await self._commit(write, [finish], [])
-            for begin in begins:
-                await self._commit(write, [], [begin])
-            return
-        self._committed(committed)
+    def _rejected(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
+        """Look at deliveries again that the database cannot store as they are."""
+        self._give_back(begins, STEP_SECONDS)
+        now = self._clock.monotonic()
+        for finish in finishes:
+            self._scheduler.doubt(finish.work, now + STEP_SECONDS, now)
 
     def _give_back(self, begins: Iterable[Begin], wait: float) -> None:
-        now = self._monotonic()
+        now = self._clock.monotonic()
         for one in begins:
             self._scheduler.give_back(one.work, now + wait, now)
 
     def _committed(self, committed: Committed) -> None:
-        now = self._monotonic()
+        now = self._clock.monotonic()
         for finish in committed.finished:
             self._scheduled_next(finish, now)
         for finish in committed.stale:
@@ -720,7 +677,8 @@ class Dispatcher:
 
     async def _write_later(self, finishes: Sequence[Finish]) -> None:
         await asyncio.sleep(LOCKED_SECONDS)
-        self._write(finishes=finishes)
+        self._writer.finish(*finishes)
+        await self._writer.write()
 
     def _scheduled_next(self, finish: Finish, now: float) -> None:
         work, outcome = finish.work, finish.outcome
@@ -735,16 +693,16 @@ class Dispatcher:
             due = now + outcome.wait
             self._scheduler.retry(work, due, now, attempted=outcome.requested)
         if finish.second_look_at is not None:
-            due = self._at(finish.second_look_at)
+            due = self._clock.at(finish.second_look_at)
             self._scheduler.look_again(work.team_id, work.delivery_id, due)
         _log(finish)
 
     def _pause(self, team_id: str, outcome: Outcome) -> None:
-        now, owned = self._monotonic(), self._workspaces.get(team_id)
+        now, owned = self._clock.monotonic(), self._workspaces.get(team_id)
         if outcome.pause is None or owned is None:
             return
         self._scheduler.pause(team_id, now + outcome.pause)
-        until = self._clock() + timedelta(seconds=outcome.pause)
+        until = self._clock.now() + timedelta(seconds=outcome.pause)
         if outcome.pause_reason is not None:
             owned.is_dead = True
             self._scheduler.pause_lookups(team_id, now + outcome.pause)
@@ -758,34 +716,21 @@ class Dispatcher:
         except DATABASE_DOWN as error:
             _log_down(error)
 
-    # Times.
-
     def _put_first(self, row: Any, now: float) -> None:
-        due = self._soon(row.retry_at, self._delays.longest_retry * 1.2)
+        due = self._clock.at_most(row.retry_at, self._delays.longest_retry * 1.2)
         self._scheduler.put_first(row.team_id, self._queued(row), due, now, in_doubt=False)
 
     def _queued(self, row: Any) -> QueuedDelivery:
         return QueuedDelivery(
-            urgency=row.urgency / 1000 + self._offset,
+            urgency=self._clock.urgency(row.urgency),
             id=row.id,
             lane_id=row.lane_id,
             source=row.source,
             rank=row.rank,
-            key=getattr(row, "key", None),
-            is_update=getattr(row, "mode", "") == "update",
+            key=row.key,
+            is_update=row.mode == "update",
             is_name=not is_id(row.address),
         )
-
-    def _at(self, moment: datetime) -> float:
-        """Return a moment on the monotonic clock."""
-        return self._monotonic() + (moment - self._clock()).total_seconds()
-
-    def _soon(self, moment: datetime | None, longest: float) -> float:
-        """Return a moment that is at most so far ahead: what is further, a wrong clock wrote."""
-        if moment is None:
-            return 0.0
-        now = self._monotonic()
-        return now + min(max(self._at(moment) - now, 0.0), longest)
 
 
 def _is_over(error: SlackCallError) -> bool:

@@ -50,6 +50,8 @@ _DUE = (
         Delivery.source,
         Delivery.rank,
         Delivery.urgency,
+        Delivery.key,
+        Delivery.mode,
         Lane.address,
     )
     .join(Lane)
