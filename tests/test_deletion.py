@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, make_url, select, update
+from sqlalchemy import MetaData, make_url, select
 
 from bolt_app.db.models import Delivery, Lane, UserInstallation
 from bolt_app.notifications.acceptance import Sender
@@ -464,19 +464,6 @@ def test_a_deleted_persons_notifications_are_nobodys(known: Bellhop) -> None:
     browser, _ = known.install(BEN)
 
     assert "Only for Ann" not in browser.get(f"/notifications/{private}").text
-
-
-def test_nothing_waits_for_ever_in_an_erased_lane(known: Bellhop) -> None:
-    late = accept(known, ANN, "Accepted while the lane was erased")
-    delivered(known)
-    unlink(known)
-    with known.services.database.writing() as session:
-        mine = Delivery.notification_id == late
-        session.execute(update(Delivery).where(mine).values(state="waiting"))
-
-    tidied(known)
-
-    assert states(known, late) == ["cancelled"]
 
 
 def test_empty_lanes_are_deleted(known: Bellhop) -> None:

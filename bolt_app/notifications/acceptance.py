@@ -96,6 +96,12 @@ class Sender:
     credential: Credential | None = None
     allow_broadcast: bool = False
 
+    @property
+    def turn(self) -> str:
+        """The source whose turn its notifications take; people have one together."""
+        is_person = self.name.startswith("slack:")
+        return "slack" if is_person else self.source or self.name
+
     @classmethod
     def of(cls, record: KeyRecord | HookRecord) -> Sender:
         """Return who sends with an API key or hook."""
@@ -314,7 +320,7 @@ class _Draft:
             "notification_id": id_,
             "lane_team_id": sender.team_id,
             "state": state_until(request.due_at(now), now),
-            "source": request.source or sender.source or sender.name,
+            "source": request.source or sender.turn,
             "rank": rank_of(request.priority, request.severity),
             "key": key,
             "mode": request.mode if key is not None else "new",

@@ -158,13 +158,15 @@ class Incidents:
                 _check_offered(connection, team_id, key, notification_id, answer, clicked)
             if key is None:
                 return False
-            # The workspace is locked before incidents, as where notifications are accepted.
-            seq = begin_change(connection, [team_id])[team_id]
             which = [Incident.team_id == team_id, Incident.key == key]
             if answer == "reopen" and clicked is not None:
                 # One that its sender ended has no button.
                 which.append(Incident.state_by.is_not(None))
             condition, values = _change(answer, user_id, now, duration)
+            if connection.scalar(select(Incident.key).where(*which, condition)) is None:
+                return False
+            # The workspace is locked before incidents, as where notifications are accepted.
+            seq = begin_change(connection, [team_id])[team_id]
             changed = connection.execute(
                 update(Incident).where(*which, condition).values(**values, changed_at=now)
             )

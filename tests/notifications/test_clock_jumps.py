@@ -29,9 +29,10 @@ def test_back(bellhop: Bellhop) -> None:
     assert states(bellhop, *ids, soon) == ["sent", "waiting", "waiting"]
 
     bellhop.clock.advance(-HOUR)
-    Hand(bellhop).deliver()
+    hand = Hand(bellhop)
+    hand.deliver()
     bellhop.clock.advance(1)
-    Hand(bellhop).deliver()
+    hand.deliver()
 
     assert states(bellhop, *ids, soon) == ["sent", "sent", "waiting"]
 

@@ -152,6 +152,7 @@ class TestInternalErrors:
 
 
 def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bellhop) -> None:
+    running.services.channels.join(running.services.calls.find_place(ACME), GENERAL)
     running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.5))
     with delivering(running):
         id_ = accept(running, GENERAL, "on its way")

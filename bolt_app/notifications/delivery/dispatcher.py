@@ -287,7 +287,7 @@ class Dispatcher:
         self._scheduler.add_workspace(
             team_id,
             now,
-            is_quiet=not snapshot.recent,
+            used=self._limits.used_since(since, snapshot.recent.values()),
             paused_until=paused_until,
             lookups_until=paused_until if owned.is_dead else 0.0,
         )

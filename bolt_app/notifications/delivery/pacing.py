@@ -6,7 +6,9 @@ request may go while that moment is less than the burst ahead (generic cell rate
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,17 @@ class Limits:
     lane: RateLimit = RateLimit(1.0)
     in_flight: int = 8
     page: int = 4
+
+    def used_since(self, since: datetime, attempts: Iterable[datetime]) -> int:
+        """Return how many posts there may have been after a moment, at most.
+
+        Args:
+            attempts: when each lane was posted to last; after that moment.
+        """
+        return sum(
+            1 + int((at - since).total_seconds() / self.lane.interval) + self.lane.burst - 1
+            for at in attempts
+        )
 
     def longest_burst(self) -> float:
         """Return after how many quiet seconds all bursts are available again."""

@@ -63,20 +63,20 @@ class Scheduler:
         team_id: str,
         now: float,
         *,
-        is_quiet: bool = False,
+        used: int | None = None,
         paused_until: float = 0.0,
         lookups_until: float = 0.0,
     ) -> None:
         """Begin to schedule a workspace, without burst: its last owner may have used it.
 
         Args:
-            is_quiet: whether nothing was posted there for so long that its burst is available.
+            used: how much of the burst may be used, where that is known.
             paused_until: stored pause after a 429 of chat.postMessage or a dead installation.
             lookups_until: stored pause after a 429 of a method that reads.
         """
         workspace = Workspace(team_id, self._limits, self._want, now)
-        if is_quiet:
-            workspace.allow_burst()
+        if used is not None:
+            workspace.allow_burst(used, now)
         workspace.paused_until = paused_until
         workspace.lookups_until = lookups_until
         self._workspaces[team_id] = workspace

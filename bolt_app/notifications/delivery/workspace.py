@@ -56,9 +56,10 @@ class Workspace:
         self._resolving: Work | None = None
         self._looking_again: Work | None = None
 
-    def allow_burst(self) -> None:
-        """Allow the whole burst."""
-        self._paced = 0.0
+    def allow_burst(self, used: int, now: float) -> None:
+        """Allow the burst, of which so much was used."""
+        limit = self._limits.workspace
+        self._paced = now + limit.interval * min(used, limit.burst - 1)
 
     # Rows.
 

@@ -207,7 +207,11 @@ def _source() -> Any:
         .where(_notifications.c.id == _deliveries.c.notification_id)
         .scalar_subquery()
     )
-    return sa.case((bar(key, "|") > 1, sa.func.substr(key, 1, bar(key, "|") - 1)), else_=sender)
+    return sa.case(
+        (bar(key, "|") > 1, sa.func.substr(key, 1, bar(key, "|") - 1)),
+        (sender.startswith("slack:"), "slack"),
+        else_=sender,
+    )
 
 
 def _urgency() -> Any:
