@@ -55,6 +55,8 @@ class _Owned:
     Attributes:
         seq: the number of the latest change that is known.
         acquired_at: on the monotonic clock.
+        is_scheduled: whether it has, or will have, a place in the scheduler.
+        is_known: whether the scheduler knows it.
         seen: while its pages are loaded: the lanes and sources that are; else None.
         doubts: deliveries that an earlier owner was sending, and their lanes.
         naming: lanes with something held that is due, whose destination is being found.
@@ -64,6 +66,7 @@ class _Owned:
     seq: int
     acquired_at: float
     is_scheduled: bool = False
+    is_known: bool = False
     seen: set[tuple[int, str]] | None = None
     is_dead: bool = False
     listed_at: datetime | None = None
@@ -281,7 +284,7 @@ class Dispatcher:
             return
         now = self._clock.monotonic()
         queue = snapshot.queue
-        owned.seq = max(owned.seq, queue.seq)
+        owned.seq = queue.seq
         owned.is_dead = queue.pause_reason is not None
         paused_until = self._clock.at_most(queue.paused_until, LONGEST_PAUSE_SECONDS)
         self._scheduler.add_workspace(
@@ -291,6 +294,8 @@ class Dispatcher:
             paused_until=paused_until,
             lookups_until=paused_until if owned.is_dead else 0.0,
         )
+        owned.is_known = True
+        self._dirty.add(team_id)
         for lane_id, at in snapshot.recent.items():
             self._scheduler.note_attempt(team_id, lane_id, min(now, self._clock.at(at)), now)
         settled_at = owned.acquired_at + self._delays.in_flight
@@ -379,7 +384,8 @@ class Dispatcher:
 
     async def _apply(self, feed: Feed) -> None:
         team_id, owned = feed.team_id, self._workspaces.get(feed.team_id)
-        if owned is None:
+        if owned is None or (owned.is_scheduled and not owned.is_known):
+            # Once the scheduler knows the workspace, the changes are read again.
             return
         owned.seq = max(owned.seq, feed.seq)
         if owned.is_dead and feed.pause_reason is None:
