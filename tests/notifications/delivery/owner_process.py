@@ -115,6 +115,7 @@ class _Owner:
         # The shards as they were owned last, which `confirm` is asked for.
         self._known: dict[int, OwnedShard] = {}
         self._is_stepping = True
+        self._step = asyncio.Lock()
 
     async def run(self) -> None:
         asked: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
@@ -123,9 +124,10 @@ class _Owner:
         )
         answering = asyncio.create_task(self._answer(asked))
         while not answering.done():
-            if self._is_stepping:
-                changes = await self._ownership.step(time.monotonic())
-                self._known.update((one.number, one) for one in changes.gained)
+            async with self._step:
+                if self._is_stepping:
+                    changes = await self._ownership.step(time.monotonic())
+                    self._known.update((one.number, one) for one in changes.gained)
             await asyncio.sleep(0.01)
 
     async def _answer(self, asked: asyncio.Queue[tuple[Any, ...]]) -> None:
@@ -144,9 +146,14 @@ class _Owner:
                 case ("unowned_seconds",):
                     self._pipe.send(self._ownership.unowned_seconds(time.monotonic()))
                 case ("stop_stepping",):
-                    self._is_stepping = False
+                    await self._stop_stepping()
                     self._pipe.send(None)
                 case ("leave",):
-                    self._is_stepping = False
+                    await self._stop_stepping()
                     await self._ownership.leave()
                     self._pipe.send(None)
+
+    async def _stop_stepping(self) -> None:
+        # No step is left half-way.
+        async with self._step:
+            self._is_stepping = False
