@@ -68,7 +68,7 @@ from bolt_app.web.install_pages import InstallPages
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1024 * 1024
-LEAST_CONNECTIONS = 4
+LEAST_CONNECTIONS = 8
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -91,7 +91,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         settings.database_url,
         settings.encryption_keys,
         # All web processes together open about as many connections as one would.
-        pool_size=max(LEAST_CONNECTIONS, settings.web_threads // settings.web_workers),
+        pool_size=max(LEAST_CONNECTIONS, 2 * settings.web_threads // settings.web_workers),
     )
     if database.is_sqlite:
         schema.upgrade(database)
@@ -113,7 +113,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     access = Authorization(
         database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
     )
-    wakeup = open_wakeup(database)
+    wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()

@@ -24,6 +24,8 @@ CHECKPOINT_SECONDS = 1
 # One transaction that does not go on, and one row that is locked, must not stop the others.
 IDLE_SECONDS = 5
 LOCK_SECONDS = 1
+# Besides them a worker has one for ownership and one for wake-ups: 16 a process.
+MOST_CONNECTIONS = 14
 _WRITES = {"bellhop_writes": True}
 
 
@@ -160,8 +162,8 @@ def _build_engine(url: URL, pool_size: int) -> Engine:
         return _build_sqlite_engine(url, pool_size)
     engine = create_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
+        pool_size=min(pool_size, MOST_CONNECTIONS),
+        max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},

@@ -20,7 +20,7 @@ from bolt_app.db import DATABASE_DOWN, Database
 from bolt_app.db.models import IS_WAITING, Delivery, IdempotencyKey, Notification
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.api_keys import KeyRecord
-from bolt_app.notifications.change_feed import begin_change, state_until, stored_urgency
+from bolt_app.notifications.change_feed import begin_acceptance, state_until, stored_urgency
 from bolt_app.notifications.delivery.order import rank_of
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.holding import Coming, Row, hold
@@ -254,10 +254,9 @@ class Acceptance:
         # Before anything is locked that others wait for.
         self._limits.charge(connection, charges, now)
         said = [draft.said for draft in drafts if draft.said is not None]
-        seq = 0
+        seq, latest = 0, now
         if coming or said:
-            team_id = drafts[0].team_id
-            seq = begin_change(connection, [team_id])[team_id]
+            seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
         followed = follow(connection, said, seq, now)
         rows = hold(connection, coming, now)
         connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
@@ -265,7 +264,7 @@ class Acceptance:
             {
                 **_unless_muted(row, followed, now),
                 "seq": seq,
-                "urgency": stored_urgency(row["rank"], row["send_at"]),
+                "urgency": stored_urgency(row["rank"], max(row["send_at"], latest)),
             }
             for row in _wanted(rows, followed)
         ]

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.db.models import WorkspaceQueue
@@ -30,6 +30,21 @@ def _next_number(dialect: Any) -> Any:
     ).returning(WorkspaceQueue.seq)
 
 
+def _acceptance(dialect: Any) -> Any:
+    statement = dialect.insert(WorkspaceQueue.__table__).values(
+        team_id=bindparam("team_id"),
+        shard=bindparam("shard"),
+        seq=1,
+        accepted_at=bindparam("accepted_at"),
+    )
+    is_later = WorkspaceQueue.accepted_at > statement.excluded.accepted_at
+    latest = case((is_later, WorkspaceQueue.accepted_at), else_=statement.excluded.accepted_at)
+    return statement.on_conflict_do_update(
+        index_elements=["team_id"], set_={"seq": WorkspaceQueue.seq + 1, "accepted_at": latest}
+    ).returning(WorkspaceQueue.seq, WorkspaceQueue.accepted_at)
+
+
+_ACCEPTANCE = {dialect.dialect.name: _acceptance(dialect) for dialect in (sqlite, postgresql)}
 _NEXT_NUMBER = {dialect.dialect.name: _next_number(dialect) for dialect in (sqlite, postgresql)}
 
 
@@ -47,6 +62,16 @@ def begin_change(connection: Connection, team_ids: Collection[str]) -> Mapping[s
         ).scalar_one()
         for team_id in sorted(team_ids)
     }
+
+
+def begin_acceptance(connection: Connection, team_id: str, now: datetime) -> tuple[int, datetime]:
+    """Lock the queue of a workspace in which something is accepted.
+
+    Returns: the number of the change, and the present, no earlier than at the acceptance before.
+    """
+    values = {"team_id": team_id, "shard": shard_of(team_id), "accepted_at": now}
+    row = connection.execute(_ACCEPTANCE[connection.dialect.name], values).one()
+    return row.seq, row.accepted_at
 
 
 def resume_workspaces(connection: Connection) -> None:

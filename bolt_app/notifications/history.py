@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     case,
+    literal,
     select,
     update,
 )
@@ -297,7 +299,7 @@ def _anew(now: datetime) -> dict[str, Any]:
         "state": "waiting",
         "urgency": case(
             (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
-            else_=at + Delivery.rank * round(STEP_SECONDS * 1000),
+            else_=literal(at, BigInteger) + Delivery.rank * round(STEP_SECONDS * 1000),
         ),
         "retry_at": None,
         "second_look_at": None,

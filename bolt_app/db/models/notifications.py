@@ -335,6 +335,8 @@ class WorkspaceQueue(Base):
     shard: Mapped[int]
     # The number of the latest change. Every change locks the row, and stamps what it changes.
     seq: Mapped[int] = mapped_column(BigInteger)
+    # The latest moment at which anything was accepted: a clock that is set back changes no order.
+    accepted_at: Mapped[datetime | None]
     # Slack's Retry-After, or a dead installation: nothing is posted before.
     paused_until: Mapped[datetime | None]
     # Slack's code while the installation is dead.

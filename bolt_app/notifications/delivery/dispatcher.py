@@ -7,6 +7,7 @@ to be written is collected while a transaction is under way, and written with th
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import random
 from collections import defaultdict
@@ -30,7 +31,15 @@ from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unliste
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.sender import Check, Sender
 from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
-from bolt_app.notifications.delivery.store import BATCH, Begin, Committed, Feed, Finish, Store
+from bolt_app.notifications.delivery.store import (
+    BATCH,
+    Begin,
+    Committed,
+    Feed,
+    Finish,
+    SecondLook,
+    Store,
+)
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work, WorkKind
 from bolt_app.notifications.delivery.writer import DATABASE_DOWN_SECONDS, Writer
@@ -152,8 +161,8 @@ class Dispatcher:
             self._begin(work)
         if self._writer.is_needed:
             self._start(self._writer.write())
-        for page in self._scheduler.wanted():
-            self._start(self._read_page(page))
+        if pages := self._scheduler.wanted():
+            self._start(self._read_pages(pages))
         due = [self._ownership.next_at, self._tick_at]
         if (next_at := self._scheduler.next_at()) is not None:
             due.append(next_at)
@@ -220,6 +229,7 @@ class Dispatcher:
         if owned is not None:
             self._of_shard[owned.shard.number].discard(team_id)
             self._scheduler.drop_workspace(team_id)
+            gc.unfreeze()
 
     async def _gain(self, shards: Sequence[OwnedShard]) -> None:
         """Take over workspaces; those with nothing to do cost nothing until they change."""
@@ -312,6 +322,8 @@ class Dispatcher:
             self._wake.set()
             if len(rows) < BATCH:
                 break
+            # What is loaded lives long: the garbage collector need not look at it.
+            gc.freeze()
             rows = await self._run(self._store.more_urgent, team_id, rows[-1])
             if self._workspaces.get(team_id) is not owned:
                 return
@@ -337,21 +349,27 @@ class Dispatcher:
                     has_more=has_more,
                 )
 
-    async def _read_page(self, page: WantedPage) -> None:
+    async def _read_pages(self, pages: Sequence[WantedPage]) -> None:
         most = self._limits.page
         try:
-            rows = await self._run(self._store.page, page, most + 1)
+            found = await self._run(self._store.pages, pages, most + 1)
         except DATABASE_DOWN as error:
             _log_down(error)
             await asyncio.sleep(DATABASE_DOWN_SECONDS)
-            rows, most = [], -1
+            for page in pages:
+                self._load_page(page, [], has_more=True)
+            return
+        for page, rows in zip(pages, found, strict=True):
+            self._load_page(page, rows[:most], has_more=len(rows) > most)
+
+    def _load_page(self, page: WantedPage, rows: Sequence[Any], *, has_more: bool) -> None:
         self._scheduler.load(
             page.team_id,
             page.lane_id,
             page.source,
-            [self._queued(row) for row in rows[: max(most, 0)]],
+            [self._queued(row) for row in rows],
             self._clock.monotonic(),
-            has_more=len(rows) > most,
+            has_more=has_more,
         )
 
     # The change feed.
@@ -418,10 +436,10 @@ class Dispatcher:
     async def _load_changed(self, team_id: str, owned: _Owned, rows: Iterable[Any]) -> None:
         """Load the lanes of rows that change while the workspace is loaded."""
         lanes = {(row.lane_id, row.source) for row in rows if row.state == "waiting"}
-        seen = owned.seen if owned.seen is not None else set()
-        for lane_id, source in lanes:
-            seen.add((lane_id, source))
-            await self._read_page(WantedPage(team_id, lane_id, source))
+        if owned.seen is not None:
+            owned.seen |= lanes
+        if lanes:
+            await self._read_pages([WantedPage(team_id, *one) for one in lanes])
 
     async def _end_doubts(self, team_id: str, owned: _Owned) -> None:
         """Let lanes go on where the earlier owner has finished what it was sending."""
@@ -519,7 +537,7 @@ class Dispatcher:
 
     async def _post(self, begin: Begin, attempt: Attempt) -> None:
         outcome = await self._sender.send(attempt, self._check(begin.shard))
-        is_doubled = attempt.is_repeat and outcome.state == "sent"
+        is_doubled = attempt.is_repeat and outcome.is_final
         self._finish(begin, attempt, outcome, looks_again=is_doubled)
 
     async def _look(self, work: Work, owned: _Owned) -> None:
@@ -578,13 +596,16 @@ class Dispatcher:
             self._scheduler.retry(work, now + wait, now, attempted=False)
 
     async def _second_look(self, work: Work, owned: _Owned) -> None:
-        """Delete duplicates of a message, and let one that an old update changed last be right."""
-        found = await self._run(self._store.latest_attempt, work.delivery_id, "sent")
-        again_at, refused = None, None
-        if found is not None and found[0].second_look_at is not None:
+        """Leave one message of a delivery, with the content that was put there last."""
+        found = await self._run(self._store.ended_attempt, work.delivery_id)
+        again_at, known, refused = None, None, None
+        if found is not None:
             row, attempt = found
+            check = self._check(owned.shard)
             try:
-                refused = await self._remove_duplicates(row, attempt, owned)
+                known, refused = await self._sender.look_again(attempt, row.ts, check)
+                if row.ts is not None and row.key is not None:
+                    await self._repair_content(row)
             except NotSentError:
                 now = self._clock.monotonic()
                 self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
@@ -593,22 +614,17 @@ class Dispatcher:
                 if isinstance(error, NotInstalledError) or not _is_over(error):
                     again_at = self._second_look_at()
                 logger.info("no second look", extra={"error": describe_error(error)})
-        await self._run(
-            lambda: self._store.end_second_look(work.delivery_id, again_at=again_at, error=refused)
-        )
+        if refused is not None:
+            shown = {"delivery": work.delivery_id, "error": refused}
+            logger.warning("a duplicate cannot be deleted", extra=shown)
+        ended = SecondLook(work.delivery_id, again_at, refused, known)
+        await self._run(self._store.end_second_look, ended)
         self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
         if again_at is not None:
             self._scheduler.look_again(work.team_id, work.delivery_id, self._clock.at(again_at))
 
-    async def _remove_duplicates(self, row: Any, attempt: Attempt, owned: _Owned) -> str | None:
-        check = self._check(owned.shard)
-        refused = await self._sender.delete_duplicates(attempt, row.ts, check)
-        if refused is not None:
-            logger.warning(
-                "a duplicate cannot be deleted", extra={"delivery": row.id, "error": refused}
-            )
-        if row.key is None:
-            return refused
+    async def _repair_content(self, row: Any) -> None:
+        """Let a message that an old update changed last show the latest content again."""
         place = row.lane_id, row.channel_id, row.ts
         shown = await self._run(self._transitions.shown_mark, *place)
         mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
@@ -616,7 +632,6 @@ class Dispatcher:
             logger.warning("a message showed an older content", extra={"delivery": row.id})
             await self._run(self._transitions.show_again, shown)
             self._dirty.add(row.team_id)
-        return refused
 
     # Writing.
 

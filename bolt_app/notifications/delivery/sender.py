@@ -143,36 +143,45 @@ class Sender:
             return self._after_internal_error(attempt, may_have_posted=True)
         return _sent(*found[0]) if found else None
 
-    async def delete_duplicates(self, attempt: Attempt, ts: str, check: Check) -> str | None:
-        """Delete the messages of a delivery that are there besides the one with `ts`.
+    async def look_again(
+        self, attempt: Attempt, ts: str | None, check: Check
+    ) -> tuple[Outcome | None, str | None]:
+        """Look for the messages of a delivery that has ended, and leave one of them.
 
-        Those that people have replied to stay.
+        Args:
+            ts: of the one that is known; the others are deleted, unless people have replied.
 
-        Returns: Slack's code, where it refused to delete one.
+        Returns: where ts is None, the outcome of the first message that is there; and Slack's code,
+            where it refused to delete one.
 
         Raises:
             NotInstalledError, SlackCallError: nothing can be known now.
             NotSentError: the workspace may have another owner by now.
         """
         place = await asyncio.to_thread(self._calls.find_place, attempt.team_id)
-        refused = None
-        async for channel_id, message in self._find(place, attempt, check):
-            if str(message["ts"]) == ts or message.get("reply_count"):
-                continue
-            try:
-                await self._calls.call_as_bot(
-                    place,
-                    "chat.delete",
-                    before_request=check,
-                    channel=channel_id,
-                    ts=message["ts"],
-                )
-            except SlackCallError as error:
-                if not error.is_permanent or error.is_dead_token:
-                    raise
-                if error.code != "message_not_found":
-                    refused = error.code
-        return refused
+        found = [one async for one in self._find(place, attempt, check)]
+        known, refused = None, None
+        if ts is None and found:
+            known = _sent(*found[0])
+            ts = known.ts
+        for channel_id, message in found:
+            if str(message["ts"]) != ts and not message.get("reply_count"):
+                refused = await self._delete(place, channel_id, message, check) or refused
+        return known, refused
+
+    async def _delete(
+        self, place: BotPlace, channel_id: str, message: Mapping[str, Any], check: Check
+    ) -> str | None:
+        """Delete a message; return Slack's code where it refuses."""
+        try:
+            await self._calls.call_as_bot(
+                place, "chat.delete", before_request=check, channel=channel_id, ts=message["ts"]
+            )
+        except SlackCallError as error:
+            if not error.is_permanent or error.is_dead_token:
+                raise
+            return None if error.code == "message_not_found" else error.code
+        return None
 
     async def mark_at(self, team_id: str, channel_id: str, ts: str) -> str | None:
         """Return the mark of the message with a ts, or None where it has none or is gone.

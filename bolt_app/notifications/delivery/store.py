@@ -30,6 +30,7 @@ from bolt_app.db.models import (
     IS_OPEN,
     IS_SENDING,
     IS_WAITING,
+    OPEN_STATES,
     Delivery,
     Lane,
     Shard,
@@ -129,16 +130,18 @@ _TOKENS = (
     .where(Shard.number.in_(bindparam("numbers", expanding=True)))
     .with_for_update(read=True, skip_locked=True)
 )
-# The rows of lanes are referred to by those of deliveries that are being inserted.
 _TO_BEGIN = ATTEMPT_ROWS.where(
     Delivery.id.in_(bindparam("ids", expanding=True)),
     Delivery.state.in_(("waiting", "sending")),
-).with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
+).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
 _STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
     Delivery.id.in_(bindparam("ids", expanding=True))
 )
-_TO_FINISH = _STATES.where(IS_SENDING).with_for_update(
-    key_share=True, skip_locked=True, of=[Delivery]
+# The rows of lanes are referred to by those of deliveries that are being inserted.
+_TO_FINISH = (
+    _STATES.join(Lane)
+    .where(IS_SENDING)
+    .with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
 )
 _BEGIN = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -152,11 +155,6 @@ _BEGIN = (
         thread_ts=bindparam("new_thread_ts"),
         retry_at=None,
     )
-)
-_ATTEMPTED = (
-    update(Lane.__table__)  # type: ignore[arg-type]
-    .where(Lane.id == bindparam("begun_lane_id"))
-    .values(attempted_at=bindparam("new_attempted_at"))
 )
 _FINISH = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -198,12 +196,13 @@ _NUMBER = (
     .where(Delivery.id == bindparam("delivery_id"))
     .values(seq=bindparam("new_seq"))
 )
-_FAILING = select(Lane.id).where(Lane.id.in_(bindparam("ids", expanding=True)))
-_FAILING = _FAILING.with_for_update(key_share=True, skip_locked=True)
-_SET_FAILING = (
+_ATTEMPTED = (
     update(Lane.__table__)  # type: ignore[arg-type]
-    .where(Lane.id == bindparam("failing_lane_id"))
-    .values(failing_since=bindparam("new_failing_since"))
+    .where(Lane.id == bindparam("finished_lane_id"))
+    .values(
+        attempted_at=func.coalesce(bindparam("new_attempted_at"), Lane.attempted_at),
+        failing_since=bindparam("new_failing_since"),
+    )
 )
 _GIVE_UP = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -259,6 +258,22 @@ class Committed:
     begun: Sequence[tuple[Begin, Attempt]] = ()
     refused: Sequence[Begin] = ()
     locked_begins: Sequence[Begin] = ()
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """The result of a second look.
+
+    Attributes:
+        again_at: when to look again, where nothing could be known.
+        refused: Slack's code, where it refused to delete a duplicate.
+        known: the outcome of a message of which nobody knew.
+    """
+
+    delivery_id: int
+    again_at: datetime | None = None
+    refused: str | None = None
+    known: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -339,11 +354,15 @@ class Store:
         with self._database.reading_connection() as connection:
             return self._urgent(connection, team_id, last)
 
-    def page(self, wanted: WantedPage, most: int) -> Sequence[Any]:
-        """Return the first waiting rows of a source in a lane."""
-        values = {"lane_id": wanted.lane_id, "source": wanted.source, "most": most}
+    def pages(self, wanted: Iterable[WantedPage], most: int) -> list[Sequence[Any]]:
+        """Return the first waiting rows of sources in lanes."""
         with self._database.reading_connection() as connection:
-            return connection.execute(_PAGE, values).all()
+            return [
+                connection.execute(
+                    _PAGE, {"lane_id": one.lane_id, "source": one.source, "most": most}
+                ).all()
+                for one in wanted
+            ]
 
     def changes(self, known: Mapping[str, int]) -> list[Feed]:
         """Return what changed in workspaces after the numbers that are known."""
@@ -363,12 +382,15 @@ class Store:
         None where the delivery is in another state than `state` by now.
         """
         with self._database.reading_connection() as connection:
-            mine = ATTEMPT_ROWS.where(Delivery.id == delivery_id, Delivery.state == state)
-            row = connection.execute(mine).first()
-            if row is None:
-                return None
-            found = attempt_of(connection, row, self._clock())
-            return row, replace(found, number=row.attempts, attempt_number=row.attempt_number)
+            mine = (Delivery.id == delivery_id, Delivery.state == state)
+            return self._latest(connection, ATTEMPT_ROWS.where(*mine))
+
+    def _latest(self, connection: Connection, statement: Any) -> tuple[Any, Attempt] | None:
+        row = connection.execute(statement).first()
+        if row is None:
+            return None
+        found = attempt_of(connection, row, self._clock())
+        return row, replace(found, number=row.attempts, attempt_number=row.attempt_number)
 
     # Writing.
 
@@ -402,19 +424,24 @@ class Store:
                 connection.execute(_NUMBER, changed)
         return committed
 
-    def end_second_look(
-        self, delivery_id: int, *, again_at: datetime | None, error: str | None
-    ) -> None:
-        """Write that a second look is over, or when to look again.
+    def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
+        """Return the row and the latest attempt of a delivery to be looked at again, or None."""
+        with self._database.reading_connection() as connection:
+            ended = (Delivery.second_look_at.is_not(None), Delivery.state.not_in(OPEN_STATES))
+            return self._latest(connection, ATTEMPT_ROWS.where(Delivery.id == delivery_id, *ended))
 
-        Args:
-            error: Slack's code, where it refused to delete a duplicate.
-        """
-        values: dict[str, Any] = {"second_look_at": again_at}
-        if error is not None:
-            values["error"] = error
+    def end_second_look(self, look: SecondLook) -> None:
+        """Write that a second look is over, or when to look again."""
+        mine = update(Delivery).where(Delivery.id == look.delivery_id)
         with self._database.writing_connection() as connection:
-            connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(values))
+            connection.execute(mine.values(second_look_at=look.again_at))
+            if look.refused is not None:
+                connection.execute(mine.values(error=look.refused))
+            if look.known is not None:
+                sent = {"channel_id": look.known.channel_id, "ts": look.known.ts}
+                ended = Delivery.state.in_(("dead", "unknown"))
+                sent |= {"state": "sent", "error": None}
+                connection.execute(mine.where(ended).values(sent))
 
     def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
         """Write that nothing is posted in a workspace for a while, for its next owner.
@@ -450,7 +477,7 @@ class Store:
         finished = [self._after_all(connection, one) for one in current]
         if finished:
             connection.execute(_FINISH, [_finished(one) for one in finished])
-        self._note_failing(connection, finished)
+            connection.execute(_ATTEMPTED, [_attempted(one) for one in finished])
         kept = {id(one) for one in (*current, *locked)}
         stale = [one for one in finishes if id(one) not in kept]
         return Committed(finished, stale, locked)
@@ -480,19 +507,6 @@ class Store:
     ) -> None:
         values = {"failing_lane_id": lane_id, "new_error": error, "cutoff": cutoff, "now": now}
         connection.execute(_GIVE_UP, values)
-
-    def _note_failing(self, connection: Connection, finished: Iterable[Finish]) -> None:
-        """Write since when lanes fail, where that changes; a lane that is locked can wait."""
-        since = {}
-        for one in finished:
-            is_over = one.outcome.is_final
-            if is_over == (one.attempt.failing_since is not None):
-                since[one.attempt.lane_id] = None if is_over else one.at
-        if since:
-            free = connection.scalars(_FAILING, {"ids": list(since)}).all()
-            changed = [{"failing_lane_id": id_, "new_failing_since": since[id_]} for id_ in free]
-            if changed:
-                connection.execute(_SET_FAILING, changed)
 
     def _begin(self, connection: Connection, begins: Sequence[Begin], now: datetime) -> Committed:
         numbers = sorted({one.shard.number for one in begins})
@@ -575,10 +589,6 @@ def _write_begun(
             for _, attempt in begun
         ],
     )
-    connection.execute(
-        _ATTEMPTED,
-        [{"begun_lane_id": attempt.lane_id, "new_attempted_at": now} for _, attempt in begun],
-    )
     absorbed = [
         {
             "delivery_id": id_,
@@ -595,6 +605,14 @@ def _write_begun(
 
 def _is_expired(row: Any, now: datetime) -> bool:
     return row.state == "waiting" and row.expires_at is not None and row.expires_at <= now
+
+
+def _attempted(one: Finish) -> dict[str, Any]:
+    return {
+        "finished_lane_id": one.attempt.lane_id,
+        "new_attempted_at": one.at if one.outcome.requested else None,
+        "new_failing_since": None if one.outcome.is_final else one.attempt.failing_since or one.at,
+    }
 
 
 def _finished(one: Finish) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from types import FrameType
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
+from bolt_app.notifications.delivery.ownership import OwnershipError
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.wakeup import Wakeup
 
@@ -66,8 +67,14 @@ class DeliveryWorker:
 
     def start(self) -> None:
         """Deliver in a thread of its own."""
-        self._thread = threading.Thread(target=self.run, name="delivery")
+        self._thread = threading.Thread(target=self._run_in_thread, name="delivery")
         self._thread.start()
+
+    def _run_in_thread(self) -> None:
+        try:
+            self.run()
+        except OwnershipError as error:
+            logger.critical("nothing is delivered: %s", error)
 
     def is_alive(self) -> bool:
         """Return whether the thread that `start` began is running."""

@@ -146,6 +146,7 @@ def _create_queues() -> None:
         sa.Column("team_id", sa.String(length=64), nullable=False),
         sa.Column("shard", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("accepted_at", _MOMENT, nullable=True),
         sa.Column("paused_until", _MOMENT, nullable=True),
         sa.Column("pause_reason", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("team_id", name=op.f("pk_workspace_queues")),
