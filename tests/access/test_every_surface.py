@@ -249,6 +249,7 @@ def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url
 
     assert reading == {
         "notifications/channels.py",  # search and names of public channels: IS_PUBLIC
+        "notifications/delivery/transitions.py",  # moves deliveries to the channel of a name
         "notifications/following.py",  # follows events
         "notifications/health.py",  # IS_PUBLIC
         "notifications/history.py",  # names that limit an API key

@@ -300,7 +300,7 @@ class Dispatcher:
         self._scheduler.add_workspace(
             team_id,
             now,
-            used=self._limits.used_since(since, snapshot.recent.values()),
+            used=self._limits.used((at - since).total_seconds() for at in snapshot.recent.values()),
             paused_until=paused_until,
             lookups_until=paused_until if owned.is_dead else 0.0,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +46,13 @@ class Limits:
     in_flight: int = 8
     page: int = 4
 
-    def used_since(self, since: datetime, attempts: Iterable[datetime]) -> int:
-        """Return how many posts there may have been after a moment, at most.
+    def used(self, attempts: Iterable[float]) -> int:
+        """Return how many posts there may have been since a moment, at most.
 
         Args:
-            attempts: when each lane was posted to last; after that moment.
+            attempts: seconds from that moment to the last post to each lane.
         """
-        return sum(
-            1 + int((at - since).total_seconds() / self.lane.interval) + self.lane.burst - 1
-            for at in attempts
-        )
+        return sum(self.lane.burst + int(after / self.lane.interval) for after in attempts)
 
     def longest_burst(self) -> float:
         """Return after how many quiet seconds all bursts are available again."""
