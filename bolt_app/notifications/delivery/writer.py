@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.store import Begin, Committed, Finish, Store
+from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS
 
 logger = logging.getLogger(__name__)
-
-DATABASE_DOWN_SECONDS = 1.0
 
 _Write = Callable[[Sequence[Finish], Sequence[Begin]], Committed]
 
