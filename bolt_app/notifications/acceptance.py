@@ -43,7 +43,7 @@ _INSERT_DELIVERIES = insert(Delivery.__table__).values(  # type: ignore[arg-type
     team_id=bindparam("lane_team_id"),
 )
 _INSERT_DELIVERY = _INSERT_DELIVERIES.returning(Delivery.id)
-# What came earlier with a key goes before what comes later, and so as early.
+# An earlier delivery of a key goes before a later one, and so becomes as urgent.
 _HURRY = (
     update(Delivery.__table__)  # type: ignore[arg-type]
     .where(

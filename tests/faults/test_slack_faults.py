@@ -86,7 +86,7 @@ def test_retry_after_is_obeyed_by_all_workers(bellhop: Bellhop) -> None:
     assert len(refused) == REFUSED.times
     for at in refused:
         meanwhile = [one for one in posts if at < one.at < at + RETRY_AFTER]
-        # What was under way, and what was just beginning.
+        # Requests under way, and those that were just beginning.
         assert len(meanwhile) <= 2 * bellhop.settings.workspace_requests
     assert load.result() == Result()
 

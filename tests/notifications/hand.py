@@ -27,7 +27,7 @@ STEP_SECONDS = 60
 
 
 class HeldOwnership(Ownership):
-    """All shards, until somebody else takes them: the tokens of the latest owner count."""
+    """All shards, until another owner takes them: the latest tokens count."""
 
     def __init__(self, bellhop: Bellhop) -> None:
         token = secrets.token_hex(16)

@@ -1,7 +1,7 @@
 """The dispatcher: carries out what the scheduler decides, for the workspaces that are owned.
 
-All of it runs in coroutines on the HTTP loop; the database is used from a pool of threads. What is
-to be written is collected while a transaction is under way, and written with the next one.
+All of it runs in coroutines on the HTTP loop; the database is used from a pool of threads. Begins
+and outcomes are collected while a transaction is under way, and written with the next one.
 """
 
 from __future__ import annotations

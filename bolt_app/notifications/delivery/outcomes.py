@@ -78,7 +78,7 @@ def classify_error(
 
 
 def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:
-    """Return the outcome where nobody can post in a workspace until somebody installs again."""
+    """Return the outcome where nobody can post in a workspace until it is installed again."""
     state = "sending" if is_repeat else "waiting"
     return Outcome(state, code, pause=delays.dead_installation, pause_reason=code, requested=False)
 

@@ -154,7 +154,7 @@ class Reader:
             self._tasks.wake()
             if len(rows) < BATCH:
                 break
-            # What is loaded lives long: the garbage collector need not look at it.
+            # Loaded rows live long: the garbage collector need not look at them.
             gc.freeze()
             rows = await self._tasks.run(self._store.more_urgent, team_id, rows[-1])
             if self._workspaces.find(team_id) is not owned:

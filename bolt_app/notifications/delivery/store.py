@@ -267,7 +267,7 @@ class SecondLook:
     Attributes:
         again_at: when to look again, where nothing could be known.
         refused: Slack's code, where it refused to delete a duplicate.
-        known: the outcome of a message of which nobody knew.
+        known: the outcome of a message that was not known before.
     """
 
     delivery_id: int

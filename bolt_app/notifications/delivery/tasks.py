@@ -17,7 +17,7 @@ DATABASE_DOWN_SECONDS = 1.0
 
 
 class Tasks:
-    """Starts tasks, knows whether any is under way, and wakes whoever waits when one ends."""
+    """Starts tasks, knows whether any is under way, and ends `wait` when one has ended."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor

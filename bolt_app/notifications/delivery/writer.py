@@ -20,7 +20,7 @@ class Writer:
     """Collects begins and outcomes while a transaction is under way, and writes them with the next.
 
     It calls back for everything that it was given, once: `committed`, or `rejected` for what the
-    database cannot store. An outcome of which nobody knows whether it was written is written again.
+    database cannot store. An outcome that may or may not have been written is written again.
     """
 
     def __init__(
