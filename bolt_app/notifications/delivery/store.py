@@ -13,8 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Connection,
+    Integer,
+    String,
+    Text,
     and_,
     bindparam,
     case,
@@ -26,6 +30,7 @@ from sqlalchemy import (
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.bulk import BulkUpdate
 from bolt_app.db.models import (
     IS_OPEN,
     IS_SENDING,
@@ -36,6 +41,7 @@ from bolt_app.db.models import (
     Shard,
     WorkspaceQueue,
 )
+from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.change_feed import begin_change
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
@@ -143,35 +149,70 @@ _TO_FINISH = (
     .where(IS_SENDING)
     .with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
 )
-_BEGIN = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(Delivery.id == bindparam("delivery_id"))
-    .values(
-        state="sending",
-        attempts=bindparam("new_attempts"),
-        attempt_number=bindparam("new_attempt_number"),
-        tried_at=bindparam("new_tried_at"),
-        attempted_at=bindparam("new_attempted_at"),
-        thread_ts=bindparam("new_thread_ts"),
-        retry_at=None,
-    )
+_BEGIN = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "attempts": Integer(),
+        "attempt_number": Integer(),
+        "tried_at": UTCDateTime(),
+        "attempted_at": UTCDateTime(),
+        "thread_ts": String(),
+    },
+    lambda given: (
+        update(_DELIVERIES)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values(
+            state="sending",
+            attempts=given["attempts"],
+            attempt_number=given["attempt_number"],
+            tried_at=given["tried_at"],
+            attempted_at=given["attempted_at"],
+            thread_ts=given["thread_ts"],
+            retry_at=None,
+        )
+    ),
 )
-_FINISH = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(Delivery.id == bindparam("delivery_id"))
-    .values(
-        state=bindparam("new_state"),
-        attempts=Delivery.attempts - bindparam("not_counted"),
-        error=bindparam("new_error"),
-        # A message that is shown again stays where it is, whatever the outcome.
-        channel_id=func.coalesce(bindparam("new_channel_id"), Delivery.channel_id),
-        ts=func.coalesce(bindparam("new_ts"), Delivery.ts),
-        # Slack may have posted a reply in the channel itself.
-        thread_ts=case((bindparam("new_is_root", type_=Boolean), None), else_=Delivery.thread_ts),
-        retry_at=bindparam("new_retry_at"),
-        second_look_at=bindparam("new_second_look_at"),
-        finished_at=bindparam("new_finished_at"),
-    )
+_ATTEMPTED = BulkUpdate(
+    {"id_of_lane": Integer(), "last_attempt_at": UTCDateTime(), "first_failure_at": UTCDateTime()},
+    lambda given: (
+        update(Lane.__table__)  # type: ignore[arg-type]
+        .where(Lane.id == given["id_of_lane"])
+        .values(
+            attempted_at=func.coalesce(given["last_attempt_at"], Lane.attempted_at),
+            failing_since=given["first_failure_at"],
+        )
+    ),
+)
+_FINISH = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "new_state": String(),
+        "not_counted": Integer(),
+        "new_error": Text(),
+        "new_channel_id": String(),
+        "new_ts": String(),
+        "new_is_root": Boolean(),
+        "new_retry_at": UTCDateTime(),
+        "new_second_look_at": UTCDateTime(),
+        "new_finished_at": UTCDateTime(),
+    },
+    lambda given: (
+        update(_DELIVERIES)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values(
+            state=given["new_state"],
+            attempts=Delivery.attempts - given["not_counted"],
+            error=given["new_error"],
+            # A message that is shown again stays where it is, whatever the outcome.
+            channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
+            ts=func.coalesce(given["new_ts"], Delivery.ts),
+            # Slack may have posted a reply in the channel itself.
+            thread_ts=case((given["new_is_root"], None), else_=Delivery.thread_ts),
+            retry_at=given["new_retry_at"],
+            second_look_at=given["new_second_look_at"],
+            finished_at=given["new_finished_at"],
+        )
+    ),
 )
 _EXPIRE = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -195,14 +236,6 @@ _NUMBER = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(Delivery.id == bindparam("delivery_id"))
     .values(seq=bindparam("new_seq"))
-)
-_ATTEMPTED = (
-    update(Lane.__table__)  # type: ignore[arg-type]
-    .where(Lane.id == bindparam("finished_lane_id"))
-    .values(
-        attempted_at=func.coalesce(bindparam("new_attempted_at"), Lane.attempted_at),
-        failing_since=bindparam("new_failing_since"),
-    )
 )
 _GIVE_UP = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -416,12 +449,9 @@ class Store:
         with self._database.writing_connection() as connection:
             numbers = begin_change(connection, teams)
             committed = self._finish(connection, finishes)
-            changed = [
-                {"delivery_id": one.attempt.delivery_id, "new_seq": numbers[one.attempt.team_id]}
-                for one in committed.finished
-            ]
-            if changed:
-                connection.execute(_NUMBER, changed)
+            for one in committed.finished:
+                changed = {"new_seq": numbers[one.attempt.team_id]}
+                connection.execute(_NUMBER, changed | {"delivery_id": one.attempt.delivery_id})
         return committed
 
     def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
@@ -476,8 +506,9 @@ class Store:
         ]
         finished = [self._after_all(connection, one) for one in current]
         if finished:
-            connection.execute(_FINISH, [_finished(one) for one in finished])
-            connection.execute(_ATTEMPTED, [_attempted(one) for one in finished])
+            _FINISH.execute(connection, [_finished(one) for one in finished])
+            # Of two outcomes in one lane the latest counts.
+            _ATTEMPTED.execute(connection, list(_attempted(finished).values()))
         kept = {id(one) for one in (*current, *locked)}
         stale = [one for one in finishes if id(one) not in kept]
         return Committed(finished, stale, locked)
@@ -575,43 +606,40 @@ def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Beg
 def _write_begun(
     connection: Connection, begun: Sequence[tuple[Begin, Attempt]], now: datetime
 ) -> None:
-    connection.execute(
-        _BEGIN,
+    _BEGIN.execute(
+        connection,
         [
             {
                 "delivery_id": attempt.delivery_id,
-                "new_attempts": attempt.number,
-                "new_attempt_number": attempt.attempt_number,
-                "new_tried_at": attempt.tried_at,
-                "new_attempted_at": now,
-                "new_thread_ts": attempt.thread_ts,
+                "attempts": attempt.number,
+                "attempt_number": attempt.attempt_number,
+                "tried_at": attempt.tried_at,
+                "attempted_at": now,
+                "thread_ts": attempt.thread_ts,
             }
             for _, attempt in begun
         ],
     )
-    absorbed = [
-        {
-            "delivery_id": id_,
-            "in_lane_id": attempt.lane_id,
-            "absorber": attempt.notification_id,
-            "now": now,
-        }
-        for one, attempt in begun
-        for id_ in one.work.absorbed
-    ]
-    if absorbed:
-        connection.execute(_ABSORB, absorbed)
+    for one, attempt in begun:
+        for id_ in one.work.absorbed:
+            absorbed = {"delivery_id": id_, "in_lane_id": attempt.lane_id, "now": now}
+            connection.execute(_ABSORB, absorbed | {"absorber": attempt.notification_id})
 
 
 def _is_expired(row: Any, now: datetime) -> bool:
     return row.state == "waiting" and row.expires_at is not None and row.expires_at <= now
 
 
-def _attempted(one: Finish) -> dict[str, Any]:
+def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
     return {
-        "finished_lane_id": one.attempt.lane_id,
-        "new_attempted_at": one.at if one.outcome.requested else None,
-        "new_failing_since": None if one.outcome.is_final else one.attempt.failing_since or one.at,
+        one.attempt.lane_id: {
+            "id_of_lane": one.attempt.lane_id,
+            "last_attempt_at": one.at if one.outcome.requested else None,
+            "first_failure_at": (
+                None if one.outcome.is_final else one.attempt.failing_since or one.at
+            ),
+        }
+        for one in finished
     }
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, exists, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
@@ -25,6 +26,7 @@ from bolt_app.db.models import (
     Lane,
     WorkspaceQueue,
 )
+from bolt_app.logs import describe_error
 from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.change_feed import begin_change
 from bolt_app.notifications.erasure import mark_successor
@@ -38,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 # Due rows that are looked at together.
 BATCH = 1000
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_NOT_AVAILABLE = "55P03"
 CLOCK_TOLERANCE = timedelta(seconds=2)
 _OWNED = WorkspaceQueue.shard.in_(bindparam("shards", expanding=True))
 _IS_SCHEDULED = text("deliveries.state = 'scheduled'")
@@ -133,7 +137,13 @@ class Transitions:
         ready = [row for row in due if row.state != "held" or is_id(row.address)]
         team_ids = sorted({row.team_id for row in ready})
         for team_id in team_ids:
-            self._promote(team_id, [row for row in ready if row.team_id == team_id], now)
+            try:
+                self._promote(team_id, [row for row in ready if row.team_id == team_id], now)
+            except OperationalError as error:
+                # One workspace whose row is locked for long does not delay the others.
+                if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                    raise
+                logger.warning("a workspace is locked", extra={"error": describe_error(error)})
         return Promoted(team_ids, names, now if len(due) == BATCH else next_at)
 
     def forget_future(self, shards: Collection[int]) -> None:
