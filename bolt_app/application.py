@@ -157,7 +157,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         subscriptions=Subscriptions(database, news, clock=clock),
         preferences=Preferences(database, news, clock=clock),
         previews=Previews(database, clock=clock),
-        health=HealthReports(database),
+        health=HealthReports(database, clock=clock),
         home_tabs=HomeTabs(database, clock=clock),
         incidents=Incidents(database, wakeup, clock=clock),
         callback_endpoints=CallbackEndpoints(

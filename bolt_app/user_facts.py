@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bolt_app.text_forms import lowered
+
 _IMAGE_SIZES = (24, 32, 48, 72, 192, 512, 1024)
 _PROFILE_TEXTS = ("real_name", "display_name", "email", "title")
 _USER_TEXTS = ("name", "tz", "tz_label", "locale")
@@ -22,6 +24,9 @@ def user_values(facts: Mapping[str, Any]) -> dict[str, Any]:
         **_texts(facts, ("real_name",)),
         **_texts(profile, _PROFILE_TEXTS),
     }
+    if values.get("email"):
+        # By it people are found: it has one form.
+        values["email"] = lowered(values["email"])
     images = {
         str(size): profile[f"image_{size}"]
         for size in _IMAGE_SIZES

@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import select, update
 
 from bolt_app.db.models import IS_OPEN, Delivery, Notification
+from bolt_app.notifications.subscriptions import Wish
 from bolt_app.notifications.waiting import wait_until_done
 from tests.commands import assert_failed, flask, run, settings_file
 from tests.conftest import FakeClock
-from tests.people import ACME, ANN, BETA
+from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop, running_bellhop
 
 pytestmark = pytest.mark.sqlite_only
@@ -134,7 +135,7 @@ class TestAccepting:
         done = run(installed, "send", "--team", ACME, "--to", "topic:x", "hello?")
 
         assert done.exit_code == 0
-        assert "to nobody: no one has subscribed" in done.stdout
+        assert "is unrouted: no subscription matched" in done.stdout
 
     def test_it_works_as_a_process_of_its_own(self, installed: Bellhop, tmp_path: Path) -> None:
         (tmp_path / "env").write_text(settings_file(installed))
@@ -244,8 +245,16 @@ class TestWaiting:
     def test_a_topic_for_nobody_is_not_waited_for(self, installed: Bellhop) -> None:
         done = run(installed, "send", "--team", ACME, "--to", "topic:x", "--wait", "hello?")
 
-        assert done.exit_code == 0
-        assert "for nobody, no one has subscribed" in done.stdout
+        assert done.exit_code == 5
+        assert "is unrouted: no subscription matched" in done.stdout
+
+    @pytest.mark.parametrize("more", [[], ["--wait"]])
+    def test_a_topic_that_looks_like_it_is_named(self, installed: Bellhop, more: list[str]) -> None:
+        installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+
+        done = run(installed, "send", "--team", ACME, "--to", "topic:deplyos", *more, "hello?")
+
+        assert "did you mean topic:deploys?" in done.stderr
 
 
 class TestPolling:

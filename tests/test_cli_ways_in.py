@@ -133,7 +133,7 @@ class TestTopics:
 
         shown = run(installed, "topic", "list", *TEAM)
 
-        assert subscribed.stdout == "#Ops gets what is sent to Deploys.\n"
+        assert subscribed.stdout == "#Ops gets what is sent to deploys.\n"
         assert again.stdout == "#ops gets what is sent to deploys, as changed now.\n"
         assert shown.stdout == "alerts  @ann@acme.example\ndeploys  #ops\n"
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")
@@ -159,7 +159,7 @@ class TestTopics:
 
     def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
         for arguments, sentence, status in (
-            (["subscribe", *TEAM, "two words", "#ops"], "'two words' is no topic", 2),
+            (["subscribe", *TEAM, "two words", "#ops"], "'two words' is not a topic", 2),
             (["subscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
             (["subscribe", *TEAM, "deploys", "topic:x"], "cannot be sent on to a topic", 2),
             (["subscribe", "--team", BETA, "deploys", "#ops"], "not installed", 1),

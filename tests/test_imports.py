@@ -13,7 +13,16 @@ PACKAGE = Path(__file__).parent.parent / "bolt_app"
 # A module may import its own layer's siblings only where they stand in one package, and any
 # layer above it in this list.
 LAYERS: list[set[str]] = [
-    {"blockkit", "client_address", "clock", "cores", "delays", "private_files"},
+    {
+        "blockkit",
+        "charsets",
+        "client_address",
+        "clock",
+        "cores",
+        "delays",
+        "private_files",
+        "text_forms",
+    },
     {"config", "connections", "guesses", "http_loop", "logs", "manifest", "news"},
     {"db", "slack_api", "user_facts"},
     {"oauth", "credentials"},

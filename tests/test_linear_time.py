@@ -21,8 +21,11 @@ import bolt_app
 from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.config import ROOT
 from bolt_app.notifications import mrkdwn
+from bolt_app.notifications.fallbacks import renderings
+from bolt_app.notifications.meaning import with_meaning
 from bolt_app.notifications.rendering import render
 from bolt_app.notifications.shown_content import MOST_CHARACTERS, shown_content
+from bolt_app.notifications.summaries import headline
 from bolt_app.sandbox.client.render.markdown import markdown
 from bolt_app.sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
 from bolt_app.sandbox.client.render.reader import Reader as SandboxReader
@@ -109,7 +112,18 @@ WRITERS: dict[str, Callable[[str], object]] = {
     "split": mrkdwn.split,
     "shorten": lambda text: mrkdwn.shorten(text, 4000),
     "link": lambda text: mrkdwn.link(text, text),
+    "headline": lambda text: headline({"text": text}),
     "render": lambda text: render({"title": text[:250], "text": text[:40_000], "severity": "info"}),
+    "renderings": lambda text: list(
+        renderings(
+            with_meaning(
+                {
+                    "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text}}],
+                    "attachments": [{"text": text, "fields": [{"title": text, "value": text}]}],
+                }
+            )
+        )
+    ),
     "render blocks": lambda text: render(
         {
             "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": text}}],

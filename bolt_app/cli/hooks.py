@@ -35,17 +35,34 @@ def register(app: Flask, services: Services) -> None:
         help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
     )
     @click.option("--name", default="", help="What it is for.")
+    @click.option(
+        "--key-field",
+        metavar="NAME",
+        help="The field of a message, such as alertname, whose value is its key. Default: the "
+        "sender's ?key= alone.",
+    )
     @source_option
     @broadcast_option
     @one_line_errors
     def create(
-        team_id: str, to: Sequence[str], name: str, source: str | None, *, allow_broadcast: bool
+        team_id: str,
+        to: Sequence[str],
+        name: str,
+        key_field: str | None,
+        source: str | None,
+        *,
+        allow_broadcast: bool,
     ) -> None:
         """Make a hook and print its address, this once, on the last line."""
         place = services.calls.find_place(team_id)
         try:
             url = services.hooks.create(
-                team_id, name, to, source=source, allow_broadcast=allow_broadcast
+                team_id,
+                name,
+                to,
+                key_field=key_field,
+                source=source,
+                allow_broadcast=allow_broadcast,
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
@@ -61,7 +78,8 @@ def register(app: Flask, services: Services) -> None:
         for hook in services.hooks.of_team(team_id):
             name = f"{hook.name}, " if hook.name else ""
             state = "active" if hook.revoked_at is None else "revoked"
-            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{more(hook)}")
+            key = "" if hook.key_field is None else f"; key from {hook.key_field}"
+            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{key}{more(hook)}")
 
     @group.command("revoke")
     @click.argument("hook_id", type=int)

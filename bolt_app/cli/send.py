@@ -6,16 +6,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any, get_args
 
 import click
 from flask import Flask
 from pydantic import ValidationError
 
+from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
 from bolt_app.credentials.sources import COMMAND
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.notifications.acceptance import Accepted, Sender
+from bolt_app.notifications.addresses import normal_address, topic_of
+from bolt_app.notifications.previews import NEAR_TOPIC
 from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, NotificationReport
 from bolt_app.notifications.request_problems import problems_of
 from bolt_app.notifications.requests import BATCH, Mode, NotificationRequest, Severity, read_one
@@ -24,8 +28,10 @@ from bolt_app.services import Services
 
 UNKNOWN = 3
 STILL_WAITING = 4
+UNROUTED = 5
 # So many are worth a progress bar.
 MANY = 10
+_UNROUTED_WORDS = "is unrouted: no subscription matched"
 
 
 def register(app: Flask, services: Services) -> None:
@@ -42,7 +48,11 @@ def register(app: Flask, services: Services) -> None:
         help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
     )
     @click.option("--title", help="Plain text, shown in bold above.")
-    @click.option("--severity", type=click.Choice(get_args(Severity)), help="Its colour.")
+    @click.option(
+        "--severity",
+        type=click.Choice(get_args(Severity), case_sensitive=False),
+        help="Its colour.",
+    )
     @click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Can be repeated.")
     @click.option("--link", help="Where the title leads.")
     @click.option("--key", help="What it is about, such as an alert's id.")
@@ -52,7 +62,7 @@ def register(app: Flask, services: Services) -> None:
     )
     @click.option(
         "--mode",
-        type=click.Choice(get_args(Mode)),
+        type=click.Choice(get_args(Mode), case_sensitive=False),
         help="With a key: change the earlier message (the default), reply to it, or post anew.",
     )
     @click.option("--priority", type=int, help="From -9 to 9; higher goes first in its channel.")
@@ -85,7 +95,7 @@ def register(app: Flask, services: Services) -> None:
 
         Without --wait it is done when the notification is stored, and exits with 0. With it the
         exit status is 0 where everything was sent, 1 where something never will be, 3 where nobody
-        can know, and 4 where something still waits.
+        can know, 4 where something still waits, and 5 where no subscription to a topic matched.
         """
         services.calls.find_place(team_id)
         said = {name: value for name, value in content.items() if value is not None}
@@ -94,7 +104,7 @@ def register(app: Flask, services: Services) -> None:
             said["fields"] = [_field(one) for one in fields]
         if expires_in is not None:
             said["expires_at"] = services.clock() + timedelta(seconds=expires_in)
-        message = sys.stdin.read().removesuffix("\n") if text == "-" else text
+        message = _standard_input().removesuffix("\n") if text == "-" else text
         texts = [line for line in message.splitlines() if line.strip()] if each_line else [message]
         if not texts:
             fail("there is nothing to send: every line is empty", status=MISUSED)
@@ -102,8 +112,17 @@ def register(app: Flask, services: Services) -> None:
         accepted = list(_accept(services, team_id, requests))
         if not wait:
             _tell_accepted(accepted)
-            return
-        sys.exit(_wait(services, team_id, accepted, timeout))
+        status = _wait(services, team_id, accepted, timeout) if wait else 0
+        if any(one.is_unrouted for one in accepted):
+            _suggest_topics(services, team_id, said["to"])
+        sys.exit(status)
+
+
+def _standard_input() -> str:
+    try:
+        return decode(sys.stdin.buffer.read(), sys.stdin.encoding)
+    except CharsetError as error:
+        fail(str(error), status=MISUSED)
 
 
 def _field(given: str) -> dict[str, str]:
@@ -138,8 +157,21 @@ def _accept(
 
 def _tell_accepted(accepted: Sequence[Accepted]) -> None:
     for one in accepted:
+        if one.is_unrouted:
+            click.echo(f"{one.id} {_UNROUTED_WORDS}.")
+            continue
         to = ", ".join(delivery.to for delivery in one.deliveries)
-        click.echo(f"{one.id} is on its way to {to or 'nobody: no one has subscribed'}.")
+        click.echo(f"{one.id} is on its way to {to}.")
+
+
+def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None:
+    """Name the subscribed topics that look like those to which nothing is subscribed."""
+    subscribed = (one.wish.topic for one in services.subscriptions.of_team(team_id))
+    known = {topic for topic in subscribed if "*" not in topic}
+    for topic in filter(None, map(topic_of, map(normal_address, to))):
+        near = get_close_matches(topic, known - {topic}, 1, NEAR_TOPIC)
+        if near:
+            click.echo(f"topic:{topic}: did you mean topic:{near[0]}?", err=True)
 
 
 def _wait(services: Services, team_id: str, accepted: Sequence[Accepted], timeout: float) -> int:
@@ -167,11 +199,13 @@ class _Tally:
     waiting: int = 0
     unknown: int = 0
     failed: int = 0
+    unrouted: int = 0
 
     def add(self, report: NotificationReport) -> None:
         """Tell what became of a notification."""
         if not report.deliveries:
-            click.echo(f"{report.id}: for nobody, no one has subscribed")
+            click.echo(f"{report.id} {_UNROUTED_WORDS}.")
+            self.unrouted += 1
         for delivery in report.deliveries:
             click.echo(f"{delivery.to}: {_outcome(delivery)}")
             self.waiting += delivery.state in OPEN_STATES
@@ -185,7 +219,9 @@ class _Tally:
             return STILL_WAITING
         if self.unknown:
             return UNKNOWN
-        return FAILED if self.failed else 0
+        if self.failed:
+            return FAILED
+        return UNROUTED if self.unrouted else 0
 
 
 def _outcome(delivery: DeliveryReport) -> str:

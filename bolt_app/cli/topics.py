@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import click
 from flask import Flask
@@ -11,6 +11,8 @@ from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.reaching import warn_of_unknown
+from bolt_app.notifications.filters import parse_typed_filter
+from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.subscriptions import StoredSubscription, Wish
 from bolt_app.services import Services
 
@@ -24,7 +26,7 @@ def register(app: Flask, services: Services) -> None:
     @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
     @click.option(
         "--mode",
-        type=click.Choice(["new", "thread", "update"]),
+        type=click.Choice(get_args(Mode), case_sensitive=False),
         help="What becomes of notifications with a key; the sender says where this does not.",
     )
     @click.argument("topic")
@@ -38,14 +40,23 @@ def register(app: Flask, services: Services) -> None:
         what was subscribed before is replaced.
         """
         place = services.calls.find_place(team_id)
-        wish = Wish(topic, " ".join(condition), mode)
         try:
+            wanted = str(parse_typed_filter(" ".join(condition)))
+            lately = services.previews.look(team_id)
+            wish = Wish(topic, wanted, mode)
             change = services.subscriptions.subscribe(team_id, address, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, [address])
-        what = f"what is sent to {topic}{' where ' + wish.filter if wish.filter else ''}"
+        what = f"what is sent to {change.topic}{' where ' + wanted if wanted else ''}"
         click.echo(f"{address} gets {what}{'' if change.before is None else ', as changed now'}.")
+        # Whoever runs Bellhop may see every notification.
+        preview = lately.preview(change.topic, wanted, lambda ids: ids)
+        for name, known in preview.misspelled.items():
+            click.echo(f"No recent notification has the field {name}: did you mean {known}?")
+        near = lately.near_topic(change.topic)
+        if near is not None:
+            click.echo(f"The topic {change.topic} is new: did you mean {near}?")
 
     @group.command("unsubscribe")
     @click.option("--team", "team_id", required=True, help="The workspace's id, T….")

@@ -14,6 +14,7 @@ from typing import Literal
 from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import ApiKey, Hook
+from bolt_app.text_forms import visible
 
 CredentialKind = Literal["api_key", "hook"]
 COMMAND, WORKFLOW = "command", "workflow"
@@ -48,7 +49,7 @@ def normal_source(value: str) -> str:
     Raises:
         ValueError: it is not one.
     """
-    name = value.strip()
+    name = visible(value)
     if not _SOURCE.fullmatch(name):
         raise ValueError(
             f"{name[:80]!r} is not a source: give up to {SOURCE_LENGTH} letters, digits, and any "

@@ -75,6 +75,13 @@ def _are_fields(value: Any) -> bool:
     )
 
 
+def _is_derived(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        name in ("title", "link", "fields", "severity") and _is_readable(name, one)
+        for name, one in value.items()
+    )
+
+
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(
         ("text", "title", "link", "image_url", "thread_ts", "username", "icon_emoji", "icon_url"),
@@ -84,12 +91,19 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("mentions", "actions"), _are_texts),
     **dict.fromkeys(("blocks", "attachments"), _are_objects),
     "fields": _are_fields,
+    "derived": _is_derived,
     "severity": lambda value: known_severity(value) is not None,
 }
 
 
+_SEVERITY_PATHS = ("$.severity", "$.derived.severity")
+
+
 class stored_severity(GenericFunction[str]):
-    """The severity in a content, read by the database; NULL where the content is not JSON."""
+    """The severity in a content, said or derived, read by the database.
+
+    NULL without either, or if the content is not JSON.
+    """
 
     type = String()
     inherit_cache = True
@@ -97,10 +111,12 @@ class stored_severity(GenericFunction[str]):
 
 @compiles(stored_severity)
 def _postgresql(element: Any, compiler: SQLCompiler, **more: Any) -> str:
-    return f"({compiler.process(element.clauses, **more)} ->> 'severity')"
+    content = compiler.process(element.clauses, **more)
+    return f"coalesce({content} ->> 'severity', {content} #>> '{{derived,severity}}')"
 
 
 @compiles(stored_severity, "sqlite")
 def _sqlite(element: Any, compiler: SQLCompiler, **more: Any) -> str:
     content = compiler.process(element.clauses, **more)
-    return f"CASE WHEN json_valid({content}) THEN json_extract({content}, '$.severity') END"
+    said, derived = (f"json_extract({content}, '{path}')" for path in _SEVERITY_PATHS)
+    return f"CASE WHEN json_valid({content}) THEN coalesce({said}, {derived}) END"

@@ -29,6 +29,7 @@ from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
 from bolt_app.notifications.incidents import Followed, Said, follow
 from bolt_app.notifications.lanes import ensure_lanes, lane_id_of
+from bolt_app.notifications.meaning import severity_of, with_meaning
 from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
 from bolt_app.notifications.wakeup import Wakeup
@@ -124,10 +125,15 @@ class AcceptedDelivery:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A notification that was accepted. A topic nobody subscribed to brings no delivery."""
+    """A notification that was accepted; unrouted where no subscription to its topics wants it."""
 
     id: str
     deliveries: Sequence[AcceptedDelivery]
+
+    @property
+    def is_unrouted(self) -> bool:
+        """Whether nothing of it is delivered."""
+        return not self.deliveries
 
 
 @dataclass(frozen=True)
@@ -259,7 +265,11 @@ class Acceptance:
             seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
         followed = follow(connection, said, seq, now)
         rows = hold(connection, coming, now)
-        connection.execute(_INSERT_NOTIFICATIONS, [draft.row for draft in drafts])
+        routed = {plan.draft.id for plan in plans if plan.route}
+        connection.execute(
+            _INSERT_NOTIFICATIONS,
+            [{**draft.row, "is_unrouted": draft.id not in routed} for draft in drafts],
+        )
         rows = [
             {
                 **_unless_muted(row, followed, now),
@@ -305,7 +315,7 @@ class _Draft:
         key = id_ if request.actions else None
         if request.key is not None:
             key = stored_key(request.source or sender.source or sender.name, request.key)
-        content = request.content()
+        content = with_meaning(request.content())
         row = {
             "id": id_,
             "team_id": sender.team_id,
@@ -320,7 +330,7 @@ class _Draft:
             "lane_team_id": sender.team_id,
             "state": state_until(request.due_at(now), now),
             "source": request.source or sender.turn,
-            "rank": rank_of(request.priority, request.severity),
+            "rank": rank_of(request.priority, severity_of(content)),
             "key": key,
             "mode": request.mode if key is not None else "new",
             "on_unknown": request.on_unknown,
@@ -384,7 +394,7 @@ def _coming(plan: _Plan, leg: Leg) -> Coming:
     elif leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
     notification = plan.draft.row
-    severity = notification["content"].get("severity")
+    severity = severity_of(notification["content"])
     return Coming(row, severity, notification["source"], leg.digest)
 
 

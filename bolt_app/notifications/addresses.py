@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from bolt_app.notifications.plain_text import cut
+from bolt_app.text_forms import lowered, typed, visible
 
 _ID = re.compile(r"[CGDUW][A-Z0-9]{7,63}")
 _NAME = re.compile(r"#[^\s#@,<>\x00-\x1f]{1,80}")
 _EMAIL = re.compile(r"@?([^\s@<>,\x00-\x1f]{1,64}@[^\s@<>,\x00-\x1f]{1,255})")
-_TOPIC = re.compile(r"[A-Za-z0-9_/.-]{1,80}")
+_TOPIC = re.compile(r"[a-z0-9_/.-]{1,80}")
+_TOPIC_CHARACTERS = re.compile(r"[^a-z0-9_/.-]+")
 _TOPIC_PREFIX = "topic:"
 HELP = "give #name, a channel's id (C…), @e-mail, a person's id (U…) or topic:name"
 
@@ -20,17 +23,30 @@ def normal_address(value: object) -> str:
     Raises:
         ValueError: it is none.
     """
-    text = value.strip() if isinstance(value, str) else ""
+    text = visible(value) if isinstance(value, str) else ""
     if _ID.fullmatch(text):
         return text
-    if _NAME.fullmatch(text):
-        return text.lower()
-    if text.startswith(_TOPIC_PREFIX):
-        return _TOPIC_PREFIX + normal_topic(text.removeprefix(_TOPIC_PREFIX))
-    email = _EMAIL.fullmatch(text)
+    if text.startswith("#") and _NAME.fullmatch(name := f"#{normal_channel_name(text)}"):
+        return name
+    if text[: len(_TOPIC_PREFIX)].lower() == _TOPIC_PREFIX:
+        return _TOPIC_PREFIX + normal_topic(text)
+    email = _EMAIL.fullmatch(lowered(text))
     if email is not None:
-        return f"@{email[1].lower()}"
+        return f"@{email[1]}"
     raise ValueError(f"{_shown(text)} is no address: {HELP}")
+
+
+def normal_channel_name(name: str) -> str:
+    """Return a channel's name, with or without `#`, in the one form it is stored in.
+
+    Slack's own names are in lower case (https://docs.slack.dev/reference/objects/conversation-object).
+    """
+    return lowered(name).removeprefix("#")
+
+
+def email_address(email: str) -> str:
+    """Return the address of the person who has an e-mail address."""
+    return f"@{lowered(email)}"
 
 
 def normal_person(value: object) -> str:
@@ -51,12 +67,15 @@ def normal_topic(value: str) -> str:
     Raises:
         ValueError: it is none.
     """
-    name = value.strip()
+    name = lowered(typed(value)).removeprefix(_TOPIC_PREFIX).strip()
     if not _TOPIC.fullmatch(name):
+        near = _near_topic(name)
+        hint = f"; did you mean {near}?" if near else ""
         raise ValueError(
-            f"{_shown(name)} is no topic: give up to 80 letters, digits, and any of - _ / ."
+            f"{_shown(name)} is not a topic: give up to 80 letters from a to z, digits, and any of "
+            f"- _ / .{hint}"
         )
-    return name.lower()
+    return name
 
 
 def topic_of(address: str) -> str | None:
@@ -77,6 +96,13 @@ def is_person(address: str) -> bool:
     https://docs.slack.dev/reference/methods/chat.postMessage#channels
     """
     return address[0] in "UW"
+
+
+def _near_topic(name: str) -> str:
+    """Return what could be meant by a name that is not a topic: without accents, with dashes."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    near = _TOPIC_CHARACTERS.sub("-", plain).strip("-/.")
+    return near if _TOPIC.fullmatch(near) else ""
 
 
 def _shown(text: str) -> str:

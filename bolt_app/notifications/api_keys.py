@@ -25,6 +25,7 @@ from bolt_app.notifications.sender_records import (
     sender_row,
     use_of,
 )
+from bolt_app.text_forms import visible
 
 Scope = Literal["send", "read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
@@ -158,7 +159,7 @@ class ApiKeys:
             scopes = LIMITED_SCOPES if channels else DEFAULT_SCOPES
         row = {
             "team_id": team_id,
-            "name": name,
+            "name": visible(name),
             "secret_hash": hash_of(secret),
             "scopes": " ".join(one for one in SCOPES if one in scopes),
             "channels": " ".join(dict.fromkeys(map(normal_address, channels))),

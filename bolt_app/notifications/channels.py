@@ -15,8 +15,10 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
+from bolt_app.notifications.addresses import normal_channel_name
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
+from bolt_app.text_forms import visible
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +71,7 @@ class Channels:
             SlackCallError: the list had to be fetched and Slack refused or did not answer.
         """
         self._list_if_old(place)
-        wanted = query.strip().removeprefix("#").lower()
+        wanted = normal_channel_name(query)
         begins = func.lower(Channel.name).startswith(wanted, autoescape=True)
         statement = (
             select(Channel)
@@ -95,9 +97,9 @@ class Channels:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: the list had to be fetched and Slack refused or did not answer.
         """
-        name = name_or_id.strip().removeprefix("#")
-        if name == name_or_id.strip() and looks_like_channel_id(name):
-            return name
+        if looks_like_channel_id(text := visible(name_or_id)):
+            return text
+        name = normal_channel_name(text)
         found = self.find_listed(place.team_id, name)
         if found is None:
             self.refresh_listing(place)
@@ -171,7 +173,7 @@ class Channels:
         with self._database.reading() as session:
             return session.scalar(
                 select(Channel.channel_id)
-                .where(Channel.team_id == team_id, Channel.name == name.lower())
+                .where(Channel.team_id == team_id, Channel.name == name)
                 # Where one name stands for several, the archived one is meant least.
                 .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
                 .limit(1)
@@ -248,7 +250,7 @@ def _replace_channels(session: Session, team_id: str, channels: list[dict[str, A
         channel["id"]: {
             "team_id": team_id,
             "channel_id": channel["id"],
-            "name": channel["name"],
+            "name": normal_channel_name(channel["name"]),
             "is_member": bool(channel.get("is_member")),
             "is_private": bool(channel.get("is_private")),
             "is_archived": bool(channel.get("is_archived")),

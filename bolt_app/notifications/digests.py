@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.notifications.filters import SEVERITIES
+from bolt_app.notifications.meaning import link_of
 from bolt_app.notifications.mrkdwn import SECTION_LENGTH, escape, link, moment
 from bolt_app.notifications.page_addresses import page_url
-from bolt_app.notifications.plain_text import headline
 from bolt_app.notifications.rendering import SIGNS
+from bolt_app.notifications.summaries import headline
 
 Block = dict[str, Any]
 
@@ -113,7 +114,7 @@ def _counted(group: Sequence[Entry], *, bold: bool = False) -> str:
 
 def _line(one: Entry, contents: Mapping[str, Mapping[str, Any]], public_url: str) -> str:
     content = contents[one.notification_id]
-    url = content.get("link", "")
+    url = link_of(content)
     if not url or len(url) > LONGEST_LINK:
         url = page_url(public_url, one.notification_id)
     return f"{SIGNS[one.severity]} {link(url, headline(content))}  {moment(one.at)}"

@@ -45,6 +45,7 @@ from bolt_app.db.models import (
     Notification,
     Subscription,
 )
+from bolt_app.notifications.addresses import email_address
 from bolt_app.notifications.callbacks import erase_from_callbacks
 from bolt_app.notifications.change_feed import begin_change
 from bolt_app.notifications.incident_messages import Change, find_messages, refresh
@@ -90,9 +91,7 @@ class ErasedPeople:
         """Return the condition that a column holds a person's address, and one of theirs."""
         if self.user_ids is None:
             return func.substr(column, 1, 1).in_(("U", "W", "D", "@"))
-        known: ColumnElement[bool] = column.in_(
-            [*self.user_ids, *(f"@{email.lower()}" for email in self.emails)]
-        )
+        known: ColumnElement[bool] = column.in_([*self.user_ids, *map(email_address, self.emails)])
         return known
 
 

@@ -2,21 +2,24 @@
 
 `severity>=warning service=api,web -label:bot` wants those of severity warning or worse, whose field
 "service" is one of two, and whose field "label" is not "bot". All conditions must hold. Words with
-spaces stand in double quotes; capitals do not matter.
+spaces stand in quotes; names and values are compared by `comparable`. Other tools' spellings with
+one possible meaning are accepted: `+label:x`, `—label:x` with a dash, `a==b`, `severity=>error`.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, get_args
 
+from bolt_app.notifications.meaning import fields_of, severity_of
 from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Severity
+from bolt_app.text_forms import comparable, typed
 
 SEVERITY = "severity"
 SEVERITIES: Sequence[str] = get_args(Severity)
@@ -29,13 +32,29 @@ _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_WORD = r'(?:"[^"]*"|[^\s"=:<>!,]+)'
-_VALUE = r'(?:"[^"]*"|[^\s",]+)'
+# Other spellings of the operators: of programming languages, of mathematics, of GitHub's search.
+_SPELLINGS: Mapping[str, str] = {
+    ":": "=",
+    "==": "=",
+    "<>": "!=",
+    "≠": "!=",
+    "=>": ">=",
+    "≥": ">=",
+    "=<": "<=",
+    "≤": "<=",
+}
+_OPERATOR = r":?(?:>=|=>|<=|=<|!=|<>|==|[≥≤≠=><])|:"
+_BARE_VALUE = r'[^\s",`]+'
+_WORD = r'(?:"[^"]*"|[^\s"=:<>!,`≥≤≠]+)'
+_VALUE = rf"(?:\"[^\"]*\"|'[^'\"]*'(?=[\s,]|$)|{_BARE_VALUE})"
 _CONDITION = re.compile(
-    rf"(?P<not>-)?(?P<name>{_WORD})\s*(?P<operator>>=|<=|!=|=|:|<|>)\s*"
-    rf"(?P<values>{_VALUE}(?:,{_VALUE})*)(?=\s|$)"
+    # In documentation and messages conditions stand between backticks.
+    rf"`?(?:\+|(?P<minus>-++))?(?P<name>{_WORD})\s*(?P<operator>{_OPERATOR})\s*"
+    rf"(?P<values>{_VALUE}(?:,{_VALUE})*)`?(?=\s|$)"
 )
-_BARE = re.compile(r"[^\s\"=:<>!,-][^\s\"=:<>!,]*")
+_BARE = re.compile(r"[^\s\"'=:<>!,`≥≤≠+-][^\s\"=:<>!,`≥≤≠]*")
+# So near to "severity" is hardly another field.
+_NEAR_SEVERITY = 0.8
 
 
 class FilterError(ValueError):
@@ -85,22 +104,37 @@ class Filter:
 
 def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
     """Return what filters look at in a stored content: the severity, and the fields by name."""
-    fields = {_plain(one["name"]): _plain(one["value"]) for one in content.get("fields", ())}
-    return {**fields, SEVERITY: content.get("severity", DEFAULT_SEVERITY)}
+    fields = {comparable(one["name"]): comparable(one["value"]) for one in fields_of(content)}
+    return {**fields, SEVERITY: severity_of(content) or DEFAULT_SEVERITY}
 
 
 @lru_cache(maxsize=1024)
 def parse_filter(text: str) -> Filter:
-    """Return the filter that `text` describes.
+    """Return the filter that `text`, perhaps as it is stored, describes.
 
     Raises:
         FilterError: it describes none.
     """
+    return Filter(tuple(dict.fromkeys(_condition(match) for match in _conditions(text))))
+
+
+def parse_typed_filter(text: str) -> Filter:
+    """Return the filter that a person has typed.
+
+    In quotes a name stands for itself; without them it is refused where it looks mistyped.
+
+    Raises:
+        FilterError: `text` describes no filter, or probably not the one that was meant.
+    """
+    for match in _conditions(text):
+        _check_spelling(match, _condition(match))
+    return parse_filter(text)
+
+
+def _conditions(text: str) -> Iterator[re.Match[str]]:
     if len(text) > FILTER_LENGTH:
         raise FilterError(f"A filter has up to {FILTER_LENGTH} characters.")
-    # Phones write quotes in their own way.
-    left = re.sub("[“”„]", '"', text).strip()
-    conditions = []
+    left = typed(text)
     while left:
         match = _CONDITION.match(left)
         if match is None:
@@ -108,16 +142,17 @@ def parse_filter(text: str) -> Filter:
                 f"“{_first_word(left)}” is no condition: write them like `severity>=warning`, "
                 "`service=api`, `service=api,web` or `-label:bot`."
             )
-        conditions.append(_condition(match))
+        yield match
         left = left[match.end() :].lstrip()
-    return Filter(tuple(dict.fromkeys(conditions)))
 
 
 def _condition(match: re.Match[str]) -> Condition:
-    name = _plain(match["name"].strip('"'))
-    sign = "=" if match["operator"] == ":" else match["operator"]
-    values = tuple(_plain(one.strip('"')) for one in re.findall(_VALUE, match["values"]))
-    if match["not"]:
+    name = comparable(match["name"].strip('"'))
+    written = match["operator"]
+    written = written if written == ":" else written.removeprefix(":")
+    sign = _SPELLINGS.get(written, written)
+    values = tuple(comparable(_unquoted(one)) for one in re.findall(_VALUE, match["values"]))
+    if match["minus"]:
         if sign not in ("=", "!="):
             raise FilterError(f"“{match[0]}”: a minus goes with `=` or `:` alone.")
         sign = "!=" if sign == "=" else "="
@@ -126,10 +161,22 @@ def _condition(match: re.Match[str]) -> Condition:
     if name == SEVERITY:
         _check_severities(sign, values)
     elif sign in _COMPARE:
+        meant = f"severity{sign}" if values[0] in SEVERITIES else f"{name}="
         raise FilterError(
-            f"“{match[0]}”: only the severity has an order; write `{name}={values[0]}`."
+            f"“{match[0]}”: only the severity has an order; write `{meant}{values[0]}`."
         )
     return Condition(name, sign, values)
+
+
+def _check_spelling(match: re.Match[str], condition: Condition) -> None:
+    is_quoted = match["name"].startswith('"')
+    if condition.name == SEVERITY or is_quoted or not set(condition.values) & set(SEVERITIES):
+        return
+    if get_close_matches(condition.name, [SEVERITY], 1, _NEAR_SEVERITY):
+        meant = Condition(SEVERITY, condition.operator, condition.values)
+        raise FilterError(
+            f"“{match[0]}”: did you mean `{meant}`? For a field of that name write it in quotes."
+        )
 
 
 def _check_severities(sign: str, values: Sequence[str]) -> None:
@@ -142,8 +189,9 @@ def _check_severities(sign: str, values: Sequence[str]) -> None:
         raise FilterError(f"The severity is compared with one: `severity{sign}{values[0]}`.")
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.split()).casefold()
+def _unquoted(value: str) -> str:
+    quote = value[0]
+    return value[1:-1] if quote in "\"'" and len(value) > 1 and value[-1] == quote else value
 
 
 def _quoted(text: str) -> str:

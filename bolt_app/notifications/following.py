@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, Subscription
+from bolt_app.notifications.addresses import normal_channel_name
 from bolt_app.notifications.lanes import move_pending
 
 PauseReason = Literal["archived", "removed", "deactivated", "guest"]
@@ -86,7 +87,7 @@ def rename(session: Session, team_id: str, channel_id: str, name: str) -> None:
     session.execute(
         update(Channel)
         .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
-        .values(name=name)
+        .values(name=normal_channel_name(name))
     )
 
 

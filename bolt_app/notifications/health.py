@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, or_, select
+from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, or_, select
 
+from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_HELD,
     IS_OPEN,
     IS_QUEUED,
     IS_TROUBLED,
+    IS_UNROUTED,
     Channel,
     Delivery,
     Lane,
     Notification,
 )
 from bolt_app.notifications.channels import IS_PUBLIC
+from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
-from bolt_app.notifications.plain_text import headline
+from bolt_app.notifications.meaning import severity_of
+from bolt_app.notifications.summaries import headline
 
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100
@@ -30,6 +34,7 @@ WINDOW = 100
 _UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
 # Beyond so many nobody counts.
 MOST_COUNTED = 1000
+UNROUTED_WITHIN = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -52,20 +57,24 @@ class Health:
         waiting: deliveries that are to go out, now or later; `MOST_COUNTED` means many.
         held: those that are to go out as one with others, likewise.
         troubled: those that ended dead or unknown and were not retried, likewise.
+        unrouted: notifications of the last days that no subscription wanted, likewise; 0 where
+            the person does not see the workspace.
         recent: the latest deliveries to public channels, newest first.
     """
 
     waiting: int
     held: int
     troubled: int
+    unrouted: int
     recent: Sequence[SeenDelivery]
 
 
 class HealthReports:
     """Looks at the deliveries of workspaces."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
+        self._clock = clock
 
     def of_team(
         self, team_id: str, *, channels: Collection[str] | None = None, most: int = 5
@@ -78,10 +87,11 @@ class HealthReports:
         """
         counts, recent = _OF_EVERYTHING if channels is None else _OF_CHANNELS
         values = {"team_id": team_id, "most": most, "channels": list(channels or ())}
+        values["unrouted_since"] = id_of_moment(self._clock() - UNROUTED_WITHIN)
         with self._database.reading_connection() as connection:
-            waiting, held, troubled = connection.execute(counts, values).one()
+            waiting, held, troubled, unrouted = connection.execute(counts, values).one()
             rows = connection.execute(recent, values).all()
-        return Health(waiting, held, troubled, [_seen(row) for row in rows])
+        return Health(waiting, held, troubled, unrouted, [_seen(row) for row in rows])
 
 
 def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
@@ -99,12 +109,27 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
     return select(func.count()).select_from(some.subquery()).scalar_subquery()
 
 
-def _counts(*scope: Any) -> Select[int, int, int]:
+def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
     # What follows an incident may never go out.
     # SQLite finds an index by its own condition only.
     waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
     held = and_(IS_OPEN, IS_HELD)
-    return select(_count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope))
+    return select(
+        _count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope), unrouted
+    )
+
+
+def _count_unrouted() -> ScalarSelect[int]:
+    some = (
+        select(Notification.id)
+        .where(
+            Notification.team_id == bindparam("team_id"),
+            IS_UNROUTED,
+            Notification.id >= bindparam("unrouted_since"),
+        )
+        .limit(MOST_COUNTED)
+    )
+    return select(func.count()).select_from(some.subquery()).scalar_subquery()
 
 
 def _recent() -> Select[Any]:
@@ -145,10 +170,10 @@ def _of_public_channels(statement: Select[Any]) -> Select[Any]:
 
 # Read for every App Home, and so prepared once.
 _IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
-_OF_EVERYTHING = _counts(), _of_public_channels(_recent())
-_OF_CHANNELS = _counts(_IN_CHANNELS), _recent().where(_IN_CHANNELS)
+_OF_EVERYTHING = _counts(_count_unrouted()), _of_public_channels(_recent())
+_OF_CHANNELS = _counts(literal(0), _IN_CHANNELS), _recent().where(_IN_CHANNELS)
 
 
 def _seen(row: Any) -> SeenDelivery:
-    severity = row.content.get("severity")
+    severity = severity_of(row.content)
     return SeenDelivery(row.id, row.channel_id, headline(row.content), severity, row.state, row.at)

@@ -54,6 +54,7 @@ _NOTIFICATION = (
     Notification.key,
     Notification.created_at,
     Notification.content,
+    Notification.is_unrouted,
 )
 _DELIVERY = (
     Delivery.notification_id,
@@ -273,6 +274,7 @@ class History:
                 created_at=row.created_at,
                 content=row.content,
                 incident=incidents.get(row.id),
+                unrouted=row.is_unrouted,
                 deliveries=deliveries[row.id],
             )
             for row in rows

@@ -28,6 +28,7 @@ from bolt_app.notifications.sender_records import (
     sender_row,
     use_of,
 )
+from bolt_app.text_forms import visible
 
 HOOKS_PATH = "/hooks/"
 MOST_REMEMBERED = 10_000
@@ -37,6 +38,7 @@ _COLUMNS = (
     Hook.team_id,
     Hook.name,
     Hook.target,
+    Hook.key_field,
     Hook.created_at,
     Hook.created_by,
     Hook.revoked_at,
@@ -55,6 +57,7 @@ class HookRecord:
 
     Attributes:
         to: the addresses that what it takes is for.
+        key_field: the field of what it takes whose value is the notification's key.
         created_by: the person's id, as `revoked_by`; None for the command line.
         own_source: the source it was made for; None where it has one that is named after it.
         allow_broadcast: whether it may call everybody in a channel, or a user group.
@@ -64,6 +67,7 @@ class HookRecord:
     team_id: str
     name: str
     to: tuple[str, ...]
+    key_field: str | None
     created_at: datetime
     created_by: str | None
     revoked_at: datetime | None
@@ -107,6 +111,7 @@ class Hooks:
         name: str,
         to: Sequence[str],
         *,
+        key_field: str | None = None,
         source: str | None = None,
         allow_broadcast: bool = False,
         created_by: str | None = None,
@@ -115,6 +120,8 @@ class Hooks:
         """Make a hook and return its address, which nobody can find out later.
 
         Args:
+            key_field: the field of what it takes, or the member of the payload, whose value is the
+                notification's key; None: only `?key=` gives it one.
             source: shared with other keys and hooks; None for one of its own.
             allow_broadcast: whether it may call everybody in a channel, or a user group.
             created_by: the person's id; None for the command line.
@@ -127,9 +134,10 @@ class Hooks:
         secret, now = new_hook_secret(), self._clock()
         row = {
             "team_id": team_id,
-            "name": name,
+            "name": visible(name),
             "secret_hash": hash_of(secret),
             "target": " ".join(dict.fromkeys(map(normal_address, to))),
+            "key_field": None if key_field is None else visible(key_field) or None,
             "created_at": now,
             "created_by": created_by,
             **sender_row(source, allow_broadcast=allow_broadcast),
@@ -229,6 +237,7 @@ def _record(row: Any) -> HookRecord:
         team_id=row.team_id,
         name=row.name,
         to=tuple(row.target.split()),
+        key_field=row.key_field,
         created_at=row.created_at,
         created_by=row.created_by,
         revoked_at=row.revoked_at,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
@@ -67,7 +67,7 @@ class People:
             .join(Membership, Membership.user_id == User.id)
             .where(
                 Membership.team_id == place.team_id,
-                func.lower(User.email) == email,
+                User.email == email,
                 ~User.is_deleted,
             )
             .limit(1)

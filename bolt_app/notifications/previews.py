@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from sqlalchemy import select
@@ -12,9 +13,10 @@ from sqlalchemy import select
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Notification, Subscription
-from bolt_app.notifications.filters import facts_of, parse_filter
+from bolt_app.notifications.filters import Filter, facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
-from bolt_app.notifications.plain_text import headline
+from bolt_app.notifications.meaning import severity_of
+from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.topic_names import patterns_for
 
 LATELY = timedelta(days=7)
@@ -23,6 +25,8 @@ WINDOW = 500
 MOST_SHOWN = 3
 # Of so many it is looked up whether they may be shown.
 MOST_LOOKED_UP = 50
+NEAR_FIELD = 0.75
+NEAR_TOPIC = 0.7
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,13 @@ class Preview:
         sent: how many notifications were sent to what the subscription names.
         wanted: how many of them its filter lets through.
         examples: the latest of these.
+        misspelled: fields of the filter that none of them has, each with one that looks like it.
     """
 
     sent: int
     wanted: int
     examples: Sequence[Example]
+    misspelled: Mapping[str, str] = field(default_factory=dict)
 
 
 class Lately:
@@ -62,6 +68,13 @@ class Lately:
         lately = [topic for row in self._rows for topic in row.topics.split()]
         return list(dict.fromkeys([*lately, *self._subscribed]))
 
+    def near_topic(self, topic: str) -> str | None:
+        """Return a known topic that an unknown one looks like; None where `topic` is known."""
+        known = self.topics
+        if topic in known or "*" in topic:
+            return None
+        return next(iter(get_close_matches(topic, known, 1, NEAR_TOPIC)), None)
+
     def preview(
         self, topic: str, filter_: str, may_see: Callable[[Sequence[str]], Collection[str]]
     ) -> Preview:
@@ -71,12 +84,15 @@ class Lately:
             may_see: returns those of the ids of notifications that may be shown.
         """
         named = [row for row in self._rows if _names(topic, row)]
-        accepts = parse_filter(filter_).accepts
-        wanted = [row for row in named if accepts(facts_of(row.content))]
-        latest = wanted[:MOST_LOOKED_UP]
-        shown = may_see([row.id for row in latest]) if latest else ()
+        filter_read = parse_filter(filter_)
+        wanted = [row for row in named if filter_read.accepts(facts_of(row.content))]
+        latest, others = wanted[:MOST_LOOKED_UP], named[:MOST_LOOKED_UP]
+        ids = list(dict.fromkeys(row.id for row in (*latest, *others)))
+        shown = may_see(ids) if ids else ()
         examples = [_example(row) for row in latest if row.id in shown]
-        return Preview(len(named), len(wanted), examples[:MOST_SHOWN])
+        fields = {name for row in others if row.id in shown for name in facts_of(row.content)}
+        misspelled = _misspelled(filter_read, fields)
+        return Preview(len(named), len(wanted), examples[:MOST_SHOWN], misspelled)
 
 
 class Previews:
@@ -110,9 +126,15 @@ class Previews:
         return Lately(rows, topics)
 
 
+def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:
+    names = [one.name for one in wanted.conditions if one.name not in known]
+    near = {name: get_close_matches(name, known, 1, NEAR_FIELD) for name in names}
+    return {name: found[0] for name, found in near.items() if found}
+
+
 def _names(pattern: str, row: Any) -> bool:
     return any(pattern in patterns_for(topic) for topic in row.topics.split())
 
 
 def _example(row: Any) -> Example:
-    return Example(headline(row.content), row.content.get("severity"), row.created_at)
+    return Example(headline(row.content), severity_of(row.content), row.created_at)

@@ -56,8 +56,6 @@ MOST_BAR_BLOCKS = 20
 PAGE_LENGTH = 11_340
 BLOCK_ALLOWANCE = 100
 
-# For an image that Slack cannot fetch, in blocks or attachments; for other bad blocks too.
-IMAGE_CODES = frozenset({"invalid_blocks", "invalid_attachments"})
 
 _PASSED_ON = (
     "attachments",
@@ -80,18 +78,13 @@ def render(
         content: what `Content` takes, without what was left out.
         under: what stands under all of it: blocks of ours, which keep their ids.
         with_picture: whether to show the picture, or else a link to it: Slack refuses a message
-            whose picture it cannot fetch (`IMAGE_CODES`).
+            whose picture it cannot fetch.
     """
     content = replace_foreign_ids(content)
     message = _message(content, with_picture=with_picture)
     if under:
         _put_under(message, content, list(under))
     return message
-
-
-def has_images(message: Mapping[str, Any]) -> bool:
-    """Whether Slack has to fetch an image for a rendered message."""
-    return without_images(message) != message
 
 
 def without_images(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +143,7 @@ def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[
     if is_ours and _fit([*bars[-1]["blocks"], *under], MOST_BAR_BLOCKS):
         bars[-1] = {**bars[-1], "blocks": [*bars[-1]["blocks"], *under]}
         return
-    bar: dict[str, Any] = {"fallback": shorten(_spoken(content), TEXT_SIZE), "blocks": under}
+    bar: dict[str, Any] = {"fallback": spoken(content), "blocks": under}
     if "severity" in content:
         bar["color"] = COLOURS[content["severity"]]
     bars.append(bar)
@@ -158,7 +151,7 @@ def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[
 
 def _message(content: Mapping[str, Any], *, with_picture: bool) -> dict[str, Any]:
     message = {name: content[name] for name in _PASSED_ON if name in content}
-    message["text"] = shorten(_spoken(content), TEXT_SIZE)
+    message["text"] = spoken(content)
     heading = _heading(content)
     if "blocks" in content:
         return message | _with_own_blocks(content, heading)
@@ -209,7 +202,7 @@ def _bars(content: Mapping[str, Any], pages: Iterable[list[Block]]) -> dict[str,
 
     Nothing but an attachment has a colour, and there is none without something in it.
     """
-    bar: dict[str, Any] = {"fallback": shorten(_spoken(content), TEXT_SIZE)}
+    bar: dict[str, Any] = {"fallback": spoken(content)}
     own = content.get("attachments", [])
     pages = list(pages)
     if "severity" in content:
@@ -244,24 +237,24 @@ def _fit(blocks: list[Block], most: int = MOST_BLOCKS) -> bool:
 
 
 def _characters(value: object) -> int:
-    return sum(len(text) for text, _ in _strings(value))
+    return sum(len(text) for text, _ in strings(value))
 
 
-def _strings(value: object) -> Iterator[tuple[str, bool]]:
+def strings(value: object) -> Iterator[tuple[str, bool]]:
     """Yield what blocks say, each with whether it is mrkdwn."""
     if isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from strings(item)
     elif isinstance(value, dict):
         for name, item in value.items():
             if name == "text" and isinstance(item, str):
                 yield item, value.get("type") == "mrkdwn"
             else:
-                yield from _strings(item)
+                yield from strings(item)
 
 
-def _spoken(content: Mapping[str, Any]) -> str:
-    """Return what the message says in words alone."""
+def spoken(content: Mapping[str, Any]) -> str:
+    """Return what the message says in words alone, in up to `TEXT_SIZE` bytes of mrkdwn."""
     severity = content.get("severity")
     head = escape(_title(content))
     if severity is not None:
@@ -269,12 +262,13 @@ def _spoken(content: Mapping[str, Any]) -> str:
         head = f"{SIGNS[severity]} {word}: {head}" if head else f"{SIGNS[severity]} {word}"
     text = content.get("text", "")
     if not text.strip() and "blocks" in content:
-        texts = _strings(content["blocks"])
+        texts = strings(content["blocks"])
         text = "\n".join(one if is_mrkdwn else escape(one) for one, is_mrkdwn in texts)
     fields = [escape(f"{one['name']}: {one['value']}") for one in content.get("fields", ())]
     said = "\n".join(one for one in (head, text, *fields) if one.strip())
     # Attachments speak for themselves: a text would be shown above them.
-    return said or ("" if "attachments" in content else "A notification")
+    said = said or ("" if "attachments" in content else "A notification")
+    return shorten(said, TEXT_SIZE)
 
 
 def _title(content: Mapping[str, Any]) -> str:

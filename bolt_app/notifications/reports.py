@@ -20,6 +20,7 @@ State = Literal[
     "digested",
 ]
 STATES: tuple[State, ...] = get_args(State)
+UNROUTED = "unrouted"
 STATE_WORDS: Mapping[str, str] = {
     "waiting": "waiting",
     "held": "held until",
@@ -149,9 +150,15 @@ class NotificationReport(BaseModel):
     )
     key: str | None
     created_at: Moment
-    content: dict[str, Any] = Field(description="What was said, without what was left out.")
+    content: dict[str, Any] = Field(
+        description="The content, without members left out. `derived` has the severity, title, "
+        "link and fields that were read from attachments and blocks."
+    )
     incident: IncidentReport | None = Field(
         None, description="What people answered, where it asks them to."
+    )
+    unrouted: bool = Field(
+        False, description="Nothing is delivered: no subscription to its topics wanted it."
     )
     deliveries: list[DeliveryReport]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,13 +12,18 @@ from pydantic_core import ErrorDetails
 
 from bolt_app.credentials.sources import SOURCE_LENGTH, SOURCE_PATTERN
 from bolt_app.notifications.ids import ID_PATTERN
-from bolt_app.notifications.requests import TS_PATTERN
+from bolt_app.notifications.requests import (
+    TS_PATTERN,
+    Escalation,
+    MessageField,
+    NotificationRequest,
+)
+from bolt_app.text_forms import comparable
 
 _Words = Callable[[Mapping[str, Any]], str]
 # By the names at https://docs.pydantic.dev/latest/errors/validation_errors/
 _WORDS: Mapping[str, _Words] = {
     "missing": lambda _: "is missing: give it",
-    "extra_forbidden": lambda _: "is no field here: take it out, or mend its name",
     "string_too_long": lambda ctx: f"is longer than {ctx['max_length']:,} characters: shorten it",
     "string_too_short": lambda _: "is empty: give it, or leave it out",
     "too_long": lambda ctx: (
@@ -48,6 +54,9 @@ _FORMS: Mapping[str, str] = {
     "- _ . :",
     TS_PATTERN: "is not the ts of a message, which looks like 1712345678.123456",
 }
+_FIELDS = tuple(
+    name for model in (NotificationRequest, MessageField, Escalation) for name in model.model_fields
+)
 _MOMENT = "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z"
 
 
@@ -84,10 +93,17 @@ def _problems(error: ErrorDetails, within: str) -> Iterator[FieldProblem]:
 
 def _detail(error: ErrorDetails, ctx: Mapping[str, Any]) -> str:
     kind = error["type"]
+    if kind == "extra_forbidden":
+        return _unknown_field(str(error["loc"][-1]))
     if kind.startswith("datetime"):
         return _MOMENT
     words = _WORDS.get(kind)
     return error["msg"] if words is None else words(ctx)
+
+
+def _unknown_field(name: str) -> str:
+    near = get_close_matches(comparable(name), _FIELDS, 1)
+    return f"is an unknown field; did you mean {near[0]}?" if near else "is an unknown field"
 
 
 def _path(before: str, location: tuple[int | str, ...]) -> str:

@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from bolt_app.clock import utc_now
 from bolt_app.credentials.sources import SOURCE_PATTERN
 from bolt_app.notifications.addresses import normal_address, normal_person
+from bolt_app.text_forms import comparable, visible
 
 # What Slack takes, at https://docs.slack.dev/reference/methods/chat.postMessage,
 # https://docs.slack.dev/reference/block-kit/blocks and
@@ -43,6 +44,7 @@ LATEST_END = timedelta(days=366)
 SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
 TS_PATTERN = r"^[0-9]{1,20}\.[0-9]{1,10}$"
+KEY_LENGTH = 255
 
 Severity = Literal["info", "success", "warning", "error", "critical"]
 Mode = Literal["update", "thread", "new"]
@@ -70,6 +72,14 @@ def _storable(value: Any) -> Any:
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _word(value: object) -> object:
+    return comparable(value) if isinstance(value, str) else value
+
+
+def _visible(value: object) -> object:
+    return visible(value) if isinstance(value, str) else value
 
 
 def _each_once(values: list[Action]) -> list[Action]:
@@ -105,7 +115,9 @@ class Content(BaseModel):
 
     text: Text = Field("", max_length=TEXT_LENGTH, description="In Slack's mrkdwn.")
     title: Text = Field("", max_length=250, description="Plain text, shown in bold above.")
-    severity: Severity | None = Field(None, description="The colour beside the message.")
+    severity: Annotated[Severity | None, BeforeValidator(_word)] = Field(
+        None, description="The colour beside the message."
+    )
     fields: list[MessageField] = Field(
         default_factory=list, max_length=FIELDS, description="Short facts under the text."
     )
@@ -137,7 +149,9 @@ class Content(BaseModel):
         description="People to call at its end: `@e-mail` or a person's id. Who is not found is "
         "left out.",
     )
-    actions: Annotated[list[Action], AfterValidator(_each_once)] = Field(
+    actions: Annotated[
+        list[Annotated[Action, BeforeValidator(_word)]], AfterValidator(_each_once)
+    ] = Field(
         default_factory=list,
         description="Buttons by which people answer; what they answer counts for all with its key.",
     )
@@ -164,15 +178,18 @@ class NotificationRequest(Content):
         examples=["#general", ["C0123456789", "@ann@example.com", "topic:deploys"]],
     )
     key: Text | None = Field(
-        None, min_length=1, max_length=255, description="What it is about, such as an alert's id."
+        None,
+        min_length=1,
+        max_length=KEY_LENGTH,
+        description="The subject, such as an alert's id.",
     )
-    source: str | None = Field(
+    source: Annotated[str | None, BeforeValidator(_visible)] = Field(
         None,
         pattern=SOURCE_PATTERN,
         description="The source that `key` belongs to, where it is another sender's: needs the "
         "scope `admin`.",
     )
-    mode: Mode = Field(
+    mode: Annotated[Mode, BeforeValidator(_word)] = Field(
         "update",
         description="With a key: change the earlier message, reply in its thread, or post anew.",
     )

@@ -132,7 +132,12 @@ def _find_zone(name: str) -> ZoneInfo | None:
 
 
 def _at(day: date, at: time, zone: tzinfo) -> datetime:
-    return datetime.combine(day, at, zone).astimezone(UTC)
+    first, second = (
+        datetime.combine(day, at, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)
+    )
+    # Clocks that go back from `at` itself show the day before at that moment.
+    is_earlier = first.astimezone(zone).date() < day
+    return second if is_earlier else first
 
 
 def _next_full_hour(moment: datetime, zone: tzinfo) -> datetime:

@@ -16,11 +16,13 @@ from bolt_app.db.models import (
     IS_QUEUED,
     IS_SENDING,
     IS_TROUBLED,
+    IS_UNROUTED,
     Delivery,
     Lane,
     Notification,
 )
 from bolt_app.notifications.ids import id_of_moment
+from bolt_app.notifications.reports import UNROUTED
 
 # So many notifications are looked at for one page, however few of them match.
 WINDOW = 2000
@@ -61,7 +63,7 @@ class Filter:
     """Which notifications to list; what is left out lets all of them through.
 
     Attributes:
-        state: one of their deliveries is in this state.
+        state: one of their deliveries is in this state, or nothing is delivered (`UNROUTED`).
         to: one of their deliveries is for this address.
         source: the credential that sent them, or its source.
         since: accepted at this moment or later.
@@ -93,6 +95,10 @@ def find_page(
     few and are looked at together; else so many notifications as make up the window are.
     """
     within = [Notification.team_id == team_id, *_within(Notification.id, wanted, cursor)]
+    if wanted.state == UNROUTED:
+        # An index has them.
+        within.append(IS_UNROUTED)  # type: ignore[arg-type]
+        wanted = replace(wanted, state=None)
     each = wanted.source, wanted.to, wanted.state, wanted.visible
     looks_at_each = any(one is not None for one in each)
     by_index = _found_by_index(team_id, wanted)

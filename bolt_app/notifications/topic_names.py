@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bolt_app.notifications.addresses import normal_topic
+from bolt_app.text_forms import lowered, typed
 
 PATTERN_LENGTH = 80
 EVERYTHING = "*"
@@ -17,7 +18,7 @@ def normal_pattern(value: str) -> str:
     Raises:
         ValueError: it is neither.
     """
-    text = value.strip().removeprefix("topic:")
+    text = lowered(typed(value)).removeprefix("topic:").strip()
     if text == EVERYTHING:
         return text
     if len(text) > PATTERN_LENGTH:

@@ -22,7 +22,7 @@ from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, Channel, Delivery, Hook, Lane, Notification
-from bolt_app.notifications.addresses import is_id, is_person
+from bolt_app.notifications.addresses import email_address, is_id, is_person
 from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
@@ -269,7 +269,7 @@ def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str
     if is_id(address):
         return f"#{names[address]}" if address in names else None
     if address.startswith("@"):
-        is_own = viewer.email is not None and address == f"@{viewer.email.lower()}"
+        is_own = viewer.email is not None and address == email_address(viewer.email)
         return "you" if is_own else None
     return None
 

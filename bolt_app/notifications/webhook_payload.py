@@ -18,14 +18,18 @@ from urllib.parse import parse_qs
 
 from pydantic import TypeAdapter, ValidationError
 
+from bolt_app.charsets import UTF_8, CharsetError, codec_of, decode
+from bolt_app.notifications.meaning import written_fields
 from bolt_app.notifications.requests import (
     ATTACHMENTS,
     BLOCKS,
+    KEY_LENGTH,
     TEXT_LENGTH,
     NotificationRequest,
     Url,
     read_one,
 )
+from bolt_app.text_forms import comparable
 
 DEEPEST = 60
 _THREAD_TS = re.compile(r"[0-9]{1,20}\.[0-9]{1,10}")
@@ -42,15 +46,22 @@ class PayloadError(Exception):
         self.code = code
 
 
-def payload_of(body: bytes) -> object:
+def payload_of(body: bytes, charset: str | None = None) -> object:
     """Return what a body says: JSON, whatever its content type, or a form with `payload`.
 
+    Args:
+        charset: the one that the request declares, as `charsets.decode` takes it.
+
     Raises:
-        PayloadError: it is neither.
+        PayloadError: it is neither, or in a charset that is not accepted.
     """
-    text = body.decode("utf-8-sig", errors="replace").strip()
+    try:
+        text = decode(body, charset, errors="replace").strip()
+    except CharsetError:
+        # As https://docs.slack.dev/reference/methods/chat.postMessage#errors has it.
+        raise PayloadError("invalid_charset") from None
     if not text.startswith("{"):
-        given = _form(text).get("payload")
+        given = _form(text, codec_of(charset) or UTF_8).get("payload")
         if not given:
             raise PayloadError("invalid_payload")
         text = given[0]
@@ -71,12 +82,21 @@ def read_json(text: str) -> object:
     return _storable(document, 0)
 
 
-def read_webhook(payload: object, to: Sequence[str], now: datetime) -> NotificationRequest:
+def read_webhook(
+    payload: object,
+    to: Sequence[str],
+    now: datetime,
+    *,
+    key: str | None = None,
+    key_field: str | None = None,
+) -> NotificationRequest:
     """Return the notification that a payload describes.
 
     Args:
         payload: what `payload_of` or `read_json` returned.
         to: whom it is for; the payload's own `channel` counts no more than for a Slack app's.
+        key: what it is about; one that is too long for a key counts for nothing.
+        key_field: the field or member that says so where `key` does not.
 
     Raises:
         PayloadError: it says nothing.
@@ -90,15 +110,27 @@ def read_webhook(payload: object, to: Sequence[str], now: datetime) -> Notificat
     }
     if not (said.get("text", "").strip() or "blocks" in said or "attachments" in said):
         raise PayloadError("no_text")
+    key = key or (None if key_field is None else _key(payload, said, key_field))
+    if key is not None and 0 < len(key) <= KEY_LENGTH:
+        said["key"] = key
     try:
         return read_one({**said, "to": list(to)}, now)
     except ValidationError:
         raise PayloadError("invalid_payload") from None
 
 
-def _form(text: str) -> Mapping[str, list[str]]:
+def _key(payload: Mapping[str, Any], said: Mapping[str, Any], name: str) -> str | None:
+    """Return the value of the field of that name, as it is written, or of the member."""
+    wanted = comparable(name)
+    for field in written_fields(said):
+        if comparable(field.name) == wanted:
+            return field.value
+    return _text(KEY_LENGTH + 1)(payload.get(name))
+
+
+def _form(text: str, encoding: str) -> Mapping[str, list[str]]:
     try:
-        return parse_qs(text, errors="replace")
+        return parse_qs(text, encoding=encoding, errors="replace")
     except ValueError:  # more fields than anybody has
         return {}
 

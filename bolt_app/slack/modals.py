@@ -12,6 +12,7 @@ from bolt_app.blockkit.signed_values import OutdatedFormError
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import VALUE, Block
 from bolt_app.slack.signed_actions import form_action
+from bolt_app.text_forms import visible
 
 
 def open_modal(services: Services, context: BoltContext, body: dict[str, Any], view: Block) -> None:
@@ -53,4 +54,4 @@ def text_of(view: dict[str, Any], block_id: str) -> str:
     text = input_of(view, block_id).get("value") or ""
     if not isinstance(text, str):
         raise TypeError("must be text")
-    return text.strip()
+    return visible(text)

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
 from slack_bolt import BoltContext
@@ -117,15 +116,12 @@ class Subscribing:
         self._require(Action.SUBSCRIBE_SELF)
         is_outside = check_reach(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
-        known = lately.topics
         schedule = self._local(digest)
         wish = Wish(topic, filter_, mode, created_by=self.user_id, digest=schedule)
         preview = lately.preview(topic, filter_, lambda ids: self._visible(ids, is_outside))
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
-        near = None
         is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
-        if is_told and topic not in known and "*" not in topic:
-            near = next(iter(get_close_matches(topic, known, 1, 0.7)), None)
+        near = lately.near_topic(topic) if is_told else None
         answer = subscribed_answer(
             self.user_id,
             self.place,

@@ -91,7 +91,13 @@ def create_blueprint(services: Services) -> Blueprint:
 
     def read(hook: HookRecord) -> NotificationRequest:
         try:
-            return read_webhook(_payload(), hook.to, services.clock())
+            return read_webhook(
+                _payload(),
+                hook.to,
+                services.clock(),
+                key=request.args.get("key"),
+                key_field=hook.key_field,
+            )
         except (PayloadError, RequestEntityTooLarge):
             # A rejected request counts too.
             services.sender_limits.charge_request(hook.credential)
@@ -113,7 +119,8 @@ def create_blueprint(services: Services) -> Blueprint:
 def _payload() -> object:
     if request.mimetype == "multipart/form-data":
         return read_json(request.form.get("payload", ""))
-    return payload_of(request.get_data(cache=False))
+    charset = request.mimetype_params.get("charset")
+    return payload_of(request.get_data(cache=False), charset)
 
 
 def _later(status: int, words: str, retry_after: int) -> Response:

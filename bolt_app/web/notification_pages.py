@@ -7,8 +7,10 @@ from datetime import datetime
 
 from flask import Blueprint, render_template
 
+from bolt_app.notifications.meaning import link_of, severity_of, title_of
 from bolt_app.notifications.page_addresses import PAGES_PATH, is_notification_id
 from bolt_app.notifications.reports import STATE_WORDS
+from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.viewing import ViewedNotification, Viewer
 from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.profiles import Profile
@@ -60,6 +62,10 @@ def _render(services: Services, profile: Profile | None, found: ViewedNotificati
     return render_template(
         "notification.html",
         notification=found,
+        headline=headline(found.content),
+        title=title_of(found.content),
+        severity=severity_of(found.content),
+        link=link_of(found.content),
         said=said_html(found.content, Reader(found.people, found.channels, local)),
         state_words=STATE_WORDS,
         local=local,

@@ -19,7 +19,7 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop
 
 # The first engine's last revision.
-BEFORE = "0016"
+BEFORE = "0018"
 SETTLED = 20
 
 

@@ -55,7 +55,7 @@ def test_an_address_has_one_form(given_: str, kept: str) -> None:
     ],
 )
 def test_what_is_none_is_refused_with_what_would_be(value: object) -> None:
-    with pytest.raises(ValueError, match=r"is no (address: give #name|topic: give up to 80)"):
+    with pytest.raises(ValueError, match=r"is (no address: give #name|not a topic: give up to 80)"):
         normal_address(value)
 
 

@@ -608,13 +608,14 @@ class TestImagesThatSlackCannotFetch:
         assert [one["type"] for one in message.blocks] == ["section", "context", "context"]
         assert "image" not in json.dumps(message.blocks)
 
-    def test_other_bad_blocks_are_still_refused(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_among_other_bad_blocks_a_link_is_shown(self, bellhop: Bellhop, hand: Hand) -> None:
         id_ = accept(bellhop, GENERAL, blocks=[IMAGE, {"type": "marquee"}])
 
         hand.deliver()
 
-        assert states(bellhop, id_) == ["dead"]
-        assert bellhop.slack.messages(GENERAL) == []
+        assert states(bellhop, id_) == ["sent"]
+        [message] = bellhop.slack.messages(GENERAL)
+        assert f"<{IMAGE['image_url']}|" in message.text
 
 
 class TestThreadsThatAreGone:

@@ -8,9 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.filters import FilterError, facts_of, parse_filter
+from bolt_app.notifications.filters import (
+    FilterError,
+    facts_of,
+    parse_filter,
+    parse_typed_filter,
+)
 from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.topic_names import normal_pattern, patterns_for
+from bolt_app.text_forms import comparable
 from tests.conftest import FakeClock
 
 
@@ -48,6 +54,32 @@ def facts(severity: str | None = None, /, **fields: str) -> dict[str, str]:
         ("“on call”=ann", "info", {"on call": "ann"}, True),
         ("severity>=error service=api", "error", {"service": "web"}, False),
         ("url=https://x.example/a?b=c", "info", {"url": "https://x.example/a?b=c"}, True),
+        # Spelled as other tools do, or as phones correct it.
+        ("\N{EN DASH}label:bot", "info", {"label": "bot"}, False),
+        ("—label:bot", "info", {"label": "human"}, True),
+        ("\N{MINUS SIGN}label=bot", "info", {"label": "bot"}, False),
+        ("--label:bot", "info", {"label": "bot"}, False),
+        ('+label:"x y"', "info", {"label": "x y"}, True),
+        ("+label:x", "info", {"label": "y"}, False),
+        ("service==api", "info", {"service": "api"}, True),
+        ("service<>api", "info", {"service": "api"}, False),
+        ("service≠api", "info", {"service": "api"}, False),
+        ("severity=>error", "warning", {}, False),
+        ("severity≥error", "critical", {}, True),
+        ("severity:>=error", "critical", {}, True),
+        ("severity≤warning", "critical", {}, False),
+        ("`service=api` `-label:bot`", "info", {"service": "api", "label": "bot"}, False),
+        ("`service=api`", "info", {"service": "api"}, True),
+        ("label='x y'", "info", {"label": "x y"}, True),
+        ("city='s-hertogenbosch", "info", {"city": "'s-Hertogenbosch"}, True),
+        ("place=it\N{RIGHT SINGLE QUOTATION MARK}s", "info", {"place": "it's"}, True),
+        ("host=api\N{EN DASH}eu", "info", {"host": "api-eu"}, True),
+        # What looks the same is the same.
+        ("place=cafe\u0301", "info", {"place": "caf\u00e9"}, True),
+        ("place=caf\u00e9", "info", {"place": "cafe\u0301"}, True),
+        ("plac\u00ade=x\u200by", "info", {"place": "xy"}, True),
+        ("place=xy", "info", {"pl\u200bace": "x\ufeffy"}, True),
+        ("straße=x", "info", {"STRASSE": "X"}, True),
         # A field of that name is not the severity.
         ("severity=error", "info", {"severity": "error"}, False),
     ],
@@ -61,6 +93,7 @@ def test_what_is_wanted(words: str, severity: str, fields: dict[str, str], accep
     [
         ("api", "“api” is no condition: write them like"),
         ("service=", "is no condition"),
+        ("level>=warning", "only the severity has an order; write `severity>=warning`"),
         ('service="', "is no condition"),
         ("=api", "is no condition"),
         ("service=api,", "is no condition"),
@@ -79,14 +112,35 @@ def test_what_is_none_is_said_in_words(words: str, sentence: str) -> None:
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("severty>=warning", "severity>=warning"),
+        ("severty=error", "severity=error"),
+        ("-severitiy:info", "severity!=info"),
+    ],
+)
+def test_a_mistyped_severity_is_refused_with_what_was_meant(words: str, meant: str) -> None:
+    with pytest.raises(FilterError, match=f"`{meant}`"):
+        parse_typed_filter(words)
+
+
+@pytest.mark.parametrize(
+    "words", ['"severty"=warning', "severity>=warning", "severed=yes", "env=x"]
+)
+def test_what_is_spelled_on_purpose_is_taken(words: str) -> None:
+    assert parse_typed_filter(words) == parse_filter(words)
+
+
 WORDS = st.text(st.characters(exclude_characters='"“”„', exclude_categories=("C", "Z")), min_size=1)
-VALUES = st.lists(WORDS.filter(lambda word: word.casefold() == word), min_size=1, max_size=3)
+WORDS = WORDS.filter(comparable)
+VALUES = st.lists(WORDS.filter(lambda word: comparable(word) == word), min_size=1, max_size=3)
 
 
 @given(
     st.lists(
         st.tuples(
-            WORDS.filter(lambda word: word.casefold() not in ("severity", "")),
+            WORDS.filter(lambda word: comparable(word) != "severity"),
             st.sampled_from(["=", "!="]),
             VALUES,
         ),

@@ -78,6 +78,8 @@ def test_each_day_has_one_at_its_time(tz: str, daily_at: time, moment: datetime)
     ("tz", "daily_at", "before", "then"),
     [
         # 02:30 is skipped, and comes twice.
+        # 00:01 becomes 23:01 of the day before.
+        ("America/St_Johns", time(0, 1), "2010-11-06T12:00Z", "2010-11-07T00:01-03:30"),
         ("Europe/Berlin", time(2, 30), "2026-03-28T12:00Z", "2026-03-29T03:30+02:00"),
         ("Europe/Berlin", time(2, 30), "2026-10-24T12:00Z", "2026-10-25T02:30+02:00"),
         ("Europe/Berlin", time(2, 30), "2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"),

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from bolt_app.clock import utc_now
 from bolt_app.db.models import Delivery
 from bolt_app.delays import Delays
-from bolt_app.notifications.delivery import sender
+from bolt_app.notifications import fallbacks
 from bolt_app.notifications.delivery.outcomes import MOST_INTERNAL_ERRORS
 from bolt_app.notifications.rendering import render
 from bolt_app.notifications.schedules import Schedule
@@ -111,7 +111,7 @@ class TestInternalErrors:
                 raise LookupError("a mistake")
             return render(content, **options)
 
-        monkeypatch.setattr(sender, "render", render_all_but_one)
+        monkeypatch.setattr(fallbacks, "render", render_all_but_one)
         bad, good = accept(quick, GENERAL, "poison"), accept(quick, GENERAL, "fine")
         with delivering(quick):
             wait_until(quick, lambda: states(quick, bad, good) == ["dead", "sent"])

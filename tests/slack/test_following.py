@@ -143,6 +143,7 @@ def test_a_renamed_channel_is_found_by_its_new_name(bellhop: Bellhop) -> None:
 
 def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
+    bellhop.install(BEN)
     bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("a", created_by=BEN))
 
     bellhop.slack.update_user(BEN, deleted=True)

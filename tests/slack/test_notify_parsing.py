@@ -118,7 +118,7 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
         ("mute deploys", "for how long", "mute 2h"),
         ("mute 0h", "a minute at least", "mute 2h"),
         ("mute 31d", "30 days at most", "mute 2h"),
-        ("mute two words 2h", "is no topic", ""),
+        ("mute two words 2h", "is not a topic", ""),
     ],
 )
 def test_the_nearest_is_offered(words: str, reason: str, nearest: str) -> None:

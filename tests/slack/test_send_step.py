@@ -66,7 +66,7 @@ def test_to_a_topic_and_a_channel(installed: Bellhop, topic: str) -> None:
         ({}, "choose a channel or a topic"),
         ({"channel": None, "topic": "  "}, "choose a channel or a topic"),
         ({"channel": GENERAL, "severity": "bad"}, "severity"),
-        ({"topic": "no such name!"}, "is no topic"),
+        ({"topic": "no such name!"}, "is not a topic"),
         ({"channel": GENERAL, "text": " "}, "says nothing"),
     ],
 )

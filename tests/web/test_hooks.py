@@ -99,6 +99,12 @@ class TestTaking:
         assert content == {
             "username": "Alertmanager",
             "attachments": ALERTMANAGER["attachments"],
+            "derived": {
+                "severity": "error",
+                "title": "[FIRING:1] Disk is full",
+                "link": "https://alerts.example.com/#/alerts",
+                "fields": [{"name": "host", "value": "db1"}],
+            },
         }
 
     @pytest.mark.parametrize(

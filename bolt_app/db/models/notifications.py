@@ -47,6 +47,9 @@ IS_OPEN = text("deliveries.state IN ('waiting', 'scheduled', 'held', 'sending')"
 OPEN_STATES = frozenset({"waiting", "scheduled", "held", "sending"})
 _BY_PERSON = text("source LIKE 'slack:%'")
 IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
+# Those that matched no subscription, few as well.
+_UNROUTED = text("is_unrouted")
+IS_UNROUTED = text("notifications.is_unrouted")
 
 _ZERO = text("0")
 
@@ -126,6 +129,8 @@ class Hook(SenderColumns, Base):
     name: Mapped[str] = mapped_column(Text)
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     target: Mapped[str] = mapped_column(Text)
+    # The field of what it takes, or the member, whose value is the notification's key.
+    key_field: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     revoked_at: Mapped[datetime | None]
@@ -145,6 +150,13 @@ class Notification(Base):
             sqlite_where=text("topics IS NOT NULL"),
             postgresql_where=text("topics IS NOT NULL"),
         ),
+        Index(
+            "ix_notifications_unrouted",
+            "team_id",
+            "id",
+            sqlite_where=_UNROUTED,
+            postgresql_where=_UNROUTED,
+        ),
         # Those that people sent in Slack, few among all.
         Index(
             "ix_notifications_by_person",
@@ -162,6 +174,8 @@ class Notification(Base):
     content: Mapped[dict[str, Any]] = mapped_column(ContentJson)
     key: Mapped[str | None] = mapped_column(Text)  # behind its source, as in "api_key:3|disk"
     topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
+    # When it was accepted, none of its topics had a subscription that wanted it.
+    is_unrouted: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
 
 

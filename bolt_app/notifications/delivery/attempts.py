@@ -79,6 +79,7 @@ class Attempt:
         thread_ts: the message to reply to.
         is_refresh: whether it only shows a message again.
         failing_since: since when no attempt in the lane has succeeded.
+        size: of the content, as it is stored.
     """
 
     delivery_id: int
@@ -100,6 +101,7 @@ class Attempt:
     incident: ShownIncident | None = None
     is_refresh: bool = False
     failing_since: datetime | None = None
+    size: int = 0
 
 
 def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:

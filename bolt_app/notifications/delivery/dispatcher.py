@@ -30,6 +30,7 @@ from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.sender import Check, Sender
 from bolt_app.notifications.delivery.shards import OwnedShard
 from bolt_app.notifications.delivery.store import (
+    MOST_BYTES,
     Begin,
     Committed,
     Finish,
@@ -100,7 +101,9 @@ class Dispatcher:
             rejected=self._rejected,
             lost=self._give_back,
             notify=notify,
+            room=lambda: MOST_BYTES - self._bytes_under_way,
         )
+        self._bytes_under_way = 0
         self._is_ticking = False
         self._is_clock_in_doubt = False
         self._tick_at = float("-inf")
@@ -190,7 +193,8 @@ class Dispatcher:
             self._is_ticking = False
 
     async def _look_around(self) -> None:
-        numbers = list(self._ownership.owned)
+        owned = self._ownership.owned
+        numbers = [number for number, shard in owned.items() if self._reader.is_ready(shard)]
         if not numbers or self._is_leaving:
             return
         if self._clock.was_set_back() or self._is_clock_in_doubt:
@@ -209,8 +213,8 @@ class Dispatcher:
         ]
         if changed:
             for queue in await self._tasks.run(self._store.queues, changed):
-                owned = self._workspaces.find(queue.team_id)
-                if owned is None or owned.seq != queue.seq:
+                workspace = self._workspaces.find(queue.team_id)
+                if workspace is None or workspace.seq != queue.seq:
                     self._reader.notice(queue.team_id)
 
     def _name(self, row: Any) -> None:
@@ -258,7 +262,10 @@ class Dispatcher:
         return check
 
     async def _post(self, begin: Begin, attempt: Attempt) -> None:
-        outcome = await self._sender.send(attempt, self._check(begin.shard))
+        try:
+            outcome = await self._sender.send(attempt, self._check(begin.shard))
+        finally:
+            self._bytes_under_way -= attempt.size
         is_doubled = attempt.is_repeat and outcome.is_final
         self._finish(begin, attempt, outcome, looks_again=is_doubled)
 
@@ -412,6 +419,7 @@ class Dispatcher:
             self._scheduler.finish(begin.work, now, attempted=False)
         self._give_back(committed.locked_begins, LOCKED_SECONDS)
         for begin, attempt in committed.begun:
+            self._bytes_under_way += attempt.size
             self._tasks.start(self._post(begin, attempt))
 
     async def _write_later(self, finishes: Sequence[Finish]) -> None:

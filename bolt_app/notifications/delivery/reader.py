@@ -58,6 +58,8 @@ class Reader:
         self._delays = delays
         self._clock = clock
         self._dirty: set[str] = set()
+        # The shards whose workspaces are known.
+        self._ready: dict[int, OwnedShard] = {}
         self._is_reading = False
         self._is_closed = False
         self._loaders = asyncio.Semaphore(LOADERS)
@@ -66,6 +68,10 @@ class Reader:
     def is_behind(self) -> bool:
         """Whether there are changes to be read."""
         return bool(self._dirty)
+
+    def is_ready(self, shard: OwnedShard) -> bool:
+        """Whether the workspaces of a shard are known."""
+        return self._ready.get(shard.number) == shard
 
     def close(self) -> None:
         """Read no more changes."""
@@ -109,6 +115,7 @@ class Reader:
                     self._workspaces.add(queue.team_id, owned)
                     if queue.has_work:
                         self.load_soon(queue.team_id, owned)
+            self._ready.update(by_number)
             return
 
     def _is_owned(self, shard: OwnedShard) -> bool:
@@ -241,9 +248,13 @@ class Reader:
                 teams, self._dirty = self._dirty, set()
                 for team_id in teams:
                     shard = self._ownership.owned.get(shard_of(team_id))
-                    if shard is not None and team_id not in self._workspaces:
-                        owned = OwnedWorkspace(shard, 0, self._clock.monotonic())
-                        self._workspaces.add(team_id, owned)
+                    if shard is None or not self.is_ready(shard):
+                        # It is seen when the shard is gained.
+                        continue
+                    if team_id not in self._workspaces:
+                        fresh = OwnedWorkspace(shard, 0, self._clock.monotonic())
+                        self._workspaces.add(team_id, fresh)
+                        self.load_soon(team_id, fresh)
                 found = ((team_id, self._workspaces.find(team_id)) for team_id in teams)
                 known = {team_id: owned.seq for team_id, owned in found if owned is not None}
                 try:

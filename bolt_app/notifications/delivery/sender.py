@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from bolt_app.blockkit.signed_values import ValueSigner
@@ -24,15 +25,10 @@ from bolt_app.notifications.delivery.outcomes import (
     not_made,
     sent,
 )
+from bolt_app.notifications.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.people import People
-from bolt_app.notifications.rendering import (
-    IMAGE_CODES,
-    has_images,
-    mention,
-    render,
-    without_images,
-)
+from bolt_app.notifications.rendering import mention
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import NotSentError, SlackCallError
 
@@ -95,7 +91,8 @@ class Sender:
             # The message was never posted: there is nothing to show again.
             return Outcome("cancelled", requested=False)
         try:
-            place, message = await asyncio.to_thread(self._prepare, attempt)
+            place, messages = await asyncio.to_thread(self._prepare, attempt)
+            first = await asyncio.to_thread(next, messages)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_DOWN as error:
@@ -105,7 +102,7 @@ class Sender:
             logger.exception("a message cannot be rendered")
             return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         try:
-            outcome = await self._send(place, attempt, message, check)
+            outcome = await self._send(place, attempt, chain([first], messages), check)
             self._internal_errors.pop(attempt.delivery_id, None)
             return outcome
         except NotSentError:
@@ -218,21 +215,24 @@ class Sender:
             return dead_installation("not_installed", self._delays, is_repeat=attempt.is_repeat)
         return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
 
-    def _prepare(self, attempt: Attempt) -> tuple[BotPlace, dict[str, Any]]:
+    def _prepare(self, attempt: Attempt) -> tuple[BotPlace, Iterator[dict[str, Any]]]:
+        """Return the workspace, and the renderings of the message from the best to the simplest."""
         place = self._calls.find_place(attempt.team_id)
         content = attempt.content
         if "mentions" in content:
             content = mention(content, self._people.find_all(place, content["mentions"]))
-        message = render(content, under=self._under(attempt))
-        looks = [name for name in CUSTOM_LOOKS if name in message]
-        if looks and not self._calls.has_scope(place, CUSTOMIZE):
-            for name in looks:
-                del message[name]
-        return place, {
+        looks = [name for name in CUSTOM_LOOKS if name in content]
+        if looks and self._calls.has_scope(place, CUSTOMIZE):
+            looks = []
+        marked = {
             "channel": attempt.channel_id,
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
-            **message,
         }
+        given = renderings(content, under=self._under(attempt))
+        return place, (
+            {**marked, **{name: value for name, value in one.items() if name not in looks}}
+            for one in given
+        )
 
     def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
         if attempt.incident is None:
@@ -242,20 +242,22 @@ class Sender:
         return self._signer.sign_blocks(blocks, attempt.team_id, attempt.address)
 
     async def _send(
-        self, place: BotPlace, attempt: Attempt, message: Mapping[str, Any], check: Check
+        self, place: BotPlace, attempt: Attempt, messages: Iterator[dict[str, Any]], check: Check
     ) -> Outcome:
-        """Change the earlier message or post, with links to images that Slack cannot fetch.
-
-        https://docs.slack.dev/reference/block-kit/blocks/image-block: they must be public.
-        """
+        """Change the earlier message or post, in the first rendering that Slack takes."""
         change_or_post = self._post if attempt.update_ts is None else self._update
-        try:
-            return await change_or_post(place, attempt, message, check)
-        except SlackCallError as error:
-            if error.code not in IMAGE_CODES or not has_images(message):
-                raise
-        logger.warning("Slack does not show an image", extra={"delivery": attempt.delivery_id})
-        return await change_or_post(place, attempt, without_images(message), check)
+        refused: SlackCallError | None = None
+        while (message := await asyncio.to_thread(next, messages, None)) is not None:
+            try:
+                return await change_or_post(place, attempt, message, check)
+            except SlackCallError as error:
+                if error.code not in CONTENT_CODES:
+                    raise
+                refused = error
+                extra = {"delivery": attempt.delivery_id, "error": error.code}
+                logger.warning("Slack rejects the content, and gets a simpler one", extra=extra)
+        assert refused is not None, "there is a rendering"  # noqa: S101
+        raise refused
 
     async def _post(
         self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any], check: Check

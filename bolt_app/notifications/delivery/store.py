@@ -22,6 +22,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     func,
     select,
     tuple_,
@@ -38,6 +39,7 @@ from bolt_app.db.models import (
     OPEN_STATES,
     Delivery,
     Lane,
+    Notification,
     Shard,
     WorkspaceQueue,
 )
@@ -51,6 +53,8 @@ from bolt_app.notifications.delivery.work import WantedPage, Work
 RETRY_FOR = timedelta(days=1)
 # Rows that one statement reads.
 BATCH = 1000
+# Content that is under way at once, as it is stored.
+MOST_BYTES = 4 * 1024 * 1024
 _AFTER_ALL = 2**62
 
 _DELIVERIES = Delivery.__table__
@@ -140,6 +144,11 @@ _TO_BEGIN = ATTEMPT_ROWS.where(
     Delivery.id.in_(bindparam("ids", expanding=True)),
     Delivery.state.in_(("waiting", "sending")),
 ).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
+_SIZES = (
+    select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .where(Delivery.id.in_(bindparam("ids", expanding=True)))
+)
 _STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
     Delivery.id.in_(bindparam("ids", expanding=True))
 )
@@ -427,15 +436,20 @@ class Store:
 
     # Writing.
 
-    def commit(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> Committed:
+    def commit(
+        self, finishes: Sequence[Finish], begins: Sequence[Begin], room: int = MOST_BYTES
+    ) -> Committed:
         """Write outcomes and begin attempts in one transaction.
 
         Outcomes first: an attempt may reply to a message that is sent with them.
+
+        Args:
+            room: how many bytes of content may begin; others are reported as locked.
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
             finished = self._finish(connection, finishes)
-            begun = self._begin(connection, begins, now) if begins else Committed()
+            begun = self._begin(connection, begins, room, now) if begins else Committed()
         return replace(
             finished, begun=begun.begun, refused=begun.refused, locked_begins=begun.locked_begins
         )
@@ -539,11 +553,16 @@ class Store:
         values = {"failing_lane_id": lane_id, "new_error": error, "cutoff": cutoff, "now": now}
         connection.execute(_GIVE_UP, values)
 
-    def _begin(self, connection: Connection, begins: Sequence[Begin], now: datetime) -> Committed:
+    def _begin(
+        self, connection: Connection, begins: Sequence[Begin], room: int, now: datetime
+    ) -> Committed:
         numbers = sorted({one.shard.number for one in begins})
         tokens = {tuple(row) for row in connection.execute(_TOKENS, {"numbers": numbers})}
         owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
         unowned = [one for one in begins if (one.shard.number, one.shard.token) not in tokens]
+        sizes = _sizes(connection, owned, room)
+        waiting = [one for one in owned if one.work.delivery_id not in sizes]
+        owned = [one for one in owned if one.work.delivery_id in sizes]
         ids = [one.work.delivery_id for one in owned]
         rows = {row.id: row for row in connection.execute(_TO_BEGIN, {"ids": ids})} if ids else {}
         late = [row.lane_id for row in rows.values() if _is_expired(row, now)]
@@ -555,13 +574,15 @@ class Store:
             if row is None or row.lane_id != one.work.lane_id or _is_expired(row, now):
                 missing.append(one)
             else:
-                begun.append((one, attempt_of(connection, row, now)))
+                attempt = attempt_of(connection, row, now)
+                begun.append((one, replace(attempt, size=sizes[attempt.delivery_id])))
         if begun:
             _write_begun(connection, begun, now)
         locked = _still_waiting(connection, missing) if missing else []
         kept = {id(one) for one in locked}
         refused = [one for one in missing if id(one) not in kept]
-        return Committed(begun=begun, refused=refused, locked_begins=[*unowned, *locked])
+        put_off = [*unowned, *locked, *waiting]
+        return Committed(begun=begun, refused=refused, locked_begins=put_off)
 
 
 def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
@@ -577,6 +598,23 @@ def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
             seq = max(found[0].latest, rows[-1].seq if rows else 0)
             return Feed(team_id, seq, found[0].pause_reason, rows)
         after = (found[-1].seq, found[-1].id)
+
+
+def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[int, int]:
+    """Return the sizes of what may begin: so much as there is room for.
+
+    A content in memory takes many times as much.
+    """
+    ids = {"ids": [one.work.delivery_id for one in begins]}
+    found = {row.id: int(row.size or 0) for row in connection.execute(_SIZES, ids)}
+    sizes: dict[int, int] = {}
+    for one in begins:
+        # Rows that are gone are reported by what begins them.
+        size = found.get(one.work.delivery_id, 0)
+        if size <= room or room >= MOST_BYTES:
+            sizes[one.work.delivery_id] = size
+            room -= size
+    return sizes
 
 
 def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.logs import describe_error
@@ -33,10 +34,12 @@ class Writer:
         rejected: Callable[[Sequence[Finish], Sequence[Begin]], None],
         lost: Callable[[Sequence[Begin], float], None],
         notify: Callable[[str], None],
+        room: Callable[[], int],
     ) -> None:
         """Take what it works with.
 
         Args:
+            room: returns how many bytes of content may begin.
             run: runs a function in a thread.
             is_current: whether the workspace of an outcome still has the owner that began it.
             lost: takes begins that may have been written or not, and seconds to wait.
@@ -49,6 +52,7 @@ class Writer:
         self._rejected = rejected
         self._lost = lost
         self._notify = notify
+        self._room = room
         self._finishes: list[Finish] = []
         self._begins: list[Begin] = []
         self._is_writing = False
@@ -87,7 +91,8 @@ class Writer:
         mine = [one for one in finishes if self._is_current(one)]
         others = [one for one in finishes if not self._is_current(one)]
         if mine or begins:
-            await self._commit(self._store.commit, mine, begins)
+            commit = partial(self._store.commit, room=self._room())
+            await self._commit(commit, mine, begins)
         if others:
             await self._commit(self._store.finish_for_others, others, [])
             for team_id in {one.attempt.team_id for one in others}:

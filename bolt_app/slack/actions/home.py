@@ -7,7 +7,7 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import Action
-from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.filters import parse_typed_filter
 from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.services import Services
 from bolt_app.slack import ids
@@ -51,7 +51,9 @@ def register_home_actions(app: App, services: Services) -> None:
             return
         own, subscribing = OwnProfile.of(services, context), Subscribing.own(services, context)
         with shown_anyway(own):
-            outcome = subscribing.subscribe(normal_pattern(topic), str(parse_filter(filter_)), None)
+            outcome = subscribing.subscribe(
+                normal_pattern(topic), str(parse_typed_filter(filter_)), None
+            )
         ack()
         show_at_home(own, outcome.answer)
 
@@ -64,7 +66,7 @@ def _errors(topic: str, filter_: str) -> dict[str, str]:
     except ValueError as error:
         errors[TOPIC_BLOCK] = str(error)
     try:
-        parse_filter(filter_)
+        parse_typed_filter(filter_)
     except ValueError as error:
         errors[FILTER_BLOCK] = str(error).replace("`", "")
     return errors

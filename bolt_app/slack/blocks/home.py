@@ -9,7 +9,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from bolt_app.notifications.health import MOST_COUNTED, Health, SeenDelivery
+from bolt_app.notifications.health import (
+    MOST_COUNTED,
+    UNROUTED_WITHIN,
+    Health,
+    SeenDelivery,
+)
 from bolt_app.notifications.mrkdwn import escape, link
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.preferences import Preferred
@@ -142,7 +147,7 @@ def _health(health: Health | None, public_url: str) -> Iterator[Block]:
 
 
 def _state(health: Health) -> str:
-    if not (health.waiting or health.held or health.troubled):
+    if not (health.waiting or health.held or health.troubled or health.unrouted):
         return f"{SIGNS['success']} All is well: nothing waits, and nothing was refused."
     facts = []
     if health.waiting:
@@ -151,7 +156,13 @@ def _state(health: Health) -> str:
         facts.append(f"{_number(health.held)} held for later")
     if health.troubled:
         facts.append(f"{_number(health.troubled)} refused by Slack or of unknown outcome")
-    return f"{SIGNS['warning' if health.troubled else 'info']} {', '.join(facts)}."
+    if health.unrouted:
+        facts.append(
+            f"{_number(health.unrouted)} unrouted in the last {UNROUTED_WITHIN.days} days "
+            "(no subscription matched)"
+        )
+    is_bad = health.troubled or health.unrouted
+    return f"{SIGNS['warning' if is_bad else 'info']} {', '.join(facts)}."
 
 
 def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:

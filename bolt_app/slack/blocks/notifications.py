@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bolt_app.notifications.incident_blocks import incident_blocks
+from bolt_app.notifications.meaning import severity_of, title_of
 from bolt_app.notifications.mrkdwn import shorten
 from bolt_app.notifications.rendering import COLOURS, render
+from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.viewing import SharedNotification
 from bolt_app.slack.blocks.elements import Block, context, moment, plain, section, told_modal
 
@@ -41,8 +43,12 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
     https://docs.slack.dev/reference/methods/chat.unfurl
     """
     content = shared.content
-    severity = content.get("severity")
-    heading = {"title": content.get("title") or "Notification", "link": url}
+    severity = severity_of(content)
+    title = title_of(content)
+    if not title:
+        # The text itself follows below.
+        title = "Notification" if content.get("text", "").strip() else headline(content)
+    heading = {"title": title, "link": url}
     if severity is not None:
         heading["severity"] = severity
     facts = [moment(shared.created_at), *(f"`{topic}`" for topic in shared.topics)]

@@ -85,6 +85,10 @@ def subscribed_answer(
     lines = [_previewed(preview)]
     if near is not None:
         lines.append(f"Did you mean `/notify subscribe {escape(near)}`?")
+    for name, known in preview.misspelled.items():
+        lines.append(
+            f"No recent notification has the field {_code(name)}: did you mean {_code(known)}?"
+        )
     return _change(text, "\n".join(lines), undo)
 
 
@@ -383,7 +387,7 @@ def _empty(place: str, topics: Sequence[str]) -> Answer:
 def _wish(wish: Wish) -> str:
     words = _topic(wish.topic)
     if wish.filter:
-        words += f" where `{escape(wish.filter).replace('`', chr(39))}`"
+        words += f" where {_code(wish.filter)}"
     if wish.mode is not None:
         words += f", {_MODES[wish.mode]}"
     if wish.digest is not None:
@@ -398,7 +402,11 @@ def _schedule(schedule: Schedule) -> str:
 
 
 def _topic(topic: str) -> str:
-    return f"`{escape(topic)}`"
+    return _code(topic)
+
+
+def _code(text: str) -> str:
+    return f"`{escape(text).replace('`', chr(39))}`"
 
 
 def _previewed(preview: Preview) -> str:

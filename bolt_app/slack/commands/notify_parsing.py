@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
 
-from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.filters import parse_typed_filter
 from bolt_app.notifications.plain_text import cut
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule, read_time
 from bolt_app.notifications.topic_names import normal_pattern
+from bolt_app.text_forms import typed
 
 COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "quiet", "test", "help")
 # Longer than anything that can be asked: some of the patterns below take time with spaces.
@@ -35,7 +36,7 @@ _TOPIC_LAST = re.compile(rf"(?P<when>{_WHEN})\s+(?P<topic>\S.*)", re.IGNORECASE 
 # Among conditions, where `digest=…` is one.
 _DIGEST = re.compile(rf"(?:^|(?<=\s))digest\s+(?P<when>[a-z]+{_AT})(?=\s|$)", re.IGNORECASE)
 _FROM_UNTIL = re.compile(
-    r"(?:from\s+)?(?P<start>\d.*?)\s*(?:-|–|—|to|until|till)\s*(?P<end>\d.*)",  # noqa: RUF001
+    r"(?:from\s+)?(?P<start>\d.*?)\s*(?:-|to|until|till)\s*(?P<end>\d.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _QUIET_EXAMPLE = "22:00-07:00"
@@ -136,7 +137,7 @@ class _NoScheduleError(ValueError):
 
 def parse_notify_command(text: str) -> NotifyRequest:
     """Return what the words after `/notify` ask for; never raises."""
-    words = _unescaped(text).strip()
+    words = typed(_unescaped(text))
     if not words:
         return Help()
     if len(words) > LONGEST:
@@ -200,7 +201,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
             nearest = _with(conditions, asked, f"digest {error.nearest}")
             return Misunderstood(str(error), f"subscribe {topic} {nearest}")
         conditions = _with(conditions, asked, "")
-    wanted = str(parse_filter(conditions.strip()))
+    wanted = str(parse_typed_filter(conditions.strip()))
     return Subscribe(normal_pattern(topic), wanted, mode, schedule)
 
 

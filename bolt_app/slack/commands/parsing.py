@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bolt_app.text_forms import visible
+
 # With `should_escape` Slack writes a mention as <@U012AB3CD> or <@U012AB3CD|name>
 # (https://docs.slack.dev/interactivity/implementing-slash-commands).
 _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
@@ -44,7 +46,7 @@ ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | Help
 
 def parse_profile_command(text: str) -> ProfileRequest:
     """Return what the words after `/profile` ask for; never raises."""
-    words = text.strip()
+    words = visible(text)
     mention = _MENTION.fullmatch(words)
     if mention is not None:
         return ShowOther(mention[1])

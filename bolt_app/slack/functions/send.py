@@ -20,6 +20,7 @@ from bolt_app.notifications.requests import NotificationRequest, read_one
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack_api import SlackCallError
+from bolt_app.text_forms import lowered
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,7 @@ def register_send_step(app: App, services: Services) -> None:
         _end(team_id, "functions.completeSuccess", execution_id, outputs=outputs)
 
     def _read(inputs: Mapping[str, Any]) -> NotificationRequest:
-        said = {name: inputs[name] for name in ("title", "text") if inputs.get(name)}
-        severity = str(inputs.get("severity") or "").strip().lower()
-        if severity:
-            said["severity"] = severity
+        said = {name: inputs[name] for name in ("title", "text", "severity") if inputs.get(name)}
         try:
             return read_one({"to": _recipients(inputs), **said}, services.clock())
         except ValidationError as error:
@@ -74,7 +72,7 @@ def register_send_step(app: App, services: Services) -> None:
 
 
 def _recipients(inputs: Mapping[str, Any]) -> list[str]:
-    topic = str(inputs.get("topic") or "").strip().removeprefix("topic:")
+    topic = lowered(str(inputs.get("topic") or "")).removeprefix("topic:")
     to = [*filter(None, [inputs.get("channel")]), *([f"topic:{topic}"] if topic else [])]
     if not to:
         raise StepError("The notification was not sent: choose a channel or a topic.")

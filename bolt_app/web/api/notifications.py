@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bolt_app.charsets import CharsetError, UnknownCharsetError, decode
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.acceptance import (
     Accepted,
@@ -135,7 +136,12 @@ def _requests(services: Services) -> tuple[Sequence[NotificationRequest], bool]:
     if not _is_json(request.mimetype):
         raise ApiError(415, "Send JSON, with the header `Content-Type: application/json`.")
     try:
-        document = from_json(request.get_data(cache=False), allow_inf_nan=False)
+        body = decode(request.get_data(cache=False), request.mimetype_params.get("charset"))
+        document = from_json(body, allow_inf_nan=False)
+    except UnknownCharsetError as error:
+        raise ApiError(415, str(error)) from None
+    except CharsetError as error:
+        raise ApiError(400, str(error)) from None
     except ValueError as error:
         raise ApiError(400, f"The body is no JSON: {error}.") from None
     now = services.clock()
@@ -234,6 +240,7 @@ def _accepted_body(accepted: Accepted, home: str) -> dict[str, Any]:
     return {
         "id": accepted.id,
         "url": home + accepted.id,
+        "unrouted": accepted.is_unrouted,
         "deliveries": [
             {"id": one.id, "to": one.to, "state": "waiting"} for one in accepted.deliveries
         ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -84,9 +84,10 @@ class AcceptedNotification(BaseModel):
 
     id: NotificationId
     url: str = Field(description="Where to ask what became of it.")
-    deliveries: list[AcceptedDelivery] = Field(
-        description="One for each channel or person. A topic nobody subscribed to brings none."
+    unrouted: bool = Field(
+        description="Nothing is delivered: no subscription to its topics wants it."
     )
+    deliveries: list[AcceptedDelivery] = Field(description="One for each channel or person.")
 
 
 class AcceptedBatch(BaseModel):
@@ -118,7 +119,9 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    state: State | None = Field(None, description="One of their deliveries is in this state.")
+    state: Literal[State, "unrouted"] | None = Field(
+        None, description="One of their deliveries is in this state, or none exists: `unrouted`."
+    )
     to: Address | None = Field(None, description="One of their deliveries is for this address.")
     key: Text | None = Field(None, max_length=255, description="They have this key.")
     source: Text | None = Field(

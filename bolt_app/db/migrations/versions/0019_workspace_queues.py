@@ -3,7 +3,7 @@
 What waits, is held or was being sent goes on. A worker of an earlier version fails on its next
 statement; the next owner looks in Slack for what it was sending.
 
-Revision: 0017
+Revision: 0019
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from zlib import crc32
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,52 @@
+"""Forms of text that people type: one for storing names, one for comparing them.
+
+Two texts that look the same are the same: characters are composed (NFC), and those that no reader
+sees are left out (https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency
+keys are not texts in this sense: they stay as they are, byte by byte.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Default_Ignorable_Code_Point, by which characters are invisible wherever they are not supported
+# (https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt).
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+# Phones and word processors put these in the place of characters of a keyboard.
+_TYPED = str.maketrans(
+    {
+        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"),
+        **dict.fromkeys("\u2018\u2019\u201a\u201b", "'"),
+        **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
+    }
+)
+
+
+def visible(text: str) -> str:
+    """Return `text` composed (NFC), and without invisible characters and outer spaces."""
+    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).strip()
+
+
+def lowered(text: str) -> str:
+    """Return a name in the form it is stored in: `visible`, in lower case."""
+    return unicodedata.normalize("NFC", visible(text).lower())
+
+
+def typed(text: str) -> str:
+    """Return `text` as `visible` does, with a keyboard's dashes and quotes."""
+    return visible(text).translate(_TYPED)
+
+
+def comparable(text: str) -> str:
+    """Return the form in which two texts are equal that people would call the same.
+
+    Besides `typed`, capitals and the number of spaces between words do not matter
+    (https://www.unicode.org/versions/latest/core-spec/chapter-3/#G34145, caseless matching).
+    """
+    folded = unicodedata.normalize("NFD", " ".join(typed(text).split())).casefold()
+    return unicodedata.normalize("NFC", folded)
