@@ -189,7 +189,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     bolt_app = create_bolt_app(services, flow, authorize)
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_web(app, services)
-    register_commands(app, services)
+    register_commands(app, lambda: services)
     app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     app.extensions["bolt"] = bolt_app
