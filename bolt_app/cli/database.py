@@ -9,6 +9,7 @@ from flask.cli import AppGroup
 from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.db.key_rotation import rotate_keys
+from bolt_app.notifications.plain_text import counted
 from bolt_app.services import FindServices
 
 
@@ -32,7 +33,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Encrypt every stored secret anew with the first of ENCRYPTION_KEYS."""
         services = find_services()
         changed = rotate_keys(services.database, progress=_show_progress)
-        click.echo(f"Encrypted {changed} secrets with the first key.")
+        click.echo(f"Encrypted {counted(changed, 'secret')} with the first key.")
 
 
 def _show_progress(done: int, total: int) -> None:
