@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"oauth", "credentials"},
     {"access"},
     {"profiles", "notifications"},
-    {"lifecycle"},
+    {"lifecycle", "personal_data"},
     {"services"},
     {"delivery"},
     {"slack", "web", "cli"},

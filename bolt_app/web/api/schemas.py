@@ -76,7 +76,7 @@ class AcceptedDelivery(BaseModel):
     id: int
     to: str = Field(description="The address it is for.", examples=["#general"])
     state: FirstState = Field(
-        description="As it was accepted: `waiting`, `held` for quiet hours or a digest, or `muted`: "
+        description="As accepted: `waiting`, `held` for quiet hours or a digest, or `muted`: "
         "never delivered. Ask at `url` what became of it."
     )
 
