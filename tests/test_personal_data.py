@@ -1,4 +1,4 @@
-"""What is stored about a person, as their page lets them download it."""
+"""Data stored about a person, as their page lets them download it."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def test_a_database_that_does_not_answer_is_named(environment: dict[str, str]) -
 
 
 @pytest.mark.sqlite_only
-def test_a_taken_port_is_said_in_one_sentence(environment: dict[str, str]) -> None:
+def test_a_taken_port_is_reported_in_one_sentence(environment: dict[str, str]) -> None:
     taken = socket.create_server(("127.0.0.1", int(environment["PORT"])))
     with taken, started(APP, environment) as server:
         assert server.join() == 1

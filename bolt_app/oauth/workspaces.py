@@ -24,7 +24,7 @@ class KnownWorkspace:
 
 
 def find_workspaces(database: Database, client_id: str) -> list[KnownWorkspace]:
-    """Return the workspaces with a bot, ordered by name.
+    """Return the workspaces with a bot, in the order of their names.
 
     A workspace of an organization is known once a person has linked a profile there.
     """

@@ -50,7 +50,7 @@ def test_the_home_page_says_that_it_is_installed_and_offers_signing_in(bellhop: 
     assert "installed here already" in page.text
     assert 'href="/slack/install?only=profile"' in page.text
     assert 'href="/slack/install"' in page.text
-    # Strangers do not learn by whom.
+    # The name of the workspace is not for strangers.
     assert "Acme" not in page.text
     assert "installed here already" not in browser.get("/").text
 
