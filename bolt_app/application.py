@@ -64,6 +64,7 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from bolt_app.web import register_web
 from bolt_app.web.install_pages import InstallPages
+from bolt_app.web.pages import place_of
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +183,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         store=store,
         state_store=states,
         api=api,
-        callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
+        callbacks=build_callbacks(
+            store, states, InstallPages(services), _recorder(services), _welcomer(services)
+        ),
         # Apart from keys: a sender with a wrong key keeps nobody at its address from signing in.
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
     )
@@ -191,7 +194,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     bolt_app = create_bolt_app(services, flow, authorize)
     app.register_blueprint(create_blueprint(bolt_app, services))
     register_web(app, services)
-    register_commands(app, services)
+    register_commands(app, lambda: services)
     app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     app.extensions["bolt"] = bolt_app
@@ -206,6 +209,20 @@ def _sender_limits(settings: Settings) -> Limits:
         open_deliveries=settings.sender_open_deliveries,
         new_destinations=settings.sender_new_destinations_per_hour,
     )
+
+
+def _welcomer(services: Services) -> Callable[[StoredInstallation], None]:
+    def welcome(installation: StoredInstallation) -> None:
+        try:
+            profile = services.profiles.find_for(installation)
+            place = place_of(installation, profile)
+            url = f"{services.settings.public_url}/profile"
+            services.poster.welcome(place, installation.user_id, url)
+        except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
+            # The page shows the same steps.
+            logger.info("the welcome was not posted", extra={"error": describe_error(error)})
+
+    return welcome
 
 
 def _recorder(services: Services) -> Callable[[StoredInstallation], None]:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # The people who may change the subscriptions of channels; members are everybody but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
+# From this likeness on an unknown name is taken for a misspelt one (`difflib`'s ratio).
+LIKENESS = 0.85
 Network = IPv4Network | IPv6Network
 # What CALLBACK_NETWORKS may list: loopback, private and shared addresses, and nothing else.
 _PRIVATE_RANGES: tuple[Network, ...] = tuple(
@@ -233,6 +236,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),
     )
+    reader.misspelt()
     reader.finish()
     return settings
 
@@ -243,15 +247,32 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._problems: list[str] = []
+        self._known: set[str] = set()
 
     def problem(self, sentence: str) -> None:
         self._problems.append(sentence)
+
+    def misspelt(self) -> None:
+        """Report names that look like a setting which is not set, once every setting was read.
+
+        The environment has other names in it too, so a likeness to a setting that is set says
+        nothing.
+        """
+        unset = [name for name in sorted(self._known) if not self._environ.get(name, "").strip()]
+        for name in sorted(self._environ.keys() - self._known):
+            nearest = get_close_matches(name, unset, 1, LIKENESS)
+            if nearest:
+                self.problem(
+                    f"{name} is not a setting of Bellhop: did you mean {nearest[0]}? Rename or "
+                    "remove it."
+                )
 
     def finish(self) -> None:
         if self._problems:
             raise ConfigError(self._problems)
 
     def text(self, name: str) -> str:
+        self._known.update([name, f"{name}_FILE"] if name in SECRET_NAMES else [name])
         value = self._environ.get(name, "").strip()
         path = self._environ.get(f"{name}_FILE", "").strip()
         if value or not path or name not in SECRET_NAMES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -100,3 +101,7 @@ class Services:
         self.wakeup.close()
         self.audit.flush()
         self.database.close()
+
+
+# Builds the app where that has not happened yet.
+FindServices = Callable[[], Services]

@@ -110,6 +110,37 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert len(found) == len(named)
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SUBSCRIPTION_BY", "SUBSCRIPTIONS_BY"),
+        ("SENDER_REQUEST_PER_MINUTE", "SENDER_REQUESTS_PER_MINUTE"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("ENCRYPTION_KEY_FILE", "ENCRYPTION_KEYS_FILE"),
+    ],
+)
+def test_a_misspelt_setting_is_named_with_the_right_one(
+    tmp_path: Path, name: str, nearest: str
+) -> None:
+    found = problems({**CREDENTIALS, name: "secret-value"}, tmp_path)
+
+    assert found == [
+        f"{name} is not a setting of Bellhop: did you mean {nearest}? Rename or remove it."
+    ]
+
+
+def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
+    others = {"SUBSCRIPTION_BY": "x", "SUBSCRIPTIONS_BY": "admins"}
+    others |= dict.fromkeys(("PATH", "HOME", "HOSTNAME", "SLACK_BOT_TOKEN", "LOG_DIR"), "x")
+    others |= dict.fromkeys(("WORKER_PORT", "SESSION_MANAGER", "XDG_DATA_DIRS"), "x")
+
+    settings = load_settings({**CREDENTIALS, **others, "DATA_DIR": str(tmp_path)})
+
+    assert settings.subscriptions_by == "admins"
+
+
 def test_real_slack_needs_https(tmp_path: Path) -> None:
     found = problems({**CREDENTIALS, "PUBLIC_URL": "http://bell.acme.test"}, tmp_path)
 

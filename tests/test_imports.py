@@ -28,7 +28,7 @@ LAYERS: list[set[str]] = [
     {"oauth", "credentials"},
     {"access"},
     {"profiles", "notifications"},
-    {"lifecycle", "readiness"},
+    {"lifecycle", "personal_data", "readiness"},
     {"services"},
     {"delivery", "health_server"},
     {"slack", "web", "cli"},

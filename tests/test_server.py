@@ -83,6 +83,11 @@ class Running:
         self._listener.join()
         return status
 
+    def matches(self, pattern: str) -> int:
+        """Return how many lines say so by now."""
+        with self._heard:
+            return sum(bool(re.search(pattern, line)) for line in self.said)
+
     def _listen(self) -> None:
         assert self.process.stderr is not None
         with self.process.stderr as lines:
@@ -134,6 +139,44 @@ def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -
         assert (status, json.loads(body)["status"]) == (200, "ok")
         assert "Add to" in get(server.url)[1]
         assert server.end() == 0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_it_is_not_ready_before_its_database_is(
+    environment: dict[str, str], processes: int
+) -> None:
+    url = environment["DATABASE_URL"]
+    if not url.startswith("postgresql"):
+        pytest.skip("SQLite's schema is brought up to date before anything is served")
+    with started(APP, {**environment, "WEB_CONCURRENCY": str(processes)}) as server:
+        server.wait_for("Bellhop is not ready, and tries again every second: .*db upgrade")
+        assert server.matches("Bellhop is ready") == 0
+        upgrade(environment)
+        server.wait_for("Bellhop is ready")
+        assert server.matches("Bellhop is (not )?ready") == 2
+        assert server.end() == 0
+
+
+@pytest.mark.sqlite_only
+def test_a_database_that_does_not_answer_is_named(environment: dict[str, str]) -> None:
+    nobody = f"postgresql://me:secret@127.0.0.1:{free_port()}/bellhop"
+    with started(APP, {**environment, "DATABASE_URL": nobody}) as server:
+        line = server.wait_for("Bellhop is not ready")
+        assert "The database is not answering" in line
+        assert "secret" not in line
+        assert server.matches("Bellhop is ready") == 0
+        assert server.end() == 0
+
+
+@pytest.mark.sqlite_only
+def test_a_taken_port_is_reported_in_one_sentence(environment: dict[str, str]) -> None:
+    taken = socket.create_server(("127.0.0.1", int(environment["PORT"])))
+    with taken, started(APP, environment) as server:
+        assert server.join() == 1
+
+    assert server.said == [
+        f"Port {environment['PORT']} is in use by another program: stop it, or set PORT.\n"
+    ]
 
 
 DEADLINES = """

@@ -6,16 +6,17 @@ import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
-from bolt_app.services import Services
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the command."""
 
     @app.cli.command("catch-up")
     @one_line_errors
     def catch_up() -> None:
         """Do what Slack did not let us do in time: record profiles, revoke tokens."""
+        services = find_services()
         recorded, record_errors = services.profiles.record_pending()
         revoked, revoke_errors = services.revocations.revoke_pending()
         click.echo(f"Profiles recorded: {recorded}. Tokens revoked: {revoked}.")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -57,7 +57,7 @@ _HURRY = (
     .values(urgency=bindparam("latest"), seq=bindparam("number"))
 )
 _DELIVERIES = (
-    select(Delivery.notification_id, Delivery.id, Delivery.target)
+    select(Delivery.notification_id, Delivery.id, Delivery.target, Delivery.state)
     .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
     .order_by(Delivery.id)
 )
@@ -70,6 +70,11 @@ _KEEP_KEY = {
 _BEFORE = select(IdempotencyKey.body_hash, IdempotencyKey.notification_ids).where(
     IdempotencyKey.owner == bindparam("owner"), IdempotencyKey.key == bindparam("key")
 )
+
+
+FirstState = Literal["waiting", "held", "muted"]
+# A repeated request gets the first answer: the states that tell what a delivery was accepted as.
+_FIRST_STATES: Mapping[str, FirstState] = {"held": "held", "digested": "held", "muted": "muted"}
 
 
 class IdempotencyConflictError(Exception):
@@ -117,10 +122,11 @@ class Sender:
 
 @dataclass(frozen=True)
 class AcceptedDelivery:
-    """A delivery that waits from now on, and the address it is for."""
+    """A delivery, the address it is for, and its state: waiting, held or muted at first."""
 
     id: int
     to: str
+    state: FirstState
 
 
 @dataclass(frozen=True)
@@ -441,7 +447,7 @@ def _insert_deliveries(
     if len(rows) == 1:
         [row] = rows
         delivery_id = connection.execute(_INSERT_DELIVERY, row).scalar_one()
-        found = {row["notification_id"]: [AcceptedDelivery(delivery_id, row["target"])]}
+        found = {row["notification_id"]: [_delivery(delivery_id, row["target"], row["state"])]}
     elif rows:
         connection.execute(_INSERT_DELIVERIES, rows)
         found = _deliveries(connection, [draft.id for draft in drafts])
@@ -454,9 +460,14 @@ def _deliveries(
     connection: Connection, notification_ids: Sequence[str]
 ) -> dict[str, list[AcceptedDelivery]]:
     found: dict[str, list[AcceptedDelivery]] = {}
-    for notification_id, id_, target in connection.execute(_DELIVERIES, {"ids": notification_ids}):
-        found.setdefault(notification_id, []).append(AcceptedDelivery(id_, target))
+    for row in connection.execute(_DELIVERIES, {"ids": notification_ids}):
+        delivery = _delivery(row.id, row.target, row.state)
+        found.setdefault(row.notification_id, []).append(delivery)
     return found
+
+
+def _delivery(id_: int, target: str, state: str) -> AcceptedDelivery:
+    return AcceptedDelivery(id_, target, _FIRST_STATES.get(state, "waiting"))
 
 
 def _charge(sender: Sender, **what: Any) -> list[Charge]:

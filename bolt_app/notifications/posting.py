@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bolt_app.notifications.channels import Channels
-from bolt_app.notifications.hello import hello_blocks, hello_text
+from bolt_app.notifications.hello import (
+    hello_blocks,
+    hello_text,
+    welcome_blocks,
+    welcome_text,
+)
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
 
@@ -73,6 +78,22 @@ class Poster:
             SlackCallError: Slack refused or did not answer.
         """
         return self.post(place, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
+
+    def welcome(self, place: BotPlace, user_id: str, profile_url: str) -> None:
+        """Tell the person who installed the bot, in a direct message, what to do next.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        self._calls.as_bot(
+            place,
+            "chat.postMessage",
+            channel=user_id,
+            text=welcome_text(),
+            blocks=welcome_blocks(profile_url),
+            unfurl_links=False,
+        )
 
     def _post_or_join(
         self, place: BotPlace, channel_id: str, text: str, blocks: list[dict[str, Any]] | None

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Notification, Subscription
+from bolt_app.db.models import Notification
 from bolt_app.notifications.filters import Filter, facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.meaning import severity_of
@@ -58,15 +58,16 @@ class Preview:
 class Lately:
     """What was sent to topics in the last days."""
 
-    def __init__(self, rows: Sequence[Any], subscribed: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[Any]) -> None:
         self._rows = rows
-        self._subscribed = subscribed
 
     @property
     def topics(self) -> list[str]:
-        """The topics that are known: sent to lately, or subscribed to; those first."""
-        lately = [topic for row in self._rows for topic in row.topics.split()]
-        return list(dict.fromkeys([*lately, *self._subscribed]))
+        """The topics to offer: those sent to lately, the latest first.
+
+        A subscription proves no topic: it may be to a pattern, or misspelt.
+        """
+        return list(dict.fromkeys(topic for row in self._rows for topic in row.topics.split()))
 
     def near_topic(self, topic: str) -> str | None:
         """Return a known topic that an unknown one looks like; None where `topic` is known."""
@@ -119,11 +120,9 @@ class Previews:
             .order_by(Notification.id.desc())
             .limit(WINDOW)
         )
-        subscribed = select(Subscription.topic).where(Subscription.team_id == team_id).distinct()
         with self._database.reading_connection() as connection:
             rows = connection.execute(sent).all()
-            topics = connection.scalars(subscribed.order_by(Subscription.topic)).all()
-        return Lately(rows, topics)
+        return Lately(rows)
 
 
 def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from bolt_app.client_address import client_address
 from bolt_app.config import Settings
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.manifest import Scopes
+from bolt_app.oauth.install_grant import GRANT, InstallGrant
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.state_store import SQLAlchemyStateStore, hash_of_state
 from bolt_app.slack_api import SlackApi, SlackCallError
@@ -153,6 +154,7 @@ class InstallFlow(OAuthFlow):
         self._api = api
         self._guesses = guesses
         self._states = state_store
+        self._store = store
         oauth_settings = OAuthSettings(
             client_id=settings.slack_client_id,
             client_secret=settings.slack_client_secret,
@@ -252,10 +254,21 @@ class InstallFlow(OAuthFlow):
         try:
             if not self._states.consume(_state(request)):
                 raise InstallError("invalid_state")
+            request.context[GRANT] = self._grant(installation)
             super().store_installation(request, installation)
         except SQLAlchemyError as error:
             logger.exception("the installation could not be stored")
             raise BoltError("the installation could not be stored") from error
+
+    def _grant(self, installation: Installation) -> InstallGrant:
+        if installation.bot_token is None:
+            return InstallGrant.PROFILE
+        known = self._store.find_bot(
+            enterprise_id=installation.enterprise_id,
+            team_id=installation.team_id,
+            is_enterprise_install=installation.is_enterprise_install,
+        )
+        return InstallGrant.NEW_BOT if known is None else InstallGrant.BOT
 
     def _finish(self, request: BoltRequest) -> BoltResponse:
         try:

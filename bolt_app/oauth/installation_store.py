@@ -311,6 +311,12 @@ class SQLAlchemyInstallationStore(InstallationStore):
                 self._logger.warning("an installation cannot be read", extra={"installation": id_})
         return found
 
+    def has_bot(self) -> bool:
+        """Return whether Bellhop is installed anywhere."""
+        bots = select(BotInstallation.id).where(BotInstallation.client_id == self.client_id)
+        with self._database.reading_connection() as connection:
+            return connection.execute(bots.limit(1)).first() is not None
+
     def find_place(self, team_id: str) -> tuple[str | None, bool] | None:
         """Return the organisation of the bot that serves a workspace, and whether it is its bot.
 

@@ -223,7 +223,7 @@ class Subscribing:
                 "to": self.address,
                 "title": "A test notification",
                 # It names nobody: what a notification says stays when people unlink.
-                "text": "Someone asked for it with `/notify test`.",
+                "text": "Someone in Slack asked Bellhop for a test.",
                 "severity": "info",
                 "fields": [{"name": "Sent by", "value": "Bellhop"}],
             },

@@ -28,6 +28,7 @@ _CSRF = "csrf_token"
 _WANTED = "wanted_page"
 _STATE = "oauth_state"
 _EARLIER = "earlier_account"
+_INSTALLED = "has_installed"
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -68,11 +69,14 @@ def configure_sessions(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals.update(csrf_token=csrf_token, offers_sign_out=offers_sign_out)
 
 
-def sign_in(services: Services, installation_id: int, state: str) -> None:
+def sign_in(
+    services: Services, installation_id: int, state: str, *, has_installed: bool = False
+) -> None:
     """Begin a session with a new token for the person of an installation.
 
     Args:
         state: the OAuth state by which they signed in.
+        has_installed: whether they installed the bot by it.
     """
     token, earlier = _token(), signed_in_installation(services)
     new = services.sessions.begin(installation_id, replaces=token)
@@ -80,6 +84,8 @@ def sign_in(services: Services, installation_id: int, state: str) -> None:
     session.permanent = True
     session[_SESSION] = new
     session[_STATE] = hash_of_state(state)
+    if has_installed:
+        session[_INSTALLED] = True
     if earlier is not None and earlier.id != installation_id:
         until = int(services.clock().timestamp()) + JOIN_SECONDS
         session[_EARLIER] = {"installation_id": earlier.id, "until": until}
@@ -88,6 +94,11 @@ def sign_in(services: Services, installation_id: int, state: str) -> None:
 def has_signed_in_by(state: str) -> bool:
     """Whether this browser's session began with the OAuth state `state`."""
     return bool(state) and session.get(_STATE) == hash_of_state(state)
+
+
+def has_installed() -> bool:
+    """Whether the person signed in by installing the bot."""
+    return session.get(_INSTALLED) is True
 
 
 def earlier_account(services: Services) -> StoredInstallation | None:

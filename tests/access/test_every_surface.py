@@ -196,6 +196,8 @@ ROUTES = {
     "pages.channels": PERSON,
     "pages.hello": PERSON,
     "pages.join": SIGNED_IN,
+    "pages.data": SIGNED_IN,
+    "pages.unlink": SIGNED_IN,
     "notifications.notification": PERSON,
     "api.openapi": ANYONE,
     "api.docs": ANYONE,

@@ -66,7 +66,7 @@ class TestWhere:
 
         hand.deliver()
 
-        assert texts(bellhop, bellhop.slack.app_dm(ACME, ANN).id) == ["psst"]
+        assert texts(bellhop, bellhop.slack.app_dm(ACME, ANN).id)[1:] == ["psst"]
         assert bellhop.slack.calls_to("users.lookupByEmail") == []
 
     def test_the_bot_joins_a_public_channel(self, bellhop: Bellhop, hand: Hand) -> None:

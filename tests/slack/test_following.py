@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.hello import welcome_text
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
 from tests.notifications.hand import Hand, accept, states
@@ -36,9 +37,10 @@ def happen(bellhop: Bellhop) -> None:
 
 
 def told(bellhop: Bellhop, user_id: str) -> list[str]:
-    """Return what Bellhop said to a person."""
+    """Return what Bellhop said to a person, without the welcome."""
     channel = bellhop.slack.app_dm(ACME, user_id)
-    return [one.text for one in bellhop.slack.messages(channel.id)]
+    texts = [one.text for one in bellhop.slack.messages(channel.id)]
+    return [one for one in texts if one != welcome_text()]
 
 
 def reached(bellhop: Bellhop, topic: str = "a") -> list[str]:

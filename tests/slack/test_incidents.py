@@ -407,5 +407,5 @@ def test_names_mean_nothing_but_themselves(installed: Bellhop) -> None:
     press(installed, "acknowledge")
 
     text = said(installed)
-    assert "&lt;!channel&gt;" in text
+    assert f"Acknowledged by <@{ANN}>" in text
     assert "<!channel>" not in text.replace('"alt_text": "<!channel> *Ann*"', "")

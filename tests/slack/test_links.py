@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.rendering import COLOURS, SIGNS
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.world import Message
 from tests.notifications.hand import Hand, accept
@@ -77,6 +78,22 @@ def test_it_shows_who_answered_and_no_buttons(installed: Bellhop) -> None:
 
     assert "Acknowledged by *Ann Archer*" in text
     assert '"button"' not in text
+
+
+def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -> None:
+    id_ = delivered(installed, title="Disk full", severity="critical", actions=["resolve"])
+    answer = installed.services.incidents.answer
+
+    colours = [post(installed, link(installed, id_)).attachments[0]["color"]]
+    answer(ACME, id_, ANN, "resolve")
+    resolved = post(installed, link(installed, id_))
+    answer(ACME, id_, ANN, "reopen")
+    colours.append(post(installed, link(installed, id_)).attachments[0]["color"])
+
+    assert colours == [COLOURS["critical"]] * 2
+    assert resolved.attachments[0]["color"] == COLOURS["success"]
+    assert SIGNS["critical"] not in shown(resolved)
+    assert SIGNS["success"] in shown(resolved)
 
 
 def test_several_links_show_each_its_own(installed: Bellhop) -> None:

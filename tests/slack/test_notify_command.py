@@ -186,6 +186,25 @@ class TestUndoing:
 
 
 class TestList:
+    def test_neither_patterns_nor_misspelt_subscriptions_are_offered(
+        self, installed: Bellhop
+    ) -> None:
+        accept(installed, "topic:deploys", "x")
+        for topic in ("*", "deploys/*", "deplyos"):
+            ask(installed, f"subscribe {topic}", BEN, channel="C0ACME0002")
+
+        text = said(ask(installed, "list"))
+
+        assert "Topics in this workspace: `deploys`." in text
+        again = said(ask(installed, "subscribe deplyos"))
+        assert "Did you mean `/notify subscribe deploys`?" in again
+
+    def test_one_is_counted_as_one(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        assert ask(installed, "list").text.endswith(": 1 subscription")
+        ask(installed, "subscribe other")
+        assert ask(installed, "list").text.endswith(": 2 subscriptions")
+
     def test_it_shows_who_made_it_and_what_came_last(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error mode=update", BEN)
         assert "nothing came as yet" in said(ask(installed, "list"))
@@ -315,7 +334,10 @@ class TestAnswers:
         Hand(installed).deliver()
 
         assert "on its way to this channel" in said(message)
-        assert "A test notification" in said(installed.slack.messages(GENERAL)[-1])
+        text = said(installed.slack.messages(GENERAL)[-1])
+        assert "A test notification" in text
+        # The App Home has a button for it too.
+        assert "/notify" not in text
 
 
 class TestWhoMay:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 
 from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.preferences import Preferred
+from bolt_app.notifications.schedules import QuietHours
 from bolt_app.notifications.subscriptions import Wish
-from tests.people import ACME, BETA
+from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, Page
 from tests.web.calling import NOTIFICATIONS, caller, request
 
@@ -51,6 +53,35 @@ class TestAccepting:
         assert [one["id"] for one in shown["deliveries"]] == [
             one["id"] for one in body["deliveries"]
         ]
+
+    def test_it_has_a_page(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        body = ci.send(HELLO).json()
+
+        assert body["page_url"] == f"{bellhop.url}/notifications/{body['id']}"
+        assert body["page_url"] == ci.get(f"{NOTIFICATIONS}/{body['id']}").json()["page_url"]
+
+    @pytest.mark.parametrize("is_batch", [False, True])
+    def test_held_and_muted_deliveries_say_so(self, bellhop: Bellhop, is_batch: bool) -> None:
+        ci = caller(bellhop)
+        hour = bellhop.clock().hour
+        quiet = QuietHours(time(hour), time((hour + 2) % 24))
+        bellhop.services.preferences.choose(ACME, ANN, Preferred(quiet, tz="UTC"))
+        incident = {"to": "#general", "text": "x", "key": "disk", "actions": ["mute"]}
+        id_ = ci.send(incident).json()["id"]
+        bellhop.services.incidents.answer(ACME, id_, ANN, "mute")
+
+        sent = [{"to": [ANN, "#general"], "text": "x"}, {**incident, "mode": "new"}]
+        if is_batch:
+            bodies = ci.send(sent).json()["notifications"]
+        else:
+            bodies = [ci.send(one).json() for one in sent]
+
+        states = [[one["state"] for one in body["deliveries"]] for body in bodies]
+        assert states == [["held", "waiting"], ["muted"]]
+        for body in bodies:
+            stored = ci.get(f"{NOTIFICATIONS}/{body['id']}").json()["deliveries"]
+            assert [one["state"] for one in stored] == [one["state"] for one in body["deliveries"]]
 
     @pytest.mark.parametrize("wrapped", [False, True])
     def test_a_batch_is_accepted_in_its_order(self, bellhop: Bellhop, wrapped: bool) -> None:

@@ -235,11 +235,13 @@ def test_the_sweep_knows_the_pages(bellhop: Bellhop) -> None:
     assert found == {
         "notifications.notification",
         "pages.channels",
+        "pages.data",
         "pages.hello",
         "pages.home",
         "pages.join",
         "pages.profile",
         "pages.signout",
+        "pages.unlink",
     }
 
 

@@ -48,6 +48,11 @@ def plain(text: str) -> Block:
     return {"type": "plain_text", "text": text}
 
 
+def literal(text: str, limit: int = SECTION_LIMIT) -> Block:
+    """Return a text object in which nothing means anything, emoji included."""
+    return {"type": "plain_text", "text": cut(text, limit), "emoji": False}
+
+
 def section(text: str, accessory: Block | None = None) -> Block:
     """Return a section of mrkdwn, with something at its right side."""
     block: Block = {"type": "section", "text": mrkdwn(text)}

@@ -12,6 +12,7 @@ from bolt_app.blockkit.signed_values import OutdatedError, fits
 from bolt_app.notifications.addresses import normal_person
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.mrkdwn import escape, person_mention
+from bolt_app.notifications.plain_text import counted
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
@@ -180,7 +181,7 @@ def list_answer(
     """Show what is subscribed, who made it and what came last; or teach where nothing is."""
     if not subscriptions:
         return _empty(place, topics)
-    text = f"What comes to {place}: {len(subscriptions)} subscriptions"
+    text = f"What comes to {place}: {counted(len(subscriptions), 'subscription')}"
     heading = section(f"*What comes to {place}*")
     return Answer(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
 

@@ -21,7 +21,7 @@ from bolt_app.notifications.acceptance import (
 )
 from bolt_app.notifications.api_keys import KeyRecord
 from bolt_app.notifications.history import NothingToRetryError
-from bolt_app.notifications.page_addresses import is_notification_id
+from bolt_app.notifications.page_addresses import is_notification_id, page_url
 from bolt_app.notifications.reports import NotificationReport
 from bolt_app.notifications.request_problems import FieldProblem, problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
@@ -49,7 +49,7 @@ NOTIFICATIONS_PATH = "/api/v1/notifications"
 
 def add_views(blueprint: Blueprint, services: Services) -> None:
     """Add the views of notifications."""
-    home = f"{services.settings.public_url}{NOTIFICATIONS_PATH}/"
+    public_url = services.settings.public_url
 
     @blueprint.post("/notifications")
     def accept() -> Response:
@@ -72,7 +72,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             raise revoked(services, caller) from None
         except LimitError as error:
             raise over_limit(error) from None
-        return _accepted(answer, home, is_batch=is_batch)
+        return _accepted(answer, public_url, is_batch=is_batch)
 
     @blueprint.get("/notifications")
     def search() -> Response:
@@ -224,9 +224,9 @@ def _visible(services: Services, caller: KeyRecord) -> Visible | None:
     return services.history.visible_to(caller.team_id, caller.source, caller.channels)
 
 
-def _accepted(answer: Answer, home: str, *, is_batch: bool) -> Response:
+def _accepted(answer: Answer, public_url: str, *, is_batch: bool) -> Response:
     # Put together by hand: this is the answer that has to be quick.
-    bodies = [_accepted_body(one, home) for one in answer.notifications]
+    bodies = [_accepted_body(one, public_url) for one in answer.notifications]
     body = {"notifications": bodies} if is_batch else bodies[0]
     response = Response(json.dumps(body), status=202, mimetype="application/json")
     if not is_batch:
@@ -236,13 +236,14 @@ def _accepted(answer: Answer, home: str, *, is_batch: bool) -> Response:
     return response
 
 
-def _accepted_body(accepted: Accepted, home: str) -> dict[str, Any]:
+def _accepted_body(accepted: Accepted, public_url: str) -> dict[str, Any]:
     return {
         "id": accepted.id,
-        "url": home + accepted.id,
+        "url": f"{public_url}{NOTIFICATIONS_PATH}/{accepted.id}",
+        "page_url": page_url(public_url, accepted.id),
         "unrouted": accepted.is_unrouted,
         "deliveries": [
-            {"id": one.id, "to": one.to, "state": "waiting"} for one in accepted.deliveries
+            {"id": one.id, "to": one.to, "state": one.state} for one in accepted.deliveries
         ],
     }
 

@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from bolt_app.notifications.acceptance import FirstState
 from bolt_app.notifications.ids import ID_PATTERN
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport, State
@@ -70,12 +71,13 @@ class Batch(BaseModel):
 
 
 class AcceptedDelivery(BaseModel):
-    """A delivery on its way."""
+    """A delivery, as it was accepted."""
 
     id: int
     to: str = Field(description="The address it is for.", examples=["#general"])
-    state: State = Field(
-        description="Always `waiting`: ask at `url` whether it is held, and what became of it."
+    state: FirstState = Field(
+        description="As accepted: `waiting`, `held` for quiet hours or a digest, or `muted`: "
+        "never delivered. Ask at `url` what became of it."
     )
 
 
@@ -84,6 +86,7 @@ class AcceptedNotification(BaseModel):
 
     id: NotificationId
     url: str = Field(description="Where to ask what became of it.")
+    page_url: str = Field(description="Its page, for people who may see it in Slack.")
     unrouted: bool = Field(
         description="Nothing is delivered: no subscription to its topics wants it."
     )
