@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.ending import end_earlier_credentials
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
@@ -214,6 +215,8 @@ class Profiles:
         now = self._clock()
         with self._database.writing() as session:
             _require_linked(session, installation)
+            if installation.is_enterprise_install and installation.enterprise_id:
+                end_earlier_credentials(session, team_id, installation.enterprise_id, now)
             register_team(session, team_id, team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
@@ -224,9 +227,16 @@ class Profiles:
         return profile
 
     def record_workspace(self, team_id: str, enterprise_id: str) -> None:
-        """Record that a workspace belongs to an organization, before anyone links there."""
+        """Record that an organization's installation serves a workspace, before anyone links there.
+
+        Slack has to have said so, and not only named the workspace in a request. The keys and hooks
+        of an earlier installation of the workspace end.
+        """
+        now = self._clock()
         with self._database.writing() as session:
-            register_team(session, team_id, {"enterprise_id": enterprise_id}, self._clock())
+            end_earlier_credentials(session, team_id, enterprise_id, now)
+            register_team(session, team_id, {"enterprise_id": enterprise_id}, now)
+        self._news.tell_admins(team_id)
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Make up every recording that is still owed.

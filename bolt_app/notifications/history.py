@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     ColumnElement,
     case,
+    or_,
     select,
     update,
 )
@@ -27,6 +28,7 @@ from bolt_app.db.models import (
     Incident,
     Lane,
     Notification,
+    Team,
     TeamPace,
 )
 from bolt_app.notifications.incident_messages import REFRESH
@@ -142,8 +144,17 @@ class History:
             rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
             return next(iter(self._reports(session, rows)), None)
 
-    def find_by_message(self, team_id: str, channel_id: str, ts: str) -> str | None:
-        """Return the id of the notification that a message shows, the last that was put there."""
+    def find_by_message(
+        self, team_id: str, channel_id: str, ts: str, *, enterprise_id: str | None = None
+    ) -> str | None:
+        """Return the id of the notification that a message shows, the last that was put there.
+
+        Args:
+            enterprise_id: an organisation, of whose workspaces it may be any.
+        """
+        of_organisation = select(Team.team_id).where(
+            Team.enterprise_id == enterprise_id, Team.enterprise_id != ""
+        )
         statement = (
             select(Delivery.notification_id)
             .join(Lane, Lane.id == Delivery.lane_id)
@@ -153,7 +164,7 @@ class History:
                 Delivery.ts.is_not(None),
                 Delivery.state == "sent",
                 Delivery.mode != REFRESH,
-                Lane.team_id == team_id,
+                or_(Lane.team_id == team_id, Lane.team_id.in_(of_organisation)),
             )
             .order_by(Delivery.id.desc())
             .limit(1)

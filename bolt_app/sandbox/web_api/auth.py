@@ -7,6 +7,7 @@ from bolt_app.sandbox.errors import ApiError
 from bolt_app.sandbox.limits import Tier
 from bolt_app.sandbox.oauth import check_client
 from bolt_app.sandbox.web_api.call import Call
+from bolt_app.sandbox.web_api.paging import page_after
 from bolt_app.sandbox.web_api.registry import method
 from bolt_app.sandbox.world import JsonDict
 
@@ -36,6 +37,18 @@ def test(call: Call) -> JsonDict:
     if token.expires_at is not None:
         answer["expires_in"] = round(token.expires_at - core.clock())
     return answer | {"is_enterprise_install": token.key.is_org}
+
+
+@method("auth.teams.list", Tier.TWO)
+def list_teams(call: Call) -> JsonDict:
+    """The workspaces that the app serves (https://docs.slack.dev/reference/methods/auth.teams.list)."""
+    teams = [call.core.get_workspace(one) for one in call.installation.team_ids]
+    page, cursor = page_after(teams, call.text("cursor"), call.limit(100), lambda one: one.id)
+    return {
+        "ok": True,
+        "teams": [{"id": one.id, "name": one.name} for one in page],
+        "response_metadata": {"next_cursor": cursor},
+    }
 
 
 @method("auth.revoke", Tier.THREE)

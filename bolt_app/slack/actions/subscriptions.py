@@ -61,7 +61,9 @@ def register_subscription_actions(app: App, services: Services) -> None:
         """Do it, and show it where the button is: in the App Home, or in place of its message."""
         if not is_at_home(body):
             outcome = attempt(do)
-            blocks = signed_blocks(services, context, body, outcome.answer.blocks)
+            blocks = signed_blocks(
+                services, context, body, outcome.answer.blocks, is_beside=not outcome.is_change
+            )
             _respond(respond, outcome, blocks)
             return
         own = OwnProfile.of(services, context)
