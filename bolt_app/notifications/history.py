@@ -112,17 +112,23 @@ class History:
         self._public_url = public_url
         self._clock = clock
 
-    def visible_to(self, team_id: str, source: str, channels: Sequence[str]) -> Visible:
-        """Return what an API key may see that is limited to `channels`.
+    def visible_to(
+        self, team_id: str, source: str, channels: Sequence[str], *, only_public: bool = False
+    ) -> Visible:
+        """Return what an API key may see that is limited to `channels`; none are no limit.
 
         A channel's name stands for the channel that has it now.
+
+        Args:
+            only_public: whether what others have sent is limited to public channels.
         """
         names = [one.removeprefix("#") for one in channels if one.startswith("#")]
         ids = select(Channel.channel_id).where(Channel.team_id == team_id, Channel.name.in_(names))
         with self._database.reading_connection() as connection:
             found = connection.scalars(ids).all() if names else ()
             sources = credentials_of(connection, team_id, source)
-        return Visible(sources, [*channels, *found])
+        addresses = [*channels, *found] if channels else None
+        return Visible(sources, addresses, team_id if only_public else None)
 
     def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
         """Return the names of the credentials that share a source."""
