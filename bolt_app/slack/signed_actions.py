@@ -134,9 +134,9 @@ def _require_offered(body: Mapping[str, Any]) -> None:
     Raises:
         OutdatedError: it has not.
     """
-    action, container = body["actions"][0], body.get("container") or {}
+    action = body["actions"][0]
     is_incidents = action["action_id"] in INCIDENT_ACTIONS
-    if is_incidents or is_at_home(body) or container.get("is_ephemeral"):
+    if is_incidents or is_at_home(body) or is_ephemeral(body):
         return
     carried = action["action_id"], carried_value(action)
     if carried not in _offered(body.get("message") or {}):
@@ -190,7 +190,7 @@ def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
     if not channel_id or "view" in body:
         return []
     addresses = [channel_id, user_id] if channel_id.startswith("D") else [channel_id]
-    if (body.get("container") or {}).get("is_ephemeral"):
+    if is_ephemeral(body):
         return [shown_to(user_id, one) for one in addresses]
     return addresses
 
@@ -210,6 +210,11 @@ def is_at_home(body: Mapping[str, Any]) -> bool:
     return bool(view.get("type") == "home" and container.get("type") == "view")
 
 
+def is_ephemeral(body: Mapping[str, Any]) -> bool:
+    """Whether a click was made in a message that one person alone sees."""
+    return bool((body.get("container") or {}).get("is_ephemeral"))
+
+
 def signed_blocks(
     services: Services,
     context: BoltContext,
@@ -224,7 +229,7 @@ def signed_blocks(
         is_beside: it stands beside that message instead, for the person alone.
     """
     address = addresses_of(body)[-1]
-    if is_beside and not (body.get("container") or {}).get("is_ephemeral"):
+    if is_beside and not is_ephemeral(body):
         address = shown_to(body["user"]["id"], address)
     return services.signer.sign_blocks(blocks, context.team_id or "", address)
 
