@@ -215,8 +215,6 @@ class Profiles:
         now = self._clock()
         with self._database.writing() as session:
             _require_linked(session, installation)
-            if installation.is_enterprise_install and installation.enterprise_id:
-                end_earlier_credentials(session, team_id, installation.enterprise_id, now)
             register_team(session, team_id, team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
@@ -234,7 +232,6 @@ class Profiles:
         """
         now = self._clock()
         with self._database.writing() as session:
-            end_earlier_credentials(session, team_id, enterprise_id, now)
             register_team(session, team_id, {"enterprise_id": enterprise_id}, now)
         self._news.tell_admins(team_id)
 
@@ -394,7 +391,12 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
 
 
 def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
-    """Write a team down, new or known."""
+    """Write a team down, new or known.
+
+    Where it becomes one of an organization's, the credentials of an earlier installation end.
+    """
+    if facts.get("enterprise_id"):
+        end_earlier_credentials(session, team_id, facts["enterprise_id"], now)
     upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
 
 

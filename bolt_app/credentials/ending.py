@@ -26,10 +26,10 @@ from bolt_app.db.models import (
 def end_earlier_credentials(
     session: Session, team_id: str, enterprise_id: str, now: datetime
 ) -> None:
-    """Revoke the credentials of a workspace that its organization's installation begins to serve.
+    """Revoke the credentials of a workspace that its organization's installation may serve from now.
 
-    Those of a workspace without an earlier installation of its own are kept, and so are all while
-    that is still there, or where the organization's serves the workspace already.
+    Credentials of a workspace without an earlier installation of its own are kept; so are all while
+    that installation is still there, or where the workspace is known as the organization's already.
     """
     serves_already = exists().where(Team.team_id == team_id, Team.enterprise_id == enterprise_id)
     has_own = exists().where(BotInstallation.team_id == team_id)

@@ -18,7 +18,7 @@ from bolt_app.db.models import DELETED_PERSON, IS_WAITING, Delivery, Incident, L
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
 # A message shown anew goes before what waits in its channel. A channel takes one message a second:
-# so that people who change their minds leave it turns, each message is shown anew only so often.
+# so that people who change their minds leave it turns, each message is refreshed only so often.
 REFRESH_RANK = -10
 REFRESH_INTERVAL = timedelta(seconds=3)
 
@@ -97,7 +97,7 @@ def refresh(
 ) -> None:
     """Show messages again, except those that are about to be. Their lanes are locked.
 
-    What changes within `REFRESH_INTERVAL` after a message was shown anew is shown once it is over.
+    A change within `REFRESH_INTERVAL` after a refresh is shown once the interval is over.
 
     Args:
         rank: what goes first in a lane, the lowest.
@@ -125,7 +125,7 @@ def refresh(
 def _due(
     connection: Connection, places: Sequence[Place], refreshes: Sequence[Any], now: datetime
 ) -> dict[int, datetime]:
-    """Return when an incident may be shown anew in each lane: later where it has many messages."""
+    """Return when an incident may be refreshed in each lane: later where it has many messages."""
     shown = (
         select(Delivery.lane_id, func.max(Delivery.finished_at).label("at"))
         .where(*refreshes, Delivery.finished_at.is_not(None), Delivery.state != "cancelled")

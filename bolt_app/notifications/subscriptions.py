@@ -265,10 +265,10 @@ class Subscriptions:
     ) -> bool:
         """Put things back as they were before `changes`, unless they were changed again since.
 
-        What was removed comes back for a day.
+        A removal can be undone for a day, and only the latest one of a topic.
 
         Args:
-            by: the person's id, who is named for what was removed and comes back: whoever made it
+            by: the person's id, who is named for what was removed and comes back: its creator
                 may have left. No button keeps the id of a person.
 
         Returns: whether it was done; all is undone or nothing.
@@ -319,7 +319,7 @@ class Subscriptions:
             key = {"id": change.id, "team_id": team_id, "address": address}
             session.execute(insert(Subscription).values({**values, "created_by": by, **key}))
         else:
-            # Whoever is named stays: who was named before may have left since.
+            # The creator stays as it is: the earlier one may have left since.
             values.pop("created_by")
             session.execute(update(Subscription).where(*where).values(values))
 

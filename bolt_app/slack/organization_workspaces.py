@@ -4,7 +4,7 @@ Only people who link their profile are asked about their workspace. Where nobody
 what shows that the organization's installation serves the workspace; once it is recorded, an
 uninstall erases its people too.
 
-A request may name a workspace of another organization, that of somebody who shares a channel. So
+A request may name a workspace of another organization, that of a person who shares a channel. So
 people are authorized first, and a workspace is recorded only where Slack lists it among those that
 the installation serves: https://docs.slack.dev/reference/methods/auth.teams.list.
 """

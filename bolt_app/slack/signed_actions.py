@@ -35,7 +35,7 @@ _RENEWED = "This button is outdated, and nothing was changed. The message gets n
 
 
 def register_foreign_interactions(app: App) -> None:
-    """Acknowledge what is not Bellhop's own, before anything is asked about whoever did it."""
+    """Acknowledge what is not Bellhop's own, before Slack is asked about the person."""
     app.use(_ForeignInteractions())
 
 

@@ -174,7 +174,7 @@ class TestChanges:
 
         world.clock.advance(1)
         assert world.subscriptions.undo(ACME, GENERAL, changes, by=PLAIN)
-        # Who is named stays, or is who brings back what was removed: an id may be erased meanwhile.
+        # The creator stays, or is the person who restores: an id may be erased meanwhile.
         maker = {"unsubscribe": PLAIN, "change": BEN}.get(what, ANN)
         before = [
             replace(one, created_by=maker) if one.topic == "deploys" else one for one in before

@@ -415,7 +415,7 @@ def test_people_who_change_their_minds_leave_the_channels_their_turns(installed:
     for number in range(12):
         installed.clock.advance(1)
         answer: Answer = "unmute" if number % 2 else "mute"
-        # A click as the client may send it before the message is shown anew.
+        # A click as the client may send it before the message is refreshed.
         id_ = installed.services.history.find_by_message(
             ACME, GENERAL, installed.slack.messages(GENERAL)[0].ts
         )
@@ -439,7 +439,7 @@ def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
 
 
 def press_at_once(bellhop: Bellhop, answer: Answer) -> None:
-    """Let Ann answer the only incident; its message is shown anew where it may be by now."""
+    """Let Ann answer the only incident; its message is refreshed where it is due."""
     id_ = bellhop.services.history.find_by_message(ACME, GENERAL, message(bellhop).ts)
     assert id_ is not None
     bellhop.services.incidents.answer(ACME, id_, ANN, answer)

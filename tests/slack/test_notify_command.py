@@ -167,7 +167,7 @@ class TestUndoing:
 
         assert reached(installed, severity="error") == [GENERAL]
         assert reached(installed) == []
-        # Whoever made it may have left: who brings it back is named.
+        # Its creator may have left: the person who restores it is named.
         assert f"by <@{ANN}>" in said(ask(installed, "list"))
 
     def test_muting_is_undone(self, installed: Bellhop) -> None:

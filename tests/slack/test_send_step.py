@@ -126,7 +126,7 @@ def test_nothing_but_a_channel_is_one(installed: Bellhop, channel: Any) -> None:
     run = step(installed, channel=channel, topic="deploys")
 
     assert run.state == "failed"
-    assert "channel is no channel" in run.error
+    assert "channel is not the id of a channel" in run.error
     assert installed.services.history.search(ACME, Filter()).notifications == []
 
 

@@ -39,18 +39,6 @@ def test(call: Call) -> JsonDict:
     return answer | {"is_enterprise_install": token.key.is_org}
 
 
-@method("auth.teams.list", Tier.TWO)
-def list_teams(call: Call) -> JsonDict:
-    """The workspaces that the app serves (https://docs.slack.dev/reference/methods/auth.teams.list)."""
-    teams = [call.core.get_workspace(one) for one in call.installation.team_ids]
-    page, cursor = page_after(teams, call.text("cursor"), call.limit(100), lambda one: one.id)
-    return {
-        "ok": True,
-        "teams": [{"id": one.id, "name": one.name} for one in page],
-        "response_metadata": {"next_cursor": cursor},
-    }
-
-
 @method("auth.revoke", Tier.THREE)
 def revoke(call: Call) -> JsonDict:
     """Revoke the token (https://docs.slack.dev/reference/methods/auth.revoke).
@@ -70,6 +58,20 @@ def revoke(call: Call) -> JsonDict:
         team_id = token.key.team_id or installation.team_ids[0]
         after_revocation(core, installation, team_id, oauth=holders["oauth"], bot=holders["bot"])
     return {"ok": True, "revoked": True}
+
+
+@method("auth.teams.list", Tier.TWO)
+def list_teams(call: Call) -> JsonDict:
+    """The workspaces that the token serves
+    (https://docs.slack.dev/reference/methods/auth.teams.list).
+    """
+    teams = sorted(call.installation.team_ids)
+    page, cursor = page_after(teams, call.text("cursor"), call.limit(default=100), str)
+    return {
+        "ok": True,
+        "teams": [{"id": one, "name": call.core.get_workspace(one).name} for one in page],
+        "response_metadata": {"next_cursor": cursor},
+    }
 
 
 @method("apps.uninstall", Tier.ONE)

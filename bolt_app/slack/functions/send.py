@@ -30,7 +30,7 @@ from bolt_app.text_forms import lowered
 logger = logging.getLogger(__name__)
 
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{7,63}")
-# For the steps of a workspace, in one process: whoever makes workflows has no key to limit.
+# For the steps of a workspace, in one process: a workflow has no key to limit.
 MOST_A_MINUTE = 100
 MOST_REMEMBERED = 10_000
 
@@ -70,7 +70,7 @@ def register_send_step(app: App, services: Services) -> None:
         )
         accepted.ask(execution_id, lambda: True)
         id_ = answer.notifications[0].id
-        # Slack does not name the workflow; by its execution whoever looks finds it there.
+        # Slack does not name the workflow; its execution leads to it there.
         execution = {"notification": id_, "execution": event.get("workflow_execution_id")}
         logger.info("a workflow sent a notification", extra={"team_id": team_id, **execution})
         page = page_url(services.settings.public_url, id_)
@@ -101,7 +101,9 @@ def _recipients(inputs: Mapping[str, Any]) -> list[str]:
     channel = inputs.get("channel")
     # A variable of the workflow may hold anything, a person or an e-mail address too.
     if channel and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
-        raise StepError("The notification was not sent: channel is no channel: choose one.")
+        raise StepError(
+            "The notification was not sent: channel is not the id of a channel: choose one."
+        )
     to = [*([channel] if channel else []), *([f"topic:{topic}"] if topic else [])]
     if not to:
         raise StepError("The notification was not sent: choose a channel or a topic.")
