@@ -26,7 +26,7 @@ from bolt_app.db.models import (
 def end_earlier_credentials(
     session: Session, team_id: str, enterprise_id: str, now: datetime
 ) -> None:
-    """Revoke the credentials of a workspace that its organization's installation may serve from now.
+    """Revoke the credentials of a workspace that its organization's installation may serve now.
 
     Credentials of a workspace without an earlier installation of its own are kept; so are all while
     that installation is still there, or where the workspace is known as the organization's already.

@@ -86,7 +86,7 @@ def subscribed_answer(
     lines = [] if preview is None else [_previewed(preview)]
     if near is not None:
         lines.append(f"Did you mean `/notify subscribe {escape(near)}`?")
-    for name, known in preview.misspelled.items():
+    for name, known in (preview.misspelled if preview else {}).items():
         lines.append(
             f"No recent notification has the field {_code(name)}: did you mean {_code(known)}?"
         )
