@@ -400,7 +400,7 @@ def _is_ours(facts: Mapping[str, Any], place: BotPlace) -> bool:
     """Whether a person belongs to the workspace that has the bot, or to its organisation.
 
     The bot of an organisation serves its people alone, whichever workspace a request names: of
-    somebody who only shares a channel, Slack names their own workspace.
+    someone who only shares a channel, Slack names their own workspace.
     """
     is_of_organisation = bool(place.enterprise_id) and enterprise_of(facts) == place.enterprise_id
     if place.is_enterprise_install:

@@ -128,7 +128,7 @@ def _require_offered(body: Mapping[str, Any]) -> None:
     """Make sure that a message which everybody sees has the button that was pressed in it.
 
     The answer takes the place of the message, so a button of another one must not count. Slack
-    sends such a message along. What people answer to incidents has a check of its own, by what was
+    sends such a message along. An answer to an incident has a check of its own, by what was
     posted.
 
     Raises:
