@@ -41,6 +41,7 @@ from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
 from bolt_app.notifications.wakeup import open_wakeup
@@ -70,6 +71,8 @@ logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1024 * 1024
 LEAST_CONNECTIONS = 8
+# The test notifications that one person may send.
+TESTS_A_MINUTE = 10
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -150,6 +153,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
         acceptance=Acceptance(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,

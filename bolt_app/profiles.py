@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.ending import end_earlier_credentials
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
@@ -224,9 +225,15 @@ class Profiles:
         return profile
 
     def record_workspace(self, team_id: str, enterprise_id: str) -> None:
-        """Record that a workspace belongs to an organization, before anyone links there."""
+        """Record that an organization's installation serves a workspace, before anyone links there.
+
+        Slack has to have said so, and not only named the workspace in a request. The keys and hooks
+        of an earlier installation of the workspace end.
+        """
+        now = self._clock()
         with self._database.writing() as session:
-            register_team(session, team_id, {"enterprise_id": enterprise_id}, self._clock())
+            register_team(session, team_id, {"enterprise_id": enterprise_id}, now)
+        self._news.tell_admins(team_id)
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Make up every recording that is still owed.
@@ -384,7 +391,12 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
 
 
 def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
-    """Write a team down, new or known."""
+    """Write a team down, new or known.
+
+    Where it becomes one of an organization's, the credentials of an earlier installation end.
+    """
+    if facts.get("enterprise_id"):
+        end_earlier_credentials(session, team_id, facts["enterprise_id"], now)
     upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
 
 

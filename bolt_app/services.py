@@ -33,6 +33,7 @@ from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
 from bolt_app.notifications.wakeup import Wakeup
@@ -49,6 +50,7 @@ from bolt_app.slack_api import ResponseUrls
 class Services:
     """The services of one app.
 
+    `tests` limits the test notifications of each person.
     `requests` runs what Slack waits for; `background` what nobody waits for and may be repeated.
     """
 
@@ -75,6 +77,7 @@ class Services:
     wakeup: Wakeup
     sender_limits: SenderLimits
     guesses: GuessLimit
+    tests: SlidingLimit
     acceptance: Acceptance
     history: History
     permalinks: Permalinks

@@ -383,11 +383,7 @@ def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
     https://docs.slack.dev/reference/objects/user-object and, for people of other organisations,
     https://docs.slack.dev/apis/slack-connect.
     """
-    is_external = bool(facts.get("is_stranger")) or (
-        facts.get("team_id") not in (None, place.team_id)
-        and (place.enterprise_id is None or enterprise_of(facts) != place.enterprise_id)
-    )
-    if is_external:
+    if facts.get("is_stranger") or not _is_ours(facts, place):
         return Role.EXTERNAL
     if facts.get("deleted"):
         return Role.DEACTIVATED
@@ -398,6 +394,18 @@ def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
     if not is_guest and _is_admin(facts, place):
         return Role.ADMIN
     return Role.MEMBER if is_guest is False else Role.GUEST
+
+
+def _is_ours(facts: Mapping[str, Any], place: BotPlace) -> bool:
+    """Whether a person belongs to the workspace that has the bot, or to its organisation.
+
+    The bot of an organisation serves its people alone, whichever workspace a request names: of
+    someone who only shares a channel, Slack names their own workspace.
+    """
+    is_of_organisation = bool(place.enterprise_id) and enterprise_of(facts) == place.enterprise_id
+    if place.is_enterprise_install:
+        return is_of_organisation
+    return is_of_organisation or facts.get("team_id") in (None, place.team_id)
 
 
 def _is_admin(facts: Mapping[str, Any], place: BotPlace) -> bool:

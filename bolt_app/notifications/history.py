@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     case,
     literal,
+    or_,
     select,
     update,
 )
@@ -29,6 +30,7 @@ from bolt_app.db.models import (
     Incident,
     Lane,
     Notification,
+    Team,
     WorkspaceQueue,
 )
 from bolt_app.notifications.change_feed import begin_change, stored_urgency
@@ -113,17 +115,23 @@ class History:
         self._public_url = public_url
         self._clock = clock
 
-    def visible_to(self, team_id: str, source: str, channels: Sequence[str]) -> Visible:
-        """Return what an API key may see that is limited to `channels`.
+    def visible_to(
+        self, team_id: str, source: str, channels: Sequence[str], *, only_public: bool = False
+    ) -> Visible:
+        """Return what an API key may see that is limited to `channels`; none are no limit.
 
         A channel's name stands for the channel that has it now.
+
+        Args:
+            only_public: whether what others have sent is limited to public channels.
         """
         names = [one.removeprefix("#") for one in channels if one.startswith("#")]
         ids = select(Channel.channel_id).where(Channel.team_id == team_id, Channel.name.in_(names))
         with self._database.reading_connection() as connection:
             found = connection.scalars(ids).all() if names else ()
             sources = credentials_of(connection, team_id, source)
-        return Visible(sources, [*channels, *found])
+        addresses = [*channels, *found] if channels else None
+        return Visible(sources, addresses, team_id if only_public else None)
 
     def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
         """Return the names of the credentials that share a source."""
@@ -145,8 +153,17 @@ class History:
             rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
             return next(iter(self._reports(session, rows)), None)
 
-    def find_by_message(self, team_id: str, channel_id: str, ts: str) -> str | None:
-        """Return the id of the notification that a message shows, the last that was put there."""
+    def find_by_message(
+        self, team_id: str, channel_id: str, ts: str, *, enterprise_id: str | None = None
+    ) -> str | None:
+        """Return the id of the notification that a message shows, the last that was put there.
+
+        Args:
+            enterprise_id: an organisation, of whose workspaces it may be any.
+        """
+        of_organisation = select(Team.team_id).where(
+            Team.enterprise_id == enterprise_id, Team.enterprise_id != ""
+        )
         statement = (
             select(Delivery.notification_id)
             .join(Lane, Lane.id == Delivery.lane_id)
@@ -156,7 +173,7 @@ class History:
                 Delivery.ts.is_not(None),
                 Delivery.state == "sent",
                 Delivery.mode != REFRESH,
-                Lane.team_id == team_id,
+                or_(Lane.team_id == team_id, Lane.team_id.in_(of_organisation)),
             )
             .order_by(Delivery.id.desc())
             .limit(1)

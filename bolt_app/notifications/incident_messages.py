@@ -6,9 +6,10 @@ that a snooze is over, and `escalate` waits to tell others, for as long as nobod
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_, update
@@ -17,8 +18,10 @@ from bolt_app.db.models import DELETED_PERSON, IS_QUEUED, Delivery, Incident, La
 from bolt_app.notifications.change_feed import state_until, stored_urgency
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
-# A message shown anew goes before what waits in its channel.
+# A message shown anew goes before what waits in its channel. A channel takes one message a second:
+# so that people who change their minds leave it turns, each message is refreshed only so often.
 REFRESH_RANK = -10
+REFRESH_INTERVAL = timedelta(seconds=3)
 
 _OF_MESSAGE = (
     select(Delivery.notification_id, Notification.content)
@@ -84,17 +87,44 @@ def refresh(
 ) -> None:
     """Show messages again, except those that are about to be.
 
+    A change within `REFRESH_INTERVAL` after a refresh is shown once the interval is over.
+
     Args:
         rank: what goes first in a lane, the lowest.
     """
-    waiting = select(Delivery.lane_id, Delivery.ts).where(
+    if not places:
+        return
+    refreshes = (
         tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, change.key) for one in places]),
         Delivery.mode == REFRESH,
-        Delivery.state == "waiting",
     )
-    about_to = {tuple(row) for row in connection.execute(waiting)} if places else set()
+    due = _due(connection, places, refreshes, change.now)
+    waiting = select(Delivery.lane_id, Delivery.ts, Delivery.send_at).where(*refreshes, IS_QUEUED)
+    about_to = {
+        (row.lane_id, row.ts)
+        for row in connection.execute(waiting)
+        if row.send_at <= due[row.lane_id]
+    }
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
-    _insert(connection, [_refreshing(one, change, change.now) | {"rank": rank} for one in others])
+    rows = [_refreshing(one, change, due[one.lane_id]) | {"rank": rank} for one in others]
+    _insert(connection, rows)
+
+
+def _due(
+    connection: Connection, places: Sequence[Place], refreshes: Sequence[Any], now: datetime
+) -> dict[int, datetime]:
+    """Return when an incident may be refreshed in each lane: later where it has many messages."""
+    shown = (
+        select(Delivery.lane_id, func.max(Delivery.finished_at).label("at"))
+        .where(*refreshes, Delivery.finished_at.is_not(None), Delivery.state != "cancelled")
+        .group_by(Delivery.lane_id)
+    )
+    last = {row.lane_id: row.at for row in connection.execute(shown)}
+    messages = Counter(one.lane_id for one in places)
+    return {
+        lane_id: max(now, last[lane_id] + REFRESH_INTERVAL * count) if lane_id in last else now
+        for lane_id, count in messages.items()
+    }
 
 
 def follow_snooze(

@@ -195,6 +195,7 @@ class Incidents:
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
+            record_effect(connection, now)
             key = incident_of_message(connection, team_id, channel_id, ts)
             if key is None:
                 return False

@@ -23,8 +23,6 @@ LATELY = timedelta(days=7)
 # So many notifications are looked at.
 WINDOW = 500
 MOST_SHOWN = 3
-# Of so many it is looked up whether they may be shown.
-MOST_LOOKED_UP = 50
 NEAR_FIELD = 0.75
 NEAR_TOPIC = 0.7
 
@@ -40,7 +38,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would have come lately.
+    """What would have come lately, of what may be shown.
 
     Attributes:
         sent: how many notifications were sent to what the subscription names.
@@ -81,19 +79,19 @@ class Lately:
     ) -> Preview:
         """Return what a subscription to `topic` (or a pattern) would have brought.
 
+        What may not be shown is not counted either: with a filter, a number tells what is in it.
+
         Args:
             may_see: returns those of the ids of notifications that may be shown.
         """
         named = [row for row in self._rows if _names(topic, row)]
+        shown = may_see([row.id for row in named]) if named else ()
+        seen = [row for row in named if row.id in shown]
         filter_read = parse_filter(filter_)
-        wanted = [row for row in named if filter_read.accepts(facts_of(row.content))]
-        latest, others = wanted[:MOST_LOOKED_UP], named[:MOST_LOOKED_UP]
-        ids = list(dict.fromkeys(row.id for row in (*latest, *others)))
-        shown = may_see(ids) if ids else ()
-        examples = [_example(row) for row in latest if row.id in shown]
-        fields = {name for row in others if row.id in shown for name in facts_of(row.content)}
-        misspelled = _misspelled(filter_read, fields)
-        return Preview(len(named), len(wanted), examples[:MOST_SHOWN], misspelled)
+        wanted = [row for row in seen if filter_read.accepts(facts_of(row.content))]
+        examples = [_example(row) for row in wanted[:MOST_SHOWN]]
+        fields = {name for row in seen for name in facts_of(row.content)}
+        return Preview(len(seen), len(wanted), examples, _misspelled(filter_read, fields))
 
 
 class Previews:

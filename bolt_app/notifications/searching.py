@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,12 @@ from bolt_app.db.models import (
     IS_SENDING,
     IS_TROUBLED,
     IS_UNROUTED,
+    Channel,
     Delivery,
     Lane,
     Notification,
 )
+from bolt_app.notifications.channels import IS_PUBLIC
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.reports import UNROUTED
 
@@ -39,23 +41,33 @@ _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
 
 @dataclass(frozen=True)
 class Visible:
-    """What a limited API key may see.
+    """What an API key may see that may not see everything.
 
     Attributes:
         sources: what its own source has sent, by the names of the credentials.
-        addresses: what has gone to these alone, from any source.
+        addresses: what has gone to these alone, from any source; None: to any.
+        public_of: a workspace; of what others have sent, only what has gone to public channels of
+            it alone. None: wherever it went.
     """
 
     sources: Collection[str]
-    addresses: Collection[str]
+    addresses: Collection[str] | None = None
+    public_of: str | None = None
 
     def condition(self, notification: Any) -> ColumnElement[bool]:
         """Return the condition for a notification, given by its columns."""
         mine = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
         mine = mine.where(Delivery.notification_id == notification.id)
-        elsewhere = mine.where(Lane.address.not_in(self.addresses))
+        elsewhere = mine.where(or_(*self._is_elsewhere()))
         is_within = and_(mine.exists(), ~elsewhere.exists())
         return or_(notification.source.in_(self.sources), is_within)
+
+    def _is_elsewhere(self) -> Iterator[ColumnElement[bool]]:
+        if self.addresses is not None:
+            yield Lane.address.not_in(self.addresses)
+        if self.public_of is not None:
+            public = select(Channel.channel_id).where(Channel.team_id == self.public_of, IS_PUBLIC)
+            yield Lane.address.not_in(public)
 
 
 @dataclass(frozen=True)

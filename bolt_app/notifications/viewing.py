@@ -182,17 +182,14 @@ class Viewing:
                 incident=_incident(connection, team_id, report, self._clock()),
             )
 
-    def visible_ids(
-        self, person: Person, ids: Sequence[str], place: str, *, is_outside: bool
-    ) -> set[str]:
+    def visible_ids(self, person: Person, ids: Sequence[str], place: str) -> set[str]:
         """Return those of the notifications that may be named where a person asked about them.
 
         To a person alone: those that they may see. In a channel, where others read: those that
-        went there, and what every member of the workspace may see unless others are there too.
+        went there, and what every member of the workspace may see.
 
         Args:
             place: the channel's or the person's id.
-            is_outside: whether people of other organisations are in the channel.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
@@ -204,12 +201,11 @@ class Viewing:
         is_member = person.may(Action.SEE_WORKSPACE)
         if is_person(place):
             allowed = {place, *person.channel_names(addresses)}
-        elif is_outside or not is_member:
+        elif not is_member:
             allowed = {place}
         else:
             allowed = {place, *self._access.public.names_of_public(person.team_id, addresses)}
-        without_place = is_member and not is_outside
-        return {id_ for id_ in ids if (allowed & found[id_] if found[id_] else without_place)}
+        return {id_ for id_ in ids if (allowed & found[id_] if found[id_] else is_member)}
 
     def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
         public = self._access.public.names_of_public(team_id, {one for one in addresses if one})

@@ -240,7 +240,8 @@ class SQLAlchemyInstallationStore(InstallationStore):
         """
         values = {
             **self._key(enterprise_id, team_id),
-            "workspace_id": workspace_id,
+            # An organisation's bot knows the people of the organisation, not all of a workspace.
+            "workspace_id": workspace_id if team_id else "",
             "home_id": enterprise_id or "",
             "user_id": user_id,
         }

@@ -141,6 +141,10 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
         ("webhook_revoked", ACME, ANN, "webhook:1", None),
     ),
     AuditAction.WEBHOOK_REJECTED: (reject_webhook, ("webhook_rejected", None, None, None, HERE)),
+    AuditAction.CHANNEL_SUBSCRIPTIONS_CHANGED: (
+        lambda bellhop: bellhop.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys"),
+        ("channel_subscriptions_changed", ACME, ANN, f"channel:{GENERAL}", None),
+    ),
 }
 
 

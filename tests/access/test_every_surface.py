@@ -255,6 +255,7 @@ def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url
         "notifications/following.py",  # follows events
         "notifications/health.py",  # IS_PUBLIC
         "notifications/history.py",  # names that limit an API key
+        "notifications/searching.py",  # IS_PUBLIC, for API keys that people made
         "notifications/routing.py",  # where a sender's names lead
         "notifications/viewing.py",  # ids of names, shown by what their channel allows
         "profiles.py",  # deletes
@@ -317,7 +318,9 @@ def interaction(bellhop: Bellhop, case: Case, user_id: str, notification_id: str
     signed = signer.sign(case.name, ACME, address, fields)
     carried = {"block_id": signed} if given.get("type") == "overflow" else {"value": signed}
     pressed = {"block_id": "b", "type": "button", "action_id": case.name, **carried, **given}
-    return {**body, **where, "type": "block_actions", "actions": [pressed]}
+    block = {"type": "actions", "block_id": pressed["block_id"], "elements": [pressed]}
+    there = {**where, "message": {"blocks": [block]}}
+    return {**body, **there, "type": "block_actions", "actions": [pressed]}
 
 
 def send(bellhop: Bellhop, case: Case, user_id: str, notification_id: str) -> BoltResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
     return bellhop
 
 
-def delivered(bellhop: Bellhop, to: str, title: str, **more: str) -> str:
+def delivered(bellhop: Bellhop, to: str, title: str, **more: Any) -> str:
     id_ = accept(bellhop, to, title=title, **more)
     bellhop.clock.advance(5)
     Hand(bellhop).deliver()
@@ -245,7 +246,9 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     seen_by_ann = ask(installed, ANN, "subscribe *")
     in_channel = ask(installed, ANN, "subscribe *", DEPLOYS)
 
-    assert "Of 2 sent there" in seen_by_ben
+    assert "Of 1 sent there in the last 7 days 1 would have come" in seen_by_ben
+    assert "Of 2 sent there" in seen_by_ann
+    assert "Of 1 sent there" in in_channel
     assert "All is well" in seen_by_ben
     assert "We buy Globex" not in seen_by_ben
     assert "We buy Globex" in seen_by_ann
@@ -253,11 +256,27 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     assert "We buy Globex" not in in_channel
 
 
+def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("hr"))
+    installed.slack.invite_bot(ANN, LEADS)
+    delivered(installed, "topic:hr", "Layoff", fields=[{"name": "person", "value": "Ben"}])
+
+    answers = {
+        ask(installed, BEN, f"subscribe hr person={name}", channel_id).replace(name, "…")
+        for name in ("Ben", "Pat")
+        for channel_id in (None, GENERAL)
+    }
+    assert all("Nothing that can be shown here" in one for one in answers)
+    assert not any("would have come" in one for one in answers)
+
+
 def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
     delivered(installed, "topic:deploys", "Nowhere as yet")
     installed.slack.share_channel(GENERAL, BEA)
 
-    assert "Nowhere as yet" not in ask(installed, ANN, "subscribe deploys", GENERAL)
+    seen = ask(installed, ANN, "subscribe deploys", GENERAL)
+    assert "Nowhere as yet" not in seen
+    assert "sent there" not in seen
     assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
     assert "Did you mean" in ask(installed, ANN, "subscribe deployy", DEPLOYS)
 

@@ -409,3 +409,43 @@ def test_names_mean_nothing_but_themselves(installed: Bellhop) -> None:
     text = said(installed)
     assert f"Acknowledged by <@{ANN}>" in text
     assert "<!channel>" not in text.replace('"alt_text": "<!channel> *Ann*"', "")
+
+
+def test_people_who_change_their_minds_leave_the_channels_their_turns(installed: Bellhop) -> None:
+    """Muted and unmuted once a second, in a channel of two: the other takes what is new."""
+    raised(installed, [GENERAL, RANDOM], key="disk/db1")
+    for number in range(5):
+        accept(installed, RANDOM, title=f"wanted {number}")
+    for number in range(12):
+        installed.clock.advance(1)
+        answer: Answer = "unmute" if number % 2 else "mute"
+        # A click as the client may send it before the message is refreshed.
+        id_ = installed.services.history.find_by_message(
+            ACME, GENERAL, installed.slack.messages(GENERAL)[0].ts
+        )
+        assert id_ is not None
+        installed.services.incidents.answer(ACME, id_, BEN, answer)
+        Hand(installed).deliver()
+
+    wanted = [one for one in installed.slack.messages(RANDOM) if "wanted" in one.text]
+    assert len(wanted) == 5
+    assert len(installed.slack.calls_to("chat.update")) >= 4
+
+
+def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
+    raised(installed)
+    for answer in ("acknowledge", "assign", "resolve"):
+        press_at_once(installed, answer)
+    delivered(installed)
+
+    assert "Resolved by *Ann Archer*" in said(installed)
+    assert len(installed.slack.calls_to("chat.update")) == 2
+
+
+def press_at_once(bellhop: Bellhop, answer: Answer) -> None:
+    """Let Ann answer the only incident; its message is refreshed where it is due."""
+    id_ = bellhop.services.history.find_by_message(ACME, GENERAL, message(bellhop).ts)
+    assert id_ is not None
+    bellhop.services.incidents.answer(ACME, id_, ANN, answer)
+    bellhop.clock.advance(0.5)
+    Hand(bellhop).deliver()

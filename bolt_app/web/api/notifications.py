@@ -218,10 +218,21 @@ def _require_owner(services: Services, notification_id: str) -> KeyRecord:
 
 
 def _visible(services: Services, caller: KeyRecord) -> Visible | None:
-    """Return what a key may see; None where it may see everything in its workspace."""
-    if not caller.channels:
+    """Return what a key may see; None where it may see everything in its workspace.
+
+    By a key of their own nobody reads what they could not read in Slack.
+
+    Raises:
+        SlackCallError: Slack had to be asked which channels are public, and does not say.
+    """
+    if caller.is_persons:
+        # So that the list of channels is as old as it may be.
+        services.channels.names_of_public(caller.team_id, ())
+    elif not caller.channels:
         return None
-    return services.history.visible_to(caller.team_id, caller.source, caller.channels)
+    return services.history.visible_to(
+        caller.team_id, caller.source, caller.channels, only_public=caller.is_persons
+    )
 
 
 def _accepted(answer: Answer, public_url: str, *, is_batch: bool) -> Response:

@@ -185,7 +185,8 @@ def _search(query: Schema) -> Schema:
         "operationId": "listNotifications",
         "summary": "List notifications",
         "description": "Those of the key's workspace, the newest first; a key that is limited to "
-        "channels sees what its own source has sent and what has gone to those channels alone. "
+        "channels sees what its own source has sent and what has gone to those channels alone; one "
+        "that was made in App Home its own, and what has gone to public channels alone. "
         "Needs the scope `read`.",
         "parameters": [
             {
