@@ -46,7 +46,10 @@ def create_worker(services: Services) -> DeliveryWorker:
             "delete_sessions": services.sessions.delete_expired,
             "delete_audit_events": services.audit.delete_expired,
         },
-        minutely={"send_callbacks": services.callback_sender.start},
+        minutely={
+            "send_callbacks": services.callback_sender.start,
+            "check_installations": services.installation_checks.run,
+        },
     )
 
 

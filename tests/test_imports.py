@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"access"},
     {"profiles", "notifications"},
     {"lifecycle"},
+    {"installation_checks"},
     {"services"},
     {"delivery"},
     {"slack", "web", "cli"},
