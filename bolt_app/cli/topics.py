@@ -10,7 +10,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.reaching import warn_of_unknown
+from bolt_app.cli.reaching import stored_address, warn_of_unknown
 from bolt_app.notifications.filters import parse_typed_filter
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.subscriptions import StoredSubscription, Wish
@@ -44,7 +44,8 @@ def register(app: Flask, services: Services) -> None:
             wanted = str(parse_typed_filter(" ".join(condition)))
             lately = services.previews.look(team_id)
             wish = Wish(topic, wanted, mode)
-            change = services.subscriptions.subscribe(team_id, address, wish)
+            where = stored_address(services, team_id, address)
+            change = services.subscriptions.subscribe(team_id, where, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, [address])
@@ -66,7 +67,8 @@ def register(app: Flask, services: Services) -> None:
     def unsubscribe(team_id: str, topic: str, address: str) -> None:
         """Let ADDRESS get nothing more of what is sent to TOPIC."""
         try:
-            change = services.subscriptions.unsubscribe(team_id, address, topic)
+            where = stored_address(services, team_id, address)
+            change = services.subscriptions.unsubscribe(team_id, where, topic)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         if change is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import delete, exists, select, true, update
+from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, ChannelListing, Subscription
@@ -94,6 +94,30 @@ def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
         .returning(Subscription.topic, Subscription.created_by)
     )
     return [Followed(*row) for row in session.execute(statement)]
+
+
+def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
+    """Store subscriptions by the ids of their channels and people where only names were known.
+
+    Of two subscriptions of one channel or person to one topic the one that was changed later stays.
+
+    Args:
+        ids: by `#name` or `@e-mail`.
+    """
+    mine = Subscription.team_id == team_id
+    is_name = or_(Subscription.address.startswith("#"), Subscription.address.startswith("@"))
+    rows = session.scalars(select(Subscription).where(mine, is_name).with_for_update()).all()
+    for row in rows:
+        id_ = ids.get(row.address)
+        if id_ is None:
+            continue
+        there = (mine, Subscription.topic == row.topic, Subscription.address == id_)
+        changed_at = session.scalar(select(Subscription.changed_at).where(*there).with_for_update())
+        if changed_at is not None and changed_at >= row.changed_at:
+            session.execute(delete(Subscription).where(Subscription.id == row.id))
+            continue
+        session.execute(delete(Subscription).where(*there))
+        session.execute(update(Subscription).where(Subscription.id == row.id).values(address=id_))
 
 
 def rename(
