@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from flask import Flask
 
-from bolt_app.cli import access, catch_up, database, hooks, keys, send, setup, topics, worker
+from bolt_app.cli import (
+    access,
+    catch_up,
+    database,
+    hooks,
+    keys,
+    notifications,
+    send,
+    setup,
+    topics,
+    worker,
+)
 from bolt_app.services import Services
 
 
@@ -16,5 +27,5 @@ def register_setup_commands(app: Flask) -> None:
 def register_commands(app: Flask, services: Services) -> None:
     """Add every command."""
     setup.register(app)
-    for group in (database, catch_up, keys, hooks, topics, send, worker, access):
+    for group in (database, catch_up, keys, hooks, topics, send, notifications, worker, access):
         group.register(app, services)

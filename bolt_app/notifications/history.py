@@ -29,10 +29,12 @@ from bolt_app.db.models import (
     Notification,
     TeamPace,
 )
+from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.reports import (
+    FAILED_STATES,
     STATES,
     DeliveryError,
     DeliveryReport,
@@ -200,6 +202,15 @@ class History:
                 found.update(session.scalars(select(Delivery.notification_id).where(*mine)))
         return found
 
+    def failed(self, team_id: str, most: int) -> list[NotificationReport]:
+        """Return the latest notifications with deliveries that failed, the newest first."""
+        found = {
+            one.id: one
+            for state in FAILED_STATES
+            for one in self.search(team_id, Filter(state=state), limit=most).notifications
+        }
+        return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
+
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
         """Cancel those deliveries of a workspace's notification that wait or are held."""
 
@@ -261,6 +272,7 @@ class History:
             addresses = session.scalars(lanes.where(mine, IS_TROUBLED)).all()
             if not addresses:
                 return False
+            record_effect(session, now)
             wake_at = {(team_id, address): now for address in addresses}
             open_lanes(session.connection(), wake_at)
             session.execute(update(Delivery).where(mine, IS_TROUBLED).values(_anew(now)))
