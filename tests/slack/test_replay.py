@@ -167,8 +167,9 @@ def revoke_hook(bellhop: Bellhop) -> None:
 
 
 def fail_delivery(bellhop: Bellhop) -> None:
-    bellhop.clock.advance(2)
     Hand(bellhop).deliver()
+    states = {one["state"] for one in rows(bellhop)["deliveries"]}
+    assert states == {"dead"}
 
 
 def retry_failed(bellhop: Bellhop) -> None:

@@ -38,7 +38,7 @@ from bolt_app.slack.blocks.preferences import preferences_section
 from bolt_app.slack.blocks.subscriptions import subscription_blocks
 
 # Of the hundred blocks that Slack takes.
-MOST_SUBSCRIPTIONS = 40
+MOST_SUBSCRIPTIONS = 35
 MOST_TOPICS = 10
 TOPIC_BLOCK, FILTER_BLOCK = "topic", "filter"
 _DIVIDER: Block = {"type": "divider"}
