@@ -228,7 +228,9 @@ class Lifecycle:
         place = enterprise_id, team_id
         # Without the bot no message can be changed any more.
         refreshes = self._store.has_working_bot(session, *place)
-        self._store.remove_users(session, *place, [user_id])
+        if not self._store.remove_users(session, *place, [user_id]):
+            # The person has unlinked, and was erased: what they did since is newer.
+            return {}
         opened = self._forget(session, *place, [user_id], refreshes=refreshes)
         write_audit(
             session,

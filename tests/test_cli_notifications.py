@@ -51,6 +51,9 @@ def test_the_latest_are_listed_by_their_state(installed: Bellhop) -> None:
     assert dead_ones.endswith(f"{GENERAL}: dead (restricted_action)\n")
     assert waiting.startswith(f"{later}  ")
     assert waiting.count("\n") == dead_ones.count("\n") == 1
+    unrouted = run(installed, "notifications", "list", *TEAM, "--state", "unrouted").stdout
+    assert unrouted.startswith(f"{nobody}  ")
+    assert unrouted.endswith("command  unrouted\n")
     limited = run(installed, "notifications", "list", *TEAM, "--limit", "1").stdout
     assert limited.count("\n") == 1
     assert run(installed, "notifications", "list", "--team", BETA).stdout == ""

@@ -13,6 +13,7 @@ from bolt_app.notifications.history import NothingToRetryError
 from bolt_app.notifications.reports import (
     FAILED_STATES,
     STATES,
+    UNROUTED,
     DeliveryReport,
     NotificationReport,
 )
@@ -32,8 +33,11 @@ def register(app: Flask, services: Services) -> None:
     @team_option
     @click.option(
         "--state",
-        type=click.Choice([FAILED, *STATES]),
-        help=f"Only with a delivery in this state; {FAILED} is {' or '.join(FAILED_STATES)}.",
+        type=click.Choice([FAILED, UNROUTED, *STATES]),
+        help=(
+            f"Only with a delivery in this state; {FAILED} is {' or '.join(FAILED_STATES)}, "
+            f"{UNROUTED} matched no subscription."
+        ),
     )
     @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
     @one_line_errors
@@ -45,7 +49,8 @@ def register(app: Flask, services: Services) -> None:
                 if state is None or one.state in wanted:
                     click.echo(f"{report.id}  {_moment(report)}  {report.source}  {_delivery(one)}")
             if not report.deliveries:
-                click.echo(f"{report.id}  {_moment(report)}  {report.source}  no deliveries")
+                nothing = UNROUTED if report.unrouted else "no deliveries"
+                click.echo(f"{report.id}  {_moment(report)}  {report.source}  {nothing}")
 
     @group.command("show")
     @team_option

@@ -435,15 +435,18 @@ class SQLAlchemyInstallationStore(InstallationStore):
         enterprise_id: str | None,
         team_id: str | None,
         user_ids: Sequence[str] | None,
-    ) -> None:
-        """Delete people's installations (None: everybody's) in the transaction of `session`."""
+    ) -> bool:
+        """Delete people's installations (None: everybody's) in the transaction of `session`.
+
+        Returns: whether there were any.
+        """
         self.raise_revision(session, enterprise_id, team_id)
         statement = delete(UserInstallation).where(
             self.at(UserInstallation, enterprise_id, team_id)
         )
         if user_ids is not None:
             statement = statement.where(UserInstallation.user_id.in_(user_ids))
-        session.execute(statement)
+        return bool(session.scalars(statement.returning(UserInstallation.id)).all())
 
     def remove_all(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete the bot and everybody's installation in the transaction of `session`."""

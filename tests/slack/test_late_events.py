@@ -209,6 +209,22 @@ class TestRemovals:
         assert pending(bellhop) == []
         assert bellhop.services.profiles.find(ACME, ANN) is None
 
+    def test_a_report_about_a_person_who_has_unlinked_erases_nothing_since(
+        self, bellhop: Bellhop
+    ) -> None:
+        bellhop.install(ANN)
+        stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+        assert stored is not None
+        bellhop.services.lifecycle.unlink(stored)
+        bellhop.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+
+        # By which Slack reports the revocation.
+        bellhop.services.revocations.revoke_pending()
+        bellhop.settle()
+
+        assert len(bellhop.services.subscriptions.of_address(ACME, ANN)) == 1
+        assert pending(bellhop) == []
+
     def test_an_install_while_slack_is_asked_stays(
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
