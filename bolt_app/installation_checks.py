@@ -7,6 +7,7 @@ arrive when Bellhop is installed again. Only Slack knows whether a token works.
 from __future__ import annotations
 
 import logging
+import threading
 
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
@@ -30,12 +31,18 @@ class InstallationChecks:
         self._store = store
         self._calls = calls
         self._lifecycle = lifecycle
+        # Runs of one process take turns: two at once would ask Slack twice.
+        self._lock = threading.Lock()
 
     def run(self) -> tuple[int, list[SlackCallError]]:
         """Ask Slack about every report that is pending. Repeating it does no harm.
 
         Returns: how many are settled now, and the errors of the others.
         """
+        with self._lock:
+            return self._run()
+
+    def _run(self) -> tuple[int, list[SlackCallError]]:
         errors = []
         pending = self._lifecycle.pending_checks()
         for check in pending:
