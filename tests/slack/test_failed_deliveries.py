@@ -7,11 +7,9 @@ import json
 import pytest
 
 from bolt_app.notifications.channels import LIST_INTERVAL
-from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.failed import MOST_FAILED
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
@@ -133,24 +131,6 @@ def test_people_see_what_concerns_them(installed: Bellhop) -> None:
         assert shown == {user_id for user_id, titles in seen_by.items() if title in titles}, title
         installed.services.history.retry(ACME, id_)
         installed.services.history.cancel(ACME, id_)
-
-
-def test_the_fullest_home_is_shown(installed: Bellhop) -> None:
-    services = installed.services
-    for number in range(50):
-        services.subscriptions.subscribe(ACME, ANN, Wish(f"topic-{number}"))
-        services.api_keys.create(ACME, f"key {number}")
-        services.hooks.create(ACME, f"hook {number}", [GENERAL])
-    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
-    for _ in range(6):
-        accept(installed, GENERAL, title="Disk full")
-        installed.clock.advance(2)
-        Hand(installed).deliver()
-    view = home(installed, ANN)
-    assert json.dumps(view.blocks).count('"notification.retry"') == MOST_FAILED
-
-    # The longest notice has three blocks.
-    assert len(view.blocks) + 3 <= 100
 
 
 def test_while_slack_does_not_answer_nothing_is_shown(installed: Bellhop) -> None:
