@@ -21,6 +21,7 @@ from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
+from bolt_app.installation_checks import InstallationChecks
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
@@ -121,6 +122,14 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, calls)
     news = News()
+    lifecycle = Lifecycle(
+        database,
+        store,
+        news,
+        wakeup,
+        guests_may_subscribe=settings.subscriptions_by == "anyone",
+        clock=clock,
+    )
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(
         settings=settings,
@@ -139,14 +148,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         revocations=Revocations(database, api),
         access=access,
         profiles=Profiles(database, store, calls, news, clock=clock),
-        lifecycle=Lifecycle(
-            database,
-            store,
-            news,
-            wakeup,
-            guests_may_subscribe=settings.subscriptions_by == "anyone",
-            clock=clock,
-        ),
+        lifecycle=lifecycle,
+        installation_checks=InstallationChecks(store, calls, lifecycle),
         channels=channels,
         people=People(database, calls, clock=clock),
         poster=Poster(calls, channels),
@@ -235,6 +238,9 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
             with services.database.writing_connection() as connection:
                 resume_workspaces(connection)
             services.wakeup.notify()
+            if installation.is_enterprise_install and installation.enterprise_id:
+                services.lifecycle.organization_installed(installation.enterprise_id)
+                services.background.submit(services.installation_checks.run)
             services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.

@@ -109,5 +109,8 @@ def _periodic_tasks(services: Services) -> list[PeriodicTask]:
         "delete_audit_events": services.audit.delete_expired,
     }
     tasks = [PeriodicTask(name, call, RARELY_SECONDS) for name, call in rarely.items()]
-    callbacks = PeriodicTask("send_callbacks", services.callback_sender.start, OFTEN_SECONDS)
-    return [*tasks, callbacks]
+    often = {
+        "send_callbacks": services.callback_sender.start,
+        "check_installations": services.installation_checks.run,
+    }
+    return [*tasks, *(PeriodicTask(name, call, OFTEN_SECONDS) for name, call in often.items())]

@@ -38,6 +38,7 @@ from bolt_app.db.models import (
     User,
     UserInstallation,
 )
+from bolt_app.db.receipts import CLOCK_SKEW, is_latest
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -108,6 +109,10 @@ _ACCOUNTS = (
     .where(User.id == bindparam("row_id"), User.is_deleted.is_(False))
     .order_by(Membership.linked_at, Membership.id)
 )
+
+
+# What events change of a workspace (`Lifecycle.team_changed`).
+_FOLLOWED = ("name", "domain")
 
 
 @dataclass(frozen=True)
@@ -211,11 +216,15 @@ class Profiles:
         """
         facts = self._user_facts(installation)
         team_id = installation.team_id or str(facts.get("team_id") or "")
-        team = self._team_facts(installation, team_id)
+        asked_at = self._clock() - CLOCK_SKEW
+        team, is_fresh = self._team_facts(installation, team_id)
+        said_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
             _require_linked(session, installation)
-            register_team(session, team_id, team, now)
+            register_team(
+                session, team_id, _without_older(session, team_id, team, said_at, now), now
+            )
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
@@ -316,8 +325,13 @@ class Profiles:
         facts: Mapping[str, Any] = answer["user"]
         return facts
 
-    def _team_facts(self, installation: StoredInstallation, team_id: str) -> dict[str, Any]:
-        """Return name and address of a team; without `team:read` Slack's first word must do."""
+    def _team_facts(
+        self, installation: StoredInstallation, team_id: str
+    ) -> tuple[dict[str, Any], bool]:
+        """Return name and address of a team, and whether Slack gave them now.
+
+        Without `team:read` the name that Slack gave at the installation must do.
+        """
         facts: dict[str, Any] = {
             "enterprise_id": installation.enterprise_id or "",
             "enterprise_name": installation.enterprise_name,
@@ -325,15 +339,26 @@ class Profiles:
         if installation.team_name:
             facts["name"] = installation.team_name
         if installation.bot_token is None:
-            return facts
+            return facts, False
         try:
             team = self._calls.as_bot(
                 BotPlace.of(installation, team_id), "team.info", team=team_id
             )["team"]
         except SlackCallError as error:
             logger.info("team.info failed", extra={"team_id": team_id, "code": error.code})
-            return facts
-        return {**facts, **{name: team[name] for name in ("name", "domain") if team.get(name)}}
+            return facts, False
+        return {**facts, **{name: team[name] for name in _FOLLOWED if team.get(name)}}, True
+
+
+def _without_older(
+    session: Session, team_id: str, facts: Mapping[str, Any], said_at: datetime, now: datetime
+) -> dict[str, Any]:
+    """Return what of a team's facts no event has changed since."""
+    return {
+        name: value
+        for name, value in facts.items()
+        if name not in _FOLLOWED or is_latest(session, team_id, name, said_at, now)
+    }
 
 
 def _require_linked(session: Session, installation: StoredInstallation) -> None:

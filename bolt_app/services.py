@@ -16,6 +16,7 @@ from bolt_app.credentials.limits import SenderLimits
 from bolt_app.db import Database
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
+from bolt_app.installation_checks import InstallationChecks
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
@@ -71,6 +72,7 @@ class Services:
     access: Authorization
     profiles: Profiles
     lifecycle: Lifecycle
+    installation_checks: InstallationChecks
     channels: Channels
     people: People
     poster: Poster

@@ -123,12 +123,12 @@ def unlink(bellhop: Bellhop) -> None:
 
 def take_token_back(bellhop: Bellhop) -> None:
     bellhop.slack.revoke_tokens(ACME, users=[ANN])
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
 
 def uninstall(bellhop: Bellhop) -> None:
     bellhop.slack.uninstall(ACME)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
 
 LEAVING = [unlink, take_token_back, uninstall]
@@ -228,7 +228,7 @@ def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: s
         bellhop.slack.uninstall(ACME)
     else:
         bellhop.slack.update_user(BEN, deleted=True)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
     delivered(bellhop)
     tidied(bellhop)
     bellhop.services.background.shutdown()

@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
     {"access"},
     {"profiles", "notifications"},
     {"lifecycle", "personal_data", "readiness"},
+    {"installation_checks"},
     {"services"},
     {"delivery", "health_server"},
     {"slack", "web", "cli"},

@@ -59,6 +59,7 @@ class Action(StrEnum):
     POST_TEST = "post_test"  # a test notification into a channel
     SEE_UNRESOLVED = "see_unresolved"  # destinations of others that lead nowhere
     ADMINISTER = "administer"  # API keys and webhooks
+    RETRY_FAILED = "retry_failed"  # deliveries of the workspace that failed
 
 
 _OURS = frozenset({Role.ADMIN, Role.MEMBER, Role.COLLEAGUE, Role.GUEST})
@@ -79,6 +80,7 @@ _SENTENCES: Mapping[Action, str] = {
     Action.SUBSCRIBE_SELF: "Guests cannot subscribe to topics: ask a member of this workspace.",
     Action.POST_TEST: "Guests cannot send tests to channels: ask a member of this workspace.",
     Action.SEE_UNRESOLVED: "Only admins of this workspace can see that.",
+    Action.RETRY_FAILED: "Only admins of this workspace can retry failed deliveries.",
 }
 
 
@@ -234,7 +236,7 @@ class Authorization:
                 return _OURS if self._subscriptions_by == "anyone" else _IN_CHANNELS
             case Action.CHANGE_CHANNEL:
                 return _SUBSCRIBERS[self._subscriptions_by]
-            case Action.SEE_UNRESOLVED | Action.ADMINISTER:
+            case Action.SEE_UNRESOLVED | Action.ADMINISTER | Action.RETRY_FAILED:
                 return _ADMINS
 
     def denial(self, person: Person, action: Action) -> AccessDeniedError:

@@ -10,6 +10,7 @@ from bolt_app.cli import (
     database,
     hooks,
     keys,
+    notifications,
     send,
     setup,
     topics,
@@ -27,5 +28,16 @@ def register_commands(app: Flask, find_services: FindServices) -> None:
             make the settings work without them.
     """
     setup.register(app)
-    for group in (database, catch_up, keys, hooks, topics, send, worker, access, workspaces):
+    for group in (
+        database,
+        catch_up,
+        keys,
+        hooks,
+        topics,
+        send,
+        notifications,
+        worker,
+        access,
+        workspaces,
+    ):
         group.register(app, find_services)

@@ -10,7 +10,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.reaching import warn_of_unknown
+from bolt_app.cli.reaching import stored_address, warn_of_unknown
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.notifications.filters import parse_typed_filter
 from bolt_app.notifications.requests import Mode
@@ -46,7 +46,8 @@ def register(app: Flask, find_services: FindServices) -> None:
             wanted = str(parse_typed_filter(" ".join(condition)))
             lately = services.previews.look(team_id)
             wish = Wish(topic, wanted, mode)
-            change = services.subscriptions.subscribe(team_id, address, wish)
+            where = stored_address(services, team_id, address)
+            change = services.subscriptions.subscribe(team_id, where, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, [address])
@@ -69,7 +70,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Let ADDRESS get nothing more of what is sent to TOPIC."""
         services = find_services()
         try:
-            change = services.subscriptions.unsubscribe(team_id, address, topic)
+            where = stored_address(services, team_id, address)
+            change = services.subscriptions.unsubscribe(team_id, where, topic)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         if change is None:

@@ -16,6 +16,7 @@ from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
 from bolt_app.notifications.addresses import normal_channel_name
+from bolt_app.notifications.following import use_ids
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
 from bolt_app.text_forms import visible
@@ -260,6 +261,13 @@ def _replace_channels(session: Session, team_id: str, channels: list[dict[str, A
     }
     if rows:
         session.execute(insert(Channel), list(rows.values()))
+    # The last counts where one name stands for several: the archived one is meant least.
+    ordered = sorted(
+        rows.values(),
+        key=lambda row: (row["is_archived"], row["is_private"], row["channel_id"]),
+        reverse=True,
+    )
+    use_ids(session, team_id, {f"#{row['name']}": row["channel_id"] for row in ordered})
 
 
 def _public_channel(row: Channel) -> PublicChannel:

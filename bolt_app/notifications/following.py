@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from bolt_app.db.models import Channel, Subscription
+from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.notifications.addresses import normal_channel_name
 from bolt_app.notifications.lanes import move_pending
 
@@ -41,14 +42,27 @@ def begin_following(session: Session, team_id: str, user_id: str, updated: int) 
     return True
 
 
-def pause(session: Session, team_id: str, address: str, reason: PauseReason) -> Sequence[Followed]:
-    """Let nothing come to a channel or person any more; return the subscriptions that paused."""
+def pause(
+    session: Session,
+    team_id: str,
+    address: str,
+    reason: PauseReason,
+    *,
+    until: datetime | None = None,
+) -> Sequence[Followed]:
+    """Let nothing come to a channel or person any more; return the subscriptions that paused.
+
+    Args:
+        until: those that were made later stay as they are.
+    """
+    concerned = true() if until is None else Subscription.created_at <= until
     statement = (
         update(Subscription)
         .where(
             Subscription.team_id == team_id,
             Subscription.address == address,
             Subscription.paused.is_(None),
+            concerned,
         )
         .values(paused=reason)
         .returning(Subscription.topic, Subscription.created_by)
@@ -82,22 +96,56 @@ def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
     return [Followed(*row) for row in session.execute(statement)]
 
 
-def rename(session: Session, team_id: str, channel_id: str, name: str) -> None:
-    """Follow the new name of a channel that is known."""
-    session.execute(
-        update(Channel)
-        .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
-        .values(name=normal_channel_name(name))
-    )
+def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
+    """Store subscriptions by the ids of their channels and people where only names were known.
+
+    Of two subscriptions of one channel or person to one topic the one that was changed later stays.
+
+    Args:
+        ids: by `#name` or `@e-mail`.
+    """
+    mine = Subscription.team_id == team_id
+    is_name = or_(Subscription.address.startswith("#"), Subscription.address.startswith("@"))
+    rows = session.scalars(select(Subscription).where(mine, is_name).with_for_update()).all()
+    for row in rows:
+        id_ = ids.get(row.address)
+        if id_ is None:
+            continue
+        there = (mine, Subscription.topic == row.topic, Subscription.address == id_)
+        changed_at = session.scalar(select(Subscription.changed_at).where(*there).with_for_update())
+        if changed_at is not None and changed_at >= row.changed_at:
+            session.execute(delete(Subscription).where(Subscription.id == row.id))
+            continue
+        session.execute(delete(Subscription).where(*there))
+        session.execute(update(Subscription).where(Subscription.id == row.id).values(address=id_))
 
 
-def archive(session: Session, team_id: str, channel_id: str, *, is_archived: bool) -> None:
-    """Write down whether a channel that is known is archived."""
-    session.execute(
-        update(Channel)
-        .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
-        .values(is_archived=is_archived)
-    )
+def rename(
+    session: Session, team_id: str, channel_id: str, name: str, *, until: datetime | None
+) -> None:
+    """Follow the new name of a channel that is known.
+
+    Args:
+        until: channels that were listed later stay as they are.
+    """
+    _change_listed(session, team_id, channel_id, until, name=normal_channel_name(name))
+
+
+def archive(
+    session: Session, team_id: str, channel_id: str, *, is_archived: bool, until: datetime | None
+) -> None:
+    """Write down whether a channel that is known is archived; `until` as in `rename`."""
+    _change_listed(session, team_id, channel_id, until, is_archived=is_archived)
+
+
+def _change_listed(
+    session: Session, team_id: str, channel_id: str, until: datetime | None, **values: Any
+) -> None:
+    mine = update(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+    if until is not None:
+        listed = exists().where(ChannelListing.team_id == team_id, ChannelListing.listed_at > until)
+        mine = mine.where(~listed)
+    session.execute(mine.values(**values))
 
 
 def leave(session: Session, team_id: str, channel_id: str) -> None:

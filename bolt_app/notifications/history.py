@@ -33,11 +33,13 @@ from bolt_app.db.models import (
     Team,
     WorkspaceQueue,
 )
+from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.change_feed import begin_change, stored_urgency
 from bolt_app.notifications.delivery.order import STEP_SECONDS, URGENT_RANK
 from bolt_app.notifications.incident_messages import REFRESH
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.reports import (
+    FAILED_STATES,
     DeliveryError,
     DeliveryReport,
     IncidentReport,
@@ -220,6 +222,15 @@ class History:
                 found.update(session.scalars(select(Delivery.notification_id).where(*mine)))
         return found
 
+    def failed(self, team_id: str, most: int) -> list[NotificationReport]:
+        """Return the latest notifications with deliveries that failed, the newest first."""
+        found = {
+            one.id: one
+            for state in FAILED_STATES
+            for one in self.search(team_id, Filter(state=state), limit=most).notifications
+        }
+        return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
+
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
         """Cancel those deliveries of a workspace's notification that wait or are held."""
 
@@ -271,12 +282,14 @@ class History:
         """
 
         with self._database.writing() as session:
+            now = self._clock()
             seq = begin_change(session.connection(), [team_id])[team_id]
             mine = _deliveries_of(team_id, notification_id)
-            again = {**_anew(self._clock()), "seq": seq}
+            again = {**_anew(now), "seq": seq}
             changed = session.execute(update(Delivery).where(mine, IS_TROUBLED).values(again))
             if changed.rowcount == 0:  # type: ignore[attr-defined]
                 raise NothingToRetryError
+            record_effect(session, now)
         self._wakeup.notify(team_id)
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:

@@ -34,6 +34,8 @@ STATE_WORDS: Mapping[str, str] = {
     "digested": "in a digest",
 }
 INCIDENT_STATES = ("open", "acknowledged", "resolved")
+# Ended without having been posted, as far as is known: what can be retried.
+FAILED_STATES: tuple[State, ...] = ("dead", "unknown")
 OPEN_STATES = frozenset({"waiting", "held", "sending"})
 
 

@@ -26,12 +26,20 @@ from bolt_app.notifications.addresses import email_address, is_id, is_person
 from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
-from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, NotificationReport
+from bolt_app.notifications.reports import (
+    FAILED_STATES,
+    OPEN_STATES,
+    DeliveryReport,
+    NotificationReport,
+)
 from bolt_app.notifications.shown_content import shown_content
 from bolt_app.notifications.shown_incidents import ShownIncident, find_people, find_shown
+from bolt_app.notifications.summaries import headline
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
+# Of the latest failed notifications so many are looked at for those that a person may see.
+MOST_FAILED_LOOKED_AT = 50
 # People and channels that a page names where its text mentions them.
 MOST_MENTIONED = 1000
 _PERSON_ID = re.compile(r"<@([UW][A-Z0-9]+)[|>]")
@@ -88,6 +96,15 @@ class ViewedNotification:
 
 
 @dataclass(frozen=True)
+class FailedNotification:
+    """A notification with the failed deliveries that the viewer may see."""
+
+    id: str
+    headline: str
+    deliveries: Sequence[ViewedDelivery]
+
+
+@dataclass(frozen=True)
 class SharedNotification:
     """A notification to which somebody has posted a link, as whoever reads that may see it."""
 
@@ -96,6 +113,19 @@ class SharedNotification:
     topics: Sequence[str]
     created_at: datetime
     incident: ShownIncident | None
+
+
+@dataclass(frozen=True)
+class _Routes:
+    """Where the deliveries of a notification go, by their ids.
+
+    Attributes:
+        stored: the addresses of their lanes.
+        addresses: the same, with the ids of channels in the place of names that are known.
+    """
+
+    stored: Mapping[int, str]
+    addresses: Mapping[int, str]
 
 
 class Viewing:
@@ -140,6 +170,26 @@ class Viewing:
         if unknown is not None:
             raise unknown
         return None
+
+    def failed(self, viewer: Viewer, person: Person, most: int) -> list[FailedNotification]:
+        """Return the latest notifications with failed deliveries that a person may see.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        found: list[FailedNotification] = []
+        for report in self._history.failed(viewer.team_id, MOST_FAILED_LOOKED_AT):
+            failed = [one for one in report.deliveries if one.state in FAILED_STATES]
+            own = report.model_copy(update={"deliveries": failed})
+            routes = self._routes(viewer, own)
+            names = person.channel_names(set(routes.addresses.values()))
+            seen = _seen(viewer, person, own, routes, names)
+            if seen:
+                found.append(FailedNotification(report.id, headline(report.content), seen))
+            if len(found) == most:
+                break
+        return found
 
     def find_shared(
         self,
@@ -213,27 +263,23 @@ class Viewing:
             return False
         return self._access.person(team_id, user_id).may(Action.SEE_WORKSPACE)
 
+    def _routes(self, viewer: Viewer, report: NotificationReport) -> _Routes:
+        with self._database.reading_connection() as connection:
+            stored = _addresses(connection, report.id)
+            # What has ended went nowhere else, whichever channel has its name by now.
+            is_open = {one.id for one in report.deliveries if one.state in OPEN_STATES}
+            going = {id_: address for id_, address in stored.items() if id_ in is_open}
+            channels = _at_their_channels(connection, viewer.team_id, going)
+        return _Routes(stored, stored | channels)
+
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
     ) -> ViewedNotification | None:
-        with self._database.reading_connection() as connection:
-            found = _addresses(connection, report.id)
-            # What has ended went nowhere else, whichever channel has its name by now.
-            is_open = {one.id for one in report.deliveries if one.state in OPEN_STATES}
-            going = {id_: address for id_, address in found.items() if id_ in is_open}
-            addresses = found | _at_their_channels(connection, viewer.team_id, going)
+        routes = self._routes(viewer, report)
         content, is_cut = shown_content(report.content)
         mentioned = _ids(_CHANNEL_ID, content)
-        names = person.channel_names({*addresses.values(), *mentioned})
-        is_unresolved_shown = _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)
-        seen = []
-        for one in report.deliveries:
-            place = _place(viewer, addresses.get(one.id), names)
-            if place is None and is_unresolved_shown and found.get(one.id, "").startswith("#"):
-                # It may be the name of a private channel that Bellhop is not in.
-                place = found[one.id]
-            if place is not None:
-                seen.append(ViewedDelivery(place, one))
+        names = person.channel_names({*routes.addresses.values(), *mentioned})
+        seen = _seen(viewer, person, report, routes, names)
         if not seen and (report.deliveries or not person.may(Action.SEE_WORKSPACE)):
             return None
         shown = [one.report for one in seen]
@@ -254,6 +300,27 @@ class Viewing:
                 people=_names(connection, viewer.team_id, _ids(_PERSON_ID, content)),
                 channels=names,
             )
+
+
+def _seen(
+    viewer: Viewer,
+    person: Person,
+    report: NotificationReport,
+    routes: _Routes,
+    names: Mapping[str, str],
+) -> list[ViewedDelivery]:
+    """Return the deliveries that a person may see."""
+    is_unresolved_shown = _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)
+    seen = []
+    for one in report.deliveries:
+        place = _place(viewer, routes.addresses.get(one.id), names)
+        stored = routes.stored.get(one.id, "")
+        if place is None and is_unresolved_shown and stored.startswith("#"):
+            # It may be the name of a private channel that Bellhop is not in.
+            place = stored
+        if place is not None:
+            seen.append(ViewedDelivery(place, one))
+    return seen
 
 
 def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str | None:

@@ -213,6 +213,42 @@ class InstallationCalls:
             raise NotInstalledError(place.team_id)
         return grant.bot_token
 
+    def verify_bot(self, place: BotPlace) -> None:
+        """Ask Slack whether it accepts the bot's token, and mark one that it does not.
+
+        https://docs.slack.dev/reference/methods/auth.test
+
+        Raises:
+            SlackCallError: no answer came, or Slack wants to be left alone.
+        """
+        try:
+            self.as_bot(place, "auth.test")
+        except NotInstalledError:
+            return
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
+
+    def verify_user(self, installation: StoredInstallation) -> None:
+        """Ask Slack whether it accepts a person's token, and mark one that it does not.
+
+        Raises:
+            SlackCallError: no answer came, or the token has expired and is not refreshed now.
+        """
+        if installation.user_token is None:
+            return
+        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        grant = self._grants.find(asker)
+        if grant is None or grant.user_invalid_reason is not None:
+            return
+        if grant.user_token is None:
+            raise SlackCallError("auth.test", "unavailable")
+        try:
+            self.as_user(installation, "auth.test")
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
+
     def as_user(
         self, installation: StoredInstallation, method: str, /, **arguments: Any
     ) -> dict[str, Any]:

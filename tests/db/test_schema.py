@@ -9,7 +9,16 @@ import pytest
 from sqlalchemy import bindparam, inspect, select, text
 
 from bolt_app.db import Database, schema
-from bolt_app.db.models import Base, Delivery, Lane, Notification, OAuthState, User
+from bolt_app.db.models import (
+    Base,
+    BotInstallation,
+    Delivery,
+    InstallationCheck,
+    Lane,
+    Notification,
+    OAuthState,
+    User,
+)
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.api_keys import ApiKeys
@@ -126,6 +135,24 @@ def test_accounts_that_nobody_joined_are_parted(empty_database: Database, clock:
         after = {user.user_id: user.person_id for user in session.scalars(select(User))}
     assert len(set(after.values())) == len(after) == 4
     assert (after["U1"], after["U4"]) == ("joined", "alone")
+
+
+def test_the_workspaces_of_an_organization_are_learned(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    bot = {"client_id": "1.2", "bot_token": "x", "bot_scopes": "", "installed_at": clock()}
+    with empty_database.writing() as session:
+        for enterprise_id, team_id in (("E1", ""), ("E2", "T2"), ("", "T3")):
+            place = {"enterprise_id": enterprise_id, "team_id": team_id}
+            session.add(BotInstallation(**bot, **place, is_enterprise_install=not team_id))
+    schema.downgrade(empty_database, "0020-1")
+
+    schema.upgrade(empty_database)
+
+    with empty_database.reading() as session:
+        [check] = session.scalars(select(InstallationCheck))
+    assert (check.enterprise_id, check.team_id, check.kind) == ("E1", "", "organization")
 
 
 def test_a_difference_is_found(empty_database: Database) -> None:

@@ -270,7 +270,7 @@ def test_who_unlinks_meanwhile_is_not_named(
     with installed.services.database.reading() as session:
         assert "Ann Archer" not in "".join(session.scalars(select(Callback.body)))
     installed.slack.revoke_tokens(ACME, users=[ANN])
-    installed.slack.deliver_due()
+    installed.settle()
 
     send_due(installed)
     named = [json.loads(one.body)["data"]["by"] for one in system.received]

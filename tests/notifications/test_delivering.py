@@ -438,7 +438,7 @@ class TestDeadInstallations:
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         bellhop.slack.uninstall(ACME)
-        bellhop.slack.deliver_due()
+        bellhop.settle()
         id_ = accept(bellhop, GENERAL, "anybody?")
         hand.deliver()
         assert states(bellhop, id_) == ["waiting"]
@@ -453,7 +453,7 @@ class TestDeadInstallations:
         self, bellhop: Bellhop, hand: Hand, caplog: pytest.LogCaptureFixture
     ) -> None:
         bellhop.slack.uninstall(ACME)
-        bellhop.slack.deliver_due()
+        bellhop.settle()
         ids = [accept(bellhop, GENERAL, "first")]
         hand.deliver()
         ids.append(accept(bellhop, PLAIN, "never tried"))

@@ -110,7 +110,7 @@ def test_a_dead_token_is_marked_and_not_used_again(bellhop: Bellhop, place: BotP
 
 def test_after_an_uninstall_there_is_no_bot_to_post(bellhop: Bellhop, place: BotPlace) -> None:
     bellhop.slack.uninstall(ACME)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     with pytest.raises(NotInstalledError):
         bellhop.services.poster.post(place, GENERAL, "hello?")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -50,7 +49,7 @@ def test_an_uninstall_deletes_everything_in_either_order(
     bellhop.install(BEN)
 
     bellhop.slack.uninstall(ACME, uninstalled_first=uninstalled_first)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert_forgotten(bellhop)
     assert browser.get("/profile").status == 303
@@ -63,7 +62,7 @@ def test_an_uninstall_elsewhere_changes_nothing_here(bellhop: Bellhop) -> None:
     bellhop.install(ANN_AT_BETA)
 
     bellhop.slack.uninstall(BETA)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert bellhop.services.profiles.find(ACME, ANN) is not None
     assert bellhop.services.profiles.find(BETA, ANN_AT_BETA) is None
@@ -83,7 +82,7 @@ def test_a_person_who_takes_their_token_back_is_forgotten(bellhop: Bellhop) -> N
     bellhop.install(BEN)
 
     bellhop.slack.revoke_tokens(ACME, users=[BEN])
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert bellhop.services.profiles.find(ACME, BEN) is None
     assert bellhop.services.profiles.find(ACME, ANN) is not None
@@ -94,7 +93,7 @@ def test_a_revoked_bot_token_leaves_the_profiles(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
     bellhop.slack.revoke_tokens(ACME, bot=True)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is None
 
@@ -151,7 +150,7 @@ def test_an_event_takes_effect_once(bellhop: Bellhop) -> None:
 
     lifecycle, event_id = bellhop.services.lifecycle, delivery.payload["event_id"]
 
-    lifecycle.team_changed(EventOrigin(event_id, None, ACME, False), {"name": "First"})
+    lifecycle.team_changed(EventOrigin(event_id, None, ACME, False), "name", "First")
 
     profile = bellhop.services.profiles.find(ACME, ANN)
     assert profile is not None
@@ -197,27 +196,6 @@ def test_slack_retries_an_event_while_the_database_is_down(
 
 class TestLateEvents:
     """Slack tries an event again for minutes: a later one may have taken effect by then."""
-
-    @staticmethod
-    def send_late(bellhop: Bellhop, event: dict[str, Any], happened: int) -> None:
-        delivery = bellhop.slack.queue_event(ACME, event, bellhop.slack.installation_for(ACME))
-        delivery.body = json.dumps(delivery.payload | {"event_time": happened}).encode()
-        bellhop.slack.deliver_due()
-
-    @pytest.mark.parametrize("seconds", [60, -60])
-    def test_an_uninstall_of_before_leaves_the_next_install(
-        self, bellhop: Bellhop, seconds: int
-    ) -> None:
-        bellhop.install(ANN)
-        happened = int(bellhop.clock.timestamp()) - seconds
-
-        tokens = {"oauth": [ANN], "bot": ["U0BOT"]}
-        for event in ({"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": tokens}):
-            self.send_late(bellhop, event, happened)
-
-        is_there = bellhop.services.profiles.find(ACME, ANN) is not None
-        bot = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
-        assert is_there is (bot is not None) is (seconds > 0)
 
     @pytest.mark.parametrize("is_linked", [True, False])
     def test_an_earlier_role_brings_nothing_back(self, bellhop: Bellhop, is_linked: bool) -> None:

@@ -84,7 +84,7 @@ def uninstalled(bellhop: Bellhop) -> Caller:
     assert who.get(NOTIFICATIONS).status == 200
     assert who.send({"to": RANDOM, "text": "x"}).status == 202
     bellhop.slack.uninstall(ACME)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
     return who
 
 
@@ -157,7 +157,7 @@ def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
     assert request("POST", url, data).text == "ok"
 
     installed.slack.uninstall(ACME)
-    installed.slack.deliver_due()
+    installed.settle()
 
     answer = request("POST", url, data)
     assert (answer.status, answer.text) == (403, "action_prohibited")
