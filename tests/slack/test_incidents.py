@@ -9,6 +9,7 @@ import pytest
 
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.incidents import Answer
+from bolt_app.notifications.rendering import COLOURS, SIGNS
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -121,6 +122,17 @@ def test_every_message_about_it_shows_the_answer(installed: Bellhop) -> None:
         assert "Resolved by *Ann Archer*" in text
         assert "Reopen" in text
         assert "Mute" not in text
+
+
+def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -> None:
+    raised(installed, severity="critical")
+    press(installed, "resolve")
+    resolved = said(installed)
+    press(installed, "reopen")
+
+    assert COLOURS["success"] in resolved
+    assert SIGNS["critical"] not in resolved
+    assert COLOURS["critical"] in said(installed)
 
 
 def test_what_is_resolved_can_be_reopened(installed: Bellhop) -> None:

@@ -29,6 +29,7 @@ from bolt_app.notifications.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.people import People
 from bolt_app.notifications.rendering import mention
+from bolt_app.notifications.resolved_content import content_in_state
 from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.slack_api import NotSentError, SlackCallError
 
@@ -218,7 +219,7 @@ class Sender:
     def _prepare(self, attempt: Attempt) -> tuple[BotPlace, Iterator[dict[str, Any]]]:
         """Return the workspace, and the renderings of the message from the best to the simplest."""
         place = self._calls.find_place(attempt.team_id)
-        content = attempt.content
+        content = content_in_state(attempt.content, attempt.incident)
         if "mentions" in content:
             content = mention(content, self._people.find_all(place, content["mentions"]))
         looks = [name for name in CUSTOM_LOOKS if name in content]
