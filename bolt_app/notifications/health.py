@@ -11,6 +11,7 @@ from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, lit
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
     IS_HELD,
     IS_TROUBLED,
@@ -137,7 +138,7 @@ def _recent() -> Select[Any]:
         select(
             latest.c.id,
             Lane.address.label("channel_id"),
-            latest.c.content,
+            content_summary(latest.c.content).label("content"),
             Delivery.state,
             at.label("at"),
         )

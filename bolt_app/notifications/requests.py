@@ -40,6 +40,10 @@ FIELDS = 50
 RECIPIENTS = 100
 MENTIONS = 20
 BATCH = 100
+# Of blocks and attachments: lists, objects, and what is in them. In memory a value takes up to
+# fifty times its room in JSON. The largest table that Slack takes has some 16,000.
+VALUES = 20_000
+DEEPEST = 60
 LATEST_END = timedelta(days=366)
 SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
@@ -52,8 +56,10 @@ OnUnknown = Literal["resend", "hold"]
 Action = Literal["acknowledge", "assign", "resolve", "snooze", "mute"]
 
 
-def _storable(value: Any) -> Any:
-    """Refuse what no database stores or no JSON can say."""
+def _storable(value: Any, depth: int = 0) -> Any:
+    """Refuse what no database stores, no JSON can say or is nested too deep."""
+    if depth > DEEPEST:
+        raise PydanticCustomError("deep", f"is nested more than {DEEPEST} deep: simplify it")
     if isinstance(value, str):
         if "\0" in value:
             raise PydanticCustomError("nul", "holds a NUL character: leave it out")
@@ -63,11 +69,16 @@ def _storable(value: Any) -> Any:
     elif isinstance(value, dict):
         for name, item in value.items():
             _storable(name)
-            _storable(item)
+            _storable(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _storable(item)
+            _storable(item, depth + 1)
     return value
+
+
+def _count_values(value: Any) -> int:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_count_values, items))
 
 
 def _as_list(value: object) -> object:
@@ -126,7 +137,8 @@ class Content(BaseModel):
     blocks: list[SlackObject] = Field(
         default_factory=list,
         max_length=BLOCKS,
-        description="Block Kit of your own, in place of fields and image.",
+        description=f"Block Kit of your own, in place of fields and image: with attachments up to "
+        f"{VALUES:,} values, nested up to {DEEPEST} deep.",
     )
     attachments: list[SlackObject] = Field(
         default_factory=list, max_length=ATTACHMENTS, description="Slack's older attachments."
@@ -224,6 +236,10 @@ class NotificationRequest(Content):
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         if not (self.text.strip() or self.title.strip() or self.blocks or self.attachments):
             yield "text", "says nothing: give text, title, blocks or attachments"
+        values = {name: _count_values(getattr(self, name)) for name in ("blocks", "attachments")}
+        if sum(values.values()) > VALUES:
+            largest = max(values, key=values.__getitem__)
+            yield largest, f"blocks and attachments have more than {VALUES:,} values: send less"
         for name in ("fields", "image_url"):
             if self.blocks and getattr(self, name):
                 yield name, "does not go with blocks: put it into them, or leave them out"
