@@ -238,15 +238,27 @@ def test_a_body_in_broken_chunks_is_refused(environment: dict[str, str]) -> None
     )
     with started(APP, environment) as server:
         server.wait_for("Bellhop is ready")
-        for body in ("no size\r\n", "5\r\nabcdefgh\r\n0\r\n\r\n", "-1\r\n", "5"):
+        trailers = (
+            "a: b\r\n" * 200,
+            f"a: {'x' * 70_000}\r\n",
+            ": \r\n",
+            "a b: c\r\n",
+            "x\r\n",
+            "a: \0\r\n",
+        )
+        for body in (
+            *("no size\r\n", "5\r\nabcdefgh\r\n0\r\n\r\n", "-1\r\n", "5"),
+            *(f"0\r\n{lines}\r\n" for lines in trailers),
+        ):
             with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
                 client.sendall(f"{head}{body}".encode())
                 client.shutdown(socket.SHUT_WR)
                 answer = b""
                 while data := client.recv(4096):
                     answer += data
-            assert answer[9:12] in (b"400", b"401", b""), (body, answer)
+            assert answer[9:12] in (b"400", b"401", b""), (body[:50], answer)
         assert server.end() == 0
+        assert not any(" ERROR " in line for line in server.said)
 
 
 SECRET = "canary7391"
@@ -255,6 +267,7 @@ BROKEN = [
     f"POST /hooks/{SECRET}\r\n\r\n",
     f"POST /hooks/{SECRET} HTTP/9.9\r\nHost: x\r\n\r\n",
     f"P@ST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\n\r\n",
+    f"{SECRET.upper()} /hooks/x HTTP/1.1\r\nHost: x\r\n\r\n",
     f"POST / HTTP/1.1\r\nHost: x\r\nAuthorization {SECRET}\r\n\r\n",
     f"POST / HTTP/1.1\r\nHost: x\r\nAuthoriz\0tion: {SECRET}\r\n\r\n",
     f"POST /hooks/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: {SECRET}\r\n\r\n",
@@ -285,7 +298,7 @@ def test_no_address_and_no_header_is_logged(
                     pass
         assert get(f"{server.url}/readyz")[0] == 200
         assert server.end() == 0
-        assert [line for line in server.said if SECRET in line] == []
+        assert [line for line in server.said if SECRET in line.lower()] == []
         assert any("POST (no such route)" in line for line in server.said)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -43,7 +43,7 @@ class SeenDelivery:
 
     notification_id: str
     channel_id: str
-    headline: str
+    headline: str = field(repr=False)
     severity: str | None
     state: str
     at: datetime

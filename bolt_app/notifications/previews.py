@@ -35,7 +35,7 @@ NEAR_TOPIC = 0.7
 class Example:
     """A notification that would have come."""
 
-    headline: str
+    headline: str = field(repr=False)
     severity: str | None
     at: datetime
 

@@ -13,11 +13,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     HttpUrl,
     PlainSerializer,
     TypeAdapter,
     UrlConstraints,
+    ValidationError,
     ValidationInfo,
     model_validator,
 )
@@ -39,6 +41,8 @@ FARTHEST = timedelta(days=120)
 FIELDS = 50
 RECIPIENTS = 100
 MENTIONS = 20
+ACTIONS = 20
+UNKNOWN_MEMBERS = 5
 BATCH = 100
 # Of blocks and attachments: lists, objects, and what is in them. In memory a value takes up to
 # fifty times its room in JSON. The largest table that Slack takes has some 16,000.
@@ -110,19 +114,34 @@ Recipients = Annotated[
 ]
 
 
-class MessageField(BaseModel):
+class _Object(BaseModel):
+    """A JSON object that takes no other members, and whose representation has no message in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_members(cls, data: Any) -> Any:
+        # Each unknown one would be a problem of its own: 1 MiB has 100,000 of them.
+        if isinstance(data, dict) and len(data) > len(cls.model_fields) + UNKNOWN_MEMBERS:
+            raise PydanticCustomError("members", "has too many fields: leave out what is none here")
+        return data
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        yield "given", sorted(self.model_fields_set)
+
+
+class MessageField(_Object):
     """A short fact shown under the text: its name in bold, its value below. Both plain text."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     name: Text = Field(min_length=1, max_length=200)
     value: Text = Field(max_length=1500)
 
 
-class Content(BaseModel):
+class Content(_Object):
     """What is said."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: Text = Field("", max_length=TEXT_LENGTH, description="In Slack's mrkdwn.")
     title: Text = Field("", max_length=250, description="Plain text, shown in bold above.")
@@ -162,17 +181,17 @@ class Content(BaseModel):
         "left out.",
     )
     actions: Annotated[
-        list[Annotated[Action, BeforeValidator(_word)]], AfterValidator(_each_once)
+        list[Annotated[Action, BeforeValidator(_word)]],
+        Field(max_length=ACTIONS),
+        AfterValidator(_each_once),
     ] = Field(
         default_factory=list,
         description="Buttons by which people answer; what they answer counts for all with its key.",
     )
 
 
-class Escalation(BaseModel):
+class Escalation(_Object):
     """What is to happen when nobody answers in time."""
-
-    model_config = ConfigDict(extra="forbid")
 
     after: int = Field(
         ge=SOONEST_ESCALATION, le=LATEST_ESCALATION, description="Seconds without an answer."
@@ -281,9 +300,9 @@ class NotificationRequest(Content):
 
 
 _CONTENT = set(Content.model_fields)
-_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(
-    Annotated[list[NotificationRequest], Field(min_length=1, max_length=BATCH)]
-)
+_Batch = Annotated[list[NotificationRequest], Field(min_length=1, max_length=BATCH)]
+_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(_Batch)
+_FIRST_OF_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(Annotated[_Batch, FailFast()])
 
 
 def read_one(data: object, now: datetime) -> NotificationRequest:
@@ -299,6 +318,13 @@ def read_batch(data: object, now: datetime) -> Sequence[NotificationRequest]:
     """Return the notifications that a list read from JSON describes.
 
     Raises:
-        pydantic.ValidationError: one or more are none; `problems_of` says which and why.
+        pydantic.ValidationError: one or more are none; `problems_of` says which and why. Where the
+            problems are very many, they are those of the first that is none.
     """
-    return _BATCH.validate_python(data, context={"now": now})
+    try:
+        return _BATCH.validate_python(data, context={"now": now})
+    except ValidationError as error:
+        if error.error_count() <= BATCH:
+            raise
+    # To name each of very many problems takes a second.
+    return _FIRST_OF_BATCH.validate_python(data, context={"now": now})

@@ -344,6 +344,24 @@ class TestRetrying:
         assert caller(bellhop, "admin").call("POST", f"{path}/retry").status == 202
 
 
+@pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/retry")])
+def test_a_key_that_may_only_send_is_told_no_more_than_when_it_sent(
+    bellhop: Bellhop, method: str, suffix: str
+) -> None:
+    ci = caller(bellhop, "send")
+    path = send(ci, text="SECRET words")
+    if suffix:
+        finish(bellhop, path, "dead", error="is_archived", channel_id="C0ACME0001")
+
+    answer = ci.call(method, path + suffix)
+
+    assert answer.status in (200, 202), answer.text
+    assert "SECRET" not in answer.text
+    told = answer.json()
+    deliveries = told.get("deliveries") or told["cancelled"]
+    assert [sorted(one) for one in deliveries] == [["id", "state", "to"]]
+
+
 def test_the_database_is_down(encryption_key: str, clock: FakeClock) -> None:
     url = "postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop"
     with running_bellhop(url, encryption_key, clock) as running:

@@ -245,8 +245,10 @@ def _retry() -> Schema:
         "parameters": [_ID],
         "responses": {
             "202": {
-                "description": "It is on its way again.",
-                "content": _json(_ref("NotificationReport")),
+                "description": "It is on its way again; what the key may not read is left out.",
+                "content": _json(
+                    {"anyOf": [_ref("NotificationReport"), _ref("AcceptedNotification")]}
+                ),
             },
             **_problems(401, 403, 404),
             "409": {

@@ -75,7 +75,8 @@ class AcceptedDelivery(BaseModel):
     id: int
     to: str = Field(description="The address it is for.", examples=["#general"])
     state: State = Field(
-        description="Always `waiting`: ask at `url` whether it is held, and what became of it."
+        description="`waiting` once accepted: ask at `url` whether it is held, and what became of "
+        "it."
     )
 
 
@@ -107,11 +108,14 @@ class NotificationList(BaseModel):
 
 
 class CancelledNotification(BaseModel):
-    """What was cancelled, and what could not be: it had gone out, or ended otherwise."""
+    """What was cancelled, and what could not be: it had gone out, or ended otherwise.
+
+    A key without the scope `read` is told no more of a delivery than when it was accepted.
+    """
 
     id: NotificationId
-    cancelled: list[DeliveryReport]
-    kept: list[DeliveryReport]
+    cancelled: list[DeliveryReport] | list[AcceptedDelivery]
+    kept: list[DeliveryReport] | list[AcceptedDelivery]
 
 
 class ListQuery(BaseModel):
