@@ -143,7 +143,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         ),
         channels=channels,
         people=People(database, calls, clock=clock),
-        poster=Poster(calls, channels),
+        poster=Poster(calls, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),

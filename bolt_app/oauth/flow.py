@@ -208,11 +208,11 @@ class InstallFlow(OAuthFlow):
             return self._fail(request, "invalid_browser")
         try:
             self._guesses.check(client_address())
+            response = self._finish(request)
         except TooManyGuessesError as error:
             response = self._fail(request, "too_many_attempts")
             response.headers["Retry-After"] = [str(error.retry_after)]
             return response
-        response = self._finish(request)
         cookies = list(response.headers.get("set-cookie", ()))
         response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
         return response
@@ -222,7 +222,10 @@ class InstallFlow(OAuthFlow):
 
         Raises:
             InstallError: Slack refused, or did not answer.
+            TooManyGuessesError: this client has come with too many wrong codes.
         """
+        client = client_address()
+        self._guesses.reserve(client)
         try:
             answer = self._api.call(
                 None,
@@ -233,10 +236,10 @@ class InstallFlow(OAuthFlow):
                 redirect_uri=self.settings.redirect_uri,
             )
         except SlackCallError as error:
-            self._guesses.count(client_address())
             # The code itself must not be logged: it may still be good.
             logger.warning("the code was not accepted", extra={"code": error.code})
             raise InstallError(error.code if error.is_permanent else "slack_unavailable") from None
+        self._guesses.give_back(client)
         return _installation(answer, self._bot_facts(answer.get("access_token")))
 
     def store_installation(self, request: BoltRequest, installation: Installation) -> None:

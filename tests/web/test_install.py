@@ -365,6 +365,28 @@ def test_wrong_codes_are_limited_for_each_client(
         assert count(bellhop, OAuthState) == 1
 
 
+def test_so_are_wrong_codes_at_the_same_moment(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    limits = {"wrong_keys_per_minute": 2}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        bellhop.slack.faults.add(Fault("oauth.v2.access", "latency", seconds=0.3))
+
+        with ThreadPoolExecutor(6) as threads:
+            answers = list(threads.map(lambda code: with_code(bellhop, f"1.2.{code}"), range(6)))
+
+        assert sorted(one.status for one in answers) == [400, 400, 429, 429, 429, 429]
+        assert len(bellhop.slack.calls_to("oauth.v2.access")) == 2
+
+
+def test_right_codes_are_not_counted(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    limits = {"wrong_keys_per_minute": 1}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        assert [bellhop.install(who)[1].status for who in (ANN, ANN, ANN)] == [303, 303, 303]
+
+
 def test_of_two_callbacks_with_one_state_one_installs(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install").location
