@@ -36,6 +36,10 @@ _BOLT_LOGGER = logging.getLogger("slack_bolt.oauth")
 STATE_LIFETIME_SECONDS = 600
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
+# Of both.
+COOKIE_PATH = "/slack"
+# Of one browser at a time: some 4 KiB of cookies, where gunicorn takes 8 KiB.
+ATTEMPTS = 16
 # A workspace's or an organization's id.
 _TEAM_ID = re.compile(r"[TE][A-Z0-9]{2,31}")
 
@@ -51,7 +55,8 @@ class InstallError(Exception):
 class StateCookies(OAuthStateUtils):
     """Ties a state to the browser that was given it.
 
-    Every attempt has a cookie of its own, so that two tabs do not break one another; Bolt's own
+    Every attempt has a cookie of its own, so that two tabs do not break one another, up to
+    `ATTEMPTS`: a page that opens ever more of them would make requests too large. Bolt's own cookie
     has one name for all, is always `Secure` (which a browser drops over plain http on a loopback
     address) and has no `SameSite`. Over https the prefix of the name keeps other sites of the
     domain from setting one over plain http.
@@ -60,7 +65,7 @@ class StateCookies(OAuthStateUtils):
     def __init__(self, *, secure: bool) -> None:
         super().__init__(expiration_seconds=STATE_LIFETIME_SECONDS)
         self._prefix = "__Secure-" if secure else ""
-        self._attributes = f"Path={REDIRECT_PATH}; HttpOnly; SameSite=Lax" + (
+        self._attributes = f"Path={COOKIE_PATH}; HttpOnly; SameSite=Lax" + (
             "; Secure" if secure else ""
         )
 
@@ -80,15 +85,22 @@ class StateCookies(OAuthStateUtils):
         self, state: str | None, request_headers: Mapping[str, str | Sequence[str]]
     ) -> bool:
         """Return whether the request carries the cookie of `state`."""
-        if not state:
-            return False
+        return bool(state) and state in self.states(request_headers)
+
+    def states(self, request_headers: Mapping[str, str | Sequence[str]]) -> list[str]:
+        """Return the states of all attempts whose cookies a request carries."""
         cookies = request_headers.get("cookie") or ""
         lines = [cookies] if isinstance(cookies, str) else cookies
-        wanted = f"{self._name(state)}={state}"
-        return any(wanted == pair.strip() for line in lines for pair in line.split(";"))
+        pairs = [pair.strip().partition("=") for line in lines for pair in line.split(";")]
+        return [state for name, _, state in pairs if name == self._name(state)]
 
     def _name(self, state: str) -> str:
-        return f"{self._prefix}bellhop-oauth-{hash_of_state(state)[:16]}"
+        return f"{self._prefix}bellhop-oauth-{number_of_attempt(state)}"
+
+
+def number_of_attempt(state: str) -> int:
+    """Return which of a browser's attempts a state belongs to: one below `ATTEMPTS`."""
+    return int(hash_of_state(state), 16) % ATTEMPTS
 
 
 class _UnspentStates(OAuthStateStore):
@@ -195,8 +207,17 @@ class InstallFlow(OAuthFlow):
         return urls.generate(state=state, team=_team_id(request))
 
     def issue_new_state(self, request: BoltRequest) -> str:
-        """Return a state that remembers what this attempt asks for."""
-        return self._states.issue(only=_only(request), team_id=_team_id(request))
+        """Return a state that remembers what this attempt asks for.
+
+        It takes the place of no other attempt of the browser, or of the one that ends first.
+        """
+        states = sorted(self._cookies.states(request.headers), key=self._end_of_attempt)
+        taken = {number_of_attempt(state) for state in states}
+        free = set(range(ATTEMPTS)) - taken or {number_of_attempt(states[0])}
+        while True:
+            state = self._states.issue(only=_only(request), team_id=_team_id(request))
+            if number_of_attempt(state) in free:
+                return state
 
     def handle_callback(self, request: BoltRequest) -> BoltResponse:
         """Take the person back from Slack: see the callbacks for what they get to see."""
@@ -259,6 +280,10 @@ class InstallFlow(OAuthFlow):
         except SQLAlchemyError as error:
             logger.exception("the installation could not be stored")
             raise BoltError("the installation could not be stored") from error
+
+    def _end_of_attempt(self, state: str) -> float:
+        attempt = self._states.read(state)
+        return 0.0 if attempt is None else attempt.expires_at.timestamp()
 
     def _finish(self, request: BoltRequest) -> BoltResponse:
         try:
