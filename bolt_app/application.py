@@ -114,7 +114,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     )
     wakeup = open_wakeup(database)
     history = History(database, wakeup, settings.public_url, clock=clock)
-    permalinks = Permalinks(database, calls)
+    permalinks = Permalinks(database, calls, clock=clock)
     news = News()
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(

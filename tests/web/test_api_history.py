@@ -87,6 +87,20 @@ class TestFinding:
             assert ci.get(path).status == 200
             assert len(bellhop.slack.calls_to("chat.getPermalink")) == asked
 
+    def test_slack_is_asked_once_for_a_message_that_is_gone(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        ci = caller(bellhop)
+        path = send(ci, to=["#channel-1", "#channel-2"])
+        finish(bellhop, path, "sent", channel_id="C0ACME0001", ts="1712345678.123456")
+
+        for _ in range(3):
+            assert ci.get(path).status == 200
+        assert len(bellhop.slack.calls_to("chat.getPermalink")) == 2
+
+        bellhop.clock.advance(3600)
+        assert ci.get(path).status == 200
+        assert len(bellhop.slack.calls_to("chat.getPermalink")) == 4
+
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     @pytest.mark.parametrize("id_", ["0" * 32, "nonsense", "%00", "a" * 500])
     def test_what_is_not_there_is_not_found(self, bellhop: Bellhop, method: str, id_: str) -> None:
