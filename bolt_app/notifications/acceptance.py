@@ -240,7 +240,21 @@ class Acceptance:
         ending = look(connection, said)
         rows = hold(connection, coming, now)
         self._lock_lanes(connection, rows, dict.fromkeys(ending.lanes(), now))
-        followed = follow(connection, said, ending, now)
+        ends = {
+            (draft.said.team_id, draft.said.key): one.sender.credential
+            for one in submissions
+            for draft in one.drafts
+            if draft.said is not None and not draft.said.asks
+        }
+
+        def charge(about: tuple[str, str], deliveries: int) -> None:
+            # The credential's row is locked by now.
+            credential = ends.get(about)
+            if credential is not None:
+                shown = Charge(credential, deliveries=deliveries)
+                self._limits.charge(connection, [shown], now)
+
+        followed = follow(connection, said, ending, now, charge)
         routed = {plan.draft.id for plan in plans if plan.route}
         connection.execute(
             _INSERT_NOTIFICATIONS,

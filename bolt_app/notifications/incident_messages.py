@@ -8,16 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from bolt_app.db.models import DELETED_PERSON, IS_WAITING, Delivery, Incident, Lane, Notification
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
 # A message shown anew goes before what waits in its channel.
 REFRESH_RANK = -10
+# Where its sender has ended an incident, it goes no further ahead than what senders send.
+ENDING_RANK = 0
+# A refresh that is due so much later comes at the end of a snooze.
+_SOON = timedelta(minutes=1)
 
 _OF_MESSAGE = (
     select(Delivery.notification_id, Notification.content)
@@ -106,6 +120,7 @@ def refresh(
     about_to = {tuple(row) for row in connection.execute(waiting)} if places else set()
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
     _insert(connection, [_refreshing(one, key, now) | {"rank": rank} for one in others])
+    _hurry(connection, places, key, rank)
 
 
 def follow_snooze(
@@ -125,10 +140,13 @@ def follow_snooze(
 def stop_following(
     connection: Connection, team_id: str, key: str, modes: Collection[str], now: datetime
 ) -> None:
-    """Cancel what was to follow. The lanes are locked."""
+    """Cancel what was to follow; refreshes that are about to begin stay. The lanes are locked."""
     connection.execute(
         update(Delivery)
-        .where(*_is_following(team_id, key, modes))
+        .where(
+            *_is_following(team_id, key, modes),
+            or_(Delivery.mode != REFRESH, Delivery.send_at > now + _SOON),
+        )
         .values(state="cancelled", finished_at=now)
     )
 
@@ -254,6 +272,22 @@ def _places(connection: Connection, team_id: str, key: str) -> list[Place]:
         .order_by(Delivery.id)
     )
     return [Place(*row) for row in connection.execute(statement)]
+
+
+def _hurry(connection: Connection, places: Sequence[Place], key: str, rank: int) -> None:
+    """Let refreshes that wait go as far ahead as new ones."""
+    connection.execute(
+        update(Delivery)
+        .where(
+            Delivery.lane_id.in_([one.lane_id for one in places]),
+            Delivery.key == key,
+            Delivery.key.is_not(None),
+            Delivery.mode == REFRESH,
+            IS_WAITING,
+            Delivery.rank > rank,
+        )
+        .values(rank=rank)
+    )
 
 
 def _refreshing(place: Place, key: str, at: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ its messages counts for all of them, and each is shown anew, by a delivery in th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,6 +22,7 @@ from bolt_app.notifications.callbacks import tell_senders
 from bolt_app.notifications.incident_blocks import ANSWERS
 from bolt_app.notifications.incident_blocks import Answer as Answer
 from bolt_app.notifications.incident_messages import (
+    ENDING_RANK,
     ESCALATE,
     REFRESH,
     REMIND,
@@ -38,6 +39,7 @@ from bolt_app.notifications.incident_messages import (
 from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.wakeup import Wakeup
 
+Charge = Callable[[tuple[str, str], int], None]
 # What it is called once it is done.
 _EVENTS: Mapping[Answer, str] = {
     "acknowledge": "acknowledged",
@@ -289,11 +291,21 @@ def look(connection: Connection, said: Sequence[Said]) -> Ending:
     )
 
 
-def follow(connection: Connection, said: Sequence[Said], ending: Ending, now: datetime) -> Followed:
+def follow(
+    connection: Connection,
+    said: Sequence[Said],
+    ending: Ending,
+    now: datetime,
+    charge: Charge,
+) -> Followed:
     """Let incidents follow notifications with keys. The lanes are locked already.
 
     One that asks for an answer opens its incident, or opens it again once it is resolved; one that
     does not ask, about what another asked before, resolves it.
+
+    Args:
+        charge: called with an incident that ends and the number of messages to show anew, before
+            they are; what it raises is raised.
     """
     by_key = {(one.team_id, one.key): one.asks for one in said}
     known = _known(connection, by_key)
@@ -301,7 +313,7 @@ def follow(connection: Connection, said: Sequence[Said], ending: Ending, now: da
     for one, asks in sorted(by_key.items()):
         incident = known.get(one)
         if not asks and incident is not None:
-            _end(connection, *one, ending, now)
+            _end(connection, one, ending, now, charge)
         elif asks and (incident is None or incident.state == "resolved"):
             team_id, key = one
             row = {"team_id": team_id, "key": key, "state_at": now, "changed_at": now}
@@ -316,12 +328,20 @@ def follow(connection: Connection, said: Sequence[Said], ending: Ending, now: da
     return Followed(frozenset(opened), frozenset(quiet))
 
 
-def _end(connection: Connection, team_id: str, key: str, ending: Ending, now: datetime) -> None:
+def _end(
+    connection: Connection,
+    about: tuple[str, str],
+    ending: Ending,
+    now: datetime,
+    charge: Charge,
+) -> None:
+    team_id, key = about
     values = {"ended_team_id": team_id, "ended_key": key, "now": now}
-    found = ending.messages.get((team_id, key))
+    found = ending.messages.get(about)
     if connection.execute(_END, values).rowcount and found is not None:
+        charge(about, len(found.places))
         stop_following(connection, team_id, key, _ENDS["resolve"], now)
-        refresh(connection, found.places, key, now)
+        refresh(connection, found.places, key, now, rank=ENDING_RANK)
 
 
 def _is_quiet(incident: Any, now: datetime) -> bool:
