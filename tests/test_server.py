@@ -19,6 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bolt_app.config import ROOT
+from bolt_app.server import HEADER_SECONDS
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
 APP = (sys.executable, "app.py")
@@ -165,6 +166,31 @@ def test_clients_that_stop_half_way_give_their_threads_back(
             client = stack.enter_context(socket.create_connection(address))
             client.sendall(half)
         assert get(f"{server.url}/healthz")[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_silent_connection_is_ended(environment: dict[str, str]) -> None:
+    with started((sys.executable, "-c", DEADLINES), environment) as server:
+        server.wait_for("Bellhop is ready")
+        address = ("127.0.0.1", int(environment["PORT"]))
+        with socket.create_connection(address, timeout=20) as client:
+            assert client.recv(1) == b""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_many_silent_connections_keep_nobody_out(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    port = environment["PORT"]
+    few = ("--worker-connections", "20", "--bind", f"127.0.0.1:{port}", "app:app")
+    with started((*GUNICORN, *few), environment) as server, ExitStack() as stack:
+        server.wait_for("Booting worker")
+        began = time.monotonic()
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", int(port)), 10))
+        assert get(f"{server.url}/healthz")[0] == 200
+        assert time.monotonic() - began < HEADER_SECONDS
 
 
 @pytest.mark.slow
