@@ -65,7 +65,7 @@ _MISSING = re.compile(r"no such (?:table|column): [\w.]+")
 # intervention by an operator, system.
 _SERVER_STATES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 
-# https://www.iana.org/assignments/http-methods has more, of which nobody serves any here.
+# The methods of RFC 9110 and 5789: whatever else a request names is not shown.
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )

@@ -304,7 +304,7 @@ def follow(
     does not ask, about what another asked before, resolves it.
 
     Args:
-        charge: called with an incident that ends and the number of messages to show anew, before
+        charge: called with an incident that ends and the number of its messages to refresh, before
             they are; what it raises is raised.
     """
     by_key = {(one.team_id, one.key): one.asks for one in said}

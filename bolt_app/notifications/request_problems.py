@@ -21,7 +21,7 @@ from bolt_app.notifications.requests import (
 )
 from bolt_app.text_forms import comparable
 
-# So many are named: nobody mends more at once.
+# So many are named: nobody fixes more at once.
 MOST_PROBLEMS = 20
 
 _Words = Callable[[Mapping[str, Any]], str]

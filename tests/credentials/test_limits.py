@@ -333,7 +333,7 @@ def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
 
 
 class TestEndingIncidents:
-    """Messages that a sender lets be shown anew are deliveries of its own."""
+    """Messages that are refreshed because of a sender are deliveries of its own."""
 
     def opened(self, bellhop: Bellhop, messages: int) -> Caller:
         """Let messages of one incident stand in a channel; return their sender."""

@@ -45,7 +45,7 @@ _PROBLEMS = {
     409: "The Idempotency-Key came with another body before.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not declared as JSON.",
-    422: "Fields are not right; errors names each of them.",
+    422: "Fields are not right; errors names them, up to 20.",
     429: "The API key is over one of its limits, or too many wrong keys came from this address; "
     "Retry-After says when to try again.",
     503: "The database is not answering; Retry-After says when to try again.",
