@@ -120,7 +120,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     )
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
-    permalinks = Permalinks(database, calls)
+    permalinks = Permalinks(database, calls, clock=clock)
     news = News()
     lifecycle = Lifecycle(
         database,
@@ -152,7 +152,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         installation_checks=InstallationChecks(store, calls, lifecycle),
         channels=channels,
         people=People(database, calls, clock=clock),
-        poster=Poster(calls, channels),
+        poster=Poster(calls, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),

@@ -65,6 +65,11 @@ _MISSING = re.compile(r"no such (?:table|column): [\w.]+")
 # intervention by an operator, system.
 _SERVER_STATES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 
+# The methods of RFC 9110 and 5789: whatever else a request names is not shown.
+_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+)
+
 logger = logging.getLogger(__name__)
 
 
@@ -239,7 +244,7 @@ def log_requests(app: Flask) -> None:
         logger.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s",
-            request.method,
+            request.method if request.method in _METHODS else "(no such method)",
             route,
             extra={
                 "status": response.status_code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -145,7 +145,7 @@ class Profile:
     user_id: str
     real_name: str
     display_name: str | None
-    email: str | None
+    email: str | None = field(repr=False)
     title: str | None
     images: Mapping[int, str]
     tz: str | None
@@ -182,7 +182,7 @@ class Account:
 
     team_id: str
     user_id: str
-    email: str | None
+    email: str | None = field(repr=False)
     is_guest: bool
 
 

@@ -7,11 +7,13 @@ import gc
 import logging
 import os
 import select
+import selectors
 import socket
 import sys
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -29,7 +31,7 @@ from bolt_app.notifications.delivery.worker import DeliveryWorker
 
 logger = logging.getLogger(__name__)
 
-# So long a client may take to send the headers of a request, and all of it with its answer.
+# So long a client may take to begin a request, to send its headers, and all of it with its answer.
 HEADER_SECONDS = 10
 REQUEST_SECONDS = 60
 # A process looks that often whether its delivery worker and its parent are alive.
@@ -49,13 +51,28 @@ class DeadlineWorker(ThreadWorker):
 
     gunicorn waits for a request as long as the client likes: a few connections with half a header
     would hold all threads. A deadline that begins with a connection's first byte ends that; a
-    client that opens ever more of them is for the reverse proxy to stop.
+    client that opens ever more of them is for the reverse proxy to stop. A new connection has no
+    thread before its first byte, and where there are too many the oldest that is silent goes.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # By connections that have a thread.
         self._deadlines: dict[Any, float] = {}
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection a thread, once there is something to read."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        if self.nr_conns >= self.worker_connections and self.pending_conns:
+            self.pending_conns[0].timeout = 0
+            super().murder_pending()
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + HEADER_SECONDS
+        self.pending_conns.append(conn)
+        readable = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
     def handle(self, conn: Any) -> Any:
         """Read a request from a connection and answer it, in a thread."""

@@ -56,7 +56,7 @@ class Action(StrEnum):
     SEE_WORKSPACE = "see_workspace"  # public channels, topics, others' profiles
     SUBSCRIBE_SELF = "subscribe_self"
     CHANGE_CHANNEL = "change_channel"  # the subscriptions of a channel
-    POST_TEST = "post_test"  # a test notification into a channel
+    POST_TEST = "post_test"  # a test notification, or hello, into a channel
     SEE_UNRESOLVED = "see_unresolved"  # destinations of others that lead nowhere
     ADMINISTER = "administer"  # API keys and webhooks
     RETRY_FAILED = "retry_failed"  # deliveries of the workspace that failed
@@ -78,7 +78,9 @@ _SENTENCES: Mapping[Action, str] = {
     Action.USE: "Only people of this workspace can do that.",
     Action.SEE_WORKSPACE: "Only members of this workspace can see that.",
     Action.SUBSCRIBE_SELF: "Guests cannot subscribe to topics: ask a member of this workspace.",
-    Action.POST_TEST: "Guests cannot send tests to channels: ask a member of this workspace.",
+    Action.POST_TEST: (
+        "Guests cannot have Bellhop post to channels: ask a member of this workspace."
+    ),
     Action.SEE_UNRESOLVED: "Only admins of this workspace can see that.",
     Action.RETRY_FAILED: "Only admins of this workspace can retry failed deliveries.",
 }

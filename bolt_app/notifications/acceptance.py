@@ -27,7 +27,7 @@ from bolt_app.notifications.holding import Coming, Row, hold
 from bolt_app.notifications.hooks import HookRecord
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
-from bolt_app.notifications.incidents import Followed, Said, follow
+from bolt_app.notifications.incidents import ChargeEnding, Followed, Said, follow
 from bolt_app.notifications.lanes import ensure_lanes, lane_id_of
 from bolt_app.notifications.meaning import severity_of, with_meaning
 from bolt_app.notifications.requests import Escalation, NotificationRequest
@@ -246,6 +246,26 @@ class Acceptance:
         self._wake(submissions[0].sender.team_id, answers)
         return answers
 
+    def _charge_of_endings(
+        self, connection: Connection, submissions: Sequence[_Submission], now: datetime
+    ) -> ChargeEnding:
+        """Return what charges the sender of an ending for the messages that it refreshes."""
+        ends = {
+            (draft.said.team_id, draft.said.key): one.sender.credential
+            for one in submissions
+            for draft in one.drafts
+            if draft.said is not None and not draft.said.asks
+        }
+
+        def charge(about: tuple[str, str], deliveries: int) -> None:
+            # The credential's row is locked by now.
+            credential = ends.get(about)
+            if credential is not None:
+                shown = Charge(credential, deliveries=deliveries)
+                self._limits.charge(connection, [shown], now)
+
+        return charge
+
     def _write(
         self,
         connection: Connection,
@@ -269,7 +289,8 @@ class Acceptance:
         seq, latest = 0, now
         if coming or said:
             seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
-        followed = follow(connection, said, seq, now)
+        charge = self._charge_of_endings(connection, submissions, now)
+        followed = follow(connection, said, seq, now, charge)
         rows = hold(connection, coming, now)
         routed = {plan.draft.id for plan in plans if plan.route}
         connection.execute(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -46,10 +46,10 @@ class _Claimed:
     id: int
     api_key_id: int
     message_id: str
-    body: str
+    body: str = field(repr=False)
     attempts: int
-    url: str
-    secret: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
     lease: datetime
 
 

@@ -9,7 +9,7 @@ promised still reach the person: their lane is marked, and erased once nothing i
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -77,7 +77,7 @@ class ErasedPeople:
 
     team_id: str
     user_ids: Collection[str] | None
-    emails: Collection[str] = ()
+    emails: Collection[str] = field(default=(), repr=False)
 
     def are(self, column: Any) -> ColumnElement[bool]:
         """Return the condition that a column holds one of their ids."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, lit
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
     IS_HELD,
     IS_OPEN,
@@ -43,7 +44,7 @@ class SeenDelivery:
 
     notification_id: str
     channel_id: str
-    headline: str
+    headline: str = field(repr=False)
     severity: str | None
     state: str
     at: datetime
@@ -145,7 +146,7 @@ def _recent() -> Select[Any]:
         select(
             latest.c.id,
             Lane.address.label("channel_id"),
-            latest.c.content,
+            content_summary(latest.c.content).label("content"),
             Delivery.state,
             at.label("at"),
         )

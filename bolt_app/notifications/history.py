@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
 from bolt_app.db import Database
+from bolt_app.db.content import stored_length
 from bolt_app.db.models import (
     IS_OPEN,
     IS_PENDING,
@@ -52,6 +54,8 @@ from bolt_app.notifications.wakeup import Wakeup
 from bolt_app.slack_api import SlackCallError
 
 _CHUNK = 500
+# A page has so many characters of contents, or one notification.
+PAGE_CHARACTERS = 2**21
 _NOTIFICATION = (
     Notification.id,
     Notification.source,
@@ -199,7 +203,10 @@ class History:
                 its = credentials_of(session.connection(), team_id, wanted.source)
                 wanted = replace(wanted, sources=[wanted.source, *its])
             ids, next_cursor = find_page(session, team_id, wanted, limit, cursor)
-            statement = select(*_NOTIFICATION).where(Notification.id.in_(ids))
+            fitting = _fitting(session, ids)
+            if len(fitting) < len(ids):
+                next_cursor = fitting[-1]
+            statement = select(*_NOTIFICATION).where(Notification.id.in_(fitting))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
             return HistoryPage(self._reports(session, rows), next_cursor)
 
@@ -322,6 +329,18 @@ def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
         .where(Notification.id == notification_id, Notification.team_id == team_id)
         .scalar_subquery()
     )
+
+
+def _fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
+    """Return as many of the ids, which are in the order of a page, as a page has room for."""
+    length = select(Notification.id, stored_length(Notification.content))
+    lengths = {
+        id_: characters
+        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
+    }
+    read = accumulate(lengths.get(id_, 0) for id_ in ids)
+    number = sum(characters <= PAGE_CHARACTERS for characters in read)
+    return ids[: max(1, number)]
 
 
 def _anew(now: datetime) -> dict[str, Any]:

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from bolt_app.db.models import DELETED_PERSON, IS_QUEUED, Delivery, Incident, Lane, Notification
 from bolt_app.notifications.change_feed import state_until, stored_urgency
@@ -22,6 +32,10 @@ REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
 # so that people who change their minds leave it turns, each message is refreshed only so often.
 REFRESH_RANK = -10
 REFRESH_INTERVAL = timedelta(seconds=3)
+# Where its sender has ended an incident, it goes no further ahead than what senders send.
+ENDING_RANK = 0
+# A refresh that is due so much later comes at the end of a snooze.
+_SOON = timedelta(minutes=1)
 
 _OF_MESSAGE = (
     select(Delivery.notification_id, Notification.content)
@@ -108,6 +122,7 @@ def refresh(
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
     rows = [_refreshing(one, change, due[one.lane_id]) | {"rank": rank} for one in others]
     _insert(connection, rows)
+    _hurry(connection, change, places, rank)
 
 
 def _due(
@@ -142,10 +157,13 @@ def follow_snooze(
 
 
 def stop_following(connection: Connection, change: Change, modes: Collection[str]) -> None:
-    """Cancel what was to follow."""
+    """Cancel what was to follow; refreshes that are about to begin stay."""
     connection.execute(
         update(Delivery)
-        .where(*_is_following(change, modes))
+        .where(
+            *_is_following(change, modes),
+            or_(Delivery.mode != REFRESH, Delivery.send_at > change.now + _SOON),
+        )
         .values(state="cancelled", finished_at=change.now, seq=change.seq)
     )
 
@@ -273,6 +291,22 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Place]
         .order_by(Delivery.id)
     )
     return [Place(*row) for row in connection.execute(statement)]
+
+
+def _hurry(connection: Connection, change: Change, places: Sequence[Place], rank: int) -> None:
+    """Let refreshes that wait go as far ahead as new ones."""
+    waiting = select(Delivery.id, Delivery.send_at).where(
+        Delivery.lane_id.in_([one.lane_id for one in places]),
+        Delivery.key == change.key,
+        Delivery.key.is_not(None),
+        Delivery.mode == REFRESH,
+        IS_QUEUED,
+        Delivery.rank > rank,
+    )
+    for row in connection.execute(waiting).all():
+        urgency = stored_urgency(rank, row.send_at)
+        ahead = update(Delivery).where(Delivery.id == row.id)
+        connection.execute(ahead.values(rank=rank, urgency=urgency, seq=change.seq))
 
 
 def _refreshing(place: Place, change: Change, at: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ its messages counts for all of them, and each is shown anew, by a delivery in th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from bolt_app.notifications.change_feed import begin_change
 from bolt_app.notifications.incident_blocks import ANSWERS
 from bolt_app.notifications.incident_blocks import Answer as Answer
 from bolt_app.notifications.incident_messages import (
+    ENDING_RANK,
     ESCALATE,
     REFRESH,
     REMIND,
@@ -38,6 +39,7 @@ from bolt_app.notifications.incident_messages import (
 )
 from bolt_app.notifications.wakeup import Wakeup
 
+ChargeEnding = Callable[[tuple[str, str], int], None]
 # What it is called once it is done.
 _EVENTS: Mapping[Answer, str] = {
     "acknowledge": "acknowledged",
@@ -267,7 +269,13 @@ class Followed:
     quiet: frozenset[tuple[str, str]] = frozenset()
 
 
-def follow(connection: Connection, said: Sequence[Said], seq: int, now: datetime) -> Followed:
+def follow(
+    connection: Connection,
+    said: Sequence[Said],
+    seq: int,
+    now: datetime,
+    charge: ChargeEnding,
+) -> Followed:
     """Let incidents follow notifications with keys, all of one workspace.
 
     One that asks for an answer opens its incident, or opens it again once it is resolved; one that
@@ -275,6 +283,8 @@ def follow(connection: Connection, said: Sequence[Said], seq: int, now: datetime
 
     Args:
         seq: the number of the change that this is part of.
+        charge: called with an incident that ends and the number of its messages to refresh, before
+            they are; what it raises is raised.
     """
     by_key = {(one.team_id, one.key): one.asks for one in said}
     known = _known(connection, by_key)
@@ -282,7 +292,7 @@ def follow(connection: Connection, said: Sequence[Said], seq: int, now: datetime
     for one, asks in sorted(by_key.items()):
         incident = known.get(one)
         if not asks and incident is not None and incident.state != "resolved":
-            _end(connection, *one, seq, now)
+            _end(connection, one, seq, now, charge)
         elif asks and (incident is None or incident.state == "resolved"):
             team_id, key = one
             row = {"team_id": team_id, "key": key, "state_at": now, "changed_at": now}
@@ -297,12 +307,22 @@ def follow(connection: Connection, said: Sequence[Said], seq: int, now: datetime
     return Followed(frozenset(opened), frozenset(quiet))
 
 
-def _end(connection: Connection, team_id: str, key: str, seq: int, now: datetime) -> None:
+def _end(
+    connection: Connection,
+    about: tuple[str, str],
+    seq: int,
+    now: datetime,
+    charge: ChargeEnding,
+) -> None:
+    team_id, key = about
     values = {"ended_team_id": team_id, "ended_key": key, "now": now}
-    if connection.execute(_END, values).rowcount:
-        change = Change(team_id, key, seq, now)
-        stop_following(connection, change, _ENDS["resolve"])
-        refresh(connection, change, find_messages(connection, team_id, key))
+    if connection.execute(_END, values).rowcount == 0:
+        return
+    messages = find_messages(connection, team_id, key)
+    charge(about, len(messages))
+    change = Change(team_id, key, seq, now)
+    stop_following(connection, change, _ENDS["resolve"])
+    refresh(connection, change, messages, rank=ENDING_RANK)
 
 
 def _is_quiet(incident: Any, now: datetime) -> bool:

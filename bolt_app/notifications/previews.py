@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.content import content_summary, stored_length
 from bolt_app.db.models import Notification
 from bolt_app.notifications.filters import Filter, facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
@@ -20,8 +21,9 @@ from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.topic_names import patterns_for
 
 LATELY = timedelta(days=7)
-# So many notifications are looked at.
+# So many notifications are looked at, with so many characters in all.
 WINDOW = 500
+MOST_CHARACTERS = 2**22
 MOST_SHOWN = 3
 NEAR_FIELD = 0.75
 NEAR_TOPIC = 0.7
@@ -31,7 +33,7 @@ NEAR_TOPIC = 0.7
 class Example:
     """A notification that would have come."""
 
-    headline: str
+    headline: str = field(repr=False)
     severity: str | None
     at: datetime
 
@@ -103,11 +105,11 @@ class Previews:
 
     def look(self, team_id: str) -> Lately:
         """Return what was sent to the topics of a workspace."""
-        sent = (
+        latest = (
             select(
                 Notification.id,
                 Notification.topics,
-                Notification.content,
+                content_summary(Notification.content).label("content"),
                 Notification.created_at,
             )
             .where(
@@ -117,6 +119,13 @@ class Previews:
             )
             .order_by(Notification.id.desc())
             .limit(WINDOW)
+            .subquery()
+        )
+        read = func.sum(stored_length(latest.c.content)).over(order_by=latest.c.id.desc())
+        counted = select(latest, read.label("read")).subquery()
+        columns = counted.c.id, counted.c.topics, counted.c.content, counted.c.created_at
+        sent = (
+            select(*columns).where(counted.c.read <= MOST_CHARACTERS).order_by(counted.c.id.desc())
         )
         with self._database.reading_connection() as connection:
             rows = connection.execute(sent).all()

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
-from bolt_app.db.content import known_severity, stored_severity
+from bolt_app.db.content import content_summary, known_severity, stored_severity
 from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
 from bolt_app.notifications.change_feed import stored_urgency
 from bolt_app.notifications.digests import Entry, digest_content
@@ -92,7 +92,7 @@ _RELEASE = (
     .where(Delivery.id == bindparam("delivery_id"))
     .values(state="waiting", seq=bindparam("new_seq"))
 )
-_CONTENTS = select(Notification.id, Notification.content).where(
+_CONTENTS = select(Notification.id, content_summary(Notification.content).label("content")).where(
     Notification.id.in_(bindparam("ids", expanding=True))
 )
 _TELL = _END.values(state="digested", digest_id=bindparam("told_by"))

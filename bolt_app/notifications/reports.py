@@ -153,8 +153,9 @@ class NotificationReport(BaseModel):
     key: str | None
     created_at: Moment
     content: dict[str, Any] = Field(
+        repr=False,
         description="The content, without members left out. `derived` has the severity, title, "
-        "link and fields that were read from attachments and blocks."
+        "link and fields that were read from attachments and blocks.",
     )
     incident: IncidentReport | None = Field(
         None, description="What people answered, where it asks them to."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -82,7 +82,7 @@ class Routed:
     """A notification that looks for its way."""
 
     to: Sequence[str]
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     key: str | None = None
 
 

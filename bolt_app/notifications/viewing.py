@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -52,7 +52,7 @@ class Viewer:
 
     team_id: str
     user_id: str
-    email: str | None
+    email: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ViewedNotification:
 
     id: str
     team_id: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     is_cut: bool
     sender: str
     topics: Sequence[str]
@@ -109,7 +109,7 @@ class SharedNotification:
     """A notification to which somebody has posted a link, as whoever reads that may see it."""
 
     id: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     topics: Sequence[str]
     created_at: datetime
     incident: ShownIncident | None

@@ -6,12 +6,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
-from gunicorn.http.errors import (
-    ChunkMissingTerminator,
-    InvalidChunkExtension,
-    InvalidChunkSize,
-    NoMoreData,
-)
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
 from bolt_app.access.authorization import AccessDeniedError
@@ -21,8 +16,9 @@ from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
-# What reading a body raises where its sender has broken it off, or its chunks are none.
-_BROKEN_BODY = (ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData)
+# What reading a body raises where its sender has broken it off, or its chunks or what follows them
+# (trailers) are none.
+_BROKEN_BODY = (ParseException, NoMoreData)
 _WORDS = {
     400: "That request cannot be understood.",
     403: "That is not allowed.",

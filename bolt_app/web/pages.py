@@ -25,6 +25,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
 from bolt_app.notifications.channels import PublicChannel
+from bolt_app.notifications.posting import TooManyHellosError
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.oauth.flow import INSTALL_PATH
 from bolt_app.oauth.installation_store import StoredInstallation
@@ -231,6 +232,7 @@ def find_channels(
         return [], None
     try:
         person = services.access.person(place.team_id, installation.user_id)
+        person.require(Action.POST_TEST)
         return visible_channels(services, person, place, query), None
     except (SlackCallError, NotInstalledError, AccessDeniedError) as error:
         return [], error.sentence if isinstance(error, SlackCallError) else str(error)
@@ -259,11 +261,12 @@ def say_hello(services: Services, installation: StoredInstallation, channel_id: 
     place = place_of(installation, services.profiles.find_for(installation))
     try:
         person = services.access.person(place.team_id, installation.user_id)
+        person.require(Action.POST_TEST)
         person.require_channel(channel_id)
         posted = services.poster.hello(place, channel_id, installation.user_id)
     except SlackCallError as error:
         flash(error.sentence, "problem")
-    except (NotInstalledError, AccessDeniedError) as error:
+    except (NotInstalledError, AccessDeniedError, TooManyHellosError) as error:
         flash(str(error), "problem")
     else:
         flash(posted.permalink or "", "hello")

@@ -87,6 +87,20 @@ class TestFinding:
             assert ci.get(path).status == 200
             assert len(bellhop.slack.calls_to("chat.getPermalink")) == asked
 
+    def test_slack_is_asked_once_for_a_message_that_is_gone(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        ci = caller(bellhop)
+        path = send(ci, to=["#channel-1", "#channel-2"])
+        finish(bellhop, path, "sent", channel_id="C0ACME0001", ts="1712345678.123456")
+
+        for _ in range(3):
+            assert ci.get(path).status == 200
+        assert len(bellhop.slack.calls_to("chat.getPermalink")) == 2
+
+        bellhop.clock.advance(3600)
+        assert ci.get(path).status == 200
+        assert len(bellhop.slack.calls_to("chat.getPermalink")) == 4
+
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     @pytest.mark.parametrize("id_", ["0" * 32, "nonsense", "%00", "a" * 500])
     def test_what_is_not_there_is_not_found(self, bellhop: Bellhop, method: str, id_: str) -> None:
@@ -333,6 +347,24 @@ class TestRetrying:
 
         assert caller(bellhop).call("POST", f"{path}/retry").status == 403
         assert caller(bellhop, "admin").call("POST", f"{path}/retry").status == 202
+
+
+@pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/retry")])
+def test_a_key_that_may_only_send_is_told_no_more_than_when_it_sent(
+    bellhop: Bellhop, method: str, suffix: str
+) -> None:
+    ci = caller(bellhop, "send")
+    path = send(ci, text="SECRET words")
+    if suffix:
+        finish(bellhop, path, "dead", error="is_archived", channel_id="C0ACME0001")
+
+    answer = ci.call(method, path + suffix)
+
+    assert answer.status in (200, 202), answer.text
+    assert "SECRET" not in answer.text
+    told = answer.json()
+    deliveries = told.get("deliveries") or told["cancelled"]
+    assert [sorted(one) for one in deliveries] == [["id", "state", "to"]]
 
 
 def test_the_database_is_down(encryption_key: str, clock: FakeClock) -> None:

@@ -8,9 +8,11 @@ from html import unescape
 
 import pytest
 
+from bolt_app.notifications.posting import HELLOS_IN_CHANNEL
 from bolt_app.sandbox import Fault
+from bolt_app.sandbox.seed import GUEST
 from tests.people import ACME, ANN, BEN, GENERAL, PLAIN
-from tests.running import Bellhop, Page
+from tests.running import Bellhop, Browser, Page
 from tests.web.forms import follow, send_form
 
 pytestmark = pytest.mark.sqlite_only
@@ -240,6 +242,48 @@ def test_a_dead_token_is_said_and_a_new_install_mends_it(bellhop: Bellhop) -> No
     bellhop.install(ANN, browser=browser)
     page = follow(browser, send_form(browser, "/profile/hello", channel_id=GENERAL))
     assert "Bellhop said hello" in page.text
+
+
+def test_a_hello_is_said_seldom_enough(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    ben, _ = bellhop.install(BEN, query="?only=profile")
+
+    def hello(browser: Browser, channel_id: str) -> str:
+        return follow(browser, send_form(browser, "/profile/hello", channel_id=channel_id)).text
+
+    channels = [GENERAL] * HELLOS_IN_CHANNEL
+    channels += [bellhop.slack.add_channel(ACME, f"hello-{n}").id for n in range(2)]
+    said = [hello(browser, one) for one in channels]
+    assert all("Bellhop said hello" in page for page in said)
+
+    assert "try again in 10 minutes" in hello(browser, channel_named(bellhop, "random"))
+    assert "try again in 10 minutes" in hello(ben, GENERAL)
+    assert len(bellhop.slack.messages(GENERAL)) == HELLOS_IN_CHANNEL
+    bellhop.clock.advance(600)
+    assert "Bellhop said hello" in hello(browser, GENERAL)
+
+
+def test_a_hello_waits_as_slack_asks(bellhop: Bellhop) -> None:
+    bellhop.slack.faults.add(Fault("chat.postMessage", "rate_limited", retry_after=60, times=1))
+    random = channel_named(bellhop, "random")
+    say_hello(bellhop, GENERAL)
+
+    assert "Slack asks us to slow down" in say_hello(bellhop, random).text
+    assert len(bellhop.slack.calls_to("chat.postMessage")) == 1
+    bellhop.clock.advance(61)
+    assert "Bellhop said hello" in say_hello(bellhop, random).text
+
+
+def test_a_guest_lets_nobody_say_hello(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    guest, _ = bellhop.install(GUEST, query="?only=profile")
+    channels = [one.id for one in bellhop.slack.conversations_for(ACME, GUEST)]
+
+    page = follow(guest, send_form(guest, "/profile/hello", channel_id=channels[0]))
+
+    assert "Guests cannot have Bellhop post to channels" in page.text
+    assert "Say hello" not in page.text
+    assert bellhop.slack.calls_to("chat.postMessage") == []
 
 
 def test_hundreds_of_channels_are_paged_through_and_searched(bellhop: Bellhop) -> None:

@@ -45,7 +45,7 @@ _PROBLEMS = {
     409: "The Idempotency-Key came with another body before.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not declared as JSON.",
-    422: "Fields are not right; errors names each of them.",
+    422: "Fields are not right; errors names them, up to 20.",
     429: "The API key is over one of its limits, or too many wrong keys came from this address; "
     "Retry-After says when to try again.",
     503: "The database is not answering; Retry-After says when to try again.",
@@ -246,8 +246,10 @@ def _retry() -> Schema:
         "parameters": [_ID],
         "responses": {
             "202": {
-                "description": "It is on its way again.",
-                "content": _json(_ref("NotificationReport")),
+                "description": "It is on its way again; what the key may not read is left out.",
+                "content": _json(
+                    {"anyOf": [_ref("NotificationReport"), _ref("AcceptedNotification")]}
+                ),
             },
             **_problems(401, 403, 404),
             "409": {

@@ -16,7 +16,6 @@ from pydantic import (
     StringConstraints,
 )
 
-from bolt_app.notifications.acceptance import FirstState
 from bolt_app.notifications.ids import ID_PATTERN
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport, State
@@ -75,7 +74,7 @@ class AcceptedDelivery(BaseModel):
 
     id: int
     to: str = Field(description="The address it is for.", examples=["#general"])
-    state: FirstState = Field(
+    state: State = Field(
         description="As accepted: `waiting`, `held` for quiet hours or a digest, or `muted`: "
         "never delivered. Ask at `url` what became of it."
     )
@@ -110,11 +109,14 @@ class NotificationList(BaseModel):
 
 
 class CancelledNotification(BaseModel):
-    """What was cancelled, and what could not be: it had gone out, or ended otherwise."""
+    """What was cancelled, and what could not be: it had gone out, or ended otherwise.
+
+    A key without the scope `read` is told no more of a delivery than when it was accepted.
+    """
 
     id: NotificationId
-    cancelled: list[DeliveryReport]
-    kept: list[DeliveryReport]
+    cancelled: list[DeliveryReport] | list[AcceptedDelivery]
+    kept: list[DeliveryReport] | list[AcceptedDelivery]
 
 
 class ListQuery(BaseModel):
