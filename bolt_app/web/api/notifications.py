@@ -134,9 +134,11 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         report = _find(services, caller, notification_id)
         if caller.may("read"):
             return _json(report, status=202)
-        deliveries = _in_brief(report.deliveries)
         brief = AcceptedNotification(
-            id=notification_id, url=home + notification_id, deliveries=deliveries
+            id=report.id,
+            url=home + report.id,
+            unrouted=report.unrouted,
+            deliveries=_in_brief(report.deliveries),
         )
         return _json(brief, status=202)
 
