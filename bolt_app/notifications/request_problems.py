@@ -23,6 +23,8 @@ from bolt_app.text_forms import comparable
 
 # So many are named: nobody fixes more at once.
 MOST_PROBLEMS = 20
+# Of a field of the sender's own so much is shown and compared.
+LONGEST_NAME = 100
 
 _Words = Callable[[Mapping[str, Any]], str]
 # By the names at https://docs.pydantic.dev/latest/errors/validation_errors/
@@ -99,7 +101,7 @@ def _problems(error: ErrorDetails, within: str) -> Iterator[FieldProblem]:
 def _detail(error: ErrorDetails, ctx: Mapping[str, Any]) -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
-        return _unknown_field(str(error["loc"][-1]))
+        return _unknown_field(str(error["loc"][-1])[:LONGEST_NAME])
     if kind.startswith("datetime"):
         return _MOMENT
     words = _WORDS.get(kind)
@@ -117,5 +119,6 @@ def _path(before: str, location: tuple[int | str, ...]) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
         else:
-            path += f".{step}" if path else step
+            name = step[:LONGEST_NAME]
+            path += f".{name}" if path else name
     return path

@@ -12,12 +12,13 @@ from sqlalchemy import insert, select, text
 
 import bolt_app
 from bolt_app.db import Database
-from bolt_app.db.content import BEGINNING, UNREADABLE, content_summary
+from bolt_app.db.content import BEGINNING, SHORT_LAYOUT, UNREADABLE, content_summary
 from bolt_app.db.models import Notification
 from bolt_app.notifications import history, previews
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.previews import Previews
 from bolt_app.notifications.requests import DEEPEST, VALUES
+from bolt_app.notifications.summaries import headline
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop
@@ -105,15 +106,30 @@ class TestSummaries:
             "title": "T",
             "link": "https://example.com/",
             "fields": [{"name": "service", "value": "api"}],
+            "mrkdwn": False,
+            "derived": {"severity": "error"},
         }
         long = said | {"text": "é" * (BEGINNING + 1), "blocks": [{"type": "divider"}]}
-        put(database, clock, long, {"text": "x", "mentions": []}, {"blocks": [{"a": None}]})
+        put(database, clock, long, {"text": "x", "mentions": []}, {"link_names": True})
 
         assert summaries(database) == [
             said | {"text": "é" * BEGINNING},
             {"text": "x"},
             {"text": UNREADABLE},
         ]
+
+    def test_it_has_a_short_layout_that_says_all(
+        self, database: Database, clock: FakeClock
+    ) -> None:
+        blocks = {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Said"}}]}
+        attachments = {"text": " ", "attachments": [{"fallback": "Said"}]}
+        long = {"mrkdwn": True, "attachments": [{"fallback": "x" * SHORT_LAYOUT}]}
+        put(database, clock, blocks, attachments, blocks | {"title": "T"}, long)
+
+        found = summaries(database)
+
+        assert found == [blocks, attachments, {"title": "T"}, {"mrkdwn": True}]
+        assert [headline(one) for one in found] == ["Said", "Said", "T", "A notification"]
 
     def test_what_is_no_content_says_so(self, database: Database, clock: FakeClock) -> None:
         for content in ({"a": "b"}, {"c": "d"}):

@@ -294,8 +294,9 @@ class TestMany:
             {"to": "#general", "text": "x", "actions": [0] * 200_000},
             [{"to": "#general", "text": "x", **{f"x{n}": 0 for n in range(5)}}] * 100,
             {"to": "#general", "text": "x", "fields": [{"x": 0, "y": 0}] * 50},
+            {"to": "#general", "text": "x", "x" * 1_000_000: 0},
         ],
-        ids=["members", "beside a batch", "actions", "batch", "fields"],
+        ids=["members", "beside a batch", "actions", "batch", "fields", "name"],
     )
     def test_the_first_are_named(self, bellhop: Bellhop, body: Any) -> None:
         answer = caller(bellhop).send(body)
