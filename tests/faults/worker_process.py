@@ -137,12 +137,12 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
         arrive("granted")
         return ready_token(self, *given)
 
-    def watched_commit(self: Store, finishes: Any, begins: Any) -> Any:
+    def watched_commit(self: Store, finishes: Any, begins: Any, **room: int) -> Any:
         if not finishes:
-            return commit(self, finishes, begins)
+            return commit(self, finishes, begins, **room)
         arrive("handed_in")
         writing.has_begun = True
-        committed = commit(self, finishes, begins)
+        committed = commit(self, finishes, begins, **room)
         writing.has_begun = False
         arrive("committed")
         return committed

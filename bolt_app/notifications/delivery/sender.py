@@ -7,7 +7,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any
 
 from bolt_app.blockkit.signed_values import ValueSigner
@@ -92,8 +91,7 @@ class Sender:
             # The message was never posted: there is nothing to show again.
             return Outcome("cancelled", requested=False)
         try:
-            place, messages = await asyncio.to_thread(self._prepare, attempt)
-            first = await asyncio.to_thread(next, messages)
+            place, first, others = await asyncio.to_thread(self._prepare, attempt)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_DOWN as error:
@@ -103,7 +101,7 @@ class Sender:
             logger.exception("a message cannot be rendered")
             return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         try:
-            outcome = await self._send(place, attempt, chain([first], messages), check)
+            outcome = await self._send(place, attempt, first, others, check)
             self._internal_errors.pop(attempt.delivery_id, None)
             return outcome
         except NotSentError:
@@ -216,8 +214,10 @@ class Sender:
             return dead_installation("not_installed", self._delays, is_repeat=attempt.is_repeat)
         return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
 
-    def _prepare(self, attempt: Attempt) -> tuple[BotPlace, Iterator[dict[str, Any]]]:
-        """Return the workspace, and the renderings of the message from the best to the simplest."""
+    def _prepare(
+        self, attempt: Attempt
+    ) -> tuple[BotPlace, dict[str, Any], Iterator[dict[str, Any]]]:
+        """Return the workspace, the best rendering of the message, and ever simpler ones."""
         place = self._calls.find_place(attempt.team_id)
         content = content_in_state(attempt.content, attempt.incident)
         if "mentions" in content:
@@ -230,10 +230,11 @@ class Sender:
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
         }
         given = renderings(content, under=self._under(attempt))
-        return place, (
+        messages = (
             {**marked, **{name: value for name, value in one.items() if name not in looks}}
             for one in given
         )
+        return place, next(messages), messages
 
     def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
         if attempt.incident is None:
@@ -243,22 +244,27 @@ class Sender:
         return self._signer.sign_blocks(blocks, attempt.team_id, attempt.address)
 
     async def _send(
-        self, place: BotPlace, attempt: Attempt, messages: Iterator[dict[str, Any]], check: Check
+        self,
+        place: BotPlace,
+        attempt: Attempt,
+        message: dict[str, Any],
+        others: Iterator[dict[str, Any]],
+        check: Check,
     ) -> Outcome:
         """Change the earlier message or post, in the first rendering that Slack takes."""
         change_or_post = self._post if attempt.update_ts is None else self._update
-        refused: SlackCallError | None = None
-        while (message := await asyncio.to_thread(next, messages, None)) is not None:
+        while True:
             try:
                 return await change_or_post(place, attempt, message, check)
             except SlackCallError as error:
-                if error.code not in CONTENT_CODES:
+                simpler = None
+                if error.code in CONTENT_CODES:
+                    simpler = await asyncio.to_thread(next, others, None)
+                if simpler is None:
                     raise
-                refused = error
                 extra = {"delivery": attempt.delivery_id, "error": error.code}
                 logger.warning("Slack rejects the content, and gets a simpler one", extra=extra)
-        assert refused is not None, "there is a rendering"  # noqa: S101
-        raise refused
+                message = simpler
 
     async def _post(
         self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any], check: Check
