@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bolt_app.db import Database
+from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
     ApiKey,
     AuditEvent,
@@ -60,11 +61,13 @@ _INCIDENTS: Columns = (
     *(Incident.team_id, Incident.key, Incident.state, Incident.state_at, Incident.state_by),
     *(Incident.assigned_to, Incident.snoozed_until, Incident.snoozed_by, Incident.muted_by),
 )
+# Without layouts, which may be large; the page of each notification shows them.
+_SUMMARY = content_summary(Notification.content).label("content")
 _RECEIVED: Columns = (
     *(Delivery.notification_id, Delivery.target, Delivery.state, Delivery.channel_id),
-    *(Delivery.ts, Delivery.permalink, Delivery.finished_at, Notification.content),
+    *(Delivery.ts, Delivery.permalink, Delivery.finished_at, _SUMMARY),
 )
-_SENT: Columns = (Notification.id, Notification.created_at, Notification.content)
+_SENT: Columns = (Notification.id, Notification.created_at, _SUMMARY)
 _SECURITY_EVENTS: Columns = (
     *(AuditEvent.at, AuditEvent.action, AuditEvent.team_id, AuditEvent.credential),
     AuditEvent.address,

@@ -100,7 +100,7 @@ class FailedNotification:
     """A notification with the failed deliveries that the viewer may see."""
 
     id: str
-    headline: str
+    headline: str = field(repr=False)
     deliveries: Sequence[ViewedDelivery]
 
 

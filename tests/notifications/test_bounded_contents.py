@@ -154,7 +154,7 @@ def test_nothing_else_reads_contents_whole() -> None:
         "notifications/health.py",  # within a statement that reads their summaries
         "notifications/history.py",  # a page of `PAGE_CHARACTERS`
         "notifications/incident_messages.py",  # one
-        "notifications/rounds.py",  # what is being sent
+        "notifications/delivery/attempts.py",  # what is being sent
     }
 
 

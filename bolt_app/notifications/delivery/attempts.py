@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -87,7 +87,7 @@ class Attempt:
     lane_id: int
     address: str
     channel_id: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     mark: str
     number: int
     attempt_number: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from bolt_app.db.models import SHARD_COUNT
@@ -24,4 +24,4 @@ class OwnedShard:
     """
 
     number: int
-    token: str
+    token: str = field(repr=False)
