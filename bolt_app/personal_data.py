@@ -32,7 +32,7 @@ from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.profiles import find_emails, find_teams, search_user
 
 Record = Mapping[str, Any]
-Columns = Sequence[InstrumentedAttribute[Any]]
+Columns = Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
 
 _PROFILE: Columns = (
     *(User.user_id, User.name, User.real_name, User.display_name, User.email, User.title),

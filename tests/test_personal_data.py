@@ -81,6 +81,7 @@ def test_a_person_unlinks_on_the_page_where_no_bot_could_be_asked(bellhop: Bellh
     assert "Your profile is unlinked" in home.text
     assert "Your profile is unlinked" not in browser.get("/").text
     assert browser.get("/profile").location.endswith("/")
+    bellhop.settle()
     assert traces(bellhop, "Ben Baker", "ben@acme.example", BEN) == {}
 
 
