@@ -271,6 +271,7 @@ class TestPromisedDeliveries:
     def test_only_its_address_is_kept_until_then(self, known: Bellhop, promised: str) -> None:
         search = needles(known)
         unlink(known)
+        known.settle()
         tidied(known)
         known.services.background.shutdown()
         assert traces(known, *search) == {"lanes": {"address"}, "deliveries": {"target"}}

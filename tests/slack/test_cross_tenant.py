@@ -164,7 +164,7 @@ class TestAnOwnInstallationBefore:
         assert send_with(bellhop, key, "C0GLBX0001") == 202
         bellhop.clock.advance(60)
         bellhop.slack.uninstall(NORTH)
-        bellhop.slack.deliver_due()
+        bellhop.settle()
         bellhop.clock.advance(60)
         return key, hook
 
