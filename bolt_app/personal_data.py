@@ -61,6 +61,8 @@ _INCIDENTS: Columns = (
     *(Incident.team_id, Incident.key, Incident.state, Incident.state_at, Incident.state_by),
     *(Incident.assigned_to, Incident.snoozed_until, Incident.snoozed_by, Incident.muted_by),
 )
+# The newest ones: what senders send someone has no end.
+MOST_NOTIFICATIONS = 1000
 # Without layouts, which may be large; the page of each notification shows them.
 _SUMMARY = content_summary(Notification.content).label("content")
 _RECEIVED: Columns = (
@@ -100,8 +102,15 @@ def _read(
     user_id = installation.user_id
     addresses = [user_id, *(f"@{email.lower()}" for email in emails)]
 
-    def rows(columns: Columns, *where: ColumnElement[bool], **joined: Any) -> list[Record]:
+    def rows(
+        columns: Columns,
+        *where: ColumnElement[bool],
+        newest: InstrumentedAttribute[Any] | None = None,
+        **joined: Any,
+    ) -> list[Record]:
         statement = select(*columns).where(*where)
+        if newest is not None:
+            statement = statement.order_by(newest.desc()).limit(MOST_NOTIFICATIONS)
         for condition in joined.values():
             statement = statement.join(*condition)
         return [_shown(row) for row in connection.execute(statement).mappings()]
@@ -137,11 +146,15 @@ def _read(
             _RECEIVED,
             Lane.team_id.in_(teams),
             Lane.address.in_(addresses),
+            newest=Delivery.id,
             lane=(Lane, Lane.id == Delivery.lane_id),
             notification=(Notification, Notification.id == Delivery.notification_id),
         ),
         "sent": rows(
-            _SENT, Notification.team_id.in_(teams), Notification.source == f"slack:{user_id}"
+            _SENT,
+            Notification.team_id.in_(teams),
+            Notification.source == f"slack:{user_id}",
+            newest=Notification.id,
         ),
         "home_tabs": rows(
             (HomeTab.team_id, HomeTab.published_at),
