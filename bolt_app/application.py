@@ -199,7 +199,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     authorize = InstallationAuthorize(remembered)
     log_requests(app)
     bolt_app = create_bolt_app(services, flow, authorize)
-    app.register_blueprint(create_blueprint(bolt_app, services))
+    app.register_blueprint(create_blueprint(bolt_app, flow, services))
     register_web(app, services)
     register_commands(app, lambda: services)
     app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]

@@ -211,6 +211,7 @@ ROUTES = {
     "hooks.take": KEY,
     "ops.healthz": ANYONE,
     "ops.readyz": ANYONE,
+    "slack.finish_install": ANYONE,
     "slack.install": ANYONE,
     "slack.receive": SLACK,
 }
