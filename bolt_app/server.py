@@ -36,6 +36,8 @@ HEADER_SECONDS = 10
 REQUEST_SECONDS = 60
 # A process looks that often whether its delivery worker and its parent are alive.
 CHECK_SECONDS = 1.0
+# Of one request, each of up to 8 KiB. Browsers behind proxies send some 40.
+MAX_HEADERS = 60
 
 
 class PropagatingLogger(Logger):
@@ -195,6 +197,7 @@ class Server(BaseApplication):
             "workers": settings.web_workers + (not self._delivers_beside_serving),
             "threads": settings.web_threads,
             "keepalive": 75,
+            "limit_request_fields": MAX_HEADERS,
             "graceful_timeout": 20,
             "logger_class": PropagatingLogger,
             "control_socket_disable": True,

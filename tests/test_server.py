@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from bolt_app.config import ROOT
-from bolt_app.server import HEADER_SECONDS
+from bolt_app.server import HEADER_SECONDS, MAX_HEADERS
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
 APP = (sys.executable, "app.py")
@@ -235,6 +235,20 @@ def test_many_silent_connections_keep_nobody_out(environment: dict[str, str]) ->
             stack.enter_context(socket.create_connection(("127.0.0.1", int(port)), 10))
         assert get(f"{server.url}/healthz")[0] == 200
         assert time.monotonic() - began < HEADER_SECONDS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_too_many_headers_are_refused(environment: dict[str, str]) -> None:
+    upgrade(environment)
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        for headers, status in ((MAX_HEADERS, b"200"), (MAX_HEADERS + 1, b"431")):
+            with socket.create_connection(("127.0.0.1", int(environment["PORT"])), 10) as client:
+                lines = ["GET /healthz HTTP/1.0", *["Accept: a/b"] * headers, "", ""]
+                client.sendall("\r\n".join(lines).encode())
+                assert client.makefile("rb").readline().split()[1] == status
+        assert server.end() == 0
 
 
 @pytest.mark.slow

@@ -41,6 +41,8 @@ REDIRECT_PATH = "/slack/oauth_redirect"
 COOKIE_PATH = "/slack"
 # Of one browser at a time: some 4 KiB of cookies, where gunicorn takes 8 KiB.
 ATTEMPTS = 16
+# gunicorn takes no longer line, but joins several; browsers send one. More is not parsed.
+MAX_COOKIES_LENGTH = 8190
 # A workspace's or an organization's id.
 _TEAM_ID = re.compile(r"[TE][A-Z0-9]{2,31}")
 
@@ -92,6 +94,7 @@ class StateCookies(OAuthStateUtils):
         """Return the states of all attempts whose cookies a request carries."""
         cookies = request_headers.get("cookie") or ""
         lines = [cookies] if isinstance(cookies, str) else cookies
+        lines = [line for line in lines if len(line) <= MAX_COOKIES_LENGTH]
         pairs = [pair.strip().partition("=") for line in lines for pair in line.split(";")]
         return [state for name, _, state in pairs if name == self._name(state)]
 

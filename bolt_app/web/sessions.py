@@ -17,6 +17,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
+from bolt_app.oauth.flow import MAX_COOKIES_LENGTH
 from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.oauth.state_store import hash_of_state
 from bolt_app.services import Services
@@ -41,8 +42,9 @@ class CookieSessions(SecureCookieSessionInterface):
     digest_method = staticmethod(hashlib.sha256)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of a request, an empty one where it has no cookie."""
-        if "HTTP_COOKIE" not in request.environ:
+        """Return the session of a request, an empty one where no browser of ours sent a cookie."""
+        cookies = request.environ.get("HTTP_COOKIE", "")
+        if not cookies or len(cookies) > MAX_COOKIES_LENGTH:
             return self.session_class()
         return super().open_session(app, request)
 

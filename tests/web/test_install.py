@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 
 from bolt_app.db.models import BotInstallation, OAuthState, User, UserInstallation
 from bolt_app.logs import configure_logging
-from bolt_app.oauth.flow import ATTEMPTS
+from bolt_app.oauth.flow import ATTEMPTS, MAX_COOKIES_LENGTH
 from bolt_app.sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GRID, PLAIN, WES
@@ -640,6 +640,19 @@ def test_start_again_survives_a_lost_cookie(bellhop: Bellhop) -> None:
     page = bellhop.browser().get(bellhop.slack.cancel(to_slack.location))
 
     assert 'href="/slack/install?only=profile">Start again' in page.text
+
+
+@pytest.mark.parametrize(("length", "status"), [(MAX_COOKIES_LENGTH, 303), (8191, 400)])
+def test_more_cookies_than_a_browser_sends_are_not_read(
+    bellhop: Bellhop, length: int, status: int
+) -> None:
+    browser = bellhop.browser()
+    back = bellhop.slack.authorize(ANN, browser.get("/slack/install").location)
+    [own] = browser.cookies
+    cookies = f"{own.name}={own.value};"
+    cookies += "=" * (length - len(cookies))
+
+    assert bellhop.browser().get(back, {"Cookie": cookies}).status == status
 
 
 def test_many_states_in_an_address_set_no_cookies(bellhop: Bellhop) -> None:
