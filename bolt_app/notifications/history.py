@@ -132,9 +132,15 @@ class History:
             only_public: whether what others have sent is limited to public channels.
         """
         names = [one.removeprefix("#") for one in channels if one.startswith("#")]
-        ids = select(Channel.channel_id).where(Channel.team_id == team_id, Channel.name.in_(names))
+        named = (
+            select(Channel.name, Channel.channel_id)
+            .where(Channel.team_id == team_id, Channel.name.in_(names))
+            # The last counts where one name stands for several, as it does for deliveries.
+            .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
+        )
         with self._database.reading_connection() as connection:
-            found = connection.scalars(ids).all() if names else ()
+            rows = connection.execute(named).all() if names else ()
+            found = {row.name: row.channel_id for row in rows}.values()
             sources = credentials_of(connection, team_id, source)
         addresses = [*channels, *found] if channels else None
         return Visible(sources, addresses, team_id if only_public else None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import Channel, Delivery, Notification
 from bolt_app.notifications.api_keys import Scope
 from bolt_app.web.api import API_PATH
 from tests.notifications.hand import accept
@@ -171,6 +171,22 @@ def test_a_key_says_why_it_is_refused_after_an_uninstall(installed: Bellhop) -> 
     detail = who.send(BODY).json()["detail"]
 
     assert detail.startswith(f"Bellhop is not installed in the workspace {ACME}")
+
+
+@pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "private"])
+def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) -> None:
+    """Slack keeps names apart, but the listing may be older than a channel of the same name."""
+    sent = {to: accept(installed, to, "x") for to in (GENERAL, LEADS)}
+    shared = {"team_id": ACME, "name": "general", "is_member": True, "member_count": 1}
+    with installed.services.database.writing() as session:
+        session.merge(Channel(channel_id=GENERAL, is_archived=False, is_private=False, **shared))
+        other = {"is_archived": is_archived, "is_private": not is_archived}
+        session.merge(Channel(channel_id=LEADS, **other, **shared))
+    who = caller(installed, "read", channels=["#general"])
+
+    found = {one["id"] for one in who.get(NOTIFICATIONS).json()["notifications"]}
+
+    assert found == {sent[GENERAL]}
 
 
 class TestAKeyThatAPersonMade:
