@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, or_, select
+from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
@@ -27,6 +27,7 @@ from bolt_app.notifications.channels import IS_PUBLIC
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.meaning import severity_of
+from bolt_app.notifications.publication import IS_PUBLISHED
 from bolt_app.notifications.summaries import headline
 
 # So many notifications are looked at, however few of them went to public channels.
@@ -156,8 +157,7 @@ def _recent() -> Select[Any]:
         .where(
             Delivery.state.not_in(_UNSEEN),
             Delivery.mode.not_in((REFRESH, REMIND)),
-            # What somebody's answer has called off is no news.
-            or_(Delivery.mode != ESCALATE, Delivery.state != "cancelled"),
+            IS_PUBLISHED,
         )
         .order_by(Delivery.id.desc())
         .limit(bindparam("most", type_=Integer))

@@ -1,16 +1,17 @@
 """A notification as somebody in its workspace may see it.
 
-It is for those who can see one of its deliveries. A direct message is for the person it went to;
-what went to a public channel is for everybody in the workspace but its guests; what went to another
-channel, or is looked at by a guest, is for the channel's members. A name that leads nowhere may be
-that of a private channel: what was sent there is for its sender and the admins. A topic that nobody
-was subscribed to keeps no secret from members.
+It is for those who can see one of its published deliveries. A direct message is for the person it
+went to; what went to a public channel is for everybody in the workspace but its guests; what went
+to another channel, or is looked at by a guest, is for the channel's members. An escalation is
+published once it goes out; a cancelled delivery counts for the sender and the admins. A name that
+leads nowhere may be that of a private channel: what was sent there is for its sender and the
+admins. A topic that nobody was subscribed to keeps no secret from members.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -26,6 +27,7 @@ from bolt_app.notifications.addresses import email_address, is_id, is_person
 from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
+from bolt_app.notifications.publication import IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.notifications.reports import (
     FAILED_STATES,
     OPEN_STATES,
@@ -122,10 +124,14 @@ class _Routes:
     Attributes:
         stored: the addresses of their lanes.
         addresses: the same, with the ids of channels in the place of names that are known.
+        published: the ids of those that make the notification known where they go.
+        withdrawn: the ids of those that were cancelled.
     """
 
     stored: Mapping[int, str]
     addresses: Mapping[int, str]
+    published: Collection[int]
+    withdrawn: Collection[int]
 
 
 class Viewing:
@@ -218,7 +224,8 @@ class Viewing:
         if report is None:
             return None
         with self._database.reading_connection() as connection:
-            addresses = set(_addresses(connection, notification_id).values())
+            routed = _routed(connection, [notification_id])
+            addresses = {row.address for row in routed if row.is_published}
         if channel_id not in addresses and (
             is_outside or not self._may_share(team_id, shared_by, addresses)
         ):
@@ -236,7 +243,7 @@ class Viewing:
         """Return those of the notifications that may be named where a person asked about them.
 
         To a person alone: those that they may see. In a channel, where others read: those that
-        went there, and what every member of the workspace may see.
+        went there or to a public channel. Not what no subscription wanted: guests may read there.
 
         Args:
             place: the channel's or the person's id.
@@ -246,16 +253,19 @@ class Viewing:
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         with self._database.reading_connection() as connection:
-            found = _addresses_of(connection, ids)
-        addresses = {address for each in found.values() for address in each}
+            routed = _routed(connection, ids)
+        published = [row for row in routed if row.is_published]
+        addresses = {row.address for row in published}
         is_member = person.may(Action.SEE_WORKSPACE)
+        allowed = {place}
         if is_person(place):
-            allowed = {place, *person.channel_names(addresses)}
-        elif not is_member:
-            allowed = {place}
-        else:
-            allowed = {place, *self._access.public.names_of_public(person.team_id, addresses)}
-        return {id_ for id_ in ids if (allowed & found[id_] if found[id_] else is_member)}
+            allowed.update(person.channel_names(addresses))
+        elif is_member:
+            allowed.update(self._access.public.names_of_public(person.team_id, addresses))
+        visible = {row.notification_id for row in published if row.address in allowed}
+        if is_person(place) and is_member:
+            visible.update(set(ids) - {row.notification_id for row in routed})
+        return visible
 
     def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
         public = self._access.public.names_of_public(team_id, {one for one in addresses if one})
@@ -265,12 +275,15 @@ class Viewing:
 
     def _routes(self, viewer: Viewer, report: NotificationReport) -> _Routes:
         with self._database.reading_connection() as connection:
-            stored = _addresses(connection, report.id)
+            routed = _routed(connection, [report.id])
+            stored = {row.id: row.address for row in routed}
             # What has ended went nowhere else, whichever channel has its name by now.
             is_open = {one.id for one in report.deliveries if one.state in OPEN_STATES}
             going = {id_: address for id_, address in stored.items() if id_ in is_open}
             channels = _at_their_channels(connection, viewer.team_id, going)
-        return _Routes(stored, stored | channels)
+        published = {row.id for row in routed if row.is_published}
+        withdrawn = {row.id for row in routed if row.is_withdrawn}
+        return _Routes(stored, stored | channels, published, withdrawn)
 
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
@@ -280,7 +293,7 @@ class Viewing:
         mentioned = _ids(_CHANNEL_ID, content)
         names = person.channel_names({*routes.addresses.values(), *mentioned})
         seen = _seen(viewer, person, report, routes, names)
-        if not seen and (report.deliveries or not person.may(Action.SEE_WORKSPACE)):
+        if not _is_for(person, report, routes, seen):
             return None
         shown = [one.report for one in seen]
         self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
@@ -310,7 +323,7 @@ def _seen(
     names: Mapping[str, str],
 ) -> list[ViewedDelivery]:
     """Return the deliveries that a person may see."""
-    is_unresolved_shown = _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)
+    is_unresolved_shown = _is_sender_or_admin(person, report)
     seen = []
     for one in report.deliveries:
         place = _place(viewer, routes.addresses.get(one.id), names)
@@ -337,8 +350,23 @@ def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str
     return None
 
 
-def _is_sender(person: Person, report: NotificationReport) -> bool:
-    return report.source == f"slack:{person.user_id}"
+def _is_for(
+    person: Person,
+    report: NotificationReport,
+    routes: _Routes,
+    seen: Sequence[ViewedDelivery],
+) -> bool:
+    """Whether a person may see a notification, by the deliveries of it that they may see."""
+    if not report.deliveries:
+        return person.may(Action.SEE_WORKSPACE)
+    ids = {one.report.id for one in seen}
+    if not ids.isdisjoint(routes.published):
+        return True
+    return not ids.isdisjoint(routes.withdrawn) and _is_sender_or_admin(person, report)
+
+
+def _is_sender_or_admin(person: Person, report: NotificationReport) -> bool:
+    return report.source == f"slack:{person.user_id}" or person.may(Action.SEE_UNRESOLVED)
 
 
 def _at_their_channels(
@@ -357,29 +385,22 @@ def _at_their_channels(
     return {id_: known.get(address, address) for id_, address in addresses.items()}
 
 
-def _addresses(connection: Connection, notification_id: str) -> dict[int, str]:
-    """Return the address that each delivery of a notification goes to."""
-    statement = (
-        select(Delivery.id, Lane.address)
-        .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Delivery.notification_id == notification_id)
-    )
-    return {row.id: row.address for row in connection.execute(statement)}
-
-
-def _addresses_of(connection: Connection, ids: Sequence[str]) -> dict[str, set[str]]:
-    """Return the addresses that notifications go to, by their ids."""
-    found: dict[str, set[str]] = {id_: set() for id_ in ids}
+def _routed(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
+    """Return the deliveries of notifications, each with its address and whether it is published."""
     if not ids:
-        return found
+        return []
     statement = (
-        select(Delivery.notification_id, Lane.address)
+        select(
+            Delivery.id,
+            Delivery.notification_id,
+            Lane.address,
+            IS_PUBLISHED.label("is_published"),
+            IS_WITHDRAWN.label("is_withdrawn"),
+        )
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.notification_id.in_(ids))
     )
-    for row in connection.execute(statement):
-        found[row.notification_id].add(row.address)
-    return found
+    return connection.execute(statement).all()
 
 
 def _sender(connection: Connection, team_id: str, source: str) -> str:

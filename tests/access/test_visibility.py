@@ -36,7 +36,9 @@ from tests.web.forms import follow, send_form
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 GUEST, DEACTIVATED = "U0GUS00001", "U0DEE00001"
+PAT = "U0PAT00001"
 DEPLOYS, LEADS, OLD_NEWS = "C0ACME0003", "C0ACME0006", "C0ACME0005"
+RANDOM = "C0ACME0002"
 PROFILE = "?only=profile"
 MINUTE = STALE_AFTER.total_seconds()
 
@@ -270,6 +272,17 @@ def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> N
     assert not any("would have come" in one for one in answers)
 
 
+def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
+    installed: Bellhop,
+) -> None:
+    delivered(installed, "topic:payroll", "Nowhere as yet")
+
+    assert "Nowhere as yet" in ask(installed, ANN, "subscribe payroll")
+    in_channel = ask(installed, ANN, "subscribe payroll", DEPLOYS)
+    assert "Nowhere as yet" not in in_channel
+    assert "Nothing that can be shown here" in in_channel
+
+
 def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
     delivered(installed, "topic:deploys", "Nowhere as yet")
     installed.slack.share_channel(GENERAL, BEA)
@@ -326,6 +339,71 @@ def test_a_guest_unfurls_what_went_to_that_channel(
     shown = json.dumps(message.attachments)
     assert "Here" in shown
     assert ("Elsewhere" in shown) is is_shown
+
+
+# What has not gone out, or never will.
+
+
+def escalating(bellhop: Bellhop, to: str, title: str) -> str:
+    escalate = {"to": GENERAL, "after": 600}
+    return delivered(bellhop, to, title, actions=["acknowledge"], escalate=escalate)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_an_escalation_makes_nothing_public_before_it_goes_out(
+    installed: Bellhop, is_answered: bool
+) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("hr"))
+    personal = escalating(installed, BEN, "For Ben alone")
+    private = escalating(installed, "topic:hr", "We buy Globex")
+    if is_answered:
+        for id_, user_id in ((personal, BEN), (private, ANN)):
+            installed.services.incidents.answer(ACME, id_, user_id, "acknowledge")
+        Hand(installed).deliver()
+    pat, ben = sign_in(installed, PAT), sign_in(installed, BEN)
+
+    assert [page(pat, id_) for id_ in (personal, private)] == [404, 404]
+    assert page(ben, personal) == 200
+    assert "Globex" not in unfurled(installed, BEN, private)
+    assert "For Ben" not in unfurled(installed, PAT, personal)
+    assert "Globex" not in ask(installed, BEN, "subscribe hr")
+    assert "Globex" not in home(installed, PAT)
+
+
+def test_an_escalation_that_went_out_is_seen_where_it_went(installed: Bellhop) -> None:
+    id_ = escalating(installed, BEN, "Disk full")
+    installed.clock.advance(600)
+    Hand(installed).deliver()
+
+    assert page(sign_in(installed, PAT), id_) == 200
+    assert "Disk full" in unfurled(installed, PAT, id_)
+
+
+def test_what_was_cancelled_is_for_its_sender_and_admins(installed: Bellhop) -> None:
+    installed.services.channels.search(installed.services.calls.find_place(ACME))
+    installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+    later = (installed.clock() + timedelta(days=1)).isoformat()
+    content = {"to": "topic:deploys", "title": "Withdrawn", "send_at": later}
+    request = read_one(content, installed.clock())
+    sent = installed.services.acceptance.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    id_ = sent.notifications[0].id
+    installed.services.history.cancel(ACME, id_)
+
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN, PAT)}
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 200, BEN: 200, PAT: 404}
+    assert "Withdrawn" not in home(installed, PAT)
+    assert "Withdrawn" not in ask(installed, PAT, "subscribe deploys")
+    assert "Withdrawn" not in ask(installed, ANN, "subscribe deploys", DEPLOYS)
+    assert "Withdrawn" not in unfurled(installed, BEN, id_)
+
+
+def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
+    link = f"{bellhop.url}/notifications/{id_}"
+    message = bellhop.slack.post_as(user_id, RANDOM, link)
+    bellhop.slack.deliver_due()
+    return json.dumps(message.attachments)
 
 
 # Destinations that lead nowhere, private and archived channels.
