@@ -6,7 +6,7 @@ Every event takes effect once: its receipt is a row written in the same transact
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,7 @@ from bolt_app.notifications.following import (
     archive,
     begin_following,
     end,
+    find_subscribed,
     leave,
     move,
     pause,
@@ -50,7 +51,7 @@ from bolt_app.profiles import (
     register_team,
     was_active_after,
 )
-from bolt_app.user_facts import membership_values, updated_at
+from bolt_app.user_facts import enterprise_of, is_guest_in, updated_at
 
 logger = logging.getLogger(__name__)
 
@@ -287,18 +288,31 @@ class Lifecycle:
         self._forgotten(opened)
 
     def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
-        """Follow a changed profile (https://docs.slack.dev/reference/events/user_change)."""
-        team_id, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
+        """Follow a changed profile (https://docs.slack.dev/reference/events/user_change).
+
+        Only workspaces that the event is authorized for change, never those of people who share a
+        channel with them.
+        """
+        facts = _dated(origin, facts)
+        home, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
+        concerned: set[str] = set()
         opened: Mapping[str, Sequence[str]] = {}
         with self._once(origin) as session:
-            if session is not None and not is_older(session, team_id, origin.enterprise_id, facts):
-                follow_user(session, team_id, origin.enterprise_id, facts, self._clock())
-                self._follow_role(session, team_id, facts)
+            teams = () if session is None else _teams_of_person(session, origin, facts)
+            if session is None or not teams:
+                return
+            subscribed = find_subscribed(session, teams, user_id)
+            concerned = {home, *subscribed}
+            if not is_older(session, home, origin.enterprise_id, facts):
+                follow_user(session, home, origin.enterprise_id, facts, self._clock())
+                for each in sorted(subscribed):
+                    self._follow_role(session, each, facts)
                 if facts.get("deleted"):
-                    opened = self._deactivated(session, origin, team_id, facts)
+                    opened = self._deactivated(session, origin, home, teams, facts)
         if opened:
             self._forgotten(opened)
-        self._tell_people(team_id, [user_id])
+        for each in sorted(concerned):
+            self._tell_people(each, [user_id])
 
     def _follow_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
         """Pause what a person subscribed themselves to while their role does not allow it."""
@@ -308,32 +322,37 @@ class Lifecycle:
             return
         follow = pause if facts.get("deleted") else resume
         follow(session, team_id, user_id, "deactivated")
-        is_guest = membership_values(facts).get("is_guest")
+        is_guest = is_guest_in(team_id, facts)
         if is_guest is not None and not facts.get("deleted"):
             is_denied = is_guest and not self._guests_may_subscribe
             follow = pause if is_denied else resume
             follow(session, team_id, user_id, "guest")
 
     def _deactivated(
-        self, session: Session, origin: EventOrigin, team_id: str, facts: Mapping[str, Any]
+        self,
+        session: Session,
+        origin: EventOrigin,
+        home: str,
+        teams: Collection[str],
+        facts: Mapping[str, Any],
     ) -> Mapping[str, Sequence[str]]:
         """End a deactivated person's sessions; erase them where they are not linked.
 
         A linked profile is kept, because the account may be activated again.
 
+        Args:
+            home: the person's own workspace, as Slack names it.
+            teams: those that the event is about.
+
         Returns: the workspaces in which they were erased, with whether their App Home was open.
         """
         user_id, now = str(facts["id"]), self._clock()
-        end_sessions_of(session, origin.enterprise_id, team_id, user_id, now)
-        # For a person of an organization Slack may name another workspace than that of the event.
-        teams = {team_id, *filter(None, [origin.team_id])}
-        if origin.enterprise_id:
-            teams.update(find_teams(session, origin.enterprise_id, None))
-        updated, skew = updated_at(facts), int(CLOCK_SKEW.total_seconds())
-        is_kept = is_linked(session, team_id, user_id, origin.enterprise_id)
+        end_sessions_of(session, origin.enterprise_id, home, user_id, now)
+        known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
+        is_kept = is_linked(session, home, user_id, origin.enterprise_id)
         opened: dict[str, Sequence[str]] = {}
         for each in sorted(teams):
-            if updated > 0 and was_active_after(session, each, user_id, updated + skew):
+            if was_active_after(session, each, user_id, known_until):
                 continue
             forget_preferences(session, None, each, [user_id])
             if not is_kept:
@@ -485,6 +504,36 @@ def _take_check(session: Session, check_id: int) -> bool:
     """Delete a check in the transaction of its effect; return whether it was still there."""
     taken = delete(InstallationCheck).where(InstallationCheck.id == check_id)
     return session.scalar(taken.returning(InstallationCheck.id)) is not None
+
+
+def _dated(origin: EventOrigin, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a user object that says when it changed: at the event, where Slack does not say."""
+    if updated_at(facts) > 0 or origin.at is None:
+        return facts
+    return {**facts, "updated": int(origin.at.timestamp())}
+
+
+def _teams_of_person(
+    session: Session, origin: EventOrigin, facts: Mapping[str, Any]
+) -> Collection[str]:
+    """Return the workspaces that an event about a person concerns; none for an external user.
+
+    Slack tells a workspace of people of other organizations too
+    (https://docs.slack.dev/apis/slack-connect): what it says of them there is not theirs.
+    """
+    if facts.get("is_stranger"):
+        return ()
+    home = str(facts.get("team_id") or "")
+    teams: set[str] = set()
+    # An event of an organization may name the workspace of an external user.
+    own = [] if origin.is_enterprise_install else [origin.team_id]
+    if origin.enterprise_id:
+        teams.update(find_teams(session, origin.enterprise_id, None))
+        if enterprise_of(facts) == origin.enterprise_id:
+            # A workspace where nobody has linked their profile may not be known.
+            own = [origin.team_id, home]
+    teams.update(filter(None, own))
+    return teams if not home or home in teams else ()
 
 
 def _latest(origin: EventOrigin) -> datetime | None:

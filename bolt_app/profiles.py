@@ -466,7 +466,7 @@ def is_older(
     """Whether Slack has said something later of a person, as far as they are linked."""
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
     known = session.scalar(select(User.slack_updated).where(User.id == row_id))
-    return known is not None and known > updated_at(facts) > 0
+    return known is not None and known > updated_at(facts)
 
 
 def is_linked(

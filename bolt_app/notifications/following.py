@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -25,6 +25,12 @@ class Followed:
     created_by: str | None
 
 
+def find_subscribed(session: Session, team_ids: Collection[str], address: str) -> Collection[str]:
+    """Return those of the workspaces in which a channel or person has subscriptions."""
+    mine = (Subscription.team_id.in_(team_ids), Subscription.address == address)
+    return session.scalars(select(Subscription.team_id).where(*mine).distinct()).all()
+
+
 def begin_following(session: Session, team_id: str, user_id: str, updated: int) -> bool:
     """Record which change of a person their subscriptions follow.
 
@@ -35,10 +41,9 @@ def begin_following(session: Session, team_id: str, user_id: str, updated: int) 
     """
     mine = (Subscription.team_id == team_id, Subscription.address == user_id)
     followed = session.scalars(select(Subscription.person_updated).where(*mine).with_for_update())
-    if max(followed, default=0) > updated > 0:
+    if max(followed, default=0) > updated:
         return False
-    if updated > 0:
-        session.execute(update(Subscription).where(*mine).values(person_updated=updated))
+    session.execute(update(Subscription).where(*mine).values(person_updated=updated))
     return True
 
 

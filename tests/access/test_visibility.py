@@ -275,11 +275,11 @@ def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> N
 def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
     installed: Bellhop,
 ) -> None:
-    delivered(installed, "topic:payroll", "Nowhere as yet")
+    delivered(installed, "topic:payroll", "Nowhere yet")
 
-    assert "Nowhere as yet" in ask(installed, ANN, "subscribe payroll")
+    assert "Nowhere yet" in ask(installed, ANN, "subscribe payroll")
     in_channel = ask(installed, ANN, "subscribe payroll", DEPLOYS)
-    assert "Nowhere as yet" not in in_channel
+    assert "Nowhere yet" not in in_channel
     assert "Nothing that can be shown here" in in_channel
 
 
@@ -341,7 +341,7 @@ def test_a_guest_unfurls_what_went_to_that_channel(
     assert ("Elsewhere" in shown) is is_shown
 
 
-# What has not gone out, or never will.
+# Deliveries that wait, or were called off.
 
 
 def escalating(bellhop: Bellhop, to: str, title: str) -> str:

@@ -10,6 +10,8 @@ import json
 import pytest
 
 from bolt_app.access.authorization import Role
+from bolt_app.lifecycle import EventOrigin
+from bolt_app.notifications.subscriptions import Wish
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.sandbox.world import Message
 from bolt_app.slack import ids
@@ -204,3 +206,18 @@ def test_a_colleague_whose_first_workspace_is_another_gets_the_link(bellhop: Bel
     modal = bellhop.slack.open_modal(WES)
     assert modal is not None
     assert "/notifications/" in json.dumps(modal.blocks)
+
+
+@pytest.mark.parametrize("named", [BETA, NORTH])
+def test_a_change_of_an_external_user_changes_nothing(
+    bellhop: Bellhop, shared: Message, named: str
+) -> None:
+    bellhop.install(ANN_AT_BETA)
+    bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+    bellhop.clock.advance(3600)
+    origin = EventOrigin("Ev0BEA", GRID, named, True, bellhop.clock())
+
+    bellhop.services.lifecycle.user_changed(origin, {"id": BEA, "team_id": BETA, "deleted": True})
+
+    [found] = bellhop.services.subscriptions.of_address(BETA, BEA)
+    assert found.paused is None

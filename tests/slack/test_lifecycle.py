@@ -22,7 +22,7 @@ from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.subscriptions import Wish
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
-from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
+from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 
 
@@ -194,6 +194,49 @@ def test_slack_retries_an_event_while_the_database_is_down(
     assert profile.workspaces[0].name == "Renamed"
 
 
+class TestExternalUsers:
+    """Slack tells a workspace of the people of others too, who share a channel with it."""
+
+    @pytest.fixture
+    def both(self, bellhop: Bellhop) -> Bellhop:
+        bellhop.install(ANN)
+        bellhop.install(BEA)
+        bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+        bellhop.services.preferences.choose(BETA, BEA, Preferred(direct="hourly", tz="UTC"))
+        bellhop.clock.advance(3600)
+        return bellhop
+
+    @pytest.mark.parametrize("is_stranger", [True, False])
+    @pytest.mark.parametrize("updated", [0, 1_900_000_000])
+    def test_an_event_about_them_changes_nothing_at_home(
+        self, both: Bellhop, updated: int, is_stranger: bool
+    ) -> None:
+        guest = {"is_restricted": True, "is_admin": False, "is_owner": False}
+        for change in (guest, {"deleted": True}):
+            user = {"id": BEA, "team_id": BETA, "updated": updated, "is_stranger": is_stranger}
+            send(both, {"type": "user_change", "user": {**user, **change}}, ACME)
+
+        [found] = both.services.subscriptions.of_address(BETA, BEA)
+        assert found.paused is None
+        assert both.services.preferences.find(BETA, BEA).direct == "hourly"
+        profile = both.services.profiles.find(BETA, BEA)
+        assert profile is not None
+        assert not profile.is_deleted
+        assert profile.workspaces[0].is_admin
+
+    def test_who_is_linked_nowhere_is_not_erased(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        bellhop.install(ANN_AT_BETA)
+        bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+        bellhop.clock.advance(3600)
+        gone = {"id": BEA, "team_id": BETA, "deleted": True, "is_stranger": True}
+
+        send(bellhop, {"type": "user_change", "user": gone}, ACME)
+
+        [found] = bellhop.services.subscriptions.of_address(BETA, BEA)
+        assert found.paused is None
+
+
 class TestLateEvents:
     """Slack tries an event again for minutes: a later one may have taken effect by then."""
 
@@ -212,6 +255,30 @@ class TestLateEvents:
 
         [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
         assert found.paused == "guest"
+
+    @pytest.mark.parametrize("is_linked", [True, False])
+    def test_a_change_without_a_date_is_as_old_as_its_event(
+        self, bellhop: Bellhop, is_linked: bool
+    ) -> None:
+        bellhop.install(ANN)
+        if is_linked:
+            bellhop.install(BEN)
+        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        user = bellhop.slack.users[BEN].as_slack("http://x", at=0)
+        undated = {**user, "updated": 0}
+        earlier = EventOrigin("Ev0LATE", None, ACME, False, bellhop.clock())
+        bellhop.clock.advance(60)
+        bellhop.slack.update_user(BEN, is_restricted=True)
+        bellhop.slack.deliver_due()
+
+        bellhop.services.lifecycle.user_changed(earlier, undated)
+        [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
+        assert found.paused == "guest"
+
+        bellhop.clock.advance(60)
+        send(bellhop, {"type": "user_change", "user": undated})
+        [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
+        assert found.paused is None
 
     def test_an_earlier_role_takes_nothing_away(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)

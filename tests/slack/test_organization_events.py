@@ -11,6 +11,7 @@ from bolt_app.notifications.subscriptions import Wish
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.sandbox.tokens import InstallKey
 from bolt_app.slack import ids
+from tests.notifications.hand import accept, deliveries
 from tests.people import GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop
 from tests.test_deletion import tidied, traces
@@ -194,3 +195,42 @@ def test_an_event_of_the_organization_alone_names_no_workspace(installed: Bellho
 
     assert [attempt.status for attempt in delivery.attempts] == [200]
     assert team_of(installed, SOUTH) is None
+
+
+def subscribe_everywhere(bellhop: Bellhop) -> None:
+    for team_id in (NORTH, SOUTH):
+        bellhop.services.subscriptions.subscribe(team_id, WES, Wish("deploys", created_by=WES))
+
+
+def paused(bellhop: Bellhop) -> list[str | None]:
+    of_address = bellhop.services.subscriptions.of_address
+    return [one.paused for team_id in (NORTH, SOUTH) for one in of_address(team_id, WES)]
+
+
+def change_wes(bellhop: Bellhop, team_ids: tuple[str, ...], **changes: bool) -> None:
+    bellhop.clock.advance(1)
+    bellhop.slack.users[WES].team_ids = team_ids
+    bellhop.slack.update_user(WES, **changes)
+    bellhop.slack.deliver_due()
+
+
+def test_a_guest_gets_nothing_by_own_subscriptions_in_any_workspace(installed: Bellhop) -> None:
+    subscribe_everywhere(installed)
+
+    change_wes(installed, (NORTH, SOUTH), is_restricted=True)
+    assert paused(installed) == ["guest", "guest"]
+    assert deliveries(installed, accept(installed, "topic:deploys", "x", team_id=SOUTH)) == []
+
+    change_wes(installed, (NORTH, SOUTH), is_restricted=False)
+    assert paused(installed) == [None, None]
+
+
+def test_who_is_removed_from_a_workspace_gets_nothing_there(installed: Bellhop) -> None:
+    subscribe_everywhere(installed)
+
+    change_wes(installed, (NORTH,), is_org_admin=False)
+    assert paused(installed) == [None, "guest"]
+    assert deliveries(installed, accept(installed, "topic:deploys", "x", team_id=SOUTH)) == []
+
+    change_wes(installed, (NORTH, SOUTH))
+    assert paused(installed) == [None, None]
