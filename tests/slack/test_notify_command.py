@@ -86,6 +86,7 @@ class TestSubscribing:
     def test_it_says_what_would_have_come_lately(
         self, installed: Bellhop, clock: FakeClock
     ) -> None:
+        ask(installed, "subscribe deploys")
         for number, severity in enumerate(["error", "info", "error"]):
             accept(installed, "topic:deploys", title=f"<Build> {number}", severity=severity)
             clock.advance(1)
