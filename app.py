@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import sys
 
+import click
 from flask import Flask
+from flask.cli import FlaskGroup
 
 from bolt_app.application import create_app
-from bolt_app.cli import register_setup_commands
+from bolt_app.cli import register_commands
 from bolt_app.config import ConfigError, Settings, load_settings
 from bolt_app.logs import configure_logging
-
-SETUP_COMMANDS = {"manifest", "new-key"}
+from bolt_app.services import Services
 
 
 def settings_or_exit() -> Settings:
@@ -29,19 +30,39 @@ def settings_or_exit() -> Settings:
 
 
 def build() -> Flask:
-    """Build the application; what helps to make the settings works without them."""
-    if SETUP_COMMANDS.intersection(sys.argv):
-        app = Flask(__name__)
-        register_setup_commands(app)
-        return app
+    """Build the application, or exit with 2 where the settings do not allow it."""
     settings = settings_or_exit()
     configure_logging(settings.log_level, settings.log_format)
     return create_app(settings)
+
+
+def build_commands() -> Flask:
+    """Build an application of commands alone; the first that needs the services builds them."""
+    commands = Flask(__name__, static_folder=None)
+
+    def find_services() -> Services:
+        services: Services = build().extensions["bellhop"]
+        return services
+
+    register_commands(commands, find_services)
+    return commands
+
+
+def is_looked_up_by_flask() -> bool:
+    """Whether `flask` imports this module for the commands it has, to run one or to list them.
+
+    Flask's own commands, such as `routes` and `run`, import it in their own context, and get the
+    whole application (https://flask.palletsprojects.com/en/stable/cli/#custom-commands).
+    """
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
 
 
 if __name__ == "__main__":
     from bolt_app.server import serve
 
     serve(settings_or_exit())
+elif is_looked_up_by_flask():
+    app = build_commands()
 else:
     app = build()

@@ -126,6 +126,8 @@ def running(
             "ENCRYPTION_KEYS": "",
             "SESSION_SECRET": "",
             "LOG_LEVEL": "WARNING",
+            # As many as Bolt has.
+            "WEB_CONCURRENCY": "1",
             "BASELINE_DATABASE_URL": f"sqlite:///{folder}/baseline.db",
         }
         process = subprocess.Popen(  # noqa: S603

@@ -21,6 +21,7 @@ from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
+from bolt_app.installation_checks import InstallationChecks
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
@@ -29,18 +30,19 @@ from bolt_app.notifications.acceptance import Acceptance
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.callback_sending import CallbackSender
 from bolt_app.notifications.callbacks import CallbackEndpoints
+from bolt_app.notifications.change_feed import resume_workspaces
 from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.health import HealthReports
 from bolt_app.notifications.history import History
 from bolt_app.notifications.home_tabs import HomeTabs
 from bolt_app.notifications.hooks import Hooks
 from bolt_app.notifications.incidents import Incidents
-from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.people import People
 from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
 from bolt_app.notifications.wakeup import open_wakeup
@@ -57,17 +59,21 @@ from bolt_app.oauth.revocations import Revocations
 from bolt_app.oauth.state_store import SQLAlchemyStateStore
 from bolt_app.oauth.token_rotation import TokenRotator
 from bolt_app.profiles import Profiles
+from bolt_app.readiness import Readiness
 from bolt_app.services import Services
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from bolt_app.web import register_web
 from bolt_app.web.install_pages import InstallPages
+from bolt_app.web.pages import place_of
 
 logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1024 * 1024
-LEAST_CONNECTIONS = 4
+LEAST_CONNECTIONS = 8
+# The test notifications that one person may send.
+TESTS_A_MINUTE = 10
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -90,7 +96,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         settings.database_url,
         settings.encryption_keys,
         # All web processes together open about as many connections as one would.
-        pool_size=max(LEAST_CONNECTIONS, settings.web_threads // settings.web_workers),
+        pool_size=max(LEAST_CONNECTIONS, 2 * settings.web_threads // settings.web_workers),
     )
     if database.is_sqlite:
         schema.upgrade(database)
@@ -112,16 +118,25 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     access = Authorization(
         database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
     )
-    wakeup = open_wakeup(database)
+    wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
-    permalinks = Permalinks(database, calls)
+    permalinks = Permalinks(database, calls, clock=clock)
     news = News()
+    lifecycle = Lifecycle(
+        database,
+        store,
+        news,
+        wakeup,
+        guests_may_subscribe=settings.subscriptions_by == "anyone",
+        clock=clock,
+    )
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     services = Services(
         settings=settings,
         clock=clock,
         news=news,
         database=database,
+        readiness=Readiness(database, settings.delays),
         store=store,
         sessions=Sessions(database, clock=clock),
         audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
@@ -133,20 +148,15 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         revocations=Revocations(database, api),
         access=access,
         profiles=Profiles(database, store, calls, news, clock=clock),
-        lifecycle=Lifecycle(
-            database,
-            store,
-            news,
-            wakeup,
-            guests_may_subscribe=settings.subscriptions_by == "anyone",
-            clock=clock,
-        ),
+        lifecycle=lifecycle,
+        installation_checks=InstallationChecks(store, calls, lifecycle),
         channels=channels,
         people=People(database, calls, clock=clock),
-        poster=Poster(calls, channels),
+        poster=Poster(calls, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
         acceptance=Acceptance(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
@@ -180,16 +190,18 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         store=store,
         state_store=states,
         api=api,
-        callbacks=build_callbacks(store, states, InstallPages(services), _recorder(services)),
+        callbacks=build_callbacks(
+            store, states, InstallPages(services), _recorder(services), _welcomer(services)
+        ),
         # Apart from keys: a sender with a wrong key keeps nobody at its address from signing in.
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
     )
     authorize = InstallationAuthorize(remembered)
     log_requests(app)
     bolt_app = create_bolt_app(services, flow, authorize)
-    app.register_blueprint(create_blueprint(bolt_app, services))
+    app.register_blueprint(create_blueprint(bolt_app, flow, services))
     register_web(app, services)
-    register_commands(app, services)
+    register_commands(app, lambda: services)
     app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     app.extensions["bolt"] = bolt_app
@@ -206,13 +218,29 @@ def _sender_limits(settings: Settings) -> Limits:
     )
 
 
-def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
-    lanes = LaneKeeper(services.database)
+def _welcomer(services: Services) -> Callable[[StoredInstallation], None]:
+    def welcome(installation: StoredInstallation) -> None:
+        try:
+            profile = services.profiles.find_for(installation)
+            place = place_of(installation, profile)
+            url = f"{services.settings.public_url}/profile"
+            services.poster.welcome(place, installation.user_id, url)
+        except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
+            # The page shows the same steps.
+            logger.info("the welcome was not posted", extra={"error": describe_error(error)})
 
+    return welcome
+
+
+def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
     def record(installation: StoredInstallation) -> None:
         try:
-            lanes.resume_teams(services.clock())
+            with services.database.writing_connection() as connection:
+                resume_workspaces(connection)
             services.wakeup.notify()
+            if installation.is_enterprise_install and installation.enterprise_id:
+                services.lifecycle.organization_installed(installation.enterprise_id)
+                services.background.submit(services.installation_checks.run)
             services.profiles.record(installation)
         except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
             # The installation stands; whoever asks next makes the recording up.

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # The people who may change the subscriptions of channels; members are everybody but guests.
 SUBSCRIBERS = ("anyone", "members", "admins")
+# From this likeness on an unknown name is taken for a misspelt one (`difflib`'s ratio).
+LIKENESS = 0.85
 Network = IPv4Network | IPv6Network
 # What CALLBACK_NETWORKS may list: loopback, private and shared addresses, and nothing else.
 _PRIVATE_RANGES: tuple[Network, ...] = tuple(
@@ -53,6 +56,7 @@ SECRET_NAMES = (
     "SLACK_CLIENT_SECRET",
     "SLACK_SIGNING_SECRET",
     "DATABASE_URL",
+    "DATABASE_SESSION_URL",
     "ENCRYPTION_KEYS",
     "SESSION_SECRET",
 )
@@ -75,6 +79,7 @@ class Settings:
     slack_signing_secret: str = field(repr=False)
     slack_base_url: str = SLACK_ORIGIN
     database_url: str = field(repr=False)
+    database_session_url: str = field(default="", repr=False)
     public_url: str
     host: str = "127.0.0.1"
     port: int = 3000
@@ -82,7 +87,9 @@ class Settings:
     session_secret: str = field(repr=False)
     web_workers: int = 1
     web_threads: int = 16
-    worker_threads: int = 64
+    worker_threads: int = 8
+    workspace_requests: int = 8
+    health_port: int = 0
     channel_per_minute: int = 60
     channel_burst: int = 1
     workspace_per_minute: int = 300
@@ -117,6 +124,11 @@ class Settings:
     def is_slack(self) -> bool:
         """Whether it is Slack that we talk to, and not a stand-in for it."""
         return self.slack_base_url in SLACK_ORIGINS
+
+    @property
+    def session_url(self) -> str:
+        """The database's address for connections that must keep one session of the server."""
+        return self.database_session_url or self.database_url
 
     @property
     def redirect_uri(self) -> str:
@@ -185,6 +197,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         slack_base_url=slack_base_url,
         database_url=f"sqlite:///{var / 'bellhop.db'}" if embedded else reader.database_url(),
+        database_session_url=reader.database_session_url(embedded),
         public_url=public_url,
         host=reader.text("HOST") or "127.0.0.1",
         port=port,
@@ -194,7 +207,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "WEB_CONCURRENCY", min(available_cores(), MOST_BY_DEFAULT), least=1, most=64
         ),
         web_threads=reader.number("WEB_THREADS", 16, least=1, most=256),
-        worker_threads=reader.number("WORKER_THREADS", 64, least=0, most=256),
+        worker_threads=reader.number("WORKER_THREADS", 8, least=0, most=256),
+        workspace_requests=reader.number("WORKSPACE_REQUESTS", 8, least=1, most=100),
+        health_port=reader.number("HEALTH_PORT", 0, least=0, most=65535),
         channel_per_minute=reader.number("CHANNEL_PER_MINUTE", 60, least=1, most=60_000),
         channel_burst=reader.number("CHANNEL_BURST", 1, least=1, most=1000),
         workspace_per_minute=reader.number("WORKSPACE_PER_MINUTE", 300, least=1, most=600_000),
@@ -221,6 +236,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
         env_file=reader.text("FLASK_ENV_FILE"),
     )
+    reader.misspelt()
     reader.finish()
     return settings
 
@@ -231,15 +247,32 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._problems: list[str] = []
+        self._known: set[str] = set()
 
     def problem(self, sentence: str) -> None:
         self._problems.append(sentence)
+
+    def misspelt(self) -> None:
+        """Report names that look like a setting which is not set, once every setting was read.
+
+        The environment has other names in it too, so a likeness to a setting that is set says
+        nothing.
+        """
+        unset = [name for name in sorted(self._known) if not self._environ.get(name, "").strip()]
+        for name in sorted(self._environ.keys() - self._known):
+            nearest = get_close_matches(name, unset, 1, LIKENESS)
+            if nearest:
+                self.problem(
+                    f"{name} is not a setting of Bellhop: did you mean {nearest[0]}? Rename or "
+                    "remove it."
+                )
 
     def finish(self) -> None:
         if self._problems:
             raise ConfigError(self._problems)
 
     def text(self, name: str) -> str:
+        self._known.update([name, f"{name}_FILE"] if name in SECRET_NAMES else [name])
         value = self._environ.get(name, "").strip()
         path = self._environ.get(f"{name}_FILE", "").strip()
         if value or not path or name not in SECRET_NAMES:
@@ -337,25 +370,36 @@ class _Reader:
             )
             return 0
 
-    def database_url(self) -> str:
-        value = self.text("DATABASE_URL")
+    def database_url(self, name: str = "DATABASE_URL") -> str:
+        value = self.text(name)
         try:
             url = make_url(value)
         except (ArgumentError, ValueError):
-            self.problem(_DATABASE_URL_MEND)
+            self.problem(_DATABASE_URL_HELP.format(name=name))
             return ""
         backend = url.get_backend_name()
         if backend == "postgres" or url.drivername == "postgresql":
             url = url.set(drivername="postgresql+psycopg")
         elif url.drivername not in ("postgresql+psycopg", "sqlite", "sqlite+pysqlite"):
-            self.problem(_DATABASE_URL_MEND)
+            self.problem(_DATABASE_URL_HELP.format(name=name))
             return ""
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
             self.problem(
-                "DATABASE_URL names an SQLite database in memory, which loses everything: "
+                f"{name} names an SQLite database in memory, which loses everything: "
                 "give a file, as in sqlite:////srv/bellhop/bellhop.db."
             )
         return url.render_as_string(hide_password=False)
+
+    def database_session_url(self, embedded: bool) -> str:
+        if not self.text("DATABASE_SESSION_URL"):
+            return ""
+        url = self.database_url("DATABASE_SESSION_URL")
+        if embedded or url.startswith("sqlite"):
+            self.problem(
+                "DATABASE_SESSION_URL is for PostgreSQL behind a transaction pooler: give "
+                "PostgreSQL's own address, or remove it where SQLite is used."
+            )
+        return url
 
     def encryption_keys(self, var: Path | None) -> tuple[str, ...]:
         value = self._secret(
@@ -406,8 +450,8 @@ class _Reader:
             return ""
 
 
-_DATABASE_URL_MEND = (
-    "DATABASE_URL is not understood: give postgresql://user:password@host/database "
+_DATABASE_URL_HELP = (
+    "{name} is not understood: give postgresql://user:password@host/database "
     "or sqlite:////path/to/file.db."
 )
 

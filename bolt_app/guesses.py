@@ -51,25 +51,51 @@ class GuessLimit:
         Raises:
             TooManyGuessesError: not now.
         """
-        began, number = self._seen.get(_network(address), (None, 0))
-        if began is None or number < self._per_minute:
-            return
-        left = (began + WINDOW - self._clock()).total_seconds()
-        if left > 0:
-            raise TooManyGuessesError(math.ceil(left))
+        self._check(_network(address), self._clock())
 
     def count(self, address: str | None) -> None:
         """Count a wrong credential."""
+        with self._lock:
+            self._count(_network(address), self._clock())
+
+    def reserve(self, address: str | None) -> None:
+        """Count a credential as wrong before it is tried, where trying it takes long.
+
+        Of many at the same moment no more are tried than may be wrong.
+
+        Raises:
+            TooManyGuessesError: not now.
+        """
         network, now = _network(address), self._clock()
         with self._lock:
-            began, number = self._seen.pop(network, (now, 0))
-            if now - began >= WINDOW:
-                began, number = now, 0
-            self._seen[network] = (began, number + 1)
-            if number + 1 == self._per_minute:
-                logger.warning("too many wrong credentials", extra={"client": network})
-            while len(self._seen) > MOST_ADDRESSES:
-                self._seen.popitem(last=False)
+            self._check(network, now)
+            self._count(network, now)
+
+    def give_back(self, address: str | None) -> None:
+        """Count one less: what was reserved turned out to be right."""
+        network = _network(address)
+        with self._lock:
+            began, number = self._seen.get(network, (None, 0))
+            if began is not None:
+                self._seen[network] = (began, max(0, number - 1))
+
+    def _check(self, network: str, now: datetime) -> None:
+        began, number = self._seen.get(network, (None, 0))
+        if began is None or number < self._per_minute:
+            return
+        left = (began + WINDOW - now).total_seconds()
+        if left > 0:
+            raise TooManyGuessesError(math.ceil(left))
+
+    def _count(self, network: str, now: datetime) -> None:
+        began, number = self._seen.pop(network, (now, 0))
+        if now - began >= WINDOW:
+            began, number = now, 0
+        self._seen[network] = (began, number + 1)
+        if number + 1 == self._per_minute:
+            logger.warning("too many wrong credentials", extra={"client": network})
+        while len(self._seen) > MOST_ADDRESSES:
+            self._seen.popitem(last=False)
 
 
 def _network(address: str | None) -> str:

@@ -57,7 +57,7 @@ class HttpLoop:
             RuntimeError: the caller is on the loop, which would wait for itself: it can `await`.
         """
         try:
-            future = self._submit(call)
+            future = self.submit(call)
         except Exception:
             call.close()
             raise
@@ -102,7 +102,13 @@ class HttpLoop:
         # Kept: an object that is collected closes its connections, and these are the parent's.
         self._inherited, self._running = self._running, None
 
-    def _submit(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, call: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop, and return at once.
+
+        Raises:
+            ConnectionAbortedError: the loop is closed.
+            RuntimeError: the caller is on the loop.
+        """
         # The lock keeps `close` from stopping the loop before it has seen the coroutine.
         with self._lock:
             if self._is_closed:

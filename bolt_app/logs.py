@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, TextIO
 from urllib.error import URLError
 
+import psycopg
 from flask import Flask, Response, g, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -47,7 +48,6 @@ _QUIET_LIBRARIES = (
     "aiohttp",
     "alembic",
     "asyncio",
-    "huey",
     "psycopg",
     "slack_bolt",
     "slack_sdk",
@@ -64,6 +64,11 @@ _MISSING = re.compile(r"no such (?:table|column): [\w.]+")
 # PostgreSQL's classes of errors: connection, authorization, database, deadlock, resources, state,
 # intervention by an operator, system.
 _SERVER_STATES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+
+# The methods of RFC 9110 and 5789: whatever else a request names is not shown.
+_METHODS = frozenset(
+    {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
+)
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +92,9 @@ def _safe_text(error: BaseException) -> str:
             code = getattr(error.orig, "sqlstate", None)
             lines = str(error.orig).splitlines()[:1] if _is_about_server(error) else []
             return " ".join(filter(None, [type(error.orig).__name__, code, *lines]))
+        case psycopg.OperationalError(sqlstate=code):
+            lines = str(error).splitlines()[:1] if _is_server_state(code) else []
+            return " ".join(filter(None, [code, *lines]))
         case URLError(reason=BaseException() as reason):
             return describe_error(reason)
         case OSError(errno=int() as number, strerror=str() as words):
@@ -106,7 +114,10 @@ def _is_about_server(error: DBAPIError) -> bool:
         # Without a code of SQLite's, Python itself raised it, over a value that it cannot read.
         name = getattr(error.orig, "sqlite_errorname", "SQLITE_ERROR")
         return name != "SQLITE_ERROR" or _MISSING.fullmatch(str(error.orig)) is not None
-    state = getattr(error.orig, "sqlstate", None)
+    return _is_server_state(getattr(error.orig, "sqlstate", None))
+
+
+def _is_server_state(state: str | None) -> bool:
     # Without a state, libpq has no connection.
     return state is None or state[:2] in _SERVER_STATES
 
@@ -233,7 +244,7 @@ def log_requests(app: Flask) -> None:
         logger.log(
             logging.DEBUG if quiet else logging.INFO,
             "%s %s",
-            request.method,
+            request.method if request.method in _METHODS else "(no such method)",
             route,
             extra={
                 "status": response.status_code,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.ending import end_earlier_credentials
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
@@ -37,6 +38,7 @@ from bolt_app.db.models import (
     User,
     UserInstallation,
 )
+from bolt_app.db.receipts import CLOCK_SKEW, is_latest
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
@@ -109,6 +111,10 @@ _ACCOUNTS = (
 )
 
 
+# What events change of a workspace (`Lifecycle.team_changed`).
+_FOLLOWED = ("name", "domain")
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A workspace in which a person is linked, and their role there."""
@@ -139,7 +145,7 @@ class Profile:
     user_id: str
     real_name: str
     display_name: str | None
-    email: str | None
+    email: str | None = field(repr=False)
     title: str | None
     images: Mapping[int, str]
     tz: str | None
@@ -176,7 +182,7 @@ class Account:
 
     team_id: str
     user_id: str
-    email: str | None
+    email: str | None = field(repr=False)
     is_guest: bool
 
 
@@ -210,11 +216,15 @@ class Profiles:
         """
         facts = self._user_facts(installation)
         team_id = installation.team_id or str(facts.get("team_id") or "")
-        team = self._team_facts(installation, team_id)
+        asked_at = self._clock() - CLOCK_SKEW
+        team, is_fresh = self._team_facts(installation, team_id)
+        said_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
             _require_linked(session, installation)
-            register_team(session, team_id, team, now)
+            register_team(
+                session, team_id, _without_older(session, team_id, team, said_at, now), now
+            )
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
@@ -224,9 +234,15 @@ class Profiles:
         return profile
 
     def record_workspace(self, team_id: str, enterprise_id: str) -> None:
-        """Record that a workspace belongs to an organization, before anyone links there."""
+        """Record that an organization's installation serves a workspace, before anyone links there.
+
+        Slack has to have said so, and not only named the workspace in a request. The keys and hooks
+        of an earlier installation of the workspace end.
+        """
+        now = self._clock()
         with self._database.writing() as session:
-            register_team(session, team_id, {"enterprise_id": enterprise_id}, self._clock())
+            register_team(session, team_id, {"enterprise_id": enterprise_id}, now)
+        self._news.tell_admins(team_id)
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Make up every recording that is still owed.
@@ -309,8 +325,13 @@ class Profiles:
         facts: Mapping[str, Any] = answer["user"]
         return facts
 
-    def _team_facts(self, installation: StoredInstallation, team_id: str) -> dict[str, Any]:
-        """Return name and address of a team; without `team:read` Slack's first word must do."""
+    def _team_facts(
+        self, installation: StoredInstallation, team_id: str
+    ) -> tuple[dict[str, Any], bool]:
+        """Return name and address of a team, and whether Slack gave them now.
+
+        Without `team:read` the name that Slack gave at the installation must do.
+        """
         facts: dict[str, Any] = {
             "enterprise_id": installation.enterprise_id or "",
             "enterprise_name": installation.enterprise_name,
@@ -318,15 +339,26 @@ class Profiles:
         if installation.team_name:
             facts["name"] = installation.team_name
         if installation.bot_token is None:
-            return facts
+            return facts, False
         try:
             team = self._calls.as_bot(
                 BotPlace.of(installation, team_id), "team.info", team=team_id
             )["team"]
         except SlackCallError as error:
             logger.info("team.info failed", extra={"team_id": team_id, "code": error.code})
-            return facts
-        return {**facts, **{name: team[name] for name in ("name", "domain") if team.get(name)}}
+            return facts, False
+        return {**facts, **{name: team[name] for name in _FOLLOWED if team.get(name)}}, True
+
+
+def _without_older(
+    session: Session, team_id: str, facts: Mapping[str, Any], said_at: datetime, now: datetime
+) -> dict[str, Any]:
+    """Return what of a team's facts no event has changed since."""
+    return {
+        name: value
+        for name, value in facts.items()
+        if name not in _FOLLOWED or is_latest(session, team_id, name, said_at, now)
+    }
 
 
 def _require_linked(session: Session, installation: StoredInstallation) -> None:
@@ -384,7 +416,12 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
 
 
 def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
-    """Write a team down, new or known."""
+    """Write a team down, new or known.
+
+    Where it becomes one of an organization's, the credentials of an earlier installation end.
+    """
+    if facts.get("enterprise_id"):
+        end_earlier_credentials(session, team_id, facts["enterprise_id"], now)
     upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
 
 
@@ -429,7 +466,7 @@ def is_older(
     """Whether Slack has said something later of a person, as far as they are linked."""
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
     known = session.scalar(select(User.slack_updated).where(User.id == row_id))
-    return known is not None and known > updated_at(facts) > 0
+    return known is not None and known > updated_at(facts)
 
 
 def is_linked(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
 import select
+import selectors
 import socket
+import sys
+import threading
 import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -18,17 +23,21 @@ from gunicorn.util import import_app
 from gunicorn.workers.gthread import ThreadWorker
 
 from bolt_app.config import Settings
+from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.db.schema import SchemaError, require_current
 from bolt_app.delivery import create_worker
-from bolt_app.logs import configure_logging
-from bolt_app.notifications.worker import DeliveryWorker
+from bolt_app.logs import configure_logging, describe_error
+from bolt_app.notifications.delivery.worker import DeliveryWorker
 
 logger = logging.getLogger(__name__)
 
-# So long a client may take to send the headers of a request, and all of it with its answer.
+# So long a client may take to begin a request, to send its headers, and all of it with its answer.
 HEADER_SECONDS = 10
 REQUEST_SECONDS = 60
 # A process looks that often whether its delivery worker and its parent are alive.
 CHECK_SECONDS = 1.0
+# Of one request, each of up to 8 KiB. Browsers behind proxies send some 40.
+MAX_HEADERS = 60
 
 
 class PropagatingLogger(Logger):
@@ -44,13 +53,28 @@ class DeadlineWorker(ThreadWorker):
 
     gunicorn waits for a request as long as the client likes: a few connections with half a header
     would hold all threads. A deadline that begins with a connection's first byte ends that; a
-    client that opens ever more of them is for the reverse proxy to stop.
+    client that opens ever more of them is for the reverse proxy to stop. A new connection has no
+    thread before its first byte, and where there are too many the oldest that is silent goes.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # By connections that have a thread.
         self._deadlines: dict[Any, float] = {}
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection a thread, once there is something to read."""
+        if conn.initialized or conn.data_ready:
+            super().enqueue_req(conn)
+            return
+        if self.nr_conns >= self.worker_connections and self.pending_conns:
+            self.pending_conns[0].timeout = 0
+            super().murder_pending()
+        conn.sock.setblocking(False)
+        conn.timeout = time.monotonic() + HEADER_SECONDS
+        self.pending_conns.append(conn)
+        readable = partial(self.on_pending_socket_readable, conn)
+        self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
     def handle(self, conn: Any) -> Any:
         """Read a request from a connection and answer it, in a thread."""
@@ -81,25 +105,34 @@ class ServerProcess(DeadlineWorker):
 
     Attributes:
         delivers, serves: which; decided before it is forked.
+        announces: whether it is the one that logs when Bellhop is ready.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.delivers, self.serves = False, True
+        self.delivers, self.serves, self.announces = False, True, False
         self._delivery: DeliveryWorker | None = None
 
     def run(self) -> None:
         """Serve and deliver until a signal says to stop, or delivering has ended by itself."""
+        app: Any = self.wsgi
+        services = app.extensions["bellhop"]
+        stopped = threading.Event()
         try:
             if self.delivers:
-                app: Any = self.wsgi
-                self._delivery = create_worker(app.extensions["bellhop"])
+                self._delivery = create_worker(services)
                 self._delivery.start()
+            if self.announces:
+                arguments = services.database, services.settings.public_url, stopped
+                threading.Thread(
+                    target=announce_when_ready, args=arguments, name="readiness", daemon=True
+                ).start()
             if self.serves:
                 super().run()
             else:
                 self._wait()
         finally:
+            stopped.set()
             if self._delivery is not None:
                 self._delivery.stop()
 
@@ -164,13 +197,13 @@ class Server(BaseApplication):
             "workers": settings.web_workers + (not self._delivers_beside_serving),
             "threads": settings.web_threads,
             "keepalive": 75,
+            "limit_request_fields": MAX_HEADERS,
             "graceful_timeout": 20,
             "logger_class": PropagatingLogger,
             "control_socket_disable": True,
             # TRUSTED_PROXIES says which proxies may speak for clients; gunicorn trusts none.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
-            "when_ready": self._announce,
             "on_reload": self._replace,
             "pre_fork": self._assign,
         }
@@ -186,21 +219,63 @@ class Server(BaseApplication):
         settings = self._settings
         return settings.web_workers == 1 or settings.worker_threads == 0
 
-    def _announce(self, _arbiter: Arbiter) -> None:
-        logger.info("Bellhop is ready: open %s in a browser", self._settings.public_url)
-
     def _replace(self, arbiter: Arbiter) -> None:
         self._replaced_age = arbiter.worker_age
 
     def _assign(self, arbiter: Any, process: ServerProcess) -> None:
         """Decide what a process does: one of those that stay delivers."""
-        staying = (one for one in arbiter.WORKERS.values() if one.age > self._replaced_age)
+        staying = [one for one in arbiter.WORKERS.values() if one.age > self._replaced_age]
         is_delivered = any(one.delivers for one in staying)
         process.delivers = self._settings.worker_threads > 0 and not is_delivered
         process.serves = self._delivers_beside_serving or not process.delivers
+        process.announces = process.serves and not any(one.announces for one in staying)
+
+
+def announce_when_ready(database: Database, public_url: str, stopped: threading.Event) -> None:
+    """Log that Bellhop is ready once its database is; until then log once what is missing."""
+    reason = _unready_reason(database)
+    if reason is not None:
+        logger.warning("Bellhop is not ready, and tries again every second: %s", reason)
+    while reason is not None:
+        if stopped.wait(CHECK_SECONDS):
+            return
+        reason = _unready_reason(database)
+    logger.info("Bellhop is ready: open %s in a browser", public_url)
+
+
+def _unready_reason(database: Database) -> str | None:
+    try:
+        require_current(database)
+    except SchemaError as error:
+        return str(error)
+    except DATABASE_DOWN as error:
+        return f"The database is not answering: {describe_error(error)}"
+    return None
+
+
+def _require_free(host: str, port: int) -> None:
+    """Exit with one sentence where the address cannot be listened on; gunicorn would try on."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            sentence = f"Port {port} is in use by another program: stop it, or set PORT."
+        else:
+            sentence = f"Port {port} on {host} cannot be used ({error.strerror}): set HOST or PORT."
+        sys.exit(sentence)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends it.
+
+    Raises:
+        SystemExit: with a sentence, where the address cannot be listened on.
+    """
+    _require_free(settings.host, settings.port)
     configure_logging(settings.log_level, settings.log_format)
     Server(settings).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from bolt_app.credentials.limits import SenderLimits
 from bolt_app.db import Database
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
+from bolt_app.installation_checks import InstallationChecks
 from bolt_app.lifecycle import Lifecycle
 from bolt_app.news import News
 from bolt_app.notifications.acceptance import Acceptance
@@ -32,6 +34,7 @@ from bolt_app.notifications.permalinks import Permalinks
 from bolt_app.notifications.posting import Poster
 from bolt_app.notifications.preferences import Preferences
 from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.notifications.subscriptions import Subscriptions
 from bolt_app.notifications.viewing import Viewing
 from bolt_app.notifications.wakeup import Wakeup
@@ -40,6 +43,7 @@ from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.remembered_grants import RememberedGrants
 from bolt_app.oauth.revocations import Revocations
 from bolt_app.profiles import Profiles
+from bolt_app.readiness import Readiness
 from bolt_app.slack_api import ResponseUrls
 
 
@@ -47,6 +51,7 @@ from bolt_app.slack_api import ResponseUrls
 class Services:
     """The services of one app.
 
+    `tests` limits the test notifications of each person.
     `requests` runs what Slack waits for; `background` what nobody waits for and may be repeated.
     """
 
@@ -54,6 +59,7 @@ class Services:
     clock: Clock
     news: News
     database: Database
+    readiness: Readiness
     store: SQLAlchemyInstallationStore
     sessions: Sessions
     audit: AuditLog
@@ -66,12 +72,14 @@ class Services:
     access: Authorization
     profiles: Profiles
     lifecycle: Lifecycle
+    installation_checks: InstallationChecks
     channels: Channels
     people: People
     poster: Poster
     wakeup: Wakeup
     sender_limits: SenderLimits
     guesses: GuessLimit
+    tests: SlidingLimit
     acceptance: Acceptance
     history: History
     permalinks: Permalinks
@@ -98,3 +106,7 @@ class Services:
         self.wakeup.close()
         self.audit.flush()
         self.database.close()
+
+
+# Builds the app where that has not happened yet.
+FindServices = Callable[[], Services]

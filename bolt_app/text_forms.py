@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 # Default_Ignorable_Code_Point, by which characters are invisible wherever they are not supported
 # (https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt).
@@ -27,14 +28,37 @@ _TYPED = str.maketrans(
 )
 
 
+# No language puts more marks on a letter (https://unicode.org/reports/tr15/#Stream_Safe_Text_Format).
+MOST_MARKS = 30
+
+
+def normalized(form: Literal["NFC", "NFD", "NFKD"], text: str) -> str:
+    """Return `text` in a normal form of Unicode, with at most `MOST_MARKS` marks on a letter.
+
+    Normalizing sorts the marks of a letter, which takes time that grows with their number's square.
+    """
+    if text.isascii():
+        return text
+    return unicodedata.normalize(form, text if len(text) <= MOST_MARKS else _with_few_marks(text))
+
+
+def _with_few_marks(text: str) -> str:
+    kept, marks = [], 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
 def visible(text: str) -> str:
     """Return `text` composed (NFC), and without invisible characters and outer spaces."""
-    return unicodedata.normalize("NFC", _INVISIBLE.sub("", text)).strip()
+    return normalized("NFC", _INVISIBLE.sub("", text)).strip()
 
 
 def lowered(text: str) -> str:
     """Return a name in the form it is stored in: `visible`, in lower case."""
-    return unicodedata.normalize("NFC", visible(text).lower())
+    return normalized("NFC", visible(text).lower())
 
 
 def typed(text: str) -> str:
@@ -48,5 +72,5 @@ def comparable(text: str) -> str:
     Besides `typed`, capitals and the number of spaces between words do not matter
     (https://www.unicode.org/versions/latest/core-spec/chapter-3/#G34145, caseless matching).
     """
-    folded = unicodedata.normalize("NFD", " ".join(typed(text).split())).casefold()
-    return unicodedata.normalize("NFC", folded)
+    folded = normalized("NFD", " ".join(typed(text).split())).casefold()
+    return normalized("NFC", folded)

@@ -61,6 +61,17 @@ def enterprise_of(facts: Mapping[str, Any]) -> str:
     return str(_mapping(facts.get("enterprise_user")).get("enterprise_id") or "")
 
 
+def is_guest_in(team_id: str, facts: Mapping[str, Any]) -> bool | None:
+    """Whether a person sees no more in a workspace than guests do; None where Slack does not say.
+
+    That is a guest, and someone of another workspace of the same organisation.
+    """
+    teams = _mapping(facts.get("enterprise_user")).get("teams")
+    if isinstance(teams, list) and team_id not in (*teams, facts.get("team_id")):
+        return True
+    return membership_values(facts).get("is_guest")
+
+
 def _texts(source: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str | None]:
     return {
         name: (str(source[name]).strip() or None) if source[name] is not None else None

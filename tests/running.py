@@ -124,6 +124,12 @@ class Bellhop:
         callback = self.slack.authorize(user_id, to_slack.location)
         return browser, browser.get(callback)
 
+    def settle(self) -> None:
+        """Deliver Slack's events, and let the reports about installations take effect."""
+        self.slack.deliver_due()
+        self.services.installation_checks.run()
+        self.services.calls.forget_place(None)
+
     def wait_for_ephemeral(self, user_id: str, words: str) -> None:
         """Wait until a person sees a message of their own with `words` in it."""
         self._wait_for(

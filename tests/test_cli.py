@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,12 +10,15 @@ import pytest
 import yaml
 from cryptography.fernet import Fernet
 
+from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.manifest import load_manifest
+from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.searching import Filter
 from bolt_app.sandbox import Fault
-from tests.commands import assert_failed, flask, run
+from tests.commands import assert_failed, flask, run, settings_file
 from tests.conftest import FakeClock
-from tests.people import ACME, ANN, BEN
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
 
 pytestmark = pytest.mark.sqlite_only
@@ -51,6 +55,74 @@ def test_new_key_makes_keys_that_work() -> None:
 
     assert Fernet(printed["ENCRYPTION_KEYS"])
     assert len(printed["SESSION_SECRET"]) >= 32
+
+
+class TestHelp:
+    """Help is read before there are settings."""
+
+    def test_commands_are_listed(self) -> None:
+        done = flask("--help")
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert {"manifest", "send", "worker", "workspaces"} <= set(done.stdout.split())
+
+    @pytest.mark.parametrize("command", [["send"], ["db", "upgrade"], ["api-key", "create"]])
+    def test_a_command_is_described(self, command: list[str]) -> None:
+        done = flask(*command, "--help")
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"Usage: python -m flask {' '.join(command)}" in done.stdout
+
+
+@pytest.mark.parametrize("word", ["manifest", "new-key"])
+def test_a_message_may_have_the_name_of_a_setup_command(word: str, bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    environment = dict(line.split("=", 1) for line in settings_file(bellhop).splitlines())
+
+    done = flask("send", "--team", ACME, "--to", GENERAL, word, **environment)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = bellhop.services.history.search(ACME, Filter(), limit=2).notifications
+    assert [one.content["text"] for one in found] == [word]
+
+
+def test_flasks_own_commands_see_the_whole_application(bellhop: Bellhop) -> None:
+    environment = dict(line.split("=", 1) for line in settings_file(bellhop).splitlines())
+
+    assert "/slack/oauth_redirect" in flask("routes", **environment).stdout
+
+
+class TestWorkspaces:
+    def test_they_are_listed_with_what_a_command_takes(self, bellhop: Bellhop) -> None:
+        assert "not installed in any workspace yet" in run(bellhop, "workspaces").stderr
+
+        bellhop.install(ANN)
+
+        assert run(bellhop, "workspaces").stdout == f"{ACME}  Acme\n"
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("send", "--to", "#general", "hello"),
+            ("api-key", "create", "--name", "ci"),
+            ("api-key", "list"),
+            ("hook", "create", "--to", "#general"),
+            ("hook", "list"),
+            ("topic", "subscribe", "deploys", "#general"),
+            ("topic", "unsubscribe", "deploys", "#general"),
+            ("topic", "list"),
+            ("session", "list"),
+        ],
+        ids=" ".join,
+    )
+    def test_an_unknown_one_is_answered_with_those_that_are_known(
+        self, bellhop: Bellhop, command: tuple[str, ...]
+    ) -> None:
+        bellhop.install(ANN)
+
+        done = run(bellhop, *command, "--team", "T0WRONG")
+
+        assert_failed(done, f"workspace T0WRONG. Known: {ACME} (Acme).")
 
 
 def test_other_commands_name_every_setting_that_is_missing() -> None:
@@ -101,7 +173,7 @@ class TestCatchUp:
 
         done = run(bellhop, "catch-up")
 
-        assert done.stdout == "Profiles recorded: 1. Tokens revoked: 0.\n"
+        assert done.stdout == "Profiles recorded: 1. Tokens revoked: 0. Installations checked: 0.\n"
         profile = bellhop.services.profiles.find(ACME, ANN)
         assert profile is not None
         assert profile.email == "ann@acme.example"
@@ -119,7 +191,9 @@ class TestCatchUp:
         )
 
     def test_with_nothing_to_do_it_does_nothing(self, bellhop: Bellhop) -> None:
-        assert run(bellhop, "catch-up").stdout == "Profiles recorded: 0. Tokens revoked: 0.\n"
+        assert run(bellhop, "catch-up").stdout.startswith(
+            "Profiles recorded: 0. Tokens revoked: 0."
+        )
 
 
 class TestRotateKeys:
@@ -155,3 +229,28 @@ class TestRotateKeys:
         assert done.exit_code == 1
         assert "ENCRYPTION_KEYS" in done.stderr
         assert "xox" not in done.stderr
+
+
+class TestWorker:
+    def test_a_health_port_in_use_is_reported(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with running_bellhop(database_url, encryption_key, clock, health_port=port) as bellhop:
+                result = run(bellhop, "worker")
+
+        assert_failed(result, f"HEALTH_PORT {port} on 127.0.0.1 cannot be used")
+
+
+def test_a_setup_in_which_nothing_can_be_owned_is_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @one_line_errors
+    def command() -> None:
+        raise OwnershipError("Delivery needs a local disk.")
+
+    with pytest.raises(SystemExit) as ended:
+        command()
+
+    assert (ended.value.code, capsys.readouterr().err) == (1, "Delivery needs a local disk.\n")

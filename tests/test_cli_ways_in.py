@@ -135,7 +135,7 @@ class TestTopics:
 
         assert subscribed.stdout == "#Ops gets what is sent to deploys.\n"
         assert again.stdout == "#ops gets what is sent to deploys, as changed now.\n"
-        assert shown.stdout == "alerts  @ann@acme.example\ndeploys  #ops\n"
+        assert shown.stdout == f"alerts  {ANN}\ndeploys  #ops\n"
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")
         assert gone.stdout == "#ops gets nothing more of what is sent to deploys.\n"
         assert "#ops" not in run(installed, "topic", "list", *TEAM).stdout

@@ -54,6 +54,14 @@ def test_only_the_workers_deliver(services: dict[str, Any]) -> None:
     assert load_settings(environment(services, "worker")).worker_threads > 0
 
 
+def test_workers_are_asked_for_their_health(services: dict[str, Any]) -> None:
+    worker = services["worker"]
+    port = load_settings(environment(services, "worker")).health_port
+
+    assert f"http://127.0.0.1:{port}/readyz" in " ".join(worker["healthcheck"]["test"])
+    assert worker["deploy"]["replicas"] > 1
+
+
 def test_every_service_is_confined(services: dict[str, Any]) -> None:
     for service in services.values():
         assert service["read_only"] is True

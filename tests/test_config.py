@@ -110,6 +110,37 @@ def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
     assert len(found) == len(named)
 
 
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SUBSCRIPTION_BY", "SUBSCRIPTIONS_BY"),
+        ("SENDER_REQUEST_PER_MINUTE", "SENDER_REQUESTS_PER_MINUTE"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("TRUSTED_PROXY", "TRUSTED_PROXIES"),
+        ("LOGLEVEL", "LOG_LEVEL"),
+        ("ENCRYPTION_KEY_FILE", "ENCRYPTION_KEYS_FILE"),
+    ],
+)
+def test_a_misspelt_setting_is_named_with_the_right_one(
+    tmp_path: Path, name: str, nearest: str
+) -> None:
+    found = problems({**CREDENTIALS, name: "secret-value"}, tmp_path)
+
+    assert found == [
+        f"{name} is not a setting of Bellhop: did you mean {nearest}? Rename or remove it."
+    ]
+
+
+def test_names_of_others_are_left_alone(tmp_path: Path) -> None:
+    others = {"SUBSCRIPTION_BY": "x", "SUBSCRIPTIONS_BY": "admins"}
+    others |= dict.fromkeys(("PATH", "HOME", "HOSTNAME", "SLACK_BOT_TOKEN", "LOG_DIR"), "x")
+    others |= dict.fromkeys(("WORKER_PORT", "SESSION_MANAGER", "XDG_DATA_DIRS"), "x")
+
+    settings = load_settings({**CREDENTIALS, **others, "DATA_DIR": str(tmp_path)})
+
+    assert settings.subscriptions_by == "admins"
+
+
 def test_real_slack_needs_https(tmp_path: Path) -> None:
     found = problems({**CREDENTIALS, "PUBLIC_URL": "http://bell.acme.test"}, tmp_path)
 
@@ -153,6 +184,7 @@ def test_every_setting_that_is_an_address_is_checked() -> None:
         "slack_base_url",
         "public_url",
         "database_url",
+        "database_session_url",
     }
 
 
@@ -195,6 +227,37 @@ def test_postgresql_is_reached_with_psycopg(scheme: str, tmp_path: Path) -> None
     url = load_settings({**environ, "DATA_DIR": str(tmp_path)}).database_url
 
     assert url == "postgresql+psycopg://bell:p%40ss@db:5433/bellhop"
+
+
+def test_locks_may_bypass_a_pooler(tmp_path: Path) -> None:
+    environ = {
+        **CREDENTIALS,
+        "DATABASE_URL": "postgresql://pooler/bellhop",
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+        "SESSION_SECRET": "s" * 32,
+    }
+    assert load_settings(environ).session_url == "postgresql+psycopg://pooler/bellhop"
+
+    (tmp_path / "url").write_text("postgresql://bell:sesame@db/bellhop")
+    settings = load_settings({**environ, "DATABASE_SESSION_URL_FILE": str(tmp_path / "url")})
+
+    assert settings.session_url == "postgresql+psycopg://bell:sesame@db/bellhop"
+    assert settings.database_url == "postgresql+psycopg://pooler/bellhop"
+    assert "sesame" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("mysql://db/bellhop", "DATABASE_SESSION_URL is not understood"),
+        ("sqlite:////srv/bellhop.db", "DATABASE_SESSION_URL is for PostgreSQL"),
+        ("postgresql://db/bellhop", "remove it where SQLite is used"),
+    ],
+)
+def test_the_address_of_sessions_is_checked(tmp_path: Path, url: str, sentence: str) -> None:
+    found = problems({**CREDENTIALS, "DATABASE_SESSION_URL": url}, tmp_path)
+
+    assert any(sentence in problem for problem in found)
 
 
 def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:

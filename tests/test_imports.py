@@ -28,9 +28,10 @@ LAYERS: list[set[str]] = [
     {"oauth", "credentials"},
     {"access"},
     {"profiles", "notifications"},
-    {"lifecycle"},
+    {"lifecycle", "personal_data", "readiness"},
+    {"installation_checks"},
     {"services"},
-    {"delivery"},
+    {"delivery", "health_server"},
     {"slack", "web", "cli"},
     {"application", "server"},
     {"__init__"},
@@ -63,6 +64,32 @@ def modules() -> list[Path]:
 
 def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+# Without I/O, clock, threads and database: they import the standard library and one another.
+PURE = ("lanes", "order", "pacing", "scheduler", "turns", "work", "workspace")
+DELIVERY = "bolt_app.notifications.delivery"
+STANDARD = {"__future__", "bisect", "collections", "dataclasses", "enum", "heapq", "itertools"}
+STANDARD |= {"collections.abc", "typing"}
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_the_scheduler_is_pure(name: str) -> None:
+    path = PACKAGE / "notifications" / "delivery" / f"{name}.py"
+    allowed = STANDARD | {f"{DELIVERY}.{other}" for other in PURE}
+
+    assert imported_modules(path) <= allowed
+
+
+def imported_modules(path: Path) -> set[str]:
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    names = set()
+    for node in tree:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return names
 
 
 def test_every_room_has_a_layer() -> None:

@@ -30,6 +30,7 @@ from bolt_app.sandbox.client.render.markdown import markdown
 from bolt_app.sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
 from bolt_app.sandbox.client.render.reader import Reader as SandboxReader
 from bolt_app.slack.commands.notify_parsing import LONGEST, Misunderstood, parse_notify_command
+from bolt_app.text_forms import comparable, lowered
 from bolt_app.web.mrkdwn_html import Reader, mrkdwn_html
 from bolt_app.web.said_html import said_html
 
@@ -54,6 +55,7 @@ PUMPS = (
         "1h ",
         "from ",
     ),
+    *("\u0300\u0316", "a\u0316\u0300", "\u00e9", "http://\u0316\u0300"),
 )
 STARTS = ("", "a", "1", ":", "<", "`", '"', "<http://a", "digest ", "from 1", "@", "a=")
 LENGTH = 10_000
@@ -130,6 +132,9 @@ WRITERS: dict[str, Callable[[str], object]] = {
             "attachments": [{"text": text}],
         }
     ),
+    "comparable": comparable,
+    "lowered": lowered,
+    "a colour": lambda text: with_meaning({"attachments": [{"color": text, "text": text}]}),
     "without_broadcasts": lambda text: without_broadcasts({"text": text}),
     "the stand-in's mrkdwn": lambda text: sandbox_mrkdwn(text, SANDBOX_READER),
     "the stand-in's Markdown": markdown,

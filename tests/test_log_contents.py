@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bolt_app.config import ROOT
@@ -52,7 +52,7 @@ def renamed_tables(bellhop: Bellhop) -> Iterator[None]:
 def nothing_stored(bellhop: Bellhop) -> Iterator[None]:
     """Let every statement that inserts something people wrote fail as a broken constraint."""
     is_sqlite = bellhop.services.database.is_sqlite
-    with bellhop.services.database.writing_connection() as connection:
+    with altering(bellhop) as connection:
         for name in ("notifications", "subscriptions", "preferences", "api_keys"):
             if is_sqlite:
                 connection.execute(
@@ -67,7 +67,7 @@ def nothing_stored(bellhop: Bellhop) -> Iterator[None]:
     try:
         yield
     finally:
-        with bellhop.services.database.writing_connection() as connection:
+        with altering(bellhop) as connection:
             for name in ("notifications", "subscriptions", "preferences", "api_keys"):
                 drop = f"DROP TRIGGER refuse_{name}"
                 if not is_sqlite:
@@ -78,8 +78,18 @@ def nothing_stored(bellhop: Bellhop) -> Iterator[None]:
 def rename(bellhop: Bellhop, names: dict[str, str]) -> None:
     # Each in a transaction of its own: homes refreshed in the background read several tables.
     for old, new in names.items():
-        with bellhop.services.database.writing_connection() as connection:
+        with altering(bellhop) as connection:
             connection.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+
+@contextmanager
+def altering(bellhop: Bellhop) -> Iterator[Connection]:
+    """Yield a connection that waits for what still uses the tables, as migrations do."""
+    database = bellhop.services.database
+    with database.writing_connection() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+        yield connection
 
 
 @contextmanager

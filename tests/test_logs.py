@@ -163,6 +163,9 @@ def test_an_error_is_its_type_and_place(log_format: str) -> None:
             OperationalError("SELECT", {}, psycopg.errors.AdminShutdown("terminating")),
             "OperationalError: AdminShutdown 57P01 terminating",
         ),
+        (psycopg.OperationalError("no connection\nsaid"), "OperationalError: no connection"),
+        (psycopg.errors.IdleSessionTimeout("ended"), "IdleSessionTimeout: 57P05 ended"),
+        (psycopg.errors.ProgramLimitExceeded("said"), "ProgramLimitExceeded: 54000"),
         (
             OperationalError("SELECT", {}, psycopg.errors.ProgramLimitExceeded("said")),
             "OperationalError: ProgramLimitExceeded 54000",

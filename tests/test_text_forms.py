@@ -6,6 +6,7 @@ A new entry point belongs into one of the tables.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given as given_by
 from hypothesis import strategies as st
 
 from bolt_app.notifications.subscriptions import Wish
-from bolt_app.text_forms import comparable, lowered, visible
+from bolt_app.text_forms import MOST_MARKS, comparable, lowered, normalized, visible
 from tests.commands import run
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
@@ -302,3 +303,16 @@ def _quoted(text: str) -> str:
 def test_each_form_is_one(text: str) -> None:
     for form in (visible, lowered, comparable):
         assert form(form(text)) == form(text)
+
+
+@given_by(st.lists(st.sampled_from(["a", "\u00e9", "\u0301" * 3, "\u1100\u1161", " "])))
+def test_what_languages_write_is_normalized_whole(pieces: list[str]) -> None:
+    text = "x".join(pieces)
+
+    assert normalized("NFC", text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_letter_has_a_bounded_number_of_marks() -> None:
+    pile = "a" + "\u0301\u0316" * 50_000 + "b"
+
+    assert len(normalized("NFD", pile)) == 1 + MOST_MARKS + 1

@@ -1,10 +1,13 @@
-"""Bellhop's own: rows of ours, run by Huey's consumer. Slack is left out, nothing else."""
+"""Bellhop's own engine on its own rows. Slack is left out, nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import replace
 from typing import cast
 
 from cryptography.fernet import Fernet
@@ -19,27 +22,36 @@ from benchmarks.engines.engine import (
     RolledBackError,
 )
 from benchmarks.engines.lane_job import Record
+from bolt_app.clock import utc_now
+from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.db.models import IS_OPEN, Delivery
 from bolt_app.db.schema import upgrade
 from bolt_app.delays import Delays
+from bolt_app.delivery import create_ownership
+from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.acceptance import Acceptance, Sender
-from bolt_app.notifications.courier import Courier
-from bolt_app.notifications.finding import Finding
-from bolt_app.notifications.jobs import Attempt
-from bolt_app.notifications.outcomes import Outcome
-from bolt_app.notifications.pacing import Pace
-from bolt_app.notifications.pulse import Pulse
+from bolt_app.notifications.delivery.attempts import Attempt
+from bolt_app.notifications.delivery.dispatcher import Dispatcher
+from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
+from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.resolver import Resolver
+from bolt_app.notifications.delivery.sender import Check
+from bolt_app.notifications.delivery.sender import Sender as MessageSender
+from bolt_app.notifications.delivery.store import RETRY_FOR, Store
+from bolt_app.notifications.delivery.timetable import Timetable
+from bolt_app.notifications.delivery.transitions import Transitions
+from bolt_app.notifications.delivery.worker import DeliveryWorker
 from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.notifications.rounds import Rounds
-from bolt_app.notifications.sending import Sending
 from bolt_app.notifications.wakeup import open_wakeup
-from bolt_app.notifications.worker import DeliveryWorker
 
 _KEYS = [Fernet.generate_key().decode()]
 SENDER = Sender("T0BAKEOFF", "api_key:1")
 # A workspace is not what is measured.
-PACE = Pace(channel_interval=timedelta(seconds=1), team_per_minute=600_000)
+LIMITS = Limits(
+    workspace=RateLimit(60 / 600_000, burst=150_000), lane=RateLimit(1.0), in_flight=THREADS
+)
 _UNFINISHED = select(func.count()).select_from(Delivery).where(IS_OPEN)
 
 
@@ -75,23 +87,37 @@ class BellhopEngine(Engine):
         (self._failing if fail else self._acceptance).accept(SENDER, [request])
 
     def work(self, worker_id: str) -> None:
-        database = Database(self._url, _KEYS)
-        pulse = Pulse(database, dead_seconds=DEAD_SECONDS)
-        rounds = Rounds(database, pace=PACE, public_url="http://127.0.0.1")
-        sending, finding = _NoSlack(self._record), cast(Finding, None)
-        courier = Courier(rounds, pulse.worker_id, threads=THREADS)
-        wakeup = open_wakeup(database)
-        DeliveryWorker(
-            courier,
-            pulse,
-            wakeup,
-            sending,
-            finding,
-            threads=THREADS,
-            delays=Delays(),
-            chores={},
-            minutely={},
-        ).run()
+        key, address = _KEYS[0], "http://127.0.0.1:9"
+        delays = replace(Delays(), owner_silence=DEAD_SECONDS)
+        settings = Settings(
+            slack_client_id="1.1",
+            slack_client_secret="",
+            slack_signing_secret="",
+            slack_base_url=address,
+            database_url=self._url,
+            public_url=address,
+            encryption_keys=(key,),
+            session_secret="s" * 32,
+            delays=delays,
+        )
+        database, http = Database(self._url, _KEYS), HttpLoop()
+        ownership = create_ownership(settings, database)
+        executor, wakeup = ThreadPoolExecutor(8), open_wakeup(database)
+        dispatcher = Dispatcher(
+            Store(database),
+            Transitions(database, address),
+            _NoSlack(self._record),
+            cast(Resolver, None),
+            ownership,
+            limits=LIMITS,
+            delays=delays,
+            retry_for=RETRY_FOR,
+            executor=executor,
+            notify=wakeup.notify,
+            clock=OwnerClock(utc_now, time.monotonic),
+        )
+        timetable = Timetable([], lambda: False, poll=delays.poll)
+        DeliveryWorker(dispatcher, timetable, http, wakeup, executor).run()
 
     def left(self) -> int:
         with self._database.reading_connection() as connection:
@@ -102,18 +128,18 @@ class BellhopEngine(Engine):
             self.place.drop_database()
 
 
-class _NoSlack(Sending):
-    """In the place of `Sending`: the bake-off's job for a call of Slack's."""
+class _NoSlack(MessageSender):
+    """In place of the sender: the bake-off's job for a call to Slack."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
 
-    def make(self, attempt: Attempt, may_send: Callable[[], bool] = lambda: True) -> Outcome:
-        if not may_send():
-            return Outcome("waiting" if attempt.tried_at is None else "sending")
+    async def send(self, attempt: Attempt, check: Check) -> Outcome:
+        await check()
         lane, number, of, hold = attempt.content["text"].split()
-        self._record.run(Job(lane, int(number), int(of), float(hold)))
-        return Outcome("sent", channel_id=lane, ts="1.0", posted=True)
+        job = Job(lane, int(number), int(of), float(hold))
+        await asyncio.to_thread(self._record.run, job)
+        return Outcome("sent", channel_id=lane, ts="1.0")
 
 
 class _FailingDatabase(Database):

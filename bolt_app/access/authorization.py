@@ -56,9 +56,10 @@ class Action(StrEnum):
     SEE_WORKSPACE = "see_workspace"  # public channels, topics, others' profiles
     SUBSCRIBE_SELF = "subscribe_self"
     CHANGE_CHANNEL = "change_channel"  # the subscriptions of a channel
-    POST_TEST = "post_test"  # a test notification into a channel
+    POST_TEST = "post_test"  # a test notification, or hello, into a channel
     SEE_UNRESOLVED = "see_unresolved"  # destinations of others that lead nowhere
     ADMINISTER = "administer"  # API keys and webhooks
+    RETRY_FAILED = "retry_failed"  # deliveries of the workspace that failed
 
 
 _OURS = frozenset({Role.ADMIN, Role.MEMBER, Role.COLLEAGUE, Role.GUEST})
@@ -77,8 +78,11 @@ _SENTENCES: Mapping[Action, str] = {
     Action.USE: "Only people of this workspace can do that.",
     Action.SEE_WORKSPACE: "Only members of this workspace can see that.",
     Action.SUBSCRIBE_SELF: "Guests cannot subscribe to topics: ask a member of this workspace.",
-    Action.POST_TEST: "Guests cannot send tests to channels: ask a member of this workspace.",
+    Action.POST_TEST: (
+        "Guests cannot have Bellhop post to channels: ask a member of this workspace."
+    ),
     Action.SEE_UNRESOLVED: "Only admins of this workspace can see that.",
+    Action.RETRY_FAILED: "Only admins of this workspace can retry failed deliveries.",
 }
 
 
@@ -234,7 +238,7 @@ class Authorization:
                 return _OURS if self._subscriptions_by == "anyone" else _IN_CHANNELS
             case Action.CHANGE_CHANNEL:
                 return _SUBSCRIBERS[self._subscriptions_by]
-            case Action.SEE_UNRESOLVED | Action.ADMINISTER:
+            case Action.SEE_UNRESOLVED | Action.ADMINISTER | Action.RETRY_FAILED:
                 return _ADMINS
 
     def denial(self, person: Person, action: Action) -> AccessDeniedError:
@@ -383,11 +387,7 @@ def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
     https://docs.slack.dev/reference/objects/user-object and, for people of other organisations,
     https://docs.slack.dev/apis/slack-connect.
     """
-    is_external = bool(facts.get("is_stranger")) or (
-        facts.get("team_id") not in (None, place.team_id)
-        and (place.enterprise_id is None or enterprise_of(facts) != place.enterprise_id)
-    )
-    if is_external:
+    if facts.get("is_stranger") or not _is_ours(facts, place):
         return Role.EXTERNAL
     if facts.get("deleted"):
         return Role.DEACTIVATED
@@ -398,6 +398,18 @@ def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
     if not is_guest and _is_admin(facts, place):
         return Role.ADMIN
     return Role.MEMBER if is_guest is False else Role.GUEST
+
+
+def _is_ours(facts: Mapping[str, Any], place: BotPlace) -> bool:
+    """Whether a person belongs to the workspace that has the bot, or to its organisation.
+
+    The bot of an organisation serves its people alone, whichever workspace a request names: of
+    someone who only shares a channel, Slack names their own workspace.
+    """
+    is_of_organisation = bool(place.enterprise_id) and enterprise_of(facts) == place.enterprise_id
+    if place.is_enterprise_install:
+        return is_of_organisation
+    return is_of_organisation or facts.get("team_id") in (None, place.team_id)
 
 
 def _is_admin(facts: Mapping[str, Any], place: BotPlace) -> bool:

@@ -61,7 +61,8 @@ class ValueSigner:
 
         Args:
             action: the action's id, or `view:` and the callback id of a modal.
-            address: the channel or person that is shown the element; `home_of` a person.
+            address: the channel or person that is shown the element; `home_of` a person; what
+                is `shown_to` one person alone.
         """
         packed = _pack(fields or {})
         signature = self._signature(action, team_id, address, packed)
@@ -143,6 +144,11 @@ def fits(fields: Mapping[str, Any]) -> bool:
 def home_of(user_id: str) -> str:
     """Return the address of a person's Home tab, which no message has."""
     return f"home:{user_id}"
+
+
+def shown_to(user_id: str, address: str) -> str:
+    """Return the address of what one person alone is shown at an address: an ephemeral message."""
+    return f"only:{user_id}:{address}"
 
 
 def _pack(fields: Mapping[str, Any]) -> str:

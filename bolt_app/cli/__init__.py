@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from flask import Flask
 
-from bolt_app.cli import access, catch_up, database, hooks, keys, send, setup, topics, worker
-from bolt_app.services import Services
+from bolt_app.cli import (
+    access,
+    catch_up,
+    database,
+    hooks,
+    keys,
+    notifications,
+    send,
+    setup,
+    topics,
+    worker,
+    workspaces,
+)
+from bolt_app.services import FindServices
 
 
-def register_setup_commands(app: Flask) -> None:
-    """Add the commands that need no settings: they help to make them."""
+def register_commands(app: Flask, find_services: FindServices) -> None:
+    """Add every command.
+
+    Args:
+        find_services: is called when a command runs, and not before: help and the commands that
+            make the settings work without them.
+    """
     setup.register(app)
-
-
-def register_commands(app: Flask, services: Services) -> None:
-    """Add every command."""
-    setup.register(app)
-    for group in (database, catch_up, keys, hooks, topics, send, worker, access):
-        group.register(app, services)
+    for group in (
+        database,
+        catch_up,
+        keys,
+        hooks,
+        topics,
+        send,
+        notifications,
+        worker,
+        access,
+        workspaces,
+    ):
+        group.register(app, find_services)

@@ -8,13 +8,14 @@ from flask.cli import AppGroup
 
 from bolt_app.access.audit import AuditRecord
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.workspaces import require_workspace
 from bolt_app.db.audit import AuditAction
-from bolt_app.services import Services
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
-    _register_session(app, services)
+    _register_session(app, find_services)
 
     @app.cli.command("audit")
     @click.option("--team", "team_id", help="Only events of this workspace, T….")
@@ -33,11 +34,12 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def audit(team_id: str | None, action: str | None, limit: int) -> None:
         """Show the latest security events, the oldest of them first."""
+        services = find_services()
         for record in services.audit.find(team_id=team_id, action=action, limit=limit):
             click.echo(_line(record))
 
 
-def _register_session(app: Flask, services: Services) -> None:
+def _register_session(app: Flask, find_services: FindServices) -> None:
     group = AppGroup("session", help="Web sessions of people who are signed in.")
     app.cli.add_command(group)
 
@@ -46,8 +48,12 @@ def _register_session(app: Flask, services: Services) -> None:
     @one_line_errors
     def show(team_id: str) -> None:
         """Show the sessions of a workspace."""
+        services = find_services()
         now = services.clock()
-        for one in services.sessions.of_team(team_id):
+        found = services.sessions.of_team(team_id)
+        if not found and not team_id.startswith("E"):
+            require_workspace(services, team_id)
+        for one in found:
             click.echo(
                 f"{one.id}  {one.user_id}: {one.state(now)}; signed in "
                 f"{one.created_at:%Y-%m-%d %H:%M}, last seen {one.last_seen_at:%Y-%m-%d %H:%M} UTC"
@@ -60,6 +66,7 @@ def _register_session(app: Flask, services: Services) -> None:
     @one_line_errors
     def end(session_id: int | None, team_id: str | None, user_id: str | None) -> None:
         """End the session with that id, or all sessions of a person."""
+        services = find_services()
         if session_id is not None and team_id is None and user_id is None:
             if not services.sessions.end(session_id):
                 fail(f"There is no active session {session_id}.")

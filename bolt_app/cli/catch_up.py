@@ -6,19 +6,24 @@ import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
-from bolt_app.services import Services
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the command."""
 
     @app.cli.command("catch-up")
     @one_line_errors
     def catch_up() -> None:
-        """Do what Slack did not let us do in time: record profiles, revoke tokens."""
+        """Record profiles, revoke tokens and check installations that Slack delayed."""
+        services = find_services()
         recorded, record_errors = services.profiles.record_pending()
         revoked, revoke_errors = services.revocations.revoke_pending()
-        click.echo(f"Profiles recorded: {recorded}. Tokens revoked: {revoked}.")
-        errors = [*record_errors, *revoke_errors]
+        checked, check_errors = services.installation_checks.run()
+        click.echo(
+            f"Profiles recorded: {recorded}. Tokens revoked: {revoked}. "
+            f"Installations checked: {checked}."
+        )
+        errors = [*record_errors, *revoke_errors, *check_errors]
         if errors:
             fail(f"Still to be done: {len(errors)}. {errors[0].sentence}")

@@ -9,10 +9,11 @@ from flask.cli import AppGroup
 from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.db.key_rotation import rotate_keys
-from bolt_app.services import Services
+from bolt_app.notifications.plain_text import counted
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
     group = AppGroup("db", help="The database's schema.")
     app.cli.add_command(group)
@@ -21,6 +22,7 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def upgrade() -> None:
         """Bring the schema up to date; safe when several processes start at once."""
+        services = find_services()
         before = schema.upgrade(services.database)
         head = schema.head_revision()
         click.echo(f"The schema was at {before or 'nothing'} and is at {head}.")
@@ -29,8 +31,9 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def rotate() -> None:
         """Encrypt every stored secret anew with the first of ENCRYPTION_KEYS."""
+        services = find_services()
         changed = rotate_keys(services.database, progress=_show_progress)
-        click.echo(f"Encrypted {changed} secrets with the first key.")
+        click.echo(f"Encrypted {counted(changed, 'secret')} with the first key.")
 
 
 def _show_progress(done: int, total: int) -> None:

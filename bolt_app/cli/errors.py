@@ -12,6 +12,7 @@ import click
 from bolt_app.db import DATABASE_DOWN, DecryptionError
 from bolt_app.db.schema import SchemaError
 from bolt_app.logs import describe_error
+from bolt_app.notifications.delivery.ownership import OwnershipError
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
@@ -32,7 +33,7 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except SlackCallError as error:
             fail(f"{error.sentence} ({error.method}: {error.code})")
-        except (NotInstalledError, SchemaError, DecryptionError) as error:
+        except (NotInstalledError, SchemaError, DecryptionError, OwnershipError) as error:
             fail(str(error))
         except DATABASE_DOWN as error:
             fail(f"The database is not answering: {describe_error(error)}")

@@ -17,11 +17,12 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.reaching import warn_of_unknown
+from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import Credential
-from bolt_app.services import Services
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
     group = AppGroup("hook", help="Addresses that take what a Slack incoming webhook takes.")
     app.cli.add_command(group)
@@ -54,7 +55,8 @@ def register(app: Flask, services: Services) -> None:
         allow_broadcast: bool,
     ) -> None:
         """Make a hook and print its address, this once, on the last line."""
-        place = services.calls.find_place(team_id)
+        services = find_services()
+        place = require_workspace(services, team_id)
         try:
             url = services.hooks.create(
                 team_id,
@@ -75,7 +77,11 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def show(team_id: str) -> None:
         """Show the hooks of a workspace, without their secrets."""
-        for hook in services.hooks.of_team(team_id):
+        services = find_services()
+        found = services.hooks.of_team(team_id)
+        if not found:
+            require_workspace(services, team_id)
+        for hook in found:
             name = f"{hook.name}, " if hook.name else ""
             state = "active" if hook.revoked_at is None else "revoked"
             key = "" if hook.key_field is None else f"; key from {hook.key_field}"
@@ -87,6 +93,7 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def revoke(hook_id: int, *, cancel: bool) -> None:
         """Let the hook with that id take nothing any more."""
+        services = find_services()
         is_revoked = services.hooks.revoke(hook_id) is not None
         # What one sent that was revoked before can still be cancelled.
         number = services.history.cancel_all(Credential("hook", hook_id)) if cancel else 0

@@ -18,12 +18,13 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.reaching import warn_of_unknown
+from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import Credential
 from bolt_app.notifications.api_keys import SCOPES, Scope
-from bolt_app.services import Services
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
     group = AppGroup("api-key", help="Keys of the HTTP API.")
     app.cli.add_command(group)
@@ -60,7 +61,8 @@ def register(app: Flask, services: Services) -> None:
         allow_broadcast: bool,
     ) -> None:
         """Make a key and print it, this once, on the last line."""
-        place = services.calls.find_place(team_id)
+        services = find_services()
+        place = require_workspace(services, team_id)
         lifetime = None if days is None else timedelta(days=days)
         try:
             secret = services.api_keys.create(
@@ -83,9 +85,13 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def show(team_id: str) -> None:
         """Show the keys of a workspace, without their text."""
+        services = find_services()
         now, hosts = services.clock(), services.callback_endpoints.hosts(team_id)
         problems = services.callback_endpoints.problems(team_id)
-        for key in services.api_keys.of_team(team_id):
+        found = services.api_keys.of_team(team_id)
+        if not found:
+            require_workspace(services, team_id)
+        for key in found:
             scopes = ", ".join(one for one in SCOPES if one in key.scopes)
             where = f", to {', '.join(key.channels)}" if key.channels else ""
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
@@ -100,6 +106,7 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def revoke(key_id: int, *, cancel: bool) -> None:
         """Make the key with that id useless at once."""
+        services = find_services()
         is_revoked = services.api_keys.revoke(key_id) is not None
         # What one sent that was revoked before can still be cancelled.
         number = services.history.cancel_all(Credential("api_key", key_id)) if cancel else 0
@@ -116,6 +123,7 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def callback(key_id: int, url: str | None, *, off: bool) -> None:
         """Set where callbacks go, and print their secret, this once, on the last line."""
+        services = find_services()
         if off == (url is not None):
             fail("give --url, or --off", status=MISUSED)
         if url is None:

@@ -1,4 +1,4 @@
-"""Warnings about recipients that Slack does not know, where a command stores them for later."""
+"""Recipients as commands store them: their ids, and warnings where Slack does not know them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import click
 
 from bolt_app.notifications.addresses import normal_address
-from bolt_app.oauth.calls import BotPlace
+from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack_api import SENTENCES, SlackCallError
 
@@ -23,6 +23,25 @@ def warn_of_unknown(services: Services, place: BotPlace, addresses: Iterable[str
         if code is not None:
             sentence = SENTENCES.get(code, f"Slack answered {code}.")
             click.echo(f"Warning: nothing can be delivered to {address} now. {sentence}", err=True)
+
+
+def stored_address(services: Services, team_id: str, address: str) -> str:
+    """Return the id of a channel or person; the address itself while Slack does not know it.
+
+    Raises:
+        ValueError: the address is malformed.
+    """
+    normal = normal_address(address)
+    try:
+        if normal.startswith("#"):
+            return services.channels.find(services.calls.find_place(team_id), normal) or normal
+        if normal.startswith("@"):
+            email = normal.removeprefix("@")
+            return services.people.find(services.calls.find_place(team_id), email)
+    except (SlackCallError, NotInstalledError):
+        # The subscription gets the id as soon as Slack knows it (`following.use_ids`).
+        return normal
+    return normal
 
 
 def _problem(services: Services, place: BotPlace, address: str) -> str | None:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
+from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import COMMAND
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.notifications.acceptance import Accepted, Sender
@@ -24,7 +25,7 @@ from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, Notifica
 from bolt_app.notifications.request_problems import problems_of
 from bolt_app.notifications.requests import BATCH, Mode, NotificationRequest, Severity, read_one
 from bolt_app.notifications.waiting import wait_until_done
-from bolt_app.services import Services
+from bolt_app.services import FindServices, Services
 
 UNKNOWN = 3
 STILL_WAITING = 4
@@ -34,7 +35,7 @@ MANY = 10
 _UNROUTED_WORDS = "is unrouted: no subscription matched"
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the command."""
 
     @app.cli.command("send")
@@ -97,7 +98,8 @@ def register(app: Flask, services: Services) -> None:
         exit status is 0 where everything was sent, 1 where something never will be, 3 where nobody
         can know, 4 where something still waits, and 5 where no subscription to a topic matched.
         """
-        services.calls.find_place(team_id)
+        services = find_services()
+        require_workspace(services, team_id)
         said = {name: value for name, value in content.items() if value is not None}
         said["to"] = list(content["to"])
         if fields:

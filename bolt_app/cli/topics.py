@@ -10,14 +10,15 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.reaching import warn_of_unknown
+from bolt_app.cli.reaching import stored_address, warn_of_unknown
+from bolt_app.cli.workspaces import require_workspace
 from bolt_app.notifications.filters import parse_typed_filter
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.subscriptions import StoredSubscription, Wish
-from bolt_app.services import Services
+from bolt_app.services import FindServices
 
 
-def register(app: Flask, services: Services) -> None:
+def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
     group = AppGroup("topic", help="Names to send to: topic:NAME.")
     app.cli.add_command(group)
@@ -39,12 +40,14 @@ def register(app: Flask, services: Services) -> None:
         TOPIC may be NAME/* or *. CONDITIONs are as in severity>=warning, service=api, -label:bot;
         what was subscribed before is replaced.
         """
-        place = services.calls.find_place(team_id)
+        services = find_services()
+        place = require_workspace(services, team_id)
         try:
             wanted = str(parse_typed_filter(" ".join(condition)))
             lately = services.previews.look(team_id)
             wish = Wish(topic, wanted, mode)
-            change = services.subscriptions.subscribe(team_id, address, wish)
+            where = stored_address(services, team_id, address)
+            change = services.subscriptions.subscribe(team_id, where, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, [address])
@@ -65,11 +68,14 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def unsubscribe(team_id: str, topic: str, address: str) -> None:
         """Let ADDRESS get nothing more of what is sent to TOPIC."""
+        services = find_services()
         try:
-            change = services.subscriptions.unsubscribe(team_id, address, topic)
+            where = stored_address(services, team_id, address)
+            change = services.subscriptions.unsubscribe(team_id, where, topic)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         if change is None:
+            require_workspace(services, team_id)
             fail(f"{address} gets nothing of what is sent to {topic}.")
         click.echo(f"{address} gets nothing more of what is sent to {topic}.")
 
@@ -78,7 +84,11 @@ def register(app: Flask, services: Services) -> None:
     @one_line_errors
     def show(team_id: str) -> None:
         """Show who gets what, topic by topic."""
-        for one in services.subscriptions.of_team(team_id):
+        services = find_services()
+        found = services.subscriptions.of_team(team_id)
+        if not found:
+            require_workspace(services, team_id)
+        for one in found:
             click.echo(_line(one, services.clock()))
 
 

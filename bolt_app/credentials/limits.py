@@ -22,7 +22,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential, CredentialKind
 from bolt_app.db import Database
 from bolt_app.db.models import (
-    IS_HELD,
+    IS_LATER,
     IS_WAITING,
     ApiKey,
     Delivery,
@@ -158,7 +158,7 @@ _OPEN = union_all(
         .where(
             Lane.team_id == bindparam("team_id"), Notification.source == bindparam("sent_by"), state
         )
-        for state in (IS_WAITING, IS_HELD)
+        for state in (IS_WAITING, IS_LATER)
     )
 ).subquery()
 _COUNT_OPEN = select(func.count()).select_from(_OPEN)

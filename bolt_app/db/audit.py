@@ -30,6 +30,7 @@ class AuditAction(StrEnum):
     WEBHOOK_CREATED = "webhook_created"
     WEBHOOK_REVOKED = "webhook_revoked"
     WEBHOOK_REJECTED = "webhook_rejected"
+    CHANNEL_SUBSCRIPTIONS_CHANGED = "channel_subscriptions_changed"
 
 
 def write_audit(
@@ -46,7 +47,8 @@ def write_audit(
 
     Args:
         user_id: the person who did it; None for the command line.
-        credential: which one it is about, by its id, as in `api_key:3`; never its text.
+        credential: which one it is about, by its id, as in `api_key:3`; never its text. Or else
+            the channel, as in `channel:C123`.
     """
     session.execute(
         insert(AuditEvent).values(

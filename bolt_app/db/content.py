@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Dialect, String
+from sqlalchemy import ColumnElement, Dialect, String, Text, cast, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
@@ -14,6 +14,8 @@ from bolt_app.db.types import JsonObject
 
 # From the least to the worst.
 SEVERITIES = ("info", "success", "warning", "error", "critical")
+# Enough of a text, in characters, and of blocks and attachments for a line that stands for it.
+BEGINNING, SHORT_LAYOUT = 4000, 10_000
 UNREADABLE = "This notification, or a part of it, cannot be read from the database."
 
 
@@ -96,6 +98,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
+_SUMMARIZED = ("severity", "title", "link", "fields", "mrkdwn", "derived")
 _SEVERITY_PATHS = ("$.severity", "$.derived.severity")
 
 
@@ -120,3 +123,50 @@ def _sqlite(element: Any, compiler: SQLCompiler, **more: Any) -> str:
     content = compiler.process(element.clauses, **more)
     said, derived = (f"json_extract({content}, '{path}')" for path in _SEVERITY_PATHS)
     return f"CASE WHEN json_valid({content}) THEN coalesce({said}, {derived}) END"
+
+
+def stored_length(content: Any) -> ColumnElement[int]:
+    """Return the characters of a content as it is stored: for what reads many of any size."""
+    return func.length(cast(content, Text))
+
+
+class content_summary(GenericFunction[dict[str, Any]]):
+    """As much of a content as filters and headlines need.
+
+    That is all but pictures, people and senders' layouts, which are there if nothing else says
+    anything and they are short; and of the text the beginning. The database leaves out the rest,
+    which may be a thousand times as large: whatever reads many contents reads their summaries.
+    """
+
+    type = ContentJson()
+    inherit_cache = True
+
+
+@compiles(content_summary)
+def _postgresql_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str:
+    content = compiler.process(element.clauses, **more)
+    summary = f"json_strip_nulls(json_build_object({_summary(content, '')}))"
+    return f"CASE WHEN json_typeof({content}) = 'object' THEN {summary} ELSE '0' END"
+
+
+@compiles(content_summary, "sqlite")
+def _sqlite_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str:
+    content = compiler.process(element.clauses, **more)
+    # A patch without its nulls.
+    summary = f"json_patch('{{}}', json_object({_summary(content, 'json')}))"
+    is_object = f"json_valid({content}) AND json_type({content}) = 'object'"
+    return f"CASE WHEN {is_object} THEN {summary} ELSE '0' END"
+
+
+def _summary(content: str, as_json: str) -> str:
+    """Return the names and values of a summary's members in SQL that both databases read."""
+    said = " || ".join(f"coalesce({content} ->> '{name}', '')" for name in ("title", "text"))
+    members = [
+        *(f"'{name}', {content} -> '{name}'" for name in _SUMMARIZED),
+        f"'text', substr({content} ->> 'text', 1, {BEGINNING})",
+    ]
+    for name in ("blocks", "attachments"):
+        is_short = f"length(CAST({content} -> '{name}' AS TEXT)) <= {SHORT_LAYOUT}"
+        layout = f"CASE WHEN trim({said}) = '' AND {is_short} THEN {content} -> '{name}' END"
+        members.append(f"'{name}', {as_json}({layout})")
+    return ", ".join(members)

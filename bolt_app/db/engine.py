@@ -21,7 +21,11 @@ from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_oth
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
 CHECKPOINT_SECONDS = 1
-IDLE_SECONDS = 15
+# One transaction that does not go on, and one row that is locked, must not stop the others.
+IDLE_SECONDS = 5
+LOCK_SECONDS = 1
+# Besides them a worker has one for ownership and one for wake-ups: 16 a process.
+MOST_CONNECTIONS = 14
 _WRITES = {"bellhop_writes": True}
 
 
@@ -158,8 +162,8 @@ def _build_engine(url: URL, pool_size: int) -> Engine:
         return _build_sqlite_engine(url, pool_size)
     engine = create_engine(
         url,
-        pool_size=pool_size,
-        max_overflow=pool_size,
+        pool_size=min(pool_size, MOST_CONNECTIONS),
+        max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
@@ -171,7 +175,10 @@ def _build_engine(url: URL, pool_size: int) -> Engine:
 def _prepare_postgresql_connection(dbapi_connection: Any, _record: object) -> None:
     # A machine that is gone in the middle of a transaction must not keep its locks
     # (https://www.postgresql.org/docs/current/runtime-config-client.html).
-    dbapi_connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    dbapi_connection.execute(
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', false),"
+        f" set_config('lock_timeout', '{LOCK_SECONDS}s', false)"
+    )
     dbapi_connection.commit()
 
 

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete
 from sqlalchemy.orm import Session
 
-from bolt_app.db.models import EventReceipt
-from bolt_app.db.upsert import insert_new
+from bolt_app.db.models import EventReceipt, EventTime
+from bolt_app.db.upsert import insert_new, upsert
 
 # Slack retries an event for some six minutes, or an hour later where delayed events are on
 # (https://docs.slack.dev/apis/events-api/#retries). A modal stays open as long as somebody wants.
 RECEIPT_LIFETIME = timedelta(days=1)
+# Slack's clock and ours may differ by so much. Its retries of an event come a minute later.
+CLOCK_SKEW = timedelta(seconds=10)
 
 
 def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) -> bool:
@@ -29,6 +31,30 @@ def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) 
     """
     session.execute(delete(EventReceipt).where(EventReceipt.received_at < now - RECEIPT_LIFETIME))
     return insert_new(session, EventReceipt, {"event_id": receipt_id, "received_at": now})
+
+
+def is_latest(
+    session: Session, team_id: str, subject: str, at: datetime | None, now: datetime
+) -> bool:
+    """Record when a fact of a workspace changed; return whether nothing newer is known of it.
+
+    Of two transactions about one fact the second waits for the first to end.
+
+    Args:
+        subject: names the fact.
+        at: when it changed, as Slack says; None where it does not, which counts as the latest.
+    """
+    if at is None:
+        return True
+    session.execute(delete(EventTime).where(EventTime.happened_at < now - RECEIPT_LIFETIME))
+    return upsert(
+        session,
+        EventTime,
+        key={"team_id": team_id, "subject": subject},
+        insert={},
+        update={"happened_at": at},
+        unless=EventTime.happened_at > at,
+    )
 
 
 class ReplayedRequestError(Exception):

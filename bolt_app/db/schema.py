@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 
 from bolt_app.db.engine import Database
 from bolt_app.db.models import Base
@@ -34,6 +34,7 @@ def upgrade(database: Database, revision: str = "head") -> str | None:
     """
     with database.writing_connection() as connection:
         if not database.is_sqlite:
+            _take_time(connection)
             connection.execute(
                 text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK}
             )
@@ -48,6 +49,8 @@ def upgrade(database: Database, revision: str = "head") -> str | None:
 def downgrade(database: Database, revision: str) -> None:
     """Take the schema back to `revision`, or to nothing with `base`."""
     with database.writing_connection() as connection:
+        if not database.is_sqlite:
+            _take_time(connection)
         command.downgrade(_config(connection), revision)
 
 
@@ -81,6 +84,16 @@ def differences(connection: Connection) -> list[object]:
     """Return how the database's schema differs from the models; empty when it does not."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return list(compare_metadata(context, Base.metadata))
+
+
+def _take_time(connection: Connection) -> None:
+    """Let this transaction wait for locks and pause between statements as long as it takes.
+
+    Processes that start together wait for the one that migrates, which waits for those at work.
+    """
+    timeouts = ("lock_timeout", "idle_in_transaction_session_timeout")
+    for name in timeouts:
+        connection.execute(select(func.set_config(name, "0", True)))
 
 
 def _refuse_unknown(revision: str | None) -> None:

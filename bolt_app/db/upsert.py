@@ -20,8 +20,10 @@ def upsert(
     insert: Mapping[str, Any],
     update: Mapping[str, Any],
     unless: ColumnElement[bool] | None = None,
-) -> None:
+) -> bool:
     """Insert the row `key` + `insert` + `update`, or set `update` on the row that has `key`.
+
+    Returns: whether a row was written.
 
     Args:
         key: the columns of a unique constraint or of the primary key.
@@ -36,7 +38,8 @@ def upsert(
         )
     else:
         statement = statement.on_conflict_do_nothing(index_elements=list(key))
-    session.execute(statement)
+    written = session.execute(statement.returning(*model.__mapper__.primary_key))
+    return written.first() is not None
 
 
 def count_up(

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
@@ -17,16 +17,18 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
 from bolt_app.credentials.sources import Credential, stored_key
 from bolt_app.db import DATABASE_DOWN, Database
-from bolt_app.db.models import Delivery, IdempotencyKey, Lane, Notification
+from bolt_app.db.models import IS_WAITING, Delivery, IdempotencyKey, Notification
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.api_keys import KeyRecord
+from bolt_app.notifications.change_feed import begin_acceptance, state_until, stored_urgency
+from bolt_app.notifications.delivery.order import rank_of
 from bolt_app.notifications.group_commit import GroupCommit
 from bolt_app.notifications.holding import Coming, Row, hold
 from bolt_app.notifications.hooks import HookRecord
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE
-from bolt_app.notifications.incidents import Followed, Said, follow, look
-from bolt_app.notifications.lanes import know_team, open_lanes
+from bolt_app.notifications.incidents import ChargeEnding, Followed, Said, follow
+from bolt_app.notifications.lanes import ensure_lanes, lane_id_of
 from bolt_app.notifications.meaning import severity_of, with_meaning
 from bolt_app.notifications.requests import Escalation, NotificationRequest
 from bolt_app.notifications.routing import Leg, Route, Routed, route
@@ -38,13 +40,24 @@ IDEMPOTENCY_LIFETIME = timedelta(days=1)
 # which the drivers send in one go.
 _INSERT_NOTIFICATIONS = insert(Notification.__table__)  # type: ignore[arg-type]
 _INSERT_DELIVERIES = insert(Delivery.__table__).values(  # type: ignore[arg-type]
-    lane_id=select(Lane.id)
-    .where(Lane.team_id == bindparam("lane_team_id"), Lane.address == bindparam("lane_address"))
-    .scalar_subquery()
+    lane_id=lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
+    team_id=bindparam("lane_team_id"),
 )
 _INSERT_DELIVERY = _INSERT_DELIVERIES.returning(Delivery.id)
+# An earlier delivery of a key goes before a later one, and so becomes as urgent.
+_HURRY = (
+    update(Delivery.__table__)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id == lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
+        Delivery.key == bindparam("with_key"),
+        Delivery.key.is_not(None),
+        IS_WAITING,
+        Delivery.urgency > bindparam("latest"),
+    )
+    .values(urgency=bindparam("latest"), seq=bindparam("number"))
+)
 _DELIVERIES = (
-    select(Delivery.notification_id, Delivery.id, Delivery.target)
+    select(Delivery.notification_id, Delivery.id, Delivery.target, Delivery.state)
     .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
     .order_by(Delivery.id)
 )
@@ -57,6 +70,11 @@ _KEEP_KEY = {
 _BEFORE = select(IdempotencyKey.body_hash, IdempotencyKey.notification_ids).where(
     IdempotencyKey.owner == bindparam("owner"), IdempotencyKey.key == bindparam("key")
 )
+
+
+FirstState = Literal["waiting", "held", "muted"]
+# A repeated request gets the first answer: the states that tell what a delivery was accepted as.
+_FIRST_STATES: Mapping[str, FirstState] = {"held": "held", "digested": "held", "muted": "muted"}
 
 
 class IdempotencyConflictError(Exception):
@@ -84,6 +102,12 @@ class Sender:
     credential: Credential | None = None
     allow_broadcast: bool = False
 
+    @property
+    def turn(self) -> str:
+        """The source whose turn its notifications take; people have one together."""
+        is_person = self.name.startswith("slack:")
+        return "slack" if is_person else self.source or self.name
+
     @classmethod
     def of(cls, record: KeyRecord | HookRecord) -> Sender:
         """Return who sends with an API key or hook."""
@@ -98,10 +122,11 @@ class Sender:
 
 @dataclass(frozen=True)
 class AcceptedDelivery:
-    """A delivery that waits from now on, and the address it is for."""
+    """A delivery, the address it is for, and its state: waiting, held or muted at first."""
 
     id: int
     to: str
+    state: FirstState
 
 
 @dataclass(frozen=True)
@@ -147,11 +172,8 @@ class Acceptance:
         self._wakeup = wakeup
         self._limits = limits or SenderLimits(database, Limits(), clock=clock)
         self._clock = clock
-        self._group: GroupCommit[_Submission, Answer] = GroupCommit(
-            self._commit, splits=lambda error: not isinstance(error, DATABASE_DOWN)
-        )
-        # The rows of these workspaces exist; none is ever deleted.
-        self._known_teams: set[str] = set()
+        # By workspace: none waits for another's.
+        self._groups: dict[str, GroupCommit[_Submission, Answer]] = {}
 
     def accept(
         self,
@@ -192,10 +214,17 @@ class Acceptance:
             # In a transaction of its own: others would wait with it for one with the same key.
             return self._commit_once(submission, idempotency_key, _hash(requests), now)
         if len(requests) == 1:
-            return self._group.write(submission)
+            return self._group_of(submission.sender.team_id).write(submission)
         # Many at once already, and as many as a statement should have.
         [answer] = self._commit([submission])
         return answer
+
+    def _group_of(self, team_id: str) -> GroupCommit[_Submission, Answer]:
+        group = self._groups.get(team_id)
+        if group is None:
+            fresh = GroupCommit(self._commit, splits=_splits)
+            group = self._groups.setdefault(team_id, fresh)
+        return group
 
     def _commit_once(
         self, submission: _Submission, key: str, body_hash: str, now: datetime
@@ -208,14 +237,34 @@ class Acceptance:
             if before is not None:
                 return before
             [answer] = self._write(connection, [submission], is_counted=True)
-        self._tell([submission], [answer])
+        self._wake(submission.sender.team_id, [answer])
         return answer
 
     def _commit(self, submissions: Sequence[_Submission]) -> list[Answer]:
         with self._database.writing_connection() as connection:
             answers = self._write(connection, submissions)
-        self._tell(submissions, answers)
+        self._wake(submissions[0].sender.team_id, answers)
         return answers
+
+    def _charge_of_endings(
+        self, connection: Connection, submissions: Sequence[_Submission], now: datetime
+    ) -> ChargeEnding:
+        """Return what charges the sender of an ending for the messages that it refreshes."""
+        ends = {
+            (draft.said.team_id, draft.said.key): one.sender.credential
+            for one in submissions
+            for draft in one.drafts
+            if draft.said is not None and not draft.said.asks
+        }
+
+        def charge(about: tuple[str, str], deliveries: int) -> None:
+            # The credential's row is locked by now.
+            credential = ends.get(about)
+            if credential is not None:
+                shown = Charge(credential, deliveries=deliveries)
+                self._limits.charge(connection, [shown], now)
+
+        return charge
 
     def _write(
         self,
@@ -224,7 +273,7 @@ class Acceptance:
         *,
         is_counted: bool = False,
     ) -> list[Answer]:
-        """Write what was submitted.
+        """Write what was submitted, all for one workspace.
 
         Args:
             is_counted: whether the requests were charged already.
@@ -237,50 +286,42 @@ class Acceptance:
         # Before anything is locked that others wait for.
         self._limits.charge(connection, charges, now)
         said = [draft.said for draft in drafts if draft.said is not None]
-        ending = look(connection, said)
+        seq, latest = 0, now
+        if coming or said:
+            seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
+        charge = self._charge_of_endings(connection, submissions, now)
+        followed = follow(connection, said, seq, now, charge)
         rows = hold(connection, coming, now)
-        self._lock_lanes(connection, rows, dict.fromkeys(ending.lanes(), now))
-        followed = follow(connection, said, ending, now)
         routed = {plan.draft.id for plan in plans if plan.route}
         connection.execute(
             _INSERT_NOTIFICATIONS,
             [{**draft.row, "is_unrouted": draft.id not in routed} for draft in drafts],
         )
-        rows = [_unless_muted(row, followed, now) for row in _wanted(rows, followed)]
-        # Only now that their lanes are locked do the deliveries get their ids, in this order.
+        rows = [
+            {
+                **_unless_muted(row, followed, now),
+                "seq": seq,
+                "urgency": stored_urgency(row["rank"], max(row["send_at"], latest)),
+            }
+            for row in _wanted(rows, followed)
+        ]
+        ensure_lanes(connection, {(row["lane_team_id"], row["lane_address"]) for row in rows})
+        # Only now that the workspace is locked do the deliveries get their ids, in this order.
         accepted = _insert_deliveries(connection, drafts, rows)
+        hurry = [_hurrying(row) for row in rows if row["key"] is not None]
+        if hurry:
+            connection.execute(_HURRY, hurry)
         return [Answer([next(accepted) for _ in one.drafts]) for one in submissions]
 
-    def _lock_lanes(
-        self,
-        connection: Connection,
-        rows: Sequence[Row],
-        wake_at: dict[tuple[str, str], datetime],
-    ) -> None:
-        """Make sure that every lane is there and wakes in time, and lock it.
-
-        They are locked in the order of workspaces and addresses, as everywhere.
-
-        Args:
-            wake_at: lanes that wake for another reason too.
-        """
-        for row in rows:
-            lane, send_at = (row["lane_team_id"], row["lane_address"]), row["send_at"]
-            wake_at[lane] = min(send_at, wake_at.get(lane, send_at))
-        for team_id in sorted({team_id for team_id, _ in wake_at} - self._known_teams):
-            know_team(connection, team_id)
-        open_lanes(connection, wake_at)
-
-    def _tell(self, submissions: Sequence[_Submission], answers: Sequence[Answer]) -> None:
-        """Tell the workers of what was committed."""
-        teams = {
-            one.sender.team_id
-            for one, answer in zip(submissions, answers, strict=True)
-            if any(accepted.deliveries for accepted in answer.notifications)
-        }
-        self._known_teams |= teams
-        for team_id in teams:
+    def _wake(self, team_id: str, answers: Sequence[Answer]) -> None:
+        """Wake the owner of a workspace, where something was committed."""
+        accepted = (one for answer in answers for one in answer.notifications)
+        if any(one.deliveries for one in accepted):
             self._wakeup.notify(team_id)
+
+
+def _splits(error: BaseException) -> bool:
+    return not isinstance(error, DATABASE_DOWN)
 
 
 @dataclass(frozen=True)
@@ -314,8 +355,9 @@ class _Draft:
         delivery = {
             "notification_id": id_,
             "lane_team_id": sender.team_id,
-            "state": "waiting",
-            "rank": -request.priority,
+            "state": state_until(request.due_at(now), now),
+            "source": request.source or sender.turn,
+            "rank": rank_of(request.priority, severity_of(content)),
             "key": key,
             "mode": request.mode if key is not None else "new",
             "on_unknown": request.on_unknown,
@@ -374,7 +416,8 @@ def _coming(plan: _Plan, leg: Leg) -> Coming:
     row = {**plan.draft.delivery, "lane_address": leg.address, "target": leg.target}
     row |= {"subscription_id": leg.subscription_id, "finished_at": None}
     if plan.is_escalation:
-        row |= {"mode": ESCALATE, "send_at": plan.send_at}
+        state = state_until(plan.send_at, plan.draft.row["created_at"])
+        row |= {"mode": ESCALATE, "send_at": plan.send_at, "state": state}
     elif leg.mode is not None and row["key"] is not None:
         row["mode"] = leg.mode
     notification = plan.draft.row
@@ -391,6 +434,16 @@ def _wanted(rows: Sequence[Row], followed: Followed) -> list[Row]:
         if not _escalates(row)
         or (_about(row) in followed.opened and first[_about(row)] == row["notification_id"])
     ]
+
+
+def _hurrying(row: Row) -> dict[str, Any]:
+    return {
+        "lane_team_id": row["lane_team_id"],
+        "lane_address": row["lane_address"],
+        "with_key": row["key"],
+        "latest": row["urgency"],
+        "number": row["seq"],
+    }
 
 
 def _escalates(row: Row) -> bool:
@@ -415,7 +468,7 @@ def _insert_deliveries(
     if len(rows) == 1:
         [row] = rows
         delivery_id = connection.execute(_INSERT_DELIVERY, row).scalar_one()
-        found = {row["notification_id"]: [AcceptedDelivery(delivery_id, row["target"])]}
+        found = {row["notification_id"]: [_delivery(delivery_id, row["target"], row["state"])]}
     elif rows:
         connection.execute(_INSERT_DELIVERIES, rows)
         found = _deliveries(connection, [draft.id for draft in drafts])
@@ -428,9 +481,14 @@ def _deliveries(
     connection: Connection, notification_ids: Sequence[str]
 ) -> dict[str, list[AcceptedDelivery]]:
     found: dict[str, list[AcceptedDelivery]] = {}
-    for notification_id, id_, target in connection.execute(_DELIVERIES, {"ids": notification_ids}):
-        found.setdefault(notification_id, []).append(AcceptedDelivery(id_, target))
+    for row in connection.execute(_DELIVERIES, {"ids": notification_ids}):
+        delivery = _delivery(row.id, row.target, row.state)
+        found.setdefault(row.notification_id, []).append(delivery)
     return found
+
+
+def _delivery(id_: int, target: str, state: str) -> AcceptedDelivery:
+    return AcceptedDelivery(id_, target, _FIRST_STATES.get(state, "waiting"))
 
 
 def _charge(sender: Sender, **what: Any) -> list[Charge]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from bolt_app.notifications.plain_text import cut
-from bolt_app.text_forms import lowered, typed, visible
+from bolt_app.text_forms import lowered, normalized, typed, visible
 
 _ID = re.compile(r"[CGDUW][A-Z0-9]{7,63}")
 _NAME = re.compile(r"#[^\s#@,<>\x00-\x1f]{1,80}")
@@ -100,7 +99,7 @@ def is_person(address: str) -> bool:
 
 def _near_topic(name: str) -> str:
     """Return what could be meant by a name that is not a topic: without accents, with dashes."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = normalized("NFKD", name).encode("ascii", "ignore").decode()
     near = _TOPIC_CHARACTERS.sub("-", plain).strip("-/.")
     return near if _TOPIC.fullmatch(near) else ""
 

@@ -91,6 +91,11 @@ class KeyRecord:
         return self.own_source or self.credential.name
 
     @property
+    def is_persons(self) -> bool:
+        """Whether a person made it in Slack, and not whoever runs Bellhop."""
+        return self.created_by is not None
+
+    @property
     def manages_all(self) -> bool:
         """Whether it may change what other sources have sent, anywhere."""
         return self.may("admin") and not self.channels

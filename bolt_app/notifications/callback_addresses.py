@@ -20,11 +20,13 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 
 # Metadata services of clouds outside the link-local range: those of AWS and Google over IPv6, of
-# Alibaba, Oracle and Azure. They hand credentials to anybody on the machine.
-_METADATA = frozenset(
+# Alibaba, Oracle and Azure. They hand credentials to anybody on the machine. AWS has others in the
+# same network, such as Pod Identity at fd00:ec2::23
+# (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
+_METADATA = tuple(
     map(
-        ip_address,
-        ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+        ip_network,
+        ("fd00:ec2::/32", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
     )
 )
 # IPv4 inside IPv6: NAT64 (RFC 6052) leads to the IPv4 address in the last 32 bits.
@@ -66,7 +68,7 @@ def refusal(address: Address, allowed: Sequence[Network]) -> str | None:
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return refusal(inner, allowed)
-    if address in _METADATA:
+    if any(address in network for network in _METADATA):
         return "the metadata service of a cloud"
     if address.is_link_local:
         return "a link-local address"

@@ -7,10 +7,13 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from ipaddress import ip_address
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from bolt_app.http_loop import HttpLoop
@@ -20,6 +23,10 @@ from bolt_app.notifications.callback_addresses import (
     allowed_addresses,
     resolve,
 )
+
+# So much of an answer is read, interim answers (1xx) included: its status is at the beginning. More
+# would be parsed on the loop that calls Slack too.
+MOST_BYTES = 65_536
 
 
 class CallbackClient:
@@ -80,7 +87,7 @@ class CallbackClient:
 
     def _create_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=_BoundedConnector(
                 ssl=self._tls or True,
                 resolver=_CheckedResolver(self._executor, self._resolve, self._networks),
                 socket_factory=self._open_socket,
@@ -103,6 +110,31 @@ class CallbackClient:
         family, kind, protocol, _, (host, *_) = address
         allowed_addresses(str(host), [str(host)], self._networks)
         return socket.socket(family, kind, protocol)
+
+
+class _BoundedHandler(ResponseHandler):
+    """Reads `MOST_BYTES` of what a connection brings, and breaks off one that brings more."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._left = MOST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        taken = data[: self._left]
+        self._left -= len(data)
+        super().data_received(taken)
+        if self._left < 0 and isinstance(self.transport, asyncio.Transport):
+            self.transport.abort()
+
+
+class _BoundedConnector(aiohttp.TCPConnector):
+    """Makes connections that are read as far as `MOST_BYTES`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # aiohttp has no option for it; a test would show that the attribute has gone.
+        handler: type[ResponseHandler] = _BoundedHandler
+        self._factory = partial(handler, loop=self._loop)
 
 
 class _CheckedResolver(AbstractResolver):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -22,6 +22,7 @@ from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import Callback, CallbackEndpoint
 from bolt_app.http_loop import HttpLoop
+from bolt_app.logs import describe_error
 from bolt_app.notifications.callback_addresses import Network, RefusedAddressError
 from bolt_app.notifications.callback_http import CallbackClient
 from bolt_app.notifications.callbacks import with_name
@@ -46,10 +47,10 @@ class _Claimed:
     id: int
     api_key_id: int
     message_id: str
-    body: str
+    body: str = field(repr=False)
     attempts: int
-    url: str
-    secret: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
     lease: datetime
 
 
@@ -200,6 +201,10 @@ class CallbackSender:
             return REFUSED_ADDRESS
         except (OSError, ClientError, ValueError) as error:
             # What it says may hold the address, and that a secret.
+            return type(error).__name__
+        except Exception as error:  # a mistake of ours: tried again as often as any other failure
+            extra = {"api_key": claimed.api_key_id, "error": describe_error(error)}
+            logger.error("a callback could not be sent", extra=extra)
             return type(error).__name__
         return None if 200 <= status < 300 else str(status)
 

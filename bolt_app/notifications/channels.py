@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,12 +11,12 @@ from typing import Any
 from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
 from bolt_app.notifications.addresses import normal_channel_name
+from bolt_app.notifications.following import use_ids
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
 from bolt_app.text_forms import visible
@@ -29,9 +28,6 @@ logger = logging.getLogger(__name__)
 LISTING_LIFETIME = timedelta(minutes=5)
 # While Slack does not answer, so long it counts for what people may see; then nothing is public.
 LISTING_GRACE = timedelta(minutes=15)
-# For names that senders make up the list is fetched no more often.
-LIST_INTERVAL = timedelta(seconds=20)
-MOST_MISSED = 10_000
 PAGE_SIZE = 999
 # The channels that are listed and may be shown to every member of the workspace.
 _LISTED_AT = select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
@@ -57,10 +53,6 @@ class Channels:
         self._database = database
         self._calls = calls
         self._clock = clock
-        # When names were first asked for that were not listed.
-        self._missed: RecentAnswers[tuple[str, str], datetime] = RecentAnswers(
-            LISTING_LIFETIME, MOST_MISSED, clock
-        )
 
     def search(
         self,
@@ -109,40 +101,10 @@ class Channels:
         if looks_like_channel_id(text := visible(name_or_id)):
             return text
         name = normal_channel_name(text)
-        found = self._find_listed(place.team_id, name)
+        found = self.find_listed(place.team_id, name)
         if found is None:
-            self._list(place)
-            found = self._find_listed(place.team_id, name)
-        return found
-
-    def find_for_sender(self, place: BotPlace, name_or_id: str) -> str | None:
-        """Return what `find` does, for a name that a sender chose: the list is fetched seldom.
-
-        A name that is missing from a list fetched after it was first asked for is unknown.
-
-        Raises:
-            NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: the list has to be fetched, and it is too early for that
-                (`retry_after`), or Slack refused or did not answer.
-        """
-        name = name_or_id.strip().removeprefix("#")
-        if name == name_or_id.strip() and looks_like_channel_id(name):
-            return name
-        found = self._find_listed(place.team_id, name)
-        if found is not None:
-            return found
-        key, now = (place.team_id, name), self._clock()
-        asked_at = self._missed.find(key) or self._missed.ask(key, lambda: now)
-        age = self._age_of_list(place.team_id)
-        if age is None or now - age < asked_at:
-            wait = timedelta(0) if age is None else LIST_INTERVAL - age
-            if wait > timedelta(0):
-                seconds = math.ceil(wait.total_seconds())
-                raise SlackCallError("conversations.list", "ratelimited", retry_after=seconds)
-            self._list(place)
-            found = self._find_listed(place.team_id, name)
-        # The channel may be created now: the next notification asks again.
-        self._missed.forget(lambda one: one == key)
+            self.refresh_listing(place)
+            found = self.find_listed(place.team_id, name)
         return found
 
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
@@ -196,14 +158,19 @@ class Channels:
             SlackCallError: Slack refused or did not answer.
         """
         self._calls.as_bot(place, "conversations.join", channel=channel_id)
+        self.note_joined(place.team_id, channel_id)
+
+    def note_joined(self, team_id: str, channel_id: str) -> None:
+        """Record that the bot is in a channel."""
         with self._database.writing() as session:
             session.execute(
                 update(Channel)
-                .where(Channel.team_id == place.team_id, Channel.channel_id == channel_id)
+                .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
                 .values(is_member=True)
             )
 
-    def _find_listed(self, team_id: str, name: str) -> str | None:
+    def find_listed(self, team_id: str, name: str) -> str | None:
+        """Return the id of the channel that had a name when the channels were listed."""
         with self._database.reading() as session:
             return session.scalar(
                 select(Channel.channel_id)
@@ -213,29 +180,39 @@ class Channels:
                 .limit(1)
             )
 
-    def _age_of_list(self, team_id: str) -> timedelta | None:
+    def listed_at(self, team_id: str) -> datetime | None:
+        """Return when the channels of a workspace were last listed."""
         with self._database.reading_connection() as connection:
-            listed_at = connection.scalar(_LISTED_AT, {"team_id": team_id})
+            return connection.scalar(_LISTED_AT, {"team_id": team_id})
+
+    def _age_of_list(self, team_id: str) -> timedelta | None:
+        listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, place: BotPlace) -> None:
         age = self._age_of_list(place.team_id)
         if age is None or age > LISTING_LIFETIME:
-            self._list(place)
+            self.refresh_listing(place)
 
     def _list_or_believe(self, place: BotPlace) -> None:
         age = self._age_of_list(place.team_id)
         if age is not None and age <= LISTING_LIFETIME:
             return
         try:
-            self._list(place)
+            self.refresh_listing(place)
         except SlackCallError as error:
             if age is None or age > LISTING_GRACE:
                 raise
             logger.info("the channels are not listed again", extra={"error": error.code})
 
-    def _list(self, place: BotPlace) -> None:
-        team_id = place.team_id
+    def refresh_listing(self, place: BotPlace) -> datetime:
+        """List the channels of a workspace again; return when that began.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        team_id, listed_at = place.team_id, self._clock()
         kinds = "public_channel"
         if self._calls.has_scope(place, "groups:read"):
             # Private ones with the bot in them, for senders that know their names.
@@ -257,9 +234,10 @@ class Channels:
                 ChannelListing,
                 key={"team_id": team_id},
                 insert={},
-                update={"listed_at": self._clock()},
+                update={"listed_at": listed_at},
             )
             _replace_channels(session, team_id, channels)
+        return listed_at
 
 
 def looks_like_channel_id(text: str) -> bool:
@@ -283,6 +261,13 @@ def _replace_channels(session: Session, team_id: str, channels: list[dict[str, A
     }
     if rows:
         session.execute(insert(Channel), list(rows.values()))
+    # The last counts where one name stands for several: the archived one is meant least.
+    ordered = sorted(
+        rows.values(),
+        key=lambda row: (row["is_archived"], row["is_private"], row["channel_id"]),
+        reverse=True,
+    )
+    use_ids(session, team_id, {f"#{row['name']}": row["channel_id"] for row in ordered})
 
 
 def _public_channel(row: Channel) -> PublicChannel:

@@ -16,6 +16,7 @@ from bolt_app.notifications.filters import SEVERITIES
 from bolt_app.notifications.meaning import link_of
 from bolt_app.notifications.mrkdwn import SECTION_LENGTH, escape, link, moment
 from bolt_app.notifications.page_addresses import page_url
+from bolt_app.notifications.plain_text import counted
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.summaries import headline
 
@@ -60,7 +61,7 @@ def digest_content(
     contents = look([one.notification_id for one in named])
     lines = {one.notification_id: _line(one, contents, public_url) for one in named}
     return {
-        "title": f"Digest: {len(entries)} notifications",
+        "title": f"Digest: {counted(len(entries), 'notification')}",
         "text": "\n".join(_counted(group) for group in groups[:MOST_GROUPS]),
         "blocks": [*_blocks(groups, lines), _since(entries)],
     }
@@ -89,7 +90,7 @@ def _blocks(groups: Sequence[Sequence[Entry]], lines: Mapping[str, str]) -> Iter
     left = groups[MOST_GROUPS:]
     if left:
         number = sum(map(len, left))
-        yield _small(f"… and {number} more about {len(left)} other topics")
+        yield _small(f"… and {number} more about {counted(len(left), 'other topic')}")
 
 
 def _section(group: Sequence[Entry], lines: Mapping[str, str], room: int) -> str:

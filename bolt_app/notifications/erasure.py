@@ -9,7 +9,7 @@ promised still reach the person: their lane is marked, and erased once nothing i
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +34,7 @@ from bolt_app.db.models import (
     IS_BY_PERSON,
     IS_OPEN,
     IS_PENDING,
+    OPEN_STATES,
     ApiKey,
     Delivery,
     HomeTab,
@@ -46,9 +47,9 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.addresses import email_address
 from bolt_app.notifications.callbacks import erase_from_callbacks
-from bolt_app.notifications.incident_messages import find_messages, refresh
-from bolt_app.notifications.lanes import open_lanes
-from bolt_app.notifications.reports import OPEN_STATES
+from bolt_app.notifications.change_feed import begin_change
+from bolt_app.notifications.incident_messages import Change, find_messages, refresh
+from bolt_app.notifications.lanes import lane_id_of
 
 # Messages that named the person change after everything that waits in their channels.
 ERASING_RANK = 1000
@@ -62,6 +63,7 @@ _AUTHORS = (
 )
 _HAS_OPEN = exists().where(Delivery.lane_id == Lane.id, IS_OPEN)
 _HAS_ANY = exists().where(Delivery.lane_id == Lane.id)
+_IS_IDLE = (Lane.is_erasable & ~_HAS_OPEN) | ~_HAS_ANY
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class ErasedPeople:
 
     team_id: str
     user_ids: Collection[str] | None
-    emails: Collection[str] = ()
+    emails: Collection[str] = field(default=(), repr=False)
 
     def are(self, column: Any) -> ColumnElement[bool]:
         """Return the condition that a column holds one of their ids."""
@@ -104,19 +106,19 @@ def erase_people(
 
     Returns: those who had their App Home open.
     """
+    # Credentials, the workspace and its incidents are locked in this order, as where notifications
+    # are accepted.
+    _erase_authors(connection, people)
+    seq = begin_change(connection, [people.team_id])[people.team_id]
     lanes = _lanes(connection, people)
     keys = _answered_incidents(connection, people)
-    messages = {key: find_messages(connection, people.team_id, key) for key in keys if refreshes}
-    places = [address for found in messages.values() for address in found.addresses]
-    # Lanes are locked before incidents, as where notifications are accepted.
-    open_lanes(
-        connection, {(people.team_id, address): now for address in [*lanes.values(), *places]}
-    )
-    _end_subscriptions(connection, people, now)
+    _end_subscriptions(connection, people, seq, now)
     _erase_names(connection, people, now)
     erase_from_callbacks(connection, people.team_id, people.user_ids)
-    for key, found in messages.items():
-        refresh(connection, found.places, key, now, rank=ERASING_RANK)
+    for key in keys if refreshes else ():
+        messages = find_messages(connection, people.team_id, key)
+        change = Change(people.team_id, key, seq, now)
+        refresh(connection, change, messages, rank=ERASING_RANK)
     connection.execute(update(Lane).where(Lane.id.in_(lanes)).values(is_erasable=True))
     _erase_deliveries(connection, lanes)
     erase_lanes(connection, lanes)
@@ -129,51 +131,35 @@ def mark_successor(connection: Connection, lane_id: int, team_id: str, address: 
     is_erasable = select(Lane.is_erasable).where(Lane.id == lane_id).scalar_subquery()
     if connection.scalar(select(is_erasable)):
         connection.execute(
-            update(Lane)
-            .where(Lane.team_id == team_id, Lane.address == address)
-            .values(is_erasable=True)
+            update(Lane).where(Lane.id == lane_id_of(team_id, address)).values(is_erasable=True)
         )
 
 
-def erase_idle_lanes(connection: Connection, now: datetime) -> None:
-    """Erase the marked lanes in which nothing is open any more, and delete empty ones."""
-    _cancel_unreachable(connection, now)
-    marked = _lock(connection, Lane.is_erasable & ~_HAS_OPEN)
+def teams_with_idle_lanes(connection: Connection) -> Sequence[str]:
+    """Return the workspaces that have lanes for `erase_idle_lanes`."""
+    return connection.scalars(select(Lane.team_id).where(_IS_IDLE).distinct()).all()
+
+
+def erase_idle_lanes(connection: Connection, team_id: str) -> None:
+    """Erase a workspace's marked lanes in which nothing is open, and delete its empty ones."""
+    begin_change(connection, [team_id])
+    idle = select(Lane.id).where(Lane.team_id == team_id, _IS_IDLE)
+    lane_ids = connection.scalars(idle).all()
+    marked = connection.scalars(
+        select(Lane.id).where(Lane.id.in_(lane_ids), Lane.is_erasable)
+    ).all()
     _erase_deliveries(connection, marked)
     erase_lanes(connection, marked)
-    is_idle = (Lane.free_at <= now) & (Lane.paced_until <= now) & Lane.wake_at.is_(None)
-    empty = _lock(connection, is_idle & ~_HAS_ANY)
-    # Looked at again: something may have been accepted before the rows were locked.
-    connection.execute(delete(Lane).where(Lane.id.in_(empty), ~_HAS_ANY))
+    connection.execute(delete(Lane).where(Lane.id.in_(lane_ids), ~_HAS_ANY))
 
 
 def erase_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
-    """Take away the addresses of locked lanes in which nothing is open."""
+    """Take away the addresses of lanes in which nothing is open."""
     connection.execute(
         update(Lane)
-        .where(Lane.id.in_(lane_ids), Lane.worker_id.is_(None), ~_HAS_OPEN)
-        .values(
-            address=literal(f"{DELETED_ADDRESS}:") + cast(Lane.id, Text),
-            is_erasable=False,
-            wake_at=None,
-        )
+        .where(Lane.id.in_(lane_ids), ~_HAS_OPEN)
+        .values(address=literal(f"{DELETED_ADDRESS}:") + cast(Lane.id, Text), is_erasable=False)
     )
-
-
-def _cancel_unreachable(connection: Connection, now: datetime) -> None:
-    """Cancel what was put into a lane in the moment in which it was erased: it leads nowhere."""
-    erased = select(Lane.id).where(Lane.address.startswith(f"{DELETED_ADDRESS}:"))
-    connection.execute(
-        update(Delivery)
-        .where(Delivery.lane_id.in_(erased), IS_PENDING)
-        .values(state="cancelled", finished_at=now)
-    )
-
-
-def _lock(connection: Connection, condition: ColumnElement[bool]) -> Sequence[int]:
-    mine = select(Lane.id).where(condition, Lane.worker_id.is_(None))
-    ordered = mine.order_by(Lane.team_id, Lane.address)
-    return connection.scalars(ordered.with_for_update(skip_locked=True)).all()
 
 
 def _lanes(connection: Connection, people: ErasedPeople) -> dict[int, str]:
@@ -210,7 +196,9 @@ def _answered_incidents(connection: Connection, people: ErasedPeople) -> Sequenc
     return connection.scalars(mine.order_by(Incident.key)).all()
 
 
-def _end_subscriptions(connection: Connection, people: ErasedPeople, now: datetime) -> None:
+def _end_subscriptions(
+    connection: Connection, people: ErasedPeople, seq: int, now: datetime
+) -> None:
     """Delete what people subscribed themselves to, with what still waits by that."""
     mine = delete(Subscription).where(
         Subscription.team_id == people.team_id, people.addresses(Subscription.address)
@@ -219,7 +207,7 @@ def _end_subscriptions(connection: Connection, people: ErasedPeople, now: dateti
     connection.execute(
         update(Delivery)
         .where(Delivery.subscription_id.in_(ended), IS_PENDING)
-        .values(state="cancelled", finished_at=now)
+        .values(state="cancelled", finished_at=now, seq=seq)
     )
 
 
@@ -229,10 +217,6 @@ def _erase_names(connection: Connection, people: ErasedPeople, now: datetime) ->
         mine = (Incident.team_id == people.team_id, people.are(column))
         values = {column.key: DELETED_PERSON, "changed_at": now}
         connection.execute(update(Incident).where(*mine).values(**values))
-    for column in _AUTHORS:
-        model: Any = column.class_
-        mine = (model.team_id == people.team_id, people.are(column))
-        connection.execute(update(model).where(*mine).values({column.key: DELETED_PERSON}))
     sources = None if people.user_ids is None else [f"slack:{one}" for one in people.user_ids]
     sent = true() if sources is None else Notification.source.in_(sources)
     connection.execute(
@@ -241,6 +225,14 @@ def _erase_names(connection: Connection, people: ErasedPeople, now: datetime) ->
         .values(source=f"slack:{DELETED_PERSON}")
     )
     _delete_idempotency_keys(connection, people)
+
+
+def _erase_authors(connection: Connection, people: ErasedPeople) -> None:
+    """Let nobody have made what people made."""
+    for column in _AUTHORS:
+        model: Any = column.class_
+        mine = (model.team_id == people.team_id, people.are(column))
+        connection.execute(update(model).where(*mine).values({column.key: DELETED_PERSON}))
 
 
 def _delete_idempotency_keys(connection: Connection, people: ErasedPeople) -> None:

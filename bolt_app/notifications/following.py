@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
-from bolt_app.db.models import Channel, Subscription
+from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.notifications.addresses import normal_channel_name
 from bolt_app.notifications.lanes import move_pending
 
@@ -25,6 +25,12 @@ class Followed:
     created_by: str | None
 
 
+def find_subscribed(session: Session, team_ids: Collection[str], address: str) -> Collection[str]:
+    """Return those of the workspaces in which a channel or person has subscriptions."""
+    mine = (Subscription.team_id.in_(team_ids), Subscription.address == address)
+    return session.scalars(select(Subscription.team_id).where(*mine).distinct()).all()
+
+
 def begin_following(session: Session, team_id: str, user_id: str, updated: int) -> bool:
     """Record which change of a person their subscriptions follow.
 
@@ -35,21 +41,33 @@ def begin_following(session: Session, team_id: str, user_id: str, updated: int) 
     """
     mine = (Subscription.team_id == team_id, Subscription.address == user_id)
     followed = session.scalars(select(Subscription.person_updated).where(*mine).with_for_update())
-    if max(followed, default=0) > updated > 0:
+    if max(followed, default=0) > updated:
         return False
-    if updated > 0:
-        session.execute(update(Subscription).where(*mine).values(person_updated=updated))
+    session.execute(update(Subscription).where(*mine).values(person_updated=updated))
     return True
 
 
-def pause(session: Session, team_id: str, address: str, reason: PauseReason) -> Sequence[Followed]:
-    """Let nothing come to a channel or person any more; return the subscriptions that paused."""
+def pause(
+    session: Session,
+    team_id: str,
+    address: str,
+    reason: PauseReason,
+    *,
+    until: datetime | None = None,
+) -> Sequence[Followed]:
+    """Let nothing come to a channel or person any more; return the subscriptions that paused.
+
+    Args:
+        until: those that were made later stay as they are.
+    """
+    concerned = true() if until is None else Subscription.created_at <= until
     statement = (
         update(Subscription)
         .where(
             Subscription.team_id == team_id,
             Subscription.address == address,
             Subscription.paused.is_(None),
+            concerned,
         )
         .values(paused=reason)
         .returning(Subscription.topic, Subscription.created_by)
@@ -83,22 +101,56 @@ def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
     return [Followed(*row) for row in session.execute(statement)]
 
 
-def rename(session: Session, team_id: str, channel_id: str, name: str) -> None:
-    """Follow the new name of a channel that is known."""
-    session.execute(
-        update(Channel)
-        .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
-        .values(name=normal_channel_name(name))
-    )
+def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
+    """Store subscriptions by the ids of their channels and people where only names were known.
+
+    Of two subscriptions of one channel or person to one topic the one that was changed later stays.
+
+    Args:
+        ids: by `#name` or `@e-mail`.
+    """
+    mine = Subscription.team_id == team_id
+    is_name = or_(Subscription.address.startswith("#"), Subscription.address.startswith("@"))
+    rows = session.scalars(select(Subscription).where(mine, is_name).with_for_update()).all()
+    for row in rows:
+        id_ = ids.get(row.address)
+        if id_ is None:
+            continue
+        there = (mine, Subscription.topic == row.topic, Subscription.address == id_)
+        changed_at = session.scalar(select(Subscription.changed_at).where(*there).with_for_update())
+        if changed_at is not None and changed_at >= row.changed_at:
+            session.execute(delete(Subscription).where(Subscription.id == row.id))
+            continue
+        session.execute(delete(Subscription).where(*there))
+        session.execute(update(Subscription).where(Subscription.id == row.id).values(address=id_))
 
 
-def archive(session: Session, team_id: str, channel_id: str, *, is_archived: bool) -> None:
-    """Write down whether a channel that is known is archived."""
-    session.execute(
-        update(Channel)
-        .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
-        .values(is_archived=is_archived)
-    )
+def rename(
+    session: Session, team_id: str, channel_id: str, name: str, *, until: datetime | None
+) -> None:
+    """Follow the new name of a channel that is known.
+
+    Args:
+        until: channels that were listed later stay as they are.
+    """
+    _change_listed(session, team_id, channel_id, until, name=normal_channel_name(name))
+
+
+def archive(
+    session: Session, team_id: str, channel_id: str, *, is_archived: bool, until: datetime | None
+) -> None:
+    """Write down whether a channel that is known is archived; `until` as in `rename`."""
+    _change_listed(session, team_id, channel_id, until, is_archived=is_archived)
+
+
+def _change_listed(
+    session: Session, team_id: str, channel_id: str, until: datetime | None, **values: Any
+) -> None:
+    mine = update(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+    if until is not None:
+        listed = exists().where(ChannelListing.team_id == team_id, ChannelListing.listed_at > until)
+        mine = mine.where(~listed)
+    session.execute(mine.values(**values))
 
 
 def leave(session: Session, team_id: str, channel_id: str) -> None:
@@ -108,7 +160,7 @@ def leave(session: Session, team_id: str, channel_id: str) -> None:
     session.execute(update(Channel).where(*mine).values(is_member=False))
 
 
-def move(session: Session, team_id: str, old_id: str, new_id: str, now: datetime) -> None:
+def move(session: Session, team_id: str, old_id: str, new_id: str) -> None:
     """Follow the new id of a channel: its subscriptions, and what is still to go there."""
     there = select(Subscription.topic).where(
         Subscription.team_id == team_id, Subscription.address == new_id
@@ -118,4 +170,4 @@ def move(session: Session, team_id: str, old_id: str, new_id: str, now: datetime
     session.execute(delete(Subscription).where(*mine, Subscription.topic.in_(there)))
     session.execute(update(Subscription).where(*mine).values(address=new_id))
     session.execute(delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == old_id))
-    move_pending(session.connection(), team_id, old_id, new_id, now)
+    move_pending(session.connection(), team_id, old_id, new_id)

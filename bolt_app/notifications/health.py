@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, or_, select
+from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
     IS_HELD,
+    IS_OPEN,
+    IS_QUEUED,
     IS_TROUBLED,
     IS_UNROUTED,
-    IS_WAITING,
     Channel,
     Delivery,
     Lane,
@@ -25,12 +27,13 @@ from bolt_app.notifications.channels import IS_PUBLIC
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.meaning import severity_of
+from bolt_app.notifications.publication import IS_PUBLISHED
 from bolt_app.notifications.summaries import headline
 
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100
 # What is not there to be seen as yet, or is seen in a digest.
-_UNSEEN = ("waiting", "held", "sending", "digested")
+_UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
 # Beyond so many nobody counts.
 MOST_COUNTED = 1000
 UNROUTED_WITHIN = timedelta(days=7)
@@ -42,7 +45,7 @@ class SeenDelivery:
 
     notification_id: str
     channel_id: str
-    headline: str
+    headline: str = field(repr=False)
     severity: str | None
     state: str
     at: datetime
@@ -97,7 +100,12 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
     some = (
         select(Delivery.id)
         .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Lane.team_id == bindparam("team_id"), condition, *scope)
+        .where(
+            Lane.team_id == bindparam("team_id"),
+            Delivery.team_id == bindparam("team_id"),
+            condition,
+            *scope,
+        )
         .limit(MOST_COUNTED)
     )
     return select(func.count()).select_from(some.subquery()).scalar_subquery()
@@ -105,9 +113,11 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
 
 def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
     # What follows an incident may never go out.
-    waits = and_(IS_WAITING, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    # SQLite finds an index by its own condition only.
+    waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    held = and_(IS_OPEN, IS_HELD)
     return select(
-        _count(waits, *scope), _count(IS_HELD, *scope), _count(IS_TROUBLED, *scope), unrouted
+        _count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope), unrouted
     )
 
 
@@ -137,7 +147,7 @@ def _recent() -> Select[Any]:
         select(
             latest.c.id,
             Lane.address.label("channel_id"),
-            latest.c.content,
+            content_summary(latest.c.content).label("content"),
             Delivery.state,
             at.label("at"),
         )
@@ -147,8 +157,7 @@ def _recent() -> Select[Any]:
         .where(
             Delivery.state.not_in(_UNSEEN),
             Delivery.mode.not_in((REFRESH, REMIND)),
-            # What somebody's answer has called off is no news.
-            or_(Delivery.mode != ESCALATE, Delivery.state != "cancelled"),
+            IS_PUBLISHED,
         )
         .order_by(Delivery.id.desc())
         .limit(bindparam("most", type_=Integer))

@@ -1,4 +1,4 @@
-"""The bot's first message in a channel."""
+"""The bot's first messages: to the person who installed it, and in a channel."""
 
 from __future__ import annotations
 
@@ -28,8 +28,33 @@ def hello_blocks(user_id: str) -> list[dict[str, Any]]:
             "elements": [
                 {
                     "type": "mrkdwn",
-                    "text": "Type `/profile` anywhere to see the profile you have linked.",
+                    "text": "`/notify subscribe deploys` here chooses what is delivered to this "
+                    "channel, `/notify help` shows more  •  `/profile` shows the profile you have "
+                    "linked",
                 }
             ],
         },
     ]
+
+
+def welcome_text() -> str:
+    """Return the welcome as plain text, for banners and screen readers."""
+    return "Bellhop is installed in this workspace."
+
+
+def welcome_blocks(profile_url: str) -> list[dict[str, Any]]:
+    """Return the welcome for the person who installed Bellhop, as Block Kit.
+
+    Args:
+        profile_url: their page, which has the command that sends the first notification.
+    """
+    lines = (
+        f":bellhop_bell: *{welcome_text()}* The next steps:",
+        f"• <{profile_url}|Open your page>: let the bot say hello in a channel, and copy the "
+        "command that sends a notification",
+        "• Type `/notify subscribe deploys` in a channel to deliver there what is sent to "
+        "`topic:deploys`, and `/notify test` to see a notification",
+        "• The *Home* tab has your subscriptions and quiet hours, and for admins API keys and "
+        "webhooks",
+    )
+    return [{"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)}}]

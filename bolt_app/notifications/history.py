@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     case,
+    literal,
+    or_,
     select,
     update,
 )
@@ -18,6 +22,7 @@ from sqlalchemy.orm import Session
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
 from bolt_app.db import Database
+from bolt_app.db.content import stored_length
 from bolt_app.db.models import (
     IS_OPEN,
     IS_PENDING,
@@ -27,24 +32,30 @@ from bolt_app.db.models import (
     Incident,
     Lane,
     Notification,
-    TeamPace,
+    Team,
+    WorkspaceQueue,
 )
+from bolt_app.db.receipts import record_effect
+from bolt_app.notifications.change_feed import begin_change, stored_urgency
+from bolt_app.notifications.delivery.order import STEP_SECONDS, URGENT_RANK
 from bolt_app.notifications.incident_messages import REFRESH
-from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.reports import (
-    STATES,
+    FAILED_STATES,
     DeliveryError,
     DeliveryReport,
     IncidentReport,
     NotificationReport,
     incident_report,
+    shown_state,
 )
 from bolt_app.notifications.searching import Filter, Visible, find_page
 from bolt_app.notifications.wakeup import Wakeup
 from bolt_app.slack_api import SlackCallError
 
 _CHUNK = 500
+# A page has so many characters of contents, or one notification.
+PAGE_CHARACTERS = 2**21
 _NOTIFICATION = (
     Notification.id,
     Notification.source,
@@ -110,17 +121,29 @@ class History:
         self._public_url = public_url
         self._clock = clock
 
-    def visible_to(self, team_id: str, source: str, channels: Sequence[str]) -> Visible:
-        """Return what an API key may see that is limited to `channels`.
+    def visible_to(
+        self, team_id: str, source: str, channels: Sequence[str], *, only_public: bool = False
+    ) -> Visible:
+        """Return what an API key may see that is limited to `channels`; none are no limit.
 
         A channel's name stands for the channel that has it now.
+
+        Args:
+            only_public: whether what others have sent is limited to public channels.
         """
         names = [one.removeprefix("#") for one in channels if one.startswith("#")]
-        ids = select(Channel.channel_id).where(Channel.team_id == team_id, Channel.name.in_(names))
+        named = (
+            select(Channel.name, Channel.channel_id)
+            .where(Channel.team_id == team_id, Channel.name.in_(names))
+            # The last counts where one name stands for several, as it does for deliveries.
+            .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
+        )
         with self._database.reading_connection() as connection:
-            found = connection.scalars(ids).all() if names else ()
+            rows = connection.execute(named).all() if names else ()
+            found = {row.name: row.channel_id for row in rows}.values()
             sources = credentials_of(connection, team_id, source)
-        return Visible(sources, [*channels, *found])
+        addresses = [*channels, *found] if channels else None
+        return Visible(sources, addresses, team_id if only_public else None)
 
     def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
         """Return the names of the credentials that share a source."""
@@ -142,8 +165,17 @@ class History:
             rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
             return next(iter(self._reports(session, rows)), None)
 
-    def find_by_message(self, team_id: str, channel_id: str, ts: str) -> str | None:
-        """Return the id of the notification that a message shows, the last that was put there."""
+    def find_by_message(
+        self, team_id: str, channel_id: str, ts: str, *, enterprise_id: str | None = None
+    ) -> str | None:
+        """Return the id of the notification that a message shows, the last that was put there.
+
+        Args:
+            enterprise_id: an organisation, of whose workspaces it may be any.
+        """
+        of_organisation = select(Team.team_id).where(
+            Team.enterprise_id == enterprise_id, Team.enterprise_id != ""
+        )
         statement = (
             select(Delivery.notification_id)
             .join(Lane, Lane.id == Delivery.lane_id)
@@ -153,7 +185,7 @@ class History:
                 Delivery.ts.is_not(None),
                 Delivery.state == "sent",
                 Delivery.mode != REFRESH,
-                Lane.team_id == team_id,
+                or_(Lane.team_id == team_id, Lane.team_id.in_(of_organisation)),
             )
             .order_by(Delivery.id.desc())
             .limit(1)
@@ -177,7 +209,10 @@ class History:
                 its = credentials_of(session.connection(), team_id, wanted.source)
                 wanted = replace(wanted, sources=[wanted.source, *its])
             ids, next_cursor = find_page(session, team_id, wanted, limit, cursor)
-            statement = select(*_NOTIFICATION).where(Notification.id.in_(ids))
+            fitting = _fitting(session, ids)
+            if len(fitting) < len(ids):
+                next_cursor = fitting[-1]
+            statement = select(*_NOTIFICATION).where(Notification.id.in_(fitting))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
             return HistoryPage(self._reports(session, rows), next_cursor)
 
@@ -200,24 +235,28 @@ class History:
                 found.update(session.scalars(select(Delivery.notification_id).where(*mine)))
         return found
 
+    def failed(self, team_id: str, most: int) -> list[NotificationReport]:
+        """Return the latest notifications with deliveries that failed, the newest first."""
+        found = {
+            one.id: one
+            for state in FAILED_STATES
+            for one in self.search(team_id, Filter(state=state), limit=most).notifications
+        }
+        return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
+
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
         """Cancel those deliveries of a workspace's notification that wait or are held."""
 
-        def change(session: Session, mine: ColumnElement[bool]) -> Cancelled:
-            statement = (
-                update(Delivery)
-                .where(mine, IS_PENDING)
-                .values(state="cancelled", finished_at=self._clock())
-                .returning(Delivery.id)
-            )
-            ids = set(session.scalars(statement))
+        with self._database.writing() as session:
+            ended = self._cancelled(session, team_id)
+            mine = _deliveries_of(team_id, notification_id)
+            statement = update(Delivery).where(mine, IS_PENDING).values(ended)
+            ids = set(session.scalars(statement.returning(Delivery.id)))
             all_of_it = _delivery_reports(session, [notification_id])[notification_id]
-            return Cancelled(
-                [one for one in all_of_it if one.id in ids],
-                [one for one in all_of_it if one.id not in ids],
-            )
-
-        return self._change(team_id, notification_id, IS_PENDING, change)
+        return Cancelled(
+            [one for one in all_of_it if one.id in ids],
+            [one for one in all_of_it if one.id not in ids],
+        )
 
     def cancel_all(self, credential: Credential) -> int:
         """Cancel what waits or is held of all that an API key or hook has sent.
@@ -231,18 +270,18 @@ class History:
             .exists()
         )
         cancelled = 0
+        teams = select(Delivery.team_id).where(IS_PENDING, its).limit(1)
+        some = select(Delivery.id).where(IS_PENDING, its).limit(_CHUNK)
         while True:
-            lanes = select(Delivery.lane_id).where(IS_PENDING, its).distinct().limit(_CHUNK)
             with self._database.writing() as session:
-                ids = session.scalars(lanes).all()
-                if not ids:
+                team_id = session.scalar(teams)
+                if team_id is None:
                     return cancelled
-                lock = select(Lane.id).where(Lane.id.in_(ids)).order_by(Lane.team_id, Lane.address)
-                session.execute(lock.with_for_update())
+                ended = self._cancelled(session, team_id)
                 statement = (
                     update(Delivery)
-                    .where(Delivery.lane_id.in_(ids), IS_PENDING, its)
-                    .values(state="cancelled", finished_at=self._clock())
+                    .where(Delivery.id.in_(some), Delivery.team_id == team_id, IS_PENDING)
+                    .values(ended)
                 )
                 cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
 
@@ -255,19 +294,15 @@ class History:
             NothingToRetryError: none is.
         """
 
-        def change(session: Session, mine: ColumnElement[bool]) -> bool:
+        with self._database.writing() as session:
             now = self._clock()
-            lanes = select(Lane.address).join(Delivery, Delivery.lane_id == Lane.id).distinct()
-            addresses = session.scalars(lanes.where(mine, IS_TROUBLED)).all()
-            if not addresses:
-                return False
-            wake_at = {(team_id, address): now for address in addresses}
-            open_lanes(session.connection(), wake_at)
-            session.execute(update(Delivery).where(mine, IS_TROUBLED).values(_anew(now)))
-            return True
-
-        if not self._change(team_id, notification_id, IS_TROUBLED, change):
-            raise NothingToRetryError
+            seq = begin_change(session.connection(), [team_id])[team_id]
+            mine = _deliveries_of(team_id, notification_id)
+            again = {**_anew(now), "seq": seq}
+            changed = session.execute(update(Delivery).where(mine, IS_TROUBLED).values(again))
+            if changed.rowcount == 0:  # type: ignore[attr-defined]
+                raise NothingToRetryError
+            record_effect(session, now)
         self._wakeup.notify(team_id)
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
@@ -288,42 +323,43 @@ class History:
             for row in rows
         ]
 
-    def _change(
-        self,
-        team_id: str,
-        notification_id: str,
-        which: Any,
-        change: Callable[[Session, ColumnElement[bool]], T],
-    ) -> T:
-        """Change deliveries of a notification while the rows of their lanes are locked.
+    def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
+        seq = begin_change(session.connection(), [team_id])[team_id]
+        return {"state": "cancelled", "finished_at": self._clock(), "seq": seq}
 
-        Between finding the lanes and having the locks, what waits in the lane of a name may have
-        moved on: then it begins anew.
-        """
-        mine = Delivery.notification_id == (
-            select(Notification.id)
-            .where(Notification.id == notification_id, Notification.team_id == team_id)
-            .scalar_subquery()
-        )
-        lanes = select(Delivery.lane_id).where(mine, which)
-        while True:
-            with self._database.writing() as session:
-                locked = set(
-                    session.scalars(
-                        select(Lane.id)
-                        .where(Lane.id.in_(lanes))
-                        .order_by(Lane.team_id, Lane.address)
-                        .with_for_update()
-                    )
-                )
-                if locked.issuperset(session.scalars(lanes)):
-                    return change(session, mine)
+
+def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
+    """Return the condition for the deliveries of a workspace's notification."""
+    return Delivery.notification_id == (
+        select(Notification.id)
+        .where(Notification.id == notification_id, Notification.team_id == team_id)
+        .scalar_subquery()
+    )
+
+
+def _fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
+    """Return as many of the ids, which are in the order of a page, as a page has room for."""
+    length = select(Notification.id, stored_length(Notification.content))
+    lengths = {
+        id_: characters
+        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
+    }
+    read = accumulate(lengths.get(id_, 0) for id_ in ids)
+    number = sum(characters <= PAGE_CHARACTERS for characters in read)
+    return ids[: max(1, number)]
 
 
 def _anew(now: datetime) -> dict[str, Any]:
     passed = Delivery.expires_at <= now
+    at = stored_urgency(0, now)
     return {
         "state": "waiting",
+        "urgency": case(
+            (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
+            else_=literal(at, BigInteger) + Delivery.rank * round(STEP_SECONDS * 1000),
+        ),
+        "retry_at": None,
+        "second_look_at": None,
         "attempts": 0,
         "tried_at": None,
         "attempted_at": None,
@@ -352,9 +388,8 @@ def _delivery_reports(
     session: Session, notification_ids: Sequence[str]
 ) -> dict[str, list[DeliveryReport]]:
     statement = (
-        select(*_DELIVERY, TeamPace.reason)
-        .join(Lane, Lane.id == Delivery.lane_id)
-        .outerjoin(TeamPace, TeamPace.team_id == Lane.team_id)
+        select(*_DELIVERY, WorkspaceQueue.pause_reason)
+        .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
         .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
         .order_by(Delivery.id)
     )
@@ -367,11 +402,12 @@ def _delivery_reports(
 
 def _delivery_report(row: Any) -> DeliveryReport:
     # What waits for a dead installation says so before it was tried itself.
-    code = row.error or (row.reason if row.state == "waiting" else None)
+    state = shown_state(row.state)
+    code = row.error or (row.pause_reason if state == "waiting" else None)
     return DeliveryReport(
         id=row.id,
         to=row.target,
-        state=row.state if row.state in STATES else "unknown",
+        state=state,
         attempts=row.attempts,
         error=None if code is None else _error(code),
         channel_id=row.channel_id,

@@ -17,7 +17,6 @@ from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.incident_messages import ESCALATE
-from bolt_app.notifications.jobs import LeasedLane
 from bolt_app.notifications.lanes import pending_in
 from bolt_app.notifications.preferences import Preferred, find_preferred
 from bolt_app.notifications.routing import find_messages
@@ -45,7 +44,7 @@ _IN_LANE = (
 _CHANGE = (
     update(Delivery.__table__)  # type: ignore[arg-type]
     .where(Delivery.id == bindparam("delivery_id"))
-    .values({name: bindparam(f"new_{name}") for name in _CHANGED})
+    .values({name: bindparam(f"new_{name}") for name in _CHANGED} | {"seq": bindparam("new_seq")})
 )
 
 
@@ -111,25 +110,31 @@ def hold(connection: Connection, coming: Sequence[Coming], now: datetime) -> lis
     ]
 
 
-def hold_in_lane(connection: Connection, lane: LeasedLane, address: str, now: datetime) -> None:
+def hold_in_lane(
+    connection: Connection, team_id: str, lane_id: int, address: str, seq: int, now: datetime
+) -> None:
     """Hold what waits in the lane of an e-mail address, as the person wants it whose it is.
 
     Args:
-        address: where the lane leads. Both lanes' rows are locked, or will be before anything
-            else happens to what waits.
+        address: where the lane leads.
+        seq: the number of the change that this is part of.
     """
     if not is_person(address):
         return
-    if not find_preferred(connection, lane.team_id, [address]):
+    if not find_preferred(connection, team_id, [address]):
         return
-    ids = {"lane_team_id": lane.team_id, "lane_address": address}
-    found = connection.execute(_IN_LANE, {"lane_id": lane.id}).mappings().all()
+    ids = {"lane_team_id": team_id, "lane_address": address}
+    found = connection.execute(_IN_LANE, {"lane_id": lane_id}).mappings().all()
     coming = [
         Coming({**row, **ids, "send_at": max(row["send_at"], now)}, row["severity"], row["source"])
         for row in found
     ]
     changed = [
-        {"delivery_id": row["id"], **{f"new_{name}": row[name] for name in _CHANGED}}
+        {
+            "delivery_id": row["id"],
+            "new_seq": seq,
+            **{f"new_{name}": row[name] for name in _CHANGED},
+        }
         for one, row in zip(coming, hold(connection, coming, now), strict=True)
         if row is not one.row
     ]

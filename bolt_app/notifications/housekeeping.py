@@ -18,7 +18,7 @@ from bolt_app.db.models import (
     RateLimit,
 )
 from bolt_app.notifications.acceptance import IDEMPOTENCY_LIFETIME
-from bolt_app.notifications.erasure import erase_idle_lanes
+from bolt_app.notifications.erasure import erase_idle_lanes, teams_with_idle_lanes
 from bolt_app.notifications.ids import id_of_moment
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,11 @@ class Housekeeping:
         deleted = 0
         while batch := self._delete_batch():
             deleted += batch
-        with self._database.writing_connection() as connection:
-            erase_idle_lanes(connection, now)
+        with self._database.reading_connection() as connection:
+            team_ids = teams_with_idle_lanes(connection)
+        for team_id in team_ids:
+            with self._database.writing_connection() as connection:
+                erase_idle_lanes(connection, team_id)
         if not self._database.truncate_wal():
             logger.info("the write-ahead log is being read: it is emptied the next time")
         return deleted

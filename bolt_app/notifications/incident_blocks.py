@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from bolt_app.notifications.mrkdwn import escape, moment, person_mention
+from bolt_app.notifications.mrkdwn import escape, is_misread_in_bold, moment, person_mention
 from bolt_app.notifications.shown_incidents import Person, ShownIncident
 
 Block = dict[str, Any]
@@ -115,7 +115,10 @@ def _line(person: Person | None, words: str) -> Block:
 
 
 def _name(person: Person) -> str:
-    return f"*{escape(person.name)}*" if person.name else person_mention(person.user_id)
+    """Return a person's name; one that mrkdwn would change is left to Slack to show."""
+    if not person.name or is_misread_in_bold(person.name):
+        return person_mention(person.user_id)
+    return f"*{escape(person.name)}*"
 
 
 def _plain(words: str) -> Block:

@@ -6,18 +6,36 @@ that a snooze is over, and `escalate` waits to tell others, for as long as nobod
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
-from bolt_app.db.models import DELETED_PERSON, IS_WAITING, Delivery, Incident, Lane, Notification
+from bolt_app.db.models import DELETED_PERSON, IS_QUEUED, Delivery, Incident, Lane, Notification
+from bolt_app.notifications.change_feed import state_until, stored_urgency
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
-# A message shown anew goes before what waits in its channel.
+# A message shown anew goes before what waits in its channel. A channel takes one message a second:
+# so that people who change their minds leave it turns, each message is refreshed only so often.
 REFRESH_RANK = -10
+REFRESH_INTERVAL = timedelta(seconds=3)
+# Where its sender has ended an incident, it goes no further ahead than what senders send.
+ENDING_RANK = 0
+# A refresh that is due so much later comes at the end of a snooze.
+_SOON = timedelta(minutes=1)
 
 _OF_MESSAGE = (
     select(Delivery.notification_id, Notification.content)
@@ -56,89 +74,107 @@ class Place:
     """A message about an incident; without a ts, one that is being sent."""
 
     lane_id: int
-    address: str
     target: str
     notification_id: str
     channel_id: str | None
     ts: str | None
     thread_ts: str | None
+    source: str
 
 
 @dataclass(frozen=True)
-class Messages:
-    """What stands in Slack about an incident, and the lanes of all that is to follow."""
+class Change:
+    """A change to what follows an incident, and its number in the workspace's change feed."""
 
-    places: Sequence[Place]
-    addresses: frozenset[str]
-
-
-def find_messages(connection: Connection, team_id: str, key: str) -> Messages:
-    """Return the messages about an incident, each with the delivery that was put there last."""
-    places = _places(connection, team_id, key)
-    following = (
-        select(Lane.address)
-        .join(Delivery, Delivery.lane_id == Lane.id)
-        .where(*_is_following(team_id, key, (REMIND, ESCALATE)))
-    )
-    found = frozenset(connection.scalars(following)) | {one.address for one in places}
-    return Messages(places, found)
+    team_id: str
+    key: str
+    seq: int
+    now: datetime
 
 
 def refresh(
     connection: Connection,
+    change: Change,
     places: Sequence[Place],
-    key: str,
-    now: datetime,
     *,
     rank: int = REFRESH_RANK,
 ) -> None:
-    """Show messages again, except those that are about to be. Their lanes are locked.
+    """Show messages again, except those that are about to be.
+
+    A change within `REFRESH_INTERVAL` after a refresh is shown once the interval is over.
 
     Args:
         rank: what goes first in a lane, the lowest.
     """
-    waiting = select(Delivery.lane_id, Delivery.ts).where(
-        tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, key) for one in places]),
+    if not places:
+        return
+    refreshes = (
+        tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, change.key) for one in places]),
         Delivery.mode == REFRESH,
-        Delivery.state == "waiting",
-        Delivery.send_at <= now,
     )
-    about_to = {tuple(row) for row in connection.execute(waiting)} if places else set()
+    due = _due(connection, places, refreshes, change.now)
+    waiting = select(Delivery.lane_id, Delivery.ts, Delivery.send_at).where(*refreshes, IS_QUEUED)
+    about_to = {
+        (row.lane_id, row.ts)
+        for row in connection.execute(waiting)
+        if row.send_at <= due[row.lane_id]
+    }
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
-    _insert(connection, [_refreshing(one, key, now) | {"rank": rank} for one in others])
+    rows = [_refreshing(one, change, due[one.lane_id]) | {"rank": rank} for one in others]
+    _insert(connection, rows)
+    _hurry(connection, change, places, rank)
+
+
+def _due(
+    connection: Connection, places: Sequence[Place], refreshes: Sequence[Any], now: datetime
+) -> dict[int, datetime]:
+    """Return when an incident may be refreshed in each lane: later where it has many messages."""
+    shown = (
+        select(Delivery.lane_id, func.max(Delivery.finished_at).label("at"))
+        .where(*refreshes, Delivery.finished_at.is_not(None), Delivery.state != "cancelled")
+        .group_by(Delivery.lane_id)
+    )
+    last = {row.lane_id: row.at for row in connection.execute(shown)}
+    messages = Counter(one.lane_id for one in places)
+    return {
+        lane_id: max(now, last[lane_id] + REFRESH_INTERVAL * count) if lane_id in last else now
+        for lane_id, count in messages.items()
+    }
 
 
 def follow_snooze(
-    connection: Connection, places: Sequence[Place], key: str, until: datetime
+    connection: Connection, change: Change, places: Sequence[Place], until: datetime
 ) -> None:
-    """Let the end of a snooze be seen and told, once in each channel. Their lanes are locked."""
+    """Let the end of a snooze be seen and told, once in each channel."""
     latest = {one.lane_id: one for one in places if one.ts is not None}
     _insert(
         connection,
         [
-            *(_refreshing(one, key, until) for one in places),
-            *(_reminding(one, key, until) for one in latest.values()),
+            *(_refreshing(one, change, until) for one in places),
+            *(_reminding(one, change, until) for one in latest.values()),
         ],
     )
 
 
-def stop_following(
-    connection: Connection, team_id: str, key: str, modes: Collection[str], now: datetime
-) -> None:
-    """Cancel what was to follow. The lanes are locked."""
+def stop_following(connection: Connection, change: Change, modes: Collection[str]) -> None:
+    """Cancel what was to follow; refreshes that are about to begin stay."""
     connection.execute(
         update(Delivery)
-        .where(*_is_following(team_id, key, modes))
-        .values(state="cancelled", finished_at=now)
+        .where(
+            *_is_following(change, modes),
+            or_(Delivery.mode != REFRESH, Delivery.send_at > change.now + _SOON),
+        )
+        .values(state="cancelled", finished_at=change.now, seq=change.seq)
     )
 
 
-def put_off(connection: Connection, team_id: str, key: str, until: datetime) -> None:
-    """Let nothing be escalated before `until`. The lanes are locked."""
+def put_off(connection: Connection, change: Change, until: datetime) -> None:
+    """Let nothing be escalated before `until`."""
+    state = state_until(until, change.now)
     connection.execute(
         update(Delivery)
-        .where(*_is_following(team_id, key, (ESCALATE,)), Delivery.send_at < until)
-        .values(send_at=until)
+        .where(*_is_following(change, (ESCALATE,)), Delivery.send_at < until)
+        .values(send_at=until, state=state, seq=change.seq)
     )
 
 
@@ -215,18 +251,19 @@ def _is_message(channel_id: str, ts: str) -> tuple[Any, ...]:
     )
 
 
-def _is_following(team_id: str, key: str, modes: Collection[str]) -> tuple[Any, ...]:
-    mine = select(Lane.id).where(Lane.team_id == team_id)
+def _is_following(change: Change, modes: Collection[str]) -> tuple[Any, ...]:
+    mine = select(Lane.id).where(Lane.team_id == change.team_id)
     return (
         Delivery.lane_id.in_(mine),
-        Delivery.key == key,
+        Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
-        IS_WAITING,
+        IS_QUEUED,
     )
 
 
-def _places(connection: Connection, team_id: str, key: str) -> list[Place]:
+def find_messages(connection: Connection, team_id: str, key: str) -> list[Place]:
+    """Return the messages about an incident, each with the delivery that was put there last."""
     latest = (
         select(func.max(Delivery.id))
         .join(Lane, Lane.id == Delivery.lane_id)
@@ -242,12 +279,12 @@ def _places(connection: Connection, team_id: str, key: str) -> list[Place]:
     statement = (
         select(
             Delivery.lane_id,
-            Lane.address,
             Delivery.target,
             Delivery.notification_id,
             Delivery.channel_id,
             Delivery.ts,
             Delivery.thread_ts,
+            Delivery.source,
         )
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.id.in_(latest))
@@ -256,31 +293,53 @@ def _places(connection: Connection, team_id: str, key: str) -> list[Place]:
     return [Place(*row) for row in connection.execute(statement)]
 
 
-def _refreshing(place: Place, key: str, at: datetime) -> dict[str, Any]:
-    return _row(place, key, at) | {"mode": REFRESH, "rank": REFRESH_RANK, "ts": place.ts}
+def _hurry(connection: Connection, change: Change, places: Sequence[Place], rank: int) -> None:
+    """Let refreshes that wait go as far ahead as new ones."""
+    waiting = select(Delivery.id, Delivery.send_at).where(
+        Delivery.lane_id.in_([one.lane_id for one in places]),
+        Delivery.key == change.key,
+        Delivery.key.is_not(None),
+        Delivery.mode == REFRESH,
+        IS_QUEUED,
+        Delivery.rank > rank,
+    )
+    for row in connection.execute(waiting).all():
+        urgency = stored_urgency(rank, row.send_at)
+        ahead = update(Delivery).where(Delivery.id == row.id)
+        connection.execute(ahead.values(rank=rank, urgency=urgency, seq=change.seq))
 
 
-def _reminding(place: Place, key: str, at: datetime) -> dict[str, Any]:
-    return _row(place, key, at) | {"mode": REMIND, "thread_ts": place.thread_ts or place.ts}
+def _refreshing(place: Place, change: Change, at: datetime) -> dict[str, Any]:
+    return _row(place, change, at) | {"mode": REFRESH, "rank": REFRESH_RANK, "ts": place.ts}
 
 
-def _row(place: Place, key: str, at: datetime) -> dict[str, Any]:
+def _reminding(place: Place, change: Change, at: datetime) -> dict[str, Any]:
+    return _row(place, change, at) | {"mode": REMIND, "thread_ts": place.thread_ts or place.ts}
+
+
+def _row(place: Place, change: Change, at: datetime) -> dict[str, Any]:
     return {
         "notification_id": place.notification_id,
+        "team_id": change.team_id,
         "lane_id": place.lane_id,
+        "seq": change.seq,
         "target": place.target,
-        "state": "waiting",
+        "state": state_until(at, change.now),
         "rank": 0,
-        "key": key,
+        "key": change.key,
         "on_unknown": "resend",
         "send_at": at,
         "attempts": 0,
         "channel_id": place.channel_id,
         "ts": None,
         "thread_ts": place.thread_ts,
+        "source": place.source,
     }
 
 
 def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
-        connection.execute(insert(Delivery), rows)
+        connection.execute(
+            insert(Delivery),
+            [row | {"urgency": stored_urgency(row["rank"], row["send_at"])} for row in rows],
+        )

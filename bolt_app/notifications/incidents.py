@@ -6,7 +6,7 @@ its messages counts for all of them, and each is shown anew, by a delivery in th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,14 +19,16 @@ from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
 from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.callbacks import tell_senders
+from bolt_app.notifications.change_feed import begin_change
 from bolt_app.notifications.incident_blocks import ANSWERS
 from bolt_app.notifications.incident_blocks import Answer as Answer
 from bolt_app.notifications.incident_messages import (
+    ENDING_RANK,
     ESCALATE,
     REFRESH,
     REMIND,
+    Change,
     ClickedMessage,
-    Messages,
     actions_of_message,
     find_messages,
     follow_snooze,
@@ -35,9 +37,9 @@ from bolt_app.notifications.incident_messages import (
     refresh,
     stop_following,
 )
-from bolt_app.notifications.lanes import open_lanes
 from bolt_app.notifications.wakeup import Wakeup
 
+ChargeEnding = Callable[[tuple[str, str], int], None]
 # What it is called once it is done.
 _EVENTS: Mapping[Answer, str] = {
     "acknowledge": "acknowledged",
@@ -158,26 +160,31 @@ class Incidents:
                 _check_offered(connection, team_id, key, notification_id, answer, clicked)
             if key is None:
                 return False
-            messages = find_messages(connection, team_id, key)
-            # Lanes are locked before incidents, as where notifications are accepted.
-            open_lanes(connection, {(team_id, address): now for address in messages.addresses})
             which = [Incident.team_id == team_id, Incident.key == key]
             if answer == "reopen" and clicked is not None:
                 # One that its sender ended has no button.
                 which.append(Incident.state_by.is_not(None))
             condition, values = _change(answer, user_id, now, duration)
+            if connection.scalar(select(Incident.key).where(*which, condition)) is None:
+                return False
+            # The workspace is locked before incidents, as where notifications are accepted.
+            seq = begin_change(connection, [team_id])[team_id]
             changed = connection.execute(
                 update(Incident).where(*which, condition).values(**values, changed_at=now)
             )
             if changed.rowcount == 0:
                 return False
-            stop_following(connection, team_id, key, _ENDS.get(answer, ()), now)
-            refresh(connection, messages.places, key, now)
+            change, messages = (
+                Change(team_id, key, seq, now),
+                find_messages(connection, team_id, key),
+            )
+            stop_following(connection, change, _ENDS.get(answer, ()))
+            refresh(connection, change, messages)
             if answer == "snooze":
                 until = values["snoozed_until"]
-                put_off(connection, team_id, key, until)
-                follow_snooze(connection, messages.places, key, until)
-            shown = [one.notification_id for one in messages.places]
+                put_off(connection, change, until)
+                follow_snooze(connection, change, messages, until)
+            shown = [one.notification_id for one in messages]
             event = _EVENTS[answer]
             tell_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
         self._wakeup.notify(team_id)
@@ -190,12 +197,13 @@ class Incidents:
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
+            record_effect(connection, now)
             key = incident_of_message(connection, team_id, channel_id, ts)
             if key is None:
                 return False
+            seq = begin_change(connection, [team_id])[team_id]
             messages = find_messages(connection, team_id, key)
-            open_lanes(connection, {(team_id, address): now for address in messages.addresses})
-            refresh(connection, messages.places, key, now)
+            refresh(connection, Change(team_id, key, seq, now), messages)
         self._wakeup.notify(team_id)
         return True
 
@@ -249,21 +257,6 @@ def _change(
 
 
 @dataclass(frozen=True)
-class Ending:
-    """The messages of incidents that are about to end, by workspace and key."""
-
-    messages: Mapping[tuple[str, str], Messages]
-
-    def lanes(self) -> set[tuple[str, str]]:
-        """Return the workspaces and addresses of the lanes in which something changes."""
-        return {
-            (team_id, address)
-            for (team_id, _), found in self.messages.items()
-            for address in found.addresses
-        }
-
-
-@dataclass(frozen=True)
 class Followed:
     """What came of notifications with keys, by workspace and key.
 
@@ -276,32 +269,30 @@ class Followed:
     quiet: frozenset[tuple[str, str]] = frozenset()
 
 
-def look(connection: Connection, said: Sequence[Said]) -> Ending:
-    """Return what notifications with keys are about to end; its lanes are to be locked next."""
-    ending = {(one.team_id, one.key): False for one in said if not one.asks}
-    known = _known(connection, ending)
-    return Ending(
-        {
-            (team_id, key): find_messages(connection, team_id, key)
-            for (team_id, key), incident in known.items()
-            if incident.state != "resolved"
-        }
-    )
-
-
-def follow(connection: Connection, said: Sequence[Said], ending: Ending, now: datetime) -> Followed:
-    """Let incidents follow notifications with keys. The lanes are locked already.
+def follow(
+    connection: Connection,
+    said: Sequence[Said],
+    seq: int,
+    now: datetime,
+    charge: ChargeEnding,
+) -> Followed:
+    """Let incidents follow notifications with keys, all of one workspace.
 
     One that asks for an answer opens its incident, or opens it again once it is resolved; one that
     does not ask, about what another asked before, resolves it.
+
+    Args:
+        seq: the number of the change that this is part of.
+        charge: called with an incident that ends and the number of its messages to refresh, before
+            they are; what it raises is raised.
     """
     by_key = {(one.team_id, one.key): one.asks for one in said}
     known = _known(connection, by_key)
     opened = set()
     for one, asks in sorted(by_key.items()):
         incident = known.get(one)
-        if not asks and incident is not None:
-            _end(connection, *one, ending, now)
+        if not asks and incident is not None and incident.state != "resolved":
+            _end(connection, one, seq, now, charge)
         elif asks and (incident is None or incident.state == "resolved"):
             team_id, key = one
             row = {"team_id": team_id, "key": key, "state_at": now, "changed_at": now}
@@ -316,12 +307,22 @@ def follow(connection: Connection, said: Sequence[Said], ending: Ending, now: da
     return Followed(frozenset(opened), frozenset(quiet))
 
 
-def _end(connection: Connection, team_id: str, key: str, ending: Ending, now: datetime) -> None:
+def _end(
+    connection: Connection,
+    about: tuple[str, str],
+    seq: int,
+    now: datetime,
+    charge: ChargeEnding,
+) -> None:
+    team_id, key = about
     values = {"ended_team_id": team_id, "ended_key": key, "now": now}
-    found = ending.messages.get((team_id, key))
-    if connection.execute(_END, values).rowcount and found is not None:
-        stop_following(connection, team_id, key, _ENDS["resolve"], now)
-        refresh(connection, found.places, key, now)
+    if connection.execute(_END, values).rowcount == 0:
+        return
+    messages = find_messages(connection, team_id, key)
+    charge(about, len(messages))
+    change = Change(team_id, key, seq, now)
+    stop_following(connection, change, _ENDS["resolve"])
+    refresh(connection, change, messages, rank=ENDING_RANK)
 
 
 def _is_quiet(incident: Any, now: datetime) -> bool:

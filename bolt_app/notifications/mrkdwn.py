@@ -46,6 +46,11 @@ def is_markup(text: str) -> bool:
     return _MARKUP.search(text) is not None
 
 
+def is_misread_in_bold(text: str) -> bool:
+    """Whether plain text, even escaped, would look otherwise than it is written between stars."""
+    return "*" in text or is_markup(text)
+
+
 def mentions(text: str) -> bool:
     """Whether mrkdwn calls somebody: a person, a group, or everybody."""
     return _MENTION.search(text) is not None

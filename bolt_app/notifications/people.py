@@ -17,8 +17,9 @@ from sqlalchemy import select
 from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Membership, User
+from bolt_app.db.models import Membership, Subscription, User
 from bolt_app.notifications.addresses import is_person
+from bolt_app.notifications.following import use_ids
 from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
@@ -72,16 +73,22 @@ class People:
             )
             .limit(1)
         )
+        named = select(Subscription.id).where(
+            Subscription.team_id == place.team_id, Subscription.address == f"@{email}"
+        )
         with self._database.reading() as session:
             user_id = session.scalar(linked)
-        if user_id is not None:
-            return user_id
+            is_subscribed = session.scalar(named.limit(1)) is not None
         key = place.team_id, email
-        user_id = self._remembered.find(key)
+        if user_id is None:
+            user_id = self._remembered.find(key)
         if user_id is None:
             user_id = self._remembered.ask(key, lambda: self._look_up(place, email))
         if not user_id:
             raise SlackCallError(LOOKUP, _UNKNOWN)
+        if is_subscribed:
+            with self._database.writing() as session:
+                use_ids(session, place.team_id, {f"@{email}": user_id})
         return user_id
 
     def _look_up(self, place: BotPlace, email: str) -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from sqlalchemy import update
 
+from bolt_app.access.recent import RecentAnswers
+from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery
 from bolt_app.notifications.reports import DeliveryReport, NotificationReport
@@ -12,14 +16,20 @@ from bolt_app.slack_api import SlackCallError
 
 # One call each.
 MOST_ASKED = 10
+# For so long nobody asks again for a message that Slack did not find: it was deleted, or the bot
+# has left a private channel, to which it may come back.
+GONE_FOR, MOST_GONE = timedelta(hours=1), 10_000
 
 
 class Permalinks:
     """Finds and keeps the links of messages."""
 
-    def __init__(self, database: Database, calls: InstallationCalls) -> None:
+    def __init__(
+        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+    ) -> None:
         self._database = database
         self._calls = calls
+        self._gone: RecentAnswers[int, bool] = RecentAnswers(GONE_FOR, MOST_GONE, clock)
 
     def add(self, team_id: str, report: NotificationReport) -> NotificationReport:
         """Return the report with the links that are known, now or from now on.
@@ -28,7 +38,9 @@ class Permalinks:
         answer: these calls delay the answer.
         """
         missing = [
-            one for one in report.deliveries if one.state == "sent" and one.permalink is None
+            one
+            for one in report.deliveries
+            if one.state == "sent" and one.permalink is None and not self._gone.find(one.id)
         ]
         for delivery in missing[:MOST_ASKED]:
             try:
@@ -53,6 +65,7 @@ class Permalinks:
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise
+            self._gone.ask(delivery.id, lambda: True)
             return None
         permalink = str(answer["permalink"])
         with self._database.writing() as session:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from bolt_app.clock import Clock, utc_now
 from bolt_app.notifications.channels import Channels
-from bolt_app.notifications.hello import hello_blocks, hello_text
+from bolt_app.notifications.hello import (
+    hello_blocks,
+    hello_text,
+    welcome_blocks,
+    welcome_text,
+)
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.oauth.calls import BotPlace, InstallationCalls
 from bolt_app.slack_api import SlackCallError
 
 TEXT_LIMIT = 40_000  # Slack cuts what is longer (https://docs.slack.dev/changelog/2018-04-truncating-really-long-messages)
+
+# In ten minutes.
+HELLOS_BY_PERSON, HELLOS_IN_CHANNEL = 5, 3
 
 
 class MessageError(Exception):
@@ -26,12 +38,31 @@ class PostedMessage:
     permalink: str | None
 
 
+class TooManyHellosError(Exception):
+    """A person has let the bot introduce itself too often, or others have in that channel."""
+
+    def __init__(self, wait: float) -> None:
+        minutes = math.ceil(wait / 60)
+        super().__init__(
+            "Bellhop has introduced itself often enough for now: try again in "
+            f"{minutes} {'minute' if minutes == 1 else 'minutes'}."
+        )
+
+
 class Poster:
     """Posts messages as the bot of a workspace."""
 
-    def __init__(self, calls: InstallationCalls, channels: Channels) -> None:
+    def __init__(
+        self, calls: InstallationCalls, channels: Channels, *, clock: Clock = utc_now
+    ) -> None:
         self._calls = calls
         self._channels = channels
+        self._clock = clock
+        window = timedelta(minutes=10)
+        self._by_person = SlidingLimit(HELLOS_BY_PERSON, window, clock=clock)
+        self._in_channel = SlidingLimit(HELLOS_IN_CHANNEL, window, clock=clock)
+        # Until when Slack wants no message from a workspace's bot.
+        self._paused: dict[str, datetime] = {}
 
     def post(
         self,
@@ -71,20 +102,57 @@ class Poster:
         Raises:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: Slack refused or did not answer.
+            TooManyHellosError: that happened too often, by this person or in this channel.
         """
+        wait = self._by_person.take(f"{place.team_id}/{user_id}")
+        wait = wait or self._in_channel.take(f"{place.team_id}/{channel_id}")
+        if wait:
+            raise TooManyHellosError(wait)
         return self.post(place, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
+
+    def welcome(self, place: BotPlace, user_id: str, profile_url: str) -> None:
+        """Tell the person who installed the bot, in a direct message, what to do next.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        self._calls.as_bot(
+            place,
+            "chat.postMessage",
+            channel=user_id,
+            text=welcome_text(),
+            blocks=welcome_blocks(profile_url),
+            unfurl_links=False,
+        )
 
     def _post_or_join(
         self, place: BotPlace, channel_id: str, text: str, blocks: list[dict[str, Any]] | None
     ) -> dict[str, Any]:
         message = {"channel": channel_id, "text": text, "blocks": blocks}
         try:
-            return self._calls.as_bot(place, "chat.postMessage", **message)
+            return self._post_once(place, message)
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
         self._channels.join(place, channel_id)
-        return self._calls.as_bot(place, "chat.postMessage", **message)
+        return self._post_once(place, message)
+
+    def _post_once(self, place: BotPlace, message: dict[str, Any]) -> dict[str, Any]:
+        """Post, unless Slack asked for a pause; what it asks for is for the whole workspace.
+
+        `RateLimits` leaves chat.postMessage to the delivery engine, which paces itself.
+        """
+        now = self._clock()
+        left = (self._paused.get(place.team_id, now) - now).total_seconds()
+        if left > 0:
+            raise SlackCallError("chat.postMessage", "ratelimited", retry_after=math.ceil(left))
+        try:
+            return self._calls.as_bot(place, "chat.postMessage", **message)
+        except SlackCallError as error:
+            if error.retry_after is not None:
+                self._paused[place.team_id] = now + timedelta(seconds=error.retry_after)
+            raise
 
     def _permalink(self, place: BotPlace, channel_id: str, ts: str) -> str | None:
         try:

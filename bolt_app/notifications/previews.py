@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import Notification, Subscription
+from bolt_app.db.content import content_summary, stored_length
+from bolt_app.db.models import Notification
 from bolt_app.notifications.filters import Filter, facts_of, parse_filter
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.meaning import severity_of
@@ -20,11 +21,10 @@ from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.topic_names import patterns_for
 
 LATELY = timedelta(days=7)
-# So many notifications are looked at.
+# So many notifications are looked at, with so many characters in all.
 WINDOW = 500
+MOST_CHARACTERS = 2**22
 MOST_SHOWN = 3
-# Of so many it is looked up whether they may be shown.
-MOST_LOOKED_UP = 50
 NEAR_FIELD = 0.75
 NEAR_TOPIC = 0.7
 
@@ -33,14 +33,14 @@ NEAR_TOPIC = 0.7
 class Example:
     """A notification that would have come."""
 
-    headline: str
+    headline: str = field(repr=False)
     severity: str | None
     at: datetime
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What would have come lately.
+    """What would have come lately, of what may be shown.
 
     Attributes:
         sent: how many notifications were sent to what the subscription names.
@@ -58,15 +58,16 @@ class Preview:
 class Lately:
     """What was sent to topics in the last days."""
 
-    def __init__(self, rows: Sequence[Any], subscribed: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[Any]) -> None:
         self._rows = rows
-        self._subscribed = subscribed
 
     @property
     def topics(self) -> list[str]:
-        """The topics that are known: sent to lately, or subscribed to; those first."""
-        lately = [topic for row in self._rows for topic in row.topics.split()]
-        return list(dict.fromkeys([*lately, *self._subscribed]))
+        """The topics to offer: those sent to lately, the latest first.
+
+        A subscription proves no topic: it may be to a pattern, or misspelt.
+        """
+        return list(dict.fromkeys(topic for row in self._rows for topic in row.topics.split()))
 
     def near_topic(self, topic: str) -> str | None:
         """Return a known topic that an unknown one looks like; None where `topic` is known."""
@@ -80,19 +81,19 @@ class Lately:
     ) -> Preview:
         """Return what a subscription to `topic` (or a pattern) would have brought.
 
+        What may not be shown is not counted either: with a filter, a number tells what is in it.
+
         Args:
             may_see: returns those of the ids of notifications that may be shown.
         """
         named = [row for row in self._rows if _names(topic, row)]
+        shown = may_see([row.id for row in named]) if named else ()
+        seen = [row for row in named if row.id in shown]
         filter_read = parse_filter(filter_)
-        wanted = [row for row in named if filter_read.accepts(facts_of(row.content))]
-        latest, others = wanted[:MOST_LOOKED_UP], named[:MOST_LOOKED_UP]
-        ids = list(dict.fromkeys(row.id for row in (*latest, *others)))
-        shown = may_see(ids) if ids else ()
-        examples = [_example(row) for row in latest if row.id in shown]
-        fields = {name for row in others if row.id in shown for name in facts_of(row.content)}
-        misspelled = _misspelled(filter_read, fields)
-        return Preview(len(named), len(wanted), examples[:MOST_SHOWN], misspelled)
+        wanted = [row for row in seen if filter_read.accepts(facts_of(row.content))]
+        examples = [_example(row) for row in wanted[:MOST_SHOWN]]
+        fields = {name for row in seen for name in facts_of(row.content)}
+        return Preview(len(seen), len(wanted), examples, _misspelled(filter_read, fields))
 
 
 class Previews:
@@ -104,11 +105,11 @@ class Previews:
 
     def look(self, team_id: str) -> Lately:
         """Return what was sent to the topics of a workspace."""
-        sent = (
+        latest = (
             select(
                 Notification.id,
                 Notification.topics,
-                Notification.content,
+                content_summary(Notification.content).label("content"),
                 Notification.created_at,
             )
             .where(
@@ -118,12 +119,17 @@ class Previews:
             )
             .order_by(Notification.id.desc())
             .limit(WINDOW)
+            .subquery()
         )
-        subscribed = select(Subscription.topic).where(Subscription.team_id == team_id).distinct()
+        read = func.sum(stored_length(latest.c.content)).over(order_by=latest.c.id.desc())
+        counted = select(latest, read.label("read")).subquery()
+        columns = counted.c.id, counted.c.topics, counted.c.content, counted.c.created_at
+        sent = (
+            select(*columns).where(counted.c.read <= MOST_CHARACTERS).order_by(counted.c.id.desc())
+        )
         with self._database.reading_connection() as connection:
             rows = connection.execute(sent).all()
-            topics = connection.scalars(subscribed.order_by(Subscription.topic)).all()
-        return Lately(rows, topics)
+        return Lately(rows)
 
 
 def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """Releases what is held when its moment has come: one as it is, several as one digest.
 
-All of it happens in the round that leases the lane, whose row is locked: it is done once, or not at
+All of it happens in one change of the workspace, whose row is locked: it is done once, or not at
 all where the worker dies. A subscription counts as it is at this moment. What came by one that has
 ended or pauses is cancelled, and by one that is muted held for as long.
 """
@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
-from bolt_app.db.content import known_severity, stored_severity
-from bolt_app.db.models import IS_HELD, Delivery, Notification, Subscription
+from bolt_app.db.content import content_summary, known_severity, stored_severity
+from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
+from bolt_app.notifications.change_feed import stored_urgency
 from bolt_app.notifications.digests import Entry, digest_content
 from bolt_app.notifications.filters import DEFAULT_SEVERITY
 from bolt_app.notifications.ids import new_id
 from bolt_app.notifications.incident_messages import ESCALATE, REFRESH, REMIND
-from bolt_app.notifications.jobs import LeasedLane
 from bolt_app.notifications.routing import STANDING
 from bolt_app.notifications.topic_names import patterns_for
 
@@ -30,18 +31,18 @@ SOURCE = "digest"
 # As many as one transaction and one statement should have; more are another digest.
 MOST_AT_ONCE = 5000
 _DELIVERIES = Delivery.__table__
-_WITH_SOME = (
-    select(Delivery.lane_id)
-    .where(
-        Delivery.lane_id.in_(bindparam("lane_ids", expanding=True)),
-        IS_HELD,
-        Delivery.send_at <= bindparam("now"),
-    )
-    .distinct()
+_DUE = (
+    Delivery.lane_id == bindparam("held_in"),
+    IS_LATER,
+    IS_HELD,
+    Delivery.send_at <= bindparam("now"),
 )
-_DUE = (Delivery.lane_id == bindparam("held_in"), IS_HELD, Delivery.send_at <= bindparam("now"))
 _ITS_SUBSCRIPTION = Subscription.id == Delivery.subscription_id
-_END = update(_DELIVERIES).where(*_DUE).values(finished_at=bindparam("now"))  # type: ignore[arg-type]
+_END = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(*_DUE)
+    .values(finished_at=bindparam("now"), seq=bindparam("new_seq"))
+)
 _EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state="expired")
 _CANCEL = _END.where(
     Delivery.subscription_id.is_not(None),
@@ -52,6 +53,7 @@ _PUT_OFF = (
     .where(*_DUE, exists().where(_ITS_SUBSCRIPTION, Subscription.muted_until > bindparam("now")))
     .values(
         send_at=select(Subscription.muted_until).where(_ITS_SUBSCRIPTION).scalar_subquery(),
+        seq=bindparam("new_seq"),
     )
 )
 _HELD = (
@@ -88,9 +90,9 @@ _LATER = (
 _RELEASE = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(Delivery.id == bindparam("delivery_id"))
-    .values(state="waiting")
+    .values(state="waiting", seq=bindparam("new_seq"))
 )
-_CONTENTS = select(Notification.id, Notification.content).where(
+_CONTENTS = select(Notification.id, content_summary(Notification.content).label("content")).where(
     Notification.id.in_(bindparam("ids", expanding=True))
 )
 _TELL = _END.values(state="digested", digest_id=bindparam("told_by"))
@@ -98,23 +100,25 @@ _DIGEST = _TELL.where(Delivery.id <= bindparam("last"))
 _OUTDO = _TELL.where(Delivery.id == bindparam("delivery_id"))
 
 
+@dataclass(frozen=True)
+class HeldLane:
+    """A lane in which something is held that is due."""
+
+    id: int
+    team_id: str
+    address: str
+
+
 def release(
-    connection: Connection, lanes: Sequence[LeasedLane], public_url: str, now: datetime
+    connection: Connection, lane: HeldLane, public_url: str, seq: int, now: datetime
 ) -> None:
-    """Release what is due in leased lanes, whose rows are locked.
+    """Release what is due in a lane.
 
     Args:
         public_url: where the pages of notifications are.
+        seq: the number of the change that this is part of.
     """
-    lane_ids = [lane.id for lane in lanes]
-    due = set(connection.scalars(_WITH_SOME, {"lane_ids": lane_ids, "now": now}))
-    for lane in lanes:
-        if lane.id in due:
-            _release(connection, lane, public_url, now)
-
-
-def _release(connection: Connection, lane: LeasedLane, public_url: str, now: datetime) -> None:
-    due = {"held_in": lane.id, "now": now}
+    due = {"held_in": lane.id, "now": now, "new_seq": seq}
     for statement in (_EXPIRE, _CANCEL, _PUT_OFF):
         connection.execute(statement, due)
     rows = connection.execute(_HELD, {**due, "most": MOST_AT_ONCE}).all()
@@ -124,14 +128,14 @@ def _release(connection: Connection, lane: LeasedLane, public_url: str, now: dat
     ids = {one["delivery_id"] for one in outdone}
     told = [row for row in rows if row.id not in ids]
     if len(told) == 1:
-        connection.execute(_RELEASE, {"delivery_id": told[0].id})
+        connection.execute(_RELEASE, {"delivery_id": told[0].id, "new_seq": seq})
     elif told:
-        digest_id = _write_digest(connection, lane, told, public_url, now)
+        digest_id = _write_digest(connection, lane, told, public_url, seq, now)
         connection.execute(_DIGEST, {**due, "told_by": digest_id, "last": rows[-1].id})
     logger.info("released", extra={"lane": lane.id, "deliveries": len(rows)})
 
 
-def _outdone(connection: Connection, lane: LeasedLane, rows: Sequence[Any]) -> list[dict[str, Any]]:
+def _outdone(connection: Connection, lane: HeldLane, rows: Sequence[Any]) -> list[dict[str, Any]]:
     """Return what is told by something later about the same key, and by which notification."""
     keyed = [row for row in rows if row.key is not None and row.mode != "new"]
     if not keyed:
@@ -150,9 +154,10 @@ def _outdone(connection: Connection, lane: LeasedLane, rows: Sequence[Any]) -> l
 
 def _write_digest(
     connection: Connection,
-    lane: LeasedLane,
+    lane: HeldLane,
     rows: Sequence[Any],
     public_url: str,
+    seq: int,
     now: datetime,
 ) -> str:
     """Write a digest into a lane, and return its notification's id."""
@@ -172,12 +177,16 @@ def _write_digest(
     subscriptions = {row.subscription_id for row in rows}
     delivery = {
         "notification_id": digest_id,
+        "team_id": lane.team_id,
         "lane_id": lane.id,
+        "seq": seq,
         "target": lane.address,
         # What is known of a subscription is what came of it last.
         "subscription_id": subscriptions.pop() if len(subscriptions) == 1 else None,
         "state": "waiting",
+        "source": SOURCE,
         "rank": 0,
+        "urgency": stored_urgency(0, now),
         "mode": "new",
         "on_unknown": "hold",
         "send_at": now,

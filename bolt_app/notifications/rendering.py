@@ -18,6 +18,7 @@ from bolt_app.notifications.mrkdwn import (
     escape,
     is_divisible,
     is_markup,
+    is_misread_in_bold,
     link,
     mentions,
     shorten,
@@ -281,7 +282,7 @@ def _heading(content: Mapping[str, Any]) -> list[Block]:
     if not text:
         return []
     # In the label of a link only code has a meaning.
-    is_misread = _is_treacherous(title) and ("`" in title or "link" not in content)
+    is_misread = is_misread_in_bold(title) and ("`" in title or "link" not in content)
     if not is_misread and len(text) <= SECTION_LENGTH:
         return [_section(text)]
     words = _literal(f"{_sign(content)} {title}".strip())
@@ -292,18 +293,13 @@ def _heading(content: Mapping[str, Any]) -> list[Block]:
 def _heading_text(content: Mapping[str, Any]) -> str:
     title = _title(content) or content.get("severity", "").capitalize()
     words = link(content["link"], title) if "link" in content else escape(title)
-    if words and content.get("mrkdwn", True) and not _is_treacherous(title):
+    if words and content.get("mrkdwn", True) and not is_misread_in_bold(title):
         words = f"*{words}*"
     return f"{_sign(content)} {words}".strip()
 
 
 def _sign(content: Mapping[str, Any]) -> str:
     return SIGNS.get(content.get("severity", ""), "")
-
-
-def _is_treacherous(text: str) -> bool:
-    """Whether plain text would not look as it is written between two stars."""
-    return "*" in text or is_markup(text)
 
 
 def _texts(content: Mapping[str, Any]) -> list[Block] | None:
@@ -330,7 +326,7 @@ def _fields(content: Mapping[str, Any]) -> Iterator[Block]:
 
 def _field(name: str, value: str) -> Block:
     text = f"*{escape(name)}*\n{escape(value)}".strip()
-    if not name or _is_treacherous(name) or is_markup(value) or len(text) > FIELD_LENGTH:
+    if not name or is_misread_in_bold(name) or is_markup(value) or len(text) > FIELD_LENGTH:
         return _literal(f"{name}\n{value}".strip() or "-")
     return {"type": "mrkdwn", "text": text}
 

@@ -34,7 +34,18 @@ STATE_WORDS: Mapping[str, str] = {
     "digested": "in a digest",
 }
 INCIDENT_STATES = ("open", "acknowledged", "resolved")
+# Ended without having been posted, as far as is known: what can be retried.
+FAILED_STATES: tuple[State, ...] = ("dead", "unknown")
 OPEN_STATES = frozenset({"waiting", "held", "sending"})
+
+
+def shown_state(stored: str) -> State:
+    """Return the state that people know a delivery in, by the stored one."""
+    if stored == "scheduled":
+        return "waiting"
+    return stored if stored in STATES else "unknown"
+
+
 Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
 
 
@@ -142,8 +153,9 @@ class NotificationReport(BaseModel):
     key: str | None
     created_at: Moment
     content: dict[str, Any] = Field(
+        repr=False,
         description="The content, without members left out. `derived` has the severity, title, "
-        "link and fields that were read from attachments and blocks."
+        "link and fields that were read from attachments and blocks.",
     )
     incident: IncidentReport | None = Field(
         None, description="What people answered, where it asks them to."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,6 +20,11 @@ from bolt_app.notifications.requests import (
     NotificationRequest,
 )
 from bolt_app.text_forms import comparable
+
+# So many are named: nobody fixes more at once.
+MOST_PROBLEMS = 20
+# Of a field of the sender's own so much is shown and compared.
+LONGEST_NAME = 100
 
 _Words = Callable[[Mapping[str, Any]], str]
 # By the names at https://docs.pydantic.dev/latest/errors/validation_errors/
@@ -69,16 +75,17 @@ class FieldProblem:
 
 
 def problems_of(error: ValidationError, *, within: str = "") -> list[FieldProblem]:
-    """Return what is wrong, field by field.
+    """Return what is wrong, field by field; of more than `MOST_PROBLEMS` one more than these.
 
     Args:
         within: where the notifications stand in what was sent.
     """
-    return [
+    problems = (
         problem
         for one in error.errors(include_url=False, include_input=False)
         for problem in _problems(one, within)
-    ]
+    )
+    return list(islice(problems, MOST_PROBLEMS + 1))
 
 
 def _problems(error: ErrorDetails, within: str) -> Iterator[FieldProblem]:
@@ -94,7 +101,7 @@ def _problems(error: ErrorDetails, within: str) -> Iterator[FieldProblem]:
 def _detail(error: ErrorDetails, ctx: Mapping[str, Any]) -> str:
     kind = error["type"]
     if kind == "extra_forbidden":
-        return _unknown_field(str(error["loc"][-1]))
+        return _unknown_field(str(error["loc"][-1])[:LONGEST_NAME])
     if kind.startswith("datetime"):
         return _MOMENT
     words = _WORDS.get(kind)
@@ -112,5 +119,6 @@ def _path(before: str, location: tuple[int | str, ...]) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
         else:
-            path += f".{step}" if path else step
+            name = step[:LONGEST_NAME]
+            path += f".{name}" if path else name
     return path

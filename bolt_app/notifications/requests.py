@@ -13,11 +13,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     HttpUrl,
     PlainSerializer,
     TypeAdapter,
     UrlConstraints,
+    ValidationError,
     ValidationInfo,
     model_validator,
 )
@@ -39,7 +41,13 @@ FARTHEST = timedelta(days=120)
 FIELDS = 50
 RECIPIENTS = 100
 MENTIONS = 20
+ACTIONS = 20
+UNKNOWN_MEMBERS = 5
 BATCH = 100
+# Of blocks and attachments: lists, objects, and what is in them. In memory a value takes up to
+# fifty times its room in JSON. The largest table that Slack takes has some 16,000.
+VALUES = 20_000
+DEEPEST = 60
 LATEST_END = timedelta(days=366)
 SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
@@ -52,8 +60,10 @@ OnUnknown = Literal["resend", "hold"]
 Action = Literal["acknowledge", "assign", "resolve", "snooze", "mute"]
 
 
-def _storable(value: Any) -> Any:
-    """Refuse what no database stores or no JSON can say."""
+def _storable(value: Any, depth: int = 0) -> Any:
+    """Refuse what no database stores, no JSON can say or is nested too deep."""
+    if depth > DEEPEST:
+        raise PydanticCustomError("deep", f"is nested more than {DEEPEST} deep: simplify it")
     if isinstance(value, str):
         if "\0" in value:
             raise PydanticCustomError("nul", "holds a NUL character: leave it out")
@@ -63,11 +73,16 @@ def _storable(value: Any) -> Any:
     elif isinstance(value, dict):
         for name, item in value.items():
             _storable(name)
-            _storable(item)
+            _storable(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _storable(item)
+            _storable(item, depth + 1)
     return value
+
+
+def _count_values(value: Any) -> int:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_count_values, items))
 
 
 def _as_list(value: object) -> object:
@@ -99,19 +114,34 @@ Recipients = Annotated[
 ]
 
 
-class MessageField(BaseModel):
+class _Object(BaseModel):
+    """A JSON object that takes no other members, and whose representation has no message in it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_members(cls, data: Any) -> Any:
+        # Each unknown one would be a problem of its own: 1 MiB has 100,000 of them.
+        if isinstance(data, dict) and len(data) > len(cls.model_fields) + UNKNOWN_MEMBERS:
+            raise PydanticCustomError("members", "has too many fields: leave out what is none here")
+        return data
+
+    def __repr_args__(self) -> Iterator[tuple[str, object]]:
+        yield "given", sorted(self.model_fields_set)
+
+
+class MessageField(_Object):
     """A short fact shown under the text: its name in bold, its value below. Both plain text."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(str_strip_whitespace=True)
 
     name: Text = Field(min_length=1, max_length=200)
     value: Text = Field(max_length=1500)
 
 
-class Content(BaseModel):
+class Content(_Object):
     """What is said."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: Text = Field("", max_length=TEXT_LENGTH, description="In Slack's mrkdwn.")
     title: Text = Field("", max_length=250, description="Plain text, shown in bold above.")
@@ -126,7 +156,8 @@ class Content(BaseModel):
     blocks: list[SlackObject] = Field(
         default_factory=list,
         max_length=BLOCKS,
-        description="Block Kit of your own, in place of fields and image.",
+        description=f"Block Kit of your own, in place of fields and image: with attachments up to "
+        f"{VALUES:,} values, nested up to {DEEPEST} deep.",
     )
     attachments: list[SlackObject] = Field(
         default_factory=list, max_length=ATTACHMENTS, description="Slack's older attachments."
@@ -150,17 +181,17 @@ class Content(BaseModel):
         "left out.",
     )
     actions: Annotated[
-        list[Annotated[Action, BeforeValidator(_word)]], AfterValidator(_each_once)
+        list[Annotated[Action, BeforeValidator(_word)]],
+        Field(max_length=ACTIONS),
+        AfterValidator(_each_once),
     ] = Field(
         default_factory=list,
         description="Buttons by which people answer; what they answer counts for all with its key.",
     )
 
 
-class Escalation(BaseModel):
+class Escalation(_Object):
     """What is to happen when nobody answers in time."""
-
-    model_config = ConfigDict(extra="forbid")
 
     after: int = Field(
         ge=SOONEST_ESCALATION, le=LATEST_ESCALATION, description="Seconds without an answer."
@@ -193,7 +224,13 @@ class NotificationRequest(Content):
         "update",
         description="With a key: change the earlier message, reply in its thread, or post anew.",
     )
-    priority: int = Field(0, ge=-9, le=9, description="Higher goes first in its channel.")
+    priority: int = Field(
+        0,
+        ge=-9,
+        le=9,
+        description="Higher goes first in the workspace. Without one the severity decides: "
+        "`critical` counts 5, `error` 2, `warning` 1.",
+    )
     send_at: AwareDatetime | None = Field(
         None, description="Not before this moment, at most 120 days ahead."
     )
@@ -224,6 +261,10 @@ class NotificationRequest(Content):
     def _contradictions(self) -> Iterator[tuple[str, str]]:
         if not (self.text.strip() or self.title.strip() or self.blocks or self.attachments):
             yield "text", "says nothing: give text, title, blocks or attachments"
+        values = {name: _count_values(getattr(self, name)) for name in ("blocks", "attachments")}
+        if sum(values.values()) > VALUES:
+            largest = max(values, key=values.__getitem__)
+            yield largest, f"blocks and attachments have more than {VALUES:,} values: send less"
         for name in ("fields", "image_url"):
             if self.blocks and getattr(self, name):
                 yield name, "does not go with blocks: put it into them, or leave them out"
@@ -265,9 +306,9 @@ class NotificationRequest(Content):
 
 
 _CONTENT = set(Content.model_fields)
-_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(
-    Annotated[list[NotificationRequest], Field(min_length=1, max_length=BATCH)]
-)
+_Batch = Annotated[list[NotificationRequest], Field(min_length=1, max_length=BATCH)]
+_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(_Batch)
+_FIRST_OF_BATCH: TypeAdapter[list[NotificationRequest]] = TypeAdapter(Annotated[_Batch, FailFast()])
 
 
 def read_one(data: object, now: datetime) -> NotificationRequest:
@@ -283,6 +324,13 @@ def read_batch(data: object, now: datetime) -> Sequence[NotificationRequest]:
     """Return the notifications that a list read from JSON describes.
 
     Raises:
-        pydantic.ValidationError: one or more are none; `problems_of` says which and why.
+        pydantic.ValidationError: one or more are none; `problems_of` says which and why. Where the
+            problems are very many, they are those of the first that is none.
     """
-    return _BATCH.validate_python(data, context={"now": now})
+    try:
+        return _BATCH.validate_python(data, context={"now": now})
+    except ValidationError as error:
+        if error.error_count() <= BATCH:
+            raise
+    # To name each of very many problems takes a second.
+    return _FIRST_OF_BATCH.validate_python(data, context={"now": now})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
-from bolt_app.db.models import Channel, Delivery, Lane, Subscription
+from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.addresses import topic_of
 from bolt_app.notifications.filters import facts_of
 from bolt_app.notifications.incident_messages import ESCALATE
@@ -21,18 +21,18 @@ from bolt_app.notifications.topic_names import patterns_for
 # The channels whose names are known, unless a lane of that name still has something to hand on.
 _KNOWN_CHANNELS = (
     select(Channel.name, Channel.channel_id)
-    .outerjoin(
-        Lane,
-        and_(
-            Lane.team_id == Channel.team_id,
-            Lane.address == "#" + Channel.name,
-            Lane.wake_at.is_not(None),
-        ),
-    )
     .where(
         Channel.team_id == bindparam("team_id"),
         Channel.name.in_(bindparam("names", expanding=True)),
-        Lane.id.is_(None),
+        *(
+            ~exists().where(
+                Lane.team_id == Channel.team_id,
+                Lane.address == "#" + Channel.name,
+                Delivery.lane_id == Lane.id,
+                state,
+            )
+            for state in (IS_WAITING, IS_LATER)
+        ),
     )
     # The last counts where one name stands for several: the archived one is meant least.
     .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
@@ -60,7 +60,7 @@ _SUBSCRIPTIONS = _ALL_SUBSCRIPTIONS.where(
 # So many names a statement takes; for more, all subscriptions of the workspace are read.
 MOST_PATTERNS = 1000
 # The states of what stands in a channel, may do so, or comes next.
-STANDING = ("waiting", "sending", "sent", "unknown")
+STANDING = ("waiting", "scheduled", "sending", "sent", "unknown")
 # Which keys have a message in which lanes.
 _KEYS = (
     select(Lane.address, Delivery.key)
@@ -82,7 +82,7 @@ class Routed:
     """A notification that looks for its way."""
 
     to: Sequence[str]
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     key: str | None = None
 
 

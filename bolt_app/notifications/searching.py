@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, or_, select, text
+from sqlalchemy import ColumnElement, Select, Subquery, and_, or_, select
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import (
     IS_HELD,
+    IS_OPEN,
+    IS_QUEUED,
+    IS_SENDING,
     IS_TROUBLED,
     IS_UNROUTED,
-    IS_WAITING,
+    Channel,
     Delivery,
     Lane,
     Notification,
 )
+from bolt_app.notifications.channels import IS_PUBLIC
 from bolt_app.notifications.ids import id_of_moment
 from bolt_app.notifications.reports import UNROUTED
 
@@ -26,33 +30,44 @@ from bolt_app.notifications.reports import UNROUTED
 WINDOW = 2000
 # The deliveries in these states are few, or found by an index of their own.
 _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
-    "waiting": IS_WAITING,  # type: ignore[dict-item]
-    "held": IS_HELD,  # type: ignore[dict-item]
+    # SQLite finds an index by its own condition only.
+    "waiting": and_(IS_OPEN, IS_QUEUED),
+    "held": and_(IS_OPEN, IS_HELD),
+    "sending": and_(IS_OPEN, IS_SENDING),
     "dead": and_(IS_TROUBLED, Delivery.state == "dead"),
     "unknown": and_(IS_TROUBLED, Delivery.state == "unknown"),
-    "sending": and_(Delivery.id == Lane.sending_id, text("deliveries.state = 'sending'")),
 }
 
 
 @dataclass(frozen=True)
 class Visible:
-    """What a limited API key may see.
+    """What an API key may see that may not see everything.
 
     Attributes:
         sources: what its own source has sent, by the names of the credentials.
-        addresses: what has gone to these alone, from any source.
+        addresses: what has gone to these alone, from any source; None: to any.
+        public_of: a workspace; of what others have sent, only what has gone to public channels of
+            it alone. None: wherever it went.
     """
 
     sources: Collection[str]
-    addresses: Collection[str]
+    addresses: Collection[str] | None = None
+    public_of: str | None = None
 
     def condition(self, notification: Any) -> ColumnElement[bool]:
         """Return the condition for a notification, given by its columns."""
         mine = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
         mine = mine.where(Delivery.notification_id == notification.id)
-        elsewhere = mine.where(Lane.address.not_in(self.addresses))
+        elsewhere = mine.where(or_(*self._is_elsewhere()))
         is_within = and_(mine.exists(), ~elsewhere.exists())
         return or_(notification.source.in_(self.sources), is_within)
+
+    def _is_elsewhere(self) -> Iterator[ColumnElement[bool]]:
+        if self.addresses is not None:
+            yield Lane.address.not_in(self.addresses)
+        if self.public_of is not None:
+            public = select(Channel.channel_id).where(Channel.team_id == self.public_of, IS_PUBLIC)
+            yield Lane.address.not_in(public)
 
 
 @dataclass(frozen=True)
@@ -151,7 +166,9 @@ def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
     if wanted.visible is not None:
         conditions.append(wanted.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
-    if wanted.state is not None:
+    if wanted.state == "waiting":
+        deliveries.append(IS_QUEUED)  # type: ignore[arg-type]
+    elif wanted.state is not None:
         deliveries.append(Delivery.state == wanted.state)
     if wanted.to is not None:
         deliveries.append(Delivery.target == wanted.to)
@@ -167,7 +184,9 @@ def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
     if wanted.key is not None:
         return found.where(Lane.team_id == team_id, Delivery.key.in_(wanted.stored_keys))
     by_index = None if wanted.state is None else _BY_INDEX.get(wanted.state)
-    return None if by_index is None else found.where(Lane.team_id == team_id, by_index)
+    if by_index is None:
+        return None
+    return found.where(Lane.team_id == team_id, Delivery.team_id == team_id, by_index)
 
 
 def _select_found(found: Select[str], wanted: Filter, cursor: str | None) -> Select[str]:

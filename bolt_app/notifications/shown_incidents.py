@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
@@ -17,7 +17,7 @@ class Person:
 
     user_id: str
     name: str | None = None
-    image_url: str | None = None
+    image_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

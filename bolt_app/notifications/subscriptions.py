@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, get_args
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.audit import AuditAction
-from bolt_app.db.models import DELETED_PERSON, AuditEvent, Delivery, Subscription
-from bolt_app.db.receipts import record_effect
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import Delivery, EventReceipt, Subscription
+from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
 from bolt_app.news import News
 from bolt_app.notifications.addresses import is_person, normal_address, topic_of
 from bolt_app.notifications.filters import parse_filter
+from bolt_app.notifications.reports import shown_state
 from bolt_app.notifications.requests import Mode
 from bolt_app.notifications.schedules import Schedule, is_zone
 from bolt_app.notifications.stored_subscriptions import read_subscription
@@ -126,12 +128,14 @@ class Change:
         before: what it said; None where there was none.
         changed_at: the mark of this change; None where it was removed.
         id: the subscription's own, where there was one before: what is held names it.
+        ended_at: when it was removed.
     """
 
     topic: str
     before: Wish | None
     changed_at: datetime | None
     id: int | None = None
+    ended_at: datetime | None = None
 
 
 class Subscriptions:
@@ -158,6 +162,8 @@ class Subscriptions:
         with self._database.writing() as session:
             record_effect(session, now)
             before = _find(session, team_id, where, topic)
+            if before is None:
+                _mark_beginning(session, team_id, where, topic, now)
             upsert(
                 session,
                 Subscription,
@@ -165,50 +171,78 @@ class Subscriptions:
                 insert={},
                 update=values,
             )
+            _audit(session, team_id, where, wish.created_by, now)
         self._tell(team_id, where)
         return _changed(topic, before, now)
 
-    def unsubscribe(self, team_id: str, address: str, topic: str) -> Change | None:
+    def unsubscribe(
+        self, team_id: str, address: str, topic: str, *, by: str | None = None
+    ) -> Change | None:
         """Let `address` get nothing more of `topic`; None where it did not.
+
+        Args:
+            by: the person's id; None for the command line.
 
         Raises:
             ValueError: the topic or address is none.
         """
-        where, name = _channel_or_person(address), normal_pattern(topic)
+        where, name, now = _channel_or_person(address), normal_pattern(topic), self._clock()
         with self._database.writing() as session:
-            record_effect(session, self._clock())
+            record_effect(session, now)
             before = _find(session, team_id, where, name)
             if before is None:
                 return None
             session.execute(delete(Subscription).where(Subscription.id == before.id))
+            _audit(session, team_id, where, by, now)
         self._tell(team_id, where)
-        return _changed(name, before, None)
+        return Change(name, before.wish, None, before.id, now)
 
     def mute(
-        self, team_id: str, address: str, until: datetime | None, topic: str | None = None
+        self,
+        team_id: str,
+        address: str,
+        until: datetime | None,
+        topic: str | None = None,
+        *,
+        by: str | None = None,
     ) -> Sequence[Change]:
         """Let nothing come to `address` by its subscriptions until a moment; None ends that.
 
         Args:
             topic: only what comes by the subscription to this topic.
+            by: the person's id; None for the command line.
 
         Raises:
             ValueError: the topic is none.
         """
-        return self._change(team_id, address, topic, {"muted_until": until})
+        return self._change(team_id, address, topic, {"muted_until": until}, by)
 
     def digest(
-        self, team_id: str, address: str, topic: str, schedule: Schedule | None
+        self,
+        team_id: str,
+        address: str,
+        topic: str,
+        schedule: Schedule | None,
+        *,
+        by: str | None = None,
     ) -> Sequence[Change]:
         """Let what comes by a subscription come as one, by a schedule; None ends that.
 
+        Args:
+            by: the person's id; None for the command line.
+
         Raises:
             ValueError: the topic is none.
         """
-        return self._change(team_id, address, topic, _digest_columns(schedule))
+        return self._change(team_id, address, topic, _digest_columns(schedule), by)
 
     def _change(
-        self, team_id: str, address: str, topic: str | None, values: Mapping[str, Any]
+        self,
+        team_id: str,
+        address: str,
+        topic: str | None,
+        values: Mapping[str, Any],
+        by: str | None,
     ) -> Sequence[Change]:
         """Write what is new about subscriptions of `address`; return those it changes."""
         name, now = None if topic is None else normal_pattern(topic), self._clock()
@@ -222,24 +256,38 @@ class Subscriptions:
             ]
             mine = update(Subscription).where(Subscription.id.in_([one.id for one in found]))
             session.execute(mine.values(**values, changed_at=now))
+            if found:
+                _audit(session, team_id, address, by, now)
         self._tell(team_id, address)
         return [_changed(one.wish.topic, one, now) for one in found]
 
-    def undo(self, team_id: str, address: str, changes: Sequence[Change]) -> bool:
+    def undo(
+        self, team_id: str, address: str, changes: Sequence[Change], *, by: str | None = None
+    ) -> bool:
         """Put things back as they were before `changes`, unless they were changed again since.
+
+        A removal can be undone for a day, and only the latest one of a topic.
+
+        Args:
+            by: the person's id, who is named for what was removed and comes back: its creator
+                may have left. No button keeps the id of a person.
 
         Returns: whether it was done; all is undone or nothing.
         """
+        now = self._clock()
         try:
             with self._database.writing() as session:
-                record_effect(session, self._clock())
+                record_effect(session, now)
                 there = {one.wish.topic: one for one in _lock_of(session, team_id, address)}
                 for change in changes:
                     found = there.get(change.topic)
                     if (found and found.changed_at) != change.changed_at:
                         return False
+                    if found is None and not _is_latest(session, team_id, address, change, now):
+                        return False
                 for change in changes:
-                    self._put_back(session, team_id, address, change)
+                    self._put_back(session, team_id, address, change, by)
+                _audit(session, team_id, address, by, now)
         except (IntegrityError, ValueError):
             # Somebody has subscribed in the same moment; or what was there before cannot be read.
             return False
@@ -250,7 +298,9 @@ class Subscriptions:
         if is_person(address):
             self._news.tell_person(team_id, address)
 
-    def _put_back(self, session: Session, team_id: str, address: str, change: Change) -> None:
+    def _put_back(
+        self, session: Session, team_id: str, address: str, change: Change, by: str | None
+    ) -> None:
         where = (
             Subscription.team_id == team_id,
             Subscription.address == address,
@@ -262,14 +312,16 @@ class Subscriptions:
         now, before = self._clock(), _checked(change.before)
         values = {
             **before.columns(),
-            "created_by": _maker(session, team_id, before),
             "created_at": before.created_at or now,
             "changed_at": now,
         }
         if change.changed_at is None:
+            _mark_beginning(session, team_id, address, change.topic, now)
             key = {"id": change.id, "team_id": team_id, "address": address}
-            session.execute(insert(Subscription).values(**values, **key))
+            session.execute(insert(Subscription).values({**values, "created_by": by, **key}))
         else:
+            # The creator stays as it is: the earlier one may have left since.
+            values.pop("created_by")
             session.execute(update(Subscription).where(*where).values(values))
 
     def of_address(self, team_id: str, address: str) -> list[StoredSubscription]:
@@ -289,24 +341,42 @@ class Subscriptions:
             return [_stored(row) for row in session.scalars(mine)]
 
 
-def _maker(session: Session, team_id: str, before: Wish) -> str | None:
-    """Return who is named for a subscription that is put back.
-
-    A button keeps the id of a person whose data may have been deleted since.
-    """
-    if before.created_by is None:
-        return None
-    deleted = select(AuditEvent.id).where(
-        or_(
-            AuditEvent.action == AuditAction.UNINSTALLED,
-            AuditEvent.action.in_((AuditAction.UNLINKED, AuditAction.TOKENS_REVOKED))
-            & (AuditEvent.user_id == before.created_by),
-        ),
-        or_(AuditEvent.team_id == team_id, AuditEvent.team_id.is_(None)),
-        AuditEvent.at >= (before.created_at or LONG_PAST),
+def _audit(session: Session, team_id: str, address: str, by: str | None, now: datetime) -> None:
+    """Record who changes what comes to a channel; what comes to a person is theirs to know."""
+    if is_person(address):
+        return
+    write_audit(
+        session,
+        AuditAction.CHANNEL_SUBSCRIPTIONS_CHANGED,
+        at=now,
+        team_id=team_id,
+        user_id=by,
+        credential=f"channel:{address}"[:64],
     )
-    is_deleted = session.scalar(select(deleted.exists()))
-    return DELETED_PERSON if is_deleted else before.created_by
+
+
+def _mark_beginning(
+    session: Session, team_id: str, address: str, topic: str, now: datetime
+) -> None:
+    """Write down that a subscription begins: what ended earlier is not to be undone any more."""
+    key = {"event_id": _mark(team_id, address, topic)}
+    upsert(session, EventReceipt, key=key, insert={}, update={"received_at": now})
+
+
+def _is_latest(session: Session, team_id: str, address: str, change: Change, now: datetime) -> bool:
+    """Whether a subscription that is not there ended by this change, and by no later one.
+
+    The mark of its beginning is kept as long as receipts are, and so long this can be told.
+    """
+    if change.ended_at is None or now - change.ended_at >= RECEIPT_LIFETIME:
+        return False
+    mark = EventReceipt.event_id == _mark(team_id, address, change.topic)
+    begun_at = session.scalar(select(EventReceipt.received_at).where(mark))
+    return begun_at is None or begun_at <= change.ended_at
+
+
+def _mark(team_id: str, address: str, topic: str) -> str:
+    return sha256(f"subscription:{team_id}:{address}:{topic}".encode()).hexdigest()
 
 
 def _checked(wish: Wish) -> Wish:
@@ -347,7 +417,9 @@ def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSub
 
 
 def _with_last(row: Row[*tuple[Any, ...]]) -> StoredSubscription:
-    last = None if row.last_state is None else LastDelivery(row.last_state, row.last_at)
+    last = None
+    if row.last_state is not None:
+        last = LastDelivery(shown_state(row.last_state), row.last_at)
     return replace(_stored(row), last=last)
 
 

@@ -1,17 +1,18 @@
 """A notification as somebody in its workspace may see it.
 
-It is for those who can see one of its deliveries. A direct message is for the person it went to;
-what went to a public channel is for everybody in the workspace but its guests; what went to another
-channel, or is looked at by a guest, is for the channel's members. A name that leads nowhere may be
-that of a private channel: what was sent there is for its sender and the admins. A topic that nobody
-was subscribed to keeps no secret from members.
+It is for those who can see one of its published deliveries. A direct message is for the person it
+went to; what went to a public channel is for everybody in the workspace but its guests; what went
+to another channel, or is looked at by a guest, is for the channel's members. An escalation is
+published once it goes out; a cancelled delivery counts for the sender and the admins. A name that
+leads nowhere may be that of a private channel: what was sent there is for its sender and the
+admins. A topic that nobody was subscribed to keeps no secret from members.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -26,12 +27,21 @@ from bolt_app.notifications.addresses import email_address, is_id, is_person
 from bolt_app.notifications.history import History
 from bolt_app.notifications.page_addresses import is_notification_id
 from bolt_app.notifications.permalinks import Permalinks
-from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, NotificationReport
+from bolt_app.notifications.publication import IS_PUBLISHED, IS_WITHDRAWN
+from bolt_app.notifications.reports import (
+    FAILED_STATES,
+    OPEN_STATES,
+    DeliveryReport,
+    NotificationReport,
+)
 from bolt_app.notifications.shown_content import shown_content
 from bolt_app.notifications.shown_incidents import ShownIncident, find_people, find_shown
+from bolt_app.notifications.summaries import headline
 from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
 
+# Of the latest failed notifications so many are looked at for those that a person may see.
+MOST_FAILED_LOOKED_AT = 50
 # People and channels that a page names where its text mentions them.
 MOST_MENTIONED = 1000
 _PERSON_ID = re.compile(r"<@([UW][A-Z0-9]+)[|>]")
@@ -44,7 +54,7 @@ class Viewer:
 
     team_id: str
     user_id: str
-    email: str | None
+    email: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class ViewedNotification:
 
     id: str
     team_id: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     is_cut: bool
     sender: str
     topics: Sequence[str]
@@ -88,14 +98,40 @@ class ViewedNotification:
 
 
 @dataclass(frozen=True)
+class FailedNotification:
+    """A notification with the failed deliveries that the viewer may see."""
+
+    id: str
+    headline: str = field(repr=False)
+    deliveries: Sequence[ViewedDelivery]
+
+
+@dataclass(frozen=True)
 class SharedNotification:
     """A notification to which somebody has posted a link, as whoever reads that may see it."""
 
     id: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     topics: Sequence[str]
     created_at: datetime
     incident: ShownIncident | None
+
+
+@dataclass(frozen=True)
+class _Routes:
+    """Where the deliveries of a notification go, by their ids.
+
+    Attributes:
+        stored: the addresses of their lanes.
+        addresses: the same, with the ids of channels in the place of names that are known.
+        published: the ids of those that make the notification known where they go.
+        withdrawn: the ids of those that were cancelled.
+    """
+
+    stored: Mapping[int, str]
+    addresses: Mapping[int, str]
+    published: Collection[int]
+    withdrawn: Collection[int]
 
 
 class Viewing:
@@ -141,6 +177,26 @@ class Viewing:
             raise unknown
         return None
 
+    def failed(self, viewer: Viewer, person: Person, most: int) -> list[FailedNotification]:
+        """Return the latest notifications with failed deliveries that a person may see.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        found: list[FailedNotification] = []
+        for report in self._history.failed(viewer.team_id, MOST_FAILED_LOOKED_AT):
+            failed = [one for one in report.deliveries if one.state in FAILED_STATES]
+            own = report.model_copy(update={"deliveries": failed})
+            routes = self._routes(viewer, own)
+            names = person.channel_names(set(routes.addresses.values()))
+            seen = _seen(viewer, person, own, routes, names)
+            if seen:
+                found.append(FailedNotification(report.id, headline(report.content), seen))
+            if len(found) == most:
+                break
+        return found
+
     def find_shared(
         self,
         team_id: str,
@@ -168,7 +224,8 @@ class Viewing:
         if report is None:
             return None
         with self._database.reading_connection() as connection:
-            addresses = set(_addresses(connection, notification_id).values())
+            routed = _routed(connection, [notification_id])
+            addresses = {row.address for row in routed if row.is_published}
         if channel_id not in addresses and (
             is_outside or not self._may_share(team_id, shared_by, addresses)
         ):
@@ -182,34 +239,33 @@ class Viewing:
                 incident=_incident(connection, team_id, report, self._clock()),
             )
 
-    def visible_ids(
-        self, person: Person, ids: Sequence[str], place: str, *, is_outside: bool
-    ) -> set[str]:
+    def visible_ids(self, person: Person, ids: Sequence[str], place: str) -> set[str]:
         """Return those of the notifications that may be named where a person asked about them.
 
         To a person alone: those that they may see. In a channel, where others read: those that
-        went there, and what every member of the workspace may see unless others are there too.
+        went there or to a public channel. Not what no subscription wanted: guests may read there.
 
         Args:
             place: the channel's or the person's id.
-            is_outside: whether people of other organisations are in the channel.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
         with self._database.reading_connection() as connection:
-            found = _addresses_of(connection, ids)
-        addresses = {address for each in found.values() for address in each}
+            routed = _routed(connection, ids)
+        published = [row for row in routed if row.is_published]
+        addresses = {row.address for row in published}
         is_member = person.may(Action.SEE_WORKSPACE)
+        allowed = {place}
         if is_person(place):
-            allowed = {place, *person.channel_names(addresses)}
-        elif is_outside or not is_member:
-            allowed = {place}
-        else:
-            allowed = {place, *self._access.public.names_of_public(person.team_id, addresses)}
-        without_place = is_member and not is_outside
-        return {id_ for id_ in ids if (allowed & found[id_] if found[id_] else without_place)}
+            allowed.update(person.channel_names(addresses))
+        elif is_member:
+            allowed.update(self._access.public.names_of_public(person.team_id, addresses))
+        visible = {row.notification_id for row in published if row.address in allowed}
+        if is_person(place) and is_member:
+            visible.update(set(ids) - {row.notification_id for row in routed})
+        return visible
 
     def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
         public = self._access.public.names_of_public(team_id, {one for one in addresses if one})
@@ -217,28 +273,27 @@ class Viewing:
             return False
         return self._access.person(team_id, user_id).may(Action.SEE_WORKSPACE)
 
+    def _routes(self, viewer: Viewer, report: NotificationReport) -> _Routes:
+        with self._database.reading_connection() as connection:
+            routed = _routed(connection, [report.id])
+            stored = {row.id: row.address for row in routed}
+            # What has ended went nowhere else, whichever channel has its name by now.
+            is_open = {one.id for one in report.deliveries if one.state in OPEN_STATES}
+            going = {id_: address for id_, address in stored.items() if id_ in is_open}
+            channels = _at_their_channels(connection, viewer.team_id, going)
+        published = {row.id for row in routed if row.is_published}
+        withdrawn = {row.id for row in routed if row.is_withdrawn}
+        return _Routes(stored, stored | channels, published, withdrawn)
+
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
     ) -> ViewedNotification | None:
-        with self._database.reading_connection() as connection:
-            found = _addresses(connection, report.id)
-            # What has ended went nowhere else, whichever channel has its name by now.
-            is_open = {one.id for one in report.deliveries if one.state in OPEN_STATES}
-            going = {id_: address for id_, address in found.items() if id_ in is_open}
-            addresses = found | _at_their_channels(connection, viewer.team_id, going)
+        routes = self._routes(viewer, report)
         content, is_cut = shown_content(report.content)
         mentioned = _ids(_CHANNEL_ID, content)
-        names = person.channel_names({*addresses.values(), *mentioned})
-        is_unresolved_shown = _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)
-        seen = []
-        for one in report.deliveries:
-            place = _place(viewer, addresses.get(one.id), names)
-            if place is None and is_unresolved_shown and found.get(one.id, "").startswith("#"):
-                # It may be the name of a private channel that Bellhop is not in.
-                place = found[one.id]
-            if place is not None:
-                seen.append(ViewedDelivery(place, one))
-        if not seen and (report.deliveries or not person.may(Action.SEE_WORKSPACE)):
+        names = person.channel_names({*routes.addresses.values(), *mentioned})
+        seen = _seen(viewer, person, report, routes, names)
+        if not _is_for(person, report, routes, seen):
             return None
         shown = [one.report for one in seen]
         self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
@@ -260,6 +315,27 @@ class Viewing:
             )
 
 
+def _seen(
+    viewer: Viewer,
+    person: Person,
+    report: NotificationReport,
+    routes: _Routes,
+    names: Mapping[str, str],
+) -> list[ViewedDelivery]:
+    """Return the deliveries that a person may see."""
+    is_unresolved_shown = _is_sender_or_admin(person, report)
+    seen = []
+    for one in report.deliveries:
+        place = _place(viewer, routes.addresses.get(one.id), names)
+        stored = routes.stored.get(one.id, "")
+        if place is None and is_unresolved_shown and stored.startswith("#"):
+            # It may be the name of a private channel that Bellhop is not in.
+            place = stored
+        if place is not None:
+            seen.append(ViewedDelivery(place, one))
+    return seen
+
+
 def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str | None:
     """Return where a delivery goes, for people; None where it is not the viewer's to know."""
     if address is None:  # deleted in this very moment
@@ -274,8 +350,23 @@ def _place(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str
     return None
 
 
-def _is_sender(person: Person, report: NotificationReport) -> bool:
-    return report.source == f"slack:{person.user_id}"
+def _is_for(
+    person: Person,
+    report: NotificationReport,
+    routes: _Routes,
+    seen: Sequence[ViewedDelivery],
+) -> bool:
+    """Whether a person may see a notification, by the deliveries of it that they may see."""
+    if not report.deliveries:
+        return person.may(Action.SEE_WORKSPACE)
+    ids = {one.report.id for one in seen}
+    if not ids.isdisjoint(routes.published):
+        return True
+    return not ids.isdisjoint(routes.withdrawn) and _is_sender_or_admin(person, report)
+
+
+def _is_sender_or_admin(person: Person, report: NotificationReport) -> bool:
+    return report.source == f"slack:{person.user_id}" or person.may(Action.SEE_UNRESOLVED)
 
 
 def _at_their_channels(
@@ -294,29 +385,22 @@ def _at_their_channels(
     return {id_: known.get(address, address) for id_, address in addresses.items()}
 
 
-def _addresses(connection: Connection, notification_id: str) -> dict[int, str]:
-    """Return the address that each delivery of a notification goes to."""
-    statement = (
-        select(Delivery.id, Lane.address)
-        .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Delivery.notification_id == notification_id)
-    )
-    return {row.id: row.address for row in connection.execute(statement)}
-
-
-def _addresses_of(connection: Connection, ids: Sequence[str]) -> dict[str, set[str]]:
-    """Return the addresses that notifications go to, by their ids."""
-    found: dict[str, set[str]] = {id_: set() for id_ in ids}
+def _routed(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
+    """Return the deliveries of notifications, each with its address and whether it is published."""
     if not ids:
-        return found
+        return []
     statement = (
-        select(Delivery.notification_id, Lane.address)
+        select(
+            Delivery.id,
+            Delivery.notification_id,
+            Lane.address,
+            IS_PUBLISHED.label("is_published"),
+            IS_WITHDRAWN.label("is_withdrawn"),
+        )
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.notification_id.in_(ids))
     )
-    for row in connection.execute(statement):
-        found[row.notification_id].add(row.address)
-    return found
+    return connection.execute(statement).all()
 
 
 def _sender(connection: Connection, team_id: str, source: str) -> str:

@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import ARRAY, Text, bindparam, func
+from sqlalchemy import ARRAY, Text, bindparam, func, make_url
 from sqlalchemy import select as select_rows
 
 from bolt_app.db import DATABASE_DOWN, Database
@@ -76,11 +76,15 @@ class Wakeup(ABC):
         """Send what is still to be sent, and free all resources."""
 
 
-def open_wakeup(database: Database) -> Wakeup:
-    """Return the wake-ups of a database."""
+def open_wakeup(database: Database, session_url: str | None = None) -> Wakeup:
+    """Return the wake-ups of a database.
+
+    Args:
+        session_url: PostgreSQL's own address, where the database's is that of a pooler.
+    """
     if database.is_sqlite:
         return SocketWakeup(Path(str(database.engine.url.database)))
-    return PostgreSQLWakeup(database)
+    return PostgreSQLWakeup(database, session_url)
 
 
 class SocketWakeup(Wakeup):
@@ -164,7 +168,8 @@ class PostgreSQLWakeup(Wakeup):
     after the other. One thread sends for all who notify meanwhile.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, session_url: str | None = None) -> None:
+        self._session_url = session_url
         self._database = database
         self._changed = threading.Condition()
         self._pending: set[str] = set()
@@ -198,8 +203,10 @@ class PostgreSQLWakeup(Wakeup):
             self._thread.join()
 
     def _listen(self, on_wake: OnWake, stopped: threading.Event) -> None:
-        url = self._database.engine.url.set(drivername="postgresql")
-        address = url.render_as_string(hide_password=False)
+        url = (
+            self._database.engine.url if self._session_url is None else make_url(self._session_url)
+        )
+        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             on_wake(None)

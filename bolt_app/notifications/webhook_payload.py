@@ -23,6 +23,7 @@ from bolt_app.notifications.meaning import written_fields
 from bolt_app.notifications.requests import (
     ATTACHMENTS,
     BLOCKS,
+    DEEPEST,
     KEY_LENGTH,
     TEXT_LENGTH,
     NotificationRequest,
@@ -31,7 +32,6 @@ from bolt_app.notifications.requests import (
 )
 from bolt_app.text_forms import comparable
 
-DEEPEST = 60
 _THREAD_TS = re.compile(r"[0-9]{1,20}\.[0-9]{1,10}")
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
 # A half of a character that takes two in UTF-16, without the other.

@@ -12,6 +12,7 @@ from slack_bolt.request import BoltRequest
 from slack_bolt.response import BoltResponse
 
 from bolt_app.oauth.failures import InstallFailure, describe_failure, is_known_failure
+from bolt_app.oauth.install_grant import GRANT, InstallGrant
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
 from bolt_app.oauth.state_store import SQLAlchemyStateStore
 
@@ -23,8 +24,12 @@ _CODE = re.compile(r"[a-z0-9_]{1,64}")
 class InstallPages(Protocol):
     """What the person gets to see."""
 
-    def installed(self, installation_id: int, state: str) -> BoltResponse:
-        """Sign the person in and take them to their profile."""
+    def installed(self, installation_id: int, state: str, *, has_installed: bool) -> BoltResponse:
+        """Sign the person in and take them to their profile.
+
+        Args:
+            has_installed: whether they installed the bot, and did not link their profile alone.
+        """
 
     def failed(
         self, failure: InstallFailure, state: str, start_again: Mapping[str, str]
@@ -41,12 +46,15 @@ def build_callbacks(
     states: SQLAlchemyStateStore,
     pages: InstallPages,
     record: Callable[[StoredInstallation], object],
+    welcome: Callable[[StoredInstallation], object],
 ) -> CallbackOptions:
     """Return the two callbacks of Bolt's OAuth flow.
 
     Args:
         record: writes the person's profile down. It must not raise for a failure of Slack's: the
             installation stands, and the recording is made up for later.
+        welcome: greets the person who made the bot new in its workspace. It must not raise for a
+            failure of Slack's either.
     """
 
     def succeed(args: SuccessArgs) -> BoltResponse:
@@ -59,7 +67,12 @@ def build_callbacks(
         if installation is None:  # uninstalled again in this very moment
             return show_failure("invalid_state", args.request)
         record(installation)
-        return pages.installed(installation.id, _state_of(args.request))
+        grant = args.request.context[GRANT]
+        if grant is InstallGrant.NEW_BOT:
+            welcome(installation)
+        has_installed = grant is not InstallGrant.PROFILE
+        state = _state_of(args.request)
+        return pages.installed(installation.id, state, has_installed=has_installed)
 
     def fail(args: FailureArgs) -> BoltResponse:
         # The reason may be any text that someone wrote into an address.

@@ -6,8 +6,9 @@ turns out to refuse is marked, so that people are told what to do.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ from bolt_app.oauth.installation_store import (
 )
 from bolt_app.oauth.rate_limits import RateLimits
 from bolt_app.oauth.remembered_grants import RememberedGrants
-from bolt_app.slack_api import SlackApi, SlackCallError
+from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
 
 # So long it is believed which installation serves a workspace; the tokens are another matter.
 PLACE_SECONDS = 1.0
@@ -111,14 +112,15 @@ class InstallationCalls:
             NotInstalledError: there is no bot there.
             SlackCallError: Slack refused, or wants to be left alone, or no answer came.
         """
-        self._rate_limits.check(place.team_id, method)
-        try:
-            return self._once_as_bot(place, method, **arguments)
-        except SlackCallError as error:
-            self._rate_limits.obey(place.team_id, error)
-            if error.code != "token_expired":
-                raise
-        return self._once_as_bot(place, method, **arguments)
+        for is_last in (False, True):
+            token = self._ready_token(place, method)
+            try:
+                return self._api.call(token, method, **arguments)
+            except SlackCallError as error:
+                self._note_failure(place, token, error)
+                if is_last or error.code != "token_expired":
+                    raise
+        raise AssertionError("unreachable")
 
     def pages_as_bot(
         self, place: BotPlace, method: str, items: str, /, **arguments: Any
@@ -140,24 +142,112 @@ class InstallationCalls:
                 return
         raise SlackCallError(method, "too_many_pages")
 
-    def _once_as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
+    async def call_as_bot(
+        self,
+        place: BotPlace,
+        method: str,
+        /,
+        *,
+        before_request: BeforeRequest | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Call `method` as `as_bot` does, from a coroutine on the HTTP loop.
+
+        Args:
+            before_request: awaited when a connection is free, right before the request is sent.
+
+        Raises:
+            NotInstalledError, SlackCallError: as with `as_bot`.
+            NotSentError: `before_request` did.
+        """
+        for is_last in (False, True):
+            token = await asyncio.to_thread(self._ready_token, place, method)
+            try:
+                return await self._api.call_async(
+                    token, method, before_request=before_request, **arguments
+                )
+            except SlackCallError as error:
+                await asyncio.to_thread(self._note_failure, place, token, error)
+                if is_last or error.code != "token_expired":
+                    raise
+        raise AssertionError("unreachable")
+
+    async def pages_as_bot_async(
+        self, place: BotPlace, method: str, items: str, /, **arguments: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what `pages_as_bot` does, from a coroutine on the HTTP loop.
+
+        Raises:
+            NotInstalledError, SlackCallError: as with `pages_as_bot`.
+        """
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = await self.call_as_bot(place, method, cursor=cursor, **arguments)
+            for item in answer[items]:
+                yield item
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+        raise SlackCallError(method, "too_many_pages")
+
+    def _ready_token(self, place: BotPlace, method: str) -> str:
+        self._rate_limits.check(place.team_id, method)
+        return self._bot_token(place, method)
+
+    def _note_failure(self, place: BotPlace, token: str, error: SlackCallError) -> None:
+        self._rate_limits.obey(place.team_id, error)
+        if error.is_dead_token:
+            self._store.mark_bot_invalid(
+                enterprise_id=place.enterprise_id,
+                team_id=place.installed_team_id,
+                token=token,
+                reason=error.code,
+            )
+
+    def _bot_token(self, place: BotPlace, method: str) -> str:
         asker = Asker(place.enterprise_id, place.installed_team_id)
         grant = self._grants.find(asker)
         if grant is not None and grant.bot_invalid_reason is not None:
             raise SlackCallError(method, grant.bot_invalid_reason)
         if grant is None or grant.bot_token is None:
             raise NotInstalledError(place.team_id)
+        return grant.bot_token
+
+    def verify_bot(self, place: BotPlace) -> None:
+        """Ask Slack whether it accepts the bot's token, and mark one that it does not.
+
+        https://docs.slack.dev/reference/methods/auth.test
+
+        Raises:
+            SlackCallError: no answer came, or Slack wants to be left alone.
+        """
         try:
-            return self._api.call(grant.bot_token, method, **arguments)
+            self.as_bot(place, "auth.test")
+        except NotInstalledError:
+            return
         except SlackCallError as error:
-            if error.is_dead_token:
-                self._store.mark_bot_invalid(
-                    enterprise_id=asker.enterprise_id,
-                    team_id=asker.team_id,
-                    token=grant.bot_token,
-                    reason=error.code,
-                )
-            raise
+            if not error.is_permanent:
+                raise
+
+    def verify_user(self, installation: StoredInstallation) -> None:
+        """Ask Slack whether it accepts a person's token, and mark one that it does not.
+
+        Raises:
+            SlackCallError: no answer came, or the token has expired and is not refreshed now.
+        """
+        if installation.user_token is None:
+            return
+        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        grant = self._grants.find(asker)
+        if grant is None or grant.user_invalid_reason is not None:
+            return
+        if grant.user_token is None:
+            raise SlackCallError("auth.test", "unavailable")
+        try:
+            self.as_user(installation, "auth.test")
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
 
     def as_user(
         self, installation: StoredInstallation, method: str, /, **arguments: Any

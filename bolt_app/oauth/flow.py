@@ -25,6 +25,7 @@ from bolt_app.client_address import client_address
 from bolt_app.config import Settings
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.manifest import Scopes
+from bolt_app.oauth.install_grant import GRANT, InstallGrant
 from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
 from bolt_app.oauth.state_store import SQLAlchemyStateStore, hash_of_state
 from bolt_app.slack_api import SlackApi, SlackCallError
@@ -36,6 +37,12 @@ _BOLT_LOGGER = logging.getLogger("slack_bolt.oauth")
 STATE_LIFETIME_SECONDS = 600
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
+# Of both.
+COOKIE_PATH = "/slack"
+# Of one browser at a time: some 4 KiB of cookies, where gunicorn takes 8 KiB.
+ATTEMPTS = 16
+# gunicorn takes no longer line, but joins several; browsers send one. More is not parsed.
+MAX_COOKIES_LENGTH = 8190
 # A workspace's or an organization's id.
 _TEAM_ID = re.compile(r"[TE][A-Z0-9]{2,31}")
 
@@ -51,7 +58,8 @@ class InstallError(Exception):
 class StateCookies(OAuthStateUtils):
     """Ties a state to the browser that was given it.
 
-    Every attempt has a cookie of its own, so that two tabs do not break one another; Bolt's own
+    Every attempt has a cookie of its own, so that two tabs do not break one another, up to
+    `ATTEMPTS`: a page that opens ever more of them would make requests too large. Bolt's own cookie
     has one name for all, is always `Secure` (which a browser drops over plain http on a loopback
     address) and has no `SameSite`. Over https the prefix of the name keeps other sites of the
     domain from setting one over plain http.
@@ -60,7 +68,7 @@ class StateCookies(OAuthStateUtils):
     def __init__(self, *, secure: bool) -> None:
         super().__init__(expiration_seconds=STATE_LIFETIME_SECONDS)
         self._prefix = "__Secure-" if secure else ""
-        self._attributes = f"Path={REDIRECT_PATH}; HttpOnly; SameSite=Lax" + (
+        self._attributes = f"Path={COOKIE_PATH}; HttpOnly; SameSite=Lax" + (
             "; Secure" if secure else ""
         )
 
@@ -80,15 +88,23 @@ class StateCookies(OAuthStateUtils):
         self, state: str | None, request_headers: Mapping[str, str | Sequence[str]]
     ) -> bool:
         """Return whether the request carries the cookie of `state`."""
-        if not state:
-            return False
+        return bool(state) and state in self.states(request_headers)
+
+    def states(self, request_headers: Mapping[str, str | Sequence[str]]) -> list[str]:
+        """Return the states of all attempts whose cookies a request carries."""
         cookies = request_headers.get("cookie") or ""
         lines = [cookies] if isinstance(cookies, str) else cookies
-        wanted = f"{self._name(state)}={state}"
-        return any(wanted == pair.strip() for line in lines for pair in line.split(";"))
+        lines = [line for line in lines if len(line) <= MAX_COOKIES_LENGTH]
+        pairs = [pair.strip().partition("=") for line in lines for pair in line.split(";")]
+        return [state for name, _, state in pairs if name == self._name(state)]
 
     def _name(self, state: str) -> str:
-        return f"{self._prefix}bellhop-oauth-{hash_of_state(state)[:16]}"
+        return f"{self._prefix}bellhop-oauth-{number_of_attempt(state)}"
+
+
+def number_of_attempt(state: str) -> int:
+    """Return which of a browser's attempts a state belongs to: one below `ATTEMPTS`."""
+    return int(hash_of_state(state), 16) % ATTEMPTS
 
 
 class _UnspentStates(OAuthStateStore):
@@ -153,6 +169,7 @@ class InstallFlow(OAuthFlow):
         self._api = api
         self._guesses = guesses
         self._states = state_store
+        self._store = store
         oauth_settings = OAuthSettings(
             client_id=settings.slack_client_id,
             client_secret=settings.slack_client_secret,
@@ -195,8 +212,17 @@ class InstallFlow(OAuthFlow):
         return urls.generate(state=state, team=_team_id(request))
 
     def issue_new_state(self, request: BoltRequest) -> str:
-        """Return a state that remembers what this attempt asks for."""
-        return self._states.issue(only=_only(request), team_id=_team_id(request))
+        """Return a state that remembers what this attempt asks for.
+
+        It takes the place of no other attempt of the browser, or of the one that ends first.
+        """
+        states = sorted(self._cookies.states(request.headers), key=self._end_of_attempt)
+        taken = {number_of_attempt(state) for state in states}
+        free = set(range(ATTEMPTS)) - taken or {number_of_attempt(states[0])}
+        while True:
+            state = self._states.issue(only=_only(request), team_id=_team_id(request))
+            if number_of_attempt(state) in free:
+                return state
 
     def handle_callback(self, request: BoltRequest) -> BoltResponse:
         """Take the person back from Slack: see the callbacks for what they get to see."""
@@ -208,11 +234,11 @@ class InstallFlow(OAuthFlow):
             return self._fail(request, "invalid_browser")
         try:
             self._guesses.check(client_address())
+            response = self._finish(request)
         except TooManyGuessesError as error:
             response = self._fail(request, "too_many_attempts")
             response.headers["Retry-After"] = [str(error.retry_after)]
             return response
-        response = self._finish(request)
         cookies = list(response.headers.get("set-cookie", ()))
         response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
         return response
@@ -222,7 +248,10 @@ class InstallFlow(OAuthFlow):
 
         Raises:
             InstallError: Slack refused, or did not answer.
+            TooManyGuessesError: this client has come with too many wrong codes.
         """
+        client = client_address()
+        self._guesses.reserve(client)
         try:
             answer = self._api.call(
                 None,
@@ -233,10 +262,10 @@ class InstallFlow(OAuthFlow):
                 redirect_uri=self.settings.redirect_uri,
             )
         except SlackCallError as error:
-            self._guesses.count(client_address())
             # The code itself must not be logged: it may still be good.
             logger.warning("the code was not accepted", extra={"code": error.code})
             raise InstallError(error.code if error.is_permanent else "slack_unavailable") from None
+        self._guesses.give_back(client)
         return _installation(answer, self._bot_facts(answer.get("access_token")))
 
     def store_installation(self, request: BoltRequest, installation: Installation) -> None:
@@ -252,10 +281,25 @@ class InstallFlow(OAuthFlow):
         try:
             if not self._states.consume(_state(request)):
                 raise InstallError("invalid_state")
+            request.context[GRANT] = self._grant(installation)
             super().store_installation(request, installation)
         except SQLAlchemyError as error:
             logger.exception("the installation could not be stored")
             raise BoltError("the installation could not be stored") from error
+
+    def _grant(self, installation: Installation) -> InstallGrant:
+        if installation.bot_token is None:
+            return InstallGrant.PROFILE
+        known = self._store.find_bot(
+            enterprise_id=installation.enterprise_id,
+            team_id=installation.team_id,
+            is_enterprise_install=installation.is_enterprise_install,
+        )
+        return InstallGrant.NEW_BOT if known is None else InstallGrant.BOT
+
+    def _end_of_attempt(self, state: str) -> float:
+        attempt = self._states.read(state)
+        return 0.0 if attempt is None else attempt.expires_at.timestamp()
 
     def _finish(self, request: BoltRequest) -> BoltResponse:
         try:

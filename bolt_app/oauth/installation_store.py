@@ -240,7 +240,8 @@ class SQLAlchemyInstallationStore(InstallationStore):
         """
         values = {
             **self._key(enterprise_id, team_id),
-            "workspace_id": workspace_id,
+            # An organisation's bot knows the people of the organisation, not all of a workspace.
+            "workspace_id": workspace_id if team_id else "",
             "home_id": enterprise_id or "",
             "user_id": user_id,
         }
@@ -311,6 +312,12 @@ class SQLAlchemyInstallationStore(InstallationStore):
                 self._logger.warning("an installation cannot be read", extra={"installation": id_})
         return found
 
+    def has_bot(self) -> bool:
+        """Return whether Bellhop is installed anywhere."""
+        bots = select(BotInstallation.id).where(BotInstallation.client_id == self.client_id)
+        with self._database.reading_connection() as connection:
+            return connection.execute(bots.limit(1)).first() is not None
+
     def find_place(self, team_id: str) -> tuple[str | None, bool] | None:
         """Return the organisation of the bot that serves a workspace, and whether it is its bot.
 
@@ -379,19 +386,48 @@ class SQLAlchemyInstallationStore(InstallationStore):
             else:
                 person.invalid_reason = reason
 
-    def installed_after(
-        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
-    ) -> tuple[bool, set[str]]:
-        """Return whether the bot of a workspace (or organisation) was installed after a moment,
-        and the ids of the people who installed after it.
-        """
-        bot = select(BotInstallation.id).where(
-            self.at(BotInstallation, enterprise_id, team_id), BotInstallation.installed_at > at
+    def has_working_bot(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> bool:
+        """Whether there is a bot whose token Slack was not found to refuse."""
+        working = select(BotInstallation.id).where(
+            self.at(BotInstallation, enterprise_id, team_id),
+            BotInstallation.invalid_reason.is_(None),
         )
-        people = select(UserInstallation.user_id).where(
-            self.at(UserInstallation, enterprise_id, team_id), UserInstallation.installed_at > at
+        return session.scalar(working) is not None
+
+    def has_own_bot(self, session: Session, team_id: str) -> bool:
+        """Whether a workspace has an installation of its own, besides its organization's."""
+        own = select(BotInstallation.id).where(
+            BotInstallation.client_id == self.client_id, BotInstallation.team_id == team_id
         )
-        return session.scalar(bot) is not None, set(session.scalars(people))
+        return session.scalar(own) is not None
+
+    def has_working_user(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
+    ) -> bool:
+        """Whether there is a person's token that Slack was not found to refuse."""
+        working = select(UserInstallation.id).where(
+            self.at(UserInstallation, enterprise_id, team_id),
+            UserInstallation.user_id == user_id,
+            UserInstallation.user_token.is_not(None),
+            UserInstallation.invalid_reason.is_(None),
+        )
+        return session.scalar(working) is not None
+
+    def find_newest_user(self, enterprise_id: str | None, team_id: str | None) -> str | None:
+        """Return the id of the person whose token was installed last, if there is one."""
+        newest = (
+            select(UserInstallation.user_id)
+            .where(
+                self.at(UserInstallation, enterprise_id, team_id),
+                UserInstallation.user_token.is_not(None),
+            )
+            .order_by(UserInstallation.installed_at.desc(), UserInstallation.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            return session.scalar(newest)
 
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete the bot of a workspace (or organisation) in the transaction of `session`."""
@@ -406,15 +442,18 @@ class SQLAlchemyInstallationStore(InstallationStore):
         enterprise_id: str | None,
         team_id: str | None,
         user_ids: Sequence[str] | None,
-    ) -> None:
-        """Delete people's installations (None: everybody's) in the transaction of `session`."""
+    ) -> bool:
+        """Delete people's installations (None: everybody's) in the transaction of `session`.
+
+        Returns: whether there were any.
+        """
         self.raise_revision(session, enterprise_id, team_id)
         statement = delete(UserInstallation).where(
             self.at(UserInstallation, enterprise_id, team_id)
         )
         if user_ids is not None:
             statement = statement.where(UserInstallation.user_id.in_(user_ids))
-        session.execute(statement)
+        return bool(session.scalars(statement.returning(UserInstallation.id)).all())
 
     def remove_all(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete the bot and everybody's installation in the transaction of `session`."""

@@ -55,7 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain(str(error))
     except OSError as error:
         place = f"{options.host}:{options.port}"
-        return _complain(f"cannot listen on {place}: {error.strerror or error}")
+        reason = error.strerror or error
+        return _complain(
+            f"cannot listen on {place}: {reason}. Choose another --port, with make SANDBOX_PORT."
+        )
     server.sandbox.limits.enabled = not options.no_rate_limits
     if options.latency_ms > 0:
         server.sandbox.faults.add(Fault(kind="latency", seconds=options.latency_ms / 1000))

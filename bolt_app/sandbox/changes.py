@@ -65,6 +65,25 @@ def change_domain(core: Core, team_id: str, domain: str) -> Workspace:
         return workspace
 
 
+def change_team_access(core: Core, team_id: str, *, is_granted: bool) -> None:
+    """Let an organization's installation serve a workspace, or no longer; the app hears of it.
+
+    https://docs.slack.dev/reference/events/team_access_granted and
+    https://docs.slack.dev/reference/events/team_access_revoked
+    """
+    with core.edit():
+        key = InstallKey(core.get_workspace(team_id).enterprise_id, None)
+        installation = core.tokens.installations.get(key)
+        if installation is None:
+            raise SandboxError("the app is not installed in the organization")
+        others = tuple(one for one in installation.team_ids if one != team_id)
+        if not others:
+            raise SandboxError("an organization's installation serves one workspace at least")
+        installation.team_ids = (*others, team_id) if is_granted else others
+        kind = "team_access_granted" if is_granted else "team_access_revoked"
+        core.publish(others[0], {"type": kind, "team_ids": [team_id]})
+
+
 def add_channel(
     core: Core,
     team_id: str,

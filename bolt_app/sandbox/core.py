@@ -318,11 +318,18 @@ class Core:
             "event_id": self.world.next_id("Ev"),
             "event_time": int(self.clock()),
             "authorizations": self._authorizations(team_id, installation),
-            "is_ext_shared_channel": False,
+            "is_ext_shared_channel": self._is_shared(event),
         }
         if enterprise_id is not None:
             wrapper["enterprise_id"] = enterprise_id
         return wrapper
+
+    def _is_shared(self, event: JsonDict) -> bool:
+        """Whether people of other organisations are in the channel that an event is about."""
+        named = event.get("channel") or (event.get("item") or {}).get("channel")
+        channel_id = named.get("id") if isinstance(named, dict) else named
+        channel = self.world.channels.get(str(channel_id))
+        return channel is not None and bool(channel.connected_team_ids)
 
     def _authorizations(self, team_id: str, installation: Installation | None) -> list[JsonDict]:
         if installation is None:

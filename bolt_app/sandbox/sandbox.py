@@ -325,6 +325,10 @@ class Sandbox(Core):
         """Give a workspace another address (``team_domain_change``)."""
         return changes.change_domain(self, team_id, domain)
 
+    def change_team_access(self, team_id: str, *, is_granted: bool) -> None:
+        """Open a workspace to an organization's installation, or close it."""
+        changes.change_team_access(self, team_id, is_granted=is_granted)
+
     def add_channel(
         self, team_id: str, name: str, *, members: Iterable[str] = (), is_private: bool = False
     ) -> Channel:

@@ -88,6 +88,8 @@ EVENT_SCOPES: dict[str, tuple[str, ...]] = {
     "message.channels": ("channels:history",),
     "message.groups": ("groups:history",),
     "message.im": ("im:history",),
+    "team_access_granted": (),
+    "team_access_revoked": (),
     "team_domain_change": ("team:read",),
     "team_join": ("users:read",),
     "team_rename": ("team:read",),

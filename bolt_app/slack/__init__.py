@@ -27,7 +27,10 @@ from bolt_app.slack.problems import register_problem_answers
 from bolt_app.slack.refreshing import HomeRefresher
 from bolt_app.slack.rejected_values import RejectedValues
 from bolt_app.slack.shortcuts.notification import register_notification_shortcut
-from bolt_app.slack.signed_actions import register_signature_checks
+from bolt_app.slack.signed_actions import (
+    register_foreign_interactions,
+    register_signature_checks,
+)
 
 
 def create_bolt_app(services: Services, flow: InstallFlow, authorize: InstallationAuthorize) -> App:
@@ -49,9 +52,12 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
         raise_error_for_unhandled_request=False,
     )
     rejected = RejectedValues()
-    register_signature_checks(app, services, rejected)
-    register_organization_workspaces(app, services)
+    # Before anything takes effect, it is known whether this is for Bellhop, and whether the person
+    # may use it.
+    register_foreign_interactions(app)
     register_problem_answers(app, services, rejected)
+    register_organization_workspaces(app, services)
+    register_signature_checks(app, services, rejected)
     # Bolt asks one listener after the other: what people do most comes first.
     register_profile_command(app, services)
     register_notify_command(app, services)

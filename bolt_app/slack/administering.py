@@ -1,4 +1,4 @@
-"""What an admin asks of the API keys and hooks of their workspace."""
+"""What an admin asks of the API keys, hooks and failed deliveries of their workspace."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bolt_app.access.authorization import Action
 from bolt_app.notifications.api_keys import Scope
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer
+from bolt_app.slack.blocks.failed import retried_answer
 from bolt_app.slack.blocks.keys_and_hooks import revoked_answer
 from bolt_app.slack.reaching import check_reach
 
@@ -29,15 +30,26 @@ class Administering:
         """Return the person a Bolt request comes from."""
         return cls(services, context.team_id or "", context.user_id or "")
 
-    def check(self) -> None:
-        """Make sure that the person is an admin, as Slack says at this moment.
+    def check(self, action: Action = Action.ADMINISTER) -> None:
+        """Make sure that the person may do something, as Slack says at this moment.
 
         Raises:
-            AccessDeniedError: they are none.
+            AccessDeniedError: they may not.
             SlackCallError: Slack does not say.
         """
         person = self.services.access.person(self.team_id, self.user_id, now=True)
-        person.require(Action.ADMINISTER)
+        person.require(action)
+
+    def retry(self, notification_id: str) -> Answer:
+        """Deliver what failed of a notification after all.
+
+        Raises:
+            AccessDeniedError: not this person.
+            NothingToRetryError: nothing of it has failed, or it was retried before.
+        """
+        self.check(Action.RETRY_FAILED)
+        self.services.history.retry(self.team_id, notification_id)
+        return retried_answer(self.user_id)
 
     def make_key(
         self,

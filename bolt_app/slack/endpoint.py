@@ -15,11 +15,10 @@ from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 from slack_bolt import App, BoltRequest, BoltResponse
-from slack_bolt.adapter.flask import SlackRequestHandler
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db.receipts import answering
-from bolt_app.oauth.flow import INSTALL_PATH, REDIRECT_PATH
+from bolt_app.oauth.flow import INSTALL_PATH, REDIRECT_PATH, InstallFlow
 from bolt_app.services import Services
 from bolt_app.slack import late
 from bolt_app.slack.request_parsing import MalformedRequestError, parse_request
@@ -31,7 +30,7 @@ logger = logging.getLogger(__name__)
 EVENTS_PATH = "/slack/events"
 
 
-def create_blueprint(app: App, services: Services) -> Blueprint:
+def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Blueprint:
     """Return the blueprint of `/slack/…`.
 
     A request that takes longer than `Delays.acknowledgement` is acknowledged although it is still
@@ -42,13 +41,15 @@ def create_blueprint(app: App, services: Services) -> Blueprint:
     first.
     """
     blueprint = Blueprint("slack", __name__)
-    handler = SlackRequestHandler(app)
     verifier = RequestVerifier(services.settings.slack_signing_secret, clock=services.clock)
 
     @blueprint.get(INSTALL_PATH)
-    @blueprint.get(REDIRECT_PATH)
     def install() -> Response:
-        return handler.handle(request)
+        return _response(flow.handle_installation(_request_without_body()))
+
+    @blueprint.get(REDIRECT_PATH)
+    def finish_install() -> Response:
+        return _response(flow.handle_callback(_request_without_body()))
 
     @blueprint.before_app_request
     def require_signature() -> Response | None:
@@ -94,6 +95,15 @@ def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltRespo
             # Errors of listeners are answered; here even that failed, over a body of no known form.
             logger.error("a request could not be answered", exc_info=error)
             return BoltResponse(status=400, body="")
+
+
+def _request_without_body() -> BoltRequest:
+    """Return the request for an address that browsers open.
+
+    Bolt's adapter for Flask parses the body of anybody's GET, and fails over JSON of no known form.
+    """
+    query = request.query_string.decode("utf-8", "replace")
+    return BoltRequest(body="", query=query, headers=dict(request.headers))
 
 
 def _response(answer: BoltResponse) -> Response:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.signed_values import home_of
 from bolt_app.notifications.health import Health
+from bolt_app.notifications.viewing import FailedNotification, Viewer
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import Answer, Block
+from bolt_app.slack.blocks.failed import MOST_FAILED, failed_blocks
 from bolt_app.slack.blocks.home import home_view
 from bolt_app.slack.blocks.keys_and_hooks import keys_and_hooks_blocks
 from bolt_app.slack.own_profile import OwnProfile
@@ -22,6 +25,7 @@ def publish_home(
     notice: Answer | None = None,
     *,
     admin_notice: Answer | None = None,
+    failed_notice: Answer | None = None,
     is_opened: bool = True,
 ) -> None:
     """Show a person their App Home as it is now, and remember that they have opened it.
@@ -31,6 +35,7 @@ def publish_home(
     Args:
         notice: what was done just now.
         admin_notice: the same, where it is about what only admins see.
+        failed_notice: the same, where it is about failed deliveries.
         is_opened: whether the person is there; else the home is only kept up to date, and nothing
             is remembered that was not before.
 
@@ -48,14 +53,16 @@ def publish_home(
         services.home_tabs.opened(own.team_id, own.user_id)
     for_admin = person is not None and person.may(Action.ADMINISTER)
     profile = own.show()
+    health = _health(services, person)
     view = home_view(
         profile,
         services.preferences.find(own.team_id, own.user_id),
         services.subscriptions.of_address(own.team_id, own.user_id),
-        _health(services, person),
+        health,
         services.clock(),
         public_url=services.settings.public_url,
         notice=notice,
+        failed=_failed(own, person, health, failed_notice),
         for_admin=_admin_blocks(services, own.team_id, admin_notice) if for_admin else (),
         stand_in="" if services.settings.is_slack else services.settings.slack_base_url,
     )
@@ -90,6 +97,29 @@ def _health(services: Services, person: Person | None) -> Health | None:
     except SlackCallError as error:
         logger.info("a person's channels are unknown", extra={"error": error.code})
         return None
+
+
+def _failed(
+    own: OwnProfile, person: Person | None, health: Health | None, notice: Answer | None
+) -> list[Block]:
+    """Return the failed deliveries that the person may see."""
+    if person is None or health is None:
+        return []
+    # The count for a guest leaves out their direct messages.
+    may_have_failed = health.troubled > 0 or not person.may(Action.SEE_WORKSPACE)
+    failed = _find_failed(own, person) if may_have_failed else []
+    may_retry, public_url = person.may(Action.RETRY_FAILED), own.services.settings.public_url
+    return [*failed_blocks(failed, public_url, may_retry=may_retry, notice=notice)]
+
+
+def _find_failed(own: OwnProfile, person: Person) -> Sequence[FailedNotification]:
+    profile = own.services.profiles.find(own.team_id, own.user_id, own.enterprise_id)
+    viewer = Viewer(own.team_id, own.user_id, profile.email if profile else None)
+    try:
+        return own.services.viewing.failed(viewer, person, MOST_FAILED)
+    except SlackCallError as error:
+        logger.info("a person's channels are unknown", extra={"error": error.code})
+        return []
 
 
 def _admin_blocks(services: Services, team_id: str, notice: Answer | None) -> list[Block]:

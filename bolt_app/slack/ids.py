@@ -17,6 +17,7 @@ HOME_TEST = "home.test"
 HOME_SUBSCRIBE = "home.subscribe"
 SUBSCRIBE_VIEW = "subscribe"
 HOME_PREFERENCES = "home.preferences"
+RETRY_NOTIFICATION = "notification.retry"
 PREFERENCES_VIEW = "preferences"
 UNDO_PREFERENCES = "preferences.undo"
 
@@ -40,6 +41,7 @@ ACTIONS = frozenset(
         HOME_TEST,
         HOME_SUBSCRIBE,
         HOME_PREFERENCES,
+        RETRY_NOTIFICATION,
         UNDO_PREFERENCES,
         UNDO_SUBSCRIPTIONS,
         CHANGE_SUBSCRIPTION,

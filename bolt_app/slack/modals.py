@@ -9,6 +9,7 @@ from typing import Any
 from slack_bolt import BoltContext
 
 from bolt_app.blockkit.signed_values import OutdatedFormError
+from bolt_app.oauth.calls import BotPlace
 from bolt_app.services import Services
 from bolt_app.slack.blocks.elements import VALUE, Block
 from bolt_app.slack.signed_actions import form_action
@@ -26,7 +27,7 @@ def open_modal(services: Services, context: BoltContext, body: dict[str, Any], v
     if "callback_id" in view:
         action = form_action(view["callback_id"])
         view = {**view, "private_metadata": services.signer.sign(action, team_id, user_id)}
-    place = services.calls.find_place(team_id)
+    place = BotPlace(context.enterprise_id, team_id, bool(context.is_enterprise_install))
     services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
 
 

@@ -1,32 +1,104 @@
-"""Workspaces that use an organization's installation, recorded when Slack first names them.
+"""Workspaces that use an organization's installation, recorded when a request first names them.
 
 Only people who link their profile are asked about their workspace. Where nobody has, a request is
 what shows that the organization's installation serves the workspace; once it is recorded, an
 uninstall erases its people too.
+
+A request may name a workspace of another organization, that of a person who shares a channel. So
+people are authorized first, and a workspace is recorded only where Slack lists it among those that
+the installation serves: https://docs.slack.dev/reference/methods/auth.teams.list.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from datetime import timedelta
 
-from slack_bolt import App, BoltContext, BoltResponse
+from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
+from slack_bolt.middleware import Middleware
 
-from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.access.recent import RecentAnswers
+from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.services import Services
+from bolt_app.slack.endpoint import is_event
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+# So long an organization's list is believed. Only a workspace that is not on it waits for this.
+_LISTED_FOR = timedelta(seconds=60)
+_MOST_ORGANIZATIONS = 1000
+_PAGE_SIZE = 1000
 
 
 def register_organization_workspaces(app: App, services: Services) -> None:
-    """Record the workspace of every request that an organization's installation serves."""
+    """Record the workspaces that an organization's installation serves, when they are named.
 
-    @app.use
-    def record_workspace(context: BoltContext, next: Callable[[], BoltResponse]) -> BoltResponse:
-        team_id, enterprise_id = context.team_id, context.enterprise_id
-        # Bolt authorizes no event about an installation that is going.
-        grant = context.get("grant")
-        is_served = bool(context.is_enterprise_install and grant and grant.bot_token)
-        if is_served and enterprise_id and team_id and team_id.startswith("T"):
-            try:
-                services.calls.find_place(team_id)
-            except NotInstalledError:
-                services.profiles.record_workspace(team_id, enterprise_id)
+    Register it after the check that a person may use Bellhop.
+    """
+    app.use(_WorkspaceRecords(services))
+
+
+class _WorkspaceRecords(Middleware):
+    """Records the workspace of a request.
+
+    A class, because Bolt collects all possible arguments for a function, for each request.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._listed: RecentAnswers[str, frozenset[str]] = RecentAnswers(
+            _LISTED_FOR, _MOST_ORGANIZATIONS, services.clock
+        )
+
+    def process(
+        self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        """Record the workspace where it is new, and go on.
+
+        Raises:
+            SlackCallError: a person waits, Slack had to be asked, and refused or did not answer.
+        """
+        try:
+            self._record(req.context)
+        except SlackCallError as error:
+            if not is_event(req.body):
+                raise
+            logger.warning("a workspace is not recorded", extra={"error": error.code})
         return next()
+
+    def _record(self, context: BoltContext) -> None:
+        team_id, enterprise_id = context.team_id or "", context.enterprise_id
+        if not enterprise_id or not team_id.startswith("T"):
+            return
+        if not _is_served_by_organization(context) or self._is_known(team_id):
+            return
+        if team_id in self._list(enterprise_id):
+            self._services.profiles.record_workspace(team_id, enterprise_id)
+
+    def _is_known(self, team_id: str) -> bool:
+        try:
+            self._services.calls.find_place(team_id)
+        except NotInstalledError:
+            return False
+        return True
+
+    def _list(self, enterprise_id: str) -> frozenset[str]:
+        known = self._listed.find(enterprise_id)
+        if known is not None:
+            return known
+        return self._listed.ask(enterprise_id, lambda: self._ask(enterprise_id))
+
+    def _ask(self, enterprise_id: str) -> frozenset[str]:
+        organization = BotPlace(enterprise_id, enterprise_id, is_enterprise_install=True)
+        teams = self._services.calls.pages_as_bot(
+            organization, "auth.teams.list", "teams", limit=_PAGE_SIZE
+        )
+        return frozenset(one["id"] for one in teams)
+
+
+def _is_served_by_organization(context: BoltContext) -> bool:
+    # Bolt authorizes no event about an installation that is going.
+    grant = context.get("grant")
+    return bool(context.is_enterprise_install and grant and grant.bot_token)

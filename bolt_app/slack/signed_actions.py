@@ -9,13 +9,18 @@ https://docs.slack.dev/reference/interaction-payloads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.middleware import Middleware
 
-from bolt_app.blockkit.signed_values import OutdatedError, OutdatedFormError, home_of
+from bolt_app.blockkit.signed_values import (
+    OutdatedError,
+    OutdatedFormError,
+    home_of,
+    shown_to,
+)
 from bolt_app.notifications.incident_blocks import ACTION_IDS as INCIDENT_ACTIONS
 from bolt_app.notifications.incident_blocks import PREFIX as INCIDENT_PREFIX
 from bolt_app.services import Services
@@ -29,16 +34,40 @@ _UNSIGNED_TYPES = ("event_callback", "message_action")
 _RENEWED = "This button is outdated, and nothing was changed. The message gets new ones: use those."
 
 
+def register_foreign_interactions(app: App) -> None:
+    """Acknowledge what is not Bellhop's own, before Slack is asked about the person."""
+    app.use(_ForeignInteractions())
+
+
 def register_signature_checks(app: App, services: Services, rejected: RejectedValues) -> None:
-    """Check what people press and submit before any listener hears of it."""
+    """Check what people press and submit before any listener hears of it.
+
+    Register it after the check that a person may use Bellhop: an outdated button may be renewed.
+    """
     app.use(_SignatureChecks(services, rejected))
 
 
-class _SignatureChecks(Middleware):
-    """Lets pass what is Bellhop's own, and carries a value that was signed for it.
+# Middleware is a class here, because Bolt collects all possible arguments for a function, for each
+# request.
+class _ForeignInteractions(Middleware):
+    """Lets pass what may be Bellhop's own."""
 
-    A class, because Bolt collects all possible arguments for a function, for each request.
-    """
+    def process(
+        self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
+    ) -> BoltResponse:
+        """Go on with what may be Bellhop's own; of the rest nothing comes."""
+        return next() if _may_be_own(req.body) else BoltResponse(status=200, body="")
+
+
+def _may_be_own(body: Mapping[str, Any]) -> bool:
+    kind = body.get("type")
+    if kind == "block_actions":
+        return body["actions"][0].get("action_id") in OWN_ACTIONS
+    return kind in (*_UNSIGNED_TYPES, "view_submission") or (kind is None and "command" in body)
+
+
+class _SignatureChecks(Middleware):
+    """Lets pass what carries a value that was signed for it."""
 
     def __init__(self, services: Services, rejected: RejectedValues) -> None:
         self._services = services
@@ -47,17 +76,13 @@ class _SignatureChecks(Middleware):
     def process(
         self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
-        """Acknowledge what is not Bellhop's own, and answer what is outdated."""
-        body, context = req.body, req.context
-        kind = body.get("type")
-        if kind in _UNSIGNED_TYPES or (kind is None and "command" in body):
-            return next()
-        match kind:
-            case "block_actions" if body["actions"][0].get("action_id") in OWN_ACTIONS:
-                return self._check_click(body, context, next)
+        """Answer what is outdated."""
+        match req.body.get("type"):
+            case "block_actions":
+                return self._check_click(req.body, req.context, next)
             case "view_submission":
-                return self._check_form(body, context, next)
-        return BoltResponse(status=200, body="")
+                return self._check_form(req.body, req.context, next)
+        return next()
 
     def _check_click(
         self, body: dict[str, Any], context: BoltContext, next: Callable[[], BoltResponse]
@@ -67,6 +92,7 @@ class _SignatureChecks(Middleware):
         team_id, addresses = context.team_id or "", addresses_of(body)
         try:
             fields = self._services.signer.read(carried, action["action_id"], team_id, addresses)
+            _require_offered(body)
         except OutdatedError as error:
             self._rejected.log(context)
             text = _RENEWED if self._renew(body, context) else str(error)
@@ -98,6 +124,36 @@ class _SignatureChecks(Middleware):
         return next()
 
 
+def _require_offered(body: Mapping[str, Any]) -> None:
+    """Make sure that a message which everybody sees has the button that was pressed in it.
+
+    The answer takes the place of the message, so a button of another one must not count. Slack
+    sends such a message along. An answer to an incident has a check of its own, by what was
+    posted.
+
+    Raises:
+        OutdatedError: it has not.
+    """
+    action = body["actions"][0]
+    is_incidents = action["action_id"] in INCIDENT_ACTIONS
+    if is_incidents or is_at_home(body) or is_ephemeral(body):
+        return
+    carried = action["action_id"], carried_value(action)
+    if carried not in _offered(body.get("message") or {}):
+        raise OutdatedError
+
+
+def _offered(message: Mapping[str, Any]) -> Iterator[tuple[object, object]]:
+    """Yield what the buttons and menus of a message carry, with their actions."""
+    for block in message.get("blocks") or ():
+        for element in (*block.get("elements", ()), block.get("accessory") or {}):
+            # A menu carries the id of its block.
+            yield (
+                element.get("action_id"),
+                carried_value({**element, "block_id": block.get("block_id")}),
+            )
+
+
 def carried_value(action: Mapping[str, Any]) -> object:
     """Return the signed value of a button, or that of a menu, which its block has for its id."""
     return action.get("value" if action.get("type") == "button" else "block_id")
@@ -124,7 +180,8 @@ def signed_text(context: BoltContext, name: str) -> str:
 def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
     """Return the addresses that the place of a click may be signed for, the usual one last.
 
-    A direct message is the person's own, whichever id it has.
+    A direct message is the person's own, whichever id it has. What one person alone was shown is
+    signed for that person, and counts in such a message only.
     """
     user_id = body["user"]["id"]
     if is_at_home(body):
@@ -132,7 +189,10 @@ def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
     channel_id = (body.get("channel") or {}).get("id")
     if not channel_id or "view" in body:
         return []
-    return [channel_id, user_id] if channel_id.startswith("D") else [channel_id]
+    addresses = [channel_id, user_id] if channel_id.startswith("D") else [channel_id]
+    if is_ephemeral(body):
+        return [shown_to(user_id, one) for one in addresses]
+    return addresses
 
 
 def address_of_command(context: BoltContext) -> str:
@@ -150,11 +210,28 @@ def is_at_home(body: Mapping[str, Any]) -> bool:
     return bool(view.get("type") == "home" and container.get("type") == "view")
 
 
+def is_ephemeral(body: Mapping[str, Any]) -> bool:
+    """Whether a click was made in a message that one person alone sees."""
+    return bool((body.get("container") or {}).get("is_ephemeral"))
+
+
 def signed_blocks(
-    services: Services, context: BoltContext, body: Mapping[str, Any], blocks: Sequence[Block]
+    services: Services,
+    context: BoltContext,
+    body: Mapping[str, Any],
+    blocks: Sequence[Block],
+    *,
+    is_beside: bool = False,
 ) -> list[Block]:
-    """Return blocks of an answer that takes the place of the message that was clicked."""
-    return services.signer.sign_blocks(blocks, context.team_id or "", addresses_of(body)[-1])
+    """Return blocks of an answer that takes the place of the message that was clicked.
+
+    Args:
+        is_beside: it stands beside that message instead, for the person alone.
+    """
+    address = addresses_of(body)[-1]
+    if is_beside and not is_ephemeral(body):
+        address = shown_to(body["user"]["id"], address)
+    return services.signer.sign_blocks(blocks, context.team_id or "", address)
 
 
 def form_action(callback_id: object) -> str:

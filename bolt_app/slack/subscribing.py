@@ -42,6 +42,13 @@ from bolt_app.slack_api import SlackCallError
 logger = logging.getLogger(__name__)
 
 
+class TooManyTestsError(AccessDeniedError):
+    """The person has sent many tests within a minute."""
+
+    def __init__(self) -> None:
+        super().__init__("You have sent many tests: try again in a minute.")
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What to answer, and whether everybody in the channel is to see it."""
@@ -118,7 +125,8 @@ class Subscribing:
         lately = self.services.previews.look(self.team_id)
         schedule = self._local(digest)
         wish = Wish(topic, filter_, mode, created_by=self.user_id, digest=schedule)
-        preview = lately.preview(topic, filter_, lambda ids: self._visible(ids, is_outside))
+        # Others read the answer in a channel that is shared with another organisation.
+        preview = None if is_outside else lately.preview(topic, filter_, self._visible)
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
         near = lately.near_topic(topic) if is_told else None
@@ -140,7 +148,9 @@ class Subscribing:
             AccessDeniedError: not this person.
         """
         self._require(Action.USE)
-        change = self.services.subscriptions.unsubscribe(self.team_id, self.address, topic)
+        change = self.services.subscriptions.unsubscribe(
+            self.team_id, self.address, topic, by=self.user_id
+        )
         if change is None:
             return Outcome(not_subscribed_answer(topic, self._topics()))
         answer = unsubscribed_answer(self.user_id, self.place, change, self._undo([change]))
@@ -154,7 +164,9 @@ class Subscribing:
         """
         self._require(Action.USE)
         until = None if duration is None else self.services.clock() + duration
-        changes = self.services.subscriptions.mute(self.team_id, self.address, until, topic)
+        changes = self.services.subscriptions.mute(
+            self.team_id, self.address, until, topic, by=self.user_id
+        )
         if not changes:
             here = self._topics()
             if topic is not None and topic not in here:
@@ -182,7 +194,9 @@ class Subscribing:
         if named not in here:
             return Outcome(not_subscribed_answer(named, here))
         local = self._local(schedule)
-        changes = self.services.subscriptions.digest(self.team_id, self.address, named, local)
+        changes = self.services.subscriptions.digest(
+            self.team_id, self.address, named, local, by=self.user_id
+        )
         if not changes:
             return Outcome(same_digest_answer(named, local))
         now, undo = self.services.clock(), self._undo(changes)
@@ -196,7 +210,8 @@ class Subscribing:
             AccessDeniedError: not this person.
         """
         self._require(Action.SUBSCRIBE_SELF)
-        if not self.services.subscriptions.undo(self.team_id, self.address, changes):
+        undo = self.services.subscriptions.undo
+        if not undo(self.team_id, self.address, changes, by=self.user_id):
             return Outcome(not_undone_answer())
         return Outcome(undone_answer(self.user_id, [one.topic for one in changes]), is_change=True)
 
@@ -212,18 +227,21 @@ class Subscribing:
         """Send a notification here.
 
         Raises:
+            AccessDeniedError: not this person, or not so soon after others.
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
         """
         if self.address != self.user_id:
             self.person.require(Action.POST_TEST)
+        if self.services.tests.take(f"{self.team_id}:{self.user_id}"):
+            raise TooManyTestsError
         check_reach(self.services, self.team_id, self.address)
         request = read_one(
             {
                 "to": self.address,
                 "title": "A test notification",
                 # It names nobody: what a notification says stays when people unlink.
-                "text": "Someone asked for it with `/notify test`.",
+                "text": "Someone in Slack asked Bellhop for a test.",
                 "severity": "info",
                 "fields": [{"name": "Sent by", "value": "Bellhop"}],
             },
@@ -246,12 +264,10 @@ class Subscribing:
     def _undo(self, changes: Sequence[Change]) -> Mapping[str, Any] | None:
         return undo_fields(changes)
 
-    def _visible(self, ids: Sequence[str], is_outside: bool) -> Collection[str]:
+    def _visible(self, ids: Sequence[str]) -> Collection[str]:
         """Return those of the notifications that may be named here; none where Slack is silent."""
         try:
-            return self.services.viewing.visible_ids(
-                self.person, ids, self.address, is_outside=is_outside
-            )
+            return self.services.viewing.visible_ids(self.person, ids, self.address)
         except SlackCallError as error:
             logger.info("a preview shows no examples", extra={"error": error.code})
             return ()

@@ -1,6 +1,6 @@
 """Slack's Web API and response URLs, over connections that are reused."""
 
-from bolt_app.slack_api.client import SlackApi
+from bolt_app.slack_api.client import BeforeRequest, SlackApi
 from bolt_app.slack_api.errors import (
     DEAD_TOKEN_CODES,
     SENTENCES,
@@ -14,6 +14,7 @@ __all__ = [
     "DEAD_TOKEN_CODES",
     "SENTENCES",
     "TEMPORARY_CODES",
+    "BeforeRequest",
     "NotSentError",
     "ResponseUrls",
     "SlackApi",

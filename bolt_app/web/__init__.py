@@ -27,7 +27,7 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(notification_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))
     app.register_blueprint(hooks.create_blueprint(services))
-    app.register_blueprint(ops.create_blueprint(services.database))
+    app.register_blueprint(ops.create_blueprint(services.readiness))
     inputs.register_input_checks(app)
     errors.register_errors(app)
     headers.register_headers(app, services.settings)

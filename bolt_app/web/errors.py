@@ -6,12 +6,7 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
-from gunicorn.http.errors import (
-    ChunkMissingTerminator,
-    InvalidChunkExtension,
-    InvalidChunkSize,
-    NoMoreData,
-)
+from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
 from bolt_app.access.authorization import AccessDeniedError
@@ -21,14 +16,17 @@ from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
-# What reading a body raises where its sender has broken it off, or its chunks are none.
-_BROKEN_BODY = (ChunkMissingTerminator, InvalidChunkExtension, InvalidChunkSize, NoMoreData)
+# What reading a body raises where its sender has broken it off, or its chunks or what follows them
+# (trailers) are none.
+_BROKEN_BODY = (ParseException, NoMoreData)
+# Browsers and programs send less; parsing takes time for each of the types that are named.
+_MAX_ACCEPT_LENGTH = 1024
 _WORDS = {
     400: "That request cannot be understood.",
     403: "That is not allowed.",
     404: "There is no such page.",
     405: "That address does not take this kind of request.",
-    413: "That is more than Bellhop takes in one request, which is 1 MiB: send less at a time.",
+    413: "A request has 1 MiB at most, and a form of a page 16 KiB: send less at a time.",
     500: "Something went wrong in Bellhop, and whoever runs it can see it in the log.",
     503: "Bellhop's database is not answering. Try again in a minute.",
 }
@@ -114,5 +112,7 @@ def _answer_database_down(error: Exception) -> Response:
 def _wants_json() -> bool:
     if request.path.startswith("/api/"):
         return True
+    if len(request.headers.get("Accept", "")) > _MAX_ACCEPT_LENGTH:
+        return False
     accepted = request.accept_mimetypes
     return accepted.best_match(["text/html", "application/json"]) == "application/json"

@@ -84,9 +84,18 @@ def create_blueprint(services: Services) -> Blueprint:
         if hook.revoked_at is not None:
             raise RevokedError
         try:
+            check(hook)
             services.acceptance.accept(Sender.of(hook), [read(hook)])
         except RevokedError:
             services.hooks.forget(hook.id)
+            raise
+
+    def check(hook: HookRecord) -> None:
+        """Refuse what was over a limit a moment ago, before its body is read."""
+        try:
+            services.sender_limits.check(hook.credential)
+        except LimitError as error:
+            services.sender_limits.reject(hook.credential, error)
             raise
 
     def read(hook: HookRecord) -> NotificationRequest:

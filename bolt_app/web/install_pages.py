@@ -21,13 +21,13 @@ class InstallPages:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def installed(self, installation_id: int, state: str) -> BoltResponse:
+    def installed(self, installation_id: int, state: str, *, has_installed: bool) -> BoltResponse:
         """Sign the person in and take them on, away from the code in the address.
 
         That is to their profile, or back to the page that asked them to sign in.
         """
         wanted = wanted_page()
-        sign_in(self._services, installation_id, state)
+        sign_in(self._services, installation_id, state, has_installed=has_installed)
         return _see(wanted or url_for("pages.profile"))
 
     def failed(

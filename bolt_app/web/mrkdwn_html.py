@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
+# As long as a text of a block may be (https://docs.slack.dev/reference/block-kit/blocks/section-block).
+MOST_LINK = 3000
 _FENCE = re.compile(r"```\n?(.+?)\n?```\n?", re.DOTALL)
 _QUOTED = re.compile(r"(?:&gt;|>) ?(.*)")
 # What emphasis may stand around: links and code whole, and anything but its own mark.
@@ -87,6 +89,9 @@ def link_html(url: str, label: str | Markup) -> Markup:
 
 
 def _is_link(url: str) -> bool:
+    # Reading the host takes time that grows with the square of its length.
+    if len(url) > MOST_LINK:
+        return False
     try:
         return urlsplit(url).scheme.lower() in _LINKS
     except ValueError:

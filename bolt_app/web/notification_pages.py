@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from flask import Blueprint, render_template
@@ -10,6 +11,7 @@ from flask import Blueprint, render_template
 from bolt_app.notifications.meaning import link_of, severity_of, title_of
 from bolt_app.notifications.page_addresses import PAGES_PATH, is_notification_id
 from bolt_app.notifications.reports import STATE_WORDS
+from bolt_app.notifications.resolved_content import content_in_state
 from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.viewing import ViewedNotification, Viewer
 from bolt_app.oauth.installation_store import StoredInstallation
@@ -59,6 +61,7 @@ def _viewers(services: Services, installation: StoredInstallation) -> list[Viewe
 
 def _render(services: Services, profile: Profile | None, found: ViewedNotification) -> str:
     local = _clock_of(profile)
+    found = replace(found, content=content_in_state(found.content, found.incident))
     return render_template(
         "notification.html",
         notification=found,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from functools import cache
 from pathlib import Path
@@ -24,15 +25,18 @@ from werkzeug.wrappers import Response as BaseResponse
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
 from bolt_app.notifications.channels import PublicChannel
+from bolt_app.notifications.posting import TooManyHellosError
 from bolt_app.oauth.calls import BotPlace, NotInstalledError
 from bolt_app.oauth.flow import INSTALL_PATH
 from bolt_app.oauth.installation_store import StoredInstallation
-from bolt_app.profiles import Profile
+from bolt_app.personal_data import personal_data
+from bolt_app.profiles import Profile, Workspace
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.sessions import (
     earlier_account,
     forget_earlier_account,
+    has_installed,
     require_csrf_token,
     sign_out,
     signed_in_installation,
@@ -66,6 +70,7 @@ def create_blueprint(services: Services) -> Blueprint:
             "home.html",
             profile=None if installation is None else services.profiles.find_for(installation),
             signed_in=installation is not None,
+            is_installed=installation is None and services.store.has_bot(),
             bot_scopes=BOT_SCOPE_REASONS,
             user_scopes=USER_SCOPE_REASONS,
         )
@@ -101,6 +106,29 @@ def create_blueprint(services: Services) -> Blueprint:
         require_csrf_token()
         response = make_response(redirect(url_for("pages.home"), 303))
         sign_out(services, response)
+        return response
+
+    @blueprint.get("/profile/data")
+    def data() -> Response | BaseResponse:
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        body = json.dumps(personal_data(services.database, installation), indent=2)
+        answer = Response(body, mimetype="application/json")
+        answer.headers["Content-Disposition"] = 'attachment; filename="bellhop-data.json"'
+        return answer
+
+    @blueprint.post("/profile/unlink")
+    def unlink() -> BaseResponse:
+        require_csrf_token()
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        services.lifecycle.unlink(installation)
+        services.background.submit(services.revocations.revoke_pending)
+        response = make_response(redirect(url_for("pages.home"), 303))
+        sign_out(services, response)
+        flash("Your profile is unlinked: your personal data and your token are deleted.", "done")
         return response
 
     @blueprint.post("/profile/join")
@@ -150,11 +178,29 @@ def render_profile(services: Services, installation: StoredInstallation, query: 
         channels=channels,
         channel_problem=channel_problem,
         now=services.clock(),
-        command=services.settings.command,
+        command=services.settings.command if is_operator(profile, place) else None,
+        is_guest=is_guest(profile, place),
         open_slack_url=open_slack_url(services, installation, place.team_id),
         bot_scopes=_granted(installation.bot_scopes, BOT_SCOPE_REASONS),
         user_scopes=_granted(installation.user_scopes, USER_SCOPE_REASONS),
     )
+
+
+def is_operator(profile: Profile | None, place: BotPlace) -> bool:
+    """Whether to show how Bellhop is run: to admins, and to the person who has just installed."""
+    workspace = _workspace_in(profile, place)
+    return has_installed() or (workspace is not None and workspace.role in ("Owner", "Admin"))
+
+
+def is_guest(profile: Profile | None, place: BotPlace) -> bool:
+    """Whether the person is known as a guest of the workspace that the page is about."""
+    workspace = _workspace_in(profile, place)
+    return workspace is not None and workspace.is_guest
+
+
+def _workspace_in(profile: Profile | None, place: BotPlace) -> Workspace | None:
+    workspaces = () if profile is None else profile.workspaces
+    return next((one for one in workspaces if one.team_id == place.team_id), None)
 
 
 def other_account(services: Services, installation: StoredInstallation) -> Profile | None:
@@ -186,6 +232,7 @@ def find_channels(
         return [], None
     try:
         person = services.access.person(place.team_id, installation.user_id)
+        person.require(Action.POST_TEST)
         return visible_channels(services, person, place, query), None
     except (SlackCallError, NotInstalledError, AccessDeniedError) as error:
         return [], error.sentence if isinstance(error, SlackCallError) else str(error)
@@ -214,11 +261,12 @@ def say_hello(services: Services, installation: StoredInstallation, channel_id: 
     place = place_of(installation, services.profiles.find_for(installation))
     try:
         person = services.access.person(place.team_id, installation.user_id)
+        person.require(Action.POST_TEST)
         person.require_channel(channel_id)
         posted = services.poster.hello(place, channel_id, installation.user_id)
     except SlackCallError as error:
         flash(error.sentence, "problem")
-    except (NotInstalledError, AccessDeniedError) as error:
+    except (NotInstalledError, AccessDeniedError, TooManyHellosError) as error:
         flash(str(error), "problem")
     else:
         flash(posted.permalink or "", "hello")

@@ -17,6 +17,7 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
+from bolt_app.oauth.flow import MAX_COOKIES_LENGTH
 from bolt_app.oauth.installation_store import StoredInstallation
 from bolt_app.oauth.state_store import hash_of_state
 from bolt_app.services import Services
@@ -28,6 +29,7 @@ _CSRF = "csrf_token"
 _WANTED = "wanted_page"
 _STATE = "oauth_state"
 _EARLIER = "earlier_account"
+_INSTALLED = "has_installed"
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -40,8 +42,9 @@ class CookieSessions(SecureCookieSessionInterface):
     digest_method = staticmethod(hashlib.sha256)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of a request, an empty one where it has no cookie."""
-        if "HTTP_COOKIE" not in request.environ:
+        """Return the session of a request, an empty one where no browser of ours sent a cookie."""
+        cookies = request.environ.get("HTTP_COOKIE", "")
+        if not cookies or len(cookies) > MAX_COOKIES_LENGTH:
             return self.session_class()
         return super().open_session(app, request)
 
@@ -68,11 +71,14 @@ def configure_sessions(app: Flask, settings: Settings) -> None:
     app.jinja_env.globals.update(csrf_token=csrf_token, offers_sign_out=offers_sign_out)
 
 
-def sign_in(services: Services, installation_id: int, state: str) -> None:
+def sign_in(
+    services: Services, installation_id: int, state: str, *, has_installed: bool = False
+) -> None:
     """Begin a session with a new token for the person of an installation.
 
     Args:
         state: the OAuth state by which they signed in.
+        has_installed: whether they installed the bot by it.
     """
     token, earlier = _token(), signed_in_installation(services)
     new = services.sessions.begin(installation_id, replaces=token)
@@ -80,6 +86,8 @@ def sign_in(services: Services, installation_id: int, state: str) -> None:
     session.permanent = True
     session[_SESSION] = new
     session[_STATE] = hash_of_state(state)
+    if has_installed:
+        session[_INSTALLED] = True
     if earlier is not None and earlier.id != installation_id:
         until = int(services.clock().timestamp()) + JOIN_SECONDS
         session[_EARLIER] = {"installation_id": earlier.id, "until": until}
@@ -88,6 +96,11 @@ def sign_in(services: Services, installation_id: int, state: str) -> None:
 def has_signed_in_by(state: str) -> bool:
     """Whether this browser's session began with the OAuth state `state`."""
     return bool(state) and session.get(_STATE) == hash_of_state(state)
+
+
+def has_installed() -> bool:
+    """Whether the person signed in by installing the bot."""
+    return session.get(_INSTALLED) is True
 
 
 def earlier_account(services: Services) -> StoredInstallation | None:

@@ -83,6 +83,16 @@ def join(bellhop: Bellhop) -> None:
     send_form(browser, "/profile/join", answer="join")
 
 
+def revoke_token(bellhop: Bellhop) -> None:
+    bellhop.slack.revoke_tokens(ACME, users=[ANN])
+    bellhop.settle()
+
+
+def uninstall(bellhop: Bellhop) -> None:
+    bellhop.slack.uninstall(ACME)
+    bellhop.settle()
+
+
 DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
     AuditAction.INSTALLED: (
         lambda bellhop: None,
@@ -106,14 +116,12 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
     ),
     AuditAction.UNLINKED: (unlink, ("unlinked", ACME, ANN, None, None)),
     AuditAction.TOKENS_REVOKED: (
-        lambda bellhop: bellhop.slack.send_event(
-            ACME, {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}
-        ),
+        revoke_token,
         # Slack called, not the person.
         ("tokens_revoked", ACME, ANN, None, None),
     ),
     AuditAction.UNINSTALLED: (
-        lambda bellhop: bellhop.slack.send_event(ACME, {"type": "app_uninstalled"}),
+        uninstall,
         ("uninstalled", ACME, None, None, None),
     ),
     AuditAction.ACCOUNTS_JOINED: (join, ("accounts_joined", BETA, ANN_AT_BETA, None, HERE)),
@@ -141,6 +149,10 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
         ("webhook_revoked", ACME, ANN, "webhook:1", None),
     ),
     AuditAction.WEBHOOK_REJECTED: (reject_webhook, ("webhook_rejected", None, None, None, HERE)),
+    AuditAction.CHANNEL_SUBSCRIPTIONS_CHANGED: (
+        lambda bellhop: bellhop.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys"),
+        ("channel_subscriptions_changed", ACME, ANN, f"channel:{GENERAL}", None),
+    ),
 }
 
 

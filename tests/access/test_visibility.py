@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,9 @@ from tests.web.forms import follow, send_form
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 GUEST, DEACTIVATED = "U0GUS00001", "U0DEE00001"
+PAT = "U0PAT00001"
 DEPLOYS, LEADS, OLD_NEWS = "C0ACME0003", "C0ACME0006", "C0ACME0005"
+RANDOM = "C0ACME0002"
 PROFILE = "?only=profile"
 MINUTE = STALE_AFTER.total_seconds()
 
@@ -46,7 +49,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
     return bellhop
 
 
-def delivered(bellhop: Bellhop, to: str, title: str, **more: str) -> str:
+def delivered(bellhop: Bellhop, to: str, title: str, **more: Any) -> str:
     id_ = accept(bellhop, to, title=title, **more)
     bellhop.clock.advance(5)
     Hand(bellhop).deliver()
@@ -116,7 +119,7 @@ def test_every_page(installed: Bellhop, who: str) -> None:
     [
         (GUEST, GENERAL, False),
         (GUEST, LEADS, False),
-        (GUEST, DEPLOYS, True),
+        (GUEST, DEPLOYS, False),
         (GUEST, ANN, False),
         (BEN, GENERAL, True),
         (BEN, LEADS, False),
@@ -130,13 +133,14 @@ def test_hello_goes_where_the_person_could_write(
 ) -> None:
     installed.slack.invite_bot(ANN, LEADS)
     browser = sign_in(installed, user_id)
+    before = len(installed.slack.calls_to("chat.postMessage"))
     if channel == "D0":
         channel = installed.slack.app_dm(ACME, ANN).id
 
     shown = follow(browser, send_form(browser, "/profile/hello", channel_id=channel))
 
     assert ("Bellhop said hello" in shown.text) is is_allowed
-    assert bool(installed.slack.calls_to("chat.postMessage")) is is_allowed
+    assert (len(installed.slack.calls_to("chat.postMessage")) > before) is is_allowed
 
 
 def test_while_slack_is_silent_nothing_is_allowed(installed: Bellhop) -> None:
@@ -244,7 +248,9 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     seen_by_ann = ask(installed, ANN, "subscribe *")
     in_channel = ask(installed, ANN, "subscribe *", DEPLOYS)
 
-    assert "Of 2 sent there" in seen_by_ben
+    assert "Of 1 sent there in the last 7 days 1 would have come" in seen_by_ben
+    assert "Of 2 sent there" in seen_by_ann
+    assert "Of 1 sent there" in in_channel
     assert "All is well" in seen_by_ben
     assert "We buy Globex" not in seen_by_ben
     assert "We buy Globex" in seen_by_ann
@@ -252,11 +258,38 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     assert "We buy Globex" not in in_channel
 
 
+def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("hr"))
+    installed.slack.invite_bot(ANN, LEADS)
+    delivered(installed, "topic:hr", "Layoff", fields=[{"name": "person", "value": "Ben"}])
+
+    answers = {
+        ask(installed, BEN, f"subscribe hr person={name}", channel_id).replace(name, "…")
+        for name in ("Ben", "Pat")
+        for channel_id in (None, GENERAL)
+    }
+    assert all("Nothing that can be shown here" in one for one in answers)
+    assert not any("would have come" in one for one in answers)
+
+
+def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
+    installed: Bellhop,
+) -> None:
+    delivered(installed, "topic:payroll", "Nowhere yet")
+
+    assert "Nowhere yet" in ask(installed, ANN, "subscribe payroll")
+    in_channel = ask(installed, ANN, "subscribe payroll", DEPLOYS)
+    assert "Nowhere yet" not in in_channel
+    assert "Nothing that can be shown here" in in_channel
+
+
 def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
     delivered(installed, "topic:deploys", "Nowhere as yet")
     installed.slack.share_channel(GENERAL, BEA)
 
-    assert "Nowhere as yet" not in ask(installed, ANN, "subscribe deploys", GENERAL)
+    seen = ask(installed, ANN, "subscribe deploys", GENERAL)
+    assert "Nowhere as yet" not in seen
+    assert "sent there" not in seen
     assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
     assert "Did you mean" in ask(installed, ANN, "subscribe deployy", DEPLOYS)
 
@@ -306,6 +339,71 @@ def test_a_guest_unfurls_what_went_to_that_channel(
     shown = json.dumps(message.attachments)
     assert "Here" in shown
     assert ("Elsewhere" in shown) is is_shown
+
+
+# Deliveries that wait, or were called off.
+
+
+def escalating(bellhop: Bellhop, to: str, title: str) -> str:
+    escalate = {"to": GENERAL, "after": 600}
+    return delivered(bellhop, to, title, actions=["acknowledge"], escalate=escalate)
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_an_escalation_makes_nothing_public_before_it_goes_out(
+    installed: Bellhop, is_answered: bool
+) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("hr"))
+    personal = escalating(installed, BEN, "For Ben alone")
+    private = escalating(installed, "topic:hr", "We buy Globex")
+    if is_answered:
+        for id_, user_id in ((personal, BEN), (private, ANN)):
+            installed.services.incidents.answer(ACME, id_, user_id, "acknowledge")
+        Hand(installed).deliver()
+    pat, ben = sign_in(installed, PAT), sign_in(installed, BEN)
+
+    assert [page(pat, id_) for id_ in (personal, private)] == [404, 404]
+    assert page(ben, personal) == 200
+    assert "Globex" not in unfurled(installed, BEN, private)
+    assert "For Ben" not in unfurled(installed, PAT, personal)
+    assert "Globex" not in ask(installed, BEN, "subscribe hr")
+    assert "Globex" not in home(installed, PAT)
+
+
+def test_an_escalation_that_went_out_is_seen_where_it_went(installed: Bellhop) -> None:
+    id_ = escalating(installed, BEN, "Disk full")
+    installed.clock.advance(600)
+    Hand(installed).deliver()
+
+    assert page(sign_in(installed, PAT), id_) == 200
+    assert "Disk full" in unfurled(installed, PAT, id_)
+
+
+def test_what_was_cancelled_is_for_its_sender_and_admins(installed: Bellhop) -> None:
+    installed.services.channels.search(installed.services.calls.find_place(ACME))
+    installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+    later = (installed.clock() + timedelta(days=1)).isoformat()
+    content = {"to": "topic:deploys", "title": "Withdrawn", "send_at": later}
+    request = read_one(content, installed.clock())
+    sent = installed.services.acceptance.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    id_ = sent.notifications[0].id
+    installed.services.history.cancel(ACME, id_)
+
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN, PAT)}
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 200, BEN: 200, PAT: 404}
+    assert "Withdrawn" not in home(installed, PAT)
+    assert "Withdrawn" not in ask(installed, PAT, "subscribe deploys")
+    assert "Withdrawn" not in ask(installed, ANN, "subscribe deploys", DEPLOYS)
+    assert "Withdrawn" not in unfurled(installed, BEN, id_)
+
+
+def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
+    link = f"{bellhop.url}/notifications/{id_}"
+    message = bellhop.slack.post_as(user_id, RANDOM, link)
+    bellhop.slack.deliver_due()
+    return json.dumps(message.attachments)
 
 
 # Destinations that lead nowhere, private and archived channels.

@@ -12,6 +12,8 @@ from tests.running import Bellhop
 
 pytestmark = pytest.mark.sqlite_only
 
+RANDOM = "C0ACME0002"
+
 
 def say(page: Page, words: str) -> None:
     composer = page.get_by_label("Message #general")
@@ -26,7 +28,7 @@ def test_a_person_subscribes_mutes_and_undoes(
 ) -> None:
     bellhop.install(ANN)
     for title, severity in (("Build 41 is out", "success"), ("Build 42 failed", "error")):
-        accept(bellhop, "topic:deploys", title=title, severity=severity)
+        accept(bellhop, ["topic:deploys", RANDOM], title=title, severity=severity)
     page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
     page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
 

@@ -21,7 +21,7 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Page, running_bellhop
-from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
+from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 
 RANDOM = "C0ACME0002"
 
@@ -330,3 +330,79 @@ def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
     assert bellhop.services.api_keys.remembered(ci.key) is None
     assert ci.send({"to": "#a", "text": "x"}).status == 401
     assert stored(bellhop) == (1, 1)
+
+
+class TestEndingIncidents:
+    """Messages that are refreshed because of a sender are deliveries of its own."""
+
+    def opened(self, bellhop: Bellhop, messages: int) -> Caller:
+        """Let messages of one incident stand in a channel; return their sender."""
+        bellhop.install(ANN)
+        ci = caller(bellhop)
+        asking = {"to": GENERAL, "text": "x", "key": "K", "mode": "new", "actions": ["mute"]}
+        assert ci.send([asking] * messages).status == 202
+        for _ in range(messages):
+            bellhop.clock.advance(5)
+            Hand(bellhop).deliver()
+        bellhop.clock.advance(60)
+        return ci
+
+    def again(self, ci: Caller) -> Page:
+        """End the incident, and open it again, where nobody is subscribed."""
+        answer = ci.send({"to": "topic:nobody", "text": "x", "key": "K"})
+        ci.send({"to": "topic:nobody", "text": "x", "key": "K", "actions": ["mute"]})
+        return answer
+
+    def refreshes(self, bellhop: Bellhop, *conditions: Any) -> int:
+        of_refreshes = select(func.count()).where(Delivery.mode == "refresh", *conditions)
+        with bellhop.services.database.reading() as session:
+            return session.scalar(of_refreshes) or 0
+
+    @limits(sender_deliveries_per_minute=7)
+    def test_they_count(self, limited: Bellhop) -> None:
+        ci = self.opened(limited, 3)
+
+        assert [self.again(ci).status for _ in range(2)] == [202, 202]
+        assert_rejected(self.again(ci), "7 deliveries a minute")
+
+        limited.clock.advance(60)
+        assert self.again(ci).status == 202
+
+    @limits(sender_open_deliveries=4)
+    def test_they_count_as_open(self, limited: Bellhop) -> None:
+        ci = self.opened(limited, 3)
+
+        assert self.again(ci).status == 202
+        assert_rejected(ci.send([{"to": GENERAL, "text": "x"}] * 2), "4 open deliveries")
+        limited.clock.advance(2)
+        assert ci.send({"to": GENERAL, "text": "x"}).status == 202
+
+    @limits()
+    def test_those_that_wait_are_not_written_again(self, limited: Bellhop) -> None:
+        ci = self.opened(limited, 3)
+
+        assert [self.again(ci).status for _ in range(5)] == [202] * 5
+
+        assert self.refreshes(limited) == 3
+
+    @limits()
+    def test_they_go_no_further_ahead_than_others(self, limited: Bellhop) -> None:
+        ci = self.opened(limited, 3)
+        assert self.again(ci).status == 202
+        urgent = caller(limited).send({"to": GENERAL, "text": "Urgent", "priority": 9})
+        assert urgent.status == 202
+
+        limited.clock.advance(5)
+        Hand(limited).deliver()
+
+        assert limited.slack.messages(GENERAL)[-1].text == "Urgent"
+
+    @limits()
+    def test_what_people_answer_goes_ahead_of_them(self, limited: Bellhop) -> None:
+        ci = self.opened(limited, 3)
+        assert self.again(ci).status == 202
+        id_ = ci.get(f"{NOTIFICATIONS}?key=K").json()["notifications"][-1]["id"]
+        assert limited.services.incidents.answer(ACME, id_, ANN, "mute")
+
+        assert self.refreshes(limited, Delivery.rank >= 0) == 0
+        assert self.refreshes(limited) == 3

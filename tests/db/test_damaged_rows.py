@@ -241,7 +241,7 @@ def test_a_damaged_value_keeps_nobody_from_leaving(
     assert world.services.profiles.find(ACME, BEN) is None
 
     world.slack.uninstall(ACME)
-    world.slack.deliver_due()
+    world.settle()
 
     assert world.services.profiles.find(ACME, ANN) is None
 

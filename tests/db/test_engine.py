@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from threading import Barrier, Thread
+from time import monotonic
 
 import pytest
-from sqlalchemy import insert, select, text
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bolt_app.db import Database
+from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.db.models import InstallationRevision, Membership
 from bolt_app.db.upsert import count_up
 from tests.conftest import FakeClock
@@ -131,3 +133,38 @@ def test_a_database_that_does_not_answer_says_so(encryption_key: str) -> None:
             gone.check()
     finally:
         gone.close()
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+class TestWaitsOnPostgreSQL:
+    def test_a_locked_row_is_waited_for_for_a_second(self, database: Database) -> None:
+        with database.writing() as keeping:
+            count_up(keeping, InstallationRevision, key=KEY, counter=InstallationRevision.revision)
+            began = monotonic()
+            with pytest.raises(OperationalError) as failed:
+                count(database)
+
+        assert isinstance(failed.value.orig, LockNotAvailable)
+        assert isinstance(failed.value, DATABASE_DOWN)
+        assert 0.9 < monotonic() - began < 10
+        count(database)
+        assert counted(database) == 2
+
+    def test_a_transaction_that_does_not_continue_is_ended(self, database: Database) -> None:
+        with database.reading_connection() as connection:
+            timeout = "SELECT current_setting('idle_in_transaction_session_timeout')"
+            assert connection.scalar(text(timeout)) == "5s"
+
+    @pytest.mark.slow
+    def test_a_migration_waits_as_long_as_another_one_takes(self, database: Database) -> None:
+        with database.writing_connection() as migrating:
+            migrating.execute(select(func.pg_advisory_xact_lock(schema._ADVISORY_LOCK)))
+            waiting = Thread(target=schema.upgrade, args=(database,))
+            waiting.start()
+            waiting.join(1.5)
+            assert waiting.is_alive()
+        waiting.join()
+        with database.reading_connection() as connection:
+            timeout = "SELECT current_setting('lock_timeout')"
+            assert connection.scalar(text(timeout)) == "1s"

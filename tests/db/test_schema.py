@@ -9,7 +9,16 @@ import pytest
 from sqlalchemy import bindparam, inspect, select, text
 
 from bolt_app.db import Database, schema
-from bolt_app.db.models import Base, Delivery, Lane, Notification, OAuthState, User
+from bolt_app.db.models import (
+    Base,
+    BotInstallation,
+    Delivery,
+    InstallationCheck,
+    Lane,
+    Notification,
+    OAuthState,
+    User,
+)
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.api_keys import ApiKeys
@@ -128,6 +137,24 @@ def test_accounts_that_nobody_joined_are_parted(empty_database: Database, clock:
     assert (after["U1"], after["U4"]) == ("joined", "alone")
 
 
+def test_the_workspaces_of_an_organization_are_learned(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    bot = {"client_id": "1.2", "bot_token": "x", "bot_scopes": "", "installed_at": clock()}
+    with empty_database.writing() as session:
+        for enterprise_id, team_id in (("E1", ""), ("E2", "T2"), ("", "T3")):
+            place = {"enterprise_id": enterprise_id, "team_id": team_id}
+            session.add(BotInstallation(**bot, **place, is_enterprise_install=not team_id))
+    schema.downgrade(empty_database, "0020-1")
+
+    schema.upgrade(empty_database)
+
+    with empty_database.reading() as session:
+        [check] = session.scalars(select(InstallationCheck))
+    assert (check.enterprise_id, check.team_id, check.kind) == ("E1", "", "organization")
+
+
 def test_a_difference_is_found(empty_database: Database) -> None:
     schema.upgrade(empty_database)
     with empty_database.writing_connection() as connection:
@@ -187,8 +214,7 @@ def test_what_is_held_goes_out_with_an_earlier_version(
 ) -> None:
     schema.upgrade(empty_database)
     with empty_database.writing() as session:
-        moment = {"free_at": clock(), "paced_until": clock()}
-        session.add(Lane(id=1, team_id="T1", address="C1", wake_at=clock(), **moment))
+        session.add(Lane(id=1, team_id="T1", address="C1"))
         said = {"team_id": "T1", "source": "command", "content": {}, "created_at": clock()}
         session.add(Notification(id="n", **said))
         session.flush()

@@ -31,6 +31,10 @@ REVISIONS = [
 ]
 
 
+# Tables of the first delivery engine, which the second one does without.
+REMOVED = {"team_paces", "workers"}
+
+
 def value_for(column: Column[Any], now: datetime) -> Any:
     """Return what goes into a column; the same in each table, so that one refers to the other."""
     kind = column.type
@@ -81,4 +85,5 @@ def test_an_upgrade_loses_nothing(
         found = MetaData()
         found.reflect(connection)
         after = counts(connection, found.sorted_tables)
-    assert {name: after.get(name) for name in before} == before
+    kept = {name: count for name, count in before.items() if name not in REMOVED}
+    assert {name: after.get(name) for name in kept} == kept

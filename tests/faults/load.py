@@ -18,12 +18,10 @@ from tests.running import Bellhop
 CHANNELS = 100
 MESSAGES_EACH = 10
 TOTAL = CHANNELS * MESSAGES_EACH
-THREADS = 8
 LOOK_SECONDS = 0.1
-# Long enough for a worker that is only slow, on a busy machine, not to be thought dead.
-DEAD_SECONDS = 3
 # The time scale of the fault tests: waits for Slack and before retries a fifth as long as in life.
-DELAYS = replace(Delays().scaled(1 / 5), dead_worker=DEAD_SECONDS)
+# A worker that is only slow, on a busy machine, is not to be thought suspended.
+DELAYS = replace(Delays().scaled(1 / 5), owner_poll=0.5, owner_answer=2.0, owner_silence=4.0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +85,17 @@ class Load:
     def wait_until_sent(self, number: int = TOTAL, *, seconds: float = 180) -> None:
         """Wait until so many deliveries are known to have been sent."""
         wait_until(lambda: self.sent() >= number, seconds=seconds)
+
+    def wait_until_settled(self) -> None:
+        """Wait until all is sent, and until it was looked whether any of it was sent twice."""
+        self.wait_until_sent()
+        again = select(func.count()).where(Delivery.second_look_at.is_not(None))
+
+        def is_settled() -> bool:
+            with self._bellhop.services.database.reading() as session:
+                return session.scalar(again) == 0
+
+        wait_until(is_settled)
 
     def result(self) -> Result:
         """Return what became of it all."""

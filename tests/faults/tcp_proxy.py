@@ -24,6 +24,9 @@ class TcpProxy:
         self._links: list[_Link] = []
         self._out = threading.Event()
         self._sign, self._every, self._seen = b"", 1, itertools.count(1)
+        self._recorded: list[bytes] | None = None
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._accepting = threading.Thread(target=self._accept, name="proxy")
 
     def __enter__(self) -> Self:
@@ -54,6 +57,32 @@ class TcpProxy:
         self._sign, self._every = sign, every
         yield
         self._sign = b""
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """Keep every connection open and let nothing through, until the end."""
+        self._flowing.clear()
+        try:
+            yield
+        finally:
+            self._flowing.set()
+
+    @contextmanager
+    def recording(self) -> Iterator[list[bytes]]:
+        """Yield a list that gets what clients send."""
+        recorded: list[bytes] = []
+        self._recorded = recorded
+        yield recorded
+        self._recorded = None
+
+    def record(self, data: bytes) -> None:
+        """Note what a client has sent."""
+        if self._recorded is not None:
+            self._recorded.append(data)
+
+    def wait_until_flowing(self) -> None:
+        """Wait while everything is stalled."""
+        self._flowing.wait()
 
     def loses_answer(self, data: bytes) -> bool:
         """Whether the answer to `data` is to be lost."""
@@ -116,8 +145,10 @@ class _Link:
         with suppress(OSError):
             while data := source.recv(CHUNK_BYTES):
                 if source is self._client:
+                    self._proxy.record(data)
                     self._loses_answer = self._loses_answer or self._proxy.loses_answer(data)
                 elif self._loses_answer:
                     break
+                self._proxy.wait_until_flowing()
                 target.sendall(data)
         self.cut()

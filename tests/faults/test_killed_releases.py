@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bolt_app.clock import utc_now
-from bolt_app.db.models import IS_OPEN, Delivery, Lane, Notification
+from bolt_app.db.models import IS_OPEN, Delivery, Notification
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.notifications.schedules import Schedule
@@ -45,7 +45,6 @@ def hold(bellhop: Bellhop) -> list[str]:
         bellhop.services.acceptance.accept(Sender(ACME, "command"), [request])
     with bellhop.services.database.writing() as session:
         session.execute(update(Delivery).values(send_at=utc_now()))
-        session.execute(update(Lane).values(wake_at=utc_now()))
     return channels
 
 

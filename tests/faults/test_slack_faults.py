@@ -8,8 +8,10 @@ import pytest
 
 from bolt_app.sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import DELAYS, THREADS, Load, Result
+from tests.faults.load import DELAYS, Load, Result, wait_until
 from tests.faults.worker_process import working
+from tests.notifications.hand import accept, texts
+from tests.people import ANN, GENERAL
 from tests.running import Bellhop
 
 POST = "chat.postMessage"
@@ -18,6 +20,11 @@ RETRY_AFTER = 1
 SILENCE_SECONDS = 60
 # The client has given up by then, and has not looked for its message.
 LATE_SECONDS = DELAYS.slack_timeout + DELAYS.settling / 2
+
+# As late as Slack was seen to take a request, on the tests' scale.
+LATE_ACCEPTANCE_SECONDS = 25 / 5
+
+UPDATES = 4
 
 # All of them early on: what suffers is left alone for some seconds, with other work to do.
 REFUSED = Fault(POST, "rate_limited", every=100, times=4, retry_after=RETRY_AFTER)
@@ -32,6 +39,8 @@ FAULTS = {
         Fault(POST, "timeout", every=30, times=3, seconds=SILENCE_SECONDS),
         Fault(POST, "latency", every=31, times=3, seconds=LATE_SECONDS),
     ],
+    # Longer than the client waits, and longer than it waits before it looks.
+    "late": [Fault(POST, "latency", every=40, times=5, seconds=LATE_ACCEPTANCE_SECONDS)],
     "everything": [
         Fault("*", "timeout", every=29, times=2, seconds=SILENCE_SECONDS),
         Fault(POST, "latency", every=31, times=2, seconds=LATE_SECONDS),
@@ -59,7 +68,7 @@ def test_everything_arrives_once_and_in_order(bellhop: Bellhop, faults: list[Fau
     for fault in faults:
         bellhop.slack.faults.add(fault)
     with working(bellhop.settings):
-        load.wait_until_sent()
+        load.wait_until_settled()
 
     assert bellhop.slack.faults.all() == []
     assert load.result() == Result()
@@ -77,6 +86,23 @@ def test_retry_after_is_obeyed_by_all_workers(bellhop: Bellhop) -> None:
     assert len(refused) == REFUSED.times
     for at in refused:
         meanwhile = [one for one in posts if at < one.at < at + RETRY_AFTER]
-        # What both had under way, and what they were just beginning.
-        assert len(meanwhile) <= 2 * 2 * THREADS
+        # Requests under way, and those that were just beginning.
+        assert len(meanwhile) <= 2 * bellhop.settings.workspace_requests
     assert load.result() == Result()
+
+
+def test_an_update_that_comes_too_late_does_not_stay(bellhop: Bellhop) -> None:
+    bellhop.slack.limits.enabled = False
+    bellhop.install(ANN)
+    accept(bellhop, GENERAL, "down", key="db")
+    with working(bellhop.settings):
+        wait_until(lambda: texts(bellhop, GENERAL) == ["down"])
+        late = Fault("chat.update", "latency", times=1, seconds=LATE_ACCEPTANCE_SECONDS)
+        bellhop.slack.faults.add(late)
+        accept(bellhop, GENERAL, "still down", key="db")
+        wait_until(lambda: bellhop.slack.faults.taken("chat.update") == 1)
+        accept(bellhop, GENERAL, "up", key="db")
+        # The repeated update, the last one, the first one that was late, and what repairs that.
+        wait_until(lambda: len(bellhop.slack.calls_to("chat.update")) == UPDATES)
+
+    assert texts(bellhop, GENERAL) == ["up"]

@@ -11,26 +11,36 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Literal
 
-from sqlalchemy import event, select
+from sqlalchemy import event
 
 from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.db import Database
-from bolt_app.db.models import Worker
 from bolt_app.delivery import create_worker
 from bolt_app.notifications import releasing
-from bolt_app.notifications.rounds import Rounds
-from bolt_app.notifications.sending import Sending
+from bolt_app.notifications.delivery import transitions
+from bolt_app.notifications.delivery.dispatcher import Dispatcher
+from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.store import Store
+from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.services import Services
 
-Step = Literal["begun", "answered", "handed_in", "not_committed", "committed", "released"]
+Step = Literal[
+    "begun",
+    "granted",
+    "checked",
+    "answered",
+    "handed_in",
+    "not_committed",
+    "committed",
+    "released",
+]
 
 # Longer than it takes to give up what Slack has not answered.
 END_SECONDS = 30
@@ -44,10 +54,12 @@ class Death:
     """The worker kills itself when it comes to a step for the so-manieth time.
 
     - `begun`: the attempt is in the database, and nothing is sent.
+    - `granted`: the token to send it with is being looked up, in a thread.
+    - `checked`: the last check has passed, and the request is about to be sent.
     - `answered`: Slack has answered, and nobody else knows.
-    - `handed_in`: what came of attempts is about to be written down.
-    - `not_committed`: it is written, the next attempts are begun, and nothing is committed.
-    - `committed`: all of that is committed, and no thread knows of the next attempts.
+    - `handed_in`: the outcomes of attempts are about to be written.
+    - `not_committed`: they are written, and nothing is committed.
+    - `committed`: all of that is committed, and nothing in the process knows.
     - `released`: what a lane held is released, and nothing is committed.
     """
 
@@ -57,15 +69,10 @@ class Death:
 
 @dataclass(frozen=True)
 class Sleep:
-    """The worker stops (SIGSTOP) when so many attempts, all that it has, have come to a step.
+    """The worker stops (SIGSTOP) when it comes to a step for the so-manieth time."""
 
-    From the so-manieth on they wait for one another. After SIGCONT those that have `begun` go on
-    when the worker has noticed that it was thought dead, and has begun anew.
-    """
-
-    step: Literal["begun", "answered"]
+    step: Step
     time: int
-    attempts: int
 
 
 Fate = Death | Sleep
@@ -99,84 +106,86 @@ def working(settings: Settings) -> Iterator[None]:
 def _work(settings: Settings, fate: Fate | None) -> None:
     logging.basicConfig(level=logging.WARNING)
     services = create_app(settings).extensions["bellhop"]
-    match fate:
-        case Death():
-            _watch_steps(services, _dying(fate))
-        case Sleep():
-            _watch_steps(services, _sleeping(fate, services.database))
+    if fate is not None:
+        _watch_steps(services, _meeting(fate, services.database))
     create_worker(services).run()
     services.close()
 
 
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     """Call `arrive` each time the worker comes to a step."""
-    make, run = Sending.make, Rounds.run
-    rounds = threading.local()
+    send, commit, check = Sender.send, Store.commit, Dispatcher._check
+    ready_token, release = InstallationCalls._ready_token, releasing.release
+    writing = threading.local()
 
-    def watched_make(self: Sending, *args: Any) -> Any:
+    async def watched_send(self: Sender, *given: Any) -> Any:
         arrive("begun")
-        outcome = make(self, *args)
+        outcome = await send(self, *given)
         arrive("answered")
         return outcome
 
-    def watched_run(self: Rounds, worker_id: str, done: Any, **given: Any) -> Any:
-        if not done:
-            return run(self, worker_id, done, **given)
+    def watched_check(self: Dispatcher, *given: Any) -> Check:
+        confirm = check(self, *given)
+
+        async def confirm_and_arrive() -> None:
+            await confirm()
+            arrive("checked")
+
+        return confirm_and_arrive
+
+    def watched_ready_token(self: InstallationCalls, *given: Any) -> str:
+        arrive("granted")
+        return ready_token(self, *given)
+
+    def watched_commit(self: Store, finishes: Any, begins: Any, **room: int) -> Any:
+        if not finishes:
+            return commit(self, finishes, begins, **room)
         arrive("handed_in")
-        rounds.has_begun = True
-        made = run(self, worker_id, done, **given)
-        rounds.has_begun = False
+        writing.has_begun = True
+        committed = commit(self, finishes, begins, **room)
+        writing.has_begun = False
         arrive("committed")
-        return made
+        return committed
 
     def before_commit(_connection: object) -> None:
-        if getattr(rounds, "has_begun", False):
+        if getattr(writing, "has_begun", False):
             arrive("not_committed")
 
-    release = releasing._release
-
-    def watched_release(*args: Any) -> None:
-        release(*args)
+    def watched_release(*given: Any) -> None:
+        release(*given)
         arrive("released")
 
-    setattr(releasing, "_release", watched_release)  # noqa: B010
-    for owner, name, watched in ((Sending, "make", watched_make), (Rounds, "run", watched_run)):
+    for owner, name, watched in (
+        (Sender, "send", watched_send),
+        (Dispatcher, "_check", watched_check),
+        (InstallationCalls, "_ready_token", watched_ready_token),
+        (Store, "commit", watched_commit),
+        (transitions, "release", watched_release),
+    ):
         setattr(owner, name, watched)
     event.listen(services.database.engine, "commit", before_commit)
 
 
-def _dying(death: Death) -> Callable[[Step], None]:
+def _meeting(fate: Fate, database: Database) -> Callable[[Step], None]:
     arrivals = itertools.count(1)
 
     def arrive(step: Step) -> None:
-        if step == death.step and next(arrivals) == death.time:
+        if step == fate.step and next(arrivals) == fate.time:
+            meet()
+
+    def meet() -> None:
+        if isinstance(fate, Death):
             os.kill(os.getpid(), signal.SIGKILL)
-
-    return arrive
-
-
-def _sleeping(sleep: Sleep, database: Database) -> Callable[[Step], None]:
-    arrivals = itertools.count(1)
-
-    def fall_asleep() -> None:
-        before = registered_id(database, os.getpid())
-        # Not in the middle of writing: asleep it would keep an embedded database from everybody.
-        with database.turn:
+        elif step_writes(fate.step):
             os.kill(os.getpid(), signal.SIGSTOP)
-        if sleep.step == "begun":
-            while registered_id(database, os.getpid()) in (None, before):
-                time.sleep(0.01)
-
-    all_together = threading.Barrier(sleep.attempts, action=fall_asleep)
-
-    def arrive(step: Step) -> None:
-        if step == sleep.step and 0 <= next(arrivals) - sleep.time < sleep.attempts:
-            all_together.wait(END_SECONDS)
+        else:
+            # Not while writing: asleep it would keep an embedded database from everybody.
+            with database.turn:
+                os.kill(os.getpid(), signal.SIGSTOP)
 
     return arrive
 
 
-def registered_id(database: Database, pid: int) -> str | None:
-    """Return the id that the worker of a process has at the moment."""
-    with database.reading() as session:
-        return session.scalar(select(Worker.id).where(Worker.name.endswith(f":{pid}")))
+def step_writes(step: Step) -> bool:
+    """Whether a worker that comes to a step is in a transaction."""
+    return step in ("not_committed", "released")

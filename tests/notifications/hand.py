@@ -1,79 +1,141 @@
-"""A worker that a test leads by the hand: no threads, and the time is the test's."""
+"""A worker that a test leads by the hand: it does all that is due, and the time is the test's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import delete, insert, select
 
-from bolt_app.db.models import Delivery, Lane
-from bolt_app.delivery import create_rounds
+from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
+from bolt_app.delivery import create_dispatcher
 from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.finding import Finding
-from bolt_app.notifications.jobs import Done, Found, Job
-from bolt_app.notifications.lanes import LaneKeeper
-from bolt_app.notifications.outcomes import Outcome
+from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
+from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.reports import shown_state
 from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.notifications.sending import Sending
-from bolt_app.oauth.calls import InstallationCalls
 from tests.people import ACME
 from tests.running import Bellhop
 
-PLENTY = 1000
+T = TypeVar("T")
+# Real time, in which one step must be over.
+STEP_SECONDS = 60
+
+
+class HeldOwnership(Ownership):
+    """All shards, until another owner takes them: the latest tokens count."""
+
+    def __init__(self, bellhop: Bellhop) -> None:
+        token = secrets.token_hex(16)
+        self._owned = {number: OwnedShard(number, token) for number in range(SHARD_COUNT)}
+        self._changes = Changes(gained=tuple(self._owned.values()))
+        with bellhop.services.database.writing_connection() as connection:
+            connection.execute(delete(Shard))
+            rows = [{"number": number, "token": token} for number in self._owned]
+            connection.execute(insert(Shard), rows)
+        self.is_lost = False
+        # Called right before each request that changes something.
+        self.before_request: Callable[[], None] = lambda: None
+
+    @property
+    def owned(self) -> Mapping[int, OwnedShard]:
+        return self._owned
+
+    @property
+    def next_at(self) -> float:
+        return float("inf") if self._changes == UNCHANGED else float("-inf")
+
+    async def step(self, now: float) -> Changes:
+        changes, self._changes = self._changes, UNCHANGED
+        return changes
+
+    async def confirm(self, shard: OwnedShard) -> bool:
+        if not self.is_lost:
+            await asyncio.to_thread(self.before_request)
+        return not self.is_lost
+
+    async def leave(self) -> None:
+        self.is_lost = True
+        self._owned.clear()
+
+    def unowned_seconds(self, now: float) -> float:
+        return 0.0
 
 
 class Hand:
-    """One worker's work, step by step."""
+    """One worker's work: everything that is due at a moment."""
 
-    def __init__(
-        self,
-        bellhop: Bellhop,
-        worker_id: str = "hand",
-        *,
-        calls: InstallationCalls | None = None,
-    ) -> None:
-        services, delays = bellhop.services, bellhop.settings.delays
+    def __init__(self, bellhop: Bellhop, **changed: Any) -> None:
+        """Take the place of the owner before it.
+
+        Args:
+            changed: services other than the app's.
+        """
         self.bellhop = bellhop
-        self.worker_id = worker_id
-        self.rounds = create_rounds(services)
-        self._sending = Sending(
-            calls or services.calls, services.channels, services.people, services.signer, delays
+        self._began_at = bellhop.clock()
+        self.ownership = HeldOwnership(bellhop)
+        self.executor = ThreadPoolExecutor(4)
+        self.dispatcher = create_dispatcher(
+            replace(bellhop.services, **changed),
+            self.ownership,
+            self.executor,
+            self._monotonic,
         )
-        self._finding = Finding(services.calls, services.channels, services.people, delays)
 
-    def begin(self, most: int = PLENTY) -> list[Job]:
-        """Lease what is due, and begin it."""
-        return self._round([], most)
-
-    def carry_out(self, job: Job) -> Done:
-        """Do a job, without writing down what came of it."""
-        result: Outcome | Found
-        if job.attempt is None:
-            result = self._finding.find(job.lane)
-        else:
-            result = self._sending.make(job.attempt)
-        return Done(job, result, self.bellhop.clock())
-
-    def write(self, done: Iterable[Done]) -> None:
-        """Write down what came of jobs."""
-        self._round(list(done), 0)
+    def _monotonic(self) -> float:
+        seconds: float = (self.bellhop.clock() - self._began_at).total_seconds()
+        return seconds
 
     def deliver(self) -> int:
-        """Do all that is due at this moment; return how many jobs that was."""
-        count = 0
-        while jobs := self.begin():
-            self.write([self.carry_out(job) for job in jobs])
-            count += len(jobs)
-        return count
+        """Do all that is due now; return how many requests changed a message in Slack."""
+        before = self._posts()
+        self.run(self._settle())
+        return self._posts() - before
 
-    def die(self) -> None:
-        """Let another worker find out that this one is dead."""
-        LaneKeeper(self.bellhop.services.database).take_back([self.worker_id], self.bellhop.clock())
+    def run(self, doing: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine where the worker runs."""
+        return self.bellhop.services.http.run(doing, STEP_SECONDS)
 
-    def _round(self, done: list[Done], most: int) -> list[Job]:
-        made = self.rounds.run(self.worker_id, done, most=most, at_most_each=PLENTY, room={})
-        return made.jobs
+    def die_before_request(self) -> None:
+        """Let the worker end when it has begun an attempt, and nothing is sent."""
+        self._die_instead_of("send", self.dispatcher._sender)
+
+    def die_after_request(self) -> None:
+        """Let the worker end when Slack has answered, and nobody else knows."""
+        sender = self.dispatcher._sender
+        self._die_instead_of("send", sender, after=sender.send)
+
+    def _die_instead_of(
+        self, name: str, owner: object, after: Callable[..., Awaitable[object]] | None = None
+    ) -> None:
+        async def die(*given: Any) -> None:
+            if after is not None:
+                await after(*given)
+            self.ownership.is_lost = True
+            raise asyncio.CancelledError
+
+        setattr(owner, name, die)
+
+    def _posts(self) -> int:
+        return sum(
+            len(self.bellhop.slack.calls_to(method))
+            for method in ("chat.postMessage", "chat.update", "chat.delete")
+        )
+
+    async def _settle(self) -> None:
+        self.dispatcher.look_now()
+        while True:
+            wait = await self.dispatcher.cycle()
+            if self.ownership.is_lost:
+                return
+            if self.dispatcher.is_busy:
+                await self.dispatcher.wait(1)
+            elif wait > 0:
+                return
 
 
 def accept(bellhop: Bellhop, to: str | list[str], text: str = "", **given: Any) -> str:
@@ -85,7 +147,7 @@ def accept(bellhop: Bellhop, to: str | list[str], text: str = "", **given: Any) 
 
 
 def deliveries(bellhop: Bellhop, notification_id: str) -> list[Delivery]:
-    """Return a notification's deliveries, as they stand in the database."""
+    """Return a notification's deliveries, as they are in the database."""
     statement = (
         select(Delivery).where(Delivery.notification_id == notification_id).order_by(Delivery.id)
     )
@@ -94,8 +156,8 @@ def deliveries(bellhop: Bellhop, notification_id: str) -> list[Delivery]:
 
 
 def states(bellhop: Bellhop, *notification_ids: str) -> list[str]:
-    """Return the states of notifications' deliveries."""
-    return [one.state for id_ in notification_ids for one in deliveries(bellhop, id_)]
+    """Return the states of notifications' deliveries, as people know them."""
+    return [shown_state(one.state) for id_ in notification_ids for one in deliveries(bellhop, id_)]
 
 
 def lane_of(bellhop: Bellhop, address: str) -> Lane:
@@ -105,5 +167,5 @@ def lane_of(bellhop: Bellhop, address: str) -> Lane:
 
 
 def texts(bellhop: Bellhop, channel_id: str) -> list[str]:
-    """Return what stands in a channel, oldest first."""
+    """Return what is in a channel, oldest first."""
     return [one.text for one in bellhop.slack.messages(channel_id)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
 
 from bolt_app.db import Database
-from bolt_app.db.models import Channel, Delivery, Lane, Notification, TeamPace
+from bolt_app.db.models import Channel, Delivery, Lane, Notification, WorkspaceQueue
 from bolt_app.notifications.acceptance import Acceptance, Accepted, Sender
 from bolt_app.notifications.requests import read_one
 from bolt_app.notifications.subscriptions import Subscriptions, Wish
@@ -57,11 +57,25 @@ def accept(
     return acceptance.accept(sender, requests).notifications
 
 
-def lanes(database: Database) -> dict[tuple[str, str], datetime | None]:
-    """Return when each lane wakes."""
+def lanes(database: Database) -> set[tuple[str, str]]:
+    """Return the workspaces and addresses of all lanes."""
     with database.reading() as session:
-        rows = session.execute(select(Lane.team_id, Lane.address, Lane.wake_at))
-        return {(team_id, address): wake_at for team_id, address, wake_at in rows}
+        rows = session.execute(select(Lane.team_id, Lane.address))
+        return {(team_id, address) for team_id, address in rows}
+
+
+def numbers(database: Database) -> dict[str, int]:
+    """Return the number of the latest change in each workspace."""
+    with database.reading() as session:
+        rows = session.execute(select(WorkspaceQueue.team_id, WorkspaceQueue.seq))
+        return {team_id: seq for team_id, seq in rows}
+
+
+def changes(database: Database) -> list[tuple[int, str]]:
+    """Return the number of the change and the state of each delivery, in their order."""
+    with database.reading() as session:
+        rows = session.execute(select(Delivery.seq, Delivery.state).order_by(Delivery.id))
+        return [(seq, state) for seq, state in rows]
 
 
 def targets(database: Database) -> list[tuple[str, str]]:
@@ -85,40 +99,36 @@ def know_channel(database: Database, name: str, channel_id: str, team_id: str = 
 
 
 class TestLanes:
-    def test_each_address_has_one_that_wakes_at_once(
-        self, acceptance: Acceptance, database: Database, clock: FakeClock, wakeup: FakeWakeup
+    def test_each_address_has_one(
+        self, acceptance: Acceptance, database: Database, wakeup: FakeWakeup
     ) -> None:
         accept(acceptance, {"to": ["#general", GENERAL, ANN, "@ann@acme.example"]})
         accept(acceptance, {}, sender=Sender(BETA, "command"))
 
         addresses = [(ACME, "#general"), (ACME, GENERAL), (ACME, ANN), (ACME, "@ann@acme.example")]
-        assert lanes(database) == dict.fromkeys([*addresses, (BETA, "#general")], clock())
-        with database.reading() as session:
-            assert set(session.scalars(select(TeamPace.team_id))) == {ACME, BETA}
+        assert lanes(database) == {*addresses, (BETA, "#general")}
+        assert numbers(database) == {ACME: 1, BETA: 1}
         assert wakeup.notified == [ACME, BETA]
 
-    def test_it_wakes_for_what_goes_first(
-        self, acceptance: Acceptance, database: Database, clock: FakeClock
+    def test_each_transaction_is_a_change_with_a_number(
+        self, acceptance: Acceptance, database: Database
     ) -> None:
-        accept(acceptance, {"delay": 60}, {"delay": 30}, {"delay": 90})
-        assert lanes(database)[ACME, "#general"] == clock() + timedelta(seconds=30)
-
-        accept(acceptance, {"delay": 40})
-        assert lanes(database)[ACME, "#general"] == clock() + timedelta(seconds=30)
-
+        accept(acceptance, {}, {"delay": 30})
         accept(acceptance, {})
-        assert lanes(database)[ACME, "#general"] == clock()
 
-    def test_one_that_slept_wakes_again(
-        self, acceptance: Acceptance, database: Database, clock: FakeClock
+        assert changes(database) == [(1, "waiting"), (1, "scheduled"), (2, "waiting")]
+
+    def test_what_came_before_with_a_key_hurries_with_what_comes_after(
+        self, acceptance: Acceptance, database: Database
     ) -> None:
-        accept(acceptance, {})
-        with database.writing() as session:
-            session.execute(update(Lane).values(wake_at=None))
+        accept(acceptance, {"key": "db"}, {"key": "other"})
+        accept(acceptance, {"key": "db", "severity": "critical"})
 
-        accept(acceptance, {"delay": 5})
-
-        assert lanes(database)[ACME, "#general"] == clock() + timedelta(seconds=5)
+        with database.reading() as session:
+            rows = session.scalars(select(Delivery).order_by(Delivery.id)).all()
+        first, other, critical = rows
+        assert first.urgency == critical.urgency < other.urgency
+        assert (first.seq, other.seq, critical.seq) == (2, 1, 2)
 
 
 class TestRouting:
@@ -150,7 +160,7 @@ class TestRouting:
 
         accept(acceptance, {})
         with database.writing() as session:
-            session.execute(update(Lane).values(wake_at=None))
+            session.execute(update(Delivery).values(state="sent"))
         accept(acceptance, {})
 
         assert [address for address, _ in targets(database)] == ["#general", "#general", GENERAL]
@@ -183,8 +193,7 @@ class TestRouting:
 
         accept(acceptance, {})
 
-        with database.reading() as session:
-            assert set(session.scalars(select(TeamPace.team_id))) == {ACME}
+        assert numbers(database) == {ACME: 1}
 
     def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
         with pytest.raises(ValueError, match="cannot be sent on to a topic"):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 
 import pytest
+from sqlalchemy import select
 
-from bolt_app.http_loop import HttpLoop
-from bolt_app.notifications.jobs import Done, Job, untouched
+from bolt_app.db.models import Delivery
 from bolt_app.oauth.calls import InstallationCalls
 from bolt_app.oauth.rate_limits import RateLimits
 from bolt_app.sandbox import Fault
@@ -58,7 +58,7 @@ def test_what_is_not_found_is_sent_again(bellhop: Bellhop, hand: Hand, kind: str
 
 
 def test_what_certainly_was_not_sent_is_sent_again_without_looking(
-    bellhop: Bellhop, hand: Hand, http: HttpLoop
+    bellhop: Bellhop, hand: Hand
 ) -> None:
     services = bellhop.services
     with socket.create_server(("127.0.0.1", 0)) as nobody:
@@ -66,7 +66,7 @@ def test_what_certainly_was_not_sent_is_sent_again_without_looking(
     unreachable = InstallationCalls(
         services.store,
         services.grants,
-        SlackApi(f"http://127.0.0.1:{port}/api/", http),
+        SlackApi(f"http://127.0.0.1:{port}/api/", services.http),
         RateLimits(services.database, clock=bellhop.clock),
     )
     id_ = accept(bellhop, GENERAL, "once")
@@ -74,7 +74,7 @@ def test_what_certainly_was_not_sent_is_sent_again_without_looking(
     assert states(bellhop, id_) == ["waiting"]
 
     bellhop.clock.advance(SETTLED)
-    hand.deliver()
+    Hand(bellhop).deliver()
 
     assert states(bellhop, id_) == ["sent"]
     assert texts(bellhop, GENERAL) == ["once"]
@@ -197,77 +197,72 @@ def test_it_is_found_in_a_busy_channel(bellhop: Bellhop, hand: Hand) -> None:
 
 
 class TestDeath:
-    """A worker dies: before it sent, after it sent, before and after it wrote that down."""
+    """A worker dies: before it sent, after it sent, after it wrote that down."""
 
-    @pytest.fixture
-    def job(self, bellhop: Bellhop, hand: Hand) -> Job:
-        """A message about to be sent by a worker that will not live to write down the outcome."""
+    @pytest.fixture(autouse=True)
+    def two_messages(self, bellhop: Bellhop, hand: Hand) -> None:
         bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
         accept(bellhop, GENERAL, "1")
         accept(bellhop, GENERAL, "2")
-        [job] = hand.begin()
-        return job
 
-    def deliver_the_rest(self, bellhop: Bellhop, hand: Hand) -> list[str]:
-        hand.die()
-        other = Hand(bellhop, "other")
+    def deliver_the_rest(self, bellhop: Bellhop) -> list[str]:
+        other = Hand(bellhop)
         for _ in range(3):
             other.deliver()
             bellhop.clock.advance(SETTLED)
         return texts(bellhop, GENERAL)
 
-    def test_while_it_lives_nobody_else_runs_its_lane(
-        self, bellhop: Bellhop, hand: Hand, job: Job
+    def test_before_it_sent(self, bellhop: Bellhop, hand: Hand) -> None:
+        hand.die_before_request()
+        assert hand.deliver() == 0
+
+        assert self.deliver_the_rest(bellhop) == ["1", "2"]
+
+    def test_after_it_sent(self, bellhop: Bellhop, hand: Hand) -> None:
+        hand.die_after_request()
+        assert hand.deliver() == 1
+
+        assert self.deliver_the_rest(bellhop) == ["1", "2"]
+
+    def test_after_it_wrote_down_the_outcome(self, bellhop: Bellhop, hand: Hand) -> None:
+        assert hand.deliver() == 1
+
+        assert self.deliver_the_rest(bellhop) == ["1", "2"]
+
+    def test_a_request_that_may_be_under_way_is_not_looked_for_too_early(
+        self, bellhop: Bellhop, hand: Hand
     ) -> None:
-        bellhop.clock.advance(3600)
+        hand.die_before_request()
+        hand.deliver()
+        other = Hand(bellhop)
 
-        assert Hand(bellhop, "other").begin() == []
-
-    def test_before_it_sent(self, bellhop: Bellhop, hand: Hand, job: Job) -> None:
-        assert self.deliver_the_rest(bellhop, hand) == ["1", "2"]
-
-    def test_after_it_sent(self, bellhop: Bellhop, hand: Hand, job: Job) -> None:
-        hand.carry_out(job)
-
-        assert self.deliver_the_rest(bellhop, hand) == ["1", "2"]
-
-    def test_after_it_wrote_down_what_came_of_it(
-        self, bellhop: Bellhop, hand: Hand, job: Job
-    ) -> None:
-        hand.write([hand.carry_out(job)])
-
-        assert self.deliver_the_rest(bellhop, hand) == ["1", "2"]
-
-    def test_what_it_writes_after_its_death_is_not_believed(
-        self, bellhop: Bellhop, hand: Hand, job: Job
-    ) -> None:
-        done = hand.carry_out(job)
-        hand.die()
-        other = Hand(bellhop, "other")
-        [taken_over] = other.begin()
-        hand.write([done])
-        assert Hand(bellhop, "third").begin() == []
-
-        other.write([other.carry_out(taken_over)])
-        bellhop.clock.advance(1)
+        other.deliver()
+        bellhop.clock.advance(bellhop.settings.delays.in_flight - 1)
         other.deliver()
 
-        assert texts(bellhop, GENERAL) == ["1", "2"]
+        assert texts(bellhop, GENERAL) == []
+        assert bellhop.slack.calls_to("conversations.history") == []
 
-    def test_nor_together_with_what_it_does_in_the_same_lane_later(
-        self, bellhop: Bellhop, hand: Hand, job: Job
+    def test_one_that_has_lost_the_workspace_sends_nothing(
+        self, bellhop: Bellhop, hand: Hand
     ) -> None:
-        """It slept before it sent, and leased the lane again before it wrote that down."""
-        assert job.attempt is not None
-        abandoned = Done(job, untouched(job.attempt), bellhop.clock())
-        hand.die()
-        Hand(bellhop, "other").deliver()
-        bellhop.clock.advance(SETTLED)
-        awake = Hand(bellhop, "awake")
-        [later] = awake.begin()
+        def lose() -> None:
+            hand.ownership.is_lost = True
 
-        awake.write([abandoned, awake.carry_out(later)])
-        bellhop.clock.advance(SETTLED)
-        awake.deliver()
+        hand.ownership.before_request = lose
+        assert hand.deliver() == 0
 
-        assert texts(bellhop, GENERAL) == ["1", "2"]
+        assert self.deliver_the_rest(bellhop) == ["1", "2"]
+
+    def test_one_whose_token_is_old_begins_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
+        other = Hand(bellhop)
+        assert hand.deliver() == 0
+
+        assert [one.attempts for one in all_deliveries(bellhop)] == [0, 0]
+        other.deliver()
+        assert texts(bellhop, GENERAL) == ["1"]
+
+
+def all_deliveries(bellhop: Bellhop) -> list[Delivery]:
+    with bellhop.services.database.reading() as session:
+        return list(session.scalars(select(Delivery).order_by(Delivery.id)))

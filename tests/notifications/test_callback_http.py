@@ -16,7 +16,7 @@ from aiohttp import ClientError, InvalidUrlClientError
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.callback_addresses import RefusedAddressError
-from bolt_app.notifications.callback_http import CallbackClient
+from bolt_app.notifications.callback_http import MOST_BYTES, CallbackClient
 from tests.certificates import self_signed
 from tests.peers import Serve, StartPeer
 
@@ -127,6 +127,31 @@ def test_endless_headers_are_refused(start_peer: StartPeer, clients: Clients, da
     with pytest.raises((OSError, ClientError)) as caught:
         clients().post(f"http://127.0.0.1:{start_peer(serve)}/", b"{}", {})
     assert not isinstance(caught.value, TimeoutError)
+
+
+def test_endless_interim_answers_are_refused(start_peer: StartPeer, clients: Clients) -> None:
+    sent: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        read_request(connection)
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+            sent.append(1)
+
+    with pytest.raises((OSError, ClientError)) as caught:
+        clients().post(f"http://127.0.0.1:{start_peer(serve)}/", b"{}", {})
+
+    assert not isinstance(caught.value, TimeoutError)
+
+
+def test_an_answer_is_read_where_more_follows_at_once(
+    start_peer: StartPeer, clients: Clients
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * MOST_BYTES)
+
+    assert clients().post(f"http://127.0.0.1:{start_peer(serve)}/", b"{}", {}) == 200
 
 
 def test_a_redirect_is_not_followed(start_peer: StartPeer, clients: Clients) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from standardwebhooks import Webhook
 
 from bolt_app.db.models import Callback
+from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.callback_sending import RETRIES, CallbackSender
 from bolt_app.notifications.incidents import Answer as Said
 from tests.commands import assert_failed, run
@@ -270,7 +271,7 @@ def test_who_unlinks_meanwhile_is_not_named(
     with installed.services.database.reading() as session:
         assert "Ann Archer" not in "".join(session.scalars(select(Callback.body)))
     installed.slack.revoke_tokens(ACME, users=[ANN])
-    installed.slack.deliver_due()
+    installed.settle()
 
     send_due(installed)
     named = [json.loads(one.body)["data"]["by"] for one in system.received]
@@ -411,6 +412,42 @@ def test_an_endpoint_is_sent_one_at_a_time_by_all_processes(
     other.close()
     kinds = [json.loads(one.body)["type"] for one in system.received]
     assert kinds == ["incident.acknowledged", "incident.resolved", "incident.reopened"]
+
+
+class BrokenLoop(HttpLoop):
+    """Fails as only a mistake of ours would make it fail."""
+
+    def run(self, call: Coroutine[Any, Any, Any], timeout: float) -> Any:
+        call.close()
+        raise RuntimeError("with https://secret.example in it")
+
+
+def test_a_mistake_of_ours_is_a_failed_attempt(
+    installed: Bellhop,
+    sender: Caller,
+    secret: str,
+    system: FakeApp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answered(installed, raised(installed, sender), "acknowledge", "resolve")
+    services = installed.services
+    broken = CallbackSender(services.database, BrokenLoop(), clock=services.clock)
+    for wait in RETRIES:
+        assert broken.send_due() == 0
+        with services.database.reading() as session:
+            errors = select(Callback.error).order_by(Callback.id)
+            assert session.scalars(errors).all() == ["RuntimeError", None]
+        installed.clock.advance(wait.total_seconds())
+    assert broken.send_due() == 0
+    broken.close()
+
+    assert waiting(installed) == 1
+    assert send_due(installed) == 1
+    [told] = system.received
+    assert json.loads(told.body)["type"] == "incident.resolved"
+    said = [one.__dict__.get("error") for one in caplog.records]
+    assert "RuntimeError" in said
+    assert "secret.example" not in caplog.text
 
 
 class TestRefusedAddresses:

@@ -63,7 +63,7 @@ def test_names_that_senders_invent_fetch_the_list_seldom(bellhop: Bellhop, place
         hand.deliver()
     assert len(bellhop.slack.calls_to("conversations.list")) == calls
     fresh = bellhop.slack.add_channel(ACME, "later-3")
-    bellhop.clock.advance(11)
+    bellhop.clock.advance(51)
     hand.deliver()
 
     # None is given up before a list was fetched after it was sent.

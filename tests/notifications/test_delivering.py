@@ -10,7 +10,7 @@ import pytest
 
 from bolt_app.sandbox import Fault
 from tests.conftest import FakeClock
-from tests.notifications.hand import Hand, accept, deliveries, lane_of, states, texts
+from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
 from tests.running import Bellhop, running_bellhop
 
@@ -66,7 +66,7 @@ class TestWhere:
 
         hand.deliver()
 
-        assert texts(bellhop, bellhop.slack.app_dm(ACME, ANN).id) == ["psst"]
+        assert texts(bellhop, bellhop.slack.app_dm(ACME, ANN).id)[1:] == ["psst"]
         assert bellhop.slack.calls_to("users.lookupByEmail") == []
 
     def test_the_bot_joins_a_public_channel(self, bellhop: Bellhop, hand: Hand) -> None:
@@ -89,13 +89,19 @@ class TestWhere:
         assert texts(bellhop, GENERAL) == ["first", "0", "1", "2"]
 
     def test_what_comes_while_a_name_is_looked_up_keeps_behind(
-        self, bellhop: Bellhop, hand: Hand
+        self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         accept(bellhop, "#general", "1")
-        [job] = hand.begin()
-        found = hand.carry_out(job)
-        accept(bellhop, "#general", "2")
-        hand.write([found])
+        resolver = hand.dispatcher._resolver
+        resolve = resolver.resolve
+
+        def accept_meanwhile(*given: Any) -> Any:
+            found = resolve(*given)
+            accept(bellhop, "#general", "2")
+            return found
+
+        monkeypatch.setattr(resolver, "resolve", accept_meanwhile)
+        hand.deliver()
         accept(bellhop, "#general", "3")
         for _ in range(3):
             hand.deliver()
@@ -200,29 +206,31 @@ class TestPace:
 
     def test_a_flood_does_not_starve_another_workspace(self, bellhop: Bellhop, hand: Hand) -> None:
         bellhop.install("U0ANN00002")
-        for number in range(50):
-            accept(bellhop, channel(bellhop, f"flood-{number}"), "x")
-        hand.begin(most=5)
+        flooded = [channel(bellhop, f"flood-{number}") for number in range(120)]
+        for one in flooded:
+            accept(bellhop, one, "x")
         here = channel(bellhop, "calm", BETA)
         accept(bellhop, here, "calm", team_id=BETA)
 
-        jobs = hand.begin(most=5)
+        hand.deliver()
 
-        assert [job.lane.team_id for job in jobs].count(BETA) == 1
+        posts = bellhop.slack.calls_to("chat.postMessage")
+        turn = [one.arguments["channel"] for one in posts].index(here)
+        assert turn <= 2 * bellhop.settings.workspace_requests
 
-    def test_within_a_workspace_who_waited_longest_comes_first(
+    def test_within_a_workspace_the_most_urgent_comes_first(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
-        for number in range(3):
-            accept(bellhop, GENERAL, str(number))
+        channels = [channel(bellhop, f"many-{number}") for number in range(90)]
+        for one in channels:
+            accept(bellhop, one, "x")
+        accept(bellhop, GENERAL, "fire", severity="critical")
+
         hand.deliver()
-        bellhop.clock.advance(5)
-        fresh = channel(bellhop, "fresh")
-        accept(bellhop, fresh, "new here")
 
-        [job] = hand.begin(most=1)
-
-        assert job.lane.address == fresh
+        posts = bellhop.slack.calls_to("chat.postMessage")
+        turn = [one.arguments["channel"] for one in posts].index(GENERAL)
+        assert turn <= 2 * bellhop.settings.workspace_requests
 
 
 class TestWhen:
@@ -252,18 +260,16 @@ class TestWhen:
         assert texts(bellhop, GENERAL) == ["good"]
 
     def test_how_long_nothing_is_due_is_known(self, bellhop: Bellhop, hand: Hand) -> None:
-        def wait() -> float | None:
-            made = hand.rounds.run("hand", [], most=5, at_most_each=5, room={})
-            assert made.jobs == []
-            return made.seconds_until_due
+        def wait() -> float:
+            hand.deliver()
+            return hand.run(hand.dispatcher.cycle())
 
-        assert wait() is None
+        poll = bellhop.settings.delays.poll
+        assert wait() == pytest.approx(poll, abs=0.01)
         accept(bellhop, GENERAL, "later", delay=300)
-        assert wait() == pytest.approx(300, abs=0.01)
-        accept(bellhop, GENERAL, "now")
-        accept(bellhop, GENERAL, "and in a second")
-        hand.deliver()
-        assert wait() == pytest.approx(1, abs=0.01)
+        assert wait() == pytest.approx(poll, abs=0.01)
+        accept(bellhop, GENERAL, "soon", delay=poll / 2)
+        assert wait() == pytest.approx(poll / 2, abs=0.01)
 
 
 class TestRefusals:
@@ -321,8 +327,10 @@ class TestRefusals:
         waits = []
         for _ in range(8):
             hand.deliver()
-            waits.append((lane_of(bellhop, GENERAL).free_at - bellhop.clock()).total_seconds())
-            bellhop.clock.advance(waits[-1])
+            [delivery] = deliveries(bellhop, id_)
+            assert delivery.retry_at is not None
+            waits.append((delivery.retry_at - bellhop.clock()).total_seconds())
+            bellhop.clock.advance(waits[-1] + 0.001)
         bellhop.slack.faults.clear()
         hand.deliver()
 
@@ -381,9 +389,10 @@ class TestRateLimits:
         assert texts(bellhop, there) == ["c"]
 
         bellhop.clock.advance(16.9)
-        assert Hand(bellhop, "another process").deliver() == 0
+        next_owner = Hand(bellhop)
+        assert next_owner.deliver() == 0
         bellhop.clock.advance(0.1)
-        hand.deliver()
+        next_owner.deliver()
 
         assert (texts(bellhop, GENERAL), texts(bellhop, other)) == (["a"], ["b"])
 
@@ -429,7 +438,7 @@ class TestDeadInstallations:
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         bellhop.slack.uninstall(ACME)
-        bellhop.slack.deliver_due()
+        bellhop.settle()
         id_ = accept(bellhop, GENERAL, "anybody?")
         hand.deliver()
         assert states(bellhop, id_) == ["waiting"]
@@ -444,7 +453,7 @@ class TestDeadInstallations:
         self, bellhop: Bellhop, hand: Hand, caplog: pytest.LogCaptureFixture
     ) -> None:
         bellhop.slack.uninstall(ACME)
-        bellhop.slack.deliver_due()
+        bellhop.settle()
         ids = [accept(bellhop, GENERAL, "first")]
         hand.deliver()
         ids.append(accept(bellhop, PLAIN, "never tried"))
@@ -644,3 +653,19 @@ class TestThreadsThatAreGone:
         [root] = bellhop.slack.messages(GENERAL)
         [delivery] = deliveries(bellhop, second)
         assert (delivery.state, delivery.ts, delivery.thread_ts) == ("sent", root.ts, None)
+
+
+def test_a_workspace_that_was_noticed_before_anything_was_sent_there(
+    bellhop: Bellhop,
+) -> None:
+    """Installing Bellhop wakes the worker, too."""
+    bellhop.install(ANN)
+    hand = Hand(bellhop)
+    hand.deliver()
+    hand.dispatcher.notice(ACME)
+    hand.deliver()
+
+    id_ = accept(bellhop, GENERAL, "first")
+    hand.deliver()
+
+    assert states(bellhop, id_) == ["sent"]

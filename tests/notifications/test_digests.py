@@ -47,6 +47,7 @@ def test_it_is_grouped_by_topic_the_worst_first() -> None:
     content = digest(told, link="https://ci.example.com/?a=1&b=2")
 
     assert content["title"] == "Digest: 4 notifications"
+    assert digest(told[:1])["title"] == "Digest: 1 notification"
     deploys, to_you, builds = section_texts(content)
     assert deploys.startswith(
         f"*deploys*  ❌ 1  {INFO} 1\n❌ <https://ci.example.com/?a=1&b=2|Number 1>"

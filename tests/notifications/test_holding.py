@@ -15,11 +15,10 @@ from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications import releasing
-from bolt_app.notifications.lanes import LaneKeeper
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Change, Wish
 from tests.conftest import FakeClock
-from tests.notifications.hand import Hand, accept, deliveries, lane_of, states, texts
+from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, GENERAL
 from tests.property import examples
 from tests.running import Bellhop
@@ -77,7 +76,6 @@ class TestHolding:
             "held",
             datetime(2026, 3, 29, 7, 0, tzinfo=UTC),
         )
-        assert lane_of(bellhop, GENERAL).wake_at == delivery.send_at
         assert texts(bellhop, GENERAL) == []
 
     def test_what_is_critical_comes_at_once(self, bellhop: Bellhop, hand: Hand) -> None:
@@ -87,7 +85,6 @@ class TestHolding:
         hand.deliver()
 
         assert states(bellhop, held, critical) == ["held", "sent"]
-        assert lane_of(bellhop, GENERAL).wake_at == deliveries(bellhop, held)[0].send_at
 
     def test_what_is_sent_there_by_name_comes_at_once(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
@@ -160,7 +157,6 @@ class TestReleasing:
         in_an_hour(bellhop, hand)
 
         assert states(bellhop, hourly, daily) == ["sent", "held"]
-        assert lane_of(bellhop, GENERAL).wake_at == deliveries(bellhop, daily)[0].send_at
 
     def test_many_are_counted(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
@@ -207,12 +203,12 @@ class TestReleasing:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         bellhop.clock.advance(HOUR)
-        other = Hand(bellhop, "other")
-        first, second = hand.begin(), other.begin()
-
-        assert (len(first), len(second)) == (1, 0)
-        # The one that has it dies, and the other goes on.
-        hand.die()
+        # The one that has released it dies, and the other goes on.
+        hand.die_before_request()
+        hand.deliver()
+        other = Hand(bellhop)
+        other.deliver()
+        bellhop.clock.advance(20)
         other.deliver()
 
         assert states(bellhop, *ids) == ["digested"] * 2
@@ -383,9 +379,8 @@ class TestSenders:
         subscribe(bellhop)
         id_ = send(bellhop, "a")
         bellhop.clock.now = right
-        LaneKeeper(bellhop.services.database).forget_waits(right)
 
-        hand.deliver()
+        Hand(bellhop).deliver()
 
         assert states(bellhop, id_) == ["sent"]
 
@@ -429,7 +424,7 @@ def test_whatever_happens_all_is_told_once(bellhop: Bellhop, hand: Hand, steps: 
     bellhop.slack.limits.enabled = False
     channel_id = bellhop.slack.add_channel(ACME, f"all-{uuid.uuid4().hex[:8]}").id
     subscribe(bellhop, topic := f"t-{uuid.uuid4().hex}", to=channel_id)
-    worker, ids = hand, []
+    worker, ids = Hand(bellhop), []
     for number, (step, said) in enumerate(steps):
         given = {name: value for name, value in said.items() if value is not None}
         if step == "send":
@@ -438,8 +433,9 @@ def test_whatever_happens_all_is_told_once(bellhop: Bellhop, hand: Hand, steps: 
             worker.deliver()
         elif step == "die":
             # It dies with what it has begun, after a release that was committed.
-            worker.begin()
-            worker.die()
+            worker.die_before_request()
+            worker.deliver()
+            worker = Hand(bellhop)
         bellhop.clock.advance({"hour": HOUR, "second": 1}.get(step, 0))
     for _ in range(40):
         bellhop.clock.advance(HOUR if not worker.deliver() else 61)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bolt_app.notifications.jobs import Job
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.faults import FaultKind
 from tests.notifications.hand import Hand, accept, states, texts
@@ -30,13 +30,9 @@ class Accept:
 
 @dataclass(frozen=True)
 class Work:
-    """A worker takes some jobs, carries some of them out, writes down some of those, and dies."""
+    """A worker does all that is due, and may die at its first request."""
 
-    worker: int
-    jobs: int
-    carried_out: int
-    written: int
-    dies: bool
+    dies: Literal["", "before_request", "after_request"]
 
 
 @dataclass(frozen=True)
@@ -53,11 +49,10 @@ class Fail:
     kind: FaultKind
 
 
-few = st.integers(0, CHANNELS)
 steps = st.lists(
     st.one_of(
         st.builds(Accept, st.integers(0, CHANNELS - 1)),
-        st.builds(Work, st.integers(0, 2), few, few, few, st.booleans()),
+        st.builds(Work, st.sampled_from(["", "before_request", "after_request"])),
         st.builds(Pass, st.sampled_from([0.5, 1, 2, 30])),
         st.builds(Fail, st.sampled_from(["lost_answer", "server_error", "rate_limited", "reset"])),
     ),
@@ -88,7 +83,7 @@ def test_every_message_once_and_in_order(
     for one in channels:
         bellhop.slack.join_as(ANN, one)
         bellhop.slack.invite_bot(ANN, one)
-    run = Run(bellhop, channels, example)
+    run = Run(bellhop, channels)
 
     for step in steps:
         run.do(step)
@@ -102,14 +97,12 @@ def test_every_message_once_and_in_order(
 class Run:
     """One example: what was accepted, and the workers that live."""
 
-    def __init__(self, bellhop: Bellhop, channels: list[str], example: int) -> None:
+    def __init__(self, bellhop: Bellhop, channels: list[str]) -> None:
         self.bellhop = bellhop
         self.channels = channels
         self.ids: list[str] = []
         self.accepted: list[list[str]] = [[] for _ in channels]
-        self._names = (f"{example}-{number}" for number in itertools.count())
-        self._workers = [Hand(bellhop, next(self._names)) for _ in range(3)]
-        self._held: list[list[Job]] = [[] for _ in range(3)]
+        self._worker = Hand(bellhop)
 
     def do(self, step: object) -> None:
         """Take one step."""
@@ -127,26 +120,18 @@ class Run:
                 self.bellhop.slack.faults.add(fault)
 
     def finish(self) -> None:
-        """Let Slack work again, everybody die, and one worker do the rest."""
+        """Let Slack work again, the worker die, and another one do the rest."""
         self.bellhop.slack.faults.clear()
-        for number in range(3):
-            self._die(number)
-        last = Hand(self.bellhop, next(self._names))
+        last = Hand(self.bellhop)
         for _ in range(len(self.ids) + 10):
             self.bellhop.clock.advance(700)
             last.deliver()
 
     def _work(self, step: Work) -> None:
-        hand, held = self._workers[step.worker], self._held[step.worker]
-        held += hand.begin(step.jobs) if step.jobs else []
-        done = [hand.carry_out(job) for job in held[: step.carried_out]]
-        hand.write(done[: step.written])
-        # What was carried out and not written down is lost with the worker.
-        del held[: len(done)]
-        if step.dies or len(done) > step.written:
-            self._die(step.worker)
-
-    def _die(self, number: int) -> None:
-        self._workers[number].die()
-        self._workers[number] = Hand(self.bellhop, next(self._names))
-        self._held[number] = []
+        if step.dies == "before_request":
+            self._worker.die_before_request()
+        elif step.dies == "after_request":
+            self._worker.die_after_request()
+        self._worker.deliver()
+        if step.dies:
+            self._worker = Hand(self.bellhop)

@@ -98,18 +98,19 @@ def test_a_link_that_fails_does_not_undo_the_message(bellhop: Bellhop, place: Bo
 
 
 def test_a_dead_token_is_marked_and_not_used_again(bellhop: Bellhop, place: BotPlace) -> None:
+    before = len(bellhop.slack.calls_to("chat.postMessage"))
     bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="token_revoked", times=1))
 
     for _ in range(2):
         with pytest.raises(SlackCallError) as raised:
             bellhop.services.poster.post(place, GENERAL, "hello?")
         assert raised.value.code == "token_revoked"
-    assert len(bellhop.slack.calls_to("chat.postMessage")) == 1
+    assert len(bellhop.slack.calls_to("chat.postMessage")) == before + 1
 
 
 def test_after_an_uninstall_there_is_no_bot_to_post(bellhop: Bellhop, place: BotPlace) -> None:
     bellhop.slack.uninstall(ACME)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     with pytest.raises(NotInstalledError):
         bellhop.services.poster.post(place, GENERAL, "hello?")

@@ -23,7 +23,7 @@ from bolt_app.notifications.subscriptions import Change, Subscriptions, Wish
 from bolt_app.notifications.topic_names import patterns_for
 from tests.conftest import FakeClock
 from tests.notifications.test_acceptance import FakeWakeup, know_channel
-from tests.people import ACME, ANN, BEN, BETA, GENERAL
+from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
 from tests.property import examples
 
 RANDOM = "C0ACME0002"
@@ -173,7 +173,12 @@ class TestChanges:
         assert world.wishes() != before
 
         world.clock.advance(1)
-        assert world.subscriptions.undo(ACME, GENERAL, changes)
+        assert world.subscriptions.undo(ACME, GENERAL, changes, by=PLAIN)
+        # The creator stays, or is the person who restores: an id may be erased meanwhile.
+        maker = {"unsubscribe": PLAIN, "change": BEN}.get(what, ANN)
+        before = [
+            replace(one, created_by=maker) if one.topic == "deploys" else one for one in before
+        ]
         assert world.wishes() == before
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
         assert world.wishes() == before
@@ -199,6 +204,43 @@ class TestChanges:
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
         assert [one.filter for one in world.wishes()] == ["a=b"]
+
+    def test_an_ending_before_the_last_is_not_undone(self, world: World) -> None:
+        endings = []
+        for filter_ in ("", "a=b"):
+            world.subscribe("deploys", filter_)
+            world.clock.advance(5)
+            endings.append(world.subscriptions.unsubscribe(ACME, GENERAL, "deploys"))
+            world.clock.advance(5)
+        first, second = endings
+        assert first is not None
+        assert second is not None
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [first])
+        assert world.wishes() == []
+        assert world.subscriptions.undo(ACME, GENERAL, [second])
+        assert [one.filter for one in world.wishes()] == ["a=b"]
+
+    def test_what_came_back_and_ended_again_is_undone_by_the_last_button(
+        self, world: World
+    ) -> None:
+        world.subscribe("deploys")
+        first = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
+        assert first is not None
+        world.clock.advance(5)
+        assert world.subscriptions.undo(ACME, GENERAL, [first])
+        world.clock.advance(5)
+        assert world.subscriptions.unsubscribe(ACME, GENERAL, "deploys") is not None
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [first])
+
+    def test_an_ending_is_undone_for_a_day(self, world: World) -> None:
+        world.subscribe("deploys")
+        ended = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
+        assert ended is not None
+        world.clock.advance(86_400)
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [ended])
 
     def test_all_of_a_change_is_undone_or_nothing(self, world: World) -> None:
         world.subscribe("a")

@@ -10,20 +10,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import make_url, select, text, update
+from sqlalchemy import make_url, text, update
 from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import utc_now
-from bolt_app.db.models import Delivery, Lane, Worker
+from bolt_app.db.models import Delivery
 from bolt_app.delays import Delays
-from bolt_app.delivery import create_rounds
 from bolt_app.notifications import fallbacks
-from bolt_app.notifications.courier import Courier
+from bolt_app.notifications.delivery.outcomes import MOST_INTERNAL_ERRORS
 from bolt_app.notifications.rendering import render
-from bolt_app.notifications.rounds import Round
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
-from bolt_app.notifications.worker import MOST_INTERNAL_ERRORS
 from bolt_app.oauth.calls import BotPlace
 from bolt_app.sandbox import Fault
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
@@ -69,7 +66,6 @@ def test_what_is_held_goes_out_within_seconds_of_its_time(running: Bellhop) -> N
     due_at = utc_now() + timedelta(seconds=1)
     with running.services.database.writing() as session:
         session.execute(update(Delivery).values(send_at=due_at))
-        session.execute(update(Lane).values(wake_at=due_at))
     with delivering(running):
         wait_until(running, lambda: states(running, *ids) == ["digested"] * 2)
         wait_until(running, lambda: bool(texts(running, GENERAL)))
@@ -129,7 +125,7 @@ class TestInternalErrors:
         def fail(*_args: object) -> None:
             raise LookupError("a mistake")
 
-        monkeypatch.setattr(quick.services.channels, "find_for_sender", fail)
+        monkeypatch.setattr(quick.services.channels, "find_listed", fail)
         bad, good = accept(quick, "#random", "x"), accept(quick, GENERAL, "fine")
         with delivering(quick):
             wait_until(quick, lambda: states(quick, bad, good) == ["dead", "sent"])
@@ -156,49 +152,25 @@ class TestInternalErrors:
 
 
 def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bellhop) -> None:
+    running.services.channels.join(running.services.calls.find_place(ACME), GENERAL)
     running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.5))
     with delivering(running):
         id_ = accept(running, GENERAL, "on its way")
         wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") > 0)
 
     assert states(running, id_) == ["sent"]
-    with running.services.database.reading() as session:
-        assert session.scalars(select(Worker.id)).all() == []
-        assert set(session.scalars(select(Lane.worker_id))) == {None}
 
 
-def test_what_was_begun_in_the_moment_of_stopping_is_given_back(running: Bellhop) -> None:
-    notification_id = accept(running, GENERAL, "x")
-    rounds = create_rounds(running.services)
-
-    class StoppedMeanwhile:
-        def run(self, *given: Any, **options: Any) -> Round:
-            made = rounds.run(*given, **options)
-            if made.jobs:
-                courier.stop()
-            return made
-
-    courier = Courier(StoppedMeanwhile(), lambda: "hand", threads=8)  # type: ignore[arg-type]
-
-    assert courier.take() is None
-    assert states(running, notification_id) == ["sending"]
-    courier.close()
-
-    assert states(running, notification_id) == ["waiting"]
-    with running.services.database.reading() as session:
-        assert set(session.scalars(select(Lane.worker_id))) == {None}
-        assert set(session.scalars(select(Lane.sending_id))) == {None}
-
-
-def test_one_slow_workspace_leaves_threads_to_the_others(running: Bellhop) -> None:
+def test_one_slow_workspace_does_not_delay_the_others(running: Bellhop) -> None:
     running.install("U0ANN00002")
     hanging = [running.slack.add_channel(ACME, f"hanging-{number}").id for number in range(20)]
     there = running.slack.add_channel(BETA, "there").id
-    running.slack.faults.add(Fault("chat.postMessage", "timeout", times=6, seconds=20))
+    most = running.settings.workspace_requests
+    running.slack.faults.add(Fault("chat.postMessage", "timeout", times=most, seconds=20))
     with delivering(running):
         for one in hanging:
             accept(running, one, "x")
-        wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") == 6)
+        wait_until(running, lambda: running.slack.faults.taken("chat.postMessage") == most)
         id_ = accept(running, there, "through", team_id=BETA)
         wait_until(running, lambda: states(running, id_) == ["sent"])
         running.slack.faults.clear()

@@ -193,7 +193,7 @@ class TestCommandLine:
             cases: list[tuple[list[str | Path], str]] = [
                 (["--manifest", tmp_path / "none.yml"], "No such file"),
                 (["--manifest", broken], "is not YAML"),
-                (["--manifest", manifest, "--port", port], "cannot listen on"),
+                (["--manifest", manifest, "--port", port], "Choose another --port"),
                 (["--manifest", manifest, "--app-url", "x"], "must be a http address"),
                 (
                     ["--manifest", manifest, "--port", "0", "--run", "no-such-program"],

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.hello import welcome_text
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.notifications.subscriptions import Wish
 from tests.notifications.hand import Hand, accept, states
-from tests.people import ACME, ANN, BEN
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
 DEPLOYS, LEADS = "C0ACME0003", "C0ACME0006"
@@ -36,9 +37,10 @@ def happen(bellhop: Bellhop) -> None:
 
 
 def told(bellhop: Bellhop, user_id: str) -> list[str]:
-    """Return what Bellhop said to a person."""
+    """Return what Bellhop said to a person, without the welcome."""
     channel = bellhop.slack.app_dm(ACME, user_id)
-    return [one.text for one in bellhop.slack.messages(channel.id)]
+    texts = [one.text for one in bellhop.slack.messages(channel.id)]
+    return [one for one in texts if one != welcome_text()]
 
 
 def reached(bellhop: Bellhop, topic: str = "a") -> list[str]:
@@ -167,3 +169,31 @@ def test_what_is_told_twice_takes_effect_once(bellhop: Bellhop, kind: str) -> No
     Hand(bellhop).deliver()
 
     assert len(told(bellhop, ANN)) == 1
+
+
+def test_many_subscriptions_of_one_person_keep_nobody_from_being_told(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    subscriptions = bellhop.services.subscriptions
+    for number in range(600):
+        wish = Wish(f"{'a' * 70}/{number:03}", created_by=ANN)
+        subscriptions.subscribe(ACME, GENERAL, wish)
+    subscriptions.subscribe(ACME, GENERAL, Wish("deploys", created_by=BEN))
+
+    bellhop.slack.archive_channel(GENERAL)
+    happen(bellhop)
+
+    [word] = told(bellhop, ANN)
+    assert "and 580 more) pauses" in word
+    assert "`deploys`" in told(bellhop, BEN)[0]
+
+
+def test_many_subscriptions_can_be_muted_and_unmuted(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    for number in range(100):
+        bellhop.services.subscriptions.subscribe(
+            ACME, GENERAL, Wish(f"{'a' * 70}/{number}", created_by=ANN)
+        )
+    for words in ("mute 2h", "unmute", "unsubscribe deploys", "digest hourly"):
+        answer = bellhop.slack.send_command(ANN, GENERAL, "/notify", words)
+        assert (answer.status, answer.error) == (200, None)
+        assert answer.message is not None

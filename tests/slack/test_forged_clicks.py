@@ -17,16 +17,18 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.listener import Listener
 
 from bolt_app.blockkit.foreign_ids import PREFIX
-from bolt_app.blockkit.signed_values import ValueSigner, home_of
+from bolt_app.blockkit.signed_values import ValueSigner, home_of, shown_to
 from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.sandbox.blocks.check import elements_of
+from bolt_app.sandbox.world import Message
 from bolt_app.slack import ids
 from bolt_app.slack.signed_actions import OWN_ACTIONS, form_action
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import SESSION_SECRET, Bellhop
 from tests.slack.interacting import VIEW, deliver, in_message, in_view, payload, rows
+from tests.slack.signing import interaction_body, post, signed
 from tests.slack.test_home import choose_from_menu, home, said
 from tests.slack.test_notify_command import ask
 from tests.web.calling import request
@@ -274,6 +276,86 @@ def test_a_value_of_the_home_is_none_in_a_message(busy: Bellhop) -> None:
     assert rows(busy) == before
 
 
+def ephemeral(place: dict[str, Any]) -> dict[str, Any]:
+    """Return the place of a click in a message that one person alone sees."""
+    return {**place, "container": {**place["container"], "is_ephemeral": True}}
+
+
+def offering(message: Message, action: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a message as Slack sends it with a click on an action that is in it."""
+    block = {"type": "actions", "block_id": action["block_id"], "elements": [action]}
+    return {"message": {**message.as_slack(), "blocks": [block]}}
+
+
+@pytest.mark.parametrize(
+    ("signed_for", "who", "is_ephemeral"),
+    [
+        (shown_to(ANN, GENERAL), ANN, False),
+        (shown_to(ANN, GENERAL), BEN, True),
+        (shown_to(ANN, RANDOM), ANN, True),
+        (GENERAL, ANN, True),
+    ],
+    ids=["for all", "of another person", "of another channel", "of a message for all"],
+)
+def test_what_one_person_was_shown_counts_for_them_alone(
+    busy: Bellhop, signed_for: str, who: str, is_ephemeral: bool
+) -> None:
+    fields, before, message = fields_of(busy), rows(busy), incident_message(busy)
+    place = in_message(ts=message.ts)
+    for action_id, kind in product(sorted(OWN_ACTIONS), ("button", "overflow")):
+        value = SIGNER.sign(action_id, ACME, signed_for, fields)
+        action = click(action_id, value, kind)
+        there = ephemeral(place) if is_ephemeral else place | offering(message, action)
+        assert deliver(busy, payload("block_actions", who, actions=[action], **there)).status == 200
+
+    assert rows(busy) == before
+    assert busy.slack.open_modal(who) is None
+
+
+class TestMovedButtons:
+    """A button of Bellhop's, pressed as if it stood in another message of the same channel."""
+
+    def moved(self, bellhop: Bellhop, message: Message, action_id: str, value: object) -> None:
+        channel = bellhop.slack.get_channel(GENERAL)
+        with bellhop.slack.lock:
+            url = bellhop.slack.new_response_url("actions", ANN, channel, message)
+        place = {**in_message(ts=message.ts), "message": message.as_slack(), "response_url": url}
+        deliver(bellhop, payload("block_actions", actions=[click(action_id, value)], **place))
+
+    def value_in(self, message: Message, action_id: str) -> str:
+        [value] = [
+            one["value"] for _, one in elements_of(message.blocks) if one["action_id"] == action_id
+        ]
+        return str(value)
+
+    @pytest.mark.parametrize("action_id", [ids.REFRESH_PROFILE, ids.KEEP_PROFILE])
+    def test_an_answer_for_oneself_replaces_no_message_for_all(
+        self, busy: Bellhop, action_id: str
+    ) -> None:
+        words = "unlink" if action_id == ids.KEEP_PROFILE else ""
+        own = busy.slack.send_command(ANN, GENERAL, "/profile", words).message
+        assert own is not None
+        message = incident_message(busy)
+        before = deepcopy(message)
+
+        self.moved(busy, message, action_id, self.value_in(own, action_id))
+
+        busy.wait_for_ephemeral(ANN, OUTDATED)
+        assert (message.text, message.blocks) == (before.text, before.blocks)
+        assert not message.deleted
+
+    def test_an_undo_replaces_only_its_own_message(self, busy: Bellhop) -> None:
+        answer = ask(busy, "unsubscribe deploys")
+        message, before = incident_message(busy), rows(busy)
+
+        value = self.value_in(answer, ids.UNDO_SUBSCRIPTIONS)
+        self.moved(busy, message, ids.UNDO_SUBSCRIPTIONS, value)
+
+        busy.wait_for_ephemeral(ANN, OUTDATED)
+        assert rows(busy) == before
+        assert "Disk full" in message.text
+
+
 @pytest.mark.parametrize("action_id", [ids.REVOKE_API_KEY, ids.REVOKE_HOOK])
 @pytest.mark.parametrize("address", [GENERAL, ANN])
 def test_nothing_is_revoked_from_a_message(busy: Bellhop, action_id: str, address: str) -> None:
@@ -292,9 +374,10 @@ def test_the_right_value_does_what_it_says(busy: Bellhop) -> None:
     """The forgeries above fail for nothing but what is wrong with them."""
     fields, there = fields_of(busy), in_message(ts=incident_message(busy).ts)
     for action_id in ("incident.mute", ids.UNDO_SUBSCRIPTIONS):
-        value = SIGNER.sign(action_id, ACME, GENERAL, fields)
+        action = click(action_id, SIGNER.sign(action_id, ACME, GENERAL, fields))
         before = rows(busy)
-        deliver(busy, payload("block_actions", actions=[click(action_id, value)], **there))
+        there |= offering(incident_message(busy), action)
+        deliver(busy, payload("block_actions", actions=[action], **there))
         assert rows(busy) != before
     for action_id in (ids.REVOKE_API_KEY, ids.REVOKE_HOOK):
         value = SIGNER.sign(action_id, ACME, home_of(ANN), fields)
@@ -537,6 +620,41 @@ class TestOutdatedButtons:
         busy.slack.click(BEN, message, "incident.resolve")
         assert rows(busy)["incidents"] != before
 
+    @pytest.mark.parametrize("who", [BEA, "U0DEE00001"], ids=["external", "deactivated"])
+    def test_nothing_is_renewed_for_whom_the_message_is_not(self, busy: Bellhop, who: str) -> None:
+        busy.slack.share_channel(GENERAL, BEA)
+        before = rows(busy)
+        action = {**click("incident.resolve", "forged"), "block_id": "incident.x"}
+        there = in_message(ts=incident_message(busy).ts)
+
+        deliver(busy, payload("block_actions", who, actions=[action], **there))
+
+        assert rows(busy) == before
+
+    def test_a_replayed_click_renews_nothing(self, busy: Bellhop) -> None:
+        action = {**click("incident.resolve", "forged"), "block_id": "incident.x"}
+        there = in_message(ts=incident_message(busy).ts)
+        body = interaction_body(payload("block_actions", actions=[action], **there))
+        headers = list(signed(busy, body).items())
+        post(busy, body, headers)
+        busy.clock.advance(5)
+        assert Hand(busy).deliver() == 1
+        before = rows(busy)
+
+        assert post(busy, body, headers).status == 200
+
+        assert rows(busy) == before
+
+    def test_clicks_again_and_again_leave_the_channel_its_turns(self, busy: Bellhop) -> None:
+        there = in_message(ts=incident_message(busy).ts)
+        for number in range(12):
+            action = {**click("incident.resolve", f"x{number}"), "block_id": "incident.x"}
+            deliver(busy, payload("block_actions", actions=[action], **there))
+            busy.clock.advance(1)
+            Hand(busy).deliver()
+
+        assert len(busy.slack.calls_to("chat.update")) <= 4
+
     def test_nothing_else_is_renewed(self, busy: Bellhop) -> None:
         busy.clock.advance(5)
         accept(busy, GENERAL, "y", key="cpu", title="Hot")
@@ -637,15 +755,13 @@ class TestIncidentButtons:
     def test_it_counts_while_the_message_is_still_being_written_down(self, busy: Bellhop) -> None:
         busy.clock.advance(5)
         accept(busy, GENERAL, "y", key="cpu", title="Hot", actions=["resolve"])
-        hand = Hand(busy)
-        [job] = hand.begin()
-        done = hand.carry_out(job)
-        before = rows(busy)
+        hand, before = Hand(busy), rows(busy)
+        hand.die_after_request()
+        hand.deliver()
 
         busy.slack.click(ANN, busy.slack.messages(GENERAL)[-1], "incident.resolve")
 
         assert rows(busy)["incidents"] != before["incidents"]
-        hand.write([done])
 
 
 def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:

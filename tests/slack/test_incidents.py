@@ -9,6 +9,7 @@ import pytest
 
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.incidents import Answer
+from bolt_app.notifications.rendering import COLOURS, SIGNS
 from bolt_app.notifications.requests import NotificationRequest
 from bolt_app.sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -121,6 +122,17 @@ def test_every_message_about_it_shows_the_answer(installed: Bellhop) -> None:
         assert "Resolved by *Ann Archer*" in text
         assert "Reopen" in text
         assert "Mute" not in text
+
+
+def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -> None:
+    raised(installed, severity="critical")
+    press(installed, "resolve")
+    resolved = said(installed)
+    press(installed, "reopen")
+
+    assert COLOURS["success"] in resolved
+    assert SIGNS["critical"] not in resolved
+    assert COLOURS["critical"] in said(installed)
 
 
 def test_what_is_resolved_can_be_reopened(installed: Bellhop) -> None:
@@ -366,10 +378,14 @@ def test_an_answer_while_a_message_is_on_its_way_reaches_it(installed: Bellhop) 
     accept(installed, RANDOM, "x", key="disk/db1", actions=ALL, title="Elsewhere")
     installed.clock.advance(5)
     hand = Hand(installed)
-    [job] = hand.begin()
-    done = hand.carry_out(job)
-    installed.slack.click(ANN, message(installed), "incident.acknowledge")
-    hand.write([done])
+    clicks = iter([message(installed)])
+
+    def click_once() -> None:
+        for one in clicks:
+            installed.slack.click(ANN, one, "incident.acknowledge")
+
+    hand.ownership.before_request = click_once
+    hand.deliver()
     delivered(installed)
 
     for channel_id in (GENERAL, RANDOM):
@@ -403,5 +419,45 @@ def test_names_mean_nothing_but_themselves(installed: Bellhop) -> None:
     press(installed, "acknowledge")
 
     text = said(installed)
-    assert "&lt;!channel&gt;" in text
+    assert f"Acknowledged by <@{ANN}>" in text
     assert "<!channel>" not in text.replace('"alt_text": "<!channel> *Ann*"', "")
+
+
+def test_people_who_change_their_minds_leave_the_channels_their_turns(installed: Bellhop) -> None:
+    """Muted and unmuted once a second, in a channel of two: the other takes what is new."""
+    raised(installed, [GENERAL, RANDOM], key="disk/db1")
+    for number in range(5):
+        accept(installed, RANDOM, title=f"wanted {number}")
+    for number in range(12):
+        installed.clock.advance(1)
+        answer: Answer = "unmute" if number % 2 else "mute"
+        # A click as the client may send it before the message is refreshed.
+        id_ = installed.services.history.find_by_message(
+            ACME, GENERAL, installed.slack.messages(GENERAL)[0].ts
+        )
+        assert id_ is not None
+        installed.services.incidents.answer(ACME, id_, BEN, answer)
+        Hand(installed).deliver()
+
+    wanted = [one for one in installed.slack.messages(RANDOM) if "wanted" in one.text]
+    assert len(wanted) == 5
+    assert len(installed.slack.calls_to("chat.update")) >= 4
+
+
+def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
+    raised(installed)
+    for answer in ("acknowledge", "assign", "resolve"):
+        press_at_once(installed, answer)
+    delivered(installed)
+
+    assert "Resolved by *Ann Archer*" in said(installed)
+    assert len(installed.slack.calls_to("chat.update")) == 2
+
+
+def press_at_once(bellhop: Bellhop, answer: Answer) -> None:
+    """Let Ann answer the only incident; its message is refreshed where it is due."""
+    id_ = bellhop.services.history.find_by_message(ACME, GENERAL, message(bellhop).ts)
+    assert id_ is not None
+    bellhop.services.incidents.answer(ACME, id_, ANN, answer)
+    bellhop.clock.advance(0.5)
+    Hand(bellhop).deliver()

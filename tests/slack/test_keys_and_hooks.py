@@ -15,9 +15,11 @@ from bolt_app.logs import redact
 from bolt_app.notifications.api_keys import ApiKeys
 from bolt_app.notifications.making import MadeAlreadyError
 from bolt_app.notifications.subscriptions import Wish
+from bolt_app.sandbox import Fault
 from bolt_app.sandbox.errors import ConfirmationNeededError
 from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
+from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop, Page
 from tests.slack.test_home import choose_from_menu
@@ -312,6 +314,11 @@ def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
     for number in range(20):
         services.api_keys.create(ACME, f"key {number} " + "x" * 80, channels=["#ops"] * 30)
         services.hooks.create(ACME, f"hook {number} " + "x" * 80, [GENERAL])
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
+    for _ in range(6):
+        accept(installed, GENERAL, title="Disk full")
+        installed.clock.advance(2)
+        Hand(installed).deliver()
     view = home(installed)
 
     choose_from_menu(installed, view, "unsubscribe", "topic-0")
@@ -321,5 +328,6 @@ def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
 
     shown = installed.slack.home_view(ACME, ANN)
     assert shown is not None
-    assert "… and 19 more" in said(shown)
+    assert "… and 24 more" in said(shown)
+    assert said(shown).count("notification.retry") == 5
     assert len(shown.blocks) <= 100

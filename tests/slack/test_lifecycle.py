@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -23,7 +22,7 @@ from bolt_app.notifications.preferences import Preferred
 from bolt_app.notifications.subscriptions import Wish
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
-from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
+from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 
 
@@ -50,7 +49,7 @@ def test_an_uninstall_deletes_everything_in_either_order(
     bellhop.install(BEN)
 
     bellhop.slack.uninstall(ACME, uninstalled_first=uninstalled_first)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert_forgotten(bellhop)
     assert browser.get("/profile").status == 303
@@ -63,7 +62,7 @@ def test_an_uninstall_elsewhere_changes_nothing_here(bellhop: Bellhop) -> None:
     bellhop.install(ANN_AT_BETA)
 
     bellhop.slack.uninstall(BETA)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert bellhop.services.profiles.find(ACME, ANN) is not None
     assert bellhop.services.profiles.find(BETA, ANN_AT_BETA) is None
@@ -83,7 +82,7 @@ def test_a_person_who_takes_their_token_back_is_forgotten(bellhop: Bellhop) -> N
     bellhop.install(BEN)
 
     bellhop.slack.revoke_tokens(ACME, users=[BEN])
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert bellhop.services.profiles.find(ACME, BEN) is None
     assert bellhop.services.profiles.find(ACME, ANN) is not None
@@ -94,7 +93,7 @@ def test_a_revoked_bot_token_leaves_the_profiles(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
     bellhop.slack.revoke_tokens(ACME, bot=True)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
     assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is None
 
@@ -151,7 +150,7 @@ def test_an_event_takes_effect_once(bellhop: Bellhop) -> None:
 
     lifecycle, event_id = bellhop.services.lifecycle, delivery.payload["event_id"]
 
-    lifecycle.team_changed(EventOrigin(event_id, None, ACME, False), {"name": "First"})
+    lifecycle.team_changed(EventOrigin(event_id, None, ACME, False), "name", "First")
 
     profile = bellhop.services.profiles.find(ACME, ANN)
     assert profile is not None
@@ -195,29 +194,51 @@ def test_slack_retries_an_event_while_the_database_is_down(
     assert profile.workspaces[0].name == "Renamed"
 
 
+class TestExternalUsers:
+    """Slack tells a workspace of the people of others too, who share a channel with it."""
+
+    @pytest.fixture
+    def both(self, bellhop: Bellhop) -> Bellhop:
+        bellhop.install(ANN)
+        bellhop.install(BEA)
+        bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+        bellhop.services.preferences.choose(BETA, BEA, Preferred(direct="hourly", tz="UTC"))
+        bellhop.clock.advance(3600)
+        return bellhop
+
+    @pytest.mark.parametrize("is_stranger", [True, False])
+    @pytest.mark.parametrize("updated", [0, 1_900_000_000])
+    def test_an_event_about_them_changes_nothing_at_home(
+        self, both: Bellhop, updated: int, is_stranger: bool
+    ) -> None:
+        guest = {"is_restricted": True, "is_admin": False, "is_owner": False}
+        for change in (guest, {"deleted": True}):
+            user = {"id": BEA, "team_id": BETA, "updated": updated, "is_stranger": is_stranger}
+            send(both, {"type": "user_change", "user": {**user, **change}}, ACME)
+
+        [found] = both.services.subscriptions.of_address(BETA, BEA)
+        assert found.paused is None
+        assert both.services.preferences.find(BETA, BEA).direct == "hourly"
+        profile = both.services.profiles.find(BETA, BEA)
+        assert profile is not None
+        assert not profile.is_deleted
+        assert profile.workspaces[0].is_admin
+
+    def test_who_is_linked_nowhere_is_not_erased(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        bellhop.install(ANN_AT_BETA)
+        bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+        bellhop.clock.advance(3600)
+        gone = {"id": BEA, "team_id": BETA, "deleted": True, "is_stranger": True}
+
+        send(bellhop, {"type": "user_change", "user": gone}, ACME)
+
+        [found] = bellhop.services.subscriptions.of_address(BETA, BEA)
+        assert found.paused is None
+
+
 class TestLateEvents:
     """Slack tries an event again for minutes: a later one may have taken effect by then."""
-
-    @staticmethod
-    def send_late(bellhop: Bellhop, event: dict[str, Any], happened: int) -> None:
-        delivery = bellhop.slack.queue_event(ACME, event, bellhop.slack.installation_for(ACME))
-        delivery.body = json.dumps(delivery.payload | {"event_time": happened}).encode()
-        bellhop.slack.deliver_due()
-
-    @pytest.mark.parametrize("seconds", [60, -60])
-    def test_an_uninstall_of_before_leaves_the_next_install(
-        self, bellhop: Bellhop, seconds: int
-    ) -> None:
-        bellhop.install(ANN)
-        happened = int(bellhop.clock.timestamp()) - seconds
-
-        tokens = {"oauth": [ANN], "bot": ["U0BOT"]}
-        for event in ({"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": tokens}):
-            self.send_late(bellhop, event, happened)
-
-        is_there = bellhop.services.profiles.find(ACME, ANN) is not None
-        bot = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
-        assert is_there is (bot is not None) is (seconds > 0)
 
     @pytest.mark.parametrize("is_linked", [True, False])
     def test_an_earlier_role_brings_nothing_back(self, bellhop: Bellhop, is_linked: bool) -> None:
@@ -234,6 +255,30 @@ class TestLateEvents:
 
         [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
         assert found.paused == "guest"
+
+    @pytest.mark.parametrize("is_linked", [True, False])
+    def test_a_change_without_a_date_is_as_old_as_its_event(
+        self, bellhop: Bellhop, is_linked: bool
+    ) -> None:
+        bellhop.install(ANN)
+        if is_linked:
+            bellhop.install(BEN)
+        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        user = bellhop.slack.users[BEN].as_slack("http://x", at=0)
+        undated = {**user, "updated": 0}
+        earlier = EventOrigin("Ev0LATE", None, ACME, False, bellhop.clock())
+        bellhop.clock.advance(60)
+        bellhop.slack.update_user(BEN, is_restricted=True)
+        bellhop.slack.deliver_due()
+
+        bellhop.services.lifecycle.user_changed(earlier, undated)
+        [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
+        assert found.paused == "guest"
+
+        bellhop.clock.advance(60)
+        send(bellhop, {"type": "user_change", "user": undated})
+        [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
+        assert found.paused is None
 
     def test_an_earlier_role_takes_nothing_away(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.rendering import COLOURS, SIGNS
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.world import Message
 from tests.notifications.hand import Hand, accept
-from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
+from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
+from tests.slack.signing import post_signed
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -77,6 +79,22 @@ def test_it_shows_who_answered_and_no_buttons(installed: Bellhop) -> None:
 
     assert "Acknowledged by *Ann Archer*" in text
     assert '"button"' not in text
+
+
+def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -> None:
+    id_ = delivered(installed, title="Disk full", severity="critical", actions=["resolve"])
+    answer = installed.services.incidents.answer
+
+    colours = [post(installed, link(installed, id_)).attachments[0]["color"]]
+    answer(ACME, id_, ANN, "resolve")
+    resolved = post(installed, link(installed, id_))
+    answer(ACME, id_, ANN, "reopen")
+    colours.append(post(installed, link(installed, id_)).attachments[0]["color"])
+
+    assert colours == [COLOURS["critical"]] * 2
+    assert resolved.attachments[0]["color"] == COLOURS["success"]
+    assert SIGNS["critical"] not in shown(resolved)
+    assert SIGNS["success"] in shown(resolved)
 
 
 def test_several_links_show_each_its_own(installed: Bellhop) -> None:
@@ -155,6 +173,31 @@ def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) ->
             for id_ in (public, here)
         ]
         assert len([one for one in shared if one is not None]) == count
+
+
+def test_a_shared_channel_is_named_as_one(installed: Bellhop) -> None:
+    installed.slack.share_channel(RANDOM, BEA)
+    message = post(installed, link(installed, delivered(installed)))
+
+    [event] = [one.payload for one in installed.slack.deliveries if _is_link(one)]
+    assert event["is_ext_shared_channel"] is True
+    assert message.attachments == []
+
+
+@pytest.mark.parametrize("said", [{}, {"is_ext_shared_channel": None}])
+def test_where_slack_does_not_say_others_may_be_there(
+    installed: Bellhop, said: dict[str, Any]
+) -> None:
+    post(installed, link(installed, delivered(installed)))
+    [event] = [one.payload for one in installed.slack.deliveries if _is_link(one)]
+    before = len(installed.slack.calls_to("chat.unfurl"))
+    assert before == 1
+    unsaid = {name: value for name, value in event.items() if name != "is_ext_shared_channel"}
+
+    body = json.dumps({**unsaid, **said, "event_id": "Ev1"}).encode()
+    assert post_signed(installed, body).status == 200
+
+    assert len(installed.slack.calls_to("chat.unfurl")) == before
 
 
 def test_a_notification_of_another_workspace_is_not_shown(installed: Bellhop) -> None:

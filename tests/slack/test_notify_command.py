@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from datetime import time
 from typing import Any
 
@@ -70,7 +71,7 @@ class TestSubscribing:
         text = said(answer)
         assert f"<@{ANN}> subscribed this channel to `deploys`" in text
         assert "where `severity&gt;=warning service=api`, in threads" in text
-        assert "Nothing was sent there in the last 7 days." in text
+        assert "Nothing that can be shown here was sent there in the last 7 days." in text
         api = [{"name": "service", "value": "api"}]
         assert reached(installed, severity="error", fields=api) == [GENERAL]
         assert reached(installed, severity="info", fields=api) == []
@@ -85,6 +86,7 @@ class TestSubscribing:
     def test_it_says_what_would_have_come_lately(
         self, installed: Bellhop, clock: FakeClock
     ) -> None:
+        ask(installed, "subscribe deploys")
         for number, severity in enumerate(["error", "info", "error"]):
             accept(installed, "topic:deploys", title=f"<Build> {number}", severity=severity)
             clock.advance(1)
@@ -166,7 +168,8 @@ class TestUndoing:
 
         assert reached(installed, severity="error") == [GENERAL]
         assert reached(installed) == []
-        assert f"by <@{BEN}>" in said(ask(installed, "list"))
+        # Its creator may have left: the person who restores it is named.
+        assert f"by <@{ANN}>" in said(ask(installed, "list"))
 
     def test_muting_is_undone(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
@@ -186,6 +189,25 @@ class TestUndoing:
 
 
 class TestList:
+    def test_neither_patterns_nor_misspelt_subscriptions_are_offered(
+        self, installed: Bellhop
+    ) -> None:
+        accept(installed, "topic:deploys", "x")
+        for topic in ("*", "deploys/*", "deplyos"):
+            ask(installed, f"subscribe {topic}", BEN, channel="C0ACME0002")
+
+        text = said(ask(installed, "list"))
+
+        assert "Topics in this workspace: `deploys`." in text
+        again = said(ask(installed, "subscribe deplyos"))
+        assert "Did you mean `/notify subscribe deploys`?" in again
+
+    def test_one_is_counted_as_one(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        assert ask(installed, "list").text.endswith(": 1 subscription")
+        ask(installed, "subscribe other")
+        assert ask(installed, "list").text.endswith(": 2 subscriptions")
+
     def test_it_shows_who_made_it_and_what_came_last(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error mode=update", BEN)
         assert "nothing came as yet" in said(ask(installed, "list"))
@@ -211,6 +233,58 @@ class TestList:
 
         assert reached(installed, "topic:other") == []
         assert reached(installed) == [GENERAL]
+
+    @pytest.mark.parametrize(
+        ("choice", "words"),
+        [
+            ("unsubscribe", "unsubscribed this channel from `deploys`"),
+            ("mute-hour", "muted `deploys` for this channel"),
+            ("digest-hourly", "chose a digest of `deploys` for this channel"),
+        ],
+    )
+    def test_the_channel_is_told_of_a_choice_and_may_undo_it(
+        self, installed: Bellhop, choice: str, words: str
+    ) -> None:
+        ask(installed, "subscribe deploys severity>=error", BEN)
+        before = [one.wish for one in installed.services.subscriptions.of_address(ACME, GENERAL)]
+        installed.clock.advance(1)
+        answer = ask(installed, "list")
+
+        choose_from_menu(installed, answer, choice, "deploys")
+
+        told = [one for one in installed.slack.messages(GENERAL) if words in one.text][-1]
+        assert told.ephemeral_to is None
+        assert f"<@{ANN}>" in told.text
+        assert answer.deleted
+        installed.clock.advance(1)
+        installed.slack.click(BEN, told, ids.UNDO_SUBSCRIPTIONS)
+        [after] = installed.services.subscriptions.of_address(ACME, GENERAL)
+        assert [replace(after.wish, created_at=before[0].created_at)] == before
+        changes = [
+            (one.user_id, one.credential)
+            for one in installed.services.audit.find(action="channel_subscriptions_changed")
+        ]
+        assert sorted(changes) == sorted([(who, f"channel:{GENERAL}") for who in (ANN, BEN, BEN)])
+
+    def test_what_is_chosen_for_oneself_is_told_nobody(self, installed: Bellhop) -> None:
+        channel = installed.slack.app_dm(ACME, ANN).id
+        ask(installed, "subscribe deploys", ANN, channel)
+        answer = ask(installed, "list", ANN, channel)
+
+        choose_from_menu(installed, answer, "unsubscribe", "deploys")
+
+        assert answer.text.startswith(f"<@{ANN}> unsubscribed themselves")
+        assert "channel_subscriptions_changed" not in str(installed.services.audit.find())
+
+    def test_what_a_second_choice_in_one_list_changes_is_told_too(self, installed: Bellhop) -> None:
+        ask(installed, "subscribe deploys")
+        answer = ask(installed, "list")
+        for choice in ("mute-hour", "unsubscribe"):
+            choose_from_menu(installed, deepcopy(answer), choice, "deploys")
+
+        told = [one.text for one in installed.slack.messages(GENERAL)]
+        assert "unsubscribed this channel" in told[-1]
+        assert installed.slack.ephemerals(ANN)[-1].ts == answer.ts
 
     def test_nothing_at_all_teaches(self, installed: Bellhop) -> None:
         accept(installed, "topic:releases", "x")
@@ -315,7 +389,10 @@ class TestAnswers:
         Hand(installed).deliver()
 
         assert "on its way to this channel" in said(message)
-        assert "A test notification" in said(installed.slack.messages(GENERAL)[-1])
+        text = said(installed.slack.messages(GENERAL)[-1])
+        assert "A test notification" in text
+        # The App Home has a button for it too.
+        assert "/notify" not in text
 
 
 class TestWhoMay:
@@ -357,3 +434,12 @@ class TestWhoMay:
         assert "Guests cannot subscribe to topics" in said(own)
         assert reached(strict) == []
         assert "quiet hours from 22:00" in said(ask(strict, "quiet 22:00-07:00", guest, direct))
+
+
+def test_tests_are_limited_for_each_person(installed: Bellhop) -> None:
+    answers = [ask(installed, "test").text for _ in range(12)]
+
+    assert ["try again in a minute" in one for one in answers] == [False] * 10 + [True] * 2
+    assert "try again" not in ask(installed, "test", BEN).text
+    installed.clock.advance(60)
+    assert "try again" not in ask(installed, "test").text

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from bolt_app.db.models import Team
 from bolt_app.notifications.subscriptions import Wish
 from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.sandbox.tokens import InstallKey
 from bolt_app.slack import ids
-from tests.people import NORTH, SOUTH, WES
+from tests.notifications.hand import accept, deliveries
+from tests.people import GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop
 from tests.test_deletion import tidied, traces
 
@@ -18,10 +23,14 @@ NORTH_GENERAL, SOUTH_GENERAL = "C0GLBX0001", "C0GLBX1001"
 
 @pytest.fixture
 def installed(bellhop: Bellhop) -> Bellhop:
+    install_for_organization(bellhop)
+    return bellhop
+
+
+def install_for_organization(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
-    return bellhop
 
 
 def test_they_are_about_the_workspace_in_which_they_happened(installed: Bellhop) -> None:
@@ -81,7 +90,7 @@ def test_an_uninstall_erases_people_where_nobody_is_linked(installed: Bellhop) -
     assert {"preferences", "subscriptions", "home_tabs"} <= traces(installed, SOUTH).keys()
 
     installed.slack.uninstall(NORTH)
-    installed.slack.deliver_due()
+    installed.settle()
     tidied(installed)
     installed.services.background.shutdown()
 
@@ -111,7 +120,7 @@ def test_after_an_uninstall_no_workspace_is_served(installed: Bellhop) -> None:
     assert installed.services.calls.find_place(NORTH).is_enterprise_install
 
     installed.slack.uninstall(NORTH)
-    installed.slack.deliver_due()
+    installed.settle()
 
     with pytest.raises(NotInstalledError):
         installed.services.calls.find_place(NORTH)
@@ -121,3 +130,107 @@ def test_after_an_uninstall_no_workspace_is_served(installed: Bellhop) -> None:
 def test_no_installation_serves_a_workspace_without_a_name(installed: Bellhop) -> None:
     with pytest.raises(NotInstalledError):
         installed.services.calls.find_place("")
+
+
+def team_of(bellhop: Bellhop, team_id: str) -> Team | None:
+    with bellhop.services.database.reading() as session:
+        return session.get(Team, team_id)
+
+
+def test_every_workspace_is_served_from_the_installation_on(installed: Bellhop) -> None:
+    installed.settle()
+
+    assert installed.services.calls.find_place(SOUTH).is_enterprise_install
+    team = team_of(installed, SOUTH)
+    assert team is not None
+    assert team.name == installed.slack.workspaces[SOUTH].name
+
+
+def test_a_workspace_that_is_opened_later_is_served(bellhop: Bellhop) -> None:
+    install_for_organization(bellhop)
+    bellhop.slack.change_team_access(SOUTH, is_granted=False)
+    bellhop.settle()
+    with pytest.raises(NotInstalledError):
+        bellhop.services.calls.find_place(SOUTH)
+
+    bellhop.slack.change_team_access(SOUTH, is_granted=True)
+    bellhop.settle()
+
+    assert bellhop.services.calls.find_place(SOUTH).is_enterprise_install
+
+
+def test_a_workspace_that_is_closed_is_erased(installed: Bellhop) -> None:
+    use_where_nobody_is_linked(installed)
+    assert {"preferences", "subscriptions", "home_tabs"} <= traces(installed, SOUTH).keys()
+
+    installed.slack.change_team_access(SOUTH, is_granted=False)
+    installed.settle()
+    tidied(installed)
+    installed.services.background.shutdown()
+
+    assert team_of(installed, SOUTH) is None
+    assert not {"preferences", "home_tabs"} & traces(installed, SOUTH).keys()
+    assert installed.services.calls.find_place(NORTH).is_enterprise_install
+
+
+def test_a_late_report_closes_no_workspace(installed: Bellhop) -> None:
+    installed.settle()
+
+    installed.slack.send_event(NORTH, {"type": "team_access_revoked", "team_ids": [SOUTH]})
+    installed.settle()
+
+    assert installed.services.calls.find_place(SOUTH).is_enterprise_install
+
+
+def test_an_event_of_the_organization_alone_names_no_workspace(installed: Bellhop) -> None:
+    """As Slack documents it: `team_id` is null, and the organization is named."""
+    installed.settle()
+    installed.slack.installations[InstallKey(GRID, None)].team_ids = (NORTH,)
+    event = {"type": "team_access_revoked", "team_ids": [SOUTH]}
+    delivery = installed.slack.queue_event(NORTH, event, installed.slack.installation_for(NORTH))
+    wrapper = delivery.payload | {"team_id": None, "enterprise_id": GRID}
+    delivery.body = json.dumps(wrapper).encode()
+
+    installed.settle()
+
+    assert [attempt.status for attempt in delivery.attempts] == [200]
+    assert team_of(installed, SOUTH) is None
+
+
+def subscribe_everywhere(bellhop: Bellhop) -> None:
+    for team_id in (NORTH, SOUTH):
+        bellhop.services.subscriptions.subscribe(team_id, WES, Wish("deploys", created_by=WES))
+
+
+def paused(bellhop: Bellhop) -> list[str | None]:
+    of_address = bellhop.services.subscriptions.of_address
+    return [one.paused for team_id in (NORTH, SOUTH) for one in of_address(team_id, WES)]
+
+
+def change_wes(bellhop: Bellhop, team_ids: tuple[str, ...], **changes: bool) -> None:
+    bellhop.clock.advance(1)
+    bellhop.slack.users[WES].team_ids = team_ids
+    bellhop.slack.update_user(WES, **changes)
+    bellhop.slack.deliver_due()
+
+
+def test_a_guest_gets_nothing_by_own_subscriptions_in_any_workspace(installed: Bellhop) -> None:
+    subscribe_everywhere(installed)
+
+    change_wes(installed, (NORTH, SOUTH), is_restricted=True)
+    assert paused(installed) == ["guest", "guest"]
+    assert deliveries(installed, accept(installed, "topic:deploys", "x", team_id=SOUTH)) == []
+
+    change_wes(installed, (NORTH, SOUTH), is_restricted=False)
+    assert paused(installed) == [None, None]
+
+
+def test_who_is_removed_from_a_workspace_gets_nothing_there(installed: Bellhop) -> None:
+    subscribe_everywhere(installed)
+
+    change_wes(installed, (NORTH,), is_org_admin=False)
+    assert paused(installed) == [None, "guest"]
+    assert deliveries(installed, accept(installed, "topic:deploys", "x", team_id=SOUTH)) == []
+
+    change_wes(installed, (NORTH, SOUTH))
+    assert paused(installed) == [None, None]

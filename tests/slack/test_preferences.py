@@ -157,6 +157,6 @@ class TestForgetting:
 
     def test_with_the_installation(self, both: Bellhop) -> None:
         both.slack.uninstall(ACME)
-        both.slack.deliver_due()
+        both.settle()
 
         assert chosen(both) == chosen(both, BEN) == (None, "now")

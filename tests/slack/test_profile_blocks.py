@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bolt_app.notifications.incident_blocks import incident_blocks
+from bolt_app.notifications.shown_incidents import Person, ShownIncident
 from bolt_app.profiles import Profile, Workspace
 from bolt_app.sandbox.blocks import check_blocks
 from bolt_app.slack.blocks import profile as blocks
@@ -58,3 +63,57 @@ def test_somebody_elses_profile_never_shows_the_address(profile: Profile) -> Non
 
     check_blocks(answer.blocks)
     assert "E-mail" not in str(answer.blocks)
+
+
+MARKUP = ["_ben_ :tada:", "*Ben*", "~ben~", "`ben`", "Ben :100:", "@here Ben"]
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_nothing_of_a_name_means_anything(name: str) -> None:
+    profile = Profile(
+        user_id="U012AB3CD",
+        real_name=name,
+        display_name=f"{name} 2",
+        email=None,
+        title=f"Head of {name}",
+        images={192: "https://a.slack-edge.com/p.png"},
+        tz=None,
+        tz_label=None,
+        tz_offset=None,
+        locale=None,
+        is_deleted=False,
+        linked_at=NOW,
+        refreshed_at=NOW,
+        workspaces=(Workspace("T012AB3CD", None, name, None, False, False, False, NOW),),
+    )
+    for answer in (
+        blocks.profile_answer(profile, ["users:read"], NOW),
+        blocks.public_profile_answer(profile, NOW),
+    ):
+        check_blocks(answer.blocks)
+        texts = list(_texts(answer.blocks))
+        named = [one for one in texts if name in one["text"]]
+        assert named
+        assert all(one["type"] == "plain_text" and one["emoji"] is False for one in named)
+
+
+@pytest.mark.parametrize("name", MARKUP)
+def test_nor_of_that_of_a_person_who_answered(name: str) -> None:
+    ben = Person("U012AB3CD", name)
+    incident = ShownIncident("acknowledged", NOW, ben, None, NOW, ben, ben, NOW)
+
+    shown = list(_texts(incident_blocks("id", [], incident)))
+
+    assert len(shown) == 3
+    assert all("<@U012AB3CD>" in one["text"] and name not in one["text"] for one in shown)
+
+
+def _texts(value: object) -> Iterator[dict[str, Any]]:
+    """Yield the text objects in blocks."""
+    if isinstance(value, dict):
+        if value.get("type") in ("mrkdwn", "plain_text"):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)

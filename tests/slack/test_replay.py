@@ -166,6 +166,19 @@ def revoke_hook(bellhop: Bellhop) -> None:
     bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_HOOK, confirmed=True)
 
 
+def fail_delivery(bellhop: Bellhop) -> None:
+    Hand(bellhop).deliver()
+    states = {one["state"] for one in rows(bellhop)["deliveries"]}
+    assert states == {"dead"}
+
+
+def retry_failed(bellhop: Bellhop) -> None:
+    bellhop.slack.archive_channel(GENERAL)
+    accept(bellhop, GENERAL, "x")
+    fail_delivery(bellhop)
+    bellhop.slack.click(ANN, home(bellhop), ids.RETRY_NOTIFICATION)
+
+
 def unlink(bellhop: Bellhop) -> None:
     question = bellhop.slack.send_command(ANN, GENERAL, "/profile", "unlink").message
     assert question is not None
@@ -228,6 +241,7 @@ EFFECTS = {
     ids.NEW_HOOK_VIEW: Scenario(make_hook),
     ids.REVOKE_API_KEY: Scenario(revoke_key),
     ids.REVOKE_HOOK: Scenario(revoke_hook),
+    ids.RETRY_NOTIFICATION: Scenario(retry_failed, fail_delivery),
     ids.UNLINK_PROFILE: Scenario(unlink, link_again),
     "incident.acknowledge": Scenario(answer_incident("acknowledge"), answered("resolve", "reopen")),
     "incident.assign": Scenario(answer_incident("assign"), answered("assign")),

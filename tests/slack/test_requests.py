@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from slack_sdk.signature import SignatureVerifier
@@ -63,6 +64,38 @@ def test_an_unsigned_request_is_refused(bellhop: Bellhop) -> None:
 @pytest.mark.parametrize("path", ["/slack/install", "/slack/oauth_redirect"])
 def test_other_methods_are_refused(bellhop: Bellhop, path: str) -> None:
     assert bellhop.browser().post(path, {}).status == 405
+
+
+@pytest.mark.parametrize("path", ["/slack/install", "/slack/oauth_redirect?state=x&code=y"])
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("[]", "application/json"),
+        ('{"team":1}', "application/json"),
+        ("[" * 100_000, "application/json"),
+        ("payload=x", "application/x-www-form-urlencoded"),
+        ("payload=[]", "application/x-www-form-urlencoded"),
+    ],
+    ids=["list", "team", "nested", "payload", "payload of a list"],
+)
+def test_the_body_of_a_visit_is_not_read(
+    bellhop: Bellhop, path: str, body: str, content_type: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert visit(bellhop, path, body, content_type) == visit(bellhop, path, "", content_type)
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_a_visit_whose_query_is_no_text_is_answered(bellhop: Bellhop) -> None:
+    assert visit(bellhop, "/slack/install?team=%ff", "", "text/plain") == 302
+    assert visit(bellhop, "/slack/install?team=\xff", "", "text/plain") == 302
+
+
+def visit(bellhop: Bellhop, path: str, body: str, content_type: str) -> int:
+    address = urlsplit(bellhop.url)
+    head = f"GET {path} HTTP/1.0\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}"
+    with socket.create_connection((str(address.hostname), address.port or 80), 20) as client:
+        client.sendall(f"{head}\r\n\r\n{body}".encode("latin-1"))
+        return int(client.makefile("rb").readline().split()[1])
 
 
 def test_a_failing_database_is_said_in_words(bellhop: Bellhop) -> None:

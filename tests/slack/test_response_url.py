@@ -125,8 +125,9 @@ CALLERS = {
     "bolt_app/notifications/callback_addresses.py",  # resolves names, and refuses what they lead to
     "bolt_app/notifications/callback_http.py",
     "bolt_app/notifications/callback_sending.py",  # only its errors
+    "bolt_app/notifications/delivery/lock_session.py",  # breaks its own connection off
+    "bolt_app/notifications/wakeup.py",  # to sockets in a folder of this machine
     "bolt_app/server.py",  # listens
-    "bolt_app/notifications/pulse.py",  # to none: it asks for this machine's name
 }
 CLIENTS = {"urllib.request", "http.client", "socket", "requests", "urllib3", "httpx", "aiohttp"}
 CLIENT_NAMES = {"WebhookClient", "AsyncWebhookClient", "WebClient", "urlopen"}

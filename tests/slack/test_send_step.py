@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from bolt_app.notifications.searching import Filter
 from bolt_app.sandbox import Fault
 from bolt_app.sandbox.core import StepRun
 from bolt_app.slack import ids
+from bolt_app.slack.functions.send import MOST_A_MINUTE
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
@@ -115,3 +117,40 @@ def test_other_steps_of_other_apps_do_no_harm(installed: Bellhop) -> None:
     installed.slack.send_event(ACME, event)
 
     assert installed.slack.calls_to("functions.completeError") == []
+
+
+@pytest.mark.parametrize(
+    "channel", [ANN, "@ben@acme.example", "#leads", "topic:x", "D0ACME0001", [GENERAL], 7, {"a": 1}]
+)
+def test_nothing_but_a_channel_is_one(installed: Bellhop, channel: Any) -> None:
+    run = step(installed, channel=channel, topic="deploys")
+
+    assert run.state == "failed"
+    assert "channel is not the id of a channel" in run.error
+    assert installed.services.history.search(ACME, Filter()).notifications == []
+
+
+def test_a_flood_fails(installed: Bellhop) -> None:
+    event: dict[str, Any] = {
+        "type": "function_executed",
+        "function": {"callback_id": ids.SEND_STEP},
+        "inputs": {"topic": "deploys", "text": "x"},
+    }
+    for number in range(MOST_A_MINUTE + 1):
+        installed.slack.send_event(ACME, {**event, "function_execution_id": f"Fx{number}"})
+
+    search = installed.services.history.search
+    assert len(search(ACME, Filter(), limit=500).notifications) == MOST_A_MINUTE
+
+    installed.clock.advance(60)
+    installed.slack.send_event(ACME, {**event, "function_execution_id": "Fx later"})
+    assert "Fx later" not in str(installed.slack.calls_to("functions.completeError"))
+
+
+def test_the_log_names_the_execution(installed: Bellhop, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    run = step(installed, channel=GENERAL)
+
+    [line] = [vars(one) for one in caplog.records if "workflow sent" in one.message]
+    assert line["notification"] == run.outputs["notification_id"]
+    assert line["execution"].startswith("Wx")

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import Channel, Delivery, Notification
 from bolt_app.notifications.api_keys import Scope
 from bolt_app.web.api import API_PATH
-from tests.people import ACME, ANN, BEA, BETA, GENERAL
+from tests.notifications.hand import accept
+from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, caller, request
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-RANDOM = "C0ACME0002"
+RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
 OPEN = {f"{API_PATH}/docs", f"{API_PATH}/openapi.json"}
 ALL: tuple[Scope, ...] = ("send", "read", "admin")
 BODY = {"to": GENERAL, "text": "x", "key": "disk"}
@@ -83,7 +84,7 @@ def uninstalled(bellhop: Bellhop) -> Caller:
     assert who.get(NOTIFICATIONS).status == 200
     assert who.send({"to": RANDOM, "text": "x"}).status == 202
     bellhop.slack.uninstall(ACME)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
     return who
 
 
@@ -156,7 +157,7 @@ def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
     assert request("POST", url, data).text == "ok"
 
     installed.slack.uninstall(ACME)
-    installed.slack.deliver_due()
+    installed.settle()
 
     answer = request("POST", url, data)
     assert (answer.status, answer.text) == (403, "action_prohibited")
@@ -170,3 +171,96 @@ def test_a_key_says_why_it_is_refused_after_an_uninstall(installed: Bellhop) -> 
     detail = who.send(BODY).json()["detail"]
 
     assert detail.startswith(f"Bellhop is not installed in the workspace {ACME}")
+
+
+@pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "private"])
+def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) -> None:
+    """Slack keeps names apart, but the listing may be older than a channel of the same name."""
+    sent = {to: accept(installed, to, "x") for to in (GENERAL, LEADS)}
+    shared = {"team_id": ACME, "name": "general", "is_member": True, "member_count": 1}
+    with installed.services.database.writing() as session:
+        session.merge(Channel(channel_id=GENERAL, is_archived=False, is_private=False, **shared))
+        other = {"is_archived": is_archived, "is_private": not is_archived}
+        session.merge(Channel(channel_id=LEADS, **other, **shared))
+    who = caller(installed, "read", channels=["#general"])
+
+    found = {one["id"] for one in who.get(NOTIFICATIONS).json()["notifications"]}
+
+    assert found == {sent[GENERAL]}
+
+
+class TestAKeyThatAPersonMade:
+    """It reads no more than every member may, whatever its scopes; the operator's reads it all."""
+
+    @pytest.fixture
+    def sent(self, installed: Bellhop) -> dict[str, str]:
+        """Return notifications of others, by where they went."""
+        installed.slack.invite_bot(ANN, LEADS)
+        return {
+            "public": accept(installed, GENERAL, "in general"),
+            "private": accept(installed, LEADS, "in leads"),
+            "both": accept(installed, [GENERAL, LEADS], "in both"),
+            "person": accept(installed, BEN, "to Ben"),
+            "nowhere": accept(installed, "#nowhere", "to nobody"),
+        }
+
+    @pytest.mark.parametrize("scope", ["read", "admin"])
+    @pytest.mark.parametrize(
+        ("channels", "seen"),
+        [((), {"public"}), ((LEADS,), set()), ((GENERAL, LEADS), {"public"})],
+        ids=["unlimited", "private", "limited"],
+    )
+    def test_reads_what_went_to_public_channels(
+        self,
+        installed: Bellhop,
+        sent: dict[str, str],
+        scope: Scope,
+        channels: tuple[str, ...],
+        seen: set[str],
+    ) -> None:
+        who = caller(installed, scope, "send", channels=channels, created_by=ANN)
+
+        found = {one["id"] for one in who.get(NOTIFICATIONS).json()["notifications"]}
+
+        assert found == {sent[name] for name in seen}
+        for name, id_ in sent.items():
+            status = who.get(f"{NOTIFICATIONS}/{id_}").status
+            assert status == (200 if name in seen else 404), name
+            if name not in seen:
+                assert who.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 404
+
+    def test_reads_what_it_has_sent_itself(self, installed: Bellhop, sent: dict[str, str]) -> None:
+        who = caller(installed, created_by=ANN)
+        own = who.send({"to": LEADS, "text": "x"}).json()["id"]
+
+        assert who.get(f"{NOTIFICATIONS}/{own}").status == 200
+
+    def test_reads_no_more_once_its_maker_has_left(
+        self, installed: Bellhop, sent: dict[str, str]
+    ) -> None:
+        who = caller(installed, created_by=ANN)
+        installed.slack.uninstall(ACME)
+        installed.slack.deliver_due()
+        installed.install(ANN)
+        installed.slack.invite_bot(ANN, LEADS)
+
+        assert who.get(f"{NOTIFICATIONS}/{sent['public']}").status == 200
+        assert who.get(f"{NOTIFICATIONS}/{sent['private']}").status == 404
+
+    def test_a_channel_that_became_private_is_none(
+        self, installed: Bellhop, sent: dict[str, str]
+    ) -> None:
+        who = caller(installed, created_by=ANN)
+        assert who.get(f"{NOTIFICATIONS}/{sent['public']}").status == 200
+
+        installed.slack.channels[GENERAL].is_private = True
+        installed.clock.advance(301)
+
+        assert who.get(f"{NOTIFICATIONS}/{sent['public']}").status == 404
+
+    def test_the_operators_key_reads_everything(
+        self, installed: Bellhop, sent: dict[str, str]
+    ) -> None:
+        found = caller(installed).get(NOTIFICATIONS).json()["notifications"]
+
+        assert {one["id"] for one in found} == set(sent.values())

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select, update
 
-from bolt_app.db.models import Delivery, Lane
+from bolt_app.db.models import Delivery
 from bolt_app.notifications import searching
 from bolt_app.sandbox import Fault
 from tests.conftest import FakeClock
@@ -87,6 +87,20 @@ class TestFinding:
             assert ci.get(path).status == 200
             assert len(bellhop.slack.calls_to("chat.getPermalink")) == asked
 
+    def test_slack_is_asked_once_for_a_message_that_is_gone(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        ci = caller(bellhop)
+        path = send(ci, to=["#channel-1", "#channel-2"])
+        finish(bellhop, path, "sent", channel_id="C0ACME0001", ts="1712345678.123456")
+
+        for _ in range(3):
+            assert ci.get(path).status == 200
+        assert len(bellhop.slack.calls_to("chat.getPermalink")) == 2
+
+        bellhop.clock.advance(3600)
+        assert ci.get(path).status == 200
+        assert len(bellhop.slack.calls_to("chat.getPermalink")) == 4
+
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     @pytest.mark.parametrize("id_", ["0" * 32, "nonsense", "%00", "a" * 500])
     def test_what_is_not_there_is_not_found(self, bellhop: Bellhop, method: str, id_: str) -> None:
@@ -155,12 +169,6 @@ class TestListing:
             finish(bellhop, send(ci, to=["#general", "#a"]), other)
         wanted = send(ci, to=["#general", "#a"])
         finish(bellhop, wanted, state)
-        with bellhop.services.database.writing() as session:
-            sending = select(Delivery.id).where(
-                Delivery.lane_id == Lane.id, Delivery.state == "sending"
-            )
-            session.execute(update(Lane).values(sending_id=sending.scalar_subquery()))
-
         assert listed(ci, f"state={state}") == [wanted]
 
     def test_by_what_else_is_known(self, bellhop: Bellhop) -> None:
@@ -295,8 +303,6 @@ class TestRetrying:
             attempted_at=then,
             finished_at=then,
         )
-        with bellhop.services.database.writing() as session:
-            session.execute(update(Lane).values(wake_at=None))
         bellhop.clock.advance(3600)
 
         answer = ci.call("POST", f"{path}/retry")
@@ -306,10 +312,9 @@ class TestRetrying:
         assert (delivery["state"], delivery["attempts"], delivery["error"]) == ("waiting", 0, None)
         with bellhop.services.database.reading() as session:
             row = session.scalars(select(Delivery)).one()
-            lane = session.scalars(select(Lane)).one()
         assert (row.tried_at, row.attempted_at, row.finished_at) == (None, None, None)
         assert (row.send_at, row.expires_at) == (bellhop.clock(), None)
-        assert lane.wake_at == bellhop.clock()
+        assert row.seq == 2
 
     def test_only_what_failed_is_sent_again(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
@@ -342,6 +347,24 @@ class TestRetrying:
 
         assert caller(bellhop).call("POST", f"{path}/retry").status == 403
         assert caller(bellhop, "admin").call("POST", f"{path}/retry").status == 202
+
+
+@pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/retry")])
+def test_a_key_that_may_only_send_is_told_no_more_than_when_it_sent(
+    bellhop: Bellhop, method: str, suffix: str
+) -> None:
+    ci = caller(bellhop, "send")
+    path = send(ci, text="SECRET words")
+    if suffix:
+        finish(bellhop, path, "dead", error="is_archived", channel_id="C0ACME0001")
+
+    answer = ci.call(method, path + suffix)
+
+    assert answer.status in (200, 202), answer.text
+    assert "SECRET" not in answer.text
+    told = answer.json()
+    deliveries = told.get("deliveries") or told["cancelled"]
+    assert [sorted(one) for one in deliveries] == [["id", "state", "to"]]
 
 
 def test_the_database_is_down(encryption_key: str, clock: FakeClock) -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from sqlalchemy import func, select
 
+from bolt_app.credentials.limits import LimitError
 from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.preferences import Preferred
+from bolt_app.notifications.request_problems import MOST_PROBLEMS
+from bolt_app.notifications.requests import read_batch
+from bolt_app.notifications.schedules import QuietHours
 from bolt_app.notifications.subscriptions import Wish
-from tests.people import ACME, BETA
+from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, Page
 from tests.web.calling import NOTIFICATIONS, caller, request
 
@@ -51,6 +57,35 @@ class TestAccepting:
         assert [one["id"] for one in shown["deliveries"]] == [
             one["id"] for one in body["deliveries"]
         ]
+
+    def test_it_has_a_page(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        body = ci.send(HELLO).json()
+
+        assert body["page_url"] == f"{bellhop.url}/notifications/{body['id']}"
+        assert body["page_url"] == ci.get(f"{NOTIFICATIONS}/{body['id']}").json()["page_url"]
+
+    @pytest.mark.parametrize("is_batch", [False, True])
+    def test_held_and_muted_deliveries_say_so(self, bellhop: Bellhop, is_batch: bool) -> None:
+        ci = caller(bellhop)
+        hour = bellhop.clock().hour
+        quiet = QuietHours(time(hour), time((hour + 2) % 24))
+        bellhop.services.preferences.choose(ACME, ANN, Preferred(quiet, tz="UTC"))
+        incident = {"to": "#general", "text": "x", "key": "disk", "actions": ["mute"]}
+        id_ = ci.send(incident).json()["id"]
+        bellhop.services.incidents.answer(ACME, id_, ANN, "mute")
+
+        sent = [{"to": [ANN, "#general"], "text": "x"}, {**incident, "mode": "new"}]
+        if is_batch:
+            bodies = ci.send(sent).json()["notifications"]
+        else:
+            bodies = [ci.send(one).json() for one in sent]
+
+        states = [[one["state"] for one in body["deliveries"]] for body in bodies]
+        assert states == [["held", "waiting"], ["muted"]]
+        for body in bodies:
+            stored = ci.get(f"{NOTIFICATIONS}/{body['id']}").json()["deliveries"]
+            assert [one["state"] for one in stored] == [one["state"] for one in body["deliveries"]]
 
     @pytest.mark.parametrize("wrapped", [False, True])
     def test_a_batch_is_accepted_in_its_order(self, bellhop: Bellhop, wrapped: bool) -> None:
@@ -246,6 +281,58 @@ class TestRefusing:
 
         assert answer.status == 413
         assert "1 MiB" in answer.json()["detail"]
+
+
+class TestMany:
+    """Bodies with very many problems cost little: the first problems are named."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {f"{number:x}": 0 for number in range(60_000)},
+            {"notifications": [], **{f"{number:x}": 0 for number in range(60_000)}},
+            {"to": "#general", "text": "x", "actions": [0] * 200_000},
+            [{"to": "#general", "text": "x", **{f"x{n}": 0 for n in range(5)}}] * 100,
+            {"to": "#general", "text": "x", "fields": [{"x": 0, "y": 0}] * 50},
+            {"to": "#general", "text": "x", "x" * 1_000_000: 0},
+        ],
+        ids=["members", "beside a batch", "actions", "batch", "fields", "name"],
+    )
+    def test_the_first_are_named(self, bellhop: Bellhop, body: Any) -> None:
+        answer = caller(bellhop).send(body)
+
+        assert answer.status == 422
+        assert 1 <= len(answer.json()["errors"]) <= MOST_PROBLEMS
+        assert len(answer.text) < 10_000
+
+    def test_few_are_looked_for(self) -> None:
+        """The time that pydantic takes for each problem is what counts, and counts them."""
+        fields = [{f"x{n}": 0 for n in range(6)}] * 50
+        batch = [{"to": "#general", "text": "x", "fields": fields}] * 100
+
+        with pytest.raises(ValidationError) as caught:
+            read_batch(batch, datetime.now(UTC))
+
+        assert caught.value.error_count() <= 500
+
+    def test_a_revoked_key_has_one_body_read(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        assert ci.send(HELLO).status == 202
+        bellhop.services.api_keys.revoke(1)
+
+        assert ci.send({"bad": 1}).status == 401
+
+        assert bellhop.services.api_keys.remembered(ci.key) is None
+        assert ci.send(b"no JSON").status == 401
+
+    def test_what_was_over_a_limit_has_no_body_read(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        [key] = bellhop.services.api_keys.of_team(ACME)
+        until = bellhop.clock() + timedelta(seconds=30)
+        error = LimitError("requests", 1, until, bellhop.clock())
+        bellhop.services.sender_limits.reject(key.credential, error)
+
+        assert ci.send(b"no JSON").status == 429
 
 
 class TestIdempotency:

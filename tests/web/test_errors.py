@@ -9,6 +9,7 @@ from flask import abort
 
 from tests.conftest import FakeClock
 from tests.running import Bellhop, Page, running_bellhop
+from tests.web.calling import request
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -63,6 +64,42 @@ def test_too_large_a_request_is_refused(bellhop: Bellhop) -> None:
     answer = bellhop.browser().post("/signout", {"text": "x" * (1024 * 1024)})
 
     assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_too_large_a_form_is_refused_on_every_page(bellhop: Bellhop, content_type: str) -> None:
+    """Sweep: before the session is looked at."""
+    rules = bellhop.app.url_map.iter_rules()
+    pages = [one.rule for one in rules if one.endpoint.startswith("pages.")]
+    posts = [path for path in pages if bellhop.browser().post(path, {}).status == 400]
+    assert "/signout" in posts
+
+    for path in posts:
+        headers = {"Content-Type": f"{content_type}; boundary=x"}
+        form = b"--x\r\n" + b"a&" * 8192
+        answer = request("POST", bellhop.url + path, form, headers)
+        assert answer.status == 413, path
+        assert "16 KiB" in answer.text
+
+
+def test_a_form_of_16_kib_is_looked_at(bellhop: Bellhop) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    answer = request("POST", f"{bellhop.url}/signout", b"a&" * 8192, headers)
+
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(("types", "is_json"), [(10, True), (1000, False)])
+def test_a_long_list_of_types_is_not_parsed(bellhop: Bellhop, types: int, is_json: bool) -> None:
+    accept = ",".join(["application/json", *["a/b;q=0.1"] * types])
+
+    answer = bellhop.browser().get("/nowhere", {"Accept": accept})
+
+    assert answer.status == 404
+    assert ("json" in str(answer.headers["Content-Type"])) is is_json
 
 
 @pytest.mark.parametrize("headers", [{}, JSON])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from slack_sdk.models.blocks import SectionBlock
 from slack_sdk.webhook import WebhookClient
 from sqlalchemy import select
 
+from bolt_app.credentials.limits import LimitError
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.logs import configure_logging
 from bolt_app.notifications.subscriptions import Wish
@@ -234,6 +236,23 @@ class TestRefusing:
 
         assert_said(post_json(url, {"text": "Hello"}), 404, "no_service")
         assert accepted(bellhop) == []
+
+    def test_what_was_over_a_limit_has_no_body_read(self, bellhop: Bellhop, url: str) -> None:
+        [hook] = bellhop.services.hooks.of_team(ACME)
+        until = bellhop.clock() + timedelta(seconds=30)
+        error = LimitError("requests", 1, until, bellhop.clock())
+        bellhop.services.sender_limits.reject(hook.credential, error)
+
+        assert_said(post(url, b"no JSON"), 503, "rate_limited")
+
+    def test_a_revoked_one_has_one_body_read(self, bellhop: Bellhop, url: str) -> None:
+        post_json(url, {"text": "Hello"})
+        bellhop.services.hooks.revoke(1)
+
+        assert_said(post(url, b"no JSON"), 404, "no_service")
+        assert_said(post(url, b"no JSON"), 404, "no_service")
+        known = bellhop.services.hooks.remembered(url.rpartition("/")[2])
+        assert known is None or known.revoked_at is not None
 
     def test_more_than_we_take(self, url: str) -> None:
         assert_said(post_json(url, {"text": "x" * 1024 * 1024}), 413, "payload_too_large")

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, text
 
 from bolt_app.db.models import BotInstallation, OAuthState, User, UserInstallation
 from bolt_app.logs import configure_logging
+from bolt_app.oauth.flow import ATTEMPTS, MAX_COOKIES_LENGTH
 from bolt_app.sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GRID, PLAIN, WES
@@ -365,6 +366,47 @@ def test_wrong_codes_are_limited_for_each_client(
         assert count(bellhop, OAuthState) == 1
 
 
+def test_however_often_it_is_visited_a_browser_can_sign_in(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    first = browser.get("/slack/install").location
+    for _ in range(ATTEMPTS - 1):
+        last = browser.get("/slack/install").location
+    assert len(browser.cookies) == ATTEMPTS
+    # Each of them can still be finished.
+    assert browser.get(bellhop.slack.authorize(ANN, first)).status == 303
+    for _ in range(3 * ATTEMPTS):
+        bellhop.clock.advance(1)
+        newest = browser.get("/slack/install").location
+
+    oauth = [one for one in browser.cookies if "bellhop-oauth" in one.name]
+    assert len(oauth) == ATTEMPTS
+    assert sum(len(one.name) + len(one.value or "") + 3 for one in oauth) < 6000
+    assert browser.get(bellhop.slack.authorize(ANN, newest)).status == 303
+    assert browser.get(bellhop.slack.authorize(ANN, last)).status == 400
+
+
+def test_so_are_wrong_codes_at_the_same_moment(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    limits = {"wrong_keys_per_minute": 2}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        bellhop.slack.faults.add(Fault("oauth.v2.access", "latency", seconds=0.3))
+
+        with ThreadPoolExecutor(6) as threads:
+            answers = list(threads.map(lambda code: with_code(bellhop, f"1.2.{code}"), range(6)))
+
+        assert sorted(one.status for one in answers) == [400, 400, 429, 429, 429, 429]
+        assert len(bellhop.slack.calls_to("oauth.v2.access")) == 2
+
+
+def test_right_codes_are_not_counted(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    limits = {"wrong_keys_per_minute": 1}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        assert [bellhop.install(who)[1].status for who in (ANN, ANN, ANN)] == [303, 303, 303]
+
+
 def test_of_two_callbacks_with_one_state_one_installs(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install").location
@@ -465,7 +507,7 @@ def test_the_state_cookie_is_tied_down(bellhop: Bellhop) -> None:
     cookie = bellhop.browser().get("/slack/install").headers["Set-Cookie"]
 
     assert cookie is not None
-    for attribute in ("HttpOnly", "SameSite=Lax", "Path=/slack/oauth_redirect", "Max-Age=600"):
+    for attribute in ("HttpOnly", "SameSite=Lax", "Path=/slack;", "Max-Age=600"):
         assert attribute in cookie
     assert "Secure" not in cookie
 
@@ -598,6 +640,19 @@ def test_start_again_survives_a_lost_cookie(bellhop: Bellhop) -> None:
     page = bellhop.browser().get(bellhop.slack.cancel(to_slack.location))
 
     assert 'href="/slack/install?only=profile">Start again' in page.text
+
+
+@pytest.mark.parametrize(("length", "status"), [(MAX_COOKIES_LENGTH, 303), (8191, 400)])
+def test_more_cookies_than_a_browser_sends_are_not_read(
+    bellhop: Bellhop, length: int, status: int
+) -> None:
+    browser = bellhop.browser()
+    back = bellhop.slack.authorize(ANN, browser.get("/slack/install").location)
+    [own] = browser.cookies
+    cookies = f"{own.name}={own.value};"
+    cookies += "=" * (length - len(cookies))
+
+    assert bellhop.browser().get(back, {"Cookie": cookies}).status == status
 
 
 def test_many_states_in_an_address_set_no_cookies(bellhop: Bellhop) -> None:

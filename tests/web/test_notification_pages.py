@@ -120,6 +120,19 @@ def test_it_shows_who_answered(bellhop: Bellhop, ann: Browser) -> None:
         assert "<strong>Ann Archer</strong>" in page.text
 
 
+def test_a_resolved_incident_is_green(bellhop: Bellhop, ann: Browser) -> None:
+    id_ = accept(bellhop, GENERAL, "x", severity="critical", actions=["resolve"])
+    Hand(bellhop).deliver()
+    before = look(ann, id_).text
+    bellhop.services.incidents.answer(ACME, id_, ANN, "resolve")
+    after = look(ann, id_).text
+
+    assert '"card notification critical"' in before
+    assert '<p class="severity">Critical</p>' in before
+    assert '"card notification success"' in after
+    assert '<p class="severity">Resolved</p>' in after
+
+
 def test_a_topic_without_subscribers_went_nowhere(bellhop: Bellhop, ann: Browser) -> None:
     assert (
         "No subscription to its topic matched"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
 from html import unescape
 
 import pytest
 
+from bolt_app.notifications.posting import HELLOS_IN_CHANNEL
 from bolt_app.sandbox import Fault
+from bolt_app.sandbox.seed import GUEST
 from tests.people import ACME, ANN, BEN, GENERAL, PLAIN
-from tests.running import Bellhop, Page
+from tests.running import Bellhop, Browser, Page
 from tests.web.forms import follow, send_form
 
 pytestmark = pytest.mark.sqlite_only
+
+GUS = "U0GUS00001"
 
 
 def say_hello(bellhop: Bellhop, channel_id: str) -> Page:
@@ -33,6 +39,99 @@ def test_the_home_page_offers_to_install(bellhop: Bellhop) -> None:
     assert page.status == 200
     assert 'href="/slack/install"' in page.text
     assert "Post your company&#39;s notifications" in page.text
+
+
+def test_the_home_page_says_that_it_is_installed_and_offers_signing_in(bellhop: Bellhop) -> None:
+    assert "installed here already" not in bellhop.browser().get("/").text
+    bellhop.install(BEN, query="?only=profile")
+    assert "installed here already" not in bellhop.browser().get("/").text
+    browser, _ = bellhop.install(ANN)
+
+    page = bellhop.browser().get("/")
+
+    assert "installed here already" in page.text
+    assert 'href="/slack/install?only=profile"' in page.text
+    assert 'href="/slack/install"' in page.text
+    # The name of the workspace is not for strangers.
+    assert "Acme" not in page.text
+    assert "installed here already" not in browser.get("/").text
+
+
+@pytest.mark.parametrize("path", ["/", "/profile"])
+def test_permissions_are_folded_away(bellhop: Bellhop, path: str) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    text = browser.get(path).text
+    folded = "".join(re.findall(r"<details>.*?</details>", text, re.DOTALL))
+
+    assert "channels:join" in folded
+    assert text.count('class="scopes"') == folded.count('class="scopes"') == 2
+
+
+class TestPageForTheRole:
+    """Commands for the machine are for the people who run Bellhop."""
+
+    COMMAND = "--app app send"
+
+    def test_an_admin_sees_how_to_send(self, bellhop: Bellhop) -> None:
+        browser, _ = bellhop.install(ANN, query="?only=profile")
+
+        assert self.COMMAND in browser.get("/profile").text
+
+    def test_so_does_the_member_who_installs_it(self, bellhop: Bellhop) -> None:
+        browser, _ = bellhop.install(BEN)
+
+        assert self.COMMAND in browser.get("/profile").text
+
+    def test_a_member_who_links_sees_what_is_theirs(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        browser, _ = bellhop.install(BEN, query="?only=profile")
+
+        page = browser.get("/profile")
+
+        assert self.COMMAND not in page.text
+        assert "/notify subscribe" in page.text
+
+    def test_a_guest_is_not_told_to_subscribe(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        browser, _ = bellhop.install(GUS, query="?only=profile")
+
+        page = browser.get("/profile")
+
+        assert self.COMMAND not in page.text
+        assert "/notify subscribe" not in page.text
+        assert "arrive as direct messages" in page.text
+
+
+class TestWelcome:
+    """The first person to install Bellhop in a workspace hears what to do next."""
+
+    def welcomes(self, bellhop: Bellhop, user_id: str) -> list[str]:
+        messages = bellhop.slack.messages(bellhop.slack.app_dm(ACME, user_id).id)
+        return [json.dumps(one.blocks) for one in messages]
+
+    def test_it_comes_once(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        bellhop.install(ANN)
+        bellhop.install(BEN)
+        bellhop.install(GUS, query="?only=profile")
+
+        [welcome] = self.welcomes(bellhop, ANN)
+        assert f"{bellhop.url}/profile" in welcome
+        assert "/notify subscribe" in welcome
+        assert self.welcomes(bellhop, BEN) == self.welcomes(bellhop, GUS) == []
+
+    def test_an_install_does_without(self, bellhop: Bellhop) -> None:
+        bellhop.slack.faults.add(Fault("chat.postMessage", "server_error"))
+
+        _, page = bellhop.install(ANN)
+
+        assert page.location.endswith("/profile")
+
+    def test_the_hello_in_a_channel_names_the_command(self, bellhop: Bellhop) -> None:
+        say_hello(bellhop, GENERAL)
+
+        assert "/notify subscribe" in json.dumps(bellhop.slack.messages(GENERAL)[-1].blocks)
 
 
 def test_the_home_page_knows_who_is_signed_in(bellhop: Bellhop) -> None:
@@ -143,6 +242,50 @@ def test_a_dead_token_is_said_and_a_new_install_mends_it(bellhop: Bellhop) -> No
     bellhop.install(ANN, browser=browser)
     page = follow(browser, send_form(browser, "/profile/hello", channel_id=GENERAL))
     assert "Bellhop said hello" in page.text
+
+
+def test_a_hello_is_said_seldom_enough(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    ben, _ = bellhop.install(BEN, query="?only=profile")
+
+    def hello(browser: Browser, channel_id: str) -> str:
+        return follow(browser, send_form(browser, "/profile/hello", channel_id=channel_id)).text
+
+    channels = [GENERAL] * HELLOS_IN_CHANNEL
+    channels += [bellhop.slack.add_channel(ACME, f"hello-{n}").id for n in range(2)]
+    said = [hello(browser, one) for one in channels]
+    assert all("Bellhop said hello" in page for page in said)
+
+    assert "try again in 10 minutes" in hello(browser, channel_named(bellhop, "random"))
+    assert "try again in 10 minutes" in hello(ben, GENERAL)
+    assert len(bellhop.slack.messages(GENERAL)) == HELLOS_IN_CHANNEL
+    bellhop.clock.advance(600)
+    assert "Bellhop said hello" in hello(browser, GENERAL)
+
+
+def test_a_hello_waits_as_slack_asks(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    welcomed = len(bellhop.slack.calls_to("chat.postMessage"))
+    bellhop.slack.faults.add(Fault("chat.postMessage", "rate_limited", retry_after=60, times=1))
+    random = channel_named(bellhop, "random")
+    say_hello(bellhop, GENERAL)
+
+    assert "Slack asks us to slow down" in say_hello(bellhop, random).text
+    assert len(bellhop.slack.calls_to("chat.postMessage")) == welcomed + 1
+    bellhop.clock.advance(61)
+    assert "Bellhop said hello" in say_hello(bellhop, random).text
+
+
+def test_a_guest_lets_nobody_say_hello(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    guest, _ = bellhop.install(GUEST, query="?only=profile")
+    channels = [one.id for one in bellhop.slack.conversations_for(ACME, GUEST)]
+
+    page = follow(guest, send_form(guest, "/profile/hello", channel_id=channels[0]))
+
+    assert "Guests cannot have Bellhop post to channels" in page.text
+    assert "Say hello" not in page.text
+    assert bellhop.slack.messages(channels[0]) == []
 
 
 def test_hundreds_of_channels_are_paged_through_and_searched(bellhop: Bellhop) -> None:

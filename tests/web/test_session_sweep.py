@@ -112,8 +112,8 @@ def deactivated_and_back(bellhop: Bellhop, browser: Browser) -> None:
 
 
 def revoked(bellhop: Bellhop, _browser: Browser) -> None:
-    event = {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}
-    bellhop.slack.send_event(ACME, event)
+    bellhop.slack.revoke_tokens(ACME, users=[ANN])
+    bellhop.settle()
 
 
 def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
@@ -127,7 +127,7 @@ def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
 
 def uninstalled(bellhop: Bellhop, _browser: Browser) -> None:
     bellhop.slack.uninstall(ACME)
-    bellhop.slack.deliver_due()
+    bellhop.settle()
 
 
 def installed_again(bellhop: Bellhop, browser: Browser) -> None:
@@ -235,11 +235,13 @@ def test_the_sweep_knows_the_pages(bellhop: Bellhop) -> None:
     assert found == {
         "notifications.notification",
         "pages.channels",
+        "pages.data",
         "pages.hello",
         "pages.home",
         "pages.join",
         "pages.profile",
         "pages.signout",
+        "pages.unlink",
     }
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from bolt_app.access.sessions import IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
+from bolt_app.oauth.flow import MAX_COOKIES_LENGTH
 from tests.conftest import FakeClock
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, GENERAL
@@ -192,6 +193,17 @@ def test_a_made_up_cookie_is_nobody(bellhop: Bellhop, change: str) -> None:
     bellhop.install(ANN)
 
     assert with_cookie(bellhop, change) == 303
+
+
+@pytest.mark.parametrize(("length", "status"), [(MAX_COOKIES_LENGTH, 200), (8191, 303)])
+def test_more_cookies_than_a_browser_sends_are_not_read(
+    bellhop: Bellhop, length: int, status: int
+) -> None:
+    browser, _ = bellhop.install(ANN)
+    cookies = f"bellhop={cookie(browser)};"
+    cookies += "=" * (length - len(cookies))
+
+    assert bellhop.browser().get("/profile", {"Cookie": cookies}).status == status
 
 
 def test_a_cookie_that_was_changed_is_nobody(bellhop: Bellhop) -> None:

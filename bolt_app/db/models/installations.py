@@ -1,4 +1,4 @@
-"""Installations and their tokens, used OAuth states, receipts of events."""
+"""Installations and their tokens, used OAuth states, receipts and times of events."""
 
 from __future__ import annotations
 
@@ -119,3 +119,33 @@ class EventReceipt(Base):
 
     event_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     received_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class InstallationCheck(Base):
+    """A report about an installation that is to be verified with Slack before it takes effect.
+
+    Slack retries its events for minutes: by then Bellhop may be installed again. `kind` is a
+    `bolt_app.lifecycle.CheckKind`; `user_id` is empty unless it is about one person's token.
+    """
+
+    __tablename__ = "installation_checks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    enterprise_id: Mapped[str] = mapped_column(SlackId)
+    team_id: Mapped[str] = mapped_column(SlackId)
+    kind: Mapped[str] = mapped_column(String(16))
+    user_id: Mapped[str] = mapped_column(SlackId)
+    created_at: Mapped[datetime]
+
+
+class EventTime(Base):
+    """When the latest event about one fact of a workspace happened: an earlier one comes too late.
+
+    `subject` names the fact, such as a channel's name. Kept as long as receipts are.
+    """
+
+    __tablename__ = "event_times"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    subject: Mapped[str] = mapped_column(String(96), primary_key=True)
+    happened_at: Mapped[datetime] = mapped_column(index=True)

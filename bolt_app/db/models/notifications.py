@@ -29,20 +29,27 @@ Address = Text().with_variant(Text(collation="C"), "postgresql")
 # The deliveries that ended badly, few as well.
 _TROUBLED = text("state IN ('dead', 'unknown')")
 IS_TROUBLED = text("deliveries.state IN ('dead', 'unknown')")
-# The deliveries that are still to go out, few among all that ever went. Written out in queries too:
-# neither database uses a partial index where the values are parameters.
+# The deliveries that are due now, few among all that ever went. Written out in queries too: neither
+# database uses a partial index where the values are parameters.
 _WAITING = text("state = 'waiting'")
 IS_WAITING = text("deliveries.state = 'waiting'")
-# Those that wait for a moment at which several go out as one.
-_HELD = text("state = 'held'")
+# Those that are due later, alone (`scheduled`) or as one with others (`held`).
+_LATER = text("state IN ('scheduled', 'held')")
+IS_LATER = text("deliveries.state IN ('scheduled', 'held')")
 IS_HELD = text("deliveries.state = 'held'")
-IS_PENDING = text("deliveries.state IN ('waiting', 'held')")
+# Those that people know as waiting, whether they are due or not.
+IS_QUEUED = text("deliveries.state IN ('waiting', 'scheduled')")
+IS_PENDING = text("deliveries.state IN ('waiting', 'scheduled', 'held')")
+_SENDING = text("state = 'sending'")
+IS_SENDING = text("deliveries.state = 'sending'")
+_OPEN = text("state IN ('waiting', 'scheduled', 'held', 'sending')")
+IS_OPEN = text("deliveries.state IN ('waiting', 'scheduled', 'held', 'sending')")
+OPEN_STATES = frozenset({"waiting", "scheduled", "held", "sending"})
 _BY_PERSON = text("source LIKE 'slack:%'")
 IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
 # Those that matched no subscription, few as well.
 _UNROUTED = text("is_unrouted")
 IS_UNROUTED = text("notifications.is_unrouted")
-IS_OPEN = text("deliveries.state IN ('waiting', 'held', 'sending')")
 
 _ZERO = text("0")
 
@@ -175,36 +182,66 @@ class Notification(Base):
 class Delivery(Base):
     """One notification on its way to one channel or person.
 
-    `state` is `waiting`, `held`, `sending`, or one of the ends: `sent`, `dead`, `unknown`,
-    `cancelled`, `expired`, `muted`, `digested`. In one lane the order of `id` is the order of
-    acceptance.
+    `state` is `waiting` (due), `scheduled` (due later), `held` (due later, as one with others),
+    `sending`, or one of the ends: `sent`, `dead`, `unknown`, `cancelled`, `expired`, `muted`,
+    `digested`. In one workspace the order of `id` is the order of acceptance.
     """
 
     __tablename__ = "deliveries"
     __table_args__ = (
-        # What comes next in a lane, and when.
+        # The most urgent of a workspace, and of a source in a lane.
         Index(
-            "ix_deliveries_waiting",
-            "lane_id",
-            "rank",
+            "ix_deliveries_urgent",
+            "team_id",
+            "urgency",
             "id",
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),
         Index(
-            "ix_deliveries_due",
+            "ix_deliveries_waiting",
             "lane_id",
-            "send_at",
+            "source",
+            "urgency",
+            "id",
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),
-        # What is to be released from a lane, and when.
+        # What is due next, in all workspaces, and in a lane.
         Index(
-            "ix_deliveries_held",
+            "ix_deliveries_due",
+            "send_at",
+            sqlite_where=_LATER,
+            postgresql_where=_LATER,
+        ),
+        Index(
+            "ix_deliveries_later",
             "lane_id",
             "send_at",
-            sqlite_where=_HELD,
-            postgresql_where=_HELD,
+            sqlite_where=_LATER,
+            postgresql_where=_LATER,
+        ),
+        # The change feed of a workspace.
+        Index(
+            "ix_deliveries_changed",
+            "team_id",
+            "seq",
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index(
+            "ix_deliveries_sending",
+            "team_id",
+            "id",
+            sqlite_where=_SENDING,
+            postgresql_where=_SENDING,
+        ),
+        Index(
+            "ix_deliveries_second_look",
+            "team_id",
+            "second_look_at",
+            sqlite_where=text("second_look_at IS NOT NULL"),
+            postgresql_where=text("second_look_at IS NOT NULL"),
         ),
         Index(
             "ix_deliveries_key",
@@ -243,75 +280,81 @@ class Delivery(Base):
     notification_id: Mapped[str] = mapped_column(
         ForeignKey("notifications.id", ondelete="CASCADE"), index=True
     )
+    # The lane's, for indexes.
+    team_id: Mapped[str] = mapped_column(SlackId, server_default="")
     lane_id: Mapped[int] = mapped_column(ForeignKey("lanes.id"))
+    # The workspace's number of the change that this row was last part of.
+    seq: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     target: Mapped[str] = mapped_column(Text)  # as the sender wrote it
     # By which it came; it may have ended since.
     subscription_id: Mapped[int | None]
     # The notification that says it too: a digest, or what came later with its key.
     digest_id: Mapped[str | None] = mapped_column(NotificationId)
     state: Mapped[str] = mapped_column(String(16))
-    rank: Mapped[int]  # the lowest goes first: the priority, negated
+    # Whose turn it takes: the source of the key, else of the sender.
+    source: Mapped[str] = mapped_column(String(64), server_default="")
+    rank: Mapped[int]  # by priority or severity: the lowest goes first
+    # The place in the workspace's order, in milliseconds: the rank counts as time.
+    urgency: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     key: Mapped[str | None] = mapped_column(Text)
     mode: Mapped[str] = mapped_column(String(8))
     on_unknown: Mapped[str] = mapped_column(String(8))
     send_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    # Of the latest attempt; unlike the attempts it never counts back.
+    attempt_number: Mapped[int] = mapped_column(server_default=_ZERO)
     # When the first and the latest attempt began.
     tried_at: Mapped[datetime | None]
     attempted_at: Mapped[datetime | None]
+    # After a failed attempt: not before.
+    retry_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)  # Slack's code
     channel_id: Mapped[str | None] = mapped_column(SlackId)
     ts: Mapped[str | None] = mapped_column(String(32))
     thread_ts: Mapped[str | None] = mapped_column(String(32))
     permalink: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
+    # When to look whether an earlier attempt has taken effect after all, after a later one has.
+    second_look_at: Mapped[datetime | None]
 
 
 class Lane(Base):
-    """The queue of one channel or person: run by one worker at a time, in order.
+    """The queue of one channel or person.
 
     `address` is a channel's or person's id, or `#name` or `@email`: such a lane only hands its
     deliveries on, once it is known where it leads.
     """
 
     __tablename__ = "lanes"
-    __table_args__ = (
-        UniqueConstraint("team_id", "address"),
-        Index(
-            "ix_lanes_wake_at",
-            "wake_at",
-            sqlite_where=text("wake_at IS NOT NULL"),
-            postgresql_where=text("wake_at IS NOT NULL"),
-        ),
-    )
+    __table_args__ = (UniqueConstraint("team_id", "address"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)
     address: Mapped[str] = mapped_column(Address)
-    wake_at: Mapped[datetime | None]  # empty: nothing is waiting
-    free_at: Mapped[datetime]  # pacing and retries: not before
-    paced_until: Mapped[datetime]  # the theoretical arrival time of the rate limit
+    # When the latest attempt began, by which the next owner keeps the pace.
+    attempted_at: Mapped[datetime | None]
     # Since when no attempt has succeeded; empty while all is well.
     failing_since: Mapped[datetime | None]
-    # The delivery that is being sent, or that a worker left in the middle of it.
-    sending_id: Mapped[int | None] = mapped_column(BigId)
-    worker_id: Mapped[str | None] = mapped_column(String(32), index=True)
     # A person's, whose data was deleted: the address goes once nothing is to be delivered there.
     is_erasable: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
-class TeamPace(Base):
-    """How fast a workspace may be posted to, shared by all of its lanes and all workers."""
+class WorkspaceQueue(Base):
+    """The deliveries of one workspace: who owns them, and how often they changed."""
 
-    __tablename__ = "team_paces"
+    __tablename__ = "workspace_queues"
 
     team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
-    free_at: Mapped[datetime]  # Slack's Retry-After, or a dead installation: not before
-    paced_until: Mapped[datetime]
-    served_at: Mapped[datetime]  # who waited longest is served first
+    shard: Mapped[int]
+    # The number of the latest change. Every change locks the row, and stamps what it changes.
+    seq: Mapped[int] = mapped_column(BigInteger)
+    # The latest moment at which anything was accepted: a clock that is set back changes no order.
+    accepted_at: Mapped[datetime | None]
+    # Slack's Retry-After, or a dead installation: nothing is posted before.
+    paused_until: Mapped[datetime | None]
     # Slack's code while the installation is dead.
-    reason: Mapped[str | None] = mapped_column(String(64))
+    pause_reason: Mapped[str | None] = mapped_column(String(64))
 
 
 class RateLimit(Base):
@@ -353,16 +396,6 @@ class Subscription(Base):
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
-
-
-class Worker(Base):
-    """A worker that is alive as long as its `beat` goes up."""
-
-    __tablename__ = "workers"
-
-    id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    name: Mapped[str] = mapped_column(Text)  # host and process, for people
-    beat: Mapped[int]
 
 
 class IdempotencyKey(Base):

@@ -7,6 +7,7 @@ from bolt_app.sandbox.errors import ApiError
 from bolt_app.sandbox.limits import Tier
 from bolt_app.sandbox.oauth import check_client
 from bolt_app.sandbox.web_api.call import Call
+from bolt_app.sandbox.web_api.paging import page_after
 from bolt_app.sandbox.web_api.registry import method
 from bolt_app.sandbox.world import JsonDict
 
@@ -57,6 +58,20 @@ def revoke(call: Call) -> JsonDict:
         team_id = token.key.team_id or installation.team_ids[0]
         after_revocation(core, installation, team_id, oauth=holders["oauth"], bot=holders["bot"])
     return {"ok": True, "revoked": True}
+
+
+@method("auth.teams.list", Tier.TWO)
+def list_teams(call: Call) -> JsonDict:
+    """The workspaces that the token serves
+    (https://docs.slack.dev/reference/methods/auth.teams.list).
+    """
+    teams = sorted(call.installation.team_ids)
+    page, cursor = page_after(teams, call.text("cursor"), call.limit(default=100), str)
+    return {
+        "ok": True,
+        "teams": [{"id": one, "name": call.core.get_workspace(one).name} for one in page],
+        "response_metadata": {"next_cursor": cursor},
+    }
 
 
 @method("apps.uninstall", Tier.ONE)

@@ -6,16 +6,21 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 
-from bolt_app.access.authorization import Action
+from bolt_app.access.authorization import AccessDeniedError, Action
+from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.filters import parse_typed_filter
+from bolt_app.notifications.history import NothingToRetryError
 from bolt_app.notifications.topic_names import normal_pattern
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.elements import section, told_modal
+from bolt_app.slack.administering import Administering
+from bolt_app.slack.blocks.elements import plain_answer, section, told_modal
 from bolt_app.slack.blocks.home import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
+from bolt_app.slack.home import publish_home
 from bolt_app.slack.modals import open_modal, reading_form, text_of
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.refreshing import shown_anyway
+from bolt_app.slack.signed_actions import is_at_home, signed_text
 from bolt_app.slack.subscribing import Subscribing
 from bolt_app.slack.telling import show_at_home
 
@@ -27,6 +32,19 @@ def register_home_actions(app: App, services: Services) -> None:
     def send_test(ack: Ack, context: BoltContext) -> None:
         ack()
         Subscribing.own(services, context).test()
+
+    @app.action(ids.RETRY_NOTIFICATION)
+    def retry(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        notification_id = signed_text(context, "notification")
+        if not is_at_home(body):
+            raise OutdatedError
+        own = OwnProfile.of(services, context)
+        try:
+            answer = Administering.of(services, context).retry(notification_id)
+        except (AccessDeniedError, NothingToRetryError) as error:
+            answer = plain_answer(str(error))
+        publish_home(own, failed_notice=answer)
 
     @app.action(ids.HOME_SUBSCRIBE)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -9,6 +10,7 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, Respond
 
+from bolt_app.notifications.addresses import is_person
 from bolt_app.notifications.schedules import Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
@@ -22,8 +24,17 @@ from bolt_app.slack.blocks.subscriptions import (
 from bolt_app.slack.home import publish_home
 from bolt_app.slack.own_profile import OwnProfile
 from bolt_app.slack.refreshing import shown_anyway
-from bolt_app.slack.signed_actions import is_at_home, signed_blocks, signed_fields, signed_text
+from bolt_app.slack.signed_actions import (
+    is_at_home,
+    is_ephemeral,
+    signed_blocks,
+    signed_fields,
+    signed_text,
+)
 from bolt_app.slack.subscribing import Outcome, Subscribing, attempt
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
 
 
 def register_subscription_actions(app: App, services: Services) -> None:
@@ -39,7 +50,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack()
         changes = read_undo_fields(signed_fields(context))
         subscribing = Subscribing.here(services, context)
-        show(respond, body, context, lambda: subscribing.undo(changes))
+        show(respond, body, context, subscribing, lambda: subscribing.undo(changes))
 
     @app.action(ids.CHANGE_SUBSCRIPTION)
     def change(
@@ -53,15 +64,25 @@ def register_subscription_actions(app: App, services: Services) -> None:
         choice = read_choice((action.get("selected_option") or {}).get("value"))
         topic = signed_text(context, "topic")
         subscribing = Subscribing.here(services, context)
-        show(respond, body, context, partial(_change, subscribing, choice, topic))
+        do = partial(_change, subscribing, choice, topic)
+        show(respond, body, context, subscribing, do)
 
     def show(
-        respond: Respond, body: dict[str, Any], context: BoltContext, do: Callable[[], Outcome]
+        respond: Respond,
+        body: dict[str, Any],
+        context: BoltContext,
+        subscribing: Subscribing,
+        do: Callable[[], Outcome],
     ) -> None:
         """Do it, and show it where the button is: in the App Home, or in place of its message."""
         if not is_at_home(body):
             outcome = attempt(do)
-            blocks = signed_blocks(services, context, body, outcome.answer.blocks)
+            if outcome.is_change and is_ephemeral(body) and not is_person(subscribing.address):
+                _announce(respond, subscribing, outcome)
+                return
+            blocks = signed_blocks(
+                services, context, body, outcome.answer.blocks, is_beside=not outcome.is_change
+            )
             _respond(respond, outcome, blocks)
             return
         own = OwnProfile.of(services, context)
@@ -86,6 +107,25 @@ def _change(subscribing: Subscribing, choice: Choice, topic: str) -> Outcome:
             return subscribing.digest(None, topic)
         case "unsubscribe":
             return subscribing.unsubscribe(topic)
+
+
+def _announce(respond: Respond, subscribing: Subscribing, outcome: Outcome) -> None:
+    """Tell a channel what was changed in a list that one person alone sees.
+
+    Everybody there may undo it, as what is changed by a command.
+    """
+    services, blocks = subscribing.services, outcome.answer.blocks
+    respond(
+        text=outcome.answer.text,
+        blocks=services.signer.sign_blocks(blocks, subscribing.team_id, subscribing.address),
+        response_type="in_channel",
+        replace_original=False,
+    )
+    try:
+        respond(delete_original=True)
+    except SlackCallError as error:
+        # It is done, and a second choice in one list finds the list gone.
+        logger.info("a list is not removed", extra={"error": error.code})
 
 
 def _respond(respond: Respond, outcome: Outcome, blocks: list[Block]) -> None:

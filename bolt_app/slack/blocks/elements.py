@@ -6,7 +6,7 @@ https://docs.slack.dev/reference/block-kit/blocks
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ VALUE = "value"
 class Answer:
     """An answer: `text` is what screen readers and banners use."""
 
-    text: str
+    text: str = field(repr=False)
     blocks: list[Block]
 
 
@@ -46,6 +46,11 @@ def mrkdwn(text: str, limit: int = SECTION_LIMIT) -> Block:
 def plain(text: str) -> Block:
     """Return a text object in which nothing means anything but emoji."""
     return {"type": "plain_text", "text": text}
+
+
+def literal(text: str, limit: int = SECTION_LIMIT) -> Block:
+    """Return a text object in which nothing means anything, emoji included."""
+    return {"type": "plain_text", "text": cut(text, limit), "emoji": False}
 
 
 def section(text: str, accessory: Block | None = None) -> Block:

@@ -5,7 +5,7 @@ https://docs.slack.dev/surfaces/app-home
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,7 +38,7 @@ from bolt_app.slack.blocks.preferences import preferences_section
 from bolt_app.slack.blocks.subscriptions import subscription_blocks
 
 # Of the hundred blocks that Slack takes.
-MOST_SUBSCRIPTIONS = 40
+MOST_SUBSCRIPTIONS = 35
 MOST_TOPICS = 10
 TOPIC_BLOCK, FILTER_BLOCK = "topic", "filter"
 _DIVIDER: Block = {"type": "divider"}
@@ -53,6 +53,7 @@ def home_view(
     *,
     public_url: str,
     notice: Answer | None = None,
+    failed: Iterable[Block] = (),
     for_admin: Sequence[Block] = (),
     stand_in: str = "",
 ) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def home_view(
         health: as the person may see it; None where Slack does not say what they may see.
         public_url: below it are the pages of notifications.
         notice: what was done just now.
+        failed: failed deliveries, as the person may see them.
         for_admin: what only admins see.
         stand_in: the address of what stands in for Slack, where it is not Slack.
     """
@@ -85,6 +87,7 @@ def home_view(
         _DIVIDER,
         header("Notifications here"),
         *_health(health, public_url),
+        *failed,
         *for_admin,
         context(
             "`/notify` in a channel chooses what comes there  •  `/profile` shows your profile, "

@@ -38,7 +38,7 @@ NEVER = "never"
 LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
 _SCOPES: dict[Scope, str] = {
     "send": "Send notifications, cancel and retry its own",
-    "read": "Read what became of notifications",
+    "read": "Read its own notifications, and what went to public channels",
     "admin": "All of that, also for what other keys sent",
 }
 

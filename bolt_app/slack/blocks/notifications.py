@@ -9,6 +9,7 @@ from bolt_app.notifications.incident_blocks import incident_blocks
 from bolt_app.notifications.meaning import severity_of, title_of
 from bolt_app.notifications.mrkdwn import shorten
 from bolt_app.notifications.rendering import COLOURS, render
+from bolt_app.notifications.resolved_content import content_in_state
 from bolt_app.notifications.summaries import headline
 from bolt_app.notifications.viewing import SharedNotification
 from bolt_app.slack.blocks.elements import Block, context, moment, plain, section, told_modal
@@ -42,7 +43,7 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
 
     https://docs.slack.dev/reference/methods/chat.unfurl
     """
-    content = shared.content
+    content = content_in_state(shared.content, shared.incident)
     severity = severity_of(content)
     title = title_of(content)
     if not title:

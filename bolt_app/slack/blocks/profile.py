@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from bolt_app.notifications.mrkdwn import escape
+from bolt_app.notifications.mrkdwn import escape, is_markup, is_misread_in_bold
 from bolt_app.profiles import Profile, Workspace
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import (
@@ -18,6 +18,7 @@ from bolt_app.slack.blocks.elements import (
     button,
     context,
     date,
+    literal,
     mrkdwn,
     plain,
     plain_answer,
@@ -33,7 +34,7 @@ def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> An
     return Answer(
         text=f"Your linked profile: {escape(profile.real_name)}",
         blocks=[
-            _who(profile),
+            *_who(profile),
             {"type": "section", "fields": _fields(profile, now)},
             context(
                 f"Granted: {', '.join(f'`{scope}`' for scope in scopes) or 'nothing of your own'}"
@@ -49,7 +50,7 @@ def public_profile_answer(profile: Profile, now: datetime) -> Answer:
     """Show somebody else's linked profile: what everybody sees in Slack, and no e-mail address."""
     fields = [_field("Title", profile.title), _field("Local time", _local_time(profile, now))]
     shown = [field for field in fields if field is not None]
-    blocks = [_who(profile)]
+    blocks = _who(profile)
     if shown:
         blocks.append({"type": "section", "fields": shown})
     return Answer(
@@ -129,19 +130,27 @@ def help_answer(unknown: str) -> Answer:
     )
 
 
-def _who(profile: Profile) -> Block:
-    name = f"*{escape(profile.real_name)}*"
+def _who(profile: Profile) -> list[Block]:
+    names = [profile.real_name]
     if profile.display_name and profile.display_name != profile.real_name:
-        name += f"  ({escape(profile.display_name)})"
-    block = section(f"{name}\n<@{profile.user_id}>")
+        names.append(f"({profile.display_name})")
+    blocks: list[Block]
+    if any(is_misread_in_bold(name) for name in names):
+        blocks = [
+            {"type": "section", "text": literal("  ".join(names))},
+            context(f"<@{profile.user_id}>"),
+        ]
+    else:
+        bold, *others = map(escape, names)
+        blocks = [section(f"{'  '.join([f'*{bold}*', *others])}\n<@{profile.user_id}>")]
     picture = profile.image(192)
     if picture is not None:
-        block["accessory"] = {
+        blocks[0]["accessory"] = {
             "type": "image",
             "image_url": picture,
             "alt_text": f"Picture of {profile.real_name}"[:FIELD_LIMIT],
         }
-    return block
+    return blocks
 
 
 def _fields(profile: Profile, now: datetime) -> list[Block]:
@@ -158,6 +167,8 @@ def _fields(profile: Profile, now: datetime) -> list[Block]:
 def _field(label: str, value: str | None) -> Block | None:
     if not value:
         return None
+    if is_markup(value):
+        return literal(f"{label}\n{value}", FIELD_LIMIT)
     return mrkdwn(f"*{label}*\n{escape(value)}", FIELD_LIMIT)
 
 

@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, Field
 
 from bolt_app.blockkit.signed_values import OutdatedError, fits
-from bolt_app.notifications.addresses import normal_person
 from bolt_app.notifications.filters import parse_filter
 from bolt_app.notifications.mrkdwn import escape, person_mention
+from bolt_app.notifications.plain_text import counted, first_of
 from bolt_app.notifications.previews import LATELY, Example, Preview
 from bolt_app.notifications.rendering import SIGNS
 from bolt_app.notifications.reports import STATE_WORDS
@@ -69,7 +69,7 @@ def subscribed_answer(
     place: str,
     wish: Wish,
     change: Change,
-    preview: Preview,
+    preview: Preview | None,
     *,
     near: str | None,
     undo: Fields | None,
@@ -78,14 +78,15 @@ def subscribed_answer(
 
     Args:
         place: "this channel" or "themselves".
+        preview: None where nothing of it may be told.
         near: a topic that is known, where this one is not but looks like it.
     """
     verb = "subscribed" if change.before is None else "changed the subscription of"
     text = f"<@{user_id}> {verb} {place} to {_wish(wish)}."
-    lines = [_previewed(preview)]
+    lines = [] if preview is None else [_previewed(preview)]
     if near is not None:
         lines.append(f"Did you mean `/notify subscribe {escape(near)}`?")
-    for name, known in preview.misspelled.items():
+    for name, known in (preview.misspelled if preview else {}).items():
         lines.append(
             f"No recent notification has the field {_code(name)}: did you mean {_code(known)}?"
         )
@@ -108,7 +109,7 @@ def muted_answer(
     undo: Fields | None,
 ) -> Answer:
     """Say what somebody muted, or where `until` is None unmuted."""
-    what = ", ".join(map(_topic, topics))
+    what = first_of([*map(_topic, topics)])
     if until is None:
         return _change(f"<@{user_id}> unmuted {what} for {place}.", "", undo)
     text = f"<@{user_id}> muted {what} for {place} until {moment(until)}."
@@ -149,7 +150,7 @@ def same_digest_answer(topic: str, schedule: Schedule | None) -> Answer:
 
 def undone_answer(user_id: str, topics: Sequence[str]) -> Answer:
     """Say who undid a change."""
-    what = ", ".join(map(_topic, topics))
+    what = first_of([*map(_topic, topics)])
     return plain_answer(f"<@{user_id}> undid the change: {what} is as it was before.")
 
 
@@ -162,7 +163,7 @@ def not_undone_answer() -> Answer:
 
 def not_subscribed_answer(topic: str, here: Sequence[str]) -> Answer:
     """Say that there is nothing to end, and what there is."""
-    known = f" Here: {', '.join(map(_topic, here))}." if here else " Nothing is."
+    known = f" Here: {first_of([*map(_topic, here)])}." if here else " Nothing is."
     return plain_answer(f"{_topic(topic)} is not subscribed to here.{known}")
 
 
@@ -180,7 +181,7 @@ def list_answer(
     """Show what is subscribed, who made it and what came last; or teach where nothing is."""
     if not subscriptions:
         return _empty(place, topics)
-    text = f"What comes to {place}: {len(subscriptions)} subscriptions"
+    text = f"What comes to {place}: {counted(len(subscriptions), 'subscription')}"
     heading = section(f"*What comes to {place}*")
     return Answer(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
 
@@ -262,7 +263,6 @@ class _Before(BaseModel):
     filter: str = ""
     mode: Mode | None = None
     muted_until: AwareDatetime | None = None
-    created_by: str | None = None
     created_at: AwareDatetime | None = None
     digest: str | None = None
     tz: str | None = None
@@ -274,7 +274,6 @@ class _Before(BaseModel):
             filter=wish.filter,
             mode=wish.mode,
             muted_until=wish.muted_until,
-            created_by=wish.created_by,
             created_at=wish.created_at,
             digest=None if digest is None else str(digest),
             tz=None if digest is None else digest.tz,
@@ -289,9 +288,8 @@ class _Before(BaseModel):
             str(parse_filter(self.filter)),
             self.mode,
             self.muted_until,
-            None if self.created_by is None else normal_person(self.created_by),
-            self.created_at,
-            digest,
+            created_at=self.created_at,
+            digest=digest,
         )
 
 
@@ -301,17 +299,24 @@ class _UndoneChange(BaseModel):
     topic: str
     at: AwareDatetime | None = None
     id: int | None = None
+    ended: AwareDatetime | None = None
     before: _Before | None = None
 
     @classmethod
     def of(cls, change: Change) -> Self:
         before = None if change.before is None else _Before.of(change.before)
-        return cls(topic=change.topic, at=change.changed_at, id=change.id, before=before)
+        return cls(
+            topic=change.topic,
+            at=change.changed_at,
+            id=change.id,
+            ended=change.ended_at,
+            before=before,
+        )
 
     def change(self) -> Change:
         topic = normal_pattern(self.topic)
         before = None if self.before is None else self.before.wish(topic)
-        return Change(topic, before, self.at, self.id)
+        return Change(topic, before, self.at, self.id, self.ended)
 
 
 class _Undo(BaseModel):
@@ -411,7 +416,7 @@ def _code(text: str) -> str:
 
 def _previewed(preview: Preview) -> str:
     if preview.sent == 0:
-        return f"Nothing was sent there in the last {_DAYS} days."
+        return f"Nothing that can be shown here was sent there in the last {_DAYS} days."
     lead = f"Of {preview.sent} sent there in the last {_DAYS} days {preview.wanted} would have come"
     end = ":" if preview.examples else "."
     return "\n".join([lead + end, *map(_example, preview.examples)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slack_bolt import Ack, App, BoltContext
 
+from bolt_app.blockkit.signed_values import shown_to
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.subscriptions import help_answer
@@ -34,9 +35,10 @@ def register_notify_command(app: App, services: Services) -> None:
         subscribing = Subscribing.here(services, context)
         outcome = attempt(lambda: answer_notify_request(subscribing, request))
         is_private = not outcome.is_change or subscribing.address == subscribing.user_id
-        blocks = services.signer.sign_blocks(
-            outcome.answer.blocks, subscribing.team_id, subscribing.address
-        )
+        address = subscribing.address
+        if is_private:
+            address = shown_to(subscribing.user_id, address)
+        blocks = services.signer.sign_blocks(outcome.answer.blocks, subscribing.team_id, address)
         ack(
             text=outcome.answer.text,
             blocks=blocks,

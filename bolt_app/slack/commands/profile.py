@@ -5,6 +5,7 @@ from __future__ import annotations
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import Action
+from bolt_app.blockkit.signed_values import shown_to
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.blocks.elements import Answer
@@ -35,7 +36,7 @@ def register_profile_command(app: App, services: Services) -> None:
         request = parse_profile_command(command.get("text", ""))
         own = OwnProfile.of(services, context)
         answer = answer_profile_request(services, own, request)
-        address = address_of_command(context)
+        address = shown_to(own.user_id, address_of_command(context))
         blocks = services.signer.sign_blocks(answer.blocks, own.team_id, address)
         ack(text=answer.text, blocks=blocks)
 

@@ -11,6 +11,7 @@ from bolt_app.db.models import DELETED_PERSON
 from bolt_app.lifecycle import EventOrigin
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.following import Followed
+from bolt_app.notifications.plain_text import first_of
 from bolt_app.notifications.requests import read_one
 from bolt_app.services import Services
 from bolt_app.slack.events.origin import origin_of
@@ -88,7 +89,7 @@ def _tell(
     for user_id in sorted(
         {one.created_by for one in followed if one.created_by} - {DELETED_PERSON}
     ):
-        topics = ", ".join(f"`{one.topic}`" for one in followed if one.created_by == user_id)
+        topics = first_of([f"`{one.topic}`" for one in followed if one.created_by == user_id])
         text = f"{what}. What you subscribed it to ({topics}) {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
         services.acceptance.accept(

@@ -12,24 +12,35 @@ from bolt_app.slack.events.origin import origin_of
 
 def register_lifecycle_events(app: App, services: Services) -> None:
     """Listen for the events that stored facts follow."""
-    lifecycle, calls = services.lifecycle, services.calls
+    lifecycle = services.lifecycle
+
+    def check() -> None:
+        """Ask Slack after its event is answered; the worker repeats what fails."""
+        services.background.submit(services.installation_checks.run)
 
     @app.event("tokens_revoked")
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        tokens, origin = event.get("tokens") or {}, origin_of(body, context)
+        tokens = event.get("tokens") or {}
         lifecycle.tokens_revoked(
-            origin,
+            origin_of(body, context),
             user_ids=tokens.get("oauth") or [],
             bot_ids=tokens.get("bot") or [],
         )
-        calls.forget_place(origin.installed_team_id)
+        check()
 
     @app.event("app_uninstalled")
     def app_uninstalled(body: dict[str, Any], context: BoltContext) -> None:
-        origin = origin_of(body, context)
-        lifecycle.app_uninstalled(origin)
-        # API keys and hooks are refused from now on.
-        calls.forget_place(origin.installed_team_id)
+        lifecycle.app_uninstalled(origin_of(body, context))
+        check()
+
+    def team_access_changed(
+        body: dict[str, Any], event: dict[str, Any], context: BoltContext
+    ) -> None:
+        lifecycle.team_access_changed(origin_of(body, context), event.get("team_ids") or [])
+        check()
+
+    app.event("team_access_granted")(team_access_changed)
+    app.event("team_access_revoked")(team_access_changed)
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
@@ -39,10 +50,10 @@ def register_lifecycle_events(app: App, services: Services) -> None:
 
     @app.event("team_rename")
     def team_rename(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.team_changed(origin_of(body, context), {"name": event["name"]})
+        lifecycle.team_changed(origin_of(body, context), "name", event["name"])
 
     @app.event("team_domain_change")
     def team_domain_change(
         body: dict[str, Any], event: dict[str, Any], context: BoltContext
     ) -> None:
-        lifecycle.team_changed(origin_of(body, context), {"domain": event["domain"]})
+        lifecycle.team_changed(origin_of(body, context), "domain", event["domain"])

@@ -42,7 +42,8 @@ def register_link_events(app: App, services: Services) -> None:
         id_ = notification_of(url, services.settings.public_url)
         if id_ is None:
             return None
-        is_outside = bool(body.get("is_ext_shared_channel"))
+        # Where Slack does not say, others may be there.
+        is_outside = body.get("is_ext_shared_channel") is not False
         # While a message is written, Slack gives a word for its channel that looks like an id
         # (https://api.slack.com/changelog/2021-08-changes-to-unfurls).
         is_posted = event.get("source") == "conversations_history"

@@ -6,23 +6,33 @@ https://docs.slack.dev/tools/bolt-python/concepts/custom-steps
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 from slack_bolt import App, BoltContext
 
+from bolt_app.access.recent import RecentAnswers
 from bolt_app.credentials.sources import WORKFLOW
+from bolt_app.db.receipts import RECEIPT_LIFETIME
 from bolt_app.notifications.acceptance import Sender
 from bolt_app.notifications.page_addresses import page_url
 from bolt_app.notifications.request_problems import problems_of
 from bolt_app.notifications.requests import NotificationRequest, read_one
+from bolt_app.notifications.sliding_limits import SlidingLimit
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack_api import SlackCallError
 from bolt_app.text_forms import lowered
 
 logger = logging.getLogger(__name__)
+
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{7,63}")
+# For the steps of a workspace, in one process: a workflow has no key to limit.
+MOST_A_MINUTE = 100
+MOST_REMEMBERED = 10_000
 
 
 class StepError(Exception):
@@ -36,18 +46,33 @@ def register_send_step(app: App, services: Services) -> None:
     not answered: the execution's id lets one notification come of it, and the same answer.
     """
 
+    limit = SlidingLimit(MOST_A_MINUTE, timedelta(minutes=1), clock=services.clock)
+    # Executions of which Slack may tell again, because it did not take the answer.
+    accepted: RecentAnswers[str, bool] = RecentAnswers(
+        RECEIPT_LIFETIME, MOST_REMEMBERED, services.clock
+    )
+
     @app.function(ids.SEND_STEP)
     def send(event: dict[str, Any], context: BoltContext) -> None:
         team_id, execution_id = context.team_id or "", event["function_execution_id"]
         try:
             request = _read(event["inputs"])
+            if accepted.find(execution_id) is None and limit.take(team_id):
+                raise StepError(
+                    "The notification was not sent: workflows sent more than "
+                    f"{MOST_A_MINUTE} within a minute."
+                )
         except StepError as error:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
         answer = services.acceptance.accept(
             Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
         )
+        accepted.ask(execution_id, lambda: True)
         id_ = answer.notifications[0].id
+        # Slack does not name the workflow; its execution leads to it there.
+        execution = {"notification": id_, "execution": event.get("workflow_execution_id")}
+        logger.info("a workflow sent a notification", extra={"team_id": team_id, **execution})
         page = page_url(services.settings.public_url, id_)
         outputs = {"notification_id": id_, "page_url": page}
         _end(team_id, "functions.completeSuccess", execution_id, outputs=outputs)
@@ -73,7 +98,13 @@ def register_send_step(app: App, services: Services) -> None:
 
 def _recipients(inputs: Mapping[str, Any]) -> list[str]:
     topic = lowered(str(inputs.get("topic") or "")).removeprefix("topic:")
-    to = [*filter(None, [inputs.get("channel")]), *([f"topic:{topic}"] if topic else [])]
+    channel = inputs.get("channel")
+    # A variable of the workflow may hold anything, a person or an e-mail address too.
+    if channel and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
+        raise StepError(
+            "The notification was not sent: channel is not the id of a channel: choose one."
+        )
+    to = [*([channel] if channel else []), *([f"topic:{topic}"] if topic else [])]
     if not to:
         raise StepError("The notification was not sent: choose a channel or a topic.")
     return to

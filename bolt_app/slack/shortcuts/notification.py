@@ -22,8 +22,13 @@ def register_notification_shortcut(app: App, services: Services) -> None:
     @app.message_shortcut(ids.LINK_TO_NOTIFICATION)
     def link(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        team_id = context.team_id or ""
-        found = services.history.find_by_message(team_id, body["channel"]["id"], body["message_ts"])
+        found = services.history.find_by_message(
+            context.team_id or "",
+            body["channel"]["id"],
+            body["message_ts"],
+            # Slack does not say in which workspace of an organisation the message is.
+            enterprise_id=context.enterprise_id if context.is_enterprise_install else None,
+        )
         view = no_link_modal()
         if found is not None:
             view = link_modal(page_url(services.settings.public_url, found))

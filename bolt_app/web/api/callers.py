@@ -33,12 +33,19 @@ def require_sender(services: Services) -> KeyRecord:
     """Return the key of somebody who sends, though it may have been revoked since it was read.
 
     Acceptance looks again, in its transaction, and charges the key. Where it is revoked or over a
-    limit, `revoked` and `over_limit` are the errors.
+    limit, `revoked` and `over_limit` are the errors. One that was over a limit a moment ago is
+    refused here, before the body is read.
 
     Raises:
         ApiError: as with `require_caller`.
     """
-    return _check(services, _find(services, is_fresh=False), "send")
+    key = _check(services, _find(services, is_fresh=False), "send")
+    try:
+        services.sender_limits.check(key.credential)
+    except LimitError as error:
+        services.sender_limits.reject(key.credential, error)
+        raise over_limit(error) from None
+    return key
 
 
 def charge_request(
@@ -63,7 +70,11 @@ def charge_request(
 
 
 def revoked(services: Services, key: KeyRecord) -> ApiError:
-    """Return the error for a key that was revoked while it was used."""
+    """Return the error for a key that was revoked while it was used, and forget the key.
+
+    The next request with it is refused before its body is read.
+    """
+    services.api_keys.forget(key.id)
     _count_rejected(services, key)
     return _useless("revoked")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -21,9 +22,13 @@ from bolt_app.notifications.acceptance import (
 )
 from bolt_app.notifications.api_keys import KeyRecord
 from bolt_app.notifications.history import NothingToRetryError
-from bolt_app.notifications.page_addresses import is_notification_id
-from bolt_app.notifications.reports import NotificationReport
-from bolt_app.notifications.request_problems import FieldProblem, problems_of
+from bolt_app.notifications.page_addresses import is_notification_id, page_url
+from bolt_app.notifications.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.request_problems import (
+    MOST_PROBLEMS,
+    FieldProblem,
+    problems_of,
+)
 from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
 from bolt_app.notifications.searching import Filter, Visible
 from bolt_app.services import Services
@@ -37,6 +42,8 @@ from bolt_app.web.api.callers import (
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import (
     IDEMPOTENCY_KEY,
+    AcceptedDelivery,
+    AcceptedNotification,
     CancelledNotification,
     ListQuery,
     NotificationList,
@@ -49,7 +56,7 @@ NOTIFICATIONS_PATH = "/api/v1/notifications"
 
 def add_views(blueprint: Blueprint, services: Services) -> None:
     """Add the views of notifications."""
-    home = f"{services.settings.public_url}{NOTIFICATIONS_PATH}/"
+    public_url = services.settings.public_url
 
     @blueprint.post("/notifications")
     def accept() -> Response:
@@ -68,11 +75,10 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             charge_request(services, caller)
             raise ApiError(409, str(error)) from None
         except RevokedError:
-            services.api_keys.forget(caller.id)
             raise revoked(services, caller) from None
         except LimitError as error:
             raise over_limit(error) from None
-        return _accepted(answer, home, is_batch=is_batch)
+        return _accepted(answer, public_url, is_batch=is_batch)
 
     @blueprint.get("/notifications")
     def search() -> Response:
@@ -108,7 +114,11 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         caller = _require_owner(services, notification_id)
         done = services.history.cancel(caller.team_id, notification_id)
         return _json(
-            CancelledNotification(id=notification_id, cancelled=done.cancelled, kept=done.kept)
+            CancelledNotification(
+                id=notification_id,
+                cancelled=_told(caller, done.cancelled),
+                kept=_told(caller, done.kept),
+            )
         )
 
     @blueprint.post("/notifications/<notification_id>/retry")
@@ -121,7 +131,17 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             services.history.retry(caller.team_id, notification_id)
         except NothingToRetryError as error:
             raise ApiError(409, str(error)) from None
-        return _json(_find(services, caller, notification_id), status=202)
+        report = _find(services, caller, notification_id)
+        if caller.may("read"):
+            return _json(report, status=202)
+        brief = AcceptedNotification(
+            id=report.id,
+            url=f"{public_url}{NOTIFICATIONS_PATH}/{report.id}",
+            page_url=page_url(public_url, report.id),
+            unrouted=report.unrouted,
+            deliveries=_in_brief(report.deliveries),
+        )
+        return _json(brief, status=202)
 
 
 def _idempotency_key() -> str | None:
@@ -163,10 +183,11 @@ def _is_json(mimetype: str) -> bool:
 
 
 def _require_alone(document: dict[str, Any]) -> None:
-    others = [name for name in document if name != "notifications"]
-    if others:
-        detail = "does not go beside notifications: take it out"
-        raise invalid([FieldProblem(name, detail) for name in others])
+    others = (name for name in document if name != "notifications")
+    detail = "does not go beside notifications: take it out"
+    problems = [FieldProblem(name, detail) for name in islice(others, MOST_PROBLEMS + 1)]
+    if problems:
+        raise invalid(problems)
 
 
 def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest]) -> None:
@@ -218,15 +239,37 @@ def _require_owner(services: Services, notification_id: str) -> KeyRecord:
 
 
 def _visible(services: Services, caller: KeyRecord) -> Visible | None:
-    """Return what a key may see; None where it may see everything in its workspace."""
-    if not caller.channels:
+    """Return what a key may see; None where it may see everything in its workspace.
+
+    By a key of their own nobody reads what they could not read in Slack.
+
+    Raises:
+        SlackCallError: Slack had to be asked which channels are public, and does not say.
+    """
+    if caller.is_persons:
+        # So that the list of channels is as old as it may be.
+        services.channels.names_of_public(caller.team_id, ())
+    elif not caller.channels:
         return None
-    return services.history.visible_to(caller.team_id, caller.source, caller.channels)
+    return services.history.visible_to(
+        caller.team_id, caller.source, caller.channels, only_public=caller.is_persons
+    )
 
 
-def _accepted(answer: Answer, home: str, *, is_batch: bool) -> Response:
+def _told(
+    caller: KeyRecord, deliveries: list[DeliveryReport]
+) -> list[DeliveryReport] | list[AcceptedDelivery]:
+    """Return what a key may be told of deliveries, as its scopes say."""
+    return deliveries if caller.may("read") else _in_brief(deliveries)
+
+
+def _in_brief(deliveries: Iterable[DeliveryReport]) -> list[AcceptedDelivery]:
+    return [AcceptedDelivery(id=one.id, to=one.to, state=one.state) for one in deliveries]
+
+
+def _accepted(answer: Answer, public_url: str, *, is_batch: bool) -> Response:
     # Put together by hand: this is the answer that has to be quick.
-    bodies = [_accepted_body(one, home) for one in answer.notifications]
+    bodies = [_accepted_body(one, public_url) for one in answer.notifications]
     body = {"notifications": bodies} if is_batch else bodies[0]
     response = Response(json.dumps(body), status=202, mimetype="application/json")
     if not is_batch:
@@ -236,18 +279,21 @@ def _accepted(answer: Answer, home: str, *, is_batch: bool) -> Response:
     return response
 
 
-def _accepted_body(accepted: Accepted, home: str) -> dict[str, Any]:
+def _accepted_body(accepted: Accepted, public_url: str) -> dict[str, Any]:
     return {
         "id": accepted.id,
-        "url": home + accepted.id,
+        "url": f"{public_url}{NOTIFICATIONS_PATH}/{accepted.id}",
+        "page_url": page_url(public_url, accepted.id),
         "unrouted": accepted.is_unrouted,
         "deliveries": [
-            {"id": one.id, "to": one.to, "state": "waiting"} for one in accepted.deliveries
+            {"id": one.id, "to": one.to, "state": one.state} for one in accepted.deliveries
         ],
     }
 
 
 def _json(
-    model: NotificationReport | NotificationList | CancelledNotification, *, status: int = 200
+    model: NotificationReport | AcceptedNotification | NotificationList | CancelledNotification,
+    *,
+    status: int = 200,
 ) -> Response:
     return Response(model.model_dump_json(), status=status, mimetype="application/json")

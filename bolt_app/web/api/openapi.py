@@ -45,7 +45,7 @@ _PROBLEMS = {
     409: "The Idempotency-Key came with another body before.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not declared as JSON.",
-    422: "Fields are not right; errors names each of them.",
+    422: "Fields are not right; errors names them, up to 20.",
     429: "The API key is over one of its limits, or too many wrong keys came from this address; "
     "Retry-After says when to try again.",
     503: "The database is not answering; Retry-After says when to try again.",
@@ -185,7 +185,8 @@ def _search(query: Schema) -> Schema:
         "operationId": "listNotifications",
         "summary": "List notifications",
         "description": "Those of the key's workspace, the newest first; a key that is limited to "
-        "channels sees what its own source has sent and what has gone to those channels alone. "
+        "channels sees what its own source has sent and what has gone to those channels alone; one "
+        "that was made in App Home its own, and what has gone to public channels alone. "
         "Needs the scope `read`.",
         "parameters": [
             {
@@ -245,8 +246,10 @@ def _retry() -> Schema:
         "parameters": [_ID],
         "responses": {
             "202": {
-                "description": "It is on its way again.",
-                "content": _json(_ref("NotificationReport")),
+                "description": "It is on its way again; what the key may not read is left out.",
+                "content": _json(
+                    {"anyOf": [_ref("NotificationReport"), _ref("AcceptedNotification")]}
+                ),
             },
             **_problems(401, 403, 404),
             "409": {

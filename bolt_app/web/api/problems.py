@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from flask import Response
 
-from bolt_app.notifications.request_problems import FieldProblem
+from bolt_app.notifications.request_problems import MOST_PROBLEMS, FieldProblem
 from bolt_app.web.errors import problem
 
 
@@ -37,9 +37,11 @@ class ApiError(Exception):
 
 
 def invalid(fields: Sequence[FieldProblem]) -> ApiError:
-    """Return the error for fields that are not what they should be."""
+    """Return the error for fields that are not what they should be; it names the first of many."""
     count = "One field is" if len(fields) == 1 else f"{len(fields)} fields are"
-    return ApiError(422, f"{count} not right: see errors.", fields=fields)
+    if len(fields) > MOST_PROBLEMS:
+        count = f"More than {MOST_PROBLEMS} fields are"
+    return ApiError(422, f"{count} not right: see errors.", fields=fields[:MOST_PROBLEMS])
 
 
 def answer(error: ApiError) -> Response:

@@ -70,12 +70,13 @@ class Batch(BaseModel):
 
 
 class AcceptedDelivery(BaseModel):
-    """A delivery on its way."""
+    """A delivery, as it was accepted."""
 
     id: int
     to: str = Field(description="The address it is for.", examples=["#general"])
     state: State = Field(
-        description="Always `waiting`: ask at `url` whether it is held, and what became of it."
+        description="As accepted: `waiting`, `held` for quiet hours or a digest, or `muted`: "
+        "never delivered. Ask at `url` what became of it."
     )
 
 
@@ -84,6 +85,7 @@ class AcceptedNotification(BaseModel):
 
     id: NotificationId
     url: str = Field(description="Where to ask what became of it.")
+    page_url: str = Field(description="Its page, for people who may see it in Slack.")
     unrouted: bool = Field(
         description="Nothing is delivered: no subscription to its topics wants it."
     )
@@ -107,11 +109,14 @@ class NotificationList(BaseModel):
 
 
 class CancelledNotification(BaseModel):
-    """What was cancelled, and what could not be: it had gone out, or ended otherwise."""
+    """What was cancelled, and what could not be: it had gone out, or ended otherwise.
+
+    A key without the scope `read` is told no more of a delivery than when it was accepted.
+    """
 
     id: NotificationId
-    cancelled: list[DeliveryReport]
-    kept: list[DeliveryReport]
+    cancelled: list[DeliveryReport] | list[AcceptedDelivery]
+    kept: list[DeliveryReport] | list[AcceptedDelivery]
 
 
 class ListQuery(BaseModel):

@@ -1,0 +1,54 @@
+"""The end of the API keys and hooks of an installation that is gone.
+
+A workspace that uninstalls and installs again goes on with the credentials it had. Where its
+organization's installation begins to serve it instead, the bot is another one: it was given to
+other people, and reaches what the earlier one did not. Earlier credentials must not command it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import (
+    ApiKey,
+    BotInstallation,
+    CallbackEndpoint,
+    Hook,
+    InstallationRevision,
+    Team,
+)
+
+
+def end_earlier_credentials(
+    session: Session, team_id: str, enterprise_id: str, now: datetime
+) -> None:
+    """Revoke the credentials of a workspace that its organization's installation may serve now.
+
+    Credentials of a workspace without an earlier installation of its own are kept; so are all while
+    that installation is still there, or where the workspace is known as the organization's already.
+    """
+    serves_already = exists().where(Team.team_id == team_id, Team.enterprise_id == enterprise_id)
+    has_own = exists().where(BotInstallation.team_id == team_id)
+    # It outlives the installation.
+    had_own = exists().where(InstallationRevision.team_id == team_id)
+    if not session.scalar(select(had_own & ~has_own & ~serves_already)):
+        return
+    keys = _revoke(session, ApiKey, team_id, now)
+    hooks = _revoke(session, Hook, team_id, now)
+    session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(keys)))
+    for action, name, ids in (
+        (AuditAction.API_KEY_REVOKED, "api_key", keys),
+        (AuditAction.WEBHOOK_REVOKED, "webhook", hooks),
+    ):
+        for id_ in ids:
+            write_audit(session, action, at=now, team_id=team_id, credential=f"{name}:{id_}")
+
+
+def _revoke(session: Session, model: type[ApiKey | Hook], team_id: str, now: datetime) -> list[int]:
+    good = (model.team_id == team_id, model.revoked_at.is_(None))
+    revoked = update(model).where(*good).values(revoked_at=now).returning(model.id)
+    return list(session.scalars(revoked))

@@ -1,0 +1,67 @@
+"""Health addresses of a worker, which serves nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+from bolt_app.readiness import Readiness
+
+CLIENT_SECONDS = 10
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = CLIENT_SECONDS
+
+    def __init__(self, readiness: Readiness, *args: Any) -> None:
+        self._readiness = readiness
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        match self.path:
+            case "/healthz":
+                self._answer({"status": "ok"}, 200)
+            case "/readyz":
+                self._answer(*self._readiness.check())
+            case _:
+                self._answer({"status": "not found"}, 404)
+
+    def log_message(self, *_args: object) -> None:
+        """Log nothing: requests come every few seconds, and may have anything in them."""
+
+    def _answer(self, body: dict[str, object], status: int) -> None:
+        encoded = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        self.wfile.write(encoded)
+
+
+@contextmanager
+def serving_health(readiness: Readiness, host: str, port: int) -> Iterator[int]:
+    """Serve `/healthz` and `/readyz` in a thread, until the end.
+
+    Args:
+        port: 0 lets the system choose.
+
+    Returns: yields the port.
+
+    Raises:
+        OSError: the port is in use.
+    """
+    server = ThreadingHTTPServer((host, port), partial(_Handler, readiness))
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, name="health")
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

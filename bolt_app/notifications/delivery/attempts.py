@@ -1,0 +1,200 @@
+"""Attempts: the message to be sent for a delivery, its destination, and its relation to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select
+
+from bolt_app.db.models import Delivery, Lane, Notification
+from bolt_app.notifications.incident_messages import (
+    ESCALATE,
+    REFRESH,
+    REMIND,
+    content_of_message,
+    escalated,
+    reminder,
+)
+from bolt_app.notifications.shown_incidents import ShownIncident, find_shown
+
+# With `Delivery`, `Lane` and `Notification` joined: the rows that `attempt_of` takes.
+ATTEMPT_ROWS = (
+    select(
+        Delivery.id,
+        Delivery.team_id,
+        Delivery.lane_id,
+        Delivery.notification_id,
+        Delivery.state,
+        Delivery.key,
+        Delivery.mode,
+        Delivery.on_unknown,
+        Delivery.send_at,
+        Delivery.expires_at,
+        Delivery.attempts,
+        Delivery.attempt_number,
+        Delivery.tried_at,
+        Delivery.channel_id,
+        Delivery.ts,
+        Delivery.thread_ts,
+        Delivery.second_look_at,
+        Lane.address,
+        Lane.failing_since,
+        Notification.content,
+    )
+    .join(Lane, Lane.id == Delivery.lane_id)
+    .join(Notification, Notification.id == Delivery.notification_id)
+)
+# The latest message about a key in the channel itself, not in a thread.
+_ROOT = (
+    select(Delivery.channel_id, Delivery.ts)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.key == bindparam("key"),
+        Delivery.key.is_not(None),
+        Delivery.state == "sent",
+        Delivery.thread_ts.is_(None),
+        # A reminder is in the channel itself where its thread is gone; nothing is put over it.
+        Delivery.mode != REMIND,
+    )
+    .order_by(Delivery.id.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A message that is to be in a channel.
+
+    Attributes:
+        number: how many attempts were made, this one included.
+        attempt_number: by which the outcome is recorded; another attempt has another one.
+        mark: the metadata of the message, by which it is found again.
+        address: of the lane, for which the values of the message's buttons are signed.
+        tried_at: when the first attempt began.
+        is_repeat: whether an earlier attempt may have been posted.
+        update_ts: the message to change.
+        thread_ts: the message to reply to.
+        is_refresh: whether it only shows a message again.
+        failing_since: since when no attempt in the lane has succeeded.
+        size: of the content, as it is stored.
+    """
+
+    delivery_id: int
+    team_id: str
+    lane_id: int
+    address: str
+    channel_id: str
+    content: Mapping[str, Any] = field(repr=False)
+    mark: str
+    number: int
+    attempt_number: int
+    on_unknown: str
+    send_at: datetime
+    tried_at: datetime
+    notification_id: str
+    is_repeat: bool = False
+    update_ts: str | None = None
+    thread_ts: str | None = None
+    incident: ShownIncident | None = None
+    is_refresh: bool = False
+    failing_since: datetime | None = None
+    size: int = 0
+
+
+def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
+    """Return the next attempt at a delivery.
+
+    Args:
+        row: one of `ATTEMPT_ROWS`.
+    """
+    if row.mode == REFRESH:
+        return _refreshing(connection, row, now)
+    if row.mode == REMIND:
+        return _reminding(connection, row, now)
+    channel_id, thread_ts, update_ts = row.address, row.content.get("thread_ts"), None
+    root = None
+    if row.key is not None and row.mode in ("update", "thread"):
+        root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
+    if root is not None:
+        # A person's messages stand in a conversation with an id of its own.
+        channel_id = root.channel_id
+        if row.mode == "update":
+            update_ts = root.ts
+        else:
+            thread_ts = thread_ts or root.ts
+    return Attempt(
+        **_common(row, now),
+        channel_id=channel_id,
+        content=escalated(row.content) if row.mode == ESCALATE else row.content,
+        update_ts=update_ts,
+        thread_ts=thread_ts,
+        notification_id=row.notification_id,
+        incident=_incident(connection, row, row.content, now),
+    )
+
+
+def mark_of(row: Any) -> str:
+    """Return the metadata of a delivery's message."""
+    return f"{row.notification_id}.{row.id}"
+
+
+def _common(row: Any, now: datetime) -> dict[str, Any]:
+    return {
+        "delivery_id": row.id,
+        "team_id": row.team_id,
+        "lane_id": row.lane_id,
+        "address": row.address,
+        "mark": mark_of(row),
+        "number": row.attempts + 1,
+        "attempt_number": row.attempt_number + 1,
+        "on_unknown": row.on_unknown,
+        "send_at": row.send_at,
+        "tried_at": row.tried_at or now,
+        "is_repeat": row.state == "sending",
+        "failing_since": row.failing_since,
+    }
+
+
+def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
+    return Attempt(
+        **_common(row, now),
+        channel_id=row.channel_id or row.address,
+        content=reminder(connection, row.team_id, row.key),
+        thread_ts=row.thread_ts,
+        notification_id=row.notification_id,
+    )
+
+
+def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
+    """Return the attempt that shows a message again, with what was put there last.
+
+    A message that was being sent when it was asked for is in the channel by now.
+    """
+    channel_id, ts, thread_ts = row.channel_id, row.ts, row.thread_ts
+    if ts is None:
+        root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
+        if root is not None:
+            channel_id, ts = root.channel_id, root.ts
+    last = None if ts is None else content_of_message(connection, row.lane_id, row.key, ts)
+    content = row.content if last is None else last.content
+    return Attempt(
+        **_common(row, now),
+        channel_id=channel_id or row.address,
+        content=content,
+        update_ts=ts,
+        thread_ts=thread_ts,
+        notification_id=row.notification_id if last is None else last.notification_id,
+        incident=_incident(connection, row, content, now),
+        is_refresh=True,
+    )
+
+
+def _incident(
+    connection: Connection, row: Any, content: Mapping[str, Any], now: datetime
+) -> ShownIncident | None:
+    if row.key is None or "actions" not in content:
+        return None
+    return find_shown(connection, row.team_id, row.key, now)

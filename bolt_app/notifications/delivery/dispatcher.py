@@ -1,0 +1,483 @@
+"""The dispatcher: carries out what the scheduler decides, for the workspaces that are owned.
+
+All of it runs in coroutines on the HTTP loop; the database is used from a pool of threads. Begins
+and outcomes are collected while a transaction is under way, and written with the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from datetime import datetime, timedelta
+from typing import Any
+
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.delays import Delays
+from bolt_app.logs import describe_error
+from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.delivery.attempts import Attempt, mark_of
+from bolt_app.notifications.delivery.order import STEP_SECONDS
+from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
+from bolt_app.notifications.delivery.ownership import Changes, Ownership
+from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.reader import Reader
+from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
+from bolt_app.notifications.delivery.scheduler import Scheduler
+from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.delivery.store import (
+    MOST_BYTES,
+    Begin,
+    Committed,
+    Finish,
+    SecondLook,
+    Store,
+)
+from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks
+from bolt_app.notifications.delivery.transitions import Transitions
+from bolt_app.notifications.delivery.work import Work, WorkKind
+from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
+from bolt_app.notifications.delivery.writer import Writer
+from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.slack_api import NotSentError, SlackCallError
+
+logger = logging.getLogger(__name__)
+
+# Where another transaction has locked a row.
+LOCKED_SECONDS = 0.05
+
+
+class Dispatcher:
+    """Delivers for owned workspaces.
+
+    `cycle` is called whenever `wait` returns; everything else happens in tasks that it starts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transitions: Transitions,
+        sender: Sender,
+        resolver: Resolver,
+        ownership: Ownership,
+        *,
+        limits: Limits,
+        delays: Delays,
+        retry_for: timedelta,
+        executor: Executor,
+        notify: Callable[[str], None],
+        clock: OwnerClock,
+    ) -> None:
+        self._store = store
+        self._transitions = transitions
+        self._sender = sender
+        self._resolver = resolver
+        self._ownership = ownership
+        self._delays = delays
+        self._retry_for = retry_for
+        self._clock = clock
+        self._tasks = Tasks(executor)
+        self._scheduler = Scheduler(limits)
+        self._workspaces = Workspaces()
+        self._reader = Reader(
+            store,
+            self._scheduler,
+            ownership,
+            self._workspaces,
+            self._tasks,
+            limits=limits,
+            delays=delays,
+            clock=clock,
+        )
+        self._writer = Writer(
+            store,
+            self._tasks.run,
+            is_current=self._is_current,
+            committed=self._committed,
+            rejected=self._rejected,
+            lost=self._give_back,
+            notify=notify,
+            room=lambda: MOST_BYTES - self._bytes_under_way,
+        )
+        self._bytes_under_way = 0
+        self._is_ticking = False
+        self._is_clock_in_doubt = False
+        self._tick_at = float("-inf")
+        self._is_leaving = False
+
+    # The loop.
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way."""
+        return self._tasks.is_busy or self._reader.is_behind
+
+    async def cycle(self) -> float:
+        """Take note of ownership, start what is due, and return how long nothing more is.
+
+        Raises:
+            OwnershipError: the setup does not allow safe ownership.
+        """
+        now = self._clock.monotonic()
+        if now >= self._ownership.next_at:
+            self._change(await self._ownership.step(now))
+            now = self._clock.monotonic()
+        if now >= self._tick_at and not self._is_ticking:
+            self._is_ticking = True
+            self._tasks.start(self._tick())
+        for work in self._scheduler.step(now):
+            self._begin(work)
+        if self._writer.is_needed:
+            self._tasks.start(self._writer.write())
+        self._reader.read_soon()
+        due = [self._ownership.next_at]
+        if not self._is_ticking:
+            due.append(self._tick_at)
+        if (next_at := self._scheduler.next_at()) is not None:
+            due.append(next_at)
+        return max(0.0, min(due) - now)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until something is to be done."""
+        await self._tasks.wait(seconds)
+
+    def notice(self, team_id: str | None) -> None:
+        """Look at a workspace, or at all of them, soon: something may have changed."""
+        if team_id is None:
+            self._tick_at = float("-inf")
+        else:
+            self._reader.notice(team_id)
+        self._tasks.wake()
+
+    def look_now(self) -> None:
+        """Look at everything with the next cycle, without waiting for a wake-up."""
+        self._tick_at = float("-inf")
+
+    async def leave(self) -> None:
+        """Begin nothing more, give the ownership away, and finish what is under way."""
+        self._is_leaving = True
+        self._writer.drop_begins()
+        self._reader.close()
+        await self._ownership.leave()
+        for team_id in self._workspaces:
+            self._reader.forget(team_id)
+        await self._tasks.finish()
+
+    # Ownership.
+
+    def _change(self, changes: Changes) -> None:
+        for shard in changes.lost:
+            for team_id in self._workspaces.of_shard(shard.number):
+                self._reader.forget(team_id)
+        if changes.gained:
+            self._tasks.start(self._gain(changes.gained))
+
+    async def _gain(self, shards: Sequence[OwnedShard]) -> None:
+        await self._reader.gain(shards)
+        self._is_clock_in_doubt = True
+        self.look_now()
+
+    # What becomes due, and missed wake-ups.
+
+    async def _tick(self) -> None:
+        try:
+            self._tick_at = self._clock.monotonic() + self._delays.poll
+            await self._look_around()
+        except DATABASE_DOWN as error:
+            _log_down(error)
+        finally:
+            self._is_ticking = False
+
+    async def _look_around(self) -> None:
+        owned = self._ownership.owned
+        numbers = [number for number, shard in owned.items() if self._reader.is_ready(shard)]
+        if not numbers or self._is_leaving:
+            return
+        if self._clock.was_set_back() or self._is_clock_in_doubt:
+            self._is_clock_in_doubt = False
+            await self._tasks.run(self._transitions.forget_future, numbers)
+        promoted = await self._tasks.run(self._transitions.promote, numbers)
+        self._reader.notice(*promoted.team_ids)
+        for row in promoted.names:
+            self._name(row)
+        if promoted.next_at is not None:
+            due = self._clock.monotonic() + (promoted.next_at - self._clock.now()).total_seconds()
+            self._tick_at = min(self._tick_at, due)
+        sums = await self._tasks.run(self._store.sums, numbers)
+        changed = [
+            number for number, total in sums.items() if total != self._workspaces.sum_of(number)
+        ]
+        if changed:
+            for queue in await self._tasks.run(self._store.queues, changed):
+                workspace = self._workspaces.find(queue.team_id)
+                if workspace is None or workspace.seq != queue.seq:
+                    self._reader.notice(queue.team_id)
+
+    def _name(self, row: Any) -> None:
+        """Let the destination of a lane be found in which something held is due."""
+        owned = self._workspaces.find(row.team_id)
+        if owned is None:
+            self._reader.notice(row.team_id)
+        elif not owned.is_scheduled:
+            self._reader.load_soon(row.team_id, owned)
+        elif owned.seen is None and row.lane_id not in owned.naming:
+            owned.naming.add(row.lane_id)
+            self._scheduler.put(row.team_id, [self._reader.queued(row)], self._clock.monotonic())
+
+    # Work.
+
+    def _begin(self, work: Work) -> None:
+        owned = self._workspaces.find(work.team_id)
+        if owned is None:
+            return
+        if work.kind is WorkKind.POST:
+            self._writer.begin(Begin(work, owned.shard))
+        elif work.kind is WorkKind.LOOK:
+            self._tasks.start(self._guarded(work, self._look(work, owned)))
+        elif work.kind is WorkKind.RESOLVE:
+            self._tasks.start(self._guarded(work, self._resolve(work, owned)))
+        else:
+            self._tasks.start(self._guarded(work, self._second_look(work, owned)))
+
+    async def _guarded(self, work: Work, doing: Awaitable[None]) -> None:
+        try:
+            await doing
+        except Exception as error:
+            if isinstance(error, DATABASE_DOWN):
+                _log_down(error)
+            else:
+                logger.exception("a %s failed", work.kind.value)
+            now = self._clock.monotonic()
+            self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
+
+    def _check(self, shard: OwnedShard) -> Check:
+        async def check() -> None:
+            if not await self._ownership.confirm(shard):
+                raise NotSentError("the workspace may have another owner")
+
+        return check
+
+    async def _post(self, begin: Begin, attempt: Attempt) -> None:
+        try:
+            outcome = await self._sender.send(attempt, self._check(begin.shard))
+        finally:
+            self._bytes_under_way -= attempt.size
+        is_doubled = attempt.is_repeat and outcome.is_final
+        self._finish(begin, attempt, outcome, looks_again=is_doubled)
+
+    async def _look(self, work: Work, owned: OwnedWorkspace) -> None:
+        owned.doubts.pop(work.delivery_id, None)
+        found = await self._tasks.run(self._store.latest_attempt, work.delivery_id, "sending")
+        if found is None:
+            self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
+            await self._reader.read_again([work.delivery_id])
+            return
+        _, attempt = found
+        outcome = await self._sender.look(attempt, self._check(owned.shard))
+        if outcome is None:
+            now = self._clock.monotonic()
+            self._scheduler.retry(work, now, now, attempted=False)
+            return
+        is_doubled = attempt.number > 1 and outcome.state == "sent"
+        self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=is_doubled)
+
+    async def _resolve(self, work: Work, owned: OwnedWorkspace) -> None:
+        team_id, lane_id = work.team_id, work.lane_id
+        row = await self._tasks.run(self._transitions.first_pending, lane_id)
+        if row is None or is_id(row.address):
+            self._resolved(work, owned, None)
+            return
+        result = await self._tasks.run(
+            self._resolver.resolve, team_id, row.address, row.attempts + 1
+        )
+        if isinstance(result, Resolved):
+            await self._tasks.run(self._transitions.move, team_id, lane_id, result.address)
+        elif isinstance(result, Unlisted):
+            if owned.listed_at != result.listed_at:
+                owned.listed_at = result.listed_at
+                await self._tasks.run(self._transitions.refuse_unlisted, team_id, result.listed_at)
+        elif result.is_final:
+            await self._tasks.run(self._transitions.refuse, team_id, lane_id, result.error)
+        self._reader.notice(team_id)
+        if isinstance(result, Unlisted):
+            left = await self._tasks.run(self._transitions.first_pending, lane_id)
+            self._resolved(work, owned, None if left is None else result.wait)
+        elif isinstance(result, Outcome) and not result.is_final:
+            is_left = await self._tasks.run(
+                self._transitions.fail, team_id, row.id, result.error, result.wait, self._retry_for
+            )
+            self._pause(team_id, result)
+            if result.error == "ratelimited":
+                self._scheduler.pause_lookups(team_id, self._clock.monotonic() + result.wait)
+            self._resolved(work, owned, result.wait if is_left else None)
+        else:
+            self._resolved(work, owned, None)
+            self.look_now()
+
+    def _resolved(self, work: Work, owned: OwnedWorkspace, wait: float | None) -> None:
+        now = self._clock.monotonic()
+        if wait is None:
+            owned.naming.discard(work.lane_id)
+            self._scheduler.finish(work, now, attempted=False)
+        else:
+            self._scheduler.retry(work, now + wait, now, attempted=False)
+
+    async def _second_look(self, work: Work, owned: OwnedWorkspace) -> None:
+        """Leave one message of a delivery, with the content that was put there last."""
+        found = await self._tasks.run(self._store.ended_attempt, work.delivery_id)
+        again_at, known, refused = None, None, None
+        if found is not None:
+            row, attempt = found
+            check = self._check(owned.shard)
+            try:
+                known, refused = await self._sender.look_again(attempt, row.ts, check)
+                if row.ts is not None and row.key is not None:
+                    await self._repair_content(row)
+            except NotSentError:
+                now = self._clock.monotonic()
+                self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
+                return
+            except (NotInstalledError, SlackCallError) as error:
+                if isinstance(error, NotInstalledError) or not _is_over(error):
+                    again_at = self._second_look_at()
+                logger.info("no second look", extra={"error": describe_error(error)})
+        if refused is not None:
+            shown = {"delivery": work.delivery_id, "error": refused}
+            logger.warning("a duplicate cannot be deleted", extra=shown)
+        ended = SecondLook(work.delivery_id, again_at, refused, known)
+        await self._tasks.run(self._store.end_second_look, ended)
+        self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
+        if again_at is not None:
+            self._scheduler.look_again(work.team_id, work.delivery_id, self._clock.at(again_at))
+
+    async def _repair_content(self, row: Any) -> None:
+        """Let a message that an old update changed last show the latest content again."""
+        place = row.lane_id, row.channel_id, row.ts
+        shown = await self._tasks.run(self._transitions.shown_mark, *place)
+        mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
+        if shown is not None and mark is not None and mark != mark_of(shown):
+            logger.warning("a message showed an older content", extra={"delivery": row.id})
+            await self._tasks.run(self._transitions.show_again, shown)
+            self._reader.notice(row.team_id)
+
+    # Writing.
+
+    def _finish(
+        self, begin: Begin, attempt: Attempt, outcome: Outcome, *, looks_again: bool
+    ) -> None:
+        at = self._second_look_at() if looks_again else None
+        done = Finish(begin.work, begin.shard, attempt, outcome, self._clock.now(), at)
+        self._writer.finish(done)
+        if self._writer.is_needed:
+            self._tasks.start(self._writer.write())
+
+    def _second_look_at(self) -> datetime:
+        wait = self._delays.second_look * random.uniform(1.0, 1.5)  # noqa: S311
+        return self._clock.now() + timedelta(seconds=wait)
+
+    def _is_current(self, finish: Finish) -> bool:
+        owned = self._workspaces.find(finish.attempt.team_id)
+        return owned is not None and owned.shard == finish.shard
+
+    def _rejected(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
+        """Look at deliveries again that the database cannot store as they are."""
+        self._give_back(begins, STEP_SECONDS)
+        now = self._clock.monotonic()
+        for finish in finishes:
+            self._scheduler.doubt(finish.work, now + STEP_SECONDS, now)
+
+    def _give_back(self, begins: Iterable[Begin], wait: float) -> None:
+        now = self._clock.monotonic()
+        for one in begins:
+            self._scheduler.give_back(one.work, now + wait, now)
+
+    def _committed(self, committed: Committed) -> None:
+        now = self._clock.monotonic()
+        for finish in committed.finished:
+            self._scheduled_next(finish, now)
+        for finish in committed.stale:
+            logger.warning(
+                "an outcome came too late",
+                extra={
+                    "delivery": finish.attempt.delivery_id,
+                    "channel": finish.outcome.channel_id,
+                    "ts": finish.outcome.ts,
+                },
+            )
+            self._scheduler.finish(finish.work, now)
+        changed = [one.work.delivery_id for one in committed.stale]
+        changed += [one.work.delivery_id for one in committed.refused]
+        if changed:
+            self._tasks.start(self._reader.read_again(changed))
+        if committed.locked_finishes:
+            self._tasks.start(self._write_later(committed.locked_finishes))
+        for begin in committed.refused:
+            self._scheduler.finish(begin.work, now, attempted=False)
+        self._give_back(committed.locked_begins, LOCKED_SECONDS)
+        for begin, attempt in committed.begun:
+            self._bytes_under_way += attempt.size
+            self._tasks.start(self._post(begin, attempt))
+
+    async def _write_later(self, finishes: Sequence[Finish]) -> None:
+        await asyncio.sleep(LOCKED_SECONDS)
+        self._writer.finish(*finishes)
+        await self._writer.write()
+
+    def _scheduled_next(self, finish: Finish, now: float) -> None:
+        work, outcome = finish.work, finish.outcome
+        self._pause(work.team_id, outcome)
+        if outcome.is_final:
+            self._scheduler.finish(work, now, attempted=outcome.requested)
+        elif outcome.state == "sending":
+            self._scheduler.doubt(work, now + outcome.wait, now)
+        elif outcome.is_undone:
+            self._scheduler.give_back(work, now + LOCKED_SECONDS, now)
+        else:
+            due = now + outcome.wait
+            self._scheduler.retry(work, due, now, attempted=outcome.requested)
+        if finish.second_look_at is not None:
+            due = self._clock.at(finish.second_look_at)
+            self._scheduler.look_again(work.team_id, work.delivery_id, due)
+        _log(finish)
+
+    def _pause(self, team_id: str, outcome: Outcome) -> None:
+        now, owned = self._clock.monotonic(), self._workspaces.find(team_id)
+        if outcome.pause is None or owned is None:
+            return
+        self._scheduler.pause(team_id, now + outcome.pause)
+        until = self._clock.now() + timedelta(seconds=outcome.pause)
+        if outcome.pause_reason is not None:
+            owned.is_dead = True
+            self._scheduler.pause_lookups(team_id, now + outcome.pause)
+            shown = {"team_id": team_id, "error": outcome.pause_reason, "until": until.isoformat()}
+            logger.warning("a workspace gets nothing until Bellhop is installed again", extra=shown)
+        self._tasks.start(self._store_pause(team_id, until, outcome.pause_reason))
+
+    async def _store_pause(self, team_id: str, until: datetime, reason: str | None) -> None:
+        try:
+            await self._tasks.run(self._store.pause, team_id, until, reason)
+        except DATABASE_DOWN as error:
+            _log_down(error)
+
+
+def _is_over(error: SlackCallError) -> bool:
+    return error.is_permanent and not error.is_dead_token
+
+
+def _log(finish: Finish) -> None:
+    outcome, attempt = finish.outcome, finish.attempt
+    level = logging.INFO if outcome.error is None else logging.WARNING
+    extra = {
+        "delivery": attempt.delivery_id,
+        "channel": attempt.address,
+        "error": outcome.error,
+    }
+    logger.log(level, "delivery %s", outcome.state, extra=extra)
+
+
+def _log_down(error: BaseException) -> None:
+    logger.warning("the database is not answering", extra={"error": describe_error(error)})

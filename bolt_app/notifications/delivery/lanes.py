@@ -1,0 +1,229 @@
+"""Lanes in memory: the waiting rows of one destination, and the time of its next delivery."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bolt_app.notifications.delivery.pacing import RateLimit
+from bolt_app.notifications.delivery.work import QueuedDelivery, Work
+
+# Before every row.
+_START = (float("-inf"), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDelivery:
+    """A delivery that was begun before, and goes first in its lane.
+
+    Attributes:
+        rows: the rows that it absorbs, then its own.
+    """
+
+    rows: tuple[QueuedDelivery, ...]
+    due: float
+    in_doubt: bool
+
+    @property
+    def row(self) -> QueuedDelivery:
+        """The delivery itself."""
+        return self.rows[-1]
+
+
+class SourceQueue:
+    """The most urgent rows of one source in one lane.
+
+    Attributes:
+        rows: sorted by urgency, then id.
+        horizon: rows after this place are only in the database; None: all are in memory.
+        is_wanted: whether a page is asked for and not loaded yet.
+        offered: the row that the workspace knows as the head.
+    """
+
+    __slots__ = ("_missed", "horizon", "is_wanted", "lane", "offered", "rows", "source")
+
+    def __init__(self, lane: Lane, source: str) -> None:
+        self.lane = lane
+        self.source = source
+        self.rows: list[QueuedDelivery] = []
+        self.horizon: tuple[float, int] | None = None
+        self.is_wanted = False
+        self.offered: QueuedDelivery | None = None
+        self._missed = False
+
+    def put(self, row: QueuedDelivery, page: int) -> None:
+        """Add or replace a row, unless it is beyond the horizon; keep at most `page` rows."""
+        self.remove(row.id)
+        if self.horizon is not None and row[:2] > self.horizon:
+            self._missed = True
+            return
+        self.restore(row)
+        if len(self.rows) > page:
+            self.rows.pop()
+            self.horizon = self.rows[-1][:2]
+
+    def restore(self, row: QueuedDelivery) -> None:
+        """Add a row that is within the horizon."""
+        # All rows share one string.
+        insort(self.rows, row if row.source is self.source else row._replace(source=self.source))
+
+    def load(self, rows: Iterable[QueuedDelivery], page: int, *, has_more: bool) -> None:
+        """Take the first rows that the database has."""
+        # A row put while the page was being read may not be in it.
+        has_more = has_more or self._missed
+        self.is_wanted = False
+        self.horizon = None
+        for row in rows:
+            self.put(row, page)
+        self._missed = False
+        if has_more:
+            self.horizon = self.rows[-1][:2] if self.rows else _START
+
+    def remove(self, delivery_id: int) -> None:
+        """Drop a row, if it is here."""
+        for index, row in enumerate(self.rows):
+            if row.id == delivery_id:
+                del self.rows[index]
+                return
+
+    def take(self) -> tuple[QueuedDelivery, ...]:
+        """Remove and return the next delivery, after the earlier ones that it absorbs."""
+        head = next(row for row in self.rows if not self._is_superseded(row))
+        if head.key is None:
+            self.rows.remove(head)
+            return (head,)
+        taken = []
+        # The earliest with its key goes first, at the urgency of this one.
+        for row in self._with_key(head.key):
+            taken.append(row)
+            if not self._is_superseded(row):
+                break
+        self.rows = [row for row in self.rows if row not in taken]
+        return tuple(taken)
+
+    def _is_superseded(self, row: QueuedDelivery) -> bool:
+        """Return whether a later update with the key is to go before this one, and says it too."""
+        if row.key is None or not row.is_update:
+            return False
+        for later in self._with_key(row.key, after=row.id):
+            if not later.is_update:
+                return False
+            if later.rank < row.rank and later.urgency <= row.urgency:
+                return True
+        return False
+
+    def _with_key(self, key: str, *, after: int = 0) -> list[QueuedDelivery]:
+        same = (row for row in self.rows if row.key == key and row.id > after)
+        return sorted(same, key=lambda row: row.id)
+
+
+class Lane:
+    """One destination: nothing overtakes a delivery under way, in doubt or to be retried.
+
+    Attributes:
+        firsts: deliveries attempted before, by id.
+        work: under way.
+        taken: rows of the work: the absorbed ones, then the delivery itself.
+        waits_until: until then nothing begins, whatever the pace.
+        paced: the moment of the lane's rate limit.
+        alarm: the time for which the workspace has a timer.
+        is_sought: whether it waits for its look.
+    """
+
+    __slots__ = (
+        "alarm",
+        "firsts",
+        "id",
+        "is_name",
+        "is_sought",
+        "paced",
+        "queues",
+        "taken",
+        "waits_until",
+        "work",
+    )
+
+    def __init__(self, lane_id: int, *, is_name: bool) -> None:
+        self.id = lane_id
+        self.is_name = is_name
+        self.queues: dict[str, SourceQueue] = {}
+        self.firsts: tuple[FirstDelivery, ...] = ()
+        self.work: Work | None = None
+        self.taken: tuple[QueuedDelivery, ...] = ()
+        self.waits_until = 0.0
+        self.paced = 0.0
+        self.alarm: float | None = None
+        self.is_sought = False
+
+    def queue(self, source: str) -> SourceQueue:
+        """Return the queue of a source."""
+        queue = self.queues.get(source)
+        if queue is None:
+            queue = self.queues[source] = SourceQueue(self, source)
+        return queue
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is under way or waits, in memory or in the database."""
+        if self.work is not None or self.firsts:
+            return False
+        return all(not queue.rows and queue.horizon is None for queue in self.queues.values())
+
+    def opens_at(self, pace: RateLimit) -> float:
+        """Return when the next work may begin; a look is not paced."""
+        if not self.firsts:
+            return max(self.waits_until, pace.open_at(self.paced))
+        first = self.firsts[0]
+        if first.in_doubt:
+            return first.due
+        return max(first.due, self.waits_until, pace.open_at(self.paced))
+
+    def head(self, queue: SourceQueue) -> QueuedDelivery | None:
+        """Return the row that may go next on behalf of a source."""
+        if self.work is not None:
+            return None
+        if self.firsts:
+            first = self.firsts[0]
+            is_next = first.row.source == queue.source and not first.in_doubt
+            return first.row if is_next else None
+        return queue.rows[0] if queue.rows else None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the next work is to look for an attempt in doubt."""
+        return self.work is None and bool(self.firsts) and self.firsts[0].in_doubt
+
+    def has_first(self, delivery_id: int) -> bool:
+        """Return whether the delivery was attempted before and waits."""
+        return any(first.row.id == delivery_id for first in self.firsts)
+
+    def has_attempted(self, delivery_id: int) -> bool:
+        """Return whether the delivery is under way or was attempted before."""
+        return self.has_first(delivery_id) or any(row.id == delivery_id for row in self.taken)
+
+    def put_first(self, first: FirstDelivery) -> None:
+        """Add or replace a delivery that was attempted before."""
+        self.remove(first.row.id)
+        self.queue(first.row.source)
+        self.firsts = tuple(sorted((*self.firsts, first), key=lambda one: one.row.id))
+
+    def take_first(self) -> tuple[QueuedDelivery, ...]:
+        """Remove and return the delivery that goes first, after those that it absorbs."""
+        first, *others = self.firsts
+        self.firsts = tuple(others)
+        return first.rows
+
+    def remove(self, delivery_id: int) -> None:
+        """Drop a delivery that is not under way."""
+        if self.has_first(delivery_id):
+            self.firsts = tuple(one for one in self.firsts if one.row.id != delivery_id)
+        for queue in self.queues.values():
+            queue.remove(delivery_id)
+
+    def forget(self) -> None:
+        """Drop everything that is not under way."""
+        self.firsts = ()
+        for queue in self.queues.values():
+            queue.rows.clear()
+            queue.horizon = None

@@ -1,0 +1,110 @@
+"""Outcomes of attempts: the next state of the delivery, and when to try again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from bolt_app.delays import Delays
+from bolt_app.slack_api import SlackCallError
+
+INTERNAL_ERROR = "internal_error"
+# So many errors of our own in a row end a delivery, so that others go on.
+MOST_INTERNAL_ERRORS = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of an attempt.
+
+    Attributes:
+        state: the delivery's state from now on; `sending` means that nobody knows yet whether it
+            was posted.
+        error: Slack's code, where an error led to this.
+        wait: seconds before the next attempt.
+        pause: seconds for which nothing is posted in the workspace.
+        pause_reason: Slack's code, where the installation is dead.
+        requested: whether a request was made that has, or may have, changed something in Slack.
+        is_undone: whether the attempt was not made after all, and does not count.
+        is_reply: whether the message is in a thread; None where that did not change. Slack posts a
+            reply in the channel itself where the thread is gone.
+    """
+
+    state: str
+    error: str | None = None
+    channel_id: str | None = None
+    ts: str | None = None
+    wait: float = 0.0
+    pause: float | None = None
+    pause_reason: str | None = None
+    requested: bool = True
+    is_undone: bool = False
+    is_reply: bool | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.state not in ("waiting", "sending")
+
+
+def sent(channel_id: str, ts: str, *, is_reply: bool | None = None) -> Outcome:
+    """Return the outcome of a message that is in its channel."""
+    return Outcome("sent", channel_id=channel_id, ts=ts, is_reply=is_reply)
+
+
+def classify_error(
+    error: SlackCallError, attempts: int, delays: Delays, *, is_repeat: bool = False
+) -> Outcome:
+    """Return the outcome of a call that failed.
+
+    Args:
+        attempts: how many were made, this one included.
+        is_repeat: whether an earlier attempt may have been posted, so that the delivery stays
+            `sending` unless it has ended.
+    """
+    state = "sending" if is_repeat else "waiting"
+    if error.is_dead_token:
+        return dead_installation(error.code, delays, is_repeat=is_repeat)
+    if error.retry_after is not None:
+        wait = float(error.retry_after)
+        # Other methods have limits of their own, which do not concern posting.
+        pause = wait if error.method == "chat.postMessage" else None
+        return Outcome(state, error.code, wait=wait, pause=pause, requested=False)
+    if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
+        return Outcome("sending", error.code, wait=max(delays.settling, backoff(attempts, delays)))
+    if error.is_permanent:
+        return Outcome("dead", error.code, requested=False)
+    return Outcome(state, error.code, wait=backoff(attempts, delays), requested=False)
+
+
+def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:
+    """Return the outcome where nobody can post in a workspace until it is installed again."""
+    state = "sending" if is_repeat else "waiting"
+    return Outcome(state, code, pause=delays.dead_installation, pause_reason=code, requested=False)
+
+
+def internal_error(errors: int, delays: Delays, *, may_have_posted: bool = False) -> Outcome:
+    """Return the outcome of an attempt that failed by an error of our own.
+
+    Args:
+        errors: how many there were in a row, this one included.
+    """
+    if errors >= MOST_INTERNAL_ERRORS:
+        return Outcome("unknown" if may_have_posted else "dead", INTERNAL_ERROR, requested=False)
+    state = "sending" if may_have_posted else "waiting"
+    wait = backoff(errors, delays)
+    return Outcome(state, INTERNAL_ERROR, wait=wait, requested=may_have_posted)
+
+
+def not_made(*, is_repeat: bool) -> Outcome:
+    """Return the outcome of an attempt that was begun, and then not made."""
+    state = "sending" if is_repeat else "waiting"
+    return Outcome(state, requested=False, is_undone=True)
+
+
+def backoff(attempts: int, delays: Delays) -> float:
+    """Return seconds to wait after so many attempts: twice as long each time, within a fifth."""
+    doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
+    wait = min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311
+    # As exact as the moment that is stored.
+    return round(wait, 6)

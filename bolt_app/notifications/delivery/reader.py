@@ -1,0 +1,356 @@
+"""The reader: loads workspaces into the scheduler, and keeps them as the change feed says."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.delays import Delays
+from bolt_app.logs import describe_error
+from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
+from bolt_app.notifications.delivery.ownership import Ownership
+from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.scheduler import Scheduler
+from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
+from bolt_app.notifications.delivery.store import BATCH, Feed, Snapshot, Store
+from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks
+from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
+from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
+
+logger = logging.getLogger(__name__)
+
+# No pause that we write ourselves is as long: it was written while the clock was wrong.
+LONGEST_PAUSE_SECONDS = 3600.0
+LOADERS = 4
+
+
+class Reader:
+    """Reads the rows of owned workspaces.
+
+    A workspace with nothing to do costs nothing until it changes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        ownership: Ownership,
+        workspaces: Workspaces,
+        tasks: Tasks,
+        *,
+        limits: Limits,
+        delays: Delays,
+        clock: OwnerClock,
+    ) -> None:
+        self._store = store
+        self._scheduler = scheduler
+        self._ownership = ownership
+        self._workspaces = workspaces
+        self._tasks = tasks
+        self._limits = limits
+        self._delays = delays
+        self._clock = clock
+        self._dirty: set[str] = set()
+        # The shards whose workspaces are known.
+        self._ready: dict[int, OwnedShard] = {}
+        self._is_reading = False
+        self._is_closed = False
+        self._loaders = asyncio.Semaphore(LOADERS)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there are changes to be read."""
+        return bool(self._dirty)
+
+    def is_ready(self, shard: OwnedShard) -> bool:
+        """Whether the workspaces of a shard are known."""
+        return self._ready.get(shard.number) == shard
+
+    def close(self) -> None:
+        """Read no more changes."""
+        self._is_closed = True
+        self._dirty.clear()
+
+    def notice(self, *team_ids: str) -> None:
+        """Read the changes of workspaces soon."""
+        self._dirty.update(team_ids)
+
+    def read_soon(self) -> None:
+        """Start to read what is changed and what the scheduler wants."""
+        if self._dirty and not self._is_reading:
+            self._is_reading = True
+            self._tasks.start(self._read_changes())
+        if pages := self._scheduler.wanted():
+            self._tasks.start(self._read_pages(pages))
+
+    def forget(self, team_id: str) -> None:
+        """Forget a workspace that is not owned any more."""
+        if self._workspaces.remove(team_id):
+            self._scheduler.drop_workspace(team_id)
+            gc.unfreeze()
+
+    async def gain(self, shards: Sequence[OwnedShard]) -> None:
+        """Take over the workspaces of shards."""
+        acquired_at = self._clock.monotonic()
+        while any(self._is_owned(shard) for shard in shards):
+            numbers = [one.number for one in shards]
+            try:
+                queues = await self._tasks.run(self._store.queues, numbers)
+            except DATABASE_DOWN as error:
+                _log_down(error)
+                await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                continue
+            by_number = {one.number: one for one in shards}
+            for queue in queues:
+                shard = by_number[queue.shard]
+                if self._is_owned(shard) and queue.team_id not in self._workspaces:
+                    owned = OwnedWorkspace(shard, queue.seq, acquired_at)
+                    self._workspaces.add(queue.team_id, owned)
+                    if queue.has_work:
+                        self.load_soon(queue.team_id, owned)
+            self._ready.update(by_number)
+            return
+
+    def _is_owned(self, shard: OwnedShard) -> bool:
+        return self._ownership.owned.get(shard.number) == shard
+
+    # Loading.
+
+    def load_soon(self, team_id: str, owned: OwnedWorkspace) -> None:
+        """Load a workspace into the scheduler, unless it is there."""
+        if not owned.is_scheduled:
+            owned.is_scheduled, owned.seen = True, set()
+            self._tasks.start(self._load(team_id, owned))
+
+    async def _load(self, team_id: str, owned: OwnedWorkspace) -> None:
+        async with self._loaders:
+            while self._workspaces.find(team_id) is owned:
+                try:
+                    await self._load_pages(team_id, owned)
+                    return
+                except DATABASE_DOWN as error:
+                    _log_down(error)
+                    await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                    self._take_over_again(team_id, owned)
+
+    def _take_over_again(self, team_id: str, owned: OwnedWorkspace) -> None:
+        """Begin like a new owner, who does not know what is under way."""
+        if self._workspaces.find(team_id) is owned:
+            self.forget(team_id)
+            again = OwnedWorkspace(owned.shard, 0, self._clock.monotonic())
+            self._workspaces.add(team_id, again)
+            self.load_soon(team_id, again)
+
+    async def _load_pages(self, team_id: str, owned: OwnedWorkspace) -> None:
+        since = self._clock.now() - timedelta(seconds=self._limits.longest_burst())
+        owned.seen = set()
+        snapshot = await self._tasks.run(self._store.snapshot, team_id, since)
+        if self._workspaces.find(team_id) is not owned:
+            return
+        if snapshot is None:
+            # Nothing was ever sent there. It is loaded when something is.
+            self.forget(team_id)
+            return
+        self._begin_to_schedule(team_id, owned, snapshot, since)
+        rows = snapshot.urgent
+        while True:
+            self._load_rows(team_id, owned, rows)
+            self._tasks.wake()
+            if len(rows) < BATCH:
+                break
+            # Loaded rows live long: the garbage collector need not look at them.
+            gc.freeze()
+            rows = await self._tasks.run(self._store.more_urgent, team_id, rows[-1])
+            if self._workspaces.find(team_id) is not owned:
+                return
+        owned.seen = None
+
+    def _begin_to_schedule(
+        self, team_id: str, owned: OwnedWorkspace, snapshot: Snapshot, since: datetime
+    ) -> None:
+        """Let the scheduler know a workspace, and all of it but what waits for the first time."""
+        now = self._clock.monotonic()
+        queue = snapshot.queue
+        owned.seq = queue.seq
+        owned.is_dead = queue.pause_reason is not None
+        paused_until = self._clock.at_most(queue.paused_until, LONGEST_PAUSE_SECONDS)
+        self._scheduler.add_workspace(
+            team_id,
+            now,
+            used=self._limits.used((at - since).total_seconds() for at in snapshot.recent.values()),
+            paused_until=paused_until,
+            lookups_until=paused_until if owned.is_dead else 0.0,
+        )
+        owned.is_known = True
+        self._dirty.add(team_id)
+        for lane_id, at in snapshot.recent.items():
+            self._scheduler.note_attempt(team_id, lane_id, min(now, self._clock.at(at)), now)
+        settled_at = owned.acquired_at + self._delays.in_flight
+        for row in snapshot.in_doubt:
+            owned.doubts[row.id] = row.lane_id
+            self._scheduler.put_first(team_id, self.queued(row), settled_at, now, in_doubt=True)
+        for row in snapshot.retried:
+            self._put_first(row, now)
+        for row in snapshot.second_looks:
+            self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
+
+    def _load_rows(self, team_id: str, owned: OwnedWorkspace, rows: Sequence[Any]) -> None:
+        """Take the most urgent rows of a workspace, as the first page of each lane and source."""
+        pages: dict[tuple[int, str], list[QueuedDelivery]] = defaultdict(list)
+        for row in rows:
+            pages[row.lane_id, row.source].append(self.queued(row))
+        is_last, most = len(rows) < BATCH, self._limits.page
+        seen = owned.seen if owned.seen is not None else set()
+        for (lane_id, source), page in pages.items():
+            if (lane_id, source) not in seen:
+                seen.add((lane_id, source))
+                has_more = not is_last or len(page) > most
+                self._scheduler.load(
+                    team_id,
+                    lane_id,
+                    source,
+                    page[:most],
+                    self._clock.monotonic(),
+                    has_more=has_more,
+                )
+
+    async def _read_pages(self, pages: Sequence[WantedPage]) -> None:
+        most = self._limits.page
+        try:
+            found = await self._tasks.run(self._store.pages, pages, most + 1)
+        except DATABASE_DOWN as error:
+            _log_down(error)
+            await asyncio.sleep(DATABASE_DOWN_SECONDS)
+            for page in pages:
+                self._load_page(page, [], has_more=True)
+            return
+        for page, rows in zip(pages, found, strict=True):
+            self._load_page(page, rows[:most], has_more=len(rows) > most)
+
+    def _load_page(self, page: WantedPage, rows: Sequence[Any], *, has_more: bool) -> None:
+        self._scheduler.load(
+            page.team_id,
+            page.lane_id,
+            page.source,
+            [self.queued(row) for row in rows],
+            self._clock.monotonic(),
+            has_more=has_more,
+        )
+
+    # The change feed.
+
+    async def _read_changes(self) -> None:
+        try:
+            while self._dirty and not self._is_closed:
+                teams, self._dirty = self._dirty, set()
+                for team_id in teams:
+                    shard = self._ownership.owned.get(shard_of(team_id))
+                    if shard is None or not self.is_ready(shard):
+                        # It is seen when the shard is gained.
+                        continue
+                    if team_id not in self._workspaces:
+                        fresh = OwnedWorkspace(shard, 0, self._clock.monotonic())
+                        self._workspaces.add(team_id, fresh)
+                        self.load_soon(team_id, fresh)
+                found = ((team_id, self._workspaces.find(team_id)) for team_id in teams)
+                known = {team_id: owned.seq for team_id, owned in found if owned is not None}
+                try:
+                    feeds = await self._tasks.run(self._store.changes, known) if known else []
+                except DATABASE_DOWN as error:
+                    _log_down(error)
+                    self._dirty |= teams
+                    await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                    continue
+                for feed in feeds:
+                    await self._apply(feed)
+                self._tasks.wake()
+        finally:
+            self._is_reading = False
+
+    async def _apply(self, feed: Feed) -> None:
+        team_id, owned = feed.team_id, self._workspaces.find(feed.team_id)
+        if owned is None or (owned.is_scheduled and not owned.is_known):
+            # Once the scheduler knows the workspace, the changes are read again.
+            return
+        owned.seq = max(owned.seq, feed.seq)
+        if owned.is_dead and feed.pause_reason is None:
+            owned.is_dead = False
+            self._scheduler.resume(team_id)
+        if not owned.is_scheduled:
+            if feed.rows:
+                self.load_soon(team_id, owned)
+            return
+        await self._end_doubts(team_id, owned)
+        if owned.seen is not None:
+            await self._load_changed(team_id, owned, feed.rows)
+            return
+        self._apply_rows(team_id, feed.rows)
+
+    def _apply_rows(self, team_id: str, rows: Iterable[Any]) -> None:
+        now = self._clock.monotonic()
+        waiting = []
+        for row in rows:
+            if row.second_look_at is not None:
+                self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
+            if row.state == "waiting" and row.retry_at is not None:
+                self._put_first(row, now)
+            elif row.state == "waiting":
+                waiting.append(self.queued(row))
+            elif row.state in ("scheduled", "held"):
+                self._scheduler.remove(team_id, row.lane_id, row.id, now)
+        self._scheduler.put(team_id, waiting, now)
+
+    async def _load_changed(self, team_id: str, owned: OwnedWorkspace, rows: Iterable[Any]) -> None:
+        """Load the lanes of rows that change while the workspace is loaded."""
+        lanes = {(row.lane_id, row.source) for row in rows if row.state == "waiting"}
+        if owned.seen is not None:
+            owned.seen |= lanes
+        if lanes:
+            await self._read_pages([WantedPage(team_id, *one) for one in lanes])
+
+    async def _end_doubts(self, team_id: str, owned: OwnedWorkspace) -> None:
+        """Let lanes go on where the earlier owner has finished what it was sending."""
+        if not owned.doubts:
+            return
+        rows = {row.id: row for row in await self._tasks.run(self._store.rows, list(owned.doubts))}
+        now = self._clock.monotonic()
+        for delivery_id, lane_id in list(owned.doubts.items()):
+            row = rows.get(delivery_id)
+            if row is None or row.state != "sending":
+                del owned.doubts[delivery_id]
+                self._scheduler.remove(team_id, lane_id, delivery_id, now)
+                self._apply_rows(team_id, [] if row is None else [row])
+
+    async def read_again(self, delivery_ids: Sequence[int]) -> None:
+        """Continue with rows as they are: they are not what was known of them."""
+        for row in await self._tasks.run(self._store.rows, delivery_ids):
+            if row.team_id in self._workspaces:
+                self._apply_rows(row.team_id, [row])
+
+    def _put_first(self, row: Any, now: float) -> None:
+        due = self._clock.at_most(row.retry_at, self._delays.longest_retry * 1.2)
+        self._scheduler.put_first(row.team_id, self.queued(row), due, now, in_doubt=False)
+
+    def queued(self, row: Any) -> QueuedDelivery:
+        """Return a row as the scheduler takes it."""
+        return QueuedDelivery(
+            urgency=self._clock.urgency(row.urgency),
+            id=row.id,
+            lane_id=row.lane_id,
+            source=row.source,
+            rank=row.rank,
+            key=row.key,
+            is_update=row.mode == "update",
+            is_name=not is_id(row.address),
+        )
+
+
+def _log_down(error: BaseException) -> None:
+    logger.warning("the database is not answering", extra={"error": describe_error(error)})

@@ -1,0 +1,101 @@
+"""The resolver: finds the channel or person that a name or an e-mail address stands for."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.delays import Delays
+from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.delivery.outcomes import (
+    Outcome,
+    classify_error,
+    dead_installation,
+    internal_error,
+)
+from bolt_app.notifications.people import People
+from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A destination: the id of a channel or person."""
+
+    address: str
+
+
+@dataclass(frozen=True)
+class Unlisted:
+    """A channel's name that the workspace did not have when its channels were listed.
+
+    What was accepted later may be for a channel that was created since.
+    """
+
+    listed_at: datetime
+    wait: float
+
+
+class Resolver:
+    """Resolves the addresses of lanes, with one listing of channels a minute in each workspace."""
+
+    def __init__(
+        self,
+        calls: InstallationCalls,
+        channels: Channels,
+        people: People,
+        delays: Delays,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._calls = calls
+        self._channels = channels
+        self._people = people
+        self._delays = delays
+        self._clock = clock
+
+    def resolve(self, team_id: str, address: str, attempts: int) -> Resolved | Unlisted | Outcome:
+        """Return the destination of a lane, or the reason why it is not known.
+
+        Args:
+            address: `#name` or `@email`.
+            attempts: how often it was tried.
+
+        Raises:
+            OperationalError and the like: the database is not answering.
+        """
+        try:
+            return self._resolve(team_id, address)
+        except NotInstalledError:
+            return dead_installation("not_installed", self._delays)
+        except SlackCallError as error:
+            return classify_error(error, attempts, self._delays)
+        except DATABASE_DOWN:
+            raise
+        except Exception:
+            logger.exception("an address cannot be resolved")
+            return internal_error(attempts, self._delays)
+
+    def _resolve(self, team_id: str, address: str) -> Resolved | Unlisted:
+        place = self._calls.find_place(team_id)
+        if address.startswith("@"):
+            return Resolved(self._people.find(place, address.removeprefix("@")))
+        name = address.removeprefix("#")
+        found = self._channels.find_listed(team_id, name)
+        if found is not None:
+            return Resolved(found)
+        interval = timedelta(seconds=self._delays.listing)
+        listed_at = self._channels.listed_at(team_id)
+        is_fresh = listed_at is not None and self._clock() - listed_at < interval
+        if not is_fresh or listed_at is None:
+            listed_at = self._channels.refresh_listing(place)
+            found = self._channels.find_listed(team_id, name)
+            if found is not None:
+                return Resolved(found)
+        wait = (listed_at + interval - self._clock()).total_seconds()
+        return Unlisted(listed_at, max(wait, 0.0))

@@ -1,0 +1,384 @@
+"""The sender: posts and changes messages in Slack, and looks for those it posted before."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bolt_app.blockkit.signed_values import ValueSigner
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.delays import Delays
+from bolt_app.logs import describe_error
+from bolt_app.notifications.addresses import is_person
+from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.delivery.attempts import Attempt
+from bolt_app.notifications.delivery.outcomes import (
+    Outcome,
+    classify_error,
+    dead_installation,
+    internal_error,
+    not_made,
+    sent,
+)
+from bolt_app.notifications.fallbacks import CONTENT_CODES, renderings
+from bolt_app.notifications.incident_blocks import incident_blocks
+from bolt_app.notifications.people import People
+from bolt_app.notifications.rendering import mention
+from bolt_app.notifications.resolved_content import content_in_state
+from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.slack_api import NotSentError, SlackCallError
+
+logger = logging.getLogger(__name__)
+
+EVENT_TYPE = "bellhop_delivery"
+# Slack's clock and ours need not agree.
+CLOCK_MARGIN = timedelta(minutes=1)
+HISTORY_PAGE = 200
+POST, UPDATE = "chat.postMessage", "chat.update"
+THREAD_GONE = "thread_not_found"
+CUSTOMIZE = "chat:write.customize"
+CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
+# What chat.postMessage takes and chat.update does not.
+ONLY_WHEN_POSTING = ("unfurl_links", "unfurl_media", "mrkdwn", *CUSTOM_LOOKS)
+# After these the earlier message stays as it is, and a new one is posted
+# (https://docs.slack.dev/reference/methods/chat.update).
+CANNOT_BE_CHANGED = frozenset(
+    {
+        "message_not_found",
+        "cant_update_message",
+        "edit_window_closed",
+        "msg_too_long",
+        "block_mismatch",
+    }
+)
+
+# The last check: raises NotSentError where the workspace may have another owner by now.
+Check = Callable[[], Awaitable[None]]
+
+
+class Sender:
+    """Makes attempts, as the bot of the workspace, from coroutines on the HTTP loop."""
+
+    def __init__(
+        self,
+        calls: InstallationCalls,
+        channels: Channels,
+        people: People,
+        signer: ValueSigner,
+        delays: Delays,
+    ) -> None:
+        self._delays = delays
+        self._calls = calls
+        self._channels = channels
+        self._people = people
+        self._signer = signer
+        # In a row, by delivery.
+        self._internal_errors: Counter[int] = Counter()
+
+    async def send(self, attempt: Attempt, check: Check) -> Outcome:
+        """Post the message, or change the earlier one.
+
+        Args:
+            check: awaited right before each request that changes something.
+
+        Returns: the outcome; nothing is raised.
+        """
+        if attempt.is_refresh and attempt.update_ts is None:
+            # The message was never posted: there is nothing to show again.
+            return Outcome("cancelled", requested=False)
+        try:
+            place, first, others = await asyncio.to_thread(self._prepare, attempt)
+        except (NotInstalledError, SlackCallError) as error:
+            return self._failed(error, attempt)
+        except DATABASE_DOWN as error:
+            logger.warning("the database is not answering", extra={"error": describe_error(error)})
+            return not_made(is_repeat=attempt.is_repeat)
+        except Exception:
+            logger.exception("a message cannot be rendered")
+            return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
+        try:
+            outcome = await self._send(place, attempt, first, others, check)
+            self._internal_errors.pop(attempt.delivery_id, None)
+            return outcome
+        except NotSentError:
+            logger.info("a message was not sent: the workspace may have another owner")
+            return not_made(is_repeat=attempt.is_repeat)
+        except (NotInstalledError, SlackCallError) as error:
+            return self._failed(error, attempt)
+        except Exception:
+            logger.exception("an attempt failed")
+            return self._after_internal_error(attempt, may_have_posted=True)
+
+    async def look(self, attempt: Attempt, check: Check) -> Outcome | None:
+        """Look whether an attempt in doubt was posted.
+
+        Returns: the outcome where it is known, or a later look is needed (`sending`); None where
+            the message is not there, and is to be posted.
+        """
+        try:
+            place = await asyncio.to_thread(self._calls.find_place, attempt.team_id)
+            found = [one async for one in self._find(place, attempt, check)]
+        except NotSentError:
+            return Outcome("sending", requested=False)
+        except NotInstalledError as error:
+            return self._failed(error, attempt)
+        except SlackCallError as error:
+            if error.is_dead_token or not error.is_permanent:
+                return self._failed(error, attempt)
+            logger.warning("nobody can know whether it was posted", extra={"error": error.code})
+            # To change a message twice does no harm.
+            if attempt.on_unknown == "hold" and attempt.update_ts is None:
+                return Outcome("unknown", error.code, requested=False)
+            return None
+        except Exception:
+            logger.exception("a look failed")
+            return self._after_internal_error(attempt, may_have_posted=True)
+        return _sent(*found[0]) if found else None
+
+    async def look_again(
+        self, attempt: Attempt, ts: str | None, check: Check
+    ) -> tuple[Outcome | None, str | None]:
+        """Look for the messages of a delivery that has ended, and leave one of them.
+
+        Args:
+            ts: of the one that is known; the others are deleted, unless people have replied.
+
+        Returns: where ts is None, the outcome of the first message that is there; and Slack's code,
+            where it refused to delete one.
+
+        Raises:
+            NotInstalledError, SlackCallError: nothing can be known now.
+            NotSentError: the workspace may have another owner by now.
+        """
+        place = await asyncio.to_thread(self._calls.find_place, attempt.team_id)
+        found = [one async for one in self._find(place, attempt, check)]
+        known, refused = None, None
+        if ts is None and found:
+            known = _sent(*found[0])
+            ts = known.ts
+        for channel_id, message in found:
+            if str(message["ts"]) != ts and not message.get("reply_count"):
+                refused = await self._delete(place, channel_id, message, check) or refused
+        return known, refused
+
+    async def _delete(
+        self, place: BotPlace, channel_id: str, message: Mapping[str, Any], check: Check
+    ) -> str | None:
+        """Delete a message; return Slack's code where it refuses."""
+        try:
+            await self._calls.call_as_bot(
+                place, "chat.delete", before_request=check, channel=channel_id, ts=message["ts"]
+            )
+        except SlackCallError as error:
+            if not error.is_permanent or error.is_dead_token:
+                raise
+            return None if error.code == "message_not_found" else error.code
+        return None
+
+    async def mark_at(self, team_id: str, channel_id: str, ts: str) -> str | None:
+        """Return the mark of the message with a ts, or None where it has none or is gone.
+
+        Raises:
+            NotInstalledError, SlackCallError: nothing can be known now.
+        """
+        place = await asyncio.to_thread(self._calls.find_place, team_id)
+        # A reply is only found by its own ts, which `conversations.replies` takes as well.
+        answer = await self._calls.call_as_bot(
+            place,
+            "conversations.replies",
+            channel=channel_id,
+            ts=ts,
+            latest=ts,
+            oldest=ts,
+            inclusive=True,
+            include_all_metadata=True,
+            limit=1,
+        )
+        found = [one for one in answer["messages"] if one.get("ts") == ts]
+        return _mark(found[0]) if found else None
+
+    def _after_internal_error(self, attempt: Attempt, *, may_have_posted: bool) -> Outcome:
+        self._internal_errors[attempt.delivery_id] += 1
+        errors = self._internal_errors[attempt.delivery_id]
+        outcome = internal_error(errors, self._delays, may_have_posted=may_have_posted)
+        if outcome.is_final:
+            del self._internal_errors[attempt.delivery_id]
+        return outcome
+
+    def _failed(self, error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
+        if isinstance(error, NotInstalledError):
+            return dead_installation("not_installed", self._delays, is_repeat=attempt.is_repeat)
+        return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
+
+    def _prepare(
+        self, attempt: Attempt
+    ) -> tuple[BotPlace, dict[str, Any], Iterator[dict[str, Any]]]:
+        """Return the workspace, the best rendering of the message, and ever simpler ones."""
+        place = self._calls.find_place(attempt.team_id)
+        content = content_in_state(attempt.content, attempt.incident)
+        if "mentions" in content:
+            content = mention(content, self._people.find_all(place, content["mentions"]))
+        looks = [name for name in CUSTOM_LOOKS if name in content]
+        if looks and self._calls.has_scope(place, CUSTOMIZE):
+            looks = []
+        marked = {
+            "channel": attempt.channel_id,
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
+        }
+        given = renderings(content, under=self._under(attempt))
+        messages = (
+            {**marked, **{name: value for name, value in one.items() if name not in looks}}
+            for one in given
+        )
+        return place, next(messages), messages
+
+    def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
+        if attempt.incident is None:
+            return []
+        actions = attempt.content["actions"]
+        blocks = incident_blocks(attempt.notification_id, actions, attempt.incident)
+        return self._signer.sign_blocks(blocks, attempt.team_id, attempt.address)
+
+    async def _send(
+        self,
+        place: BotPlace,
+        attempt: Attempt,
+        message: dict[str, Any],
+        others: Iterator[dict[str, Any]],
+        check: Check,
+    ) -> Outcome:
+        """Change the earlier message or post, in the first rendering that Slack takes."""
+        change_or_post = self._post if attempt.update_ts is None else self._update
+        while True:
+            try:
+                return await change_or_post(place, attempt, message, check)
+            except SlackCallError as error:
+                simpler = None
+                if error.code in CONTENT_CODES:
+                    simpler = await asyncio.to_thread(next, others, None)
+                if simpler is None:
+                    raise
+                extra = {"delivery": attempt.delivery_id, "error": error.code}
+                logger.warning("Slack rejects the content, and gets a simpler one", extra=extra)
+                message = simpler
+
+    async def _post(
+        self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any], check: Check
+    ) -> Outcome:
+        message = {**given, "thread_ts": attempt.thread_ts}
+        try:
+            answer = await self._calls.call_as_bot(place, POST, before_request=check, **message)
+        except SlackCallError as error:
+            if error.code != "not_in_channel":
+                raise
+            await self._join(place, attempt.channel_id, check)
+            answer = await self._calls.call_as_bot(place, POST, before_request=check, **message)
+        return _sent(str(answer["channel"]), {"ts": answer["ts"], **(answer.get("message") or {})})
+
+    async def _update(
+        self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any], check: Check
+    ) -> Outcome:
+        # What the earlier message had and this one has not is taken away.
+        message = {"blocks": [], "attachments": [], **given, "ts": attempt.update_ts}
+        for name in ONLY_WHEN_POSTING:
+            message.pop(name, None)
+        try:
+            await self._calls.call_as_bot(place, UPDATE, before_request=check, **message)
+        except SlackCallError as error:
+            if error.code not in CANNOT_BE_CHANGED:
+                raise
+            if attempt.is_refresh:
+                return Outcome("cancelled", error.code)
+            return await self._post(place, attempt, given, check)
+        return sent(attempt.channel_id, str(attempt.update_ts))
+
+    async def _join(self, place: BotPlace, channel_id: str, check: Check) -> None:
+        await self._calls.call_as_bot(
+            place, "conversations.join", before_request=check, channel=channel_id
+        )
+        await asyncio.to_thread(self._channels.note_joined, place.team_id, channel_id)
+
+    async def _find(
+        self, place: BotPlace, attempt: Attempt, check: Check
+    ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the messages of a delivery, in its thread and in the channel, and their channel.
+
+        A reply to a message that is gone was posted in the channel itself.
+        """
+        channel_id = await self._channel_to_read(place, attempt)
+        for thread_ts in dict.fromkeys((attempt.thread_ts, None)):
+            try:
+                messages = self._messages(place, attempt, channel_id, thread_ts, check)
+                async for message in messages:
+                    is_reply = message.get("thread_ts", message["ts"]) != message["ts"]
+                    # Slack shows a reply that was also sent to the channel in both.
+                    if _mark(message) == attempt.mark and (thread_ts is not None) == is_reply:
+                        yield channel_id, message
+            except SlackCallError as error:
+                if error.code != THREAD_GONE:
+                    raise
+
+    async def _channel_to_read(self, place: BotPlace, attempt: Attempt) -> str:
+        """Return the id of the conversation: a person's direct message has one of its own.
+
+        https://docs.slack.dev/reference/methods/conversations.open
+        """
+        if not is_person(attempt.channel_id):
+            return attempt.channel_id
+        answer = await self._calls.call_as_bot(
+            place, "conversations.open", users=attempt.channel_id
+        )
+        return str(answer["channel"]["id"])
+
+    async def _messages(
+        self,
+        place: BotPlace,
+        attempt: Attempt,
+        channel_id: str,
+        thread_ts: str | None,
+        check: Check,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what was said since the first attempt, in a thread or in the channel.
+
+        https://docs.slack.dev/reference/methods/conversations.history and
+        https://docs.slack.dev/reference/methods/conversations.replies
+        """
+        method = "conversations.history" if thread_ts is None else "conversations.replies"
+        arguments = {
+            "channel": channel_id,
+            "ts": thread_ts,
+            "oldest": _slack_time(attempt.tried_at - CLOCK_MARGIN),
+            "include_all_metadata": True,
+            "limit": HISTORY_PAGE,
+        }
+        try:
+            pages = self._calls.pages_as_bot_async(place, method, "messages", **arguments)
+            async for message in pages:
+                yield message
+        except SlackCallError as error:
+            if error.code != "not_in_channel":
+                raise
+            await self._join(place, channel_id, check)
+            pages = self._calls.pages_as_bot_async(place, method, "messages", **arguments)
+            async for message in pages:
+                yield message
+
+
+def _mark(message: Mapping[str, Any]) -> str | None:
+    metadata = message.get("metadata") or {}
+    mark = metadata.get("event_payload", {}).get("delivery")
+    return None if mark is None else str(mark)
+
+
+def _sent(channel_id: str, message: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a message that Slack shows: in a thread, or in the channel itself."""
+    ts, thread_ts = str(message["ts"]), message.get("thread_ts")
+    return sent(channel_id, ts, is_reply=thread_ts is not None and thread_ts != ts)
+
+
+def _slack_time(moment: datetime) -> str:
+    return f"{moment.timestamp():.6f}"

@@ -1,0 +1,698 @@
+"""The store: what an owner reads of its workspaces, and what it writes of its attempts.
+
+The rows are the truth. A begin is conditional on the row's state and lane and on the fencing token
+of the shard; a finish on the number of the attempt. Rows that another transaction has locked are
+skipped and reported, so that no workspace waits for another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Connection,
+    Integer,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    tuple_,
+    update,
+)
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.bulk import BulkUpdate
+from bolt_app.db.models import (
+    IS_OPEN,
+    IS_SENDING,
+    IS_WAITING,
+    OPEN_STATES,
+    Delivery,
+    Lane,
+    Notification,
+    Shard,
+    WorkspaceQueue,
+)
+from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.change_feed import begin_change
+from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
+from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.delivery.work import WantedPage, Work
+
+RETRY_FOR = timedelta(days=1)
+# Rows that one statement reads.
+BATCH = 1000
+# Content that is under way at once, as it is stored.
+MOST_BYTES = 4 * 1024 * 1024
+_AFTER_ALL = 2**62
+
+_DELIVERIES = Delivery.__table__
+_ROWS = (
+    Delivery.id,
+    Delivery.team_id,
+    Delivery.lane_id,
+    Delivery.seq,
+    Delivery.state,
+    Delivery.source,
+    Delivery.rank,
+    Delivery.urgency,
+    Delivery.key,
+    Delivery.mode,
+    Delivery.retry_at,
+    Delivery.second_look_at,
+    Lane.address,
+)
+_OF_TEAM = select(*_ROWS).join(Lane).where(Delivery.team_id == bindparam("team_id"))
+_IN_DOUBT = _OF_TEAM.where(IS_SENDING).order_by(Delivery.id)
+_RETRIED = _OF_TEAM.where(IS_WAITING, Delivery.retry_at.is_not(None)).order_by(Delivery.id)
+_SECOND_LOOKS = _OF_TEAM.where(Delivery.second_look_at.is_not(None))
+_URGENT = (
+    _OF_TEAM.where(
+        IS_WAITING,
+        Delivery.retry_at.is_(None),
+        tuple_(Delivery.urgency, Delivery.id)
+        > tuple_(bindparam("after_urgency"), bindparam("after_id")),
+    )
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(BATCH)
+)
+_PAGE = (
+    select(*_ROWS)
+    .join(Lane)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.source == bindparam("source"),
+        IS_WAITING,
+        Delivery.retry_at.is_(None),
+    )
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(bindparam("most"))
+)
+_CHANGES = (
+    select(WorkspaceQueue.seq.label("latest"), WorkspaceQueue.pause_reason, *_ROWS)
+    .outerjoin(
+        Delivery,
+        and_(
+            Delivery.team_id == WorkspaceQueue.team_id,
+            tuple_(Delivery.seq, Delivery.id)
+            > tuple_(bindparam("after_seq"), bindparam("after_id")),
+            IS_OPEN,
+        ),
+    )
+    .outerjoin(Lane, Lane.id == Delivery.lane_id)
+    .where(WorkspaceQueue.team_id == bindparam("team_id"))
+    .order_by(Delivery.seq, Delivery.id)
+    .limit(BATCH)
+)
+_RECENT = select(Lane.id, Lane.attempted_at).where(
+    Lane.team_id == bindparam("team_id"), Lane.attempted_at > bindparam("since")
+)
+_HAS_WORK = [
+    select(Delivery.id).where(Delivery.team_id == WorkspaceQueue.team_id, condition).exists()
+    for condition in (IS_WAITING, IS_SENDING, Delivery.second_look_at.is_not(None))
+]
+_QUEUES = select(
+    WorkspaceQueue.team_id,
+    WorkspaceQueue.shard,
+    WorkspaceQueue.seq,
+    WorkspaceQueue.paused_until,
+    WorkspaceQueue.pause_reason,
+    case((_HAS_WORK[0] | _HAS_WORK[1] | _HAS_WORK[2], True), else_=False).label("has_work"),
+).where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+_SUMS = (
+    select(WorkspaceQueue.shard, func.sum(WorkspaceQueue.seq))
+    .where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+    .group_by(WorkspaceQueue.shard)
+)
+_TOKENS = (
+    select(Shard.number, Shard.token)
+    .where(Shard.number.in_(bindparam("numbers", expanding=True)))
+    .with_for_update(read=True, skip_locked=True)
+)
+_TO_BEGIN = ATTEMPT_ROWS.where(
+    Delivery.id.in_(bindparam("ids", expanding=True)),
+    Delivery.state.in_(("waiting", "sending")),
+).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
+_SIZES = (
+    select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .where(Delivery.id.in_(bindparam("ids", expanding=True)))
+)
+_STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
+    Delivery.id.in_(bindparam("ids", expanding=True))
+)
+# The rows of lanes are referred to by those of deliveries that are being inserted.
+_TO_FINISH = (
+    _STATES.join(Lane)
+    .where(IS_SENDING)
+    .with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
+)
+_BEGIN = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "attempts": Integer(),
+        "attempt_number": Integer(),
+        "tried_at": UTCDateTime(),
+        "attempted_at": UTCDateTime(),
+        "thread_ts": String(),
+    },
+    lambda given: (
+        update(_DELIVERIES)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values(
+            state="sending",
+            attempts=given["attempts"],
+            attempt_number=given["attempt_number"],
+            tried_at=given["tried_at"],
+            attempted_at=given["attempted_at"],
+            thread_ts=given["thread_ts"],
+            retry_at=None,
+        )
+    ),
+)
+_ATTEMPTED = BulkUpdate(
+    {"id_of_lane": Integer(), "last_attempt_at": UTCDateTime(), "first_failure_at": UTCDateTime()},
+    lambda given: (
+        update(Lane.__table__)  # type: ignore[arg-type]
+        .where(Lane.id == given["id_of_lane"])
+        .values(
+            attempted_at=func.coalesce(given["last_attempt_at"], Lane.attempted_at),
+            failing_since=given["first_failure_at"],
+        )
+    ),
+)
+_FINISH = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "new_state": String(),
+        "not_counted": Integer(),
+        "new_error": Text(),
+        "new_channel_id": String(),
+        "new_ts": String(),
+        "new_is_root": Boolean(),
+        "new_retry_at": UTCDateTime(),
+        "new_second_look_at": UTCDateTime(),
+        "new_finished_at": UTCDateTime(),
+    },
+    lambda given: (
+        update(_DELIVERIES)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values(
+            state=given["new_state"],
+            attempts=Delivery.attempts - given["not_counted"],
+            error=given["new_error"],
+            # A message that is shown again stays where it is, whatever the outcome.
+            channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
+            ts=func.coalesce(given["new_ts"], Delivery.ts),
+            # Slack may have posted a reply in the channel itself.
+            thread_ts=case((given["new_is_root"], None), else_=Delivery.thread_ts),
+            retry_at=given["new_retry_at"],
+            second_look_at=given["new_second_look_at"],
+            finished_at=given["new_finished_at"],
+        )
+    ),
+)
+_EXPIRE = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id.in_(bindparam("lane_ids", expanding=True)),
+        IS_WAITING,
+        Delivery.expires_at <= bindparam("now"),
+    )
+    .values(state="expired", finished_at=bindparam("now"))
+)
+_ABSORB = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.id == bindparam("delivery_id"),
+        Delivery.lane_id == bindparam("in_lane_id"),
+        IS_WAITING,
+    )
+    .values(state="digested", digest_id=bindparam("absorber"), finished_at=bindparam("now"))
+)
+_NUMBER = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values(seq=bindparam("new_seq"))
+)
+_GIVE_UP = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id == bindparam("failing_lane_id"),
+        IS_WAITING,
+        Delivery.send_at <= bindparam("cutoff"),
+    )
+    .values(state="dead", error=bindparam("new_error"), finished_at=bindparam("now"))
+)
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Work that is to begin, and the shard under whose token."""
+
+    work: Work
+    shard: OwnedShard
+
+
+@dataclass(frozen=True)
+class Finish:
+    """An attempt, its outcome, and when that was known.
+
+    Attributes:
+        shard: under whose token it was begun.
+        second_look_at: when to look for duplicates, where it was posted again.
+    """
+
+    work: Work
+    shard: OwnedShard
+    attempt: Attempt
+    outcome: Outcome
+    at: datetime
+    second_look_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Committed:
+    """The result of a transaction.
+
+    Attributes:
+        finished: the outcomes that count, as they were written.
+        stale: those of attempts that are no longer the latest.
+        locked: what is to be tried again, because another transaction has locked the row.
+        begun: the attempts to make now.
+        refused: work whose row no longer waits there.
+    """
+
+    finished: Sequence[Finish] = ()
+    stale: Sequence[Finish] = ()
+    locked_finishes: Sequence[Finish] = ()
+    begun: Sequence[tuple[Begin, Attempt]] = ()
+    refused: Sequence[Begin] = ()
+    locked_begins: Sequence[Begin] = ()
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """The result of a second look.
+
+    Attributes:
+        again_at: when to look again, where nothing could be known.
+        refused: Slack's code, where it refused to delete a duplicate.
+        known: the outcome of a message that was not known before.
+    """
+
+    delivery_id: int
+    again_at: datetime | None = None
+    refused: str | None = None
+    known: Outcome | None = None
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The changes of a workspace after a number.
+
+    Attributes:
+        seq: the number of the latest change that it includes.
+        rows: the open deliveries among what changed.
+    """
+
+    team_id: str
+    seq: int
+    pause_reason: str | None
+    rows: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a new owner of a workspace begins with."""
+
+    queue: Any
+    in_doubt: Sequence[Any]
+    retried: Sequence[Any]
+    second_looks: Sequence[Any]
+    recent: Mapping[int, datetime]
+    urgent: Sequence[Any]
+
+
+class Store:
+    """Reads and writes deliveries for the owner of their workspaces."""
+
+    def __init__(
+        self, database: Database, *, retry_for: timedelta = RETRY_FOR, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._retry_for = retry_for
+        self._clock = clock
+
+    # Reading.
+
+    def queues(self, shards: Collection[int]) -> Sequence[Any]:
+        """Return the queues of shards, each with whether there is anything to do."""
+        with self._database.reading_connection() as connection:
+            return connection.execute(_QUEUES, {"shards": list(shards)}).all()
+
+    def sums(self, shards: Collection[int]) -> dict[int, int]:
+        """Return the sum of the latest numbers in each shard, which grows with every change."""
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(_SUMS, {"shards": list(shards)})
+            return {shard: int(number) for shard, number in rows}
+
+    def snapshot(self, team_id: str, since: datetime) -> Snapshot | None:
+        """Return the state of a workspace: first its latest number, so that no change is missed.
+
+        Args:
+            since: lanes with an attempt after this moment keep their pace.
+        """
+        mine = {"team_id": team_id}
+        queue = _QUEUES.where(WorkspaceQueue.team_id == team_id)
+        with self._database.reading_connection() as connection:
+            shards = select(WorkspaceQueue.shard).where(WorkspaceQueue.team_id == team_id)
+            found = connection.execute(queue, {"shards": connection.scalars(shards).all()}).first()
+            if found is None:
+                return None
+            recent = connection.execute(_RECENT, {**mine, "since": since})
+            return Snapshot(
+                found,
+                connection.execute(_IN_DOUBT, mine).all(),
+                connection.execute(_RETRIED, mine).all(),
+                connection.execute(_SECOND_LOOKS, mine).all(),
+                {id_: at for id_, at in recent if at is not None},
+                self._urgent(connection, team_id, None),
+            )
+
+    def more_urgent(self, team_id: str, last: Any) -> Sequence[Any]:
+        """Return the next waiting rows of a workspace after a row of an earlier answer."""
+        with self._database.reading_connection() as connection:
+            return self._urgent(connection, team_id, last)
+
+    def pages(self, wanted: Iterable[WantedPage], most: int) -> list[Sequence[Any]]:
+        """Return the first waiting rows of sources in lanes."""
+        with self._database.reading_connection() as connection:
+            return [
+                connection.execute(
+                    _PAGE, {"lane_id": one.lane_id, "source": one.source, "most": most}
+                ).all()
+                for one in wanted
+            ]
+
+    def changes(self, known: Mapping[str, int]) -> list[Feed]:
+        """Return what changed in workspaces after the numbers that are known."""
+        with self._database.reading_connection() as connection:
+            found = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
+            return [one for one in found if one is not None]
+
+    def rows(self, delivery_ids: Collection[int]) -> Sequence[Any]:
+        """Return deliveries, as the change feed has them."""
+        mine = select(*_ROWS).join(Lane).where(Delivery.id.in_(delivery_ids))
+        with self._database.reading_connection() as connection:
+            return connection.execute(mine).all()
+
+    def latest_attempt(self, delivery_id: int, state: str) -> tuple[Any, Attempt] | None:
+        """Return a delivery's row and its latest attempt, without beginning another.
+
+        None where the delivery is in another state than `state` by now.
+        """
+        with self._database.reading_connection() as connection:
+            mine = (Delivery.id == delivery_id, Delivery.state == state)
+            return self._latest(connection, ATTEMPT_ROWS.where(*mine))
+
+    def _latest(self, connection: Connection, statement: Any) -> tuple[Any, Attempt] | None:
+        row = connection.execute(statement).first()
+        if row is None:
+            return None
+        found = attempt_of(connection, row, self._clock())
+        return row, replace(found, number=row.attempts, attempt_number=row.attempt_number)
+
+    # Writing.
+
+    def commit(
+        self, finishes: Sequence[Finish], begins: Sequence[Begin], room: int = MOST_BYTES
+    ) -> Committed:
+        """Write outcomes and begin attempts in one transaction.
+
+        Outcomes first: an attempt may reply to a message that is sent with them.
+
+        Args:
+            room: how many bytes of content may begin; others are reported as locked.
+        """
+        now = self._clock()
+        with self._database.writing_connection() as connection:
+            finished = self._finish(connection, finishes)
+            begun = self._begin(connection, begins, room, now) if begins else Committed()
+        return replace(
+            finished, begun=begun.begun, refused=begun.refused, locked_begins=begun.locked_begins
+        )
+
+    def finish_for_others(self, finishes: Sequence[Finish], _begins: Sequence[Begin]) -> Committed:
+        """Write outcomes in workspaces of other owners, who see them in the change feed.
+
+        Nothing can begin there.
+        """
+        teams = {one.attempt.team_id for one in finishes}
+        with self._database.writing_connection() as connection:
+            numbers = begin_change(connection, teams)
+            committed = self._finish(connection, finishes)
+            for one in committed.finished:
+                changed = {"new_seq": numbers[one.attempt.team_id]}
+                connection.execute(_NUMBER, changed | {"delivery_id": one.attempt.delivery_id})
+        return committed
+
+    def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
+        """Return the row and the latest attempt of a delivery to be looked at again, or None."""
+        with self._database.reading_connection() as connection:
+            ended = (Delivery.second_look_at.is_not(None), Delivery.state.not_in(OPEN_STATES))
+            return self._latest(connection, ATTEMPT_ROWS.where(Delivery.id == delivery_id, *ended))
+
+    def end_second_look(self, look: SecondLook) -> None:
+        """Write that a second look is over, or when to look again."""
+        mine = update(Delivery).where(Delivery.id == look.delivery_id)
+        with self._database.writing_connection() as connection:
+            connection.execute(mine.values(second_look_at=look.again_at))
+            if look.refused is not None:
+                connection.execute(mine.values(error=look.refused))
+            if look.known is not None:
+                sent = {"channel_id": look.known.channel_id, "ts": look.known.ts}
+                ended = Delivery.state.in_(("dead", "unknown"))
+                sent |= {"state": "sent", "error": None}
+                connection.execute(mine.where(ended).values(sent))
+
+    def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
+        """Write that nothing is posted in a workspace for a while, for its next owner.
+
+        Args:
+            reason: Slack's code, where the installation is dead.
+        """
+        mine = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
+        values = {
+            "paused_until": until,
+            "pause_reason": func.coalesce(reason, WorkspaceQueue.pause_reason),
+        }
+        with self._database.writing_connection() as connection:
+            connection.execute(mine.values(values))
+
+    def _urgent(self, connection: Connection, team_id: str, last: Any) -> Sequence[Any]:
+        after = (-_AFTER_ALL, 0) if last is None else (last.urgency, last.id)
+        values = {"team_id": team_id, "after_urgency": after[0], "after_id": after[1]}
+        return connection.execute(_URGENT, values).all()
+
+    def _finish(self, connection: Connection, finishes: Sequence[Finish]) -> Committed:
+        if not finishes:
+            return Committed()
+        ids = {"ids": [one.attempt.delivery_id for one in finishes]}
+        mine = {row.id: row.attempt_number for row in connection.execute(_TO_FINISH, ids)}
+        missing = [one for one in finishes if one.attempt.delivery_id not in mine]
+        locked = _still_sending(connection, missing) if missing else []
+        current = [
+            one
+            for one in finishes
+            if mine.get(one.attempt.delivery_id) == one.attempt.attempt_number
+        ]
+        finished = [self._after_all(connection, one) for one in current]
+        if finished:
+            _FINISH.execute(connection, [_finished(one) for one in finished])
+            # Of two outcomes in one lane the latest counts.
+            _ATTEMPTED.execute(connection, list(_attempted(finished).values()))
+        kept = {id(one) for one in (*current, *locked)}
+        stale = [one for one in finishes if id(one) not in kept]
+        return Committed(finished, stale, locked)
+
+    def _after_all(self, connection: Connection, one: Finish) -> Finish:
+        """Return the outcome, which is an end where the lane has failed for long enough.
+
+        So is that of what waits in the lane for as long.
+        """
+        cutoff = one.at - self._retry_for
+        failing_since = one.attempt.failing_since
+        if one.outcome.is_final or failing_since is None or failing_since > cutoff:
+            return one
+        self._give_up(connection, one.attempt.lane_id, one.outcome.error, cutoff, one.at)
+        if one.attempt.send_at > cutoff:
+            return one
+        state = "dead" if one.outcome.state == "waiting" else "unknown"
+        return replace(one, outcome=replace(one.outcome, state=state))
+
+    def _give_up(
+        self,
+        connection: Connection,
+        lane_id: int,
+        error: str | None,
+        cutoff: datetime,
+        now: datetime,
+    ) -> None:
+        values = {"failing_lane_id": lane_id, "new_error": error, "cutoff": cutoff, "now": now}
+        connection.execute(_GIVE_UP, values)
+
+    def _begin(
+        self, connection: Connection, begins: Sequence[Begin], room: int, now: datetime
+    ) -> Committed:
+        numbers = sorted({one.shard.number for one in begins})
+        tokens = {tuple(row) for row in connection.execute(_TOKENS, {"numbers": numbers})}
+        owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
+        unowned = [one for one in begins if (one.shard.number, one.shard.token) not in tokens]
+        sizes = _sizes(connection, owned, room)
+        waiting = [one for one in owned if one.work.delivery_id not in sizes]
+        owned = [one for one in owned if one.work.delivery_id in sizes]
+        ids = [one.work.delivery_id for one in owned]
+        rows = {row.id: row for row in connection.execute(_TO_BEGIN, {"ids": ids})} if ids else {}
+        late = [row.lane_id for row in rows.values() if _is_expired(row, now)]
+        if late:
+            connection.execute(_EXPIRE, {"lane_ids": late, "now": now})
+        begun, missing = [], []
+        for one in owned:
+            row = rows.get(one.work.delivery_id)
+            if row is None or row.lane_id != one.work.lane_id or _is_expired(row, now):
+                missing.append(one)
+            else:
+                attempt = attempt_of(connection, row, now)
+                begun.append((one, replace(attempt, size=sizes[attempt.delivery_id])))
+        if begun:
+            _write_begun(connection, begun, now)
+        locked = _still_waiting(connection, missing) if missing else []
+        kept = {id(one) for one in locked}
+        refused = [one for one in missing if id(one) not in kept]
+        put_off = [*unowned, *locked, *waiting]
+        return Committed(begun=begun, refused=refused, locked_begins=put_off)
+
+
+def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
+    rows: list[Any] = []
+    after = (known, _AFTER_ALL)
+    while True:
+        values = {"team_id": team_id, "after_seq": after[0], "after_id": after[1]}
+        found = connection.execute(_CHANGES, values).all()
+        if not found:
+            return None
+        rows += [row for row in found if row.id is not None]
+        if len(found) < BATCH:
+            seq = max(found[0].latest, rows[-1].seq if rows else 0)
+            return Feed(team_id, seq, found[0].pause_reason, rows)
+        after = (found[-1].seq, found[-1].id)
+
+
+def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[int, int]:
+    """Return the sizes of what may begin: so much as there is room for.
+
+    A content in memory takes many times as much.
+    """
+    ids = {"ids": [one.work.delivery_id for one in begins]}
+    found = {row.id: int(row.size or 0) for row in connection.execute(_SIZES, ids)}
+    sizes: dict[int, int] = {}
+    for one in begins:
+        # Rows that are gone are reported by what begins them.
+        size = found.get(one.work.delivery_id, 0)
+        if size <= room or room >= MOST_BYTES:
+            sizes[one.work.delivery_id] = size
+            room -= size
+    return sizes
+
+
+def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:
+    """Return those whose row was skipped, because another transaction has locked it."""
+    ids = {"ids": [one.attempt.delivery_id for one in missing]}
+    rows = {row.id: row for row in connection.execute(_STATES, ids)}
+    return [
+        one
+        for one in missing
+        if (row := rows.get(one.attempt.delivery_id)) is not None
+        and (row.state, row.attempt_number) == ("sending", one.attempt.attempt_number)
+    ]
+
+
+def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Begin]:
+    ids = {"ids": [one.work.delivery_id for one in missing]}
+    rows = {row.id: row for row in connection.execute(_STATES, ids)}
+    return [
+        one
+        for one in missing
+        if (row := rows.get(one.work.delivery_id)) is not None
+        and row.state in ("waiting", "sending")
+        and row.lane_id == one.work.lane_id
+    ]
+
+
+def _write_begun(
+    connection: Connection, begun: Sequence[tuple[Begin, Attempt]], now: datetime
+) -> None:
+    _BEGIN.execute(
+        connection,
+        [
+            {
+                "delivery_id": attempt.delivery_id,
+                "attempts": attempt.number,
+                "attempt_number": attempt.attempt_number,
+                "tried_at": attempt.tried_at,
+                "attempted_at": now,
+                "thread_ts": attempt.thread_ts,
+            }
+            for _, attempt in begun
+        ],
+    )
+    for one, attempt in begun:
+        for id_ in one.work.absorbed:
+            absorbed = {"delivery_id": id_, "in_lane_id": attempt.lane_id, "now": now}
+            connection.execute(_ABSORB, absorbed | {"absorber": attempt.notification_id})
+
+
+def _is_expired(row: Any, now: datetime) -> bool:
+    return row.state == "waiting" and row.expires_at is not None and row.expires_at <= now
+
+
+def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
+    return {
+        one.attempt.lane_id: {
+            "id_of_lane": one.attempt.lane_id,
+            "last_attempt_at": one.at if one.outcome.requested else None,
+            "first_failure_at": (
+                None if one.outcome.is_final else one.attempt.failing_since or one.at
+            ),
+        }
+        for one in finished
+    }
+
+
+def _finished(one: Finish) -> dict[str, Any]:
+    outcome = one.outcome
+    retry_at = None if outcome.is_final else one.at + timedelta(seconds=outcome.wait)
+    return {
+        "delivery_id": one.attempt.delivery_id,
+        "new_state": outcome.state,
+        "not_counted": int(outcome.is_undone),
+        "new_error": outcome.error,
+        "new_channel_id": outcome.channel_id,
+        "new_ts": outcome.ts,
+        "new_is_root": outcome.is_reply is False,
+        "new_retry_at": retry_at if outcome.wait else None,
+        "new_second_look_at": one.second_look_at,
+        "new_finished_at": one.at if outcome.is_final else None,
+    }

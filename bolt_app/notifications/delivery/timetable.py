@@ -1,0 +1,76 @@
+"""The timetable: periodic tasks, run by the worker that owns the first shard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.logs import describe_error
+
+logger = logging.getLogger(__name__)
+
+# Periodic tasks have threads of their own, so that none of them delays a delivery.
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class PeriodicTask:
+    """A function that is called every so many seconds, and at once by a new owner."""
+
+    name: str
+    call: Callable[[], object]
+    seconds: float
+
+
+class Timetable:
+    """Runs periodic tasks, each at most once at a time.
+
+    Args:
+        is_owner: whether it is this process that runs them.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[PeriodicTask],
+        is_owner: Callable[[], bool],
+        *,
+        poll: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tasks = list(tasks)
+        self._is_owner = is_owner
+        self._poll = poll
+        self._monotonic = monotonic
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="timetable")
+
+    async def run(self) -> None:
+        """Run tasks until this is cancelled."""
+        await asyncio.gather(*(self._repeat(task) for task in self._tasks))
+
+    def close(self) -> None:
+        """Wait for tasks that have begun."""
+        self._threads.shutdown(cancel_futures=True)
+
+    async def _repeat(self, task: PeriodicTask) -> None:
+        due, was_owner = float("-inf"), False
+        while True:
+            is_owner = self._is_owner()
+            if is_owner and (not was_owner or self._monotonic() >= due):
+                due = self._monotonic() + task.seconds
+                await self._call(task)
+            was_owner = is_owner
+            await asyncio.sleep(self._poll)
+
+    async def _call(self, task: PeriodicTask) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, task.call)
+        except DATABASE_DOWN as error:
+            shown = {"task": task.name, "error": describe_error(error)}
+            logger.warning("a periodic task failed", extra=shown)
+        except Exception:
+            logger.exception("a periodic task failed", extra={"task": task.name})

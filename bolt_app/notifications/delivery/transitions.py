@@ -1,0 +1,293 @@
+"""Transitions of deliveries that no attempt makes: due now, moved to their destination, ended.
+
+Each is a change of the workspace, locked and numbered, which its owner reads in the change feed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, exists, select, text, update
+from sqlalchemy.exc import OperationalError
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import (
+    IS_HELD,
+    IS_LATER,
+    IS_PENDING,
+    IS_WAITING,
+    Channel,
+    Delivery,
+    Lane,
+    WorkspaceQueue,
+)
+from bolt_app.logs import describe_error
+from bolt_app.notifications.addresses import is_id
+from bolt_app.notifications.change_feed import begin_change
+from bolt_app.notifications.erasure import mark_successor
+from bolt_app.notifications.holding import hold_in_lane
+from bolt_app.notifications.ids import id_of_moment
+from bolt_app.notifications.incident_messages import Change, Place, refresh
+from bolt_app.notifications.lanes import ensure_lanes, lane_id_of, pending_in
+from bolt_app.notifications.releasing import HeldLane, release
+
+logger = logging.getLogger(__name__)
+
+# Due rows that are looked at together.
+BATCH = 1000
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_NOT_AVAILABLE = "55P03"
+CLOCK_TOLERANCE = timedelta(seconds=2)
+_OWNED = WorkspaceQueue.shard.in_(bindparam("shards", expanding=True))
+_IS_SCHEDULED = text("deliveries.state = 'scheduled'")
+_DUE = (
+    select(
+        Delivery.id,
+        Delivery.team_id,
+        Delivery.lane_id,
+        Delivery.state,
+        Delivery.source,
+        Delivery.rank,
+        Delivery.urgency,
+        Delivery.key,
+        Delivery.mode,
+        Lane.address,
+    )
+    .join(Lane)
+    .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
+    .where(IS_LATER, Delivery.send_at <= bindparam("now"), _OWNED)
+    .order_by(Delivery.send_at)
+    .limit(BATCH)
+)
+_NEXT = (
+    select(Delivery.send_at)
+    .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
+    .where(IS_LATER, Delivery.send_at > bindparam("now"), _OWNED)
+    .order_by(Delivery.send_at)
+    .limit(1)
+)
+# Written while the clock was wrong.
+_FROM_LATER = and_(IS_LATER, IS_HELD, Delivery.notification_id >= bindparam("limit"), _OWNED)
+_FUTURE = (
+    select(Delivery.id, Delivery.team_id)
+    .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
+    .where(_FROM_LATER)
+)
+_SHOWN_AT = (
+    select(
+        Delivery.lane_id,
+        Delivery.target,
+        Delivery.notification_id,
+        Delivery.channel_id,
+        Delivery.ts,
+        Delivery.thread_ts,
+        Delivery.source,
+        Delivery.key,
+        Delivery.id,
+        Delivery.team_id,
+    )
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.channel_id == bindparam("channel_id"),
+        Delivery.ts == bindparam("ts"),
+        Delivery.ts.is_not(None),
+        Delivery.state == "sent",
+    )
+    .order_by(Delivery.finished_at.desc(), Delivery.id.desc())
+    .limit(1)
+)
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """What became due.
+
+    Attributes:
+        team_ids: the workspaces that changed.
+        names: held deliveries in lanes whose destination is to be found first.
+        next_at: when more is due, as far as is known.
+    """
+
+    team_ids: Collection[str]
+    names: Sequence[Any]
+    next_at: datetime | None
+
+
+class Transitions:
+    """Changes deliveries as time passes, and as destinations are found."""
+
+    def __init__(self, database: Database, public_url: str, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._public_url = public_url
+        self._clock = clock
+
+    def promote(self, shards: Collection[int]) -> Promoted:
+        """Let what is due wait for its turn, and release what is held until now."""
+        now = self._clock()
+        values = {"now": now, "shards": list(shards)}
+        with self._database.reading_connection() as connection:
+            due = connection.execute(_DUE, values).all()
+            next_at = connection.scalar(_NEXT, values)
+        names = [row for row in due if row.state == "held" and not is_id(row.address)]
+        ready = [row for row in due if row.state != "held" or is_id(row.address)]
+        team_ids = sorted({row.team_id for row in ready})
+        for team_id in team_ids:
+            try:
+                self._promote(team_id, [row for row in ready if row.team_id == team_id], now)
+            except OperationalError as error:
+                # One workspace whose row is locked for long does not delay the others.
+                if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                    raise
+                logger.warning("a workspace is locked", extra={"error": describe_error(error)})
+        return Promoted(team_ids, names, now if len(due) == BATCH else next_at)
+
+    def forget_future(self, shards: Collection[int]) -> None:
+        """Let nothing be held by a clock that was ahead of ours: it is released now."""
+        now = self._clock()
+        limit = id_of_moment(now + CLOCK_TOLERANCE)
+        values = {"limit": limit, "shards": list(shards)}
+        with self._database.writing_connection() as connection:
+            rows = connection.execute(_FUTURE, values).all()
+            numbers = begin_change(connection, {row.team_id for row in rows})
+            for row in rows:
+                changed = {"send_at": now, "seq": numbers[row.team_id]}
+                mine = update(Delivery).where(Delivery.id == row.id, IS_HELD)
+                connection.execute(mine.values(changed))
+
+    def move(self, team_id: str, lane_id: int, address: str) -> None:
+        """Move what is still to go out in the lane of a name to its destination, in its order."""
+        with self._database.writing_connection() as connection:
+            seq = begin_change(connection, [team_id])[team_id]
+            self._move(connection, team_id, lane_id, address, seq)
+
+    def refuse(self, team_id: str, lane_id: int, error: str | None) -> None:
+        """End everything that is still to go out in a lane that leads nowhere."""
+        with self._database.writing_connection() as connection:
+            seq = begin_change(connection, [team_id])[team_id]
+            ended = self._ended("dead", error, seq)
+            connection.execute(update(Delivery).where(pending_in(lane_id)).values(ended))
+
+    def refuse_unlisted(self, team_id: str, listed_at: datetime) -> None:
+        """After a listing of channels, move or end what is for channels by name.
+
+        What was accepted after the listing stays: its channel may have been created since.
+        """
+        before = id_of_moment(listed_at + timedelta(milliseconds=1))
+        lanes = (
+            select(Lane.id, Lane.address, Channel.channel_id)
+            .outerjoin(
+                Channel,
+                and_(Channel.team_id == Lane.team_id, "#" + Channel.name == Lane.address),
+            )
+            .where(Lane.team_id == team_id, Lane.address.startswith("#"))
+            .where(exists().where(Delivery.lane_id == Lane.id, IS_PENDING))
+            # Where one name stands for several channels, the archived one is meant least.
+            .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
+        )
+        with self._database.writing_connection() as connection:
+            seq = begin_change(connection, [team_id])[team_id]
+            rows = connection.execute(lanes).all()
+            known: dict[int, str] = {}
+            for row in rows:
+                if row.channel_id is not None:
+                    known.setdefault(row.id, row.channel_id)
+            for lane_id, channel_id in known.items():
+                self._move(connection, team_id, lane_id, channel_id, seq)
+            ended = self._ended("dead", "channel_not_found", seq)
+            for row in rows:
+                if row.channel_id is None:
+                    old = (pending_in(row.id), Delivery.notification_id < before)
+                    connection.execute(update(Delivery).where(*old).values(ended))
+
+    def fail(
+        self, team_id: str, delivery_id: int, error: str | None, wait: float, retry_for: timedelta
+    ) -> bool:
+        """Write that the destination of a delivery's lane could not be found.
+
+        Returns: whether anything in the lane is still to go out.
+        """
+        now = self._clock()
+        mine = select(Delivery.lane_id, Lane.failing_since).join(Lane)
+        with self._database.writing_connection() as connection:
+            seq = begin_change(connection, [team_id])[team_id]
+            row = connection.execute(mine.where(Delivery.id == delivery_id)).first()
+            if row is None:
+                return False
+            since = row.failing_since or now
+            lane = update(Lane).where(Lane.id == row.lane_id)
+            connection.execute(lane.values(failing_since=since))
+            again = {"error": error, "retry_at": now + timedelta(seconds=wait)}
+            waiting = update(Delivery).where(Delivery.id == delivery_id, IS_WAITING)
+            connection.execute(waiting.values(again | {"attempts": Delivery.attempts + 1}))
+            if since <= now - retry_for:
+                old = (pending_in(row.lane_id), Delivery.send_at <= now - retry_for)
+                ended = self._ended("dead", error, seq)
+                connection.execute(update(Delivery).where(*old).values(ended))
+            left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
+            return connection.scalar(left) is not None
+
+    def first_pending(self, lane_id: int) -> Any:
+        """Return the first of what is still to go out in a lane, with the lane's address.
+
+        None where nothing is.
+        """
+        left = select(Delivery.id, Delivery.attempts, Lane.address).join(Lane)
+        with self._database.reading_connection() as connection:
+            first = left.where(pending_in(lane_id)).order_by(Delivery.id).limit(1)
+            return connection.execute(first).first()
+
+    def shown_mark(self, lane_id: int, channel_id: str, ts: str) -> Any:
+        """Return the delivery whose content a message should show, or None."""
+        values = {"lane_id": lane_id, "channel_id": channel_id, "ts": ts}
+        with self._database.reading_connection() as connection:
+            return connection.execute(_SHOWN_AT, values).first()
+
+    def show_again(self, row: Any) -> None:
+        """Let a message show the content of a delivery again.
+
+        Args:
+            row: as `shown_mark` returned it.
+        """
+        place = Place(
+            row.lane_id,
+            row.target,
+            row.notification_id,
+            row.channel_id,
+            row.ts,
+            row.thread_ts,
+            row.source,
+        )
+        with self._database.writing_connection() as connection:
+            seq = begin_change(connection, [row.team_id])[row.team_id]
+            change = Change(row.team_id, row.key or row.notification_id, seq, self._clock())
+            refresh(connection, change, [place])
+
+    def _promote(self, team_id: str, rows: Sequence[Any], now: datetime) -> None:
+        with self._database.writing_connection() as connection:
+            seq = begin_change(connection, [team_id])[team_id]
+            scheduled = [row.id for row in rows if row.state == "scheduled"]
+            if scheduled:
+                mine = (Delivery.id.in_(scheduled), _IS_SCHEDULED, Delivery.send_at <= now)
+                statement = update(Delivery).where(*mine).values(state="waiting", seq=seq)
+                connection.execute(statement)
+            held = {row.lane_id: row.address for row in rows if row.state == "held"}
+            for lane_id, address in held.items():
+                lane = HeldLane(lane_id, team_id, address)
+                release(connection, lane, self._public_url, seq, now)
+
+    def _move(
+        self, connection: Connection, team_id: str, lane_id: int, address: str, seq: int
+    ) -> None:
+        hold_in_lane(connection, team_id, lane_id, address, seq, self._clock())
+        ensure_lanes(connection, [(team_id, address)])
+        moved = {"lane_id": lane_id_of(team_id, address), "seq": seq, "retry_at": None}
+        connection.execute(update(Delivery).where(pending_in(lane_id)).values(moved))
+        mark_successor(connection, lane_id, team_id, address)
+
+    def _ended(self, state: str, error: str | None, seq: int) -> dict[str, Any]:
+        return {"state": state, "error": error, "finished_at": self._clock(), "seq": seq}

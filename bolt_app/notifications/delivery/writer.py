@@ -1,0 +1,122 @@
+"""The writer: begins and outcomes, those that are ready together in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from bolt_app.db import DATABASE_DOWN
+from bolt_app.logs import describe_error
+from bolt_app.notifications.delivery.store import Begin, Committed, Finish, Store
+from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS
+
+logger = logging.getLogger(__name__)
+
+_Write = Callable[[Sequence[Finish], Sequence[Begin]], Committed]
+
+
+class Writer:
+    """Collects begins and outcomes while a transaction is under way, and writes them with the next.
+
+    It calls back for everything that it was given, once: `committed`, or `rejected` for what the
+    database cannot store. An outcome that may or may not have been written is written again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run: Callable[[_Write, Sequence[Finish], Sequence[Begin]], Awaitable[Committed]],
+        *,
+        is_current: Callable[[Finish], bool],
+        committed: Callable[[Committed], None],
+        rejected: Callable[[Sequence[Finish], Sequence[Begin]], None],
+        lost: Callable[[Sequence[Begin], float], None],
+        notify: Callable[[str], None],
+        room: Callable[[], int],
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            room: returns how many bytes of content may begin.
+            run: runs a function in a thread.
+            is_current: whether the workspace of an outcome still has the owner that began it.
+            lost: takes begins that may have been written or not, and seconds to wait.
+            notify: wakes the owner of a workspace.
+        """
+        self._store = store
+        self._run = run
+        self._is_current = is_current
+        self._committed = committed
+        self._rejected = rejected
+        self._lost = lost
+        self._notify = notify
+        self._room = room
+        self._finishes: list[Finish] = []
+        self._begins: list[Begin] = []
+        self._is_writing = False
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether `write` is to be started: there is something, and it is not running."""
+        return bool(self._finishes or self._begins) and not self._is_writing
+
+    def finish(self, *finishes: Finish) -> None:
+        """Write outcomes with the next transaction."""
+        self._finishes += finishes
+
+    def begin(self, begin: Begin) -> None:
+        """Begin work with the next transaction."""
+        self._begins.append(begin)
+
+    def drop_begins(self) -> None:
+        """Begin nothing of what is not being written yet."""
+        self._begins.clear()
+
+    async def write(self) -> None:
+        """Write until nothing is left."""
+        if self._is_writing:
+            return
+        self._is_writing = True
+        try:
+            while self._finishes or self._begins:
+                finishes, self._finishes = self._finishes, []
+                begins, self._begins = self._begins, []
+                await self._write_together(finishes, begins)
+        finally:
+            self._is_writing = False
+
+    async def _write_together(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
+        mine = [one for one in finishes if self._is_current(one)]
+        others = [one for one in finishes if not self._is_current(one)]
+        if mine or begins:
+            commit = partial(self._store.commit, room=self._room())
+            await self._commit(commit, mine, begins)
+        if others:
+            await self._commit(self._store.finish_for_others, others, [])
+            for team_id in {one.attempt.team_id for one in others}:
+                self._notify(team_id)
+
+    async def _commit(
+        self, write: _Write, finishes: Sequence[Finish], begins: Sequence[Begin]
+    ) -> None:
+        """Write together, or one by one where one of them cannot be written."""
+        try:
+            committed = await self._run(write, finishes, begins)
+        except DATABASE_DOWN as error:
+            logger.warning("the database is not answering", extra={"error": describe_error(error)})
+            self._finishes += finishes
+            self._lost(begins, DATABASE_DOWN_SECONDS)
+            await asyncio.sleep(DATABASE_DOWN_SECONDS)
+        except Exception:
+            if len(finishes) + len(begins) == 1:
+                logger.exception("an outcome or a begin cannot be written")
+                self._rejected(finishes, begins)
+                return
+            for finish in finishes:
+                await self._commit(write, [finish], [])
+            for begin in begins:
+                await self._commit(write, [], [begin])
+        else:
+            self._committed(committed)

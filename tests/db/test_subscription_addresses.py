@@ -1,0 +1,49 @@
+"""Subscriptions of an earlier version get the ids of channels and people that are known."""
+
+from __future__ import annotations
+
+from bolt_app.db import Database, schema
+from bolt_app.db.models import Channel
+from bolt_app.notifications.subscriptions import Subscriptions, Wish
+from bolt_app.profiles import register_membership, register_team, register_user
+from tests.conftest import FakeClock
+from tests.people import ACME, ANN, GENERAL
+
+CHANNEL = {
+    "team_id": ACME,
+    "name": "general",
+    "is_member": True,
+    "is_private": False,
+    "member_count": 1,
+}
+PERSON = {"id": ANN, "team_id": ACME, "profile": {"email": "Ann@acme.example"}}
+
+
+def test_what_an_earlier_version_stored_is_migrated(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    subscriptions = Subscriptions(empty_database, clock=clock)
+    for address in ("#general", "#unknown", "@ann@acme.example", "@nobody@acme.example"):
+        subscriptions.subscribe(ACME, address, Wish("deploys"))
+    subscriptions.subscribe(ACME, "#general", Wish("alerts", "service=older"))
+    clock.advance(1)
+    subscriptions.subscribe(ACME, GENERAL, Wish("alerts", "service=later"))
+    with empty_database.writing() as session:
+        for id_, is_archived in ((GENERAL, False), ("C0ACMEOLD1", True)):
+            session.add(Channel(**CHANNEL, channel_id=id_, is_archived=is_archived))
+        register_team(session, ACME, {"enterprise_id": ""}, clock())
+        row_id = register_user(session, ACME, PERSON, clock())
+        register_membership(session, row_id, ACME, PERSON, clock())
+
+    schema.downgrade(empty_database, "0021-1")
+    schema.upgrade(empty_database)
+
+    found = {(one.address, one.wish.topic, one.wish.filter) for one in subscriptions.of_team(ACME)}
+    assert found == {
+        (GENERAL, "deploys", ""),
+        (GENERAL, "alerts", "service=later"),
+        ("#unknown", "deploys", ""),
+        (ANN, "deploys", ""),
+        ("@nobody@acme.example", "deploys", ""),
+    }

@@ -1,0 +1,1 @@
+"""A model of the delivery protocol: two owners around real schedulers, a database and Slack."""

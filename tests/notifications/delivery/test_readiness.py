@@ -1,0 +1,137 @@
+"""Readiness of workers and web processes, by whether shards have owners."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterator
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from bolt_app.config import Settings
+from bolt_app.db import Database
+from bolt_app.db.models import SHARD_COUNT
+from bolt_app.delivery import create_ownership
+from bolt_app.health_server import serving_health
+from bolt_app.notifications.delivery.ownership import Ownership
+from bolt_app.readiness import Readiness
+from tests.notifications.delivery.conftest import DELAYS
+
+
+class FakeMonotonic:
+    """A clock that only moves by hand."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def monotonic() -> FakeMonotonic:
+    return FakeMonotonic()
+
+
+@pytest.fixture
+def readiness(database: Database, monotonic: FakeMonotonic) -> Readiness:
+    return Readiness(database, DELAYS, monotonic=monotonic)
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def ownership(settings: Settings, database: Database, loop: asyncio.Runner) -> Iterator[Ownership]:
+    one = create_ownership(settings, database)
+    yield one
+    loop.run(one.leave())
+
+
+def test_a_web_process_reports_shards_without_an_owner_and_is_ready(
+    readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic, loop: asyncio.Runner
+) -> None:
+    assert readiness.check() == ({"status": "ok", "shards_without_owner": SHARD_COUNT}, 200)
+
+    loop.run(ownership.step(monotonic()))
+    assert readiness.check() == ({"status": "ok", "shards_without_owner": 0}, 200)
+
+    monotonic.now += 10 * DELAYS.unowned_alarm
+    assert readiness.check()[1] == 200
+
+
+def test_a_worker_is_not_ready_while_a_shard_has_no_owner_for_long(
+    readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic, loop: asyncio.Runner
+) -> None:
+    readiness.watch(ownership)
+    monotonic.now += DELAYS.unowned_alarm - 0.5
+    assert readiness.check()[1] == 200
+
+    monotonic.now += 1
+    body, status = readiness.check()
+    assert (status, body["status"], body["shards_without_owner"]) == (503, "unavailable", 64)
+    assert re.search("no worker for [34] seconds", str(body["reason"]))
+
+    loop.run(ownership.step(monotonic()))
+    assert readiness.check() == ({"status": "ok", "shards_without_owner": 0}, 200)
+
+
+def test_a_worker_that_no_longer_steps_is_not_ready(
+    readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic, loop: asyncio.Runner
+) -> None:
+    readiness.watch(ownership)
+    loop.run(ownership.step(monotonic()))
+
+    monotonic.now += DELAYS.unowned_alarm + 1
+
+    assert readiness.check()[1] == 503
+
+
+@pytest.mark.sqlite_only
+def test_an_owner_that_shows_no_life_is_reported(
+    readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic, loop: asyncio.Runner
+) -> None:
+    loop.run(ownership.step(monotonic()))
+    assert readiness.check()[0]["shards_without_owner"] == 0
+
+    time.sleep(DELAYS.owner_silence)
+
+    assert readiness.check()[0]["shards_without_owner"] == SHARD_COUNT
+
+
+def get(port: int, path: str) -> tuple[int, object]:
+    try:
+        answer = urlopen(f"http://127.0.0.1:{port}{path}", timeout=20)
+    except HTTPError as error:
+        answer = error
+    with answer:
+        return answer.status, json.loads(answer.read())
+
+
+def test_a_worker_serves_its_health(
+    readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic
+) -> None:
+    readiness.watch(ownership)
+    with serving_health(readiness, "127.0.0.1", 0) as port:
+        assert get(port, "/healthz") == (200, {"status": "ok"})
+        assert get(port, "/readyz")[0] == 200
+        monotonic.now += DELAYS.unowned_alarm + 1
+        assert get(port, "/readyz")[0] == 503
+        assert get(port, "/metrics")[0] == 404
+
+
+def test_a_database_that_is_down_makes_unready(encryption_key: str) -> None:
+    database = Database("postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop", [encryption_key])
+
+    body, status = Readiness(database, DELAYS).check()
+
+    assert status == 503
+    assert body == {"status": "unavailable", "reason": "The database is not answering."}
+    database.close()

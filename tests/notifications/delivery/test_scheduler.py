@@ -1,0 +1,664 @@
+"""The scheduler: order, turns, limits, retries, looks, pauses and pages."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bolt_app.notifications.delivery.order import RANKS, rank_of, urgency_of
+from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.scheduler import Scheduler
+from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
+
+TEAM = "T1"
+CRITICAL = RANKS["critical"]
+NOW = 1_000_000.0
+FAST = RateLimit(0.001, burst=100_000)
+UNLIMITED = Limits(workspace=FAST, lane=FAST, in_flight=1_000_000, page=1_000_000)
+
+
+def limits(
+    *,
+    workspace: RateLimit = FAST,
+    lane: RateLimit = FAST,
+    in_flight: int = 1_000_000,
+    page: int = 1_000_000,
+) -> Limits:
+    return Limits(workspace, lane, in_flight, page)
+
+
+class Desk:
+    """A scheduler with one workspace whose burst is open, and a clock."""
+
+    def __init__(self, given_limits: Limits = UNLIMITED) -> None:
+        self.now = NOW
+        self.limits = given_limits
+        self.scheduler = Scheduler(given_limits)
+        self.scheduler.add_workspace(TEAM, self.now - 86_400)
+        self._ids = itertools.count(1)
+
+    def row(
+        self,
+        lane: int = 1,
+        *,
+        rank: int = 0,
+        source: str = "ci",
+        waited: float = 0.0,
+        key: str | None = None,
+        is_update: bool = True,
+        is_name: bool = False,
+    ) -> QueuedDelivery:
+        urgency = urgency_of(rank, self.now - waited)
+        return QueuedDelivery(
+            urgency,
+            next(self._ids),
+            lane,
+            source,
+            rank,
+            key,
+            is_update and key is not None,
+            is_name,
+        )
+
+    def put(self, *rows: QueuedDelivery) -> list[int]:
+        self.scheduler.put(TEAM, rows, self.now)
+        return [row.id for row in rows]
+
+    def step(self, most: int = 256) -> list[Work]:
+        return self.scheduler.step(self.now, most)
+
+    def begun(self, most: int = 256) -> list[int]:
+        return [work.delivery_id for work in self.step(most)]
+
+    def only(self) -> Work:
+        (work,) = self.step()
+        return work
+
+    def finish(self, *works: Work, attempted: bool = True) -> None:
+        for work in works:
+            self.scheduler.finish(work, self.now, attempted=attempted)
+
+    def drain(self) -> list[int]:
+        """Deliver everything that may go at this time, one after another."""
+        order = []
+        while works := self.step(1):
+            self.finish(*works)
+            order += [work.delivery_id for work in works]
+        return order
+
+
+# Order.
+
+
+def test_most_urgent_first_then_oldest() -> None:
+    desk = Desk()
+    old, info, error = desk.row(1, waited=10), desk.row(2), desk.row(3, rank=-2)
+    desk.put(info, old, error)
+
+    assert desk.begun() == [error.id, old.id, info.id]
+
+
+def test_each_minute_of_waiting_is_one_step() -> None:
+    desk = Desk()
+    two_minutes, warning = desk.row(1, waited=125), desk.row(2, rank=-1)
+    desk.put(warning, two_minutes)
+
+    assert desk.begun() == [two_minutes.id, warning.id]
+
+
+@pytest.mark.parametrize("lane", [1, 20_000])
+def test_critical_behind_ten_thousand_is_next(lane: int) -> None:
+    desk = Desk(limits(in_flight=1, page=4))
+    hour = 3_600
+    for number in range(10_000):
+        desk.put(desk.row(1 + number % 3, waited=hour))
+    first = desk.only()
+    critical = desk.row(lane, rank=CRITICAL)
+    desk.put(critical)
+    desk.finish(first)
+
+    assert desk.begun() == [critical.id]
+
+
+def test_a_day_of_waiting_is_as_urgent_as_critical() -> None:
+    desk = Desk()
+    forgotten, critical = desk.row(1, waited=2 * 86_400), desk.row(2, rank=CRITICAL)
+    desk.put(critical, forgotten)
+
+    assert desk.begun() == [forgotten.id, critical.id]
+
+
+def test_priority_replaces_severity() -> None:
+    assert rank_of(3, "info") == -3
+    assert rank_of(-3, "critical") == 3
+    assert rank_of(0, "warning") == rank_of(None, "warning") == RANKS["warning"]
+    assert rank_of(None, None) == RANKS["info"]
+
+
+def test_sources_take_turns_at_the_same_rank() -> None:
+    desk = Desk()
+    flood = desk.put(*(desk.row(lane, source="flood", waited=9) for lane in range(1, 5)))
+    quiet = desk.put(*(desk.row(lane, source="quiet") for lane in range(5, 7)))
+
+    assert desk.begun() == [flood[0], quiet[0], flood[1], quiet[1], flood[2], flood[3]]
+
+
+def test_sources_take_turns_in_one_lane_and_after_a_long_backlog() -> None:
+    desk = Desk()
+    flood = desk.put(*(desk.row(source="flood", waited=3_600) for _ in range(3)))
+    quiet = desk.put(*(desk.row(source="quiet", waited=600) for _ in range(2)))
+
+    assert desk.drain() == [flood[0], quiet[0], flood[1], quiet[1], flood[2]]
+
+
+def test_a_source_with_one_row_at_a_time_does_not_starve_another() -> None:
+    desk = Desk(limits(in_flight=1))
+    waiting = desk.row(1, source="patient")
+    desk.put(desk.row(2, source="busy"), waiting)
+    begun = []
+    for lane in range(3, 6):
+        work = desk.only()
+        begun.append(work.delivery_id)
+        desk.put(desk.row(lane, source="busy"))
+        desk.finish(work)
+
+    assert waiting.id in begun
+
+
+def test_workspaces_take_turns() -> None:
+    desk = Desk()
+    desk.scheduler.add_workspace("T2", NOW - 86_400)
+    flood = desk.put(*(desk.row(lane) for lane in range(1, 5)))
+    other = desk.row(9)
+    desk.scheduler.put("T2", [other], NOW)
+
+    assert desk.begun(3) == [flood[0], other.id, flood[1]]
+    assert desk.begun() == [flood[2], flood[3]]
+
+
+# Lanes.
+
+
+def test_nothing_overtakes_in_a_lane() -> None:
+    desk = Desk()
+    desk.put(desk.row())
+    work = desk.only()
+    critical, elsewhere = desk.row(rank=CRITICAL), desk.row(2)
+    desk.put(critical, elsewhere)
+
+    assert desk.begun() == [elsewhere.id]
+    desk.finish(work)
+    assert desk.begun() == [critical.id]
+
+
+def test_retry_waits_with_its_lane_and_goes_first() -> None:
+    desk = Desk()
+    failed, later = desk.put(desk.row(), desk.row(rank=CRITICAL, source="other"))[::-1]
+    work = desk.only()
+    desk.scheduler.retry(work, NOW + 30, NOW)
+    elsewhere = desk.row(2)
+    desk.put(elsewhere)
+
+    assert desk.begun() == [elsewhere.id]
+    assert desk.scheduler.next_at() == NOW + 30
+    desk.now = NOW + 30
+    again = desk.only()
+    assert again.delivery_id == failed
+    desk.finish(again)
+    assert desk.begun() == [later]
+
+
+def test_final_failure_frees_the_lane() -> None:
+    desk = Desk()
+    first, second = desk.put(desk.row(), desk.row())
+    work = desk.only()
+    desk.finish(work)
+
+    assert work.delivery_id == first
+    assert desk.begun() == [second]
+
+
+def test_doubt_is_looked_for_and_blocks_its_lane_only() -> None:
+    desk = Desk()
+    desk.put(desk.row(), desk.row())
+    work = desk.only()
+    desk.scheduler.doubt(work, NOW + 5, NOW)
+    elsewhere = desk.row(2)
+    desk.put(elsewhere)
+
+    assert desk.begun() == [elsewhere.id]
+    desk.now = NOW + 5
+    look = desk.only()
+    assert (look.kind, look.delivery_id) == (WorkKind.LOOK, work.delivery_id)
+    desk.scheduler.retry(look, desk.now, desk.now)
+    again = desk.only()
+    assert (again.kind, again.delivery_id) == (WorkKind.POST, work.delivery_id)
+
+
+def test_found_after_doubt_frees_the_lane() -> None:
+    desk = Desk()
+    _, second = desk.put(desk.row(), desk.row())
+    desk.scheduler.doubt(desk.only(), NOW + 5, NOW)
+    desk.now = NOW + 5
+    desk.finish(desk.only())
+
+    assert desk.begun() == [second]
+
+
+def test_rows_in_doubt_at_takeover_wait_for_the_longest_request() -> None:
+    desk = Desk()
+    doubtful, waiting, elsewhere = desk.row(), desk.row(), desk.row(2)
+    desk.scheduler.put_first(TEAM, doubtful, NOW + 15, NOW, in_doubt=True)
+    desk.put(waiting, elsewhere)
+
+    assert desk.begun() == [elsewhere.id]
+    desk.now = NOW + 15
+    assert desk.only().kind is WorkKind.LOOK
+
+
+@pytest.mark.parametrize("ended_elsewhere", ["sent", "waits for its retry"])
+def test_another_owner_ends_the_doubt(ended_elsewhere: str) -> None:
+    desk = Desk()
+    doubtful, waiting = desk.row(), desk.row()
+    desk.scheduler.put_first(TEAM, doubtful, NOW + 15, NOW, in_doubt=True)
+    desk.put(waiting)
+    if ended_elsewhere == "sent":
+        desk.scheduler.remove(TEAM, 1, doubtful.id, NOW)
+        expected = waiting.id
+    else:
+        desk.scheduler.put_first(TEAM, doubtful, NOW, NOW, in_doubt=False)
+        expected = doubtful.id
+
+    assert desk.begun() == [expected]
+
+
+def test_removed_rows_are_not_begun() -> None:
+    desk = Desk()
+    first, second = desk.put(desk.row(), desk.row())
+    desk.scheduler.remove(TEAM, 1, first, NOW)
+
+    assert desk.drain() == [second]
+
+
+def test_replaced_row_has_its_new_urgency() -> None:
+    desk = Desk()
+    row, other = desk.row(1), desk.row(2, rank=-2)
+    desk.put(row, other, row._replace(urgency=urgency_of(CRITICAL, NOW)))
+
+    assert desk.begun() == [row.id, other.id]
+
+
+def test_work_that_was_not_begun_returns_to_its_place() -> None:
+    desk = Desk()
+    first, second = desk.put(desk.row(key="k"), desk.row())
+    desk.scheduler.give_back(desk.only(), NOW + 1, NOW)
+    # Nobody knows whether the first one is `sending`: nothing overtakes or absorbs it.
+    (update,) = desk.put(desk.row(key="k", rank=CRITICAL))
+
+    assert desk.begun() == []
+    desk.now = NOW + 1
+    assert desk.drain() == [first, update, second]
+
+
+# Keys.
+
+
+def test_the_earlier_one_inherits_the_rank_of_its_key() -> None:
+    desk = Desk()
+    other = desk.row(waited=30)
+    early, late = desk.row(key="k", is_update=False), desk.row(key="k", rank=-2, is_update=False)
+    desk.put(other, early, late)
+
+    assert desk.drain() == [early.id, late.id, other.id]
+
+
+def test_a_more_urgent_update_absorbs_the_earlier_ones() -> None:
+    desk = Desk()
+    early = desk.put(desk.row(key="k"), desk.row(key="k", rank=-1))
+    (late,) = desk.put(desk.row(key="k", rank=-2))
+    work = desk.only()
+    desk.finish(work)
+
+    assert (work.delivery_id, work.absorbed) == (late, tuple(early))
+    assert desk.drain() == []
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_update_that_is_not_more_urgent_absorbs_nothing(rank: int) -> None:
+    desk = Desk()
+    early, late = desk.put(desk.row(key="k"), desk.row(key="k", rank=rank))
+
+    assert desk.drain() == [early, late]
+
+
+def test_an_update_that_absorbs_another_keeps_its_own_place() -> None:
+    desk = Desk()
+    aged, between = desk.row(key="k", waited=300), desk.row(rank=-1, waited=1)
+    update = desk.row(key="k", rank=-1)
+    desk.put(aged, between, update)
+    assert desk.drain() == [aged.id, between.id, update.id]
+
+    inherited, between, update = desk.row(key="k"), desk.row(rank=-1), desk.row(key="k", rank=-1)
+    desk.put(inherited._replace(urgency=update.urgency), between, update)
+    assert desk.drain() == [between.id, update.id]
+
+
+def test_only_updates_are_absorbed() -> None:
+    desk = Desk()
+    post, update = desk.row(key="k", is_update=False), desk.row(key="k", rank=-2)
+    desk.put(post, update)
+
+    assert desk.drain() == [post.id, update.id]
+
+
+@pytest.mark.parametrize("end", ["refused", "given back"])
+def test_absorbed_rows_return_when_nothing_was_begun(end: str) -> None:
+    desk = Desk()
+    (early,) = desk.put(desk.row(key="k"))
+    desk.put(desk.row(key="k", rank=-2))
+    work = desk.only()
+    if end == "refused":
+        desk.finish(work, attempted=False)
+        assert desk.drain() == [early]
+    else:
+        desk.scheduler.give_back(work, NOW, NOW)
+        assert desk.only() == work
+
+
+# Limits.
+
+
+def test_one_post_in_a_lane_each_interval_after_the_last_one_ended() -> None:
+    desk = Desk(limits(lane=RateLimit(1.0)))
+    _, second = desk.put(desk.row(), desk.row())
+    work = desk.only()
+    desk.now += 5
+    desk.finish(work)
+
+    assert desk.begun() == []
+    assert desk.scheduler.next_at() == desk.now + 1
+    desk.now += 1
+    assert desk.begun() == [second]
+
+
+def test_a_lane_that_was_quiet_takes_its_burst() -> None:
+    desk = Desk(limits(lane=RateLimit(1.0, burst=3)))
+    ids = desk.put(*(desk.row() for _ in range(5)))
+
+    assert desk.drain() == ids[:3]
+    desk.now += 1
+    assert desk.drain() == ids[3:4]
+
+
+def test_the_last_attempt_of_an_earlier_owner_counts() -> None:
+    desk = Desk(limits(lane=RateLimit(1.0, burst=3)))
+    desk.scheduler.note_attempt(TEAM, 1, NOW - 0.25, NOW)
+    ids = desk.put(*(desk.row() for _ in range(2)))
+
+    assert desk.drain() == []
+    desk.now += 0.75
+    assert desk.drain() == ids[:1]
+
+
+def test_a_new_owner_has_no_burst() -> None:
+    desk = Desk(limits(workspace=RateLimit(0.5, burst=10)))
+    desk.scheduler.add_workspace(TEAM, NOW)
+    desk.put(*(desk.row(lane) for lane in range(1, 30)))
+
+    assert len(desk.step()) == 1
+    assert desk.scheduler.next_at() == NOW + 0.5
+    desk.now += 0.5
+    assert len(desk.step()) == 1
+
+
+def test_a_workspace_that_was_quiet_takes_its_burst() -> None:
+    desk = Desk(limits(workspace=RateLimit(0.5, burst=10)))
+    desk.put(*(desk.row(lane) for lane in range(1, 30)))
+
+    assert len(desk.step()) == 10
+
+
+def test_work_that_made_no_request_costs_nothing() -> None:
+    desk = Desk(limits(workspace=RateLimit(60.0), lane=RateLimit(60.0)))
+    _, second = desk.put(desk.row(), desk.row())
+    desk.finish(desk.only(), attempted=False)
+
+    assert desk.begun() == [second]
+
+
+def test_requests_under_way_are_limited() -> None:
+    desk = Desk(limits(in_flight=2))
+    desk.put(*(desk.row(lane) for lane in range(1, 5)))
+    works = desk.step()
+
+    assert len(works) == 2
+    assert desk.scheduler.next_at() is None
+    desk.finish(works[0])
+    assert len(desk.step()) == 1
+
+
+# Pauses.
+
+
+def test_a_paused_workspace_posts_nothing_and_looks() -> None:
+    desk = Desk()
+    desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)
+    (waiting,) = desk.put(desk.row())
+    desk.scheduler.pause(TEAM, NOW + 60)
+
+    assert [work.kind for work in desk.step()] == [WorkKind.LOOK]
+    assert desk.scheduler.next_at() == NOW + 60
+    desk.now += 60
+    assert desk.begun() == [waiting]
+
+
+def test_paused_lookups_do_not_hold_posts() -> None:
+    desk = Desk()
+    desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)
+    desk.scheduler.look_again(TEAM, 99, NOW)
+    (waiting,) = desk.put(desk.row())
+    desk.scheduler.pause_lookups(TEAM, NOW + 60)
+
+    assert desk.begun() == [waiting]
+    desk.now += 60
+    assert {work.kind for work in desk.step()} == {WorkKind.LOOK, WorkKind.SECOND_LOOK}
+
+
+def test_a_new_installation_ends_the_pauses() -> None:
+    desk = Desk()
+    desk.scheduler.add_workspace(TEAM, NOW, paused_until=NOW + 300, lookups_until=NOW + 300)
+    (waiting,) = desk.put(desk.row())
+
+    assert desk.begun() == []
+    desk.scheduler.resume(TEAM)
+    assert desk.begun() == [waiting]
+
+
+# Lookups.
+
+
+def test_names_are_resolved_one_at_a_time_without_posting_budget() -> None:
+    desk = Desk(limits(workspace=RateLimit(60.0)))
+    for lane in range(1, 10):
+        desk.put(desk.row(lane, is_name=True))
+    (posted,) = desk.put(desk.row(20))
+
+    resolve, post = desk.step()
+    assert (resolve.kind, post.delivery_id) == (WorkKind.RESOLVE, posted)
+    desk.finish(resolve)
+    assert desk.only().kind is WorkKind.RESOLVE
+
+
+def test_resolved_rows_leave_the_lane_of_the_name() -> None:
+    desk = Desk()
+    rows = [desk.row(9, is_name=True, waited=2 - number) for number in range(2)]
+    desk.put(*rows)
+    resolve = desk.only()
+    desk.put(*(row._replace(lane_id=1, is_name=False) for row in rows))
+    desk.finish(resolve)
+
+    assert desk.drain() == [row.id for row in rows]
+
+
+def test_a_name_that_cannot_be_resolved_now_waits() -> None:
+    desk = Desk()
+    desk.put(desk.row(9, is_name=True))
+    desk.scheduler.retry(desk.only(), NOW + 60, NOW)
+    (other,) = desk.put(desk.row(10, is_name=True))
+
+    assert desk.only().delivery_id == other
+    assert desk.scheduler.next_at() == NOW + 60
+
+
+def test_second_looks_are_timers_that_block_nothing() -> None:
+    desk = Desk(limits(in_flight=1))
+    desk.scheduler.look_again(TEAM, 7, NOW + 60)
+    desk.scheduler.look_again(TEAM, 8, NOW + 60)
+    desk.put(desk.row())
+    desk.step()
+    desk.now += 60
+
+    look = desk.only()
+    assert (look.kind, look.delivery_id) == (WorkKind.SECOND_LOOK, 7)
+    desk.scheduler.retry(look, desk.now + 5, desk.now)
+    assert desk.only().delivery_id == 8
+
+
+# Ownership.
+
+
+def test_a_dropped_workspace_ends_at_once_and_ignores_its_work() -> None:
+    desk = Desk()
+    desk.put(desk.row(1), desk.row(2))
+    works = desk.step(1)
+    desk.scheduler.drop_workspace(TEAM)
+    desk.put(desk.row(3))
+
+    assert desk.step() == []
+    desk.scheduler.add_workspace(TEAM, NOW - 86_400)
+    (row,) = desk.put(desk.row(1))
+    work = desk.only()
+    desk.scheduler.doubt(works[0], NOW + 5, NOW)
+    desk.put(desk.row(1))
+    assert work.delivery_id == row
+    assert desk.begun() == []
+
+
+# Pages.
+
+
+def test_rows_beyond_a_page_stay_in_the_database() -> None:
+    desk = Desk(limits(page=4))
+    rows = [desk.row() for _ in range(20)]
+    desk.put(*rows)
+    order: list[int] = []
+    while len(order) < 20:
+        order += desk.drain()
+        answer_pages(desk, rows, order)
+
+    assert order == [row.id for row in rows]
+
+
+def test_an_urgent_row_is_taken_into_a_full_page() -> None:
+    desk = Desk(limits(page=4))
+    desk.put(*(desk.row() for _ in range(20)))
+    (critical,) = desk.put(desk.row(rank=CRITICAL))
+
+    assert desk.begun() == [critical]
+
+
+def test_a_row_put_while_its_page_is_read_is_not_lost() -> None:
+    desk = Desk(limits(page=2))
+    rows = [desk.row() for _ in range(3)]
+    desk.put(*rows)
+    order = desk.drain()
+    (page,) = desk.scheduler.wanted()
+    (late,) = desk.put(desk.row())
+    # The page was read before.
+    args = (page.team_id, page.lane_id, page.source)
+    desk.scheduler.load(*args, rows[2:], NOW, has_more=False)
+    order += desk.drain()
+
+    assert order == [row.id for row in rows]
+    assert desk.scheduler.wanted() == [page]
+    desk.scheduler.load(*args, [rows[0]._replace(id=late)], NOW, has_more=False)
+    assert desk.drain() == [late]
+
+
+def test_a_page_that_could_not_be_read_is_wanted_again() -> None:
+    desk = Desk(limits(page=2))
+    desk.put(*(desk.row() for _ in range(3)))
+    desk.drain()
+    (page,) = desk.scheduler.wanted()
+
+    assert desk.scheduler.wanted() == []
+    args = (page.team_id, page.lane_id, page.source)
+    desk.scheduler.load(*args, [], NOW, has_more=True)
+    assert desk.scheduler.wanted() == [page]
+
+
+def test_a_page_that_was_read_before_a_retry_does_not_add_it_twice() -> None:
+    desk = Desk()
+    row, other = desk.row(waited=1), desk.row()
+    desk.put(row, other)
+    desk.scheduler.retry(desk.only(), NOW, NOW)
+    desk.scheduler.load(TEAM, 1, "ci", [row, other], NOW, has_more=False)
+
+    assert desk.drain() == [row.id, other.id]
+
+
+def answer_pages(desk: Desk, rows: Iterable[QueuedDelivery], ended: list[int]) -> None:
+    for page in desk.scheduler.wanted():
+        there = [
+            row
+            for row in rows
+            if (row.lane_id, row.source) == (page.lane_id, page.source) and row.id not in ended
+        ]
+        there.sort()
+        most = desk.limits.page
+        args = (page.team_id, page.lane_id, page.source)
+        desk.scheduler.load(*args, there[:most], desk.now, has_more=len(there) > most)
+
+
+# Everything, at random.
+
+accepted_rows = st.lists(
+    st.tuples(
+        st.integers(1, 4),
+        st.sampled_from(["a", "b", "c"]),
+        st.sampled_from([0, 0, -1, CRITICAL]),
+        st.floats(0, 600),
+    ),
+    max_size=40,
+)
+
+
+@given(rows=accepted_rows)
+def test_every_row_is_begun_once_in_order_and_in_bounded_time(
+    rows: list[tuple[int, str, int, float]],
+) -> None:
+    desk = Desk(Limits(RateLimit(0.2, 5), RateLimit(1.0), in_flight=3, page=3))
+    queued = [
+        desk.row(lane, source=source, rank=rank, waited=waited)
+        for lane, source, rank, waited in rows
+    ]
+    desk.put(*queued)
+    order: list[int] = []
+    while len(order) < len(queued):
+        works = desk.step()
+        order += [work.delivery_id for work in works]
+        desk.finish(*works)
+        answer_pages(desk, queued, order)
+        desk.now = max(desk.now, desk.scheduler.next_at() or 0.0)
+
+    assert sorted(order) == sorted(row.id for row in queued)
+    longest = max((sum(row.lane_id == lane for row in queued) for lane in range(5)), default=0)
+    assert desk.now - NOW <= longest * 1.0 + len(queued) * 0.2
+    for one, other in itertools.combinations(queued, 2):
+        if (one.lane_id, one.source) == (other.lane_id, other.source):
+            earlier, later = sorted((one, other))
+            assert order.index(earlier.id) < order.index(later.id)

@@ -1,0 +1,176 @@
+"""Contents of any size: few are read at once, and lists read no more of each than they show."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text
+
+import bolt_app
+from bolt_app.db import Database
+from bolt_app.db.content import BEGINNING, SHORT_LAYOUT, UNREADABLE, content_summary
+from bolt_app.db.models import Notification
+from bolt_app.notifications import history, previews
+from bolt_app.notifications.ids import new_id
+from bolt_app.notifications.previews import Previews
+from bolt_app.notifications.requests import DEEPEST, VALUES
+from bolt_app.notifications.summaries import headline
+from tests.conftest import FakeClock
+from tests.people import ACME
+from tests.running import Bellhop
+from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
+
+# As versions before accepted it: 1 MiB of JSON that takes 25 times as much in memory.
+LARGE: dict[str, Any] = {"text": "Large", "attachments": [{"x": [[]] * 345_000}]}
+
+
+def put(database: Database, clock: FakeClock, *contents: dict[str, Any]) -> None:
+    """Store notifications to a topic as they are, one a millisecond."""
+    with database.writing() as session:
+        for content in contents:
+            clock.advance(0.001)
+            row = {"id": new_id(clock()), "team_id": ACME, "source": "command", "topics": "deploys"}
+            session.execute(insert(Notification).values(**row, content=content, created_at=clock()))
+
+
+class TestAccepting:
+    @pytest.mark.parametrize("name", ["blocks", "attachments"])
+    def test_the_values_of_a_content_are_limited(self, bellhop: Bellhop, name: str) -> None:
+        ci = caller(bellhop)
+        # The lists of both, two objects and the list in one of them count too.
+        most = {"to": "topic:x", "text": "x", name: [{"type": "x", "y": [0] * (VALUES - 5)}]}
+        over = {"to": "topic:x", "text": "x", name: [{"type": "x", "y": [0] * (VALUES - 4)}]}
+
+        assert ci.send(most).status == 202
+        answer = ci.send(over)
+
+        assert answer.status == 422, answer.text
+        assert [one["field"] for one in answer.json()["errors"]] == [name]
+        assert f"{VALUES:,} values" in answer.json()["errors"][0]["detail"]
+
+    def test_so_is_their_depth(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        most: Any = "x"
+        for _ in range(DEEPEST):
+            most = {"x": most}
+
+        assert ci.send({"to": "topic:x", "text": "x", "blocks": [most]}).status == 202
+        answer = ci.send({"to": "topic:x", "text": "x", "blocks": [{"x": most}]})
+
+        assert answer.status == 422, answer.text
+        assert f"{DEEPEST} deep" in answer.json()["errors"][0]["detail"]
+
+    def test_webhooks_have_the_same_limits(self, bellhop: Bellhop) -> None:
+        put_bot(bellhop)
+        url = bellhop.services.hooks.create(ACME, "tests", ["#general"])
+
+        payload = {"text": "x", "attachments": [{"x": [[]] * VALUES}]}
+        answer = request("POST", url, json.dumps(payload).encode())
+
+        assert (answer.status, answer.text) == (400, "invalid_payload")
+
+
+def test_a_page_of_the_api_has_few_large_contents(bellhop: Bellhop) -> None:
+    put(bellhop.services.database, bellhop.clock, *[LARGE] * 4, {"text": "Small"})
+    ci, seen, cursor = caller(bellhop), [], ""
+
+    for _ in range(10):
+        page = ci.get(f"{NOTIFICATIONS}?limit=50{cursor}")
+        assert len(page.text) < 2 * history.PAGE_CHARACTERS
+        seen += [one["content"]["text"] for one in page.json()["notifications"]]
+        if page.json()["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page.json()['next_cursor']}"
+
+    assert seen == ["Small", *["Large"] * 4]
+
+
+def test_whatever_its_size_one_is_shown(bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "PAGE_CHARACTERS", 1)
+    put(bellhop.services.database, bellhop.clock, {"text": "One"}, {"text": "Two"})
+
+    page = caller(bellhop).get(NOTIFICATIONS).json()
+
+    assert [one["content"]["text"] for one in page["notifications"]] == ["Two"]
+    assert page["next_cursor"] is not None
+
+
+class TestSummaries:
+    def test_it_has_what_lists_show(self, database: Database, clock: FakeClock) -> None:
+        said = {
+            "severity": "error",
+            "title": "T",
+            "link": "https://example.com/",
+            "fields": [{"name": "service", "value": "api"}],
+            "mrkdwn": False,
+            "derived": {"severity": "error"},
+        }
+        long = said | {"text": "é" * (BEGINNING + 1), "blocks": [{"type": "divider"}]}
+        put(database, clock, long, {"text": "x", "mentions": []}, {"link_names": True})
+
+        assert summaries(database) == [
+            said | {"text": "é" * BEGINNING},
+            {"text": "x"},
+            {"text": UNREADABLE},
+        ]
+
+    def test_it_has_a_short_layout_that_says_all(
+        self, database: Database, clock: FakeClock
+    ) -> None:
+        blocks = {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Said"}}]}
+        attachments = {"text": " ", "attachments": [{"fallback": "Said"}]}
+        long = {"mrkdwn": True, "attachments": [{"fallback": "x" * SHORT_LAYOUT}]}
+        put(database, clock, blocks, attachments, blocks | {"title": "T"}, long)
+
+        found = summaries(database)
+
+        assert found == [blocks, attachments, {"title": "T"}, {"mrkdwn": True}]
+        assert [headline(one) for one in found] == ["Said", "Said", "T", "A notification"]
+
+    def test_what_is_no_content_says_so(self, database: Database, clock: FakeClock) -> None:
+        for content in ({"a": "b"}, {"c": "d"}):
+            put(database, clock, content)
+        with database.writing() as session:
+            session.execute(text("UPDATE notifications SET content = '[1]'"))
+
+        assert summaries(database) == [{"text": UNREADABLE}] * 2
+
+
+def test_nothing_else_reads_contents_whole() -> None:
+    """Whatever reads more than one content at a time reads summaries, or few characters."""
+    whole = re.compile(r"(?<![(\w])Notification\.content\b")
+    root = Path(bolt_app.__file__).parent
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if whole.search(path.read_text(encoding="utf-8"))
+    }
+
+    assert found == {
+        "notifications/health.py",  # within a statement that reads their summaries
+        "notifications/history.py",  # a page of `PAGE_CHARACTERS`
+        "notifications/incident_messages.py",  # one
+        "notifications/delivery/attempts.py",  # what is being sent
+    }
+
+
+def test_a_preview_reads_so_many_characters(
+    database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previews, "MOST_CHARACTERS", 150)
+    put(database, clock, *[{"title": f"{number}" * 40} for number in range(1, 6)])
+
+    preview = Previews(database, clock=clock).look(ACME).preview("deploys", "", list)
+
+    assert [one.headline[0] for one in preview.examples] == ["5", "4"]
+
+
+def summaries(database: Database) -> list[Any]:
+    """Return the summaries of all contents, the oldest first."""
+    statement = select(content_summary(Notification.content)).order_by(Notification.id)
+    with database.reading() as session:
+        return list(session.scalars(statement))

@@ -1,0 +1,52 @@
+"""Clocks may jump: nothing is lost or doubled, and no wait that a wrong clock wrote is believed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.notifications.hand import Hand, accept, states, texts
+from tests.people import ANN, GENERAL
+from tests.running import Bellhop
+
+HOUR, YEAR = 3600, 365 * 86_400
+
+
+@pytest.fixture(autouse=True)
+def slack_keeps_no_time(bellhop: Bellhop) -> None:
+    """The stand-in has the test's clock, and must not mind that it jumps."""
+    bellhop.install(ANN)
+    bellhop.slack.limits.enabled = False
+
+
+def test_back(bellhop: Bellhop) -> None:
+    # The clock is an hour ahead, while this is accepted and the first of it sent.
+    bellhop.clock.advance(HOUR)
+    ids = [accept(bellhop, GENERAL, str(number)) for number in range(2)]
+    soon = accept(bellhop, GENERAL, "soon", send_at=bellhop.clock() + timedelta(minutes=10))
+    Hand(bellhop).deliver()
+    assert states(bellhop, *ids, soon) == ["sent", "waiting", "waiting"]
+
+    bellhop.clock.advance(-HOUR)
+    hand = Hand(bellhop)
+    hand.deliver()
+    bellhop.clock.advance(1)
+    hand.deliver()
+
+    assert states(bellhop, *ids, soon) == ["sent", "sent", "waiting"]
+
+
+def test_a_wait_of_a_wrong_year_is_not_believed(bellhop: Bellhop) -> None:
+    bellhop.clock.advance(YEAR)
+    for number in range(2):
+        accept(bellhop, GENERAL, str(number))
+    Hand(bellhop).deliver()
+    bellhop.clock.advance(-YEAR)
+
+    hand = Hand(bellhop)
+    hand.deliver()
+    bellhop.clock.advance(1)
+    hand.deliver()
+
+    assert texts(bellhop, GENERAL) == ["0", "1"]

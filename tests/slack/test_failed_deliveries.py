@@ -1,0 +1,140 @@
+"""Failed deliveries in the App Home: who sees which, and who retries them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bolt_app.sandbox import Fault
+from bolt_app.sandbox.world import View
+from bolt_app.slack import ids
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+pytestmark = pytest.mark.sqlite_only
+
+GUEST, LEADS = "U0GUS00001", "C0ACME0006"
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    bellhop.install(BEN, query="?only=profile")
+    bellhop.install(GUEST, query="?only=profile")
+    return bellhop
+
+
+def fail_at(bellhop: Bellhop, address: str, title: str) -> str:
+    bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
+    # Names that senders invent are looked up no more often.
+    bellhop.clock.advance(60)
+    id_ = accept(bellhop, address, title=title)
+    Hand(bellhop).deliver()
+    bellhop.slack.faults.clear()
+    return id_
+
+
+def home(bellhop: Bellhop, user_id: str) -> View:
+    bellhop.slack.open_home(user_id, ACME)
+    bellhop.slack.deliver_due()
+    view = bellhop.slack.home_view(ACME, user_id)
+    assert view is not None
+    return view
+
+
+def failed(bellhop: Bellhop, user_id: str) -> str:
+    """Return what a person's App Home says below its heading for failed deliveries."""
+    said = json.dumps(home(bellhop, user_id).blocks, ensure_ascii=False)
+    return said.partition("*Failed deliveries*")[2]
+
+
+def test_an_admin_retries_what_failed(installed: Bellhop) -> None:
+    id_ = fail_at(installed, GENERAL, "Disk full")
+    said = failed(installed, ANN)
+    assert f"/notifications/{id_}|Disk full>" in said
+    assert "→ #general, refused by Slack" in said
+    assert "A setting of the workspace forbids posting there." in said
+
+    installed.slack.click(ANN, home(installed, ANN), ids.RETRY_NOTIFICATION)
+    installed.wait_for_home(ACME, ANN, "retried a notification")
+    installed.clock.advance(2)
+    Hand(installed).deliver()
+
+    report = installed.services.history.find(ACME, id_)
+    assert report is not None
+    assert [one.state for one in report.deliveries] == ["sent"]
+    assert failed(installed, ANN) == ""
+
+
+def test_a_second_retry_is_answered(installed: Bellhop) -> None:
+    id_ = fail_at(installed, GENERAL, "Disk full")
+    view = home(installed, ANN)
+    installed.services.history.retry(ACME, id_)
+
+    installed.slack.click(ANN, view, ids.RETRY_NOTIFICATION)
+
+    installed.wait_for_home(ACME, ANN, "Nothing of this notification can be sent again")
+
+
+@pytest.mark.parametrize("user_id", [BEN, GUEST])
+def test_others_cannot_retry(installed: Bellhop, user_id: str) -> None:
+    fail_at(installed, user_id, "For one alone")
+
+    assert "For one alone" in failed(installed, user_id)
+    assert ids.RETRY_NOTIFICATION not in failed(installed, user_id)
+
+
+def test_nobody_retries_who_is_no_admin_any_more(installed: Bellhop) -> None:
+    id_ = fail_at(installed, GENERAL, "Disk full")
+    view = home(installed, ANN)
+    installed.slack.update_user(ANN, is_admin=False, is_owner=False, is_primary_owner=False)
+    installed.slack.deliver_due()
+    installed.wait_for_home(ACME, ANN, "Acme (member)")
+
+    installed.slack.click(ANN, view, ids.RETRY_NOTIFICATION)
+
+    installed.wait_for_home(ACME, ANN, "Only admins of this workspace can retry")
+    report = installed.services.history.find(ACME, id_)
+    assert report is not None
+    assert [one.state for one in report.deliveries] == ["dead"]
+
+
+def test_people_see_what_concerns_them(installed: Bellhop) -> None:
+    """The sweep: every kind of destination, for every kind of person."""
+    leads = installed.slack.channels[LEADS]
+    installed.slack.invite_bot(leads.members[0], LEADS)
+    everywhere = {
+        "public": GENERAL,
+        "private": LEADS,
+        "to ann": ANN,
+        "to ben": BEN,
+        "by e-mail": "@ben@acme.example",
+        "to guest": GUEST,
+        "unresolved": "#nowhere",
+    }
+    seen_by = {
+        ANN: {"public", "to ann", "unresolved"},
+        BEN: {"public", "to ben", "by e-mail"},
+        GUEST: {"to guest"},
+    }
+    for user_id in seen_by.keys() & set(leads.members):
+        seen_by[user_id].add("private")
+    if GUEST in installed.slack.channels[GENERAL].members:
+        seen_by[GUEST].add("public")
+    # Five are shown; each is looked at alone.
+    for title, address in everywhere.items():
+        id_ = fail_at(installed, address, title)
+        shown = {user_id for user_id in seen_by if f"|{title}>" in failed(installed, user_id)}
+        assert shown == {user_id for user_id, titles in seen_by.items() if title in titles}, title
+        installed.services.history.retry(ACME, id_)
+        installed.services.history.cancel(ACME, id_)
+
+
+def test_while_slack_does_not_answer_nothing_is_shown(installed: Bellhop) -> None:
+    fail_at(installed, GENERAL, "Disk full")
+    installed.services.access.person_changed(BEN)
+    installed.slack.faults.add(Fault("users.info", "server_error"))
+
+    assert "Disk full" not in json.dumps(home(installed, BEN).blocks)

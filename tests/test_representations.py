@@ -1,0 +1,68 @@
+"""Representations of objects, which end up in logs and reports of errors, show nothing private."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel
+
+import bolt_app
+from bolt_app.notifications.requests import MessageField, NotificationRequest
+
+PRIVATE = re.compile(
+    r"(^|_)(secret|key|token|cookie|password|url|email|body|content|text|headline|title)s?$"
+)
+# Fields with such a name that hold nothing private, and why.
+HARMLESS = {
+    "Settings.slack_base_url": "an origin",
+    "Settings.public_url": "an origin",
+    "Services.api_keys": "a service",
+    "Services.response_urls": "a service",
+    "InstallFailure.title": "ours",
+    "_Secrets.key": "a column",
+    # What a notification is about is in the address of its page and in the log beside it.
+    "Said.key": "a notification's key",
+    "Change.key": "a notification's key",
+    "Routed.key": "a notification's key",
+    "Filter.key": "a notification's key",
+    "Filter.stored_keys": "notifications' keys",
+    "ViewedNotification.key": "a notification's key",
+    "Profile.title": "a job title",
+}
+LEFT_OUT = ("bolt_app.sandbox", "bolt_app.db.migrations")
+
+
+def classes() -> Iterator[type]:
+    """Yield every class of the application."""
+    for found in pkgutil.walk_packages(bolt_app.__path__, "bolt_app."):
+        if found.name.startswith(LEFT_OUT) or found.name.endswith("__main__"):
+            continue
+        for one in vars(importlib.import_module(found.name)).values():
+            if isinstance(one, type) and one.__module__ == found.name:
+                yield one
+
+
+def test_no_field_with_a_private_name_is_shown() -> None:
+    shown = {
+        f"{one.__name__}.{field.name}"
+        for one in classes()
+        if dataclasses.is_dataclass(one)
+        for field in dataclasses.fields(one)
+        if field.repr and PRIVATE.search(field.name)
+    }
+
+    assert shown - set(HARMLESS) == set()
+    assert set(HARMLESS) - shown == set(), "these are not needed any more"
+
+
+@pytest.mark.parametrize("model", [NotificationRequest, MessageField])
+def test_what_a_sender_gives_is_not_shown(model: type[BaseModel]) -> None:
+    given = {name: "SECRET" for name in ("to", "text", "title", "key", "name", "value")}
+    known = {name: value for name, value in given.items() if name in model.model_fields}
+
+    assert "SECRET" not in repr(model.model_construct(None, **known))
