@@ -257,7 +257,7 @@ def test_a_mistyped_severity_is_refused_by_every_way(installed: Bellhop) -> None
 
 def test_fields_and_topics_that_nobody_sent_are_doubted(installed: Bellhop) -> None:
     sent = {"text": "x", "fields": [{"name": "label", "value": "bot"}]}
-    caller(installed).send({"to": "topic:deploys", **sent})
+    caller(installed).send({"to": [GENERAL, "topic:deploys"], **sent})
 
     answer = installed.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys lable:bot")
     assert answer.message is not None
