@@ -18,9 +18,6 @@ from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
-# The most that auth.teams.list gives at once.
-PAGE_SIZE = 1000
-
 
 class InstallationChecks:
     """Asks Slack about everything that was reported, and lets the answers take effect."""
@@ -100,12 +97,8 @@ class InstallationChecks:
 
         https://docs.slack.dev/reference/methods/auth.teams.list
         """
-        organization = BotPlace(check.enterprise_id, "", is_enterprise_install=True)
         try:
-            teams = self._calls.pages_as_bot(
-                organization, "auth.teams.list", "teams", limit=PAGE_SIZE
-            )
-            listed = {str(team["id"]): team.get("name") for team in teams}
+            listed = self._calls.workspaces_of(check.enterprise_id)
         except NotInstalledError:
             self._lifecycle.drop_check(check)
             return

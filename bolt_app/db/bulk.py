@@ -14,7 +14,7 @@ Build = Callable[[Mapping[str, Any]], Any]
 class BulkUpdate:
     """An UPDATE that is run for many rows at once.
 
-    On PostgreSQL it is one statement with arrays, which the driver sends in one go. Its
+    On PostgreSQL it is one statement with arrays, which the driver sends at once. Its
     `executemany` sends a pipeline: a process that is suspended in the middle of it keeps its locks,
     because no timeout of the server applies between the parts of a pipeline
     (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING).

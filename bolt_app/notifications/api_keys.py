@@ -92,7 +92,7 @@ class KeyRecord:
 
     @property
     def is_persons(self) -> bool:
-        """Whether a person made it in Slack, and not whoever runs Bellhop."""
+        """Whether a person made it in Slack, and not an operator on the command line."""
         return self.created_by is not None
 
     @property

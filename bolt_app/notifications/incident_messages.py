@@ -28,7 +28,7 @@ from bolt_app.db.models import DELETED_PERSON, IS_QUEUED, Delivery, Incident, La
 from bolt_app.notifications.change_feed import state_until, stored_urgency
 
 REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
-# A message shown anew goes before what waits in its channel. A channel takes one message a second:
+# A refreshed message goes before what waits in its channel. A channel takes one message a second:
 # so that people who change their minds leave it turns, each message is refreshed only so often.
 REFRESH_RANK = -10
 REFRESH_INTERVAL = timedelta(seconds=3)

@@ -26,6 +26,8 @@ from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
 PLACE_SECONDS = 1.0
 # More than any workspace needs, at 999 a page: a cursor that never ends is an error of Slack's.
 MOST_PAGES = 1000
+# The most that auth.teams.list gives at once.
+WORKSPACES_PAGE = 1000
 
 
 class NotInstalledError(LoggableError):
@@ -121,6 +123,19 @@ class InstallationCalls:
                 if is_last or error.code != "token_expired":
                     raise
         raise AssertionError("unreachable")
+
+    def workspaces_of(self, enterprise_id: str) -> dict[str, str | None]:
+        """Return the workspaces that an organization's installation serves, and their names.
+
+        https://docs.slack.dev/reference/methods/auth.teams.list
+
+        Raises:
+            NotInstalledError: the organization has no installation.
+            SlackCallError: Slack refused, or no answer came.
+        """
+        organization = BotPlace(enterprise_id, "", is_enterprise_install=True)
+        teams = self.pages_as_bot(organization, "auth.teams.list", "teams", limit=WORKSPACES_PAGE)
+        return {str(team["id"]): team.get("name") for team in teams}
 
     def pages_as_bot(
         self, place: BotPlace, method: str, items: str, /, **arguments: Any

@@ -19,7 +19,7 @@ from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.middleware import Middleware
 
 from bolt_app.access.recent import RecentAnswers
-from bolt_app.oauth.calls import BotPlace, NotInstalledError
+from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
 from bolt_app.slack_api import SlackCallError
@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 # So long an organization's list is believed. Only a workspace that is not on it waits for this.
 _LISTED_FOR = timedelta(seconds=60)
 _MOST_ORGANIZATIONS = 1000
-_PAGE_SIZE = 1000
 
 
 def register_organization_workspaces(app: App, services: Services) -> None:
@@ -88,14 +87,10 @@ class _WorkspaceRecords(Middleware):
         known = self._listed.find(enterprise_id)
         if known is not None:
             return known
-        return self._listed.ask(enterprise_id, lambda: self._ask(enterprise_id))
-
-    def _ask(self, enterprise_id: str) -> frozenset[str]:
-        organization = BotPlace(enterprise_id, enterprise_id, is_enterprise_install=True)
-        teams = self._services.calls.pages_as_bot(
-            organization, "auth.teams.list", "teams", limit=_PAGE_SIZE
+        calls = self._services.calls
+        return self._listed.ask(
+            enterprise_id, lambda: frozenset(calls.workspaces_of(enterprise_id))
         )
-        return frozenset(one["id"] for one in teams)
 
 
 def _is_served_by_organization(context: BoltContext) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -669,3 +670,31 @@ def test_a_workspace_that_was_noticed_before_anything_was_sent_there(
     hand.deliver()
 
     assert states(bellhop, id_) == ["sent"]
+
+
+@pytest.mark.parametrize("read", ["queues", "snapshot", "changes", "pages"])
+def test_an_error_while_reading_stops_no_workspace(bellhop: Bellhop, read: str) -> None:
+    bellhop.install(ANN)
+    before = accept(bellhop, GENERAL, "0")
+    hand = Hand(bellhop)
+    store = hand.dispatcher._store
+    works: Callable[..., Any] = getattr(store, read)
+    calls: list[object] = []
+
+    def fail_once(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            raise RuntimeError("a defect of ours")
+        return works(*given)
+
+    setattr(store, read, fail_once)
+    hand.deliver()
+    # More than a page of the lane.
+    ids = [before, *(accept(bellhop, GENERAL, str(number)) for number in range(1, 12))]
+    for _ in ids:
+        hand.deliver()
+        bellhop.clock.advance(2)
+
+    assert len(calls) > 1
+    assert texts(bellhop, GENERAL) == [str(number) for number in range(12)]
+    assert states(bellhop, *ids) == ["sent"] * 12

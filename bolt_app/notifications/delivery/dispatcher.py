@@ -37,7 +37,7 @@ from bolt_app.notifications.delivery.store import (
     SecondLook,
     Store,
 )
-from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks
+from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.work import Work, WorkKind
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
@@ -188,7 +188,7 @@ class Dispatcher:
             self._tick_at = self._clock.monotonic() + self._delays.poll
             await self._look_around()
         except DATABASE_DOWN as error:
-            _log_down(error)
+            log_failure("look at what is due", error)
         finally:
             self._is_ticking = False
 
@@ -247,10 +247,7 @@ class Dispatcher:
         try:
             await doing
         except Exception as error:
-            if isinstance(error, DATABASE_DOWN):
-                _log_down(error)
-            else:
-                logger.exception("a %s failed", work.kind.value)
+            log_failure(work.kind.value, error)
             now = self._clock.monotonic()
             self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
 
@@ -461,7 +458,7 @@ class Dispatcher:
         try:
             await self._tasks.run(self._store.pause, team_id, until, reason)
         except DATABASE_DOWN as error:
-            _log_down(error)
+            log_failure("write of a pause", error)
 
 
 def _is_over(error: SlackCallError) -> bool:
@@ -477,7 +474,3 @@ def _log(finish: Finish) -> None:
         "error": outcome.error,
     }
     logger.log(level, "delivery %s", outcome.state, extra=extra)
-
-
-def _log_down(error: BaseException) -> None:
-    logger.warning("the database is not answering", extra={"error": describe_error(error)})

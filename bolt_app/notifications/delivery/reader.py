@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
-from bolt_app.logs import describe_error
 from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
@@ -20,11 +17,9 @@ from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
 from bolt_app.notifications.delivery.store import BATCH, Feed, Snapshot, Store
-from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks
+from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
-
-logger = logging.getLogger(__name__)
 
 # No pause that we write ourselves is as long: it was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0
@@ -34,7 +29,8 @@ LOADERS = 4
 class Reader:
     """Reads the rows of owned workspaces.
 
-    A workspace with nothing to do costs nothing until it changes.
+    A workspace with nothing to do costs nothing until it changes. Every read that fails is made
+    again, whatever the error: a workspace that is only half known would never be delivered.
     """
 
     def __init__(
@@ -103,8 +99,8 @@ class Reader:
             numbers = [one.number for one in shards]
             try:
                 queues = await self._tasks.run(self._store.queues, numbers)
-            except DATABASE_DOWN as error:
-                _log_down(error)
+            except Exception as error:
+                log_failure("takeover of workspaces", error)
                 await asyncio.sleep(DATABASE_DOWN_SECONDS)
                 continue
             by_number = {one.number: one for one in shards}
@@ -135,8 +131,8 @@ class Reader:
                 try:
                     await self._load_pages(team_id, owned)
                     return
-                except DATABASE_DOWN as error:
-                    _log_down(error)
+                except Exception as error:
+                    log_failure("load of a workspace", error)
                     await asyncio.sleep(DATABASE_DOWN_SECONDS)
                     self._take_over_again(team_id, owned)
 
@@ -225,8 +221,8 @@ class Reader:
         most = self._limits.page
         try:
             found = await self._tasks.run(self._store.pages, pages, most + 1)
-        except DATABASE_DOWN as error:
-            _log_down(error)
+        except Exception as error:
+            log_failure("read of waiting deliveries", error)
             await asyncio.sleep(DATABASE_DOWN_SECONDS)
             for page in pages:
                 self._load_page(page, [], has_more=True)
@@ -263,8 +259,8 @@ class Reader:
                 known = {team_id: owned.seq for team_id, owned in found if owned is not None}
                 try:
                     feeds = await self._tasks.run(self._store.changes, known) if known else []
-                except DATABASE_DOWN as error:
-                    _log_down(error)
+                except Exception as error:
+                    log_failure("read of changes", error)
                     self._dirty |= teams
                     await asyncio.sleep(DATABASE_DOWN_SECONDS)
                     continue
@@ -350,7 +346,3 @@ class Reader:
             is_update=row.mode == "update",
             is_name=not is_id(row.address),
         )
-
-
-def _log_down(error: BaseException) -> None:
-    logger.warning("the database is not answering", extra={"error": describe_error(error)})
