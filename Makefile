@@ -20,7 +20,7 @@ demo: .venv/app
 	@umask 077 && rm -rf var/demo && mkdir -p var/demo && chmod 700 var && \
 		printf '%s\n' $(DEMO) >$(DEMO_ENV)
 	@env $(DEMO) HOST=127.0.0.1 PORT=$(PORT) PUBLIC_URL=http://127.0.0.1:$(PORT) \
-		$(BIN)/python -m bolt_app.sandbox --port $(SANDBOX_PORT) --append-env $(DEMO_ENV) \
+		$(BIN)/python -m slack_sandbox --port $(SANDBOX_PORT) --append-env $(DEMO_ENV) \
 		--app-url http://127.0.0.1:$(PORT) --run $(BIN)/python app.py
 
 run: .venv/app

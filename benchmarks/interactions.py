@@ -134,7 +134,7 @@ def running(
             [
                 sys.executable,
                 "-m",
-                "bolt_app.sandbox",
+                "slack_sandbox",
                 "--port",
                 str(SLACK_PORT),
                 "--manifest",

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select, text, update
 from bolt_app.config import load_settings
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Lane, Notification
-from bolt_app.notifications.ids import new_id
+from bolt_app.notifications.content.ids import new_id
 
 BATCH = 10_000
 

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bolt_app.notifications.delivery.order import urgency_of
 from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery
+from bolt_app.notifications.queue.rank import urgency_of
 
 ROWS_A_LANE = 10
 SOURCES = 8

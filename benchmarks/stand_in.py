@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bolt_app.manifest import load_manifest
-from bolt_app.sandbox import AppConfig, Fault, SandboxServer
-from bolt_app.sandbox.people import add_member
+from slack_sandbox import AppConfig, Fault, SandboxServer
+from slack_sandbox.people import add_member
 
 CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET = "111.222", "client-secret", "signing-secret"
 TEAM, PERSON = "T0ACME0001", "U0ANN00001"

@@ -26,8 +26,8 @@ from sqlalchemy import make_url, text
 from bolt_app.config import Settings
 from bolt_app.db import Database, schema
 from bolt_app.db.models import SHARD_COUNT
-from bolt_app.delivery import create_ownership
 from bolt_app.notifications.delivery.unowned import count_unowned
+from bolt_app.worker import create_ownership
 from tests.conftest import fresh_schema
 from tests.faults.tcp_proxy import TcpProxy
 from tests.notifications.delivery.owner_process import OwnerProcess, owners

@@ -17,56 +17,56 @@ from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
 from bolt_app.connections import close_connections
+from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
+from bolt_app.credentials.webhooks import Hooks
 from bolt_app.db import DATABASE_DOWN, Database, schema
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
-from bolt_app.installation_checks import InstallationChecks
-from bolt_app.lifecycle import Lifecycle
+from bolt_app.installations.authorize import InstallationAuthorize
+from bolt_app.installations.callbacks import build_callbacks
+from bolt_app.installations.flow import STATE_LIFETIME_SECONDS, InstallFlow
+from bolt_app.installations.state import SQLAlchemyStateStore
+from bolt_app.installations.store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.tokens.grants import Grants
+from bolt_app.installations.tokens.refresh_leases import RefreshLeases
+from bolt_app.installations.tokens.revocations import Revocations
+from bolt_app.installations.tokens.rotation import TokenRotator
+from bolt_app.lifecycle.installation_checks import InstallationChecks
+from bolt_app.lifecycle.service import Lifecycle
 from bolt_app.logs import QuietFlask, describe_error, log_requests
 from bolt_app.manifest import load_scopes
-from bolt_app.news import News
-from bolt_app.notifications.acceptance import Acceptance
-from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.callback_sending import CallbackSender
-from bolt_app.notifications.callbacks import CallbackEndpoints
-from bolt_app.notifications.change_feed import resume_workspaces
-from bolt_app.notifications.channels import Channels
-from bolt_app.notifications.health import HealthReports
-from bolt_app.notifications.history import History
-from bolt_app.notifications.home_tabs import HomeTabs
-from bolt_app.notifications.hooks import Hooks
-from bolt_app.notifications.incidents import Incidents
-from bolt_app.notifications.people import People
-from bolt_app.notifications.permalinks import Permalinks
-from bolt_app.notifications.posting import Poster
-from bolt_app.notifications.preferences import Preferences
-from bolt_app.notifications.previews import Previews
-from bolt_app.notifications.sliding_limits import SlidingLimit
-from bolt_app.notifications.subscriptions import Subscriptions
-from bolt_app.notifications.viewing import Viewing
-from bolt_app.notifications.wakeup import open_wakeup
-from bolt_app.oauth.authorize import InstallationAuthorize
-from bolt_app.oauth.callbacks import build_callbacks
-from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
-from bolt_app.oauth.flow import STATE_LIFETIME_SECONDS, InstallFlow
-from bolt_app.oauth.grants import Grants
-from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore, StoredInstallation
-from bolt_app.oauth.rate_limits import RateLimits
-from bolt_app.oauth.refresh_leases import RefreshLeases
-from bolt_app.oauth.remembered_grants import RememberedGrants
-from bolt_app.oauth.revocations import Revocations
-from bolt_app.oauth.state_store import SQLAlchemyStateStore
-from bolt_app.oauth.token_rotation import TokenRotator
-from bolt_app.profiles import Profiles
+from bolt_app.notifications.digests.preferences import Preferences
+from bolt_app.notifications.history.permalinks import Permalinks
+from bolt_app.notifications.history.service import History
+from bolt_app.notifications.history.statistics import HealthReports
+from bolt_app.notifications.history.visibility import Viewing
+from bolt_app.notifications.incidents.callback_sender import CallbackSender
+from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
+from bolt_app.notifications.incidents.service import Incidents
+from bolt_app.notifications.intake.service import Acceptance
+from bolt_app.notifications.queue.change_feed import resume_workspaces
+from bolt_app.notifications.queue.wakeup import open_wakeup
+from bolt_app.notifications.subscriptions.previews import Previews
+from bolt_app.notifications.subscriptions.service import Subscriptions
+from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
 from bolt_app.services import Services
+from bolt_app.signals import News
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
+from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.web import register_web
-from bolt_app.web.install_pages import InstallPages
-from bolt_app.web.pages import place_of
+from bolt_app.web.pages.install import InstallPages
+from bolt_app.web.pages.profile import place_of
+from bolt_app.workspaces.channels import Channels
+from bolt_app.workspaces.client import InstallationCalls, NotInstalledError
+from bolt_app.workspaces.greetings import Poster
+from bolt_app.workspaces.home_tabs import HomeTabs
+from bolt_app.workspaces.rate_limits import RateLimits
+from bolt_app.workspaces.users import People
 
 logger = logging.getLogger(__name__)
 

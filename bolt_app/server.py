@@ -25,9 +25,9 @@ from gunicorn.workers.gthread import ThreadWorker
 from bolt_app.config import Settings
 from bolt_app.db import DATABASE_DOWN, Database
 from bolt_app.db.schema import SchemaError, require_current
-from bolt_app.delivery import create_worker
 from bolt_app.logs import configure_logging, describe_error
 from bolt_app.notifications.delivery.worker import DeliveryWorker
+from bolt_app.worker import create_worker
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 from bolt_app.clock import utc_now
-from bolt_app.delivery import create_worker
 from bolt_app.notifications.delivery.worker import DeliveryWorker
+from bolt_app.worker import create_worker
 from tests.people import ANN
 from tests.running import Bellhop, running_bellhop
 

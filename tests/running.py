@@ -27,9 +27,9 @@ from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.delays import Delays
 from bolt_app.manifest import PLACEHOLDER_HOST, PLACEHOLDER_ORIGIN, manifest_with_step
-from bolt_app.sandbox import AppConfig, Sandbox, SandboxServer
-from bolt_app.sandbox.world import View
 from bolt_app.services import Services
+from slack_sandbox import AppConfig, Sandbox, SandboxServer
+from slack_sandbox.world import View
 
 CLIENT_ID = "111.222"
 CLIENT_SECRET = "client-secret"

@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_from_bytes, urlencode
 import pytest
 from flask import Flask
 
-from bolt_app.sandbox.world import JsonDict
 from bolt_app.slack import ids
+from slack_sandbox.world import JsonDict
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Browser

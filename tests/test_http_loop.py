@@ -13,7 +13,7 @@ import pytest
 from bolt_app.config import ROOT
 from bolt_app.http_loop import HttpLoop
 from bolt_app.slack_api import SlackApi, SlackCallError
-from tests.oauth.fake_slack import fake_slack
+from tests.installations.fake_slack import fake_slack
 
 UNUSED = "http://127.0.0.1:9/api/"
 

@@ -1,111 +1,138 @@
-"""Which room may know which: imports point one way."""
+"""Allowed imports between packages: they point one way."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "bolt_app"
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "bolt_app"
+SANDBOX = ROOT / "slack_sandbox"
 
-# A module may import its own layer's siblings only where they stand in one package, and any
-# layer above it in this list.
-LAYERS: list[set[str]] = [
+# A module may import its own package, and any package of a layer above in this list.
+LAYERS: Sequence[set[str]] = [
     {
-        "blockkit",
         "charsets",
         "client_address",
         "clock",
         "cores",
         "delays",
         "private_files",
+        "recent_answers",
+        "single_flight",
+        "sliding_limit",
         "text_forms",
     },
-    {"config", "connections", "guesses", "http_loop", "logs", "manifest", "news"},
-    {"db", "slack_api", "user_facts"},
-    {"oauth", "credentials"},
-    {"access"},
+    {"config", "connections", "guesses", "http_loop", "logs", "manifest", "signals"},
+    {"blockkit", "recipients"},
+    {"db", "slack_api", "slack_user"},
+    {"installations"},
+    {"workspaces"},
+    {"credentials", "access"},
     {"profiles", "notifications"},
-    {"lifecycle", "personal_data", "readiness"},
-    {"installation_checks"},
+    {"readiness"},
+    {"lifecycle"},
     {"services"},
-    {"delivery", "health_server"},
+    {"worker", "health_server"},
     {"slack", "web", "cli"},
     {"application", "server"},
     {"__init__"},
 ]
-SANDBOX = "sandbox"
-
-
-def layer_of(room: str) -> int:
-    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
-
-
-def imported_rooms(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [node.module]
-            if node.module == "bolt_app":
-                names = [f"bolt_app.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "bolt_app":
-                yield parts[1] if len(parts) > 1 else "__init__"
-
-
-def modules() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
-
-
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).with_suffix("").parts[0]
-
-
+# The same inside `notifications`.
+NOTIFICATIONS: Sequence[set[str]] = [
+    {"content"},
+    {"queue"},
+    {"subscriptions", "incidents"},
+    {"digests"},
+    {"intake", "delivery"},
+    {"history"},
+    {"__init__"},
+]
 # Without I/O, clock, threads and database: they import the standard library and one another.
-PURE = ("lanes", "order", "pacing", "scheduler", "turns", "work", "workspace")
+PURE = ("lanes", "pacing", "scheduler", "turns", "work", "workspace")
 DELIVERY = "bolt_app.notifications.delivery"
 STANDARD = {"__future__", "bisect", "collections", "dataclasses", "enum", "heapq", "itertools"}
 STANDARD |= {"collections.abc", "typing"}
+
+
+def imported_modules(path: Path) -> Iterator[str]:
+    """Yield the modules that a module imports, and the names it imports from them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def name_below(package: str, module: str) -> str | None:
+    """Return the name of what is imported directly below a package; None if it is elsewhere."""
+    if not module.startswith(f"{package}."):
+        return None
+    return module.removeprefix(f"{package}.").split(".")[0]
+
+
+def modules(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.py"))
+
+
+def name_of(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").parts[0]
+
+
+def check_direction(path: Path, folder: Path, package: str, layers: Sequence[set[str]]) -> None:
+    name = name_of(path, folder)
+    layer = {member: number for number, members in enumerate(layers) for member in members}
+    for module in imported_modules(path):
+        imported = name_below(package, module)
+        if imported in layer and imported != name:
+            assert layer[imported] < layer[name], f"{name} may not import {module}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "layers"),
+    [(PACKAGE, LAYERS), (PACKAGE / "notifications", NOTIFICATIONS)],
+    ids=["bolt_app", "notifications"],
+)
+def test_every_package_has_a_layer(folder: Path, layers: Sequence[set[str]]) -> None:
+    assert {name_of(path, folder) for path in modules(folder)} == set().union(*layers)
+
+
+@pytest.mark.parametrize("path", modules(PACKAGE), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    check_direction(path, PACKAGE, "bolt_app", LAYERS)
+
+
+@pytest.mark.parametrize(
+    "path", modules(PACKAGE / "notifications"), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_imports_inside_notifications_point_one_way(path: Path) -> None:
+    check_direction(path, PACKAGE / "notifications", "bolt_app.notifications", NOTIFICATIONS)
+
+
+def test_the_app_and_the_sandbox_do_not_know_each_other() -> None:
+    for path in modules(PACKAGE):
+        assert not any(one.startswith("slack_sandbox") for one in imported_modules(path)), path
+    for path in modules(SANDBOX):
+        assert not any(one.startswith("bolt_app") for one in imported_modules(path)), path
 
 
 @pytest.mark.parametrize("name", PURE)
 def test_the_scheduler_is_pure(name: str) -> None:
     path = PACKAGE / "notifications" / "delivery" / f"{name}.py"
     allowed = STANDARD | {f"{DELIVERY}.{other}" for other in PURE}
+    allowed.add("bolt_app.notifications.queue.rank")
 
-    assert imported_modules(path) <= allowed
-
-
-def imported_modules(path: Path) -> set[str]:
-    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    names = set()
-    for node in tree:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module or "")
-    return names
+    for module in imported_modules(path):
+        assert module in allowed or module.rpartition(".")[0] in allowed
 
 
-def test_every_room_has_a_layer() -> None:
-    rooms = {room_of(path) for path in modules()}
-
-    assert rooms - {SANDBOX} == set().union(*LAYERS)
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    room = room_of(path)
-    for imported in imported_rooms(path):
-        if room == SANDBOX:
-            assert imported == SANDBOX, f"the sandbox knows {imported}"
-            continue
-        assert imported != SANDBOX, f"{room} knows the sandbox"
-        assert imported == room or layer_of(imported) < layer_of(room), (
-            f"{room} may not import {imported}"
-        )
+@pytest.mark.parametrize(
+    "path", [*modules(PACKAGE), *modules(SANDBOX)], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_no_private_name_of_another_module_is_imported(path: Path) -> None:
+    for module in imported_modules(path):
+        name = module.rpartition(".")[2]
+        assert not name.startswith("_") or name.startswith("__"), module

@@ -18,21 +18,21 @@ from itertools import product
 import pytest
 
 import bolt_app
+from bolt_app.blockkit import mrkdwn
 from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.config import ROOT
-from bolt_app.notifications import mrkdwn
-from bolt_app.notifications.fallbacks import renderings
-from bolt_app.notifications.meaning import with_meaning
-from bolt_app.notifications.rendering import render
-from bolt_app.notifications.shown_content import MOST_CHARACTERS, shown_content
-from bolt_app.notifications.summaries import headline
-from bolt_app.sandbox.client.render.markdown import markdown
-from bolt_app.sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
-from bolt_app.sandbox.client.render.reader import Reader as SandboxReader
-from bolt_app.slack.commands.notify_parsing import LONGEST, Misunderstood, parse_notify_command
+from bolt_app.notifications.content.fallbacks import renderings
+from bolt_app.notifications.content.meaning import with_meaning
+from bolt_app.notifications.content.message import render
+from bolt_app.notifications.content.shown import MOST_CHARACTERS, shown_content
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.slack.subscriptions.parsing import LONGEST, Misunderstood, parse_notify_command
 from bolt_app.text_forms import comparable, lowered
-from bolt_app.web.mrkdwn_html import Reader, mrkdwn_html
-from bolt_app.web.said_html import said_html
+from bolt_app.web.html.content_html import said_html
+from bolt_app.web.html.mrkdwn_html import Reader, mrkdwn_html
+from slack_sandbox.client.render.markdown import markdown
+from slack_sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
+from slack_sandbox.client.render.reader import Reader as SandboxReader
 
 READER = Reader({}, {}, lambda at: at)
 SANDBOX_READER = SandboxReader("U1", "T1", datetime.now(UTC))
@@ -62,7 +62,10 @@ LENGTH = 10_000
 NOTICEABLE_SECONDS = 0.04
 LIMIT_SECONDS = 6
 # These are given texts of a checked length.
-SHORT = {"bolt_app.notifications.filters": 500, "bolt_app.slack.commands.notify_parsing": LONGEST}
+SHORT = {
+    "bolt_app.notifications.subscriptions.filters": 500,
+    "bolt_app.slack.subscriptions.parsing": LONGEST,
+}
 
 
 def regexes() -> Iterator[tuple[str, str]]:

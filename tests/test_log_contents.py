@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bolt_app.config import ROOT
 from bolt_app.db.models import Base
 from bolt_app.logs import configure_logging
-from bolt_app.sandbox import Fault
+from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL

@@ -13,7 +13,7 @@ import pytest
 from bolt_app.config import ROOT, ConfigError, load_settings
 from bolt_app.db import Database, schema
 from bolt_app.private_files import take_from_others
-from bolt_app.sandbox.__main__ import _append
+from slack_sandbox.__main__ import _append
 from tests.test_config import CREDENTIALS
 
 # Calls that can create a file or folder, and the modules that make them with a private mode.
@@ -25,8 +25,7 @@ PRIVATE = {
     "db/process_lock.py": {"open"},
     # Opens a folder that is there.
     "notifications/delivery/owner_file.py": {"open"},
-    "notifications/wakeup.py": {"open"},
-    "sandbox/__main__.py": {"open", "fdopen"},
+    "notifications/queue/wakeup.py": {"open"},
 }
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bolt_app.application import create_app
-from bolt_app.delivery import create_worker
+from bolt_app.worker import create_worker
 from tests.people import ACME, ANN
 from tests.running import Bellhop, settings_for
 

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 
-from bolt_app.notifications.subscriptions import Wish
+from bolt_app.notifications.subscriptions.service import Wish
 from bolt_app.text_forms import MOST_MARKS, comparable, lowered, normalized, visible
 from tests.commands import run
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
+from tests.slack.test_credentials import make_key
 from tests.slack.test_home import home, subscribe
-from tests.slack.test_keys_and_hooks import make_key
 from tests.slack.test_send_step import step
 from tests.web.calling import NOTIFICATIONS, caller
 

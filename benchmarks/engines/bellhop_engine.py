@@ -28,9 +28,8 @@ from bolt_app.db import Database
 from bolt_app.db.models import IS_OPEN, Delivery
 from bolt_app.db.schema import upgrade
 from bolt_app.delays import Delays
-from bolt_app.delivery import create_ownership
 from bolt_app.http_loop import HttpLoop
-from bolt_app.notifications.acceptance import Acceptance, Sender
+from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.outcomes import Outcome
@@ -43,8 +42,9 @@ from bolt_app.notifications.delivery.store import RETRY_FOR, Store
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.worker import DeliveryWorker
-from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.notifications.wakeup import open_wakeup
+from bolt_app.notifications.intake.service import Acceptance, Sender
+from bolt_app.notifications.queue.wakeup import open_wakeup
+from bolt_app.worker import create_ownership
 
 _KEYS = [Fernet.generate_key().decode()]
 SENDER = Sender("T0BAKEOFF", "api_key:1")
@@ -56,7 +56,7 @@ _UNFINISHED = select(func.count()).select_from(Delivery).where(IS_OPEN)
 
 
 class BellhopEngine(Engine):
-    """What `bolt_app.delivery` wires, with a Slack that takes every message at once."""
+    """What `bolt_app.worker` wires, with a Slack that takes every message at once."""
 
     def __init__(self, place: Place, database: str) -> None:
         super().__init__(place)

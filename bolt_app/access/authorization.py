@@ -15,13 +15,13 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
-from bolt_app.access.recent import RecentAnswers
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.accounts import IS_DEACTIVATED
-from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
-from bolt_app.user_facts import enterprise_of, membership_values
+from bolt_app.slack_user import enterprise_of, membership_values
+from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
 
 logger = logging.getLogger(__name__)
 

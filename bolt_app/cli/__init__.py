@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from bolt_app.cli import (
-    access,
-    catch_up,
-    database,
-    hooks,
-    keys,
-    notifications,
-    send,
-    setup,
-    topics,
-    worker,
-    workspaces,
-)
+from bolt_app.cli import access, database, notifications, send, setup, topics, worker, workspaces
+from bolt_app.cli import api_keys as keys
+from bolt_app.cli import retry_pending as catch_up
+from bolt_app.cli import webhooks as hooks
 from bolt_app.services import FindServices
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bolt_app.notifications.api_keys import KeyRecord
-from bolt_app.notifications.hooks import HookRecord
+from bolt_app.credentials.api_keys import KeyRecord
+from bolt_app.credentials.webhooks import HookRecord
 
 source_option = click.option(
     "--source",

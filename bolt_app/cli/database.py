@@ -6,10 +6,10 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from bolt_app.blockkit.text import counted
 from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.db.key_rotation import rotate_keys
-from bolt_app.notifications.plain_text import counted
 from bolt_app.services import FindServices
 
 

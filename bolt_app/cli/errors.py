@@ -13,8 +13,8 @@ from bolt_app.db import DATABASE_DOWN, DecryptionError
 from bolt_app.db.schema import SchemaError
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.ownership import OwnershipError
-from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import NotInstalledError
 
 P = ParamSpec("P")
 R = TypeVar("R")

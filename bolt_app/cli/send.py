@@ -18,13 +18,19 @@ from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import COMMAND
 from bolt_app.db import DATABASE_DOWN
-from bolt_app.notifications.acceptance import Accepted, Sender
-from bolt_app.notifications.addresses import normal_address, topic_of
-from bolt_app.notifications.previews import NEAR_TOPIC
-from bolt_app.notifications.reports import OPEN_STATES, DeliveryReport, NotificationReport
-from bolt_app.notifications.request_problems import problems_of
-from bolt_app.notifications.requests import BATCH, Mode, NotificationRequest, Severity, read_one
-from bolt_app.notifications.waiting import wait_until_done
+from bolt_app.notifications.content.errors import problems_of
+from bolt_app.notifications.content.schema import (
+    BATCH,
+    Mode,
+    NotificationRequest,
+    Severity,
+    read_one,
+)
+from bolt_app.notifications.history.reports import OPEN_STATES, DeliveryReport, NotificationReport
+from bolt_app.notifications.history.waiting import wait_until_done
+from bolt_app.notifications.intake.service import Accepted, Sender
+from bolt_app.notifications.subscriptions.previews import NEAR_TOPIC
+from bolt_app.recipients import normal_address, topic_of
 from bolt_app.services import FindServices, Services
 
 UNKNOWN = 3

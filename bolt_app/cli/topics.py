@@ -9,12 +9,12 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from bolt_app.cli.destinations import stored_address, warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.reaching import stored_address, warn_of_unknown
 from bolt_app.cli.workspaces import require_workspace
-from bolt_app.notifications.filters import parse_typed_filter
-from bolt_app.notifications.requests import Mode
-from bolt_app.notifications.subscriptions import StoredSubscription, Wish
+from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.subscriptions.filters import parse_typed_filter
+from bolt_app.notifications.subscriptions.service import StoredSubscription, Wish
 from bolt_app.services import FindServices
 
 

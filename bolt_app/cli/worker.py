@@ -9,9 +9,9 @@ from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
 from bolt_app.db import schema
-from bolt_app.delivery import create_worker
 from bolt_app.health_server import serving_health
 from bolt_app.services import FindServices, Services
+from bolt_app.worker import create_worker
 
 
 def register(app: Flask, find_services: FindServices) -> None:

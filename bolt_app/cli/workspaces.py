@@ -6,9 +6,9 @@ import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
-from bolt_app.oauth.calls import BotPlace, NotInstalledError
-from bolt_app.oauth.workspaces import KnownWorkspace, find_workspaces
 from bolt_app.services import FindServices, Services
+from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.listing import KnownWorkspace, find_workspaces
 
 # More would not be read in the one line of an error.
 MOST_NAMED = 10

@@ -6,27 +6,27 @@ import logging
 
 from slack_bolt import App
 
-from bolt_app.oauth.authorize import InstallationAuthorize
-from bolt_app.oauth.flow import InstallFlow
+from bolt_app.installations.authorize import InstallationAuthorize
+from bolt_app.installations.flow import InstallFlow
 from bolt_app.services import Services
-from bolt_app.slack.actions.home import register_home_actions
-from bolt_app.slack.actions.incidents import register_incident_actions
-from bolt_app.slack.actions.keys_and_hooks import register_key_and_hook_actions
-from bolt_app.slack.actions.preferences import register_preference_actions
-from bolt_app.slack.actions.profile import register_profile_actions
-from bolt_app.slack.actions.subscriptions import register_subscription_actions
-from bolt_app.slack.commands.notify import register_notify_command
-from bolt_app.slack.commands.profile import register_profile_command
-from bolt_app.slack.events.channels import register_channel_events
-from bolt_app.slack.events.home import register_home_events
-from bolt_app.slack.events.lifecycle import register_lifecycle_events
-from bolt_app.slack.events.links import register_link_events
-from bolt_app.slack.functions.send import register_send_step
+from bolt_app.slack.errors import register_problem_answers
+from bolt_app.slack.home.refresh import HomeRefresher
+from bolt_app.slack.listeners.actions.credentials import register_key_and_hook_actions
+from bolt_app.slack.listeners.actions.home import register_home_actions
+from bolt_app.slack.listeners.actions.incidents import register_incident_actions
+from bolt_app.slack.listeners.actions.preferences import register_preference_actions
+from bolt_app.slack.listeners.actions.profile import register_profile_actions
+from bolt_app.slack.listeners.actions.subscriptions import register_subscription_actions
+from bolt_app.slack.listeners.commands.notify import register_notify_command
+from bolt_app.slack.listeners.commands.profile import register_profile_command
+from bolt_app.slack.listeners.events.channels import register_channel_events
+from bolt_app.slack.listeners.events.home import register_home_events
+from bolt_app.slack.listeners.events.lifecycle import register_lifecycle_events
+from bolt_app.slack.listeners.events.links import register_link_events
+from bolt_app.slack.listeners.functions.send import register_send_step
+from bolt_app.slack.listeners.shortcuts.notification import register_notification_shortcut
 from bolt_app.slack.organization_workspaces import register_organization_workspaces
-from bolt_app.slack.problems import register_problem_answers
-from bolt_app.slack.refreshing import HomeRefresher
 from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.shortcuts.notification import register_notification_shortcut
 from bolt_app.slack.signed_actions import (
     register_foreign_interactions,
     register_signature_checks,

@@ -18,9 +18,9 @@ from slack_bolt import App, BoltRequest, BoltResponse
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db.receipts import answering
-from bolt_app.oauth.flow import INSTALL_PATH, REDIRECT_PATH, InstallFlow
+from bolt_app.installations.flow import INSTALL_PATH, REDIRECT_PATH, InstallFlow
 from bolt_app.services import Services
-from bolt_app.slack import late
+from bolt_app.slack import deferred_responses as late
 from bolt_app.slack.request_parsing import MalformedRequestError, parse_request
 from bolt_app.slack.response_url import SlackRespond
 from bolt_app.slack.verification import RequestVerifier

@@ -8,12 +8,12 @@ from typing import Any
 
 from slack_bolt import BoltContext
 
+from bolt_app.blockkit.elements import VALUE, Block
 from bolt_app.blockkit.signed_values import OutdatedFormError
-from bolt_app.oauth.calls import BotPlace
 from bolt_app.services import Services
-from bolt_app.slack.blocks.elements import VALUE, Block
 from bolt_app.slack.signed_actions import form_action
 from bolt_app.text_forms import visible
+from bolt_app.workspaces.client import BotPlace
 
 
 def open_modal(services: Services, context: BoltContext, body: dict[str, Any], view: Block) -> None:

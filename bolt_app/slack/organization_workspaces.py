@@ -18,11 +18,11 @@ from datetime import timedelta
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.middleware import Middleware
 
-from bolt_app.access.recent import RecentAnswers
-from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 

@@ -15,19 +15,19 @@ from typing import Any
 from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
 from slack_bolt.middleware import Middleware
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.signed_values import (
     OutdatedError,
     OutdatedFormError,
     home_of,
     shown_to,
 )
-from bolt_app.notifications.incident_blocks import ACTION_IDS as INCIDENT_ACTIONS
-from bolt_app.notifications.incident_blocks import PREFIX as INCIDENT_PREFIX
+from bolt_app.notifications.incidents.blocks import ACTION_IDS as INCIDENT_ACTIONS
+from bolt_app.notifications.incidents.blocks import PREFIX as INCIDENT_PREFIX
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.elements import Block
 from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.telling import tell
+from bolt_app.slack.respond import tell
 
 OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
 _UNSIGNED_TYPES = ("event_callback", "message_action")

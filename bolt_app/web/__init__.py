@@ -5,18 +5,11 @@ from __future__ import annotations
 from flask import Flask
 
 from bolt_app.services import Services
-from bolt_app.web import (
-    api,
-    client_addresses,
-    errors,
-    headers,
-    hooks,
-    inputs,
-    notification_pages,
-    ops,
-    pages,
-    sessions,
-)
+from bolt_app.web import api, client_addresses, errors, headers, inputs, sessions
+from bolt_app.web import health as ops
+from bolt_app.web import webhooks as hooks
+from bolt_app.web.pages import notifications as notification_pages
+from bolt_app.web.pages import profile as pages
 
 
 def register_web(app: Flask, services: Services) -> None:

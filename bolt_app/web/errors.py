@@ -11,8 +11,8 @@ from werkzeug.exceptions import HTTPException
 
 from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.db import DATABASE_DOWN
-from bolt_app.oauth.calls import NotInstalledError
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 

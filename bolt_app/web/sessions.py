@@ -17,9 +17,9 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
-from bolt_app.oauth.flow import MAX_COOKIES_LENGTH
-from bolt_app.oauth.installation_store import StoredInstallation
-from bolt_app.oauth.state_store import hash_of_state
+from bolt_app.installations.flow import MAX_COOKIES_LENGTH
+from bolt_app.installations.state import hash_of_state
+from bolt_app.installations.store import StoredInstallation
 from bolt_app.services import Services
 
 # So long after signing in with a second account a person is asked whether the first is theirs too.

@@ -21,13 +21,13 @@ from slack_sdk.signature import SignatureVerifier
 import bolt_app
 from bolt_app.access.authorization import Action, Person, Role
 from bolt_app.blockkit.signed_values import home_of
-from bolt_app.notifications.incident_blocks import PREFIX
-from bolt_app.notifications.preferences import PreferenceChange, Preferred
-from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.notifications.digests.preferences import PreferenceChange, Preferred
+from bolt_app.notifications.incidents.blocks import PREFIX
+from bolt_app.notifications.subscriptions.service import Change, Wish
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.preferences import undo_preference_fields
-from bolt_app.slack.blocks.subscriptions import undo_fields
+from bolt_app.slack.preferences.blocks import undo_preference_fields
 from bolt_app.slack.signed_actions import form_action
+from bolt_app.slack.subscriptions.blocks import undo_fields
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import SIGNING_SECRET, Bellhop
@@ -253,15 +253,15 @@ def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url
     }
 
     assert reading == {
-        "notifications/channels.py",  # search and names of public channels: IS_PUBLIC
+        "workspaces/channels.py",  # search and names of public channels: IS_PUBLIC
         "notifications/delivery/transitions.py",  # moves deliveries to the channel of a name
-        "notifications/following.py",  # follows events
-        "notifications/health.py",  # IS_PUBLIC
-        "notifications/history.py",  # names that limit an API key
-        "notifications/searching.py",  # IS_PUBLIC, for API keys that people made
-        "notifications/routing.py",  # where a sender's names lead
-        "notifications/viewing.py",  # ids of names, shown by what their channel allows
-        "profiles.py",  # deletes
+        "notifications/subscriptions/channel_sync.py",  # follows events
+        "notifications/history/statistics.py",  # IS_PUBLIC
+        "notifications/history/service.py",  # names that limit an API key
+        "notifications/history/search.py",  # IS_PUBLIC, for API keys that people made
+        "notifications/subscriptions/routing.py",  # where a sender's names lead
+        "notifications/history/visibility.py",  # ids of names, shown by what their channel allows
+        "profiles/service.py",  # deletes
     }
 
 

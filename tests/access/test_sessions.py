@@ -12,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, KEEP_FOR, Sessions
 from bolt_app.db import Database
 from bolt_app.db.models import WebSession
-from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import SQLAlchemyInstallationStore
 from tests.conftest import FakeClock
-from tests.oauth.installing import CLIENT_ID, an_installation, an_organisation_installation
+from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
 from tests.people import ACME, ANN, GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser
 

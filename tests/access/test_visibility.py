@@ -18,15 +18,15 @@ from bolt_app.access.authorization import (
     Role,
     role_of,
 )
-from bolt_app.access.recent import RecentAnswers
-from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.requests import read_one
-from bolt_app.notifications.subscriptions import Change, Wish
-from bolt_app.oauth.calls import BotPlace
-from bolt_app.sandbox import Fault
+from bolt_app.notifications.content.schema import read_one
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.subscriptions.service import Change, Wish
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack import ids
-from bolt_app.slack.blocks.subscriptions import undo_fields
+from bolt_app.slack.subscriptions.blocks import undo_fields
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import BotPlace
+from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES

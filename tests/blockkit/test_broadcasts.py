@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
-from bolt_app.notifications.rendering import render, without_images
-from bolt_app.notifications.requests import Content
+from bolt_app.notifications.content.message import render, without_images
+from bolt_app.notifications.content.schema import Content
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop

@@ -11,17 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bolt_app.blockkit.foreign_ids import ID_FIELDS, PREFIX, replace_foreign_ids
-from bolt_app.notifications.incident_blocks import ACTION_IDS
-from bolt_app.notifications.rendering import render
-from bolt_app.sandbox.blocks.check import check_blocks
-from bolt_app.sandbox.blocks.elements import (
+from bolt_app.notifications.content.message import render
+from bolt_app.notifications.incidents.blocks import ACTION_IDS
+from bolt_app.slack import ids
+from slack_sandbox.blocks.check import check_blocks
+from slack_sandbox.blocks.elements import (
     ACTION_ELEMENTS,
     ELEMENTS,
     INPUT_ELEMENTS,
     SECTION_ELEMENTS,
 )
-from bolt_app.sandbox.blocks.layout import BLOCKS
-from bolt_app.slack import ids
+from slack_sandbox.blocks.layout import BLOCKS
 
 OWN_IDS = sorted(ids.ACTIONS | ACTION_IDS | {ids.LINK_PROFILE})
 PLAIN = {"type": "plain_text", "text": "x"}

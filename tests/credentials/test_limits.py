@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Charge, LimitError, Limits, RevokedError, SenderLimits
 from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.subscriptions import Wish
+from bolt_app.notifications.subscriptions.service import Wish
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand

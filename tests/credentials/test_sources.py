@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Incident
-from bolt_app.notifications.api_keys import Scope
-from bolt_app.notifications.subscriptions import Wish
+from bolt_app.notifications.subscriptions.service import Wish
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL

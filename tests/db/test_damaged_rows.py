@@ -18,10 +18,10 @@ from sqlalchemy import text
 from bolt_app.db.content import UNREADABLE
 from bolt_app.db.models import Base
 from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.schedules import QuietHours, Schedule
-from bolt_app.notifications.searching import Filter
-from bolt_app.notifications.subscriptions import Change, Wish
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
+from bolt_app.notifications.subscriptions.service import Change, Wish
 from bolt_app.slack import ids
 from tests.commands import run
 from tests.notifications.hand import Hand, accept, states

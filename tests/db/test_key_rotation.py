@@ -12,13 +12,13 @@ from cryptography.fernet import Fernet
 from slack_sdk.oauth.installation_store import Installation
 from sqlalchemy import event, select, text
 
+from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.db import Database, DecryptionError
 from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.key_rotation import UnreadableSecretError, rotate_keys
 from bolt_app.db.models import Base, TokenRevocation
-from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.callbacks import CallbackEndpoints
-from bolt_app.oauth.installation_store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from tests.conftest import FakeClock
 
 OTHER = Fernet.generate_key().decode()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bolt_app.db import Database, schema
 from bolt_app.db.types import UTCDateTime
-from bolt_app.notifications.ids import new_id
+from bolt_app.notifications.content.ids import new_id
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, GENERAL

@@ -8,6 +8,8 @@ from multiprocessing import get_context
 import pytest
 from sqlalchemy import bindparam, inspect, select, text
 
+from bolt_app.credentials.api_keys import ApiKeys
+from bolt_app.credentials.webhooks import Hooks
 from bolt_app.db import Database, schema
 from bolt_app.db.models import (
     Base,
@@ -21,9 +23,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
-from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.hooks import Hooks
-from bolt_app.notifications.subscriptions import Subscriptions, Wish
+from bolt_app.notifications.subscriptions.service import Subscriptions, Wish
 from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
 

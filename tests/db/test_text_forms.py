@@ -9,12 +9,12 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, insert, inspect, select
 
+from bolt_app.credentials.api_keys import ApiKeys
+from bolt_app.credentials.webhooks import Hooks
 from bolt_app.db import Database, schema
 from bolt_app.db import migrations as scripts
-from bolt_app.notifications.api_keys import ApiKeys
-from bolt_app.notifications.filters import parse_filter
-from bolt_app.notifications.hooks import Hooks
-from bolt_app.notifications.subscriptions import Subscriptions
+from bolt_app.notifications.subscriptions.filters import parse_filter
+from bolt_app.notifications.subscriptions.service import Subscriptions
 from tests.conftest import FakeClock
 from tests.db.test_upgrades import value_for
 

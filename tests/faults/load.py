@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.delays import Delays
-from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.requests import NotificationRequest
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.intake.service import Sender
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from bolt_app.clock import utc_now
-from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.requests import NotificationRequest
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.intake.service import Sender
 from tests.delivering import quick_bellhop
 from tests.faults.load import wait_until
 from tests.faults.worker_process import working

@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 
 from bolt_app.clock import utc_now
 from bolt_app.db.models import IS_OPEN, Delivery, Notification
-from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.notifications.schedules import Schedule
-from bolt_app.notifications.subscriptions import Wish
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.notifications.subscriptions.service import Wish
 from tests.delivering import install_without_limits, quick_bellhop, wait_until
 from tests.faults.load import DELAYS
 from tests.faults.worker_process import Death, start_worker, working

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bolt_app.sandbox import Fault
+from slack_sandbox import Fault
 from tests.delivering import quick_bellhop
 from tests.faults.load import DELAYS, Load, Result, wait_until
 from tests.faults.worker_process import working

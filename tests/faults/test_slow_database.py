@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from bolt_app.delays import Delays
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
+from slack_sandbox import Fault
+from slack_sandbox.world import View
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop

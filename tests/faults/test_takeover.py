@@ -22,7 +22,7 @@ from sqlalchemy import select
 from bolt_app.clock import utc_now
 from bolt_app.config import ROOT
 from bolt_app.db.models import Delivery, Lane
-from bolt_app.sandbox import Fault
+from slack_sandbox import Fault
 from tests.delivering import quick_bellhop
 from tests.faults.load import CHANNELS, DELAYS, TOTAL, Load, Result, wait_until
 from tests.faults.worker_process import Sleep, Step, start_worker, stop_worker, working

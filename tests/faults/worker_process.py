@@ -22,14 +22,14 @@ from sqlalchemy import event
 from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.db import Database
-from bolt_app.delivery import create_worker
-from bolt_app.notifications import releasing
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.sender import Check, Sender
 from bolt_app.notifications.delivery.store import Store
-from bolt_app.oauth.calls import InstallationCalls
+from bolt_app.notifications.digests import release as releasing
 from bolt_app.services import Services
+from bolt_app.worker import create_worker
+from bolt_app.workspaces.client import InstallationCalls
 
 Step = Literal[
     "begun",

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, insert, select
 
 from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
-from bolt_app.delivery import create_dispatcher
-from bolt_app.notifications.acceptance import Sender
+from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
-from bolt_app.notifications.delivery.shards import OwnedShard
-from bolt_app.notifications.reports import shown_state
-from bolt_app.notifications.requests import NotificationRequest
+from bolt_app.notifications.history.reports import shown_state
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.queue.shards import OwnedShard
+from bolt_app.worker import create_dispatcher
 from tests.people import ACME
 from tests.running import Bellhop
 

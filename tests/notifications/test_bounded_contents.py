@@ -14,11 +14,12 @@ import bolt_app
 from bolt_app.db import Database
 from bolt_app.db.content import BEGINNING, SHORT_LAYOUT, UNREADABLE, content_summary
 from bolt_app.db.models import Notification
-from bolt_app.notifications import history, previews
-from bolt_app.notifications.ids import new_id
-from bolt_app.notifications.previews import Previews
-from bolt_app.notifications.requests import DEEPEST, VALUES
-from bolt_app.notifications.summaries import headline
+from bolt_app.notifications.content.ids import new_id
+from bolt_app.notifications.content.schema import DEEPEST, VALUES
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.notifications.history import service as history
+from bolt_app.notifications.subscriptions import previews
+from bolt_app.notifications.subscriptions.previews import Previews
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop
@@ -151,9 +152,9 @@ def test_nothing_else_reads_contents_whole() -> None:
     }
 
     assert found == {
-        "notifications/health.py",  # within a statement that reads their summaries
-        "notifications/history.py",  # a page of `PAGE_CHARACTERS`
-        "notifications/incident_messages.py",  # one
+        "notifications/history/statistics.py",  # within a statement that reads their summaries
+        "notifications/history/service.py",  # a page of `PAGE_CHARACTERS`
+        "notifications/incidents/messages.py",  # one
         "notifications/delivery/attempts.py",  # what is being sent
     }
 

@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug.wrappers import Response
 
-from bolt_app.sandbox.deliveries import signature_headers
+from slack_sandbox.deliveries import signature_headers
 from tests.people import ACME, ANN, GENERAL
 from tests.running import SIGNING_SECRET, Bellhop
 

@@ -10,17 +10,17 @@ import json
 import pytest
 
 from bolt_app.access.authorization import Role
-from bolt_app.lifecycle import EventOrigin
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.oauth.calls import NotInstalledError
-from bolt_app.sandbox.world import Message
+from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.notifications.subscriptions.service import Wish
 from bolt_app.slack import ids
+from bolt_app.workspaces.client import NotInstalledError
+from slack_sandbox.world import Message
+from tests.lifecycle.test_deletion import traces
 from tests.notifications.hand import Hand, accept, texts
 from tests.people import ANN_AT_BETA, BEA, BETA, GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop
 from tests.slack.interacting import deliver, payload, rows
 from tests.slack.signing import post_signed
-from tests.test_deletion import traces
 from tests.web.calling import request
 
 pytestmark = pytest.mark.sqlite_only

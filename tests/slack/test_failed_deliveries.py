@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.world import View
 from bolt_app.slack import ids
+from slack_sandbox import Fault
+from slack_sandbox.world import View
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop

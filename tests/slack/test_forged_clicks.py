@@ -18,12 +18,12 @@ from slack_bolt.listener import Listener
 
 from bolt_app.blockkit.foreign_ids import PREFIX
 from bolt_app.blockkit.signed_values import ValueSigner, home_of, shown_to
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.sandbox.blocks.check import elements_of
-from bolt_app.sandbox.world import Message
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.subscriptions.service import Wish
 from bolt_app.slack import ids
 from bolt_app.slack.signed_actions import OWN_ACTIONS, form_action
+from slack_sandbox.blocks.check import elements_of
+from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import SESSION_SECRET, Bellhop

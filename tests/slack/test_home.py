@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bolt_app.news import Concerned
-from bolt_app.notifications.home_tabs import RECORDED_AGAIN_AFTER
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.interactions import InteractionResult
-from bolt_app.sandbox.world import Message, View
+from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.signals import Concerned
 from bolt_app.slack import ids
+from bolt_app.workspaces.home_tabs import RECORDED_AGAIN_AFTER
+from slack_sandbox import Fault
+from slack_sandbox.interactions import InteractionResult
+from slack_sandbox.world import Message, View
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.sandbox import Fault
+from bolt_app.notifications.subscriptions.service import Wish
 from bolt_app.slack import ids
+from slack_sandbox import Fault
 from tests.commands import flask, run, settings_file
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.acceptance import Sender
-from bolt_app.notifications.incidents import Answer
-from bolt_app.notifications.rendering import COLOURS, SIGNS
-from bolt_app.notifications.requests import NotificationRequest
-from bolt_app.sandbox.world import Message
+from bolt_app.notifications.content.message import COLOURS, SIGNS
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.incidents.service import Answer
+from bolt_app.notifications.intake.service import Sender
+from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop

@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Channel, InstallationCheck, Team
 from bolt_app.manifest import manifest_with_step
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.sandbox import Fault
+from bolt_app.notifications.subscriptions.service import Wish
+from slack_sandbox import Fault
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 

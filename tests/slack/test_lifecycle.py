@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from bolt_app import profiles
 from bolt_app.db.models import (
     BotInstallation,
     EventReceipt,
@@ -17,9 +16,10 @@ from bolt_app.db.models import (
     User,
     UserInstallation,
 )
-from bolt_app.lifecycle import EventOrigin
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.subscriptions import Wish
+from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.profiles import service as profiles
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
 from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.rendering import COLOURS, SIGNS
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.world import Message
+from bolt_app.notifications.content.message import COLOURS, SIGNS
+from slack_sandbox import Fault
+from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop

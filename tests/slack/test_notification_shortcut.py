@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from bolt_app.sandbox import SandboxError
-from bolt_app.sandbox.world import Message
 from bolt_app.slack import ids
+from slack_sandbox import SandboxError
+from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, GENERAL
 from tests.running import Bellhop

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.schedules import Schedule
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.world import Message
+from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.slack import ids
+from slack_sandbox import Fault
+from slack_sandbox.world import Message
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL

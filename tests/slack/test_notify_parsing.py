@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.schedules import QuietHours, Schedule
-from bolt_app.slack.commands.notify_parsing import (
+from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
+from bolt_app.slack.subscriptions.parsing import (
     COMMANDS,
     Digest,
     Help,

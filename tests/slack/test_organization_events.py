@@ -7,14 +7,14 @@ import json
 import pytest
 
 from bolt_app.db.models import Team
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.oauth.calls import NotInstalledError
-from bolt_app.sandbox.tokens import InstallKey
+from bolt_app.notifications.subscriptions.service import Wish
 from bolt_app.slack import ids
+from bolt_app.workspaces.client import NotInstalledError
+from slack_sandbox.tokens import InstallKey
+from tests.lifecycle.test_deletion import tidied, traces
 from tests.notifications.hand import accept, deliveries
 from tests.people import GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop
-from tests.test_deletion import tidied, traces
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.schedules import QuietHours
-from bolt_app.sandbox.interactions import InteractionResult
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.slack import ids
+from slack_sandbox.interactions import InteractionResult
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop

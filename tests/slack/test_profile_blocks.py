@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.incident_blocks import incident_blocks
-from bolt_app.notifications.shown_incidents import Person, ShownIncident
-from bolt_app.profiles import Profile, Workspace
-from bolt_app.sandbox.blocks import check_blocks
-from bolt_app.slack.blocks import profile as blocks
+from bolt_app.notifications.incidents.blocks import incident_blocks
+from bolt_app.notifications.incidents.view import Person, ShownIncident
+from bolt_app.profiles.service import Profile, Workspace
+from bolt_app.slack.profile import blocks
+from slack_sandbox.blocks import check_blocks
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 words = st.text(max_size=4000)

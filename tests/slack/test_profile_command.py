@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 
 from bolt_app.db.models import Membership, TokenRevocation, User, UserInstallation
 from bolt_app.delays import Delays
-from bolt_app.sandbox import CommandResult, Fault
-from bolt_app.sandbox.deliveries import ANSWER_WITHIN
-from bolt_app.sandbox.world import Message
 from bolt_app.slack import ids
+from slack_sandbox import CommandResult, Fault
+from slack_sandbox.deliveries import ANSWER_WITHIN
+from slack_sandbox.world import Message
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL, NORTH, PLAIN, SOUTH, WES
 from tests.running import Bellhop, running_bellhop

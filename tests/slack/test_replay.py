@@ -13,17 +13,17 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.db.models import Base
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.sandbox.world import Message
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.subscriptions.service import Wish
 from bolt_app.slack import ids
-from bolt_app.slack.commands import notify_parsing
+from bolt_app.slack.subscriptions import parsing as notify_parsing
+from slack_sandbox.world import Message
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.slack.signing import post_signed
-from tests.slack.test_keys_and_hooks import home, hook_values, key_values, open_form
+from tests.slack.test_credentials import home, hook_values, key_values, open_form
 from tests.slack.test_preferences import fill_in
 
 DEPLOYS = Wish("deploys")

@@ -122,11 +122,11 @@ def test_not_even_slacks_signature_leads_elsewhere(
 CALLERS = {
     "bolt_app/http_loop.py",  # to none: it owns the sessions of the others
     "bolt_app/slack_api/client.py",  # SLACK_BASE_URL, and what response_urls.py lets through
-    "bolt_app/notifications/callback_addresses.py",  # resolves names, and refuses what they lead to
-    "bolt_app/notifications/callback_http.py",
-    "bolt_app/notifications/callback_sending.py",  # only its errors
+    "bolt_app/notifications/incidents/callback_addresses.py",  # resolves and checks host names
+    "bolt_app/notifications/incidents/callback_http.py",
+    "bolt_app/notifications/incidents/callback_sender.py",  # only its errors
     "bolt_app/notifications/delivery/lock_session.py",  # breaks its own connection off
-    "bolt_app/notifications/wakeup.py",  # to sockets in a folder of this machine
+    "bolt_app/notifications/queue/wakeup.py",  # to sockets in a folder of this machine
     "bolt_app/server.py",  # listens
 }
 CLIENTS = {"urllib.request", "http.client", "socket", "requests", "urllib3", "httpx", "aiohttp"}
@@ -137,7 +137,7 @@ def test_nothing_else_opens_connections() -> None:
     found = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "bolt_app").rglob("*.py")
-        if "sandbox" not in path.parts and _opens_connections(path)
+        if _opens_connections(path)
     }
 
     assert found <= CALLERS

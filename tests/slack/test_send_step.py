@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.searching import Filter
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.core import StepRun
+from bolt_app.notifications.history.search import Filter
 from bolt_app.slack import ids
-from bolt_app.slack.functions.send import MOST_A_MINUTE
+from bolt_app.slack.listeners.functions.send import MOST_A_MINUTE
+from slack_sandbox import Fault
+from slack_sandbox.core import StepRun
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop

@@ -20,8 +20,8 @@ import pytest
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.manifest import load_manifest
-from bolt_app.sandbox import AppConfig, SandboxServer
 from bolt_app.slack_api import NotSentError, SlackApi, SlackCallError, client
+from slack_sandbox import AppConfig, SandboxServer
 from tests.certificates import self_signed
 from tests.peers import Serve, StartPeer
 from tests.people import ANN, GENERAL

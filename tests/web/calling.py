@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from slack_sdk.oauth.installation_store import Bot
 
-from bolt_app.notifications.api_keys import Scope
+from bolt_app.credentials.api_keys import Scope
 from tests.people import ACME
 from tests.running import Bellhop, Page
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Channel, Delivery, Notification
-from bolt_app.notifications.api_keys import Scope
 from bolt_app.web.api import API_PATH
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL

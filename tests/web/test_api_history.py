@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery
-from bolt_app.notifications import searching
-from bolt_app.sandbox import Fault
+from bolt_app.notifications.history import search as searching
+from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ANN, BETA
 from tests.running import Bellhop, running_bellhop

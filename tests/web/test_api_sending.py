@@ -13,11 +13,11 @@ from sqlalchemy import func, select
 
 from bolt_app.credentials.limits import LimitError
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.notifications.preferences import Preferred
-from bolt_app.notifications.request_problems import MOST_PROBLEMS
-from bolt_app.notifications.requests import read_batch
-from bolt_app.notifications.schedules import QuietHours
-from bolt_app.notifications.subscriptions import Wish
+from bolt_app.notifications.content.errors import MOST_PROBLEMS
+from bolt_app.notifications.content.schema import read_batch
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.subscriptions.schedules import QuietHours
+from bolt_app.notifications.subscriptions.service import Wish
 from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, Page
 from tests.web.calling import NOTIFICATIONS, caller, request

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import func, select, text
 
 from bolt_app.db.models import BotInstallation, OAuthState, User, UserInstallation
+from bolt_app.installations.flow import ATTEMPTS, MAX_COOKIES_LENGTH
 from bolt_app.logs import configure_logging
-from bolt_app.oauth.flow import ATTEMPTS, MAX_COOKIES_LENGTH
-from bolt_app.sandbox import Fault
+from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GRID, PLAIN, WES
 from tests.running import Bellhop, Browser, Page, running_bellhop

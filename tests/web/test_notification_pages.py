@@ -7,9 +7,9 @@ from secrets import token_hex
 
 import pytest
 
-from bolt_app.notifications.schedules import Schedule
-from bolt_app.notifications.subscriptions import Wish
-from bolt_app.sandbox import Fault
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.notifications.subscriptions.service import Wish
+from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
 from tests.running import Bellhop, Browser, Page

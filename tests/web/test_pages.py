@@ -8,9 +8,9 @@ from html import unescape
 
 import pytest
 
-from bolt_app.notifications.posting import HELLOS_IN_CHANNEL
-from bolt_app.sandbox import Fault
-from bolt_app.sandbox.seed import GUEST
+from bolt_app.workspaces.greetings import HELLOS_IN_CHANNEL
+from slack_sandbox import Fault
+from slack_sandbox.seed import GUEST
 from tests.people import ACME, ANN, BEN, GENERAL, PLAIN
 from tests.running import Bellhop, Browser, Page
 from tests.web.forms import follow, send_form

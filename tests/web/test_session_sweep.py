@@ -11,9 +11,9 @@ from werkzeug.routing import Rule
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
-from bolt_app.sandbox import Fault
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.sessions import CookieSessions
+from slack_sandbox import Fault
 from tests.commands import run
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from bolt_app.access.sessions import IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
-from bolt_app.oauth.flow import MAX_COOKIES_LENGTH
+from bolt_app.installations.flow import MAX_COOKIES_LENGTH
 from tests.conftest import FakeClock
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, GENERAL

@@ -125,7 +125,8 @@ class InstallationCheck(Base):
     """A report about an installation that is to be verified with Slack before it takes effect.
 
     Slack retries its events for minutes: by then Bellhop may be installed again. `kind` is a
-    `bolt_app.lifecycle.CheckKind`; `user_id` is empty unless it is about one person's token.
+    `bolt_app.lifecycle.service.CheckKind`; `user_id` is empty unless it is about one person's
+    token.
     """
 
     __tablename__ = "installation_checks"

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import Delivery, Lane, Notification
-from bolt_app.notifications.incident_messages import (
+from bolt_app.notifications.incidents.messages import (
     ESCALATE,
     REFRESH,
     REMIND,
@@ -18,7 +18,7 @@ from bolt_app.notifications.incident_messages import (
     escalated,
     reminder,
 )
-from bolt_app.notifications.shown_incidents import ShownIncident, find_shown
+from bolt_app.notifications.incidents.view import ShownIncident, find_shown
 
 # With `Delivery`, `Lane` and `Notification` joined: the rows that `attempt_of` takes.
 ATTEMPT_ROWS = (

@@ -17,9 +17,7 @@ from typing import Any
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
-from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.delivery.attempts import Attempt, mark_of
-from bolt_app.notifications.delivery.order import STEP_SECONDS
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Changes, Ownership
@@ -28,7 +26,6 @@ from bolt_app.notifications.delivery.reader import Reader
 from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.sender import Check, Sender
-from bolt_app.notifications.delivery.shards import OwnedShard
 from bolt_app.notifications.delivery.store import (
     MOST_BYTES,
     Begin,
@@ -42,8 +39,11 @@ from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.work import Work, WorkKind
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
 from bolt_app.notifications.delivery.writer import Writer
-from bolt_app.oauth.calls import NotInstalledError
+from bolt_app.notifications.queue.rank import STEP_SECONDS
+from bolt_app.notifications.queue.shards import OwnedShard
+from bolt_app.recipients import is_id
 from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 

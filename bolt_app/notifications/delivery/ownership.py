@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
+from bolt_app.notifications.queue.shards import OwnedShard, shard_of
 
 
 class OwnershipError(Exception):

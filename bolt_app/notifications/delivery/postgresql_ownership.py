@@ -16,7 +16,7 @@ from bolt_app.notifications.delivery.balance import Balance, ShardLocks
 from bolt_app.notifications.delivery.lock_session import LockSession, SessionLostError
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.delivery.shard_locks import LOCK_CLASS, LOCKS, PRESENCE, as_signed
-from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.queue.shards import OwnedShard
 
 logger = logging.getLogger(__name__)
 

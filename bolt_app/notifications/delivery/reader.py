@@ -10,16 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bolt_app.delays import Delays
-from bolt_app.notifications.addresses import is_id
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.scheduler import Scheduler
-from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
 from bolt_app.notifications.delivery.store import BATCH, Feed, Snapshot, Store
 from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
+from bolt_app.notifications.queue.shards import OwnedShard, shard_of
+from bolt_app.recipients import is_id
 
 # No pause that we write ourselves is as long: it was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0

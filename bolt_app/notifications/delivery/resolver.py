@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
-from bolt_app.notifications.channels import Channels
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
     classify_error,
     dead_installation,
     internal_error,
 )
-from bolt_app.notifications.people import People
-from bolt_app.oauth.calls import InstallationCalls, NotInstalledError
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.channels import Channels
+from bolt_app.workspaces.client import InstallationCalls, NotInstalledError
+from bolt_app.workspaces.users import People
 
 logger = logging.getLogger(__name__)
 

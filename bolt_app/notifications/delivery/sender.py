@@ -13,8 +13,8 @@ from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.db import DATABASE_DOWN
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
-from bolt_app.notifications.addresses import is_person
-from bolt_app.notifications.channels import Channels
+from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
+from bolt_app.notifications.content.message import mention
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
@@ -24,13 +24,13 @@ from bolt_app.notifications.delivery.outcomes import (
     not_made,
     sent,
 )
-from bolt_app.notifications.fallbacks import CONTENT_CODES, renderings
-from bolt_app.notifications.incident_blocks import incident_blocks
-from bolt_app.notifications.people import People
-from bolt_app.notifications.rendering import mention
-from bolt_app.notifications.resolved_content import content_in_state
-from bolt_app.oauth.calls import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.notifications.incidents.blocks import incident_blocks
+from bolt_app.notifications.incidents.resolved_content import content_in_state
+from bolt_app.recipients import is_person
 from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.workspaces.channels import Channels
+from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.workspaces.users import People
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ from bolt_app.notifications.delivery.ownership import (
     Ownership,
     OwnershipError,
 )
-from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.queue.shards import OwnedShard
 
 logger = logging.getLogger(__name__)
 

@@ -44,11 +44,11 @@ from bolt_app.db.models import (
     WorkspaceQueue,
 )
 from bolt_app.db.types import UTCDateTime
-from bolt_app.notifications.change_feed import begin_change
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
-from bolt_app.notifications.delivery.shards import OwnedShard
 from bolt_app.notifications.delivery.work import WantedPage, Work
+from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.queue.shards import OwnedShard
 
 RETRY_FOR = timedelta(days=1)
 # Rows that one statement reads.

@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Callable
 
 from bolt_app.notifications.delivery.lanes import SourceQueue
-from bolt_app.notifications.delivery.order import level_of
 from bolt_app.notifications.delivery.work import QueuedDelivery
+from bolt_app.notifications.queue.rank import level_of
 
 _Entry = tuple[float, int, SourceQueue]
 

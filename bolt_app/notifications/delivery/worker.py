@@ -14,7 +14,7 @@ from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.ownership import OwnershipError
 from bolt_app.notifications.delivery.timetable import Timetable
-from bolt_app.notifications.wakeup import Wakeup
+from bolt_app.notifications.queue.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
 

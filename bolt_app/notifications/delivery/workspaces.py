@@ -7,7 +7,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.queue.shards import OwnedShard
 
 
 @dataclass

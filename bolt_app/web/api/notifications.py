@@ -13,26 +13,26 @@ from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.charsets import CharsetError, UnknownCharsetError, decode
+from bolt_app.credentials.api_keys import KeyRecord
 from bolt_app.credentials.limits import LimitError, RevokedError
-from bolt_app.notifications.acceptance import (
+from bolt_app.notifications.content.errors import (
+    MOST_PROBLEMS,
+    FieldProblem,
+    problems_of,
+)
+from bolt_app.notifications.content.page_urls import is_notification_id, page_url
+from bolt_app.notifications.content.schema import NotificationRequest, read_batch, read_one
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.history.search import Filter, Visible
+from bolt_app.notifications.history.service import NothingToRetryError
+from bolt_app.notifications.intake.service import (
     Accepted,
     Answer,
     IdempotencyConflictError,
     Sender,
 )
-from bolt_app.notifications.api_keys import KeyRecord
-from bolt_app.notifications.history import NothingToRetryError
-from bolt_app.notifications.page_addresses import is_notification_id, page_url
-from bolt_app.notifications.reports import DeliveryReport, NotificationReport
-from bolt_app.notifications.request_problems import (
-    MOST_PROBLEMS,
-    FieldProblem,
-    problems_of,
-)
-from bolt_app.notifications.requests import NotificationRequest, read_batch, read_one
-from bolt_app.notifications.searching import Filter, Visible
 from bolt_app.services import Services
-from bolt_app.web.api.callers import (
+from bolt_app.web.api.auth import (
     charge_request,
     over_limit,
     require_caller,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from flask import Response
 
-from bolt_app.notifications.request_problems import MOST_PROBLEMS, FieldProblem
+from bolt_app.notifications.content.errors import MOST_PROBLEMS, FieldProblem
 from bolt_app.web.errors import problem
 
 

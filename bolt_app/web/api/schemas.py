@@ -16,10 +16,10 @@ from pydantic import (
     StringConstraints,
 )
 
-from bolt_app.notifications.ids import ID_PATTERN
-from bolt_app.notifications.page_addresses import is_notification_id
-from bolt_app.notifications.reports import DeliveryReport, NotificationReport, State
-from bolt_app.notifications.requests import BATCH, Address, NotificationRequest, Text
+from bolt_app.notifications.content.ids import ID_PATTERN
+from bolt_app.notifications.content.page_urls import is_notification_id
+from bolt_app.notifications.content.schema import BATCH, Address, NotificationRequest, Text
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport, State
 
 PAGE = 50
 LONGEST_PAGE = 100

@@ -11,7 +11,7 @@ from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.db.models import Shard
 from bolt_app.delays import Delays
-from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.queue.shards import OwnedShard
 from tests.running import settings_for
 
 # A tenth of the time it takes in production, save for answers, which a busy machine may delay.

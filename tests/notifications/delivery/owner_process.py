@@ -19,9 +19,9 @@ from typing import Any
 
 from bolt_app.config import Settings
 from bolt_app.db import Database
-from bolt_app.delivery import create_ownership
 from bolt_app.notifications.delivery.ownership import Ownership
-from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.queue.shards import OwnedShard
+from bolt_app.worker import create_ownership
 
 ANSWER_SECONDS = 20
 _forking = multiprocessing.get_context("forkserver")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bolt_app.db.models import SHARD_COUNT
 from bolt_app.delays import Delays
 from bolt_app.notifications.delivery.balance import Balance, Plan, ShardLocks
-from bolt_app.notifications.delivery.shards import shard_of
+from bolt_app.notifications.queue.shards import shard_of
 
 ALL = set(range(SHARD_COUNT))
 POLL = 0.5

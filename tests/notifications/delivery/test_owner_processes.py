@@ -13,7 +13,7 @@ from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.db.models import SHARD_COUNT
 from bolt_app.delays import Delays
-from bolt_app.notifications.delivery.shards import OwnedShard
+from bolt_app.notifications.queue.shards import OwnedShard
 from tests.faults.load import wait_until
 from tests.notifications.delivery.conftest import DELAYS, has_token
 from tests.notifications.delivery.owner_process import OwnerProcess, owners

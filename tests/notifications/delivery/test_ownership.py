@@ -17,11 +17,11 @@ from sqlalchemy import make_url, select
 from bolt_app.config import Settings
 from bolt_app.db import Database, schema
 from bolt_app.db.models import SHARD_COUNT, Shard
-from bolt_app.delivery import create_ownership
 from bolt_app.notifications.delivery import lock_session
 from bolt_app.notifications.delivery.lock_session import LockSession
 from bolt_app.notifications.delivery.ownership import Ownership, OwnershipError
-from bolt_app.notifications.delivery.shards import OwnedShard, shard_of
+from bolt_app.notifications.queue.shards import OwnedShard, shard_of
+from bolt_app.worker import create_ownership
 from tests.conftest import fresh_schema
 from tests.faults.tcp_proxy import TcpProxy
 from tests.notifications.delivery.conftest import DELAYS, has_token

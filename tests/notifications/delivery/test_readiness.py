@@ -15,10 +15,10 @@ import pytest
 from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.db.models import SHARD_COUNT
-from bolt_app.delivery import create_ownership
 from bolt_app.health_server import serving_health
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.readiness import Readiness
+from bolt_app.worker import create_ownership
 from tests.notifications.delivery.conftest import DELAYS
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.delivery.order import RANKS, rank_of, urgency_of
 from bolt_app.notifications.delivery.pacing import Limits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
+from bolt_app.notifications.queue.rank import RANKS, rank_of, urgency_of
 
 TEAM = "T1"
 CRITICAL = RANKS["critical"]

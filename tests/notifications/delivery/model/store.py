@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from bolt_app.notifications.delivery.order import urgency_of
+from bolt_app.notifications.queue.rank import urgency_of
 
 NAME_LANE = 9
 NAMED_LANE = 1

@@ -1,0 +1,58 @@
+"""Recipients as commands store them: their ids, and warnings where Slack does not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from bolt_app.recipients import normal_address
+from bolt_app.services import Services
+from bolt_app.slack_api import SENTENCES, SlackCallError
+from bolt_app.workspaces.client import BotPlace, NotInstalledError
+
+
+def warn_of_unknown(services: Services, place: BotPlace, addresses: Iterable[str]) -> None:
+    """Warn on standard error of channels and people that cannot be reached as things are.
+
+    They may come to be later, so that nothing is refused. Where Slack does not answer, nothing is
+    said either.
+    """
+    for address in addresses:
+        code = _problem(services, place, normal_address(address))
+        if code is not None:
+            sentence = SENTENCES.get(code, f"Slack answered {code}.")
+            click.echo(f"Warning: nothing can be delivered to {address} now. {sentence}", err=True)
+
+
+def stored_address(services: Services, team_id: str, address: str) -> str:
+    """Return the id of a channel or person; the address itself while Slack does not know it.
+
+    Raises:
+        ValueError: the address is malformed.
+    """
+    normal = normal_address(address)
+    try:
+        if normal.startswith("#"):
+            return services.channels.find(services.calls.find_place(team_id), normal) or normal
+        if normal.startswith("@"):
+            email = normal.removeprefix("@")
+            return services.people.find(services.calls.find_place(team_id), email)
+    except (SlackCallError, NotInstalledError):
+        # The subscription gets the id as soon as Slack knows it (`following.use_ids`).
+        return normal
+    return normal
+
+
+def _problem(services: Services, place: BotPlace, address: str) -> str | None:
+    try:
+        if address.startswith("#"):
+            is_known = services.channels.find(place, address) is not None
+            return None if is_known else "channel_not_found"
+        if address.startswith("@"):
+            services.people.find(place, address.removeprefix("@"))
+        elif address[0] in "CG" and not address.startswith("topic:"):
+            services.channels.check_reach(place, address)
+    except SlackCallError as error:
+        return error.code if error.is_permanent and not error.is_dead_token else None
+    return None

@@ -1,0 +1,104 @@
+"""Commands for hooks: addresses that take what a Slack incoming webhook takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from flask import Flask
+from flask.cli import AppGroup
+
+from bolt_app.cli.credentials import (
+    broadcast_option,
+    cancel_option,
+    cancelled,
+    more,
+    source_option,
+)
+from bolt_app.cli.destinations import warn_of_unknown
+from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.workspaces import require_workspace
+from bolt_app.credentials.sources import Credential
+from bolt_app.services import FindServices
+
+
+def register(app: Flask, find_services: FindServices) -> None:
+    """Add the commands."""
+    group = AppGroup("hook", help="Addresses that take what a Slack incoming webhook takes.")
+    app.cli.add_command(group)
+
+    @group.command("create")
+    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option(
+        "--to",
+        multiple=True,
+        required=True,
+        help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
+    )
+    @click.option("--name", default="", help="What it is for.")
+    @click.option(
+        "--key-field",
+        metavar="NAME",
+        help="The field of a message, such as alertname, whose value is its key. Default: the "
+        "sender's ?key= alone.",
+    )
+    @source_option
+    @broadcast_option
+    @one_line_errors
+    def create(
+        team_id: str,
+        to: Sequence[str],
+        name: str,
+        key_field: str | None,
+        source: str | None,
+        *,
+        allow_broadcast: bool,
+    ) -> None:
+        """Make a hook and print its address, this once, on the last line."""
+        services = find_services()
+        place = require_workspace(services, team_id)
+        try:
+            url = services.hooks.create(
+                team_id,
+                name,
+                to,
+                key_field=key_field,
+                source=source,
+                allow_broadcast=allow_broadcast,
+            )
+        except ValueError as error:
+            fail(str(error), status=MISUSED)
+        warn_of_unknown(services, place, to)
+        click.echo("The address is shown only now. Whoever has it may post: keep it to yourself.")
+        click.echo(url)
+
+    @group.command("list")
+    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @one_line_errors
+    def show(team_id: str) -> None:
+        """Show the hooks of a workspace, without their secrets."""
+        services = find_services()
+        found = services.hooks.of_team(team_id)
+        if not found:
+            require_workspace(services, team_id)
+        for hook in found:
+            name = f"{hook.name}, " if hook.name else ""
+            state = "active" if hook.revoked_at is None else "revoked"
+            key = "" if hook.key_field is None else f"; key from {hook.key_field}"
+            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{key}{more(hook)}")
+
+    @group.command("revoke")
+    @click.argument("hook_id", type=int)
+    @cancel_option
+    @one_line_errors
+    def revoke(hook_id: int, *, cancel: bool) -> None:
+        """Let the hook with that id take nothing any more."""
+        services = find_services()
+        is_revoked = services.hooks.revoke(hook_id) is not None
+        # What one sent that was revoked before can still be cancelled.
+        number = services.history.cancel_all(Credential("hook", hook_id)) if cancel else 0
+        if not is_revoked and not number:
+            fail(f"There is no hook {hook_id}, or it is revoked already.")
+        click.echo(f"Hook {hook_id} is revoked.")
+        if cancel:
+            click.echo(cancelled(number))

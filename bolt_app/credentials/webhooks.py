@@ -1,0 +1,248 @@
+"""Hooks: addresses that take what a Slack incoming webhook takes.
+
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.create_once import check_made_once
+from bolt_app.credentials.records import (
+    SenderUse,
+    sender_columns,
+    sender_row,
+    use_of,
+)
+from bolt_app.credentials.secrets import hash_of, new_hook_secret
+from bolt_app.credentials.sources import Credential
+from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import Hook
+from bolt_app.db.receipts import record_effect
+from bolt_app.recipients import normal_address
+from bolt_app.signals import News
+from bolt_app.text_forms import visible
+
+HOOKS_PATH = "/hooks/"
+MOST_REMEMBERED = 10_000
+
+_COLUMNS = (
+    Hook.id,
+    Hook.team_id,
+    Hook.name,
+    Hook.target,
+    Hook.key_field,
+    Hook.created_at,
+    Hook.created_by,
+    Hook.revoked_at,
+    Hook.revoked_by,
+    *sender_columns(Hook),
+)
+# Read for every request, and so put together once.
+_FIND = select(*_COLUMNS).where(Hook.secret_hash == bindparam("secret_hash"))
+# Read for every App Home of an admin.
+_OF_TEAM = select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_by(Hook.id)
+
+
+@dataclass(frozen=True)
+class HookRecord:
+    """What is known of a hook, which is all but its secret.
+
+    Attributes:
+        to: the addresses that what it takes is for.
+        key_field: the field of what it takes whose value is the notification's key.
+        created_by: the person's id, as `revoked_by`; None for the command line.
+        own_source: the source it was made for; None where it has one that is named after it.
+        allow_broadcast: whether it may call everybody in a channel, or a user group.
+    """
+
+    id: int
+    team_id: str
+    name: str
+    to: tuple[str, ...]
+    key_field: str | None
+    created_at: datetime
+    created_by: str | None
+    revoked_at: datetime | None
+    revoked_by: str | None
+    own_source: str | None
+    allow_broadcast: bool
+    use: SenderUse = field(compare=False)
+
+    @property
+    def credential(self) -> Credential:
+        """The hook as what it takes is stored with, and charged to."""
+        return Credential("hook", self.id)
+
+    @property
+    def source(self) -> str:
+        """The source of what it takes, which other keys and hooks may share."""
+        return self.own_source or self.credential.name
+
+
+class Hooks:
+    """The hooks of all workspaces."""
+
+    def __init__(
+        self,
+        database: Database,
+        public_url: str,
+        news: News | None = None,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._database = database
+        self._public_url = public_url
+        self._news = news or News()
+        self._clock = clock
+        # By the hashes of their secrets. Nothing of a hook ever changes but whether it is revoked.
+        self._remembered: dict[str, HookRecord] = {}
+
+    def create(
+        self,
+        team_id: str,
+        name: str,
+        to: Sequence[str],
+        *,
+        key_field: str | None = None,
+        source: str | None = None,
+        allow_broadcast: bool = False,
+        created_by: str | None = None,
+        receipt: str | None = None,
+    ) -> str:
+        """Make a hook and return its address, which nobody can find out later.
+
+        Args:
+            key_field: the field of what it takes, or the member of the payload, whose value is the
+                notification's key; None: only `?key=` gives it one.
+            source: shared with other keys and hooks; None for one of its own.
+            allow_broadcast: whether it may call everybody in a channel, or a user group.
+            created_by: the person's id; None for the command line.
+            receipt: names the request: of those with one receipt only the first makes a hook.
+
+        Raises:
+            ValueError: one of `to` is not an address, or `source` is not a source.
+            MadeAlreadyError: a request with this receipt made its hook.
+        """
+        secret, now = new_hook_secret(), self._clock()
+        row = {
+            "team_id": team_id,
+            "name": visible(name),
+            "secret_hash": hash_of(secret),
+            "target": " ".join(dict.fromkeys(map(normal_address, to))),
+            "key_field": None if key_field is None else visible(key_field) or None,
+            "created_at": now,
+            "created_by": created_by,
+            **sender_row(source, allow_broadcast=allow_broadcast),
+        }
+        with self._database.writing() as session:
+            check_made_once(session, receipt, now)
+            hook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_CREATED,
+                at=now,
+                team_id=team_id,
+                user_id=created_by,
+                credential=f"webhook:{hook_id}",
+            )
+        self._news.tell_admins(team_id)
+        return f"{self._public_url}{HOOKS_PATH}{secret}"
+
+    def find(self, secret: str) -> HookRecord | None:
+        """Return the hook with that secret, revoked or not."""
+        with self._database.reading_connection() as connection:
+            row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
+        return None if row is None else _record(row)
+
+    def remembered(self, secret: str) -> HookRecord | None:
+        """Return the hook with that secret where this process has found it before.
+
+        It may have been revoked since, which the transaction that accepts finds out.
+        """
+        return self._remembered.get(hash_of(secret))
+
+    def remember(self, secret: str) -> HookRecord | None:
+        """Return the hook with that secret as `find` does, from memory where it is known."""
+        known = self.remembered(secret)
+        if known is not None:
+            return known
+        found = self.find(secret)
+        if found is not None and found.revoked_at is None:
+            if len(self._remembered) >= MOST_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[hash_of(secret)] = found
+        return found
+
+    def forget(self, hook_id: int) -> None:
+        """Read a hook again with its next request: it turned out to be revoked."""
+        for secret_hash, known in list(self._remembered.items()):
+            if known.id == hook_id:
+                self._remembered.pop(secret_hash, None)
+
+    def of_team(self, team_id: str) -> list[HookRecord]:
+        """Return the hooks of a workspace, the oldest first."""
+        with self._database.reading_connection() as connection:
+            return [_record(row) for row in connection.execute(_OF_TEAM, {"team_id": team_id})]
+
+    def revoke(
+        self, hook_id: int, *, team_id: str | None = None, revoked_by: str | None = None
+    ) -> str | None:
+        """Let a hook take nothing any more.
+
+        Args:
+            team_id: only where it is a hook of this workspace.
+            revoked_by: the person's id; None for the command line.
+
+        Returns: its name; None where there is no such hook, or it was revoked before.
+        """
+        good = [Hook.id == hook_id, Hook.revoked_at.is_(None)]
+        if team_id is not None:
+            good.append(Hook.team_id == team_id)
+        now = self._clock()
+        statement = (
+            update(Hook)
+            .where(*good)
+            .values(revoked_at=now, revoked_by=revoked_by)
+            .returning(Hook.team_id, Hook.name)
+        )
+        with self._database.writing() as session:
+            record_effect(session, self._clock())
+            revoked = session.execute(statement).first()
+            if revoked is None:
+                return None
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_REVOKED,
+                at=now,
+                team_id=revoked.team_id,
+                user_id=revoked_by,
+                credential=f"webhook:{hook_id}",
+            )
+        self._news.tell_admins(revoked.team_id)
+        name: str = revoked.name
+        return name
+
+
+def _record(row: Any) -> HookRecord:
+    return HookRecord(
+        id=row.id,
+        team_id=row.team_id,
+        name=row.name,
+        to=tuple(row.target.split()),
+        key_field=row.key_field,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by,
+        own_source=row.source,
+        allow_broadcast=row.allow_broadcast,
+        use=use_of(row),
+    )

@@ -1,0 +1,60 @@
+"""What a request from Slack may use, without asking Slack each time.
+
+Bolt's own authorize calls `auth.test` for every request. A request from Slack is signed, and the
+store follows revocations and uninstalls, so that what is stored is what holds; a token that turns
+out to be dead is marked when it is used (`oauth.calls`).
+"""
+
+from __future__ import annotations
+
+from slack_bolt import BoltContext
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.authorization.authorize import Authorize
+
+from bolt_app.installations.store import Grant
+from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.tokens.grants import Asker
+
+
+class InstallationAuthorize(Authorize):
+    """Finds the tokens of a request."""
+
+    def __init__(self, grants: RememberedGrants) -> None:
+        self._grants = grants
+
+    def __call__(
+        self,
+        *,
+        context: BoltContext,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_id: str | None,
+        actor_enterprise_id: str | None = None,
+        actor_team_id: str | None = None,
+        actor_user_id: str | None = None,
+    ) -> AuthorizeResult:
+        """Return the tokens of a request; none at all where there is no working installation.
+
+        Puts the `Grant` into `context["grant"]`, whether the person's account is deactivated (None
+        where they are not linked) into `context["is_deactivated"]`, and where no token is usable
+        the reason into `context["installation_problem"]`: `not_installed`, or Slack's error code.
+        """
+        asker = Asker(enterprise_id, None if context.is_enterprise_install else team_id, user_id)
+        found, is_deactivated = self._grants.find_for_request(asker, team_id or "")
+        grant = found or Grant(revision=0)
+        context["grant"] = grant
+        context["is_deactivated"] = is_deactivated
+        if grant.bot_token is None and grant.user_token is None:
+            reason = grant.bot_invalid_reason or grant.user_invalid_reason
+            context["installation_problem"] = reason or "not_installed"
+        return AuthorizeResult(
+            enterprise_id=enterprise_id,
+            team_id=team_id,
+            bot_user_id=grant.bot_user_id,
+            bot_id=grant.bot_id,
+            bot_token=grant.bot_token,
+            bot_scopes=grant.bot_scopes,
+            user_id=user_id,
+            user_token=grant.user_token,
+            user_scopes=grant.user_scopes,
+        )

@@ -1,0 +1,135 @@
+"""What somebody's request may use right now: stored tokens, refreshed where they expire."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bolt_app.installations.store import Grant, SQLAlchemyInstallationStore, Standing
+from bolt_app.installations.tokens.refresh_leases import TokenOwner
+from bolt_app.installations.tokens.rotation import TokenRotator
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, and which installation it is about.
+
+    Attributes:
+        team_id: the workspace that is installed; None for an organisation-wide installation.
+        user_id: None asks for the bot alone.
+    """
+
+    enterprise_id: str | None
+    team_id: str | None
+    user_id: str | None = None
+
+
+class Grants:
+    """Finds grants, and keeps their tokens alive."""
+
+    def __init__(
+        self, store: SQLAlchemyInstallationStore, rotator: TokenRotator, executor: Executor
+    ) -> None:
+        self._store = store
+        self._rotator = rotator
+        self._executor = executor
+        self._lock = threading.Lock()
+        self._refreshing: set[TokenOwner] = set()
+
+    def revision(self, asker: Asker) -> int:
+        """Return the revision of the installation, in one indexed read."""
+        return self._store.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
+
+    def standing(self, asker: Asker, workspace_id: str) -> Standing:
+        """Return how things stand for a request in a workspace, in one read."""
+        return self._store.standing(
+            enterprise_id=asker.enterprise_id,
+            team_id=asker.team_id,
+            workspace_id=workspace_id,
+            user_id=asker.user_id,
+        )
+
+    def find(self, asker: Asker) -> Grant | None:
+        """Return what `asker` may use, without dead tokens; None where nothing was ever installed.
+
+        A token that expires soon is refreshed in the background, a dead one at once.
+
+        Raises:
+            SlackCallError: the bot's token has expired, and Slack does not refresh it now.
+        """
+        grant = self._read(asker)
+        if grant is None:
+            return None
+        expired = [owner for owner in self._due(asker, grant) if not self._can_wait(owner, grant)]
+        for owner in expired:
+            self._refresh_now(owner)
+        if expired:
+            grant = self._read(asker) or grant
+        return self._without_dead_tokens(grant)
+
+    def is_stale(self, grant: Grant) -> bool:
+        """Whether a token in `grant` has expired since it was found."""
+        bot = grant.bot_token is not None and self._rotator.is_expired(grant.bot_token_expires_at)
+        user = grant.user_token is not None and self._rotator.is_expired(
+            grant.user_token_expires_at
+        )
+        return bot or user
+
+    def _read(self, asker: Asker) -> Grant | None:
+        return self._store.find_grant(
+            enterprise_id=asker.enterprise_id, team_id=asker.team_id, user_id=asker.user_id
+        )
+
+    def _due(self, asker: Asker, grant: Grant) -> Iterator[TokenOwner]:
+        if grant.bot_invalid_reason is None and self._rotator.is_due(grant.bot_token_expires_at):
+            yield TokenOwner(asker.enterprise_id, asker.team_id)
+        if grant.user_invalid_reason is None and self._rotator.is_due(grant.user_token_expires_at):
+            yield TokenOwner(asker.enterprise_id, asker.team_id, asker.user_id)
+
+    def _can_wait(self, owner: TokenOwner, grant: Grant) -> bool:
+        if self._rotator.is_expired(_expiry(owner, grant)):
+            return False
+        self._refresh_later(owner)
+        return True
+
+    def _refresh_now(self, owner: TokenOwner) -> None:
+        try:
+            self._rotator.refresh(owner)
+        except SlackCallError:
+            if owner.user_id is None:
+                raise
+            logger.info("a person's token stays expired for now")
+
+    def _refresh_later(self, owner: TokenOwner) -> None:
+        with self._lock:
+            if owner in self._refreshing:
+                return
+            self._refreshing.add(owner)
+        self._executor.submit(self._refresh_once, owner)
+
+    def _refresh_once(self, owner: TokenOwner) -> None:
+        try:
+            self._rotator.refresh(owner)
+        except Exception:
+            logger.exception("a token could not be refreshed")
+        finally:
+            with self._lock:
+                self._refreshing.discard(owner)
+
+    def _without_dead_tokens(self, grant: Grant) -> Grant:
+        if grant.bot_invalid_reason or self._rotator.is_expired(grant.bot_token_expires_at):
+            grant = replace(grant, bot_token=None)
+        if grant.user_invalid_reason or self._rotator.is_expired(grant.user_token_expires_at):
+            grant = replace(grant, user_token=None)
+        return grant
+
+
+def _expiry(owner: TokenOwner, grant: Grant) -> datetime | None:
+    return grant.bot_token_expires_at if owner.user_id is None else grant.user_token_expires_at

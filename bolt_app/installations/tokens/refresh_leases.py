@@ -1,0 +1,144 @@
+"""Who may refresh a token right now: a lease in the row of the token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import BotInstallation, UserInstallation
+from bolt_app.installations.store import SQLAlchemyInstallationStore
+
+
+@dataclass(frozen=True)
+class TokenOwner:
+    """Whose token it is: a person's, or with no `user_id` the bot's."""
+
+    enterprise_id: str | None
+    team_id: str | None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True)
+class RefreshableToken:
+    """A token that expires."""
+
+    row_id: int
+    refresh_token: str = field(repr=False)
+    expires_at: datetime
+
+
+class RefreshLeases:
+    """Reads and writes what token rotation needs of the stored tokens."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: SQLAlchemyInstallationStore,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+
+    def find(self, owner: TokenOwner) -> RefreshableToken | None:
+        """Return the token of `owner` if it expires, can be refreshed and was not refused."""
+        model = _model(owner)
+        statement = select(model.id, *_token_columns(model), model.invalid_reason).where(
+            self._is(owner)
+        )
+        with self._database.reading() as session:
+            row = session.execute(statement).first()
+        if row is None or row[1] is None or row[2] is None or row[3] is not None:
+            return None
+        return RefreshableToken(row[0], row[1], row[2])
+
+    def take(self, owner: TokenOwner, token: RefreshableToken, *, until: datetime) -> bool:
+        """Take the lease of `token`, unless another process holds it or has refreshed it since.
+
+        Returns: whether it is ours.
+        """
+        model = _model(owner)
+        free = or_(model.refreshing_until.is_(None), model.refreshing_until <= self._clock())
+        return self._update(model, and_(_same(model, token), free), {"refreshing_until": until})
+
+    def end(self, owner: TokenOwner, token: RefreshableToken, *, until: datetime) -> None:
+        """Give back the lease that was taken `until` then, with nothing refreshed."""
+        model = _model(owner)
+        ours = and_(model.id == token.row_id, model.refreshing_until == until)
+        self._update(model, ours, {"refreshing_until": None})
+
+    def finish(
+        self,
+        owner: TokenOwner,
+        token: RefreshableToken,
+        *,
+        access_token: str,
+        refresh_token: str | None,
+        expires_at: datetime,
+    ) -> None:
+        """Write the new tokens down, unless a re-install brought others meanwhile."""
+        kind = "bot" if owner.user_id is None else "user"
+        self._change(
+            owner,
+            token,
+            {
+                f"{kind}_token": access_token,
+                f"{kind}_refresh_token": refresh_token,
+                f"{kind}_token_expires_at": expires_at,
+                # Another process may have tried the used-up refresh token after our lease.
+                "invalid_reason": None,
+                "refreshing_until": None,
+            },
+        )
+
+    def refuse(self, owner: TokenOwner, token: RefreshableToken, reason: str) -> None:
+        """Write down that Slack refuses the refresh token for good, unless it was replaced."""
+        self._change(owner, token, {"invalid_reason": reason, "refreshing_until": None})
+
+    def _change(self, owner: TokenOwner, token: RefreshableToken, values: dict[str, Any]) -> None:
+        model = _model(owner)
+        with self._database.writing() as session:
+            self._store.raise_revision(session, owner.enterprise_id, owner.team_id)
+            # An encrypted token cannot be compared in the database.
+            stored = session.scalar(select(_token_columns(model)[0]).filter_by(id=token.row_id))
+            if stored == token.refresh_token:
+                session.execute(update(model).filter_by(id=token.row_id).values(**values))
+
+    def _update(
+        self,
+        model: type[BotInstallation | UserInstallation],
+        condition: ColumnElement[bool],
+        values: dict[str, Any],
+    ) -> bool:
+        statement = update(model).where(condition).values(**values).returning(model.id)
+        with self._database.writing() as session:
+            return session.execute(statement).first() is not None
+
+    def _is(self, owner: TokenOwner) -> ColumnElement[bool]:
+        place = self._store.at(_model(owner), owner.enterprise_id, owner.team_id)
+        if owner.user_id is None:
+            return place
+        return and_(place, UserInstallation.user_id == owner.user_id)
+
+
+def _model(owner: TokenOwner) -> type[BotInstallation | UserInstallation]:
+    return BotInstallation if owner.user_id is None else UserInstallation
+
+
+def _token_columns(model: type[BotInstallation | UserInstallation]) -> tuple[Any, Any]:
+    if issubclass(model, BotInstallation):
+        return model.bot_refresh_token, model.bot_token_expires_at
+    return model.user_refresh_token, model.user_token_expires_at
+
+
+def _same(
+    model: type[BotInstallation | UserInstallation], token: RefreshableToken
+) -> ColumnElement[bool]:
+    # Good enough for a lease: `_change` compares the tokens themselves.
+    return and_(model.id == token.row_id, _token_columns(model)[1] == token.expires_at)

@@ -1,0 +1,117 @@
+"""Reports about installations, verified with Slack before they take effect.
+
+Slack retries an event for minutes, and after an outage of ours longer: a report of an uninstall may
+arrive when Bellhop is installed again. Only Slack knows whether a token works.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from bolt_app.db.encryption import DecryptionError
+from bolt_app.db.models import InstallationCheck
+from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.lifecycle.service import Lifecycle
+from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
+
+logger = logging.getLogger(__name__)
+
+
+class InstallationChecks:
+    """Asks Slack about everything that was reported, and lets the answers take effect."""
+
+    def __init__(
+        self, store: SQLAlchemyInstallationStore, calls: InstallationCalls, lifecycle: Lifecycle
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._lifecycle = lifecycle
+        # Runs of one process take turns: two at once would ask Slack twice.
+        self._lock = threading.Lock()
+
+    def run(self) -> tuple[int, list[SlackCallError]]:
+        """Ask Slack about every report that is pending. Repeating it does no harm.
+
+        Returns: how many are settled now, and the errors of the others.
+        """
+        with self._lock:
+            return self._run()
+
+    def _run(self) -> tuple[int, list[SlackCallError]]:
+        errors = []
+        pending = self._lifecycle.pending_checks()
+        for check in pending:
+            try:
+                self._check(check)
+            except SlackCallError as error:
+                logger.warning("an installation is not checked yet", extra={"code": error.code})
+                errors.append(error)
+        if pending:
+            # API keys and webhooks of a removed installation are refused from now on.
+            self._calls.forget_place(None)
+        return len(pending) - len(errors), errors
+
+    def _check(self, check: InstallationCheck) -> None:
+        if check.kind in ("organization", "workspace"):
+            self._check_workspaces(check)
+        else:
+            self._check_tokens(check)
+
+    def _check_tokens(self, check: InstallationCheck) -> None:
+        is_unreadable, user_id = False, self._user_of(check)
+        try:
+            if check.kind != "user":
+                self._calls.verify_bot(_place(check))
+            if user_id is not None:
+                self._verify_user(check, user_id)
+        except DecryptionError:
+            logger.warning("a token that was revoked cannot be read", extra={"check": check.id})
+            is_unreadable = True
+        self._lifecycle.remove_refused(check, user_id, is_unreadable=is_unreadable)
+
+    def _user_of(self, check: InstallationCheck) -> str | None:
+        """Return whose token is to be asked about.
+
+        Of a whole installation the newest: if none works, there was no install since.
+        """
+        if check.kind == "user":
+            return check.user_id
+        if check.kind == "installation":
+            return self._store.find_newest_user(check.enterprise_id or None, check.team_id or None)
+        return None
+
+    def _verify_user(self, check: InstallationCheck, user_id: str) -> None:
+        installation = self._store.find_stored(
+            enterprise_id=check.enterprise_id or None,
+            team_id=check.team_id or None,
+            user_id=user_id,
+            is_enterprise_install=not check.team_id,
+        )
+        if installation is not None:
+            self._calls.verify_user(installation)
+
+    def _check_workspaces(self, check: InstallationCheck) -> None:
+        """Learn which workspaces an organization's installation serves.
+
+        https://docs.slack.dev/reference/methods/auth.teams.list
+        """
+        try:
+            listed = self._calls.workspaces_of(check.enterprise_id)
+        except NotInstalledError:
+            self._lifecycle.drop_check(check)
+            return
+        except SlackCallError as error:
+            if not error.is_dead_token:
+                raise
+            # Whether it was uninstalled is another check.
+            self._lifecycle.drop_check(check)
+            return
+        self._lifecycle.follow_workspaces(check, listed)
+
+
+def _place(check: InstallationCheck) -> BotPlace:
+    return BotPlace(
+        check.enterprise_id or None, check.team_id, is_enterprise_install=not check.team_id
+    )

@@ -1,0 +1,180 @@
+"""Personal data: what is stored about one person, for them to read and to take along."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, time
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bolt_app.db import Database
+from bolt_app.db.content import content_summary
+from bolt_app.db.models import (
+    ApiKey,
+    AuditEvent,
+    Delivery,
+    HomeTab,
+    Hook,
+    Incident,
+    Lane,
+    Membership,
+    Notification,
+    Preference,
+    Subscription,
+    Team,
+    User,
+    UserInstallation,
+    WebSession,
+)
+from bolt_app.installations.store import StoredInstallation
+from bolt_app.profiles.service import find_emails, find_teams, search_user
+
+Record = Mapping[str, Any]
+Columns = Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
+
+_PROFILE: Columns = (
+    *(User.user_id, User.name, User.real_name, User.display_name, User.email, User.title),
+    *(User.images, User.tz, User.tz_label, User.tz_offset, User.locale),
+    *(User.linked_at, User.refreshed_at),
+)
+_WORKSPACES: Columns = (
+    *(Membership.team_id, Team.name, Team.domain, Membership.linked_at),
+    *(Membership.is_owner, Membership.is_admin, Membership.is_guest),
+)
+_GRANTS: Columns = (
+    *(UserInstallation.enterprise_id, UserInstallation.team_id, UserInstallation.user_scopes),
+    UserInstallation.installed_at,
+)
+_SESSIONS: Columns = (WebSession.created_at, WebSession.last_seen_at, WebSession.ended_at)
+_PREFERENCES: Columns = (
+    *(Preference.team_id, Preference.quiet_from, Preference.quiet_until, Preference.direct),
+    *(Preference.tz, Preference.changed_at),
+)
+_SUBSCRIPTIONS: Columns = (
+    *(Subscription.team_id, Subscription.address, Subscription.topic, Subscription.filter),
+    *(Subscription.mode, Subscription.digest, Subscription.digest_tz, Subscription.muted_until),
+    *(Subscription.paused, Subscription.created_by, Subscription.created_at),
+)
+_INCIDENTS: Columns = (
+    *(Incident.team_id, Incident.key, Incident.state, Incident.state_at, Incident.state_by),
+    *(Incident.assigned_to, Incident.snoozed_until, Incident.snoozed_by, Incident.muted_by),
+)
+# The newest ones: what senders send someone has no end.
+MOST_NOTIFICATIONS = 1000
+# Without layouts, which may be large; the page of each notification shows them.
+_SUMMARY = content_summary(Notification.content).label("content")
+_RECEIVED: Columns = (
+    *(Delivery.notification_id, Delivery.target, Delivery.state, Delivery.channel_id),
+    *(Delivery.ts, Delivery.permalink, Delivery.finished_at, _SUMMARY),
+)
+_SENT: Columns = (Notification.id, Notification.created_at, _SUMMARY)
+_SECURITY_EVENTS: Columns = (
+    *(AuditEvent.at, AuditEvent.action, AuditEvent.team_id, AuditEvent.credential),
+    AuditEvent.address,
+)
+
+
+def personal_data(
+    database: Database, installation: StoredInstallation
+) -> dict[str, Sequence[Record]]:
+    """Return what is stored about the person of an installation, by subject.
+
+    It covers the workspace of the installation, or all that are known of its organization. Tokens
+    and secrets are left out: they are Bellhop's, and of use to nobody else.
+    """
+    with database.reading() as session:
+        teams = find_teams(session, installation.enterprise_id, installation.team_id)
+        me = [installation.user_id]
+        emails = {one for team_id in teams for one in find_emails(session, team_id, me)}
+        row_id = search_user(session, installation)
+        return _read(session.connection(), installation, teams, emails, row_id)
+
+
+def _read(
+    connection: Connection,
+    installation: StoredInstallation,
+    teams: Sequence[str],
+    emails: set[str],
+    row_id: int | None,
+) -> dict[str, Sequence[Record]]:
+    user_id = installation.user_id
+    addresses = [user_id, *(f"@{email.lower()}" for email in emails)]
+
+    def rows(
+        columns: Columns,
+        *where: ColumnElement[bool],
+        newest: InstrumentedAttribute[Any] | None = None,
+        **joined: Any,
+    ) -> list[Record]:
+        statement = select(*columns).where(*where)
+        if newest is not None:
+            statement = statement.order_by(newest.desc()).limit(MOST_NOTIFICATIONS)
+        for condition in joined.values():
+            statement = statement.join(*condition)
+        return [_shown(row) for row in connection.execute(statement).mappings()]
+
+    def created(model: type[ApiKey] | type[Hook]) -> list[Record]:
+        columns = (model.team_id, model.id, model.name, model.created_at, model.created_by)
+        mine = or_(model.created_by == user_id, model.revoked_by == user_id)
+        return rows((*columns, model.revoked_at, model.revoked_by), model.team_id.in_(teams), mine)
+
+    answerers = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Incident.muted_by)
+    mine = or_(Subscription.address.in_(addresses), Subscription.created_by == user_id)
+    return {
+        "profile": rows(_PROFILE, User.id == row_id),
+        "workspaces": rows(
+            _WORKSPACES,
+            Membership.user_id == row_id,
+            team=(Team, Team.team_id == Membership.team_id),
+        ),
+        "grants": rows(_GRANTS, UserInstallation.id == installation.id),
+        "sessions": rows(_SESSIONS, WebSession.installation_id == installation.id),
+        "preferences": rows(
+            _PREFERENCES, Preference.team_id.in_(teams), Preference.user_id == user_id
+        ),
+        "subscriptions": rows(_SUBSCRIPTIONS, Subscription.team_id.in_(teams), mine),
+        "api_keys": created(ApiKey),
+        "webhooks": created(Hook),
+        "incidents": rows(
+            _INCIDENTS,
+            Incident.team_id.in_(teams),
+            or_(*(column == user_id for column in answerers)),
+        ),
+        "received": rows(
+            _RECEIVED,
+            Lane.team_id.in_(teams),
+            Lane.address.in_(addresses),
+            newest=Delivery.id,
+            lane=(Lane, Lane.id == Delivery.lane_id),
+            notification=(Notification, Notification.id == Delivery.notification_id),
+        ),
+        "sent": rows(
+            _SENT,
+            Notification.team_id.in_(teams),
+            Notification.source == f"slack:{user_id}",
+            newest=Notification.id,
+        ),
+        "home_tabs": rows(
+            (HomeTab.team_id, HomeTab.published_at),
+            HomeTab.team_id.in_(teams),
+            HomeTab.user_id == user_id,
+        ),
+        "security_events": rows(
+            _SECURITY_EVENTS,
+            AuditEvent.user_id == user_id,
+            or_(
+                AuditEvent.team_id.in_(teams),
+                AuditEvent.enterprise_id == (installation.enterprise_id or ""),
+            ),
+        ),
+    }
+
+
+def _shown(row: Mapping[Any, Any]) -> Record:
+    return {str(name): _value(value) for name, value in row.items()}
+
+
+def _value(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime | time) else value

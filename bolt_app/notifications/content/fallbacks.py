@@ -1,0 +1,129 @@
+"""Simpler renderings of a notification, for a layout that Slack rejects.
+
+A sender's blocks or attachments may be malformed in ways that only Slack knows. The notification is
+delivered all the same: with less of its layout, in the end as plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bolt_app.blockkit.mrkdwn import escape, link
+from bolt_app.notifications.content.meaning import severity_of
+from bolt_app.notifications.content.message import Block, render, spoken, strings, without_images
+from bolt_app.notifications.content.summaries import NO_FALLBACK, block_text
+
+# Slack's codes for a content that it does not take, after which nothing was posted
+# (https://docs.slack.dev/reference/methods/chat.postMessage#errors and
+# https://docs.slack.dev/reference/methods/chat.update#errors).
+CONTENT_CODES = frozenset(
+    {
+        "attachment_payload_limit_exceeded",
+        "invalid_arguments",
+        "invalid_attachments",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "msg_blocks_too_long",
+        "msg_too_long",
+        "no_text",
+        "too_many_attachments",
+    }
+)
+# Nothing of a sender's but its words: any of the others may be what Slack rejects.
+_WORDS = ("text", "title", "fields", "link", "mrkdwn", "unfurl_links", "unfurl_media")
+
+
+def renderings(
+    content: Mapping[str, Any], *, under: Sequence[Block] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield the message, then simpler ones: without images, without the sender's layout, as text.
+
+    Each is tried with a post or an update if Slack answers the one before with one of
+    `CONTENT_CODES`. The severity is shown in all of them.
+
+    Args:
+        content: as `render` takes it.
+        under: blocks of ours at its end; plain text has none.
+    """
+    message = render(content, under=under)
+    yield message
+    words = _words(content)
+    tried = [message]
+    for simpler in (without_images(message), render(words, under=under), {"text": spoken(words)}):
+        if simpler not in tried:
+            tried.append(simpler)
+            yield simpler
+
+
+def _words(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content with the words of blocks and attachments in its text."""
+    kept = {name: content[name] for name in _WORDS if name in content}
+    if (severity := severity_of(content)) is not None:
+        kept["severity"] = severity
+    text = content.get("text", "")
+    # With blocks it is what screen readers read, and often the same in other words.
+    lines = [text, *(line for line in _block_lines(content.get("blocks")) if line not in text)]
+    for one in content.get("attachments", ()):
+        lines += _attachment_lines(one)
+    if "image_url" in content:
+        lines.append(_link(content["image_url"], "Picture"))
+    if said := "\n".join(line for line in lines if line.strip()):
+        kept["text"] = said
+    return kept
+
+
+def _attachment_lines(attachment: Mapping[str, Any]) -> list[str]:
+    lines = [_text(attachment.get("pretext")), _title(attachment), _text(attachment.get("text"))]
+    fallback = _text(attachment.get("fallback"))
+    if not any(line.strip() for line in lines) and fallback != NO_FALLBACK:
+        lines = [fallback]
+    fields = attachment.get("fields")
+    for one in fields if isinstance(fields, list) else ():
+        if isinstance(one, dict):
+            lines.append(f"{_text(one.get('title'))}: {_text(one.get('value'))}".strip(": "))
+    lines += _block_lines(attachment.get("blocks"))
+    if image_url := _text(attachment.get("image_url")):
+        lines.append(_link(image_url, "Picture"))
+    return lines
+
+
+def _title(attachment: Mapping[str, Any]) -> str:
+    title, url = _text(attachment.get("title")), _text(attachment.get("title_link"))
+    return f"{title} {link(url)}".strip() if url else title
+
+
+def _block_lines(blocks: object) -> list[str]:
+    """Return each block's words as mrkdwn, with the mentions and links that are written in it."""
+    return [_block_line(one) for one in blocks] if isinstance(blocks, list) else []
+
+
+def _block_line(block: object) -> str:
+    if isinstance(block, dict) and (links := list(_links(block))):
+        return "  ".join(links)
+    texts = list(strings(block))
+    if any(is_mrkdwn for _, is_mrkdwn in texts):
+        return "\n".join(text if is_mrkdwn else escape(text) for text, is_mrkdwn in texts)
+    return escape(block_text(block))
+
+
+def _links(block: Block) -> Iterator[str]:
+    """Yield the links of a block that has no words but theirs: its picture, or its buttons."""
+    elements = block.get("elements")
+    if block.get("type") == "image":
+        yield _link(_text(block.get("image_url")), _text(block.get("alt_text")) or "Picture")
+    elif block.get("type") == "actions" and isinstance(elements, list):
+        for one in elements:
+            if isinstance(one, dict) and (url := _text(one.get("url"))):
+                label = one.get("text")
+                yield _link(url, block_text(label) or "Open")
+
+
+def _link(url: str, label: str) -> str:
+    words = link(url, label)
+    # Without a scheme it is none: people may still know what to do with it.
+    return words if words.startswith("<") else escape(f"{label}: {url}")
+
+
+def _text(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""

@@ -1,0 +1,213 @@
+"""Meaning of a content whose sender shows it without saying it: severity, title, link and fields.
+
+Tools that post to incoming webhooks say by a colour, a field named "Severity" or an attachment's
+title what filters, digests and quiet hours need to know. It is derived once, when a notification is
+accepted, and stored as `derived` in its content; messages show the sender's own layout.
+
+https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments has the fields
+and colours of attachments.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from bolt_app.db.content import SEVERITIES
+from bolt_app.notifications.content.schema import FIELDS, Url
+from bolt_app.notifications.content.summaries import plain
+from bolt_app.text_forms import comparable
+
+DERIVED = "derived"
+# The members that may show what others do not say.
+_SHOWING = frozenset(("attachments", "blocks", "fields"))
+TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
+_URL: TypeAdapter[Any] = TypeAdapter(Url)
+_COLOURS = {"good": "success", "warning": "warning", "danger": "error"}
+_HEX = re.compile("#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
+# Degrees of the colour circle, up to which a colour means something; blue and violet mean nothing.
+_HUES = ((20, "error"), (68, "warning"), (170, "success"), (195, None), (260, "info"), (330, None))
+_LEAST_SATURATION = 0.2
+_SEVERITY_FIELDS = frozenset(
+    ("severity", "level", "loglevel", "priority", "urgency", "criticality", "alertseverity")
+)
+_STATE_FIELDS = frozenset(("status", "state", "alertstate", "alertstatus"))
+_ENDED = frozenset(
+    ("resolved", "resolve", "ok", "okay", "recovered", "recovery", "closed", "fixed", "healthy")
+)
+# How other tools call our severities: syslog, log libraries, PagerDuty, Zabbix, incident levels.
+_NAMES = {
+    "critical": "critical crit fatal emergency emerg alert disaster panic blocker highest "
+    "p0 p1 sev0 sev1",
+    "error": "error err high major severe failure failed p2 sev2",
+    "warning": "warning warn medium minor average moderate p3 sev3",
+    "info": "info information informational notice debug trace low lowest none p4 p5 sev4 sev5",
+    "success": " ".join(("success", "good", "passed", "normal", *sorted(_ENDED))),
+}
+_SEVERITY_OF = {name: severity for severity, names in _NAMES.items() for name in names.split()}
+_PLAIN_WORD = re.compile("[^a-z0-9]+")
+# As in "*Severity:*\ncritical" or "*Severity* critical".
+_BLOCK_FIELD = re.compile(r"\*([^*\n]{1,200})\*:?\s*(\S[^\n]*)")
+
+
+class WrittenField(NamedTuple):
+    """A field of the sender's layout: its name, and its value as it is written."""
+
+    name: str
+    value: str
+
+
+def with_meaning(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a content with what can be derived from it, where it does not say so itself."""
+    if _SHOWING.isdisjoint(content):
+        return dict(content)
+    attachments = content.get("attachments", ())
+    found: dict[str, Any] = {
+        "severity": None if "severity" in content else _severity(content),
+        "title": None if "title" in content else _title(attachments),
+        "link": None if "link" in content else _link(attachments),
+        "fields": _fields(content),
+    }
+    derived = {name: value for name, value in found.items() if value}
+    return {**content, DERIVED: derived} if derived else dict(content)
+
+
+def severity_of(content: Mapping[str, Any]) -> str | None:
+    """Return the severity of a stored content, said or derived; None without either."""
+    severity: str | None = content.get("severity") or derived(content).get("severity")
+    return severity
+
+
+def link_of(content: Mapping[str, Any]) -> str:
+    """Return where a stored content leads, or an empty string."""
+    return str(content.get("link") or derived(content).get("link", ""))
+
+
+def title_of(content: Mapping[str, Any]) -> str:
+    """Return the title of a stored content, or an empty string."""
+    return str(content.get("title") or derived(content).get("title", ""))
+
+
+def fields_of(content: Mapping[str, Any]) -> Sequence[Mapping[str, str]]:
+    """Return the fields of a stored content, said and derived."""
+    return [*derived(content).get("fields", ()), *content.get("fields", ())]
+
+
+def derived(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what was derived from a stored content."""
+    found: Mapping[str, Any] = content.get(DERIVED) or {}
+    return found
+
+
+def _severity(content: Mapping[str, Any]) -> str | None:
+    """Return the worst severity of the parts that have one."""
+    given = [WrittenField(one["name"], one["value"]) for one in content.get("fields", ())]
+    parts = [_severity_of_part([*given, *_block_fields(content)], None)]
+    parts += [
+        _severity_of_part([*_attachment_fields(one), *_block_fields(one)], one.get("color"))
+        for one in content.get("attachments", ())
+    ]
+    return max(filter(None, parts), key=SEVERITIES.index, default=None)
+
+
+def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> str | None:
+    """Return the severity of one part: an end outdoes what its severity was, words any colour.
+
+    Of the colours only the word "good" says that something has ended: green as a number is in many
+    examples to copy from.
+    """
+    said = [(_word(one.name), plain(one.value)) for one in fields]
+    if colour == "good" or any(
+        name in _STATE_FIELDS and _word(value) in _ENDED for name, value in said
+    ):
+        return "success"
+    for name, value in said:
+        if name in _SEVERITY_FIELDS and (severity := _named_severity(value)) is not None:
+            return severity
+    return _severity_of_colour(colour)
+
+
+def _named_severity(value: str) -> str | None:
+    first = value.split(maxsplit=1)[0] if value.split() else ""
+    return _SEVERITY_OF.get(_word(value)) or _SEVERITY_OF.get(_word(first))
+
+
+def _word(text: str) -> str:
+    return _PLAIN_WORD.sub("", comparable(text))
+
+
+def _severity_of_colour(colour: object) -> str | None:
+    if not isinstance(colour, str):
+        return None
+    number = _HEX.fullmatch(colour.strip())
+    if number is None:
+        return _COLOURS.get(comparable(colour))
+    digits = number[1] if len(number[1]) == 6 else "".join(one * 2 for one in number[1])
+    red, green, blue = (int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4))
+    hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
+    if saturation < _LEAST_SATURATION:
+        return None
+    return next((severity for end, severity in _HUES if hue * 360 < end), "error")
+
+
+def _title(attachments: Sequence[Mapping[str, Any]]) -> str:
+    titles = (plain(_text(one.get("title"))).strip() for one in attachments)
+    return next(filter(None, titles), "")[:TITLE_LENGTH]
+
+
+def _link(attachments: Sequence[Mapping[str, Any]]) -> str:
+    return next((one["title_link"] for one in attachments if _is_url(one.get("title_link"))), "")
+
+
+def _is_url(value: object) -> bool:
+    try:
+        _URL.validate_python(value)
+    except ValidationError:
+        return False
+    return isinstance(value, str)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def written_fields(content: Mapping[str, Any]) -> Iterator[WrittenField]:
+    """Yield the fields that the sender's layout shows, as they are written."""
+    yield from _block_fields(content)
+    for one in content.get("attachments", ()):
+        yield from _attachment_fields(one)
+        yield from _block_fields(one)
+
+
+def _attachment_fields(attachment: Mapping[str, Any]) -> Iterator[WrittenField]:
+    fields = attachment.get("fields")
+    for one in fields if isinstance(fields, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("title"), str):
+            value = one.get("value")
+            # Tools put numbers and switches there too.
+            yield WrittenField(_name(one["title"]), "" if value is None else str(value))
+
+
+def _block_fields(part: Mapping[str, Any]) -> Iterator[WrittenField]:
+    blocks = part.get("blocks")
+    for block in blocks if isinstance(blocks, list) else ():
+        fields = block.get("fields") if isinstance(block, dict) else None
+        for one in fields if isinstance(fields, list) else ():
+            text = one.get("text") if isinstance(one, dict) else None
+            match = _BLOCK_FIELD.match(text) if isinstance(text, str) else None
+            if match is not None:
+                yield WrittenField(_name(match[1]), match[2])
+
+
+def _name(written: str) -> str:
+    return plain(written).strip().rstrip(":")[:NAME_LENGTH]
+
+
+def _fields(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    fields = islice((one for one in written_fields(content) if one.name), FIELDS)
+    return [{"name": one.name, "value": plain(one.value).strip()[:VALUE_LENGTH]} for one in fields]

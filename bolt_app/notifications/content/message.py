@@ -1,0 +1,355 @@
+"""A notification's content as arguments of `chat.postMessage`.
+
+A message begins with a heading: the sign of its severity and its title. Under it stand the text,
+the fields and the picture, beside a bar in the colour of the severity. What it says in words is
+the message's `text`, which phones show in their notifications and screen readers read out.
+
+https://docs.slack.dev/reference/block-kit/blocks has the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bolt_app.blockkit.foreign_ids import replace_foreign_ids
+from bolt_app.blockkit.mrkdwn import (
+    SECTION_LENGTH,
+    escape,
+    is_divisible,
+    is_markup,
+    is_misread_in_bold,
+    link,
+    mentions,
+    shorten,
+    split,
+)
+
+Block = dict[str, Any]
+
+# Each stands out from Slack's light and dark backgrounds.
+COLOURS = {
+    "info": "#3a7bc2",
+    "success": "#2e9e5b",
+    "warning": "#bf7d0b",
+    "error": "#cf3a3a",
+    "critical": "#cc2a7f",
+}
+SIGNS = {
+    "info": "\N{INFORMATION SOURCE}\ufe0f",
+    "success": "\N{WHITE HEAVY CHECK MARK}",
+    "warning": "\N{WARNING SIGN}\ufe0f",
+    "error": "\N{CROSS MARK}",
+    "critical": "\N{POLICE CARS REVOLVING LIGHT}",
+}
+
+TEXT_LENGTH = 40_000
+# Slack posts a longer text in several messages (slackapi/java-slack-sdk#704), and does not take it
+# in `chat.update`, where it was seen to count bytes.
+TEXT_SIZE = 4000
+FIELD_LENGTH = 2000
+FIELDS_A_SECTION = 10
+MOST_BLOCKS = 50
+# In an attachment errors were met above so many (https://github.com/slackapi/bolt-python/issues/914).
+MOST_BAR_BLOCKS = 20
+# All blocks together, with an allowance for each block on top of its text: Slack names no figure,
+# and was seen to refuse 11,341 characters (https://github.com/slackapi/bolt-js/issues/2867).
+PAGE_LENGTH = 11_340
+BLOCK_ALLOWANCE = 100
+
+
+_PASSED_ON = (
+    "attachments",
+    "icon_emoji",
+    "icon_url",
+    "link_names",
+    "mrkdwn",
+    "unfurl_links",
+    "unfurl_media",
+    "username",
+)
+
+
+def render(
+    content: Mapping[str, Any], *, with_picture: bool = True, under: Sequence[Block] = ()
+) -> dict[str, Any]:
+    """Return the message. Ids in the sender's blocks and attachments become foreign ones.
+
+    Args:
+        content: what `Content` takes, without what was left out.
+        under: what stands under all of it: blocks of ours, which keep their ids.
+        with_picture: whether to show the picture, or else a link to it: Slack refuses a message
+            whose picture it cannot fetch.
+    """
+    content = replace_foreign_ids(content)
+    message = _message(content, with_picture=with_picture)
+    if under:
+        _put_under(message, content, list(under))
+    return message
+
+
+def without_images(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a rendered message with links in the place of its images."""
+    changed = dict(message)
+    if "blocks" in message:
+        changed["blocks"] = _each_without_image(message["blocks"])
+    if "attachments" in message:
+        changed["attachments"] = [
+            {**one, "blocks": _each_without_image(one["blocks"])} if "blocks" in one else one
+            for one in message["attachments"]
+        ]
+    return changed
+
+
+def _each_without_image(blocks: object) -> object:
+    """Return blocks without images. What is malformed stays: Slack itself refuses it."""
+    if not isinstance(blocks, list):
+        return blocks
+    return [_without_image(one) if isinstance(one, dict) else one for one in blocks]
+
+
+def _without_image(block: Block) -> Block:
+    if block.get("type") == "image" and isinstance(block.get("image_url"), str):
+        return _section(link(block["image_url"], str(block.get("alt_text") or "Picture")))
+    if _is_image(block.get("accessory")):
+        return {name: value for name, value in block.items() if name != "accessory"}
+    elements = block.get("elements")
+    if block.get("type") == "context" and isinstance(elements, list):
+        words = [one for one in elements if not _is_image(one)]
+        return {**block, "elements": words or [_literal("Picture")]}
+    return block
+
+
+def _is_image(element: object) -> bool:
+    return isinstance(element, Mapping) and element.get("type") == "image"
+
+
+def mention(content: Mapping[str, Any], user_ids: Sequence[str]) -> dict[str, Any]:
+    """Return what is said with people called at its end, where there is room for it."""
+    if not user_ids:
+        return dict(content)
+    called = " ".join(f"<@{user_id}>" for user_id in user_ids)
+    text = content.get("text", "")
+    said = {**content, "text": f"{text}\n{called}" if text else called}
+    blocks = content.get("blocks", [])
+    if blocks and _fit([*blocks, _section(called)]):
+        said["blocks"] = [*blocks, _section(called)]
+    return said
+
+
+def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[Block]) -> None:
+    """Add blocks to the last bar of ours, or in a bar of their own."""
+    bars = message.setdefault("attachments", [])
+    is_ours = bool(bars) and "attachments" not in content
+    if is_ours and _fit([*bars[-1]["blocks"], *under], MOST_BAR_BLOCKS):
+        bars[-1] = {**bars[-1], "blocks": [*bars[-1]["blocks"], *under]}
+        return
+    bar: dict[str, Any] = {"fallback": spoken(content), "blocks": under}
+    if "severity" in content:
+        bar["color"] = COLOURS[content["severity"]]
+    bars.append(bar)
+
+
+def _message(content: Mapping[str, Any], *, with_picture: bool) -> dict[str, Any]:
+    message = {name: content[name] for name in _PASSED_ON if name in content}
+    message["text"] = spoken(content)
+    heading = _heading(content)
+    if "blocks" in content:
+        return message | _with_own_blocks(content, heading)
+    texts = _texts(content)
+    details = [*_fields(content), *_picture(content, with_picture=with_picture)]
+    is_short = message["text"] == content.get("text", "")
+    if texts is None or not (heading or details or (texts and not is_short)):
+        return message | _with_own_text(content, heading, details)
+    if "severity" not in content:
+        first, others = _first_page([*heading, *texts, *details])
+        return message | {"blocks": first} | _bars(content, _pages(others))
+    if _calls_somebody(content):
+        return message | {"blocks": [*heading, *texts]} | _bars(content, _pages(details))
+    return message | {"blocks": heading} | _bars(content, _pages([*texts, *details]))
+
+
+def _calls_somebody(content: Mapping[str, Any]) -> bool:
+    """Whether the text has a mention: in an attachment none is told of it on their phone.
+
+    https://docs.slack.dev/messaging/formatting-message-text and, for attachments,
+    https://github.com/sciyoshi/redmine-slack/pull/29
+    """
+    text = content.get("text", "")
+    return mentions(text) or (content.get("link_names", False) and "@" in text)
+
+
+def _with_own_blocks(content: Mapping[str, Any], heading: list[Block]) -> dict[str, Any]:
+    blocks = content["blocks"]
+    if "severity" in content:
+        return {"blocks": heading} | _bars(content, _pages(blocks))
+    first, others = _first_page([*heading, *blocks])
+    return {"blocks": first} | _bars(content, _pages(others))
+
+
+def _with_own_text(
+    content: Mapping[str, Any], heading: list[Block], details: list[Block]
+) -> dict[str, Any]:
+    """Return the message's text where it is what is shown, being too long for blocks, or enough."""
+    text = content.get("text", "")
+    shown = "\n".join(filter(None, [_heading_text(content), text]))
+    if len(shown) <= TEXT_LENGTH:
+        text, heading = shown, []
+    return {"text": text} | _bars(content, _pages([*heading, *details]))
+
+
+def _bars(content: Mapping[str, Any], pages: Iterable[list[Block]]) -> dict[str, Any]:
+    """Return the message's attachments: one for each page, then the sender's own.
+
+    Nothing but an attachment has a colour, and there is none without something in it.
+    """
+    bar: dict[str, Any] = {"fallback": spoken(content)}
+    own = content.get("attachments", [])
+    pages = list(pages)
+    if "severity" in content:
+        bar["color"] = COLOURS[content["severity"]]
+        pages = pages or ([] if own else [[_small(content["severity"].capitalize())]])
+    bars = [{**bar, "blocks": page} for page in pages]
+    return {"attachments": [*bars, *own]} if bars else {}
+
+
+def _first_page(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
+    """Return as many blocks as Slack takes in a message itself, and the others."""
+    first = next(_pages(blocks, MOST_BLOCKS), [])
+    return first, blocks[len(first) :]
+
+
+def _pages(blocks: Iterable[Block], most: int = MOST_BAR_BLOCKS) -> Iterator[list[Block]]:
+    """Yield as many blocks at a time as Slack takes together, at `most` so many."""
+    page: list[Block] = []
+    for block in blocks:
+        if page and not _fit([*page, block], most):
+            yield page
+            page = []
+        page.append(block)
+    if page:
+        yield page
+
+
+def _fit(blocks: list[Block], most: int = MOST_BLOCKS) -> bool:
+    if len(blocks) > most:
+        return False
+    return _characters(blocks) + BLOCK_ALLOWANCE * len(blocks) <= PAGE_LENGTH
+
+
+def _characters(value: object) -> int:
+    return sum(len(text) for text, _ in strings(value))
+
+
+def strings(value: object) -> Iterator[tuple[str, bool]]:
+    """Yield what blocks say, each with whether it is mrkdwn."""
+    if isinstance(value, list):
+        for item in value:
+            yield from strings(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "text" and isinstance(item, str):
+                yield item, value.get("type") == "mrkdwn"
+            else:
+                yield from strings(item)
+
+
+def spoken(content: Mapping[str, Any]) -> str:
+    """Return what the message says in words alone, in up to `TEXT_SIZE` bytes of mrkdwn."""
+    severity = content.get("severity")
+    head = escape(_title(content))
+    if severity is not None:
+        word = severity.capitalize()
+        head = f"{SIGNS[severity]} {word}: {head}" if head else f"{SIGNS[severity]} {word}"
+    text = content.get("text", "")
+    if not text.strip() and "blocks" in content:
+        texts = strings(content["blocks"])
+        text = "\n".join(one if is_mrkdwn else escape(one) for one, is_mrkdwn in texts)
+    fields = [escape(f"{one['name']}: {one['value']}") for one in content.get("fields", ())]
+    said = "\n".join(one for one in (head, text, *fields) if one.strip())
+    # Attachments speak for themselves: a text would be shown above them.
+    said = said or ("" if "attachments" in content else "A notification")
+    return shorten(said, TEXT_SIZE)
+
+
+def _title(content: Mapping[str, Any]) -> str:
+    return " ".join(content.get("title", "").split())
+
+
+def _heading(content: Mapping[str, Any]) -> list[Block]:
+    """Return the title with its sign, as a link where it leads somewhere."""
+    text, title = _heading_text(content), _title(content)
+    if not text:
+        return []
+    # In the label of a link only code has a meaning.
+    is_misread = is_misread_in_bold(title) and ("`" in title or "link" not in content)
+    if not is_misread and len(text) <= SECTION_LENGTH:
+        return [_section(text)]
+    words = _literal(f"{_sign(content)} {title}".strip())
+    heading = [{"type": "section", "text": words}]
+    return [*heading, _section(link(content["link"]))] if "link" in content else heading
+
+
+def _heading_text(content: Mapping[str, Any]) -> str:
+    title = _title(content) or content.get("severity", "").capitalize()
+    words = link(content["link"], title) if "link" in content else escape(title)
+    if words and content.get("mrkdwn", True) and not is_misread_in_bold(title):
+        words = f"*{words}*"
+    return f"{_sign(content)} {words}".strip()
+
+
+def _sign(content: Mapping[str, Any]) -> str:
+    return SIGNS.get(content.get("severity", ""), "")
+
+
+def _texts(content: Mapping[str, Any]) -> list[Block] | None:
+    """Return the text in sections, or None where it has to stay the message's own."""
+    text = content.get("text", "")
+    if not content.get("mrkdwn", True) or not is_divisible(text):
+        return None
+    texts = [_section(piece) for piece in split(text) if piece.strip()]
+    return texts if _fit([*_heading(content), *texts]) else None
+
+
+def _fields(content: Mapping[str, Any]) -> Iterator[Block]:
+    """Yield the fields in sections, two beside one another."""
+    group: list[Block] = []
+    for field in content.get("fields", ()):
+        text = _field(" ".join(field["name"].split()), field["value"])
+        if len(group) == FIELDS_A_SECTION or _characters([*group, text]) > PAGE_LENGTH // 2:
+            yield {"type": "section", "fields": group}
+            group = []
+        group.append(text)
+    if group:
+        yield {"type": "section", "fields": group}
+
+
+def _field(name: str, value: str) -> Block:
+    text = f"*{escape(name)}*\n{escape(value)}".strip()
+    if not name or is_misread_in_bold(name) or is_markup(value) or len(text) > FIELD_LENGTH:
+        return _literal(f"{name}\n{value}".strip() or "-")
+    return {"type": "mrkdwn", "text": text}
+
+
+def _picture(content: Mapping[str, Any], *, with_picture: bool) -> Iterator[Block]:
+    if "image_url" not in content:
+        return
+    url, words = content["image_url"], _title(content) or "Picture"
+    yield (
+        {"type": "image", "image_url": url, "alt_text": words}
+        if with_picture
+        else _section(link(url, words))
+    )
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def _small(text: str) -> Block:
+    return {"type": "context", "elements": [_literal(text)]}
+
+
+def _literal(text: str) -> Block:
+    """Return a text object in which nothing means anything."""
+    return {"type": "plain_text", "text": text, "emoji": False}

@@ -1,0 +1,133 @@
+"""Summaries: a notification in one line of plain text, for digests, previews and lists.
+
+https://docs.slack.dev/messaging/formatting-message-text describes the markup that is taken away,
+https://docs.slack.dev/reference/block-kit/blocks and
+https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments the layouts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bolt_app.blockkit.text import cut
+
+HEADLINE_LENGTH = 100
+# Of a text so much is looked at.
+_LOOKED_AT = 4000
+_NOTHING_SAID = "A notification"
+# What slack_sdk and others write where a sender gives no fallback.
+NO_FALLBACK = "[no preview available]"
+_REFERENCE = re.compile(r"<([^<>\s][^<>\n]*)>")
+_CODE = re.compile(r"```\n?([^`]*)```|`([^`\n]+)`")
+_EMPHASIS = tuple(
+    re.compile(rf"(?<![\w{mark}]){mark}(?=\S)([^{mark}\n]+)(?<=\S){mark}(?![\w{mark}])")
+    for mark in (r"\*", "_", "~")
+)
+_QUOTE = re.compile(r"^(?:&gt;|>)+ ?", re.MULTILINE)
+_ATTACHMENT_TEXTS = ("fallback", "title", "pretext", "text")
+_BLOCK_PARTS = ("title", "text", "fields", "elements", "rows")
+# Elements of rich text that name something by its id.
+_NAMELESS = {"user": "@someone", "usergroup": "@group", "channel": "#channel"}
+
+
+def headline(content: Mapping[str, Any]) -> str:
+    """Return a notification in one line: its title, else the beginning of what else it says."""
+    said = (" ".join(text.split()) for text in _texts(content))
+    return cut(next(filter(None, said), _NOTHING_SAID), HEADLINE_LENGTH)
+
+
+def plain(mrkdwn: str, *, is_formatted: bool = True) -> str:
+    """Return mrkdwn as plain text: without markup, with labels in place of links and mentions.
+
+    Args:
+        is_formatted: whether stars and the like mean something; escaping and links always do.
+    """
+    text = mrkdwn[:_LOOKED_AT]
+    if is_formatted:
+        text = "".join(_unformatted(_QUOTE.sub("", text)))
+    text = _REFERENCE.sub(lambda found: _label(found[1]), text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _texts(content: Mapping[str, Any]) -> Iterator[str]:
+    yield content.get("title", "")
+    yield plain(content.get("text", ""), is_formatted=content.get("mrkdwn", True))
+    yield _of_blocks(content.get("blocks"))
+    for attachment in content.get("attachments", ()):
+        for name in _ATTACHMENT_TEXTS:
+            text = attachment.get(name)
+            if isinstance(text, str) and text != NO_FALLBACK:
+                yield plain(text)
+        yield _of_blocks(attachment.get("blocks"))
+
+
+def _of_blocks(blocks: object) -> str:
+    """Return what blocks say; whatever is malformed says nothing."""
+    return " ".join(filter(None, map(block_text, blocks))) if isinstance(blocks, list) else ""
+
+
+def block_text(block: object) -> str:
+    """Return what a block, or a part of one, says in plain text; a malformed one says nothing."""
+    if isinstance(block, list):  # a row of a table
+        return _of_blocks(block)
+    if not isinstance(block, dict) or block.get("type") in ("actions", "button", "input"):
+        return ""
+    kind, text = str(block.get("type")), block.get("text")
+    if kind in _NAMELESS:
+        return _NAMELESS[kind]
+    if kind == "link":
+        return str(text or block.get("url") or "")
+    if kind == "broadcast":
+        return f"@{block.get('range')}"
+    if kind == "emoji":
+        return f":{block.get('name')}:"
+    if kind == "image":
+        return block_text(block.get("title")) or str(block.get("alt_text") or "")
+    if isinstance(text, str):
+        if kind == "markdown":
+            return plain(text.replace("**", "").lstrip("# "))
+        return plain(text) if kind == "mrkdwn" else text
+    parts = [block.get(name) for name in _BLOCK_PARTS]
+    separator = "" if kind == "rich_text_section" else " "
+    return separator.join(
+        filter(None, (_joined(one, separator) for one in parts if one is not None))
+    )
+
+
+def _joined(part: object, separator: str) -> str:
+    each = part if isinstance(part, list) else [part]
+    return separator.join(filter(None, map(block_text, each)))
+
+
+def _unformatted(text: str) -> Iterator[str]:
+    """Yield the pieces of a text without its marks; in code nothing else is a mark."""
+    end = 0
+    for code in _CODE.finditer(text):
+        yield _unemphasized(text[end : code.start()])
+        yield code[1] or code[2] or ""
+        end = code.end()
+    yield _unemphasized(text[end:])
+
+
+def _unemphasized(text: str) -> str:
+    for emphasis in _EMPHASIS:
+        text = emphasis.sub(r"\1", text)
+    return text
+
+
+def _label(reference: str) -> str:
+    """Return what Slack shows for what stands between angle brackets.
+
+    Channels and people have no name here: a summary is seen by those who may not know it.
+    """
+    target, _, label = reference.partition("|")
+    if target.startswith("#"):
+        return "#channel"
+    if target.startswith("@"):
+        return "@someone"
+    if target.startswith("!"):
+        is_group = target.startswith("!subteam")
+        return label or ("@group" if is_group else f"@{target[1:].partition('^')[0]}")
+    return label or target.removeprefix("mailto:")

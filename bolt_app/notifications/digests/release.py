@@ -1,0 +1,208 @@
+"""Releases what is held when its moment has come: one as it is, several as one digest.
+
+All of it happens in one change of the workspace, whose row is locked: it is done once, or not at
+all where the worker dies. A subscription counts as it is at this moment. What came by one that has
+ended or pauses is cancelled, and by one that is muted held for as long.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
+
+from bolt_app.db.content import content_summary, known_severity, stored_severity
+from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
+from bolt_app.notifications.content.ids import new_id
+from bolt_app.notifications.content.topics import patterns_for
+from bolt_app.notifications.digests.content import Entry, digest_content
+from bolt_app.notifications.incidents.messages import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.queue.change_feed import stored_urgency
+from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
+from bolt_app.notifications.subscriptions.routing import STANDING
+
+logger = logging.getLogger(__name__)
+
+SOURCE = "digest"
+# As many as one transaction and one statement should have; more are another digest.
+MOST_AT_ONCE = 5000
+_DELIVERIES = Delivery.__table__
+_DUE = (
+    Delivery.lane_id == bindparam("held_in"),
+    IS_LATER,
+    IS_HELD,
+    Delivery.send_at <= bindparam("now"),
+)
+_ITS_SUBSCRIPTION = Subscription.id == Delivery.subscription_id
+_END = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(*_DUE)
+    .values(finished_at=bindparam("now"), seq=bindparam("new_seq"))
+)
+_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state="expired")
+_CANCEL = _END.where(
+    Delivery.subscription_id.is_not(None),
+    ~exists().where(_ITS_SUBSCRIPTION, Subscription.paused.is_(None)),
+).values(state="cancelled")
+_PUT_OFF = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(*_DUE, exists().where(_ITS_SUBSCRIPTION, Subscription.muted_until > bindparam("now")))
+    .values(
+        send_at=select(Subscription.muted_until).where(_ITS_SUBSCRIPTION).scalar_subquery(),
+        seq=bindparam("new_seq"),
+    )
+)
+_HELD = (
+    select(
+        Delivery.id,
+        Delivery.notification_id,
+        Delivery.key,
+        Delivery.mode,
+        Delivery.subscription_id,
+        Notification.topics,
+        Notification.created_at,
+        stored_severity(Notification.content).label("severity"),
+        Subscription.topic.label("pattern"),
+    )
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .outerjoin(Subscription, _ITS_SUBSCRIPTION)
+    .where(*_DUE)
+    .order_by(Delivery.id)
+    .limit(bindparam("most"))
+)
+# What came later about the same keys, and was not held.
+_LATER = (
+    select(Delivery.key, Delivery.id, Delivery.notification_id)
+    .where(
+        Delivery.lane_id == bindparam("held_in"),
+        Delivery.key.in_(bindparam("keys", expanding=True)),
+        Delivery.key.is_not(None),
+        Delivery.id > bindparam("first"),
+        Delivery.state.in_(STANDING),
+        Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)),
+    )
+    .order_by(Delivery.id)
+)
+_RELEASE = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values(state="waiting", seq=bindparam("new_seq"))
+)
+_CONTENTS = select(Notification.id, content_summary(Notification.content).label("content")).where(
+    Notification.id.in_(bindparam("ids", expanding=True))
+)
+_TELL = _END.values(state="digested", digest_id=bindparam("told_by"))
+_DIGEST = _TELL.where(Delivery.id <= bindparam("last"))
+_OUTDO = _TELL.where(Delivery.id == bindparam("delivery_id"))
+
+
+@dataclass(frozen=True)
+class HeldLane:
+    """A lane in which something is held that is due."""
+
+    id: int
+    team_id: str
+    address: str
+
+
+def release(
+    connection: Connection, lane: HeldLane, public_url: str, seq: int, now: datetime
+) -> None:
+    """Release what is due in a lane.
+
+    Args:
+        public_url: where the pages of notifications are.
+        seq: the number of the change that this is part of.
+    """
+    due = {"held_in": lane.id, "now": now, "new_seq": seq}
+    for statement in (_EXPIRE, _CANCEL, _PUT_OFF):
+        connection.execute(statement, due)
+    rows = connection.execute(_HELD, {**due, "most": MOST_AT_ONCE}).all()
+    outdone = _outdone(connection, lane, rows)
+    if outdone:
+        connection.execute(_OUTDO, [{**due, **one} for one in outdone])
+    ids = {one["delivery_id"] for one in outdone}
+    told = [row for row in rows if row.id not in ids]
+    if len(told) == 1:
+        connection.execute(_RELEASE, {"delivery_id": told[0].id, "new_seq": seq})
+    elif told:
+        digest_id = _write_digest(connection, lane, told, public_url, seq, now)
+        connection.execute(_DIGEST, {**due, "told_by": digest_id, "last": rows[-1].id})
+    logger.info("released", extra={"lane": lane.id, "deliveries": len(rows)})
+
+
+def _outdone(connection: Connection, lane: HeldLane, rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return what is told by something later about the same key, and by which notification."""
+    keyed = [row for row in rows if row.key is not None and row.mode != "new"]
+    if not keyed:
+        return []
+    latest = {row.key: row for row in keyed}
+    values = {"held_in": lane.id, "keys": list(latest), "first": keyed[0].id}
+    for row in connection.execute(_LATER, values):
+        if row.id > latest[row.key].id:
+            latest[row.key] = row
+    return [
+        {"delivery_id": row.id, "told_by": latest[row.key].notification_id}
+        for row in keyed
+        if row.id < latest[row.key].id
+    ]
+
+
+def _write_digest(
+    connection: Connection,
+    lane: HeldLane,
+    rows: Sequence[Any],
+    public_url: str,
+    seq: int,
+    now: datetime,
+) -> str:
+    """Write a digest into a lane, and return its notification's id."""
+    entries = [_entry(row) for row in rows]
+
+    def look(ids: Sequence[str]) -> Mapping[str, Any]:
+        return {row.id: row.content for row in connection.execute(_CONTENTS, {"ids": list(ids)})}
+
+    digest_id = new_id(now)
+    notification = {
+        "id": digest_id,
+        "team_id": lane.team_id,
+        "source": SOURCE,
+        "content": digest_content(entries, look, public_url),
+        "created_at": now,
+    }
+    subscriptions = {row.subscription_id for row in rows}
+    delivery = {
+        "notification_id": digest_id,
+        "team_id": lane.team_id,
+        "lane_id": lane.id,
+        "seq": seq,
+        "target": lane.address,
+        # What is known of a subscription is what came of it last.
+        "subscription_id": subscriptions.pop() if len(subscriptions) == 1 else None,
+        "state": "waiting",
+        "source": SOURCE,
+        "rank": 0,
+        "urgency": stored_urgency(0, now),
+        "mode": "new",
+        "on_unknown": "hold",
+        "send_at": now,
+        "attempts": 0,
+    }
+    connection.execute(insert(Notification), notification)
+    connection.execute(insert(Delivery), delivery)
+    return digest_id
+
+
+def _entry(row: Any) -> Entry:
+    topics = (row.topics or "").split()
+    named = [topic for topic in topics if row.pattern in patterns_for(topic)]
+    return Entry(
+        notification_id=row.notification_id,
+        topic=next(iter([*named, *topics]), None),
+        severity=known_severity(row.severity) or DEFAULT_SEVERITY,
+        at=row.created_at,
+    )

@@ -1,0 +1,68 @@
+"""Deletes what is not looked at any more, little by little."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from sqlalchemy import delete, exists, select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import (
+    IS_OPEN,
+    Delivery,
+    IdempotencyKey,
+    Incident,
+    Notification,
+    RateLimit,
+)
+from bolt_app.notifications.content.ids import id_of_moment
+from bolt_app.notifications.history.erasure import erase_idle_lanes, teams_with_idle_lanes
+from bolt_app.notifications.intake.service import IDEMPOTENCY_LIFETIME
+
+logger = logging.getLogger(__name__)
+
+BATCH_SIZE = 500
+
+
+class Housekeeping:
+    """Deletes old notifications with their deliveries, empty lanes, and what is kept for a day."""
+
+    def __init__(self, database: Database, *, keep_for: timedelta, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._keep_for = keep_for
+        self._clock = clock
+
+    def tidy(self) -> int:
+        """Delete what is due, in short transactions; return how many notifications that was."""
+        now = self._clock()
+        with self._database.writing() as session:
+            old = IdempotencyKey.created_at < now - IDEMPOTENCY_LIFETIME
+            session.execute(delete(IdempotencyKey).where(old))
+            session.execute(delete(RateLimit).where(RateLimit.free_at < now))
+            session.execute(delete(Incident).where(Incident.changed_at < now - self._keep_for))
+        deleted = 0
+        while batch := self._delete_batch():
+            deleted += batch
+        with self._database.reading_connection() as connection:
+            team_ids = teams_with_idle_lanes(connection)
+        for team_id in team_ids:
+            with self._database.writing_connection() as connection:
+                erase_idle_lanes(connection, team_id)
+        if not self._database.truncate_wal():
+            logger.info("the write-ahead log is being read: it is emptied the next time")
+        return deleted
+
+    def _delete_batch(self) -> int:
+        still_open = exists().where(Delivery.notification_id == Notification.id, IS_OPEN)
+        old = (
+            select(Notification.id)
+            .where(Notification.id < id_of_moment(self._clock() - self._keep_for), ~still_open)
+            .order_by(Notification.id)
+            .limit(BATCH_SIZE)
+        )
+        with self._database.writing() as session:
+            ids = session.scalars(old).all()
+            session.execute(delete(Notification).where(Notification.id.in_(ids)))
+        return len(ids)

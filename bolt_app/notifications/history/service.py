@@ -1,0 +1,428 @@
+"""What became of notifications: found, listed, cancelled, sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import accumulate
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    case,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
+from bolt_app.db import Database
+from bolt_app.db.content import stored_length
+from bolt_app.db.models import (
+    IS_OPEN,
+    IS_PENDING,
+    IS_TROUBLED,
+    Channel,
+    Delivery,
+    Incident,
+    Lane,
+    Notification,
+    Team,
+    WorkspaceQueue,
+)
+from bolt_app.db.receipts import record_effect
+from bolt_app.notifications.content.page_urls import page_url
+from bolt_app.notifications.history.reports import (
+    FAILED_STATES,
+    DeliveryError,
+    DeliveryReport,
+    IncidentReport,
+    NotificationReport,
+    incident_report,
+    shown_state,
+)
+from bolt_app.notifications.history.search import Filter, Visible, find_page
+from bolt_app.notifications.incidents.messages import REFRESH
+from bolt_app.notifications.queue.change_feed import begin_change, stored_urgency
+from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
+from bolt_app.notifications.queue.wakeup import Wakeup
+from bolt_app.slack_api import SlackCallError
+
+_CHUNK = 500
+# A page has so many characters of contents, or one notification.
+PAGE_CHARACTERS = 2**21
+_NOTIFICATION = (
+    Notification.id,
+    Notification.source,
+    Notification.key,
+    Notification.created_at,
+    Notification.content,
+    Notification.is_unrouted,
+)
+_DELIVERY = (
+    Delivery.notification_id,
+    Delivery.id,
+    Delivery.target,
+    Delivery.state,
+    Delivery.attempts,
+    Delivery.error,
+    Delivery.channel_id,
+    Delivery.ts,
+    Delivery.permalink,
+    Delivery.digest_id,
+    Delivery.send_at,
+    Delivery.expires_at,
+    Delivery.finished_at,
+)
+T = TypeVar("T")
+
+
+class NothingToRetryError(Exception):
+    """No delivery of the notification is dead or unknown."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing of this notification can be sent again: only what is dead or unknown can."
+        )
+
+
+@dataclass(frozen=True)
+class HistoryPage:
+    """Some notifications, the newest first, and where the next page begins.
+
+    A page may have fewer than were asked for, or none, and still be followed by others.
+    """
+
+    notifications: list[NotificationReport]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What was cancelled, and what could not be because it had gone out or ended otherwise."""
+
+    cancelled: list[DeliveryReport]
+    kept: list[DeliveryReport]
+
+
+class History:
+    """Reads and changes what was accepted."""
+
+    def __init__(
+        self, database: Database, wakeup: Wakeup, public_url: str, *, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._wakeup = wakeup
+        self._public_url = public_url
+        self._clock = clock
+
+    def visible_to(
+        self, team_id: str, source: str, channels: Sequence[str], *, only_public: bool = False
+    ) -> Visible:
+        """Return what an API key may see that is limited to `channels`; none are no limit.
+
+        A channel's name stands for the channel that has it now.
+
+        Args:
+            only_public: whether what others have sent is limited to public channels.
+        """
+        names = [one.removeprefix("#") for one in channels if one.startswith("#")]
+        named = (
+            select(Channel.name, Channel.channel_id)
+            .where(Channel.team_id == team_id, Channel.name.in_(names))
+            # The last counts where one name stands for several, as it does for deliveries.
+            .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
+        )
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(named).all() if names else ()
+            found = {row.name: row.channel_id for row in rows}.values()
+            sources = credentials_of(connection, team_id, source)
+        addresses = [*channels, *found] if channels else None
+        return Visible(sources, addresses, team_id if only_public else None)
+
+    def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
+        """Return the names of the credentials that share a source."""
+        with self._database.reading_connection() as connection:
+            return credentials_of(connection, team_id, source)
+
+    def find(
+        self, team_id: str, notification_id: str, visible: Visible | None = None
+    ) -> NotificationReport | None:
+        """Return a notification of a workspace, with every delivery.
+
+        Args:
+            visible: what may be seen; None: everything.
+        """
+        mine = [Notification.id == notification_id, Notification.team_id == team_id]
+        if visible is not None:
+            mine.append(visible.condition(Notification))
+        with self._database.reading() as session:
+            rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
+            return next(iter(self._reports(session, rows)), None)
+
+    def find_by_message(
+        self, team_id: str, channel_id: str, ts: str, *, enterprise_id: str | None = None
+    ) -> str | None:
+        """Return the id of the notification that a message shows, the last that was put there.
+
+        Args:
+            enterprise_id: an organisation, of whose workspaces it may be any.
+        """
+        of_organisation = select(Team.team_id).where(
+            Team.enterprise_id == enterprise_id, Team.enterprise_id != ""
+        )
+        statement = (
+            select(Delivery.notification_id)
+            .join(Lane, Lane.id == Delivery.lane_id)
+            .where(
+                Delivery.channel_id == channel_id,
+                Delivery.ts == ts,
+                Delivery.ts.is_not(None),
+                Delivery.state == "sent",
+                Delivery.mode != REFRESH,
+                or_(Lane.team_id == team_id, Lane.team_id.in_(of_organisation)),
+            )
+            .order_by(Delivery.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as session:
+            return session.scalar(statement)
+
+    def search(
+        self, team_id: str, wanted: Filter, *, limit: int = 50, cursor: str | None = None
+    ) -> HistoryPage:
+        """Return the notifications of a workspace that pass the filter, the newest first.
+
+        Args:
+            cursor: where an earlier page said that the next one begins.
+        """
+        with self._database.reading() as session:
+            if wanted.key is not None:
+                keys = stored_keys(session.connection(), team_id, wanted.key)
+                wanted = replace(wanted, stored_keys=keys)
+            if wanted.source is not None:
+                its = credentials_of(session.connection(), team_id, wanted.source)
+                wanted = replace(wanted, sources=[wanted.source, *its])
+            ids, next_cursor = find_page(session, team_id, wanted, limit, cursor)
+            fitting = _fitting(session, ids)
+            if len(fitting) < len(ids):
+                next_cursor = fitting[-1]
+            statement = select(*_NOTIFICATION).where(Notification.id.in_(fitting))
+            rows = session.execute(statement.order_by(Notification.id.desc())).all()
+            return HistoryPage(self._reports(session, rows), next_cursor)
+
+    def reports(self, notification_ids: Sequence[str]) -> dict[str, NotificationReport]:
+        """Return notifications by their ids, those that exist."""
+        found: dict[str, NotificationReport] = {}
+        with self._database.reading() as session:
+            for chunk in _chunks(notification_ids):
+                statement = select(*_NOTIFICATION).where(Notification.id.in_(chunk))
+                reports = self._reports(session, session.execute(statement).all())
+                found.update((one.id, one) for one in reports)
+        return found
+
+    def still_open(self, notification_ids: Collection[str]) -> set[str]:
+        """Return those of the notifications of which anything may still change."""
+        found: set[str] = set()
+        with self._database.reading() as session:
+            for chunk in _chunks(sorted(notification_ids)):
+                mine = (Delivery.notification_id.in_(chunk), IS_OPEN)
+                found.update(session.scalars(select(Delivery.notification_id).where(*mine)))
+        return found
+
+    def failed(self, team_id: str, most: int) -> list[NotificationReport]:
+        """Return the latest notifications with deliveries that failed, the newest first."""
+        found = {
+            one.id: one
+            for state in FAILED_STATES
+            for one in self.search(team_id, Filter(state=state), limit=most).notifications
+        }
+        return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
+
+    def cancel(self, team_id: str, notification_id: str) -> Cancelled:
+        """Cancel those deliveries of a workspace's notification that wait or are held."""
+
+        with self._database.writing() as session:
+            ended = self._cancelled(session, team_id)
+            mine = _deliveries_of(team_id, notification_id)
+            statement = update(Delivery).where(mine, IS_PENDING).values(ended)
+            ids = set(session.scalars(statement.returning(Delivery.id)))
+            all_of_it = _delivery_reports(session, [notification_id])[notification_id]
+        return Cancelled(
+            [one for one in all_of_it if one.id in ids],
+            [one for one in all_of_it if one.id not in ids],
+        )
+
+    def cancel_all(self, credential: Credential) -> int:
+        """Cancel what waits or is held of all that an API key or hook has sent.
+
+        Returns: how many deliveries that was.
+        """
+        its = (
+            select(Notification.id)
+            .where(Notification.id == Delivery.notification_id)
+            .where(Notification.source == credential.name)
+            .exists()
+        )
+        cancelled = 0
+        teams = select(Delivery.team_id).where(IS_PENDING, its).limit(1)
+        some = select(Delivery.id).where(IS_PENDING, its).limit(_CHUNK)
+        while True:
+            with self._database.writing() as session:
+                team_id = session.scalar(teams)
+                if team_id is None:
+                    return cancelled
+                ended = self._cancelled(session, team_id)
+                statement = (
+                    update(Delivery)
+                    .where(Delivery.id.in_(some), Delivery.team_id == team_id, IS_PENDING)
+                    .values(ended)
+                )
+                cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
+
+    def retry(self, team_id: str, notification_id: str) -> None:
+        """Let the deliveries of a notification that are dead or unknown go out after all, now.
+
+        An expiry that has passed meanwhile counts no more: somebody wants it in spite of it.
+
+        Raises:
+            NothingToRetryError: none is.
+        """
+
+        with self._database.writing() as session:
+            now = self._clock()
+            seq = begin_change(session.connection(), [team_id])[team_id]
+            mine = _deliveries_of(team_id, notification_id)
+            again = {**_anew(now), "seq": seq}
+            changed = session.execute(update(Delivery).where(mine, IS_TROUBLED).values(again))
+            if changed.rowcount == 0:  # type: ignore[attr-defined]
+                raise NothingToRetryError
+            record_effect(session, now)
+        self._wakeup.notify(team_id)
+
+    def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
+        deliveries = _delivery_reports(session, [row.id for row in rows])
+        incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
+        return [
+            NotificationReport(
+                id=row.id,
+                page_url=page_url(self._public_url, row.id),
+                source=row.source,
+                key=None if row.key is None else plain_key(row.key),
+                created_at=row.created_at,
+                content=row.content,
+                incident=incidents.get(row.id),
+                unrouted=row.is_unrouted,
+                deliveries=deliveries[row.id],
+            )
+            for row in rows
+        ]
+
+    def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
+        seq = begin_change(session.connection(), [team_id])[team_id]
+        return {"state": "cancelled", "finished_at": self._clock(), "seq": seq}
+
+
+def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
+    """Return the condition for the deliveries of a workspace's notification."""
+    return Delivery.notification_id == (
+        select(Notification.id)
+        .where(Notification.id == notification_id, Notification.team_id == team_id)
+        .scalar_subquery()
+    )
+
+
+def _fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
+    """Return as many of the ids, which are in the order of a page, as a page has room for."""
+    length = select(Notification.id, stored_length(Notification.content))
+    lengths = {
+        id_: characters
+        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
+    }
+    read = accumulate(lengths.get(id_, 0) for id_ in ids)
+    number = sum(characters <= PAGE_CHARACTERS for characters in read)
+    return ids[: max(1, number)]
+
+
+def _anew(now: datetime) -> dict[str, Any]:
+    passed = Delivery.expires_at <= now
+    at = stored_urgency(0, now)
+    return {
+        "state": "waiting",
+        "urgency": case(
+            (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
+            else_=literal(at, BigInteger) + Delivery.rank * round(STEP_SECONDS * 1000),
+        ),
+        "retry_at": None,
+        "second_look_at": None,
+        "attempts": 0,
+        "tried_at": None,
+        "attempted_at": None,
+        "error": None,
+        "finished_at": None,
+        "send_at": now,
+        "expires_at": case((passed, None), else_=Delivery.expires_at),
+    }
+
+
+def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, IncidentReport]:
+    if not rows:
+        return {}
+    statement = (
+        select(Notification.id, Incident)
+        .join(
+            Incident,
+            (Incident.team_id == Notification.team_id) & (Incident.key == Notification.key),
+        )
+        .where(Notification.id.in_([row.id for row in rows]))
+    )
+    return {id_: incident_report(incident) for id_, incident in session.execute(statement)}
+
+
+def _delivery_reports(
+    session: Session, notification_ids: Sequence[str]
+) -> dict[str, list[DeliveryReport]]:
+    statement = (
+        select(*_DELIVERY, WorkspaceQueue.pause_reason)
+        .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
+        .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
+        .order_by(Delivery.id)
+    )
+    reports: dict[str, list[DeliveryReport]] = {id_: [] for id_ in notification_ids}
+    if notification_ids:
+        for row in session.execute(statement):
+            reports[row.notification_id].append(_delivery_report(row))
+    return reports
+
+
+def _delivery_report(row: Any) -> DeliveryReport:
+    # What waits for a dead installation says so before it was tried itself.
+    state = shown_state(row.state)
+    code = row.error or (row.pause_reason if state == "waiting" else None)
+    return DeliveryReport(
+        id=row.id,
+        to=row.target,
+        state=state,
+        attempts=row.attempts,
+        error=None if code is None else _error(code),
+        channel_id=row.channel_id,
+        ts=row.ts,
+        permalink=row.permalink,
+        digest_id=row.digest_id,
+        send_at=row.send_at,
+        expires_at=row.expires_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _error(code: str) -> DeliveryError:
+    return DeliveryError(code=code, sentence=SlackCallError("chat.postMessage", code).sentence)
+
+
+def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))

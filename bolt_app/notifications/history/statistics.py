@@ -1,0 +1,180 @@
+"""How notifications fare in a workspace, as one of its people may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.content import content_summary
+from bolt_app.db.models import (
+    IS_HELD,
+    IS_OPEN,
+    IS_QUEUED,
+    IS_TROUBLED,
+    IS_UNROUTED,
+    Channel,
+    Delivery,
+    Lane,
+    Notification,
+)
+from bolt_app.notifications.content.ids import id_of_moment
+from bolt_app.notifications.content.meaning import severity_of
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.notifications.history.publication import IS_PUBLISHED
+from bolt_app.notifications.incidents.messages import ESCALATE, REFRESH, REMIND
+from bolt_app.workspaces.channels import IS_PUBLIC
+
+# So many notifications are looked at, however few of them went to public channels.
+WINDOW = 100
+# What is not there to be seen as yet, or is seen in a digest.
+_UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
+# Beyond so many nobody counts.
+MOST_COUNTED = 1000
+UNROUTED_WITHIN = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class SeenDelivery:
+    """A delivery to a public channel, or to one that the person is in."""
+
+    notification_id: str
+    channel_id: str
+    headline: str = field(repr=False)
+    severity: str | None
+    state: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a workspace fares.
+
+    Attributes:
+        waiting: deliveries that are to go out, now or later; `MOST_COUNTED` means many.
+        held: those that are to go out as one with others, likewise.
+        troubled: those that ended dead or unknown and were not retried, likewise.
+        unrouted: notifications of the last days that no subscription wanted, likewise; 0 where
+            the person does not see the workspace.
+        recent: the latest deliveries to public channels, newest first.
+    """
+
+    waiting: int
+    held: int
+    troubled: int
+    unrouted: int
+    recent: Sequence[SeenDelivery]
+
+
+class HealthReports:
+    """Looks at the deliveries of workspaces."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def of_team(
+        self, team_id: str, *, channels: Collection[str] | None = None, most: int = 5
+    ) -> Health:
+        """Return the status of a workspace's notifications, with up to `most` recent deliveries.
+
+        Args:
+            channels: the only ones that count, by their ids; None counts everything, and shows
+                what went to public channels.
+        """
+        counts, recent = _OF_EVERYTHING if channels is None else _OF_CHANNELS
+        values = {"team_id": team_id, "most": most, "channels": list(channels or ())}
+        values["unrouted_since"] = id_of_moment(self._clock() - UNROUTED_WITHIN)
+        with self._database.reading_connection() as connection:
+            waiting, held, troubled, unrouted = connection.execute(counts, values).one()
+            rows = connection.execute(recent, values).all()
+        return Health(waiting, held, troubled, unrouted, [_seen(row) for row in rows])
+
+
+def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
+    some = (
+        select(Delivery.id)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(
+            Lane.team_id == bindparam("team_id"),
+            Delivery.team_id == bindparam("team_id"),
+            condition,
+            *scope,
+        )
+        .limit(MOST_COUNTED)
+    )
+    return select(func.count()).select_from(some.subquery()).scalar_subquery()
+
+
+def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
+    # What follows an incident may never go out.
+    # SQLite finds an index by its own condition only.
+    waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    held = and_(IS_OPEN, IS_HELD)
+    return select(
+        _count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope), unrouted
+    )
+
+
+def _count_unrouted() -> ScalarSelect[int]:
+    some = (
+        select(Notification.id)
+        .where(
+            Notification.team_id == bindparam("team_id"),
+            IS_UNROUTED,
+            Notification.id >= bindparam("unrouted_since"),
+        )
+        .limit(MOST_COUNTED)
+    )
+    return select(func.count()).select_from(some.subquery()).scalar_subquery()
+
+
+def _recent() -> Select[Any]:
+    latest = (
+        select(Notification.id, Notification.content)
+        .where(Notification.team_id == bindparam("team_id"))
+        .order_by(Notification.id.desc())
+        .limit(WINDOW)
+        .subquery()
+    )
+    at = func.coalesce(Delivery.finished_at, Delivery.attempted_at, Delivery.send_at)
+    return (
+        select(
+            latest.c.id,
+            Lane.address.label("channel_id"),
+            content_summary(latest.c.content).label("content"),
+            Delivery.state,
+            at.label("at"),
+        )
+        .select_from(latest)
+        .join(Delivery, Delivery.notification_id == latest.c.id)
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(
+            Delivery.state.not_in(_UNSEEN),
+            Delivery.mode.not_in((REFRESH, REMIND)),
+            IS_PUBLISHED,
+        )
+        .order_by(Delivery.id.desc())
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+def _of_public_channels(statement: Select[Any]) -> Select[Any]:
+    known = and_(Channel.team_id == bindparam("team_id"), Channel.channel_id == Lane.address)
+    return statement.join(Channel, known).where(IS_PUBLIC)
+
+
+# Read for every App Home, and so prepared once.
+_IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
+_OF_EVERYTHING = _counts(_count_unrouted()), _of_public_channels(_recent())
+_OF_CHANNELS = _counts(literal(0), _IN_CHANNELS), _recent().where(_IN_CHANNELS)
+
+
+def _seen(row: Any) -> SeenDelivery:
+    severity = severity_of(row.content)
+    return SeenDelivery(row.id, row.channel_id, headline(row.content), severity, row.state, row.at)

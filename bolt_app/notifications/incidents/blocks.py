@@ -1,0 +1,125 @@
+"""What a message shows of its incident: who answered, and buttons to answer with.
+
+https://docs.slack.dev/reference/block-kit/blocks/actions-block
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from bolt_app.blockkit.mrkdwn import escape, is_misread_in_bold, moment, person_mention
+from bolt_app.notifications.incidents.view import Person, ShownIncident
+
+Block = dict[str, Any]
+Answer = Literal["acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"]
+
+PREFIX = "incident."
+SNOOZE = f"{PREFIX}snooze"
+# What each action that a sender offers lets people answer, in the course of an incident.
+ANSWERS: Mapping[str, tuple[Answer, ...]] = {
+    "acknowledge": ("acknowledge",),
+    "assign": ("assign",),
+    "resolve": ("resolve", "reopen"),
+    "snooze": ("snooze", "wake"),
+    "mute": ("mute", "unmute"),
+}
+ACTION_IDS = frozenset(PREFIX + one for answers in ANSWERS.values() for one in answers)
+SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "1440": "1 day"}
+_LABELS = {
+    "acknowledge": "Acknowledge",
+    "assign": "Assign to me",
+    "resolve": "Resolve",
+    "mute": "Mute",
+    "unmute": "Unmute",
+    "wake": "End the snooze",
+    "reopen": "Reopen",
+}
+
+
+def incident_blocks(
+    notification_id: str, actions: Sequence[str], incident: ShownIncident
+) -> list[Block]:
+    """Return the blocks that go under a message, with the values of buttons still to be signed.
+
+    Args:
+        actions: what its sender lets people answer.
+    """
+    blocks = [_line(*one) for one in _lines(incident)]
+    fields = {"notification": notification_id}
+    elements = [_element(one, fields) for one in _offered(actions, incident)]
+    if elements:
+        # Slack wants another id when a message changes.
+        block_id = {**fields, "changed": int(incident.changed_at.timestamp())}
+        blocks.append({"type": "actions", "block_id": block_id, "elements": elements})
+    return blocks
+
+
+def _offered(actions: Sequence[str], incident: ShownIncident) -> Iterator[str]:
+    """Yield what can be answered as things are."""
+    if incident.state == "resolved":
+        if "resolve" in actions and incident.state_by is not None:
+            yield "reopen"
+        return
+    for action in actions:
+        if action == "acknowledge" and incident.state != "open":
+            continue
+        if action == "snooze" and incident.snoozed_until is not None:
+            yield "wake"
+        elif action == "mute" and incident.muted_by is not None:
+            yield "unmute"
+        else:
+            yield action
+
+
+def _element(action: str, fields: Mapping[str, Any]) -> Block:
+    if action == "snooze":
+        return {
+            "type": "static_select",
+            "action_id": SNOOZE,
+            "placeholder": _plain("Snooze…"),
+            "options": [
+                {"text": _plain(words), "value": minutes} for minutes, words in SNOOZES.items()
+            ],
+        }
+    element: Block = {"type": "button", "action_id": PREFIX + action, "value": fields}
+    element["text"] = _plain(_LABELS[action])
+    return element | {"style": "primary"} if action == "acknowledge" else element
+
+
+def _lines(incident: ShownIncident) -> Iterator[tuple[Person | None, str]]:
+    """Yield who did what, and when."""
+    when = moment(incident.state_at)
+    if incident.state == "resolved":
+        by = incident.state_by
+        yield by, f"Resolved by {_name(by)} {when}" if by else f"Resolved {when}"
+        return
+    if incident.assigned_to is not None:
+        yield incident.assigned_to, f"{_name(incident.assigned_to)} takes care of it"
+    elif incident.state == "acknowledged" and incident.state_by is not None:
+        yield incident.state_by, f"Acknowledged by {_name(incident.state_by)} {when}"
+    if incident.snoozed_until is not None and incident.snoozed_by is not None:
+        until = moment(incident.snoozed_until)
+        yield incident.snoozed_by, f"Snoozed by {_name(incident.snoozed_by)} until {until}"
+    if incident.muted_by is not None:
+        yield incident.muted_by, f"Muted by {_name(incident.muted_by)} until it is resolved"
+
+
+def _line(person: Person | None, words: str) -> Block:
+    elements: list[Block] = []
+    if person is not None and person.image_url is not None:
+        picture = {"type": "image", "image_url": person.image_url}
+        elements.append({**picture, "alt_text": person.name or "Picture"})
+    elements.append({"type": "mrkdwn", "text": words})
+    return {"type": "context", "elements": elements}
+
+
+def _name(person: Person) -> str:
+    """Return a person's name; one that mrkdwn would change is left to Slack to show."""
+    if not person.name or is_misread_in_bold(person.name):
+        return person_mention(person.user_id)
+    return f"*{escape(person.name)}*"
+
+
+def _plain(words: str) -> Block:
+    return {"type": "plain_text", "text": words}

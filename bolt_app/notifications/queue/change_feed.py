@@ -1,0 +1,96 @@
+"""The change feed of a workspace's deliveries.
+
+Every transaction that inserts, moves, retries, cancels, mutes or reschedules deliveries, or answers
+an incident, first calls `begin_change`, and stamps the rows that it changes with the number that it
+gets. The workspace's owner reads what changed after the last number that it knows. The row of the
+workspace stays locked until the transaction ends, so ids and numbers grow in the order of commits,
+and no transaction sees half of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bolt_app.db.models import WorkspaceQueue
+from bolt_app.notifications.queue.rank import urgency_of
+from bolt_app.notifications.queue.shards import shard_of
+
+
+def _next_number(dialect: Any) -> Any:
+    statement = dialect.insert(WorkspaceQueue.__table__).values(
+        team_id=bindparam("team_id"), shard=bindparam("shard"), seq=1
+    )
+    return statement.on_conflict_do_update(
+        index_elements=["team_id"], set_={"seq": WorkspaceQueue.seq + 1}
+    ).returning(WorkspaceQueue.seq)
+
+
+def _acceptance(dialect: Any) -> Any:
+    statement = dialect.insert(WorkspaceQueue.__table__).values(
+        team_id=bindparam("team_id"),
+        shard=bindparam("shard"),
+        seq=1,
+        accepted_at=bindparam("accepted_at"),
+    )
+    is_later = WorkspaceQueue.accepted_at > statement.excluded.accepted_at
+    latest = case((is_later, WorkspaceQueue.accepted_at), else_=statement.excluded.accepted_at)
+    return statement.on_conflict_do_update(
+        index_elements=["team_id"], set_={"seq": WorkspaceQueue.seq + 1, "accepted_at": latest}
+    ).returning(WorkspaceQueue.seq, WorkspaceQueue.accepted_at)
+
+
+_ACCEPTANCE = {dialect.dialect.name: _acceptance(dialect) for dialect in (sqlite, postgresql)}
+_NEXT_NUMBER = {dialect.dialect.name: _next_number(dialect) for dialect in (sqlite, postgresql)}
+
+
+def begin_change(connection: Connection, team_ids: Collection[str]) -> Mapping[str, int]:
+    """Lock the queues of workspaces until the transaction ends.
+
+    They are locked in the order of their ids, so that no two transactions wait for one another.
+
+    Returns: the number of the change in each workspace.
+    """
+    statement = _NEXT_NUMBER[connection.dialect.name]
+    return {
+        team_id: connection.execute(
+            statement, {"team_id": team_id, "shard": shard_of(team_id)}
+        ).scalar_one()
+        for team_id in sorted(team_ids)
+    }
+
+
+def begin_acceptance(connection: Connection, team_id: str, now: datetime) -> tuple[int, datetime]:
+    """Lock the queue of a workspace in which something is accepted.
+
+    Returns: the number of the change, and the present, no earlier than at the acceptance before.
+    """
+    values = {"team_id": team_id, "shard": shard_of(team_id), "accepted_at": now}
+    row = connection.execute(_ACCEPTANCE[connection.dialect.name], values).one()
+    return row.seq, row.accepted_at
+
+
+def resume_workspaces(connection: Connection) -> None:
+    """Let workspaces go on whose installation was dead: something was installed.
+
+    One that is still dead is found out with its next message.
+    """
+    paused = WorkspaceQueue.pause_reason.is_not(None)
+    team_ids = connection.scalars(select(WorkspaceQueue.team_id).where(paused)).all()
+    begin_change(connection, team_ids)
+    again = update(WorkspaceQueue).where(WorkspaceQueue.team_id.in_(team_ids))
+    connection.execute(again.values(paused_until=None, pause_reason=None))
+
+
+def stored_urgency(rank: int, at: datetime) -> int:
+    """Return the place in the order of a delivery that is due at a moment."""
+    return round(urgency_of(rank, at.timestamp()) * 1000)
+
+
+def state_until(send_at: datetime, now: datetime) -> Literal["waiting", "scheduled"]:
+    """Return the state of a delivery that is due at `send_at`."""
+    return "waiting" if send_at <= now else "scheduled"

@@ -1,0 +1,53 @@
+"""Lanes: one queue for each channel or person.
+
+All of these change what the workspace's owner has in memory, and are called after `begin_change`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select, union_all, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bolt_app.db.models import IS_LATER, IS_WAITING, Delivery, Lane
+from bolt_app.notifications.queue.change_feed import begin_change
+
+_ENSURE: dict[str, Any] = {
+    dialect.dialect.name: dialect.insert(Lane.__table__).on_conflict_do_nothing()
+    for dialect in (sqlite, postgresql)
+}
+
+
+def ensure_lanes(connection: Connection, lanes: Collection[tuple[str, str]]) -> None:
+    """Make sure that there is a lane for each workspace and address."""
+    rows = [{"team_id": team_id, "address": address} for team_id, address in sorted(lanes)]
+    if rows:
+        connection.execute(_ENSURE[connection.dialect.name], rows)
+
+
+def lane_id_of(team_id: Any, address: Any) -> Any:
+    """Return the scalar subquery for the id of a lane."""
+    mine = select(Lane.id).where(Lane.team_id == team_id, Lane.address == address)
+    return mine.scalar_subquery()
+
+
+def pending_in(lane_id: Any) -> ColumnElement[bool]:
+    """Return the condition for what waits, is scheduled or held in a lane; indexes know all."""
+    waiting, later = (
+        select(Delivery.id).where(Delivery.lane_id == lane_id, state)
+        for state in (IS_WAITING, IS_LATER)
+    )
+    return Delivery.id.in_(union_all(waiting, later))
+
+
+def move_pending(connection: Connection, team_id: str, old: str, new: str) -> None:
+    """Move what is still to go to an address to another, which stands for the same by now."""
+    old_id = connection.scalar(select(lane_id_of(team_id, old)))
+    if old_id is None:
+        return
+    seq = begin_change(connection, [team_id])[team_id]
+    ensure_lanes(connection, [(team_id, new)])
+    moved = {"lane_id": lane_id_of(team_id, new), "seq": seq}
+    connection.execute(update(Delivery).where(pending_in(old_id)).values(moved))

@@ -1,0 +1,202 @@
+"""Filters: which of a topic's notifications a subscription wants.
+
+`severity>=warning service=api,web -label:bot` wants those of severity warning or worse, whose field
+"service" is one of two, and whose field "label" is not "bot". All conditions must hold. Words with
+spaces stand in quotes; names and values are compared by `comparable`. Other tools' spellings with
+one possible meaning are accepted: `+label:x`, `—label:x` with a dash, `a==b`, `severity=>error`.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any, get_args
+
+from bolt_app.blockkit.text import cut
+from bolt_app.notifications.content.meaning import fields_of, severity_of
+from bolt_app.notifications.content.schema import Severity
+from bolt_app.text_forms import comparable, typed
+
+SEVERITY = "severity"
+SEVERITIES: Sequence[str] = get_args(Severity)
+FILTER_LENGTH = 500
+# What says nothing of its severity is for information.
+DEFAULT_SEVERITY = "info"
+_COMPARE: Mapping[str, Callable[[int, int], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+# Other spellings of the operators: of programming languages, of mathematics, of GitHub's search.
+_SPELLINGS: Mapping[str, str] = {
+    ":": "=",
+    "==": "=",
+    "<>": "!=",
+    "≠": "!=",
+    "=>": ">=",
+    "≥": ">=",
+    "=<": "<=",
+    "≤": "<=",
+}
+_OPERATOR = r":?(?:>=|=>|<=|=<|!=|<>|==|[≥≤≠=><])|:"
+_BARE_VALUE = r'[^\s",`]+'
+_WORD = r'(?:"[^"]*"|[^\s"=:<>!,`≥≤≠]+)'
+_VALUE = rf"(?:\"[^\"]*\"|'[^'\"]*'(?=[\s,]|$)|{_BARE_VALUE})"
+_CONDITION = re.compile(
+    # In documentation and messages conditions stand between backticks.
+    rf"`?(?:\+|(?P<minus>-++))?(?P<name>{_WORD})\s*(?P<operator>{_OPERATOR})\s*"
+    rf"(?P<values>{_VALUE}(?:,{_VALUE})*)`?(?=\s|$)"
+)
+_BARE = re.compile(r"[^\s\"'=:<>!,`≥≤≠+-][^\s\"=:<>!,`≥≤≠]*")
+# So near to "severity" is hardly another field.
+_NEAR_SEVERITY = 0.8
+
+
+class FilterError(ValueError):
+    """It is no filter; the sentence says what would be one."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition: `operator` is `=`, `!=`, or for the severity also `<`, `<=`, `>` or `>=`."""
+
+    name: str
+    operator: str
+    values: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"{_quoted(self.name)}{self.operator}{','.join(map(_quoted, self.values))}"
+
+    def accepts(self, facts: Mapping[str, str]) -> bool:
+        """Whether it holds for the fields of a notification."""
+        if self.operator in _COMPARE:
+            there, limit = (SEVERITIES.index(one) for one in (facts[SEVERITY], self.values[0]))
+            return _COMPARE[self.operator](there, limit)
+        return (facts.get(self.name) in self.values) is (self.operator == "=")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What a subscription wants; without conditions, everything."""
+
+    conditions: Sequence[Condition] = ()
+
+    def __str__(self) -> str:
+        return " ".join(map(str, self.conditions))
+
+    def accepts(self, facts: Mapping[str, str], *, whatever_severity: bool = False) -> bool:
+        """Whether a notification with these facts, as `facts_of` returns them, is wanted.
+
+        Args:
+            whatever_severity: leave conditions on the severity out.
+        """
+        return all(
+            one.accepts(facts)
+            for one in self.conditions
+            if not (whatever_severity and one.name == SEVERITY)
+        )
+
+
+def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return what filters look at in a stored content: the severity, and the fields by name."""
+    fields = {comparable(one["name"]): comparable(one["value"]) for one in fields_of(content)}
+    return {**fields, SEVERITY: severity_of(content) or DEFAULT_SEVERITY}
+
+
+@lru_cache(maxsize=1024)
+def parse_filter(text: str) -> Filter:
+    """Return the filter that `text`, perhaps as it is stored, describes.
+
+    Raises:
+        FilterError: it describes none.
+    """
+    return Filter(tuple(dict.fromkeys(_condition(match) for match in _conditions(text))))
+
+
+def parse_typed_filter(text: str) -> Filter:
+    """Return the filter that a person has typed.
+
+    In quotes a name stands for itself; without them it is refused where it looks mistyped.
+
+    Raises:
+        FilterError: `text` describes no filter, or probably not the one that was meant.
+    """
+    for match in _conditions(text):
+        _check_spelling(match, _condition(match))
+    return parse_filter(text)
+
+
+def _conditions(text: str) -> Iterator[re.Match[str]]:
+    if len(text) > FILTER_LENGTH:
+        raise FilterError(f"A filter has up to {FILTER_LENGTH} characters.")
+    left = typed(text)
+    while left:
+        match = _CONDITION.match(left)
+        if match is None:
+            raise FilterError(
+                f"“{_first_word(left)}” is no condition: write them like `severity>=warning`, "
+                "`service=api`, `service=api,web` or `-label:bot`."
+            )
+        yield match
+        left = left[match.end() :].lstrip()
+
+
+def _condition(match: re.Match[str]) -> Condition:
+    name = comparable(match["name"].strip('"'))
+    written = match["operator"]
+    written = written if written == ":" else written.removeprefix(":")
+    sign = _SPELLINGS.get(written, written)
+    values = tuple(comparable(_unquoted(one)) for one in re.findall(_VALUE, match["values"]))
+    if match["minus"]:
+        if sign not in ("=", "!="):
+            raise FilterError(f"“{match[0]}”: a minus goes with `=` or `:` alone.")
+        sign = "!=" if sign == "=" else "="
+    if not name or not all(values):
+        raise FilterError(f"“{match[0]}” leaves out what is compared.")
+    if name == SEVERITY:
+        _check_severities(sign, values)
+    elif sign in _COMPARE:
+        meant = f"severity{sign}" if values[0] in SEVERITIES else f"{name}="
+        raise FilterError(
+            f"“{match[0]}”: only the severity has an order; write `{meant}{values[0]}`."
+        )
+    return Condition(name, sign, values)
+
+
+def _check_spelling(match: re.Match[str], condition: Condition) -> None:
+    is_quoted = match["name"].startswith('"')
+    if condition.name == SEVERITY or is_quoted or not set(condition.values) & set(SEVERITIES):
+        return
+    if get_close_matches(condition.name, [SEVERITY], 1, _NEAR_SEVERITY):
+        meant = Condition(SEVERITY, condition.operator, condition.values)
+        raise FilterError(
+            f"“{match[0]}”: did you mean `{meant}`? For a field of that name write it in quotes."
+        )
+
+
+def _check_severities(sign: str, values: Sequence[str]) -> None:
+    for value in values:
+        if value not in SEVERITIES:
+            near = get_close_matches(value, SEVERITIES, 1, 0.5)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise FilterError(f"“{value}” is no severity: {', '.join(SEVERITIES)}.{hint}")
+    if sign in _COMPARE and len(values) > 1:
+        raise FilterError(f"The severity is compared with one: `severity{sign}{values[0]}`.")
+
+
+def _unquoted(value: str) -> str:
+    quote = value[0]
+    return value[1:-1] if quote in "\"'" and len(value) > 1 and value[-1] == quote else value
+
+
+def _quoted(text: str) -> str:
+    return text if _BARE.fullmatch(text) else f'"{text}"'
+
+
+def _first_word(text: str) -> str:
+    return cut(text.split(maxsplit=1)[0], 80)

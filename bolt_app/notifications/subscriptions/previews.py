@@ -1,0 +1,146 @@
+"""What was sent to topics lately, and what of it a subscription would have brought."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.content import content_summary, stored_length
+from bolt_app.db.models import Notification
+from bolt_app.notifications.content.ids import id_of_moment
+from bolt_app.notifications.content.meaning import severity_of
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.notifications.content.topics import patterns_for
+from bolt_app.notifications.subscriptions.filters import Filter, facts_of, parse_filter
+
+LATELY = timedelta(days=7)
+# So many notifications are looked at, with so many characters in all.
+WINDOW = 500
+MOST_CHARACTERS = 2**22
+MOST_SHOWN = 3
+NEAR_FIELD = 0.75
+NEAR_TOPIC = 0.7
+
+
+@dataclass(frozen=True)
+class Example:
+    """A notification that would have come."""
+
+    headline: str = field(repr=False)
+    severity: str | None
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What would have come lately, of what may be shown.
+
+    Attributes:
+        sent: how many notifications were sent to what the subscription names.
+        wanted: how many of them its filter lets through.
+        examples: the latest of these.
+        misspelled: fields of the filter that none of them has, each with one that looks like it.
+    """
+
+    sent: int
+    wanted: int
+    examples: Sequence[Example]
+    misspelled: Mapping[str, str] = field(default_factory=dict)
+
+
+class Lately:
+    """What was sent to topics in the last days."""
+
+    def __init__(self, rows: Sequence[Any]) -> None:
+        self._rows = rows
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics to offer: those sent to lately, the latest first.
+
+        A subscription proves no topic: it may be to a pattern, or misspelt.
+        """
+        return list(dict.fromkeys(topic for row in self._rows for topic in row.topics.split()))
+
+    def near_topic(self, topic: str) -> str | None:
+        """Return a known topic that an unknown one looks like; None where `topic` is known."""
+        known = self.topics
+        if topic in known or "*" in topic:
+            return None
+        return next(iter(get_close_matches(topic, known, 1, NEAR_TOPIC)), None)
+
+    def preview(
+        self, topic: str, filter_: str, may_see: Callable[[Sequence[str]], Collection[str]]
+    ) -> Preview:
+        """Return what a subscription to `topic` (or a pattern) would have brought.
+
+        What may not be shown is not counted either: with a filter, a number tells what is in it.
+
+        Args:
+            may_see: returns those of the ids of notifications that may be shown.
+        """
+        named = [row for row in self._rows if _names(topic, row)]
+        shown = may_see([row.id for row in named]) if named else ()
+        seen = [row for row in named if row.id in shown]
+        filter_read = parse_filter(filter_)
+        wanted = [row for row in seen if filter_read.accepts(facts_of(row.content))]
+        examples = [_example(row) for row in wanted[:MOST_SHOWN]]
+        fields = {name for row in seen for name in facts_of(row.content)}
+        return Preview(len(seen), len(wanted), examples, _misspelled(filter_read, fields))
+
+
+class Previews:
+    """Looks at what was sent to topics in the last days."""
+
+    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    def look(self, team_id: str) -> Lately:
+        """Return what was sent to the topics of a workspace."""
+        latest = (
+            select(
+                Notification.id,
+                Notification.topics,
+                content_summary(Notification.content).label("content"),
+                Notification.created_at,
+            )
+            .where(
+                Notification.team_id == team_id,
+                Notification.topics.is_not(None),
+                Notification.id >= id_of_moment(self._clock() - LATELY),
+            )
+            .order_by(Notification.id.desc())
+            .limit(WINDOW)
+            .subquery()
+        )
+        read = func.sum(stored_length(latest.c.content)).over(order_by=latest.c.id.desc())
+        counted = select(latest, read.label("read")).subquery()
+        columns = counted.c.id, counted.c.topics, counted.c.content, counted.c.created_at
+        sent = (
+            select(*columns).where(counted.c.read <= MOST_CHARACTERS).order_by(counted.c.id.desc())
+        )
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(sent).all()
+        return Lately(rows)
+
+
+def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:
+    names = [one.name for one in wanted.conditions if one.name not in known]
+    near = {name: get_close_matches(name, known, 1, NEAR_FIELD) for name in names}
+    return {name: found[0] for name, found in near.items() if found}
+
+
+def _names(pattern: str, row: Any) -> bool:
+    return any(pattern in patterns_for(topic) for topic in row.topics.split())
+
+
+def _example(row: Any) -> Example:
+    return Example(headline(row.content), severity_of(row.content), row.created_at)

@@ -1,0 +1,88 @@
+"""Subscriptions as they are stored, read without letting one that is damaged harm the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast, get_args
+
+from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.topics import normal_pattern
+from bolt_app.notifications.subscriptions.filters import Filter, parse_filter
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.recipients import is_id, normal_address, topic_of
+
+logger = logging.getLogger(__name__)
+
+_MODES = get_args(Mode)
+
+
+@dataclass(frozen=True)
+class ReadSubscription:
+    """What could be read of a subscription.
+
+    Attributes:
+        unreadable: the fields that could not; while there are any, nothing comes by it.
+    """
+
+    filter: Filter
+    mode: Mode | None
+    digest: Schedule | None
+    unreadable: tuple[str, ...] = ()
+
+
+def read_subscription(row: Any) -> ReadSubscription:
+    """Return what a row of subscriptions says; never raises."""
+    return _read(row.topic, row.address, row.filter, row.mode, row.digest, row.digest_tz)
+
+
+def is_usable(row: Any, read: ReadSubscription) -> bool:
+    """Whether anything may come by a subscription; the log warns where it may not."""
+    if not read.unreadable:
+        return True
+    extra = {"subscription": row.id, "fields": ", ".join(read.unreadable)}
+    logger.warning("a subscription cannot be read and is skipped", extra=extra)
+    return False
+
+
+@lru_cache(maxsize=4096)
+def _read(
+    topic: str,
+    address: str,
+    filter_: str,
+    mode: str | None,
+    digest: str | None,
+    digest_tz: str | None,
+) -> ReadSubscription:
+    unreadable: list[str] = []
+
+    def attempt(name: str, read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except ValueError:
+            unreadable.append(name)
+            return None
+
+    attempt("topic", lambda: _same(normal_pattern(topic), topic))
+    attempt("address", lambda: _check_address(address))
+    wanted = attempt("filter", lambda: parse_filter(filter_))
+    schedule = attempt("digest", lambda: digest and Schedule.read(digest, digest_tz or ""))
+    if mode is not None and mode not in _MODES:
+        unreadable.append("mode")
+        mode = None
+    return ReadSubscription(
+        wanted or Filter(), cast(Mode | None, mode), schedule or None, tuple(unreadable)
+    )
+
+
+def _same(normal: str, stored: str) -> None:
+    if normal != stored:
+        raise ValueError("not in its one form")
+
+
+def _check_address(address: str) -> None:
+    _same(normal_address(address), address)
+    if topic_of(address) is not None or not (is_id(address) or address[0] in "#@"):
+        raise ValueError("neither a channel nor a person")

@@ -1,0 +1,108 @@
+"""Whom a notification is for: `#name`, a channel's id, `@e-mail`, a person's id, `topic:name`."""
+
+from __future__ import annotations
+
+import re
+
+from bolt_app.blockkit.text import cut
+from bolt_app.text_forms import lowered, normalized, typed, visible
+
+_ID = re.compile(r"[CGDUW][A-Z0-9]{7,63}")
+_NAME = re.compile(r"#[^\s#@,<>\x00-\x1f]{1,80}")
+_EMAIL = re.compile(r"@?([^\s@<>,\x00-\x1f]{1,64}@[^\s@<>,\x00-\x1f]{1,255})")
+_TOPIC = re.compile(r"[a-z0-9_/.-]{1,80}")
+_TOPIC_CHARACTERS = re.compile(r"[^a-z0-9_/.-]+")
+_TOPIC_PREFIX = "topic:"
+HELP = "give #name, a channel's id (C…), @e-mail, a person's id (U…) or topic:name"
+
+
+def normal_address(value: object) -> str:
+    """Return an address in the one form it is stored in.
+
+    Raises:
+        ValueError: it is none.
+    """
+    text = visible(value) if isinstance(value, str) else ""
+    if _ID.fullmatch(text):
+        return text
+    if text.startswith("#") and _NAME.fullmatch(name := f"#{normal_channel_name(text)}"):
+        return name
+    if text[: len(_TOPIC_PREFIX)].lower() == _TOPIC_PREFIX:
+        return _TOPIC_PREFIX + normal_topic(text)
+    email = _EMAIL.fullmatch(lowered(text))
+    if email is not None:
+        return f"@{email[1]}"
+    raise ValueError(f"{_shown(text)} is no address: {HELP}")
+
+
+def normal_channel_name(name: str) -> str:
+    """Return a channel's name, with or without `#`, in the one form it is stored in.
+
+    Slack's own names are in lower case (https://docs.slack.dev/reference/objects/conversation-object).
+    """
+    return lowered(name).removeprefix("#")
+
+
+def email_address(email: str) -> str:
+    """Return the address of the person who has an e-mail address."""
+    return f"@{lowered(email)}"
+
+
+def normal_person(value: object) -> str:
+    """Return a person's address in the one form it is stored in.
+
+    Raises:
+        ValueError: it is none.
+    """
+    address = normal_address(value)
+    if address[0] == "@" or is_person(address):
+        return address
+    raise ValueError(f"{_shown(address)} is nobody: give @e-mail or a person's id (U…)")
+
+
+def normal_topic(value: str) -> str:
+    """Return a topic's name in the one form it is stored in.
+
+    Raises:
+        ValueError: it is none.
+    """
+    name = lowered(typed(value)).removeprefix(_TOPIC_PREFIX).strip()
+    if not _TOPIC.fullmatch(name):
+        near = _near_topic(name)
+        hint = f"; did you mean {near}?" if near else ""
+        raise ValueError(
+            f"{_shown(name)} is not a topic: give up to 80 letters from a to z, digits, and any of "
+            f"- _ / .{hint}"
+        )
+    return name
+
+
+def topic_of(address: str) -> str | None:
+    """Return the name of the topic that `address` stands for; None where it is no topic."""
+    if not address.startswith(_TOPIC_PREFIX):
+        return None
+    return address.removeprefix(_TOPIC_PREFIX)
+
+
+def is_id(address: str) -> bool:
+    """Whether `address` is an id of Slack's, which can be posted to: a channel's or a person's."""
+    return address[0] in "CGDUW"
+
+
+def is_person(address: str) -> bool:
+    """Whether `address` is a person's id, which stands for their direct message with the bot.
+
+    https://docs.slack.dev/reference/methods/chat.postMessage#channels
+    """
+    return address[0] in "UW"
+
+
+def _near_topic(name: str) -> str:
+    """Return what could be meant by a name that is not a topic: without accents, with dashes."""
+    plain = normalized("NFKD", name).encode("ascii", "ignore").decode()
+    near = _TOPIC_CHARACTERS.sub("-", plain).strip("-/.")
+    return near if _TOPIC.fullmatch(near) else ""
+
+
+def _shown(text: str) -> str:
+    return repr(cut(text, 80))

@@ -1,0 +1,115 @@
+"""What an admin asks of the API keys, hooks and failed deliveries of their workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from slack_bolt import BoltContext
+
+from bolt_app.access.authorization import Action
+from bolt_app.blockkit.elements import Answer
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.services import Services
+from bolt_app.slack.credentials.blocks import revoked_answer
+from bolt_app.slack.ensure_can_post import check_reach
+from bolt_app.slack.home.failed_deliveries import retried_answer
+
+
+@dataclass(frozen=True)
+class Administering:
+    """A person in a workspace."""
+
+    services: Services
+    team_id: str
+    user_id: str
+
+    @classmethod
+    def of(cls, services: Services, context: BoltContext) -> Administering:
+        """Return the person a Bolt request comes from."""
+        return cls(services, context.team_id or "", context.user_id or "")
+
+    def check(self, action: Action = Action.ADMINISTER) -> None:
+        """Make sure that the person may do something, as Slack says at this moment.
+
+        Raises:
+            AccessDeniedError: they may not.
+            SlackCallError: Slack does not say.
+        """
+        person = self.services.access.person(self.team_id, self.user_id, now=True)
+        person.require(action)
+
+    def retry(self, notification_id: str) -> Answer:
+        """Deliver what failed of a notification after all.
+
+        Raises:
+            AccessDeniedError: not this person.
+            NothingToRetryError: nothing of it has failed, or it was retried before.
+        """
+        self.check(Action.RETRY_FAILED)
+        self.services.history.retry(self.team_id, notification_id)
+        return retried_answer(self.user_id)
+
+    def make_key(
+        self,
+        name: str,
+        scopes: Sequence[Scope],
+        channels: Sequence[str],
+        lifetime: timedelta | None,
+        receipt: str,
+    ) -> str:
+        """Make an API key and return its text.
+
+        Args:
+            receipt: names the request: it makes one key, however often it comes.
+
+        Raises:
+            AccessDeniedError: not this person.
+            MadeAlreadyError: it was made.
+        """
+        self.check()
+        return self.services.api_keys.create(
+            self.team_id,
+            name,
+            scopes=scopes,
+            channels=channels,
+            lifetime=lifetime,
+            created_by=self.user_id,
+            receipt=receipt,
+        )
+
+    def make_hook(self, name: str, channel_id: str, receipt: str) -> str:
+        """Make a hook into a channel and return its address.
+
+        Raises:
+            AccessDeniedError: not this person.
+            NotInvitedError: the bot could not post there.
+            SlackCallError: the channel is archived.
+            MadeAlreadyError: it was made.
+        """
+        self.check()
+        check_reach(self.services, self.team_id, channel_id)
+        return self.services.hooks.create(
+            self.team_id, name, [channel_id], created_by=self.user_id, receipt=receipt
+        )
+
+    def revoke_key(self, key_id: int) -> Answer:
+        """Make an API key useless.
+
+        Raises:
+            AccessDeniedError: not this person.
+        """
+        self.check()
+        name = self.services.api_keys.revoke(key_id, team_id=self.team_id, revoked_by=self.user_id)
+        return revoked_answer(self.user_id, "API key", name)
+
+    def revoke_hook(self, hook_id: int) -> Answer:
+        """Let a hook take nothing any more.
+
+        Raises:
+            AccessDeniedError: not this person.
+        """
+        self.check()
+        name = self.services.hooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)
+        return revoked_answer(self.user_id, "hook", name)

@@ -1,0 +1,94 @@
+"""What is answered too late for Slack's three seconds reaches the person all the same.
+
+https://docs.slack.dev/interactivity/handling-user-interaction#acknowledgment_response
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from slack_bolt import BoltRequest
+
+from bolt_app.blockkit.elements import Block, section, told_modal
+from bolt_app.services import Services
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+# Slack must have put the waiting view up before something is put in its place.
+SETTLING_SECONDS = 1.0
+MOST_TRIES = 4
+
+
+def waiting_view(title: str) -> Block:
+    """Return the view that is shown while a submitted modal is still being worked on."""
+    text = "This takes longer than usual. Leave it open: the answer comes here."
+    return told_modal(title, [section(f":hourglass_flowing_sand: {text}")])
+
+
+def title_of(body: Mapping[str, Any]) -> str:
+    """Return the title of a submitted modal."""
+    return str(body["view"]["title"]["text"])
+
+
+def answer_command(services: Services, response_url: object, text: str) -> None:
+    """Send what a slash command should have been answered with, if anything."""
+    if not text:
+        return
+    message = _parsed(text) or {"text": text}
+    try:
+        services.response_urls.post(response_url, message)
+    except SlackCallError as error:
+        logger.warning("a late answer did not arrive", extra={"error": error.code})
+
+
+def answer_modal(services: Services, request: BoltRequest, text: str) -> None:
+    """Put what a modal should have been answered with in the place of the waiting view.
+
+    https://docs.slack.dev/reference/methods/views.update
+
+    Args:
+        request: the submission, for which Bolt has found the workspace by now.
+        text: of the answer; a secret in it is sent there and nowhere else.
+    """
+    view = _view_of(title_of(request.body), text)
+    time.sleep(SETTLING_SECONDS)
+    for number in range(1, MOST_TRIES + 1):
+        try:
+            _update(services, request, view)
+        except SlackCallError as error:
+            if error.is_permanent or number == MOST_TRIES:
+                logger.warning("a late answer did not arrive", extra={"error": error.code})
+                return
+            time.sleep(max(number, error.retry_after or 0))
+        else:
+            return
+
+
+def _update(services: Services, request: BoltRequest, view: Block) -> None:
+    place = services.calls.find_place(request.context.team_id or "")
+    view_id = request.body["view"]["id"]
+    services.calls.as_bot(place, "views.update", view_id=view_id, view=view)
+
+
+def _view_of(title: str, text: str) -> Block:
+    answer = _parsed(text)
+    if answer.get("response_action") == "update":
+        view: Block = answer["view"]
+        return view
+    if answer.get("response_action") == "errors":
+        reasons = "\n".join(answer["errors"].values())
+        return told_modal(title, [section(f"{reasons}\nClose this and try again.")])
+    return told_modal(title, [section("Done: you can close this.")])
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,171 @@
+"""The buttons and modals by which admins make and revoke API keys and hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext
+
+from bolt_app.access.authorization import AccessDeniedError
+from bolt_app.blockkit.elements import Answer, Block, plain_answer, section, told_modal
+from bolt_app.blockkit.signed_values import OutdatedError
+from bolt_app.credentials.api_keys import SCOPES
+from bolt_app.credentials.create_once import MadeAlreadyError
+from bolt_app.recipients import normal_address
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.credentials.actions import Administering
+from bolt_app.slack.credentials.blocks import (
+    CHANNELS_BLOCK,
+    LIFETIME_BLOCK,
+    LIFETIMES,
+    NAME_BLOCK,
+    NEVER,
+    SCOPES_BLOCK,
+    TARGET_BLOCK,
+    hook_made_view,
+    hook_modal,
+    key_made_view,
+    key_modal,
+)
+from bolt_app.slack.ensure_can_post import NotInvitedError
+from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.view import publish_home
+from bolt_app.slack.modals import input_of, open_modal, reading_form, text_of
+from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.signed_actions import is_at_home, signed_fields
+from bolt_app.slack_api import SlackCallError
+
+
+class NamelessError(Exception):
+    """What is to be made has no name."""
+
+    def __init__(self) -> None:
+        super().__init__("Give it a name, by which others know what it is for.")
+
+
+def register_key_and_hook_actions(app: App, services: Services) -> None:
+    """Listen for the buttons and the modals."""
+
+    @app.action(ids.NEW_API_KEY)
+    def ask_for_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        ask(body, context, key_modal())
+
+    @app.action(ids.NEW_HOOK)
+    def ask_for_hook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        ask(body, context, hook_modal())
+
+    @app.view(ids.NEW_API_KEY_VIEW)
+    def make_key(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        admin = Administering.of(services, context)
+        with reading_form():
+            name, lifetime = text_of(view, NAME_BLOCK), _lifetime(view)
+            chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
+        scopes = [one for one in SCOPES if one in chosen]
+        if not name:
+            _refuse(ack, NAME_BLOCK, NamelessError())
+            return
+        try:
+            channels = _addresses(text_of(view, CHANNELS_BLOCK))
+        except ValueError as error:
+            _refuse(ack, CHANNELS_BLOCK, error)
+            return
+        try:
+            secret = admin.make_key(name, scopes, channels, lifetime, _receipt(view))
+        except (AccessDeniedError, MadeAlreadyError) as error:
+            _refuse(ack, NAME_BLOCK, error)
+            return
+        ack(response_action="update", view=key_made_view(name, admin.user_id, secret))
+
+    @app.view(ids.NEW_HOOK_VIEW)
+    def make_hook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        admin = Administering.of(services, context)
+        with reading_form():
+            name, channel_id = text_of(view, NAME_BLOCK), _channel(view)
+        if not name:
+            _refuse(ack, NAME_BLOCK, NamelessError())
+            return
+        try:
+            url = admin.make_hook(name, channel_id, _receipt(view))
+        except (AccessDeniedError, MadeAlreadyError) as error:
+            _refuse(ack, NAME_BLOCK, error)
+            return
+        except (NotInvitedError, SlackCallError) as error:
+            _refuse(ack, TARGET_BLOCK, error)
+            return
+        ack(
+            response_action="update",
+            view=hook_made_view(name, admin.user_id, channel_id, url),
+        )
+
+    @app.action(ids.REVOKE_API_KEY)
+    def revoke_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        key_id = _row_at_home(body, context, "key")
+        show(context, lambda admin: admin.revoke_key(key_id))
+
+    @app.action(ids.REVOKE_HOOK)
+    def revoke_hook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+        ack()
+        hook_id = _row_at_home(body, context, "hook")
+        show(context, lambda admin: admin.revoke_hook(hook_id))
+
+    def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
+        """Open a modal for an admin; others are told in a modal that they are none."""
+        try:
+            Administering.of(services, context).check()
+        except AccessDeniedError as error:
+            view = told_modal("For admins", [section(str(error))])
+        open_modal(services, context, body, view)
+
+    def show(context: BoltContext, do: Callable[[Administering], Answer]) -> None:
+        """Do what was asked, and show what came of it at home."""
+        own = OwnProfile.of(services, context)
+        try:
+            with shown_anyway(own):
+                answer = do(Administering.of(services, context))
+        except AccessDeniedError as error:
+            publish_home(own, plain_answer(str(error)))
+            return
+        publish_home(own, admin_notice=answer)
+
+
+def _row_at_home(body: dict[str, Any], context: BoltContext, name: str) -> int:
+    """Return the row that a button in the App Home names; no other place revokes anything."""
+    row_id = signed_fields(context).get(name)
+    if not is_at_home(body) or not isinstance(row_id, int):
+        raise OutdatedError
+    return row_id
+
+
+def _refuse(ack: Ack, block_id: str, error: Exception) -> None:
+    """Leave the modal as it is, with what is wrong beside an input."""
+    text = error.sentence if isinstance(error, SlackCallError) else str(error)
+    ack(response_action="errors", errors={block_id: text.replace("`", "")})
+
+
+def _addresses(text: str) -> list[str]:
+    return [normal_address(one) for one in text.replace(",", " ").split()]
+
+
+def _lifetime(view: dict[str, Any]) -> timedelta | None:
+    chosen = input_of(view, LIFETIME_BLOCK)["selected_option"]["value"]
+    if chosen not in LIFETIMES:
+        raise ValueError("must be one of the options")
+    return None if chosen == NEVER else timedelta(days=int(chosen))
+
+
+def _channel(view: dict[str, Any]) -> str:
+    channel_id = normal_address(input_of(view, TARGET_BLOCK)["selected_conversation"])
+    if channel_id[0] not in "CG":
+        raise ValueError("must be a channel")
+    return channel_id
+
+
+def _receipt(view: dict[str, Any]) -> str:
+    # A modal that is opened again has another id.
+    return f"view:{view['id']}"

@@ -1,0 +1,137 @@
+"""The button under what was changed about subscriptions, and the menus in their list."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from slack_bolt import Ack, App, BoltContext, Respond
+
+from bolt_app.blockkit.elements import Block
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.recipients import is_person
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.view import publish_home
+from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.signed_actions import (
+    is_at_home,
+    is_ephemeral,
+    signed_blocks,
+    signed_fields,
+    signed_text,
+)
+from bolt_app.slack.subscriptions.actions import Outcome, Subscribing, attempt
+from bolt_app.slack.subscriptions.blocks import (
+    DAILY_AT,
+    Choice,
+    read_choice,
+    read_undo_fields,
+)
+from bolt_app.slack_api import SlackCallError
+
+logger = logging.getLogger(__name__)
+
+
+def register_subscription_actions(app: App, services: Services) -> None:
+    """Listen for the button and the menus."""
+
+    @app.action(ids.UNDO_SUBSCRIPTIONS)
+    def undo(
+        ack: Ack,
+        respond: Respond,
+        body: dict[str, Any],
+        context: BoltContext,
+    ) -> None:
+        ack()
+        changes = read_undo_fields(signed_fields(context))
+        subscribing = Subscribing.here(services, context)
+        show(respond, body, context, subscribing, lambda: subscribing.undo(changes))
+
+    @app.action(ids.CHANGE_SUBSCRIPTION)
+    def change(
+        ack: Ack,
+        respond: Respond,
+        body: dict[str, Any],
+        action: dict[str, Any],
+        context: BoltContext,
+    ) -> None:
+        ack()
+        choice = read_choice((action.get("selected_option") or {}).get("value"))
+        topic = signed_text(context, "topic")
+        subscribing = Subscribing.here(services, context)
+        do = partial(_change, subscribing, choice, topic)
+        show(respond, body, context, subscribing, do)
+
+    def show(
+        respond: Respond,
+        body: dict[str, Any],
+        context: BoltContext,
+        subscribing: Subscribing,
+        do: Callable[[], Outcome],
+    ) -> None:
+        """Do it, and show it where the button is: in the App Home, or in place of its message."""
+        if not is_at_home(body):
+            outcome = attempt(do)
+            if outcome.is_change and is_ephemeral(body) and not is_person(subscribing.address):
+                _announce(respond, subscribing, outcome)
+                return
+            blocks = signed_blocks(
+                services, context, body, outcome.answer.blocks, is_beside=not outcome.is_change
+            )
+            _respond(respond, outcome, blocks)
+            return
+        own = OwnProfile.of(services, context)
+        with shown_anyway(own):
+            outcome = attempt(do)
+        publish_home(own, outcome.answer)
+
+
+def _change(subscribing: Subscribing, choice: Choice, topic: str) -> Outcome:
+    match choice:
+        case "mute-hour":
+            return subscribing.mute(timedelta(hours=1), topic)
+        case "mute-day":
+            return subscribing.mute(timedelta(days=1), topic)
+        case "unmute":
+            return subscribing.mute(None, topic)
+        case "digest-hourly":
+            return subscribing.digest(Schedule(), topic)
+        case "digest-daily":
+            return subscribing.digest(Schedule(DAILY_AT), topic)
+        case "digest-off":
+            return subscribing.digest(None, topic)
+        case "unsubscribe":
+            return subscribing.unsubscribe(topic)
+
+
+def _announce(respond: Respond, subscribing: Subscribing, outcome: Outcome) -> None:
+    """Tell a channel what was changed in a list that one person alone sees.
+
+    Everybody there may undo it, as what is changed by a command.
+    """
+    services, blocks = subscribing.services, outcome.answer.blocks
+    respond(
+        text=outcome.answer.text,
+        blocks=services.signer.sign_blocks(blocks, subscribing.team_id, subscribing.address),
+        response_type="in_channel",
+        replace_original=False,
+    )
+    try:
+        respond(delete_original=True)
+    except SlackCallError as error:
+        # It is done, and a second choice in one list finds the list gone.
+        logger.info("a list is not removed", extra={"error": error.code})
+
+
+def _respond(respond: Respond, outcome: Outcome, blocks: list[Block]) -> None:
+    """Put what was done in the place of the message; why it was not, beside it."""
+    text = outcome.answer.text
+    if outcome.is_change:
+        respond(text=text, blocks=blocks, replace_original=True)
+        return
+    respond(text=text, blocks=blocks, response_type="ephemeral", replace_original=False)

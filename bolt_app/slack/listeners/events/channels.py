@@ -1,0 +1,99 @@
+"""What becomes of channels: their subscriptions follow, and whoever made them is told once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from slack_bolt import App, BoltContext
+
+from bolt_app.blockkit.text import first_of
+from bolt_app.db.models import DELETED_PERSON
+from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.notifications.content.schema import read_one
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.subscriptions.channel_sync import Followed
+from bolt_app.services import Services
+from bolt_app.slack.listeners.events.origin import origin_of
+
+# A private channel's events have names of their own.
+KINDS = ("channel", "group")
+
+
+def register_channel_events(app: App, services: Services) -> None:
+    """Listen for what becomes of channels."""
+    lifecycle = services.lifecycle
+
+    def archived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
+        origin, channel_id = origin_of(body, context), event["channel"]
+        followed = lifecycle.address_paused(origin, channel_id, "archived")
+        what = f"<#{channel_id}> was archived", "pauses until it is unarchived"
+        _tell(services, origin, followed, *what)
+
+    def unarchived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        lifecycle.address_resumed(origin_of(body, context), event["channel"], "archived")
+
+    def left(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
+        origin, channel_id = origin_of(body, context), event["channel"]
+        followed = lifecycle.address_paused(origin, channel_id, "removed")
+        what = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
+        _tell(services, origin, followed, *what)
+
+    def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
+        origin, channel_id = origin_of(body, context), event["channel"]
+        followed = lifecycle.channel_deleted(origin, channel_id)
+        _tell(services, origin, followed, f"The channel {channel_id} was deleted", "has ended")
+
+    def renamed(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        channel = event["channel"]
+        lifecycle.channel_renamed(origin_of(body, context), channel["id"], channel["name"])
+
+    for kind in KINDS:
+        app.event(f"{kind}_archive")(archived)
+        app.event(f"{kind}_unarchive")(unarchived)
+        app.event(f"{kind}_left")(left)
+        app.event(f"{kind}_deleted")(deleted)
+        app.event(f"{kind}_rename")(renamed)
+
+    @app.event("channel_id_changed")
+    def moved(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.channels_changed(context.team_id or "")
+        ids = event["old_channel_id"], event["new_channel_id"]
+        lifecycle.channel_moved(origin_of(body, context), *ids)
+
+    @app.event("member_joined_channel")
+    def joined(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
+        services.access.membership_changed(context.team_id or "", event["user"])
+        if event["user"] == context.bot_user_id:
+            # Of a private channel the bot now sees who is in it.
+            services.access.channels_changed(context.team_id or "")
+            lifecycle.address_resumed(origin_of(body, context), event["channel"], "removed")
+
+    @app.event("member_left_channel")
+    def member_left(event: dict[str, Any], context: BoltContext) -> None:
+        services.access.membership_changed(context.team_id or "", event["user"])
+
+
+def _tell(
+    services: Services,
+    origin: EventOrigin,
+    followed: Sequence[Followed],
+    what: str,
+    consequence: str,
+) -> None:
+    """Tell whoever subscribed a channel, each once, what has become of it."""
+    team_id = origin.team_id or ""
+    for user_id in sorted(
+        {one.created_by for one in followed if one.created_by} - {DELETED_PERSON}
+    ):
+        topics = first_of([f"`{one.topic}`" for one in followed if one.created_by == user_id])
+        text = f"{what}. What you subscribed it to ({topics}) {consequence}."
+        request = read_one({"to": user_id, "text": text}, services.clock())
+        services.acceptance.accept(
+            Sender(team_id, "lifecycle"),
+            [request],
+            idempotency_key=f"{origin.event_id}/{user_id}",
+        )

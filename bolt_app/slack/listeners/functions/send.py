@@ -1,0 +1,110 @@
+"""“Send a notification”, a step for Workflow Builder.
+
+https://docs.slack.dev/tools/bolt-python/concepts/custom-steps
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from slack_bolt import App, BoltContext
+
+from bolt_app.credentials.sources import WORKFLOW
+from bolt_app.db.receipts import RECEIPT_LIFETIME
+from bolt_app.notifications.content.errors import problems_of
+from bolt_app.notifications.content.page_urls import page_url
+from bolt_app.notifications.content.schema import NotificationRequest, read_one
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.recent_answers import RecentAnswers
+from bolt_app.services import Services
+from bolt_app.slack import ids
+from bolt_app.slack_api import SlackCallError
+from bolt_app.sliding_limit import SlidingLimit
+from bolt_app.text_forms import lowered
+
+logger = logging.getLogger(__name__)
+
+_CHANNEL = re.compile(r"[CG][A-Z0-9]{7,63}")
+# For the steps of a workspace, in one process: a workflow has no key to limit.
+MOST_A_MINUTE = 100
+MOST_REMEMBERED = 10_000
+
+
+class StepError(Exception):
+    """The step cannot be done; the text tells whoever made the workflow why."""
+
+
+def register_send_step(app: App, services: Services) -> None:
+    """Listen for the step (https://docs.slack.dev/reference/events/function_executed).
+
+    It is done when the notification is accepted. Slack tells of one execution again where it was
+    not answered: the execution's id lets one notification come of it, and the same answer.
+    """
+
+    limit = SlidingLimit(MOST_A_MINUTE, timedelta(minutes=1), clock=services.clock)
+    # Executions of which Slack may tell again, because it did not take the answer.
+    accepted: RecentAnswers[str, bool] = RecentAnswers(
+        RECEIPT_LIFETIME, MOST_REMEMBERED, services.clock
+    )
+
+    @app.function(ids.SEND_STEP)
+    def send(event: dict[str, Any], context: BoltContext) -> None:
+        team_id, execution_id = context.team_id or "", event["function_execution_id"]
+        try:
+            request = _read(event["inputs"])
+            if accepted.find(execution_id) is None and limit.take(team_id):
+                raise StepError(
+                    "The notification was not sent: workflows sent more than "
+                    f"{MOST_A_MINUTE} within a minute."
+                )
+        except StepError as error:
+            _end(team_id, "functions.completeError", execution_id, error=str(error))
+            return
+        answer = services.acceptance.accept(
+            Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
+        )
+        accepted.ask(execution_id, lambda: True)
+        id_ = answer.notifications[0].id
+        # Slack does not name the workflow; its execution leads to it there.
+        execution = {"notification": id_, "execution": event.get("workflow_execution_id")}
+        logger.info("a workflow sent a notification", extra={"team_id": team_id, **execution})
+        page = page_url(services.settings.public_url, id_)
+        outputs = {"notification_id": id_, "page_url": page}
+        _end(team_id, "functions.completeSuccess", execution_id, outputs=outputs)
+
+    def _read(inputs: Mapping[str, Any]) -> NotificationRequest:
+        said = {name: inputs[name] for name in ("title", "text", "severity") if inputs.get(name)}
+        try:
+            return read_one({"to": _recipients(inputs), **said}, services.clock())
+        except ValidationError as error:
+            problems = "; ".join(f"{one.field} {one.detail}" for one in problems_of(error))
+            raise StepError(f"The notification was not sent: {problems}.") from None
+
+    def _end(team_id: str, method: str, execution_id: str, **more: Any) -> None:
+        place = services.calls.find_place(team_id)
+        try:
+            services.calls.as_bot(place, method, function_execution_id=execution_id, **more)
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
+            # The workflow has ended without us: it was answered before, or somebody stopped it.
+            logger.info("a step is not to be answered", extra={"error": error.code})
+
+
+def _recipients(inputs: Mapping[str, Any]) -> list[str]:
+    topic = lowered(str(inputs.get("topic") or "")).removeprefix("topic:")
+    channel = inputs.get("channel")
+    # A variable of the workflow may hold anything, a person or an e-mail address too.
+    if channel and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
+        raise StepError(
+            "The notification was not sent: channel is not the id of a channel: choose one."
+        )
+    to = [*([channel] if channel else []), *([f"topic:{topic}"] if topic else [])]
+    if not to:
+        raise StepError("The notification was not sent: choose a channel or a topic.")
+    return to

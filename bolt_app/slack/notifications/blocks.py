@@ -1,0 +1,76 @@
+"""What people are shown of a notification beside its own messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bolt_app.blockkit.elements import Block, context, moment, plain, section, told_modal
+from bolt_app.blockkit.mrkdwn import shorten
+from bolt_app.notifications.content.meaning import severity_of, title_of
+from bolt_app.notifications.content.message import COLOURS, render
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.notifications.history.visibility import SharedNotification
+from bolt_app.notifications.incidents.blocks import incident_blocks
+from bolt_app.notifications.incidents.resolved_content import content_in_state
+
+# Of what it says, in bytes: whoever wants more has the link.
+EXCERPT = 600
+
+
+def link_modal(url: str) -> Block:
+    """Return the modal with the address of a notification's page."""
+    return _modal(
+        section(f"<{url}|Open the page of this notification>"),
+        # A code block is copied as it is.
+        section(f"```{url}```"),
+        context("It opens for those who can see the notification in Slack, once they sign in."),
+    )
+
+
+def no_link_modal() -> Block:
+    """Return the modal for a message that shows no notification."""
+    return _modal(
+        section(
+            "This message is not a notification that Bellhop delivered, or one that was deleted "
+            "since, so there is no page to link to. Try it on one that Bellhop has posted."
+        )
+    )
+
+
+def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
+    """Return what Slack shows under a link to a notification.
+
+    https://docs.slack.dev/reference/methods/chat.unfurl
+    """
+    content = content_in_state(shared.content, shared.incident)
+    severity = severity_of(content)
+    title = title_of(content)
+    if not title:
+        # The text itself follows below.
+        title = "Notification" if content.get("text", "").strip() else headline(content)
+    heading = {"title": title, "link": url}
+    if severity is not None:
+        heading["severity"] = severity
+    facts = [moment(shared.created_at), *(f"`{topic}`" for topic in shared.topics)]
+    blocks: list[Block] = [
+        *render(heading)["blocks"],
+        *_excerpt(content),
+        context(" • ".join(facts)),
+    ]
+    if shared.incident is not None:
+        blocks += incident_blocks(shared.id, [], shared.incident)
+    return {"blocks": blocks} | ({} if severity is None else {"color": COLOURS[severity]})
+
+
+def _excerpt(content: Mapping[str, Any]) -> list[Block]:
+    text = shorten(content.get("text", ""), EXCERPT)
+    if not text.strip():
+        return []
+    if content.get("mrkdwn", True):
+        return [section(text)]
+    return [{"type": "section", "text": plain(text)}]
+
+
+def _modal(*blocks: Block) -> Block:
+    return told_modal("Link to notification", list(blocks))

@@ -1,0 +1,54 @@
+"""What one person chooses of what comes to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from slack_bolt import BoltContext
+
+from bolt_app.blockkit.elements import Answer
+from bolt_app.notifications.digests.preferences import PreferenceChange, Preferred
+from bolt_app.notifications.subscriptions.schedules import QuietHours
+from bolt_app.services import Services
+from bolt_app.slack.preferences.blocks import (
+    chosen_answer,
+    not_undone_preference_answer,
+    undo_preference_fields,
+    undone_preference_answer,
+)
+from bolt_app.slack.preferences.time_zones import time_zone_of
+
+
+@dataclass(frozen=True)
+class Preferring:
+    """A person who chooses."""
+
+    services: Services
+    team_id: str
+    user_id: str
+
+    @classmethod
+    def of(cls, services: Services, context: BoltContext) -> Self:
+        """Return the person a Bolt request comes from."""
+        return cls(services, context.team_id or "", context.user_id or "")
+
+    def find(self) -> Preferred:
+        """Return what they have chosen."""
+        return self.services.preferences.find(self.team_id, self.user_id)
+
+    def keep_quiet(self, hours: QuietHours | None) -> Answer:
+        """Let nothing come in these hours that is not critical, where they live."""
+        return self.choose(replace(self.find(), quiet=hours))
+
+    def choose(self, preferred: Preferred) -> Answer:
+        """Let them have it as they want, where they live."""
+        local = replace(preferred, tz=time_zone_of(self.services, self.team_id, self.user_id))
+        change = self.services.preferences.choose(self.team_id, self.user_id, local)
+        return chosen_answer(local, undo_preference_fields(self.user_id, change))
+
+    def undo(self, change: PreferenceChange) -> Answer:
+        """Put it back as it was."""
+        if not self.services.preferences.undo(self.team_id, self.user_id, change):
+            return not_undone_preference_answer(self.find())
+        return undone_preference_answer(self.find())

@@ -1,0 +1,182 @@
+"""What people choose of what comes to them, as Block Kit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import time
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, field_validator
+
+from bolt_app.blockkit.elements import (
+    Answer,
+    Block,
+    actions,
+    button,
+    context,
+    input_block,
+    modal,
+    option,
+    section,
+)
+from bolt_app.blockkit.mrkdwn import escape
+from bolt_app.blockkit.signed_values import OutdatedError
+from bolt_app.notifications.digests.preferences import NOW, PreferenceChange, Preferred
+from bolt_app.notifications.subscriptions.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
+from bolt_app.slack import ids
+
+QUIET_BLOCK, FROM_BLOCK, UNTIL_BLOCK = "quiet", "from", "until"
+DIRECT_BLOCK, DAILY_BLOCK = "direct", "daily"
+_USUAL_QUIET = QuietHours(time(22), time(7))
+_USUAL_DAILY = time(9)
+_KEEP = option("keep", "Hold what comes in these hours until they end")
+_DIRECT_WORDS = {
+    NOW: "at once",
+    HOURLY: "every hour, as one message",
+    DAILY: "every day, as one message",
+    OFF: "not at all",
+}
+
+
+def preferences_section(preferred: Preferred) -> Block:
+    """Say what somebody has chosen."""
+    if not preferred.unreadable:
+        return section(_chosen(preferred))
+    what = ", ".join(preferred.unreadable)
+    return section(
+        f"{_chosen(preferred)}\n:warning: Stored in a form that cannot be read, and not used: "
+        f"{what}. Choose again to replace it."
+    )
+
+
+def preferences_modal(preferred: Preferred) -> dict[str, Any]:
+    """Return the modal that asks what somebody wants.
+
+    https://docs.slack.dev/reference/block-kit/block-elements/time-picker-element
+    """
+    quiet, schedule = preferred.quiet or _USUAL_QUIET, preferred.schedule
+    daily_at = schedule.daily_at if schedule is not None else None
+    options = [_option(kind) for kind in _DIRECT_WORDS]
+    chosen = _option(preferred.direct.split()[0])
+    keep: Block = {"type": "checkboxes", "options": [_KEEP]}
+    if preferred.quiet is not None:
+        keep["initial_options"] = [_KEEP]
+    select = {"type": "static_select", "options": options, "initial_option": chosen}
+    return modal(
+        ids.PREFERENCES_VIEW,
+        "What comes to you",
+        "Save",
+        [
+            input_block(QUIET_BLOCK, "Quiet hours", keep, optional=True),
+            input_block(FROM_BLOCK, "From", _time_picker(quiet.start)),
+            input_block(UNTIL_BLOCK, "Until", _time_picker(quiet.end)),
+            {"type": "divider"},
+            input_block(DIRECT_BLOCK, "What is sent to you by name comes", select),
+            input_block(DAILY_BLOCK, "… where that is every day, at", _time_picker(daily_at)),
+            context("The times are those of where you live. What is critical comes at once."),
+        ],
+    )
+
+
+def chosen_answer(preferred: Preferred, undo: Mapping[str, Any]) -> Answer:
+    """Say what somebody has chosen just now."""
+    button_ = button("Undo", ids.UNDO_PREFERENCES, value=undo)
+    return _answer(
+        preferred, "Saved. What is held already still comes at its time.", actions(button_)
+    )
+
+
+def undone_preference_answer(preferred: Preferred) -> Answer:
+    """Say that it is as it was before."""
+    return _answer(preferred, "You undid the change.")
+
+
+def not_undone_preference_answer(preferred: Preferred) -> Answer:
+    """Say why nothing was undone."""
+    return _answer(preferred, "That was undone already, or changed again since.")
+
+
+def home_notice(answer: Answer) -> Answer:
+    """Return an answer without what the App Home says anyway."""
+    return Answer(answer.text, answer.blocks[1:])
+
+
+def _answer(preferred: Preferred, small: str, *more: Block) -> Answer:
+    chosen = _chosen(preferred)
+    return Answer(f"{chosen} {small}", [section(chosen), context(small), *more])
+
+
+def undo_preference_fields(user_id: str, change: PreferenceChange) -> dict[str, Any]:
+    """Return what the button that undoes a person's change carries."""
+    before, at = change.before, change.changed_at
+    quiet = before.quiet
+    packed = _UndonePreference(
+        user=user_id,
+        at=at,
+        quiet_from=None if quiet is None else quiet.start,
+        quiet_until=None if quiet is None else quiet.end,
+        direct=before.direct,
+        tz=before.tz,
+    )
+    return packed.model_dump(mode="json", exclude_defaults=True)
+
+
+def read_undo_preference_fields(user_id: str, fields: Mapping[str, Any]) -> PreferenceChange:
+    """Return the person's change that `undo_preference_fields` packed.
+
+    Raises:
+        OutdatedError: it packed none, or one of another person.
+    """
+    try:
+        packed = _UndonePreference.model_validate(fields)
+    except ValueError:
+        raise OutdatedError from None
+    if packed.user != user_id:
+        raise OutdatedError
+    return packed.change()
+
+
+class _UndonePreference(BaseModel):
+    """What a person had chosen; fields that are added later have a default."""
+
+    user: str
+    at: AwareDatetime | None = None
+    quiet_from: time | None = None
+    quiet_until: time | None = None
+    direct: str = NOW
+    tz: str = "UTC"
+
+    @field_validator("direct")
+    @classmethod
+    def _is_direct(cls, direct: str) -> str:
+        if direct not in (NOW, OFF) and str(Schedule.read(direct, "UTC")) != direct:
+            raise ValueError("must be now, off, hourly or daily with a time")
+        return direct
+
+    def change(self) -> PreferenceChange:
+        hours = None
+        if self.quiet_from is not None and self.quiet_until is not None:
+            hours = QuietHours(self.quiet_from, self.quiet_until)
+        return PreferenceChange(Preferred(hours, self.direct, self.tz), self.at)
+
+
+def _chosen(preferred: Preferred) -> str:
+    tz = escape(preferred.tz)
+    quiet = "no quiet hours"
+    if preferred.quiet is not None:
+        hours = f"{preferred.quiet.start:%H:%M} to {preferred.quiet.end:%H:%M}"
+        quiet = f"quiet hours from {hours} ({tz})"
+    direct = _DIRECT_WORDS[preferred.direct.split()[0]]
+    schedule = preferred.schedule
+    if schedule is not None and schedule.daily_at is not None:
+        direct = f"every day at {schedule.daily_at:%H:%M} ({tz}), as one message"
+    return f"You have {quiet}. What is sent to you by name comes {direct}."
+
+
+def _option(kind: str) -> Block:
+    words = _DIRECT_WORDS[kind]
+    return option(kind, words[0].upper() + words[1:])
+
+
+def _time_picker(at: time | None) -> Block:
+    return {"type": "timepicker", "initial_time": f"{at or _USUAL_DAILY:%H:%M}"}

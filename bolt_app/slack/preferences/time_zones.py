@@ -1,0 +1,23 @@
+"""Where people live."""
+
+from __future__ import annotations
+
+from bolt_app.notifications.subscriptions.schedules import is_zone
+from bolt_app.services import Services
+
+
+def time_zone_of(services: Services, team_id: str, user_id: str) -> str:
+    """Return a person's time zone: as they linked it, else as Slack says, else UTC.
+
+    https://docs.slack.dev/reference/methods/users.info
+
+    Raises:
+        NotInstalledError: there is no bot there.
+        SlackCallError: Slack had to be asked, and refused or did not answer.
+    """
+    profile = services.profiles.find(team_id, user_id)
+    if profile is not None and profile.tz is not None and is_zone(profile.tz):
+        return profile.tz
+    place = services.calls.find_place(team_id)
+    tz = services.calls.as_bot(place, "users.info", user=user_id)["user"].get("tz")
+    return str(tz) if is_zone(tz) else "UTC"

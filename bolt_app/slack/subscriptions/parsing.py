@@ -1,0 +1,302 @@
+"""What somebody means by the words after `/notify`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+
+from bolt_app.blockkit.text import cut
+from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.topics import normal_pattern
+from bolt_app.notifications.subscriptions.filters import parse_typed_filter
+from bolt_app.notifications.subscriptions.schedules import (
+    DAILY,
+    HOURLY,
+    OFF,
+    QuietHours,
+    Schedule,
+    read_time,
+)
+from bolt_app.text_forms import typed
+
+COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "quiet", "test", "help")
+# Longer than anything that can be asked: some of the patterns below take time with spaces.
+LONGEST = 1000
+LONGEST_MUTE = timedelta(days=30)
+# In Slack one speaks of the channel where the API says "new".
+MODE_WORDS: dict[str, Mode] = {"channel": "new", "thread": "thread", "update": "update"}
+_MODE = re.compile(r"(?:^|(?<=\s))mode\s*[=:]\s*(\S*)", re.IGNORECASE)
+_MUTE = re.compile(
+    r"(?:(?P<before>.*\S)\s+)??(?P<number>\d{1,5})\s*"
+    r"(?P<unit>m|min|minutes?|h|hours?|d|days?|w|weeks?)(?:\s+(?P<after>\S.*))?",
+    re.IGNORECASE | re.DOTALL,
+)
+_EXAMPLES = {HOURLY: HOURLY, DAILY: f"{DAILY} 09:00", OFF: OFF}
+_FREQUENCIES = tuple(_EXAMPLES)
+_AT = r"(?:\s+(?:at\s+)?[0-9][0-9:.]*(?:\s*[ap]m)?)?"
+_WHEN = rf"(?:{HOURLY}|{DAILY}|{OFF}){_AT}"
+_TOPIC_FIRST = re.compile(rf"(?:(?P<topic>.*\S)\s+)?(?P<when>{_WHEN})", re.IGNORECASE | re.DOTALL)
+_TOPIC_LAST = re.compile(rf"(?P<when>{_WHEN})\s+(?P<topic>\S.*)", re.IGNORECASE | re.DOTALL)
+# Among conditions, where `digest=…` is one.
+_DIGEST = re.compile(rf"(?:^|(?<=\s))digest\s+(?P<when>[a-z]+{_AT})(?=\s|$)", re.IGNORECASE)
+_FROM_UNTIL = re.compile(
+    r"(?:from\s+)?(?P<start>\d.*?)\s*(?:-|to|until|till)\s*(?P<end>\d.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUIET_EXAMPLE = "22:00-07:00"
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """Bring what is sent to a topic here."""
+
+    topic: str
+    filter: str
+    mode: Mode | None
+    digest: Schedule | None = None
+
+
+@dataclass(frozen=True)
+class Unsubscribe:
+    """Bring it no more."""
+
+    topic: str
+
+
+@dataclass(frozen=True)
+class ListHere:
+    """Show what is subscribed here."""
+
+
+@dataclass(frozen=True)
+class Mute:
+    """Bring nothing for a while; `topic` where that is meant of one subscription alone."""
+
+    duration: timedelta
+    topic: str | None = None
+
+
+@dataclass(frozen=True)
+class Unmute:
+    """Bring it again."""
+
+    topic: str | None = None
+
+
+@dataclass(frozen=True)
+class Digest:
+    """Bring what comes by a subscription as one; without a schedule, one by one again."""
+
+    schedule: Schedule | None
+    topic: str | None = None
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Let nothing come to me in these hours that is not critical; None ends that."""
+
+    hours: QuietHours | None
+
+
+@dataclass(frozen=True)
+class SendTest:
+    """Send a notification here, to see one."""
+
+
+@dataclass(frozen=True)
+class Help:
+    """Say what can be asked."""
+
+
+@dataclass(frozen=True)
+class Misunderstood:
+    """It was none of these: `reason` in a sentence, and the nearest that would be one."""
+
+    reason: str
+    nearest: str = ""
+
+
+NotifyRequest = (
+    Subscribe
+    | Unsubscribe
+    | ListHere
+    | Mute
+    | Unmute
+    | Digest
+    | Quiet
+    | SendTest
+    | Help
+    | Misunderstood
+)
+
+
+class _NoScheduleError(ValueError):
+    """It is no schedule; `nearest` would be one."""
+
+    def __init__(self, reason: str, nearest: str) -> None:
+        super().__init__(reason)
+        self.nearest = nearest
+
+
+def parse_notify_command(text: str) -> NotifyRequest:
+    """Return what the words after `/notify` ask for; never raises."""
+    words = typed(_unescaped(text))
+    if not words:
+        return Help()
+    if len(words) > LONGEST:
+        return Misunderstood(f"A command has up to {LONGEST} characters.")
+    first, *rest = words.split(maxsplit=1)
+    command, arguments = first.lower(), rest[0].strip() if rest else ""
+    if command not in COMMANDS:
+        near = get_close_matches(command, COMMANDS, 1, 0.6)
+        nearest = f"{near[0]} {arguments}".strip() if near else ""
+        return Misunderstood(f"I do not understand “{cut(first, 80)}”.", nearest)
+    try:
+        return _request(command, arguments)
+    except ValueError as error:
+        return Misunderstood(str(error))
+
+
+def _request(command: str, arguments: str) -> NotifyRequest:
+    """Return the request; raises ValueError with a sentence where the arguments make none."""
+    match command:
+        case "subscribe":
+            return _subscribe(arguments)
+        case "unsubscribe":
+            if not arguments:
+                return Misunderstood("Say which topic.", "unsubscribe deploys")
+            return Unsubscribe(normal_pattern(arguments))
+        case "mute":
+            return _mute(arguments)
+        case "unmute":
+            return Unmute(normal_pattern(arguments) if arguments else None)
+        case "digest":
+            return _digest(arguments)
+        case "quiet":
+            return _quiet(arguments)
+        case "list":
+            return ListHere()
+        case "test":
+            return SendTest()
+    return Help()
+
+
+def _subscribe(arguments: str) -> NotifyRequest:
+    if not arguments:
+        return Misunderstood("Say which topic.", "subscribe deploys")
+    topic, *rest = arguments.split(maxsplit=1)
+    conditions, mode, schedule = rest[0] if rest else "", None, None
+    asked = _MODE.search(conditions)
+    if asked is not None:
+        word = asked[1].lower()
+        if word not in MODE_WORDS:
+            near = get_close_matches(word, MODE_WORDS, 1, 0.5) or ["thread"]
+            reason = f"“{cut(word, 80)}” is no mode: {', '.join(MODE_WORDS)}."
+            nearest = _with(conditions, asked, f"mode={near[0]}")
+            return Misunderstood(reason, f"subscribe {topic} {nearest}")
+        mode = MODE_WORDS[word]
+        conditions = _with(conditions, asked, "")
+    asked = _DIGEST.search(conditions)
+    if asked is not None:
+        try:
+            schedule = _schedule(asked["when"])
+        except _NoScheduleError as error:
+            nearest = _with(conditions, asked, f"digest {error.nearest}")
+            return Misunderstood(str(error), f"subscribe {topic} {nearest}")
+        conditions = _with(conditions, asked, "")
+    wanted = str(parse_typed_filter(conditions.strip()))
+    return Subscribe(normal_pattern(topic), wanted, mode, schedule)
+
+
+def _with(words: str, asked: re.Match[str], new: str) -> str:
+    """Return the words with others in the place of a match."""
+    return f"{words[: asked.start()]}{new}{words[asked.end() :]}"
+
+
+def _digest(arguments: str) -> NotifyRequest:
+    match = _TOPIC_FIRST.fullmatch(arguments) or _TOPIC_LAST.fullmatch(arguments)
+    if match is None:
+        return _no_digest(arguments.split())
+    topic = normal_pattern(match["topic"]) if match["topic"] else None
+    try:
+        return Digest(_schedule(match["when"]), topic)
+    except _NoScheduleError as error:
+        return Misunderstood(str(error), " ".join(filter(None, ["digest", topic, error.nearest])))
+
+
+def _quiet(arguments: str) -> NotifyRequest:
+    if arguments.lower() == OFF:
+        return Quiet(None)
+    times = _FROM_UNTIL.fullmatch(arguments)
+    if times is None:
+        return Misunderstood("Say from when until when, or off.", f"quiet {_QUIET_EXAMPLE}")
+    try:
+        start, end = read_time(times["start"]), read_time(times["end"])
+    except ValueError as error:
+        return Misunderstood(str(error), f"quiet {_QUIET_EXAMPLE}")
+    if start == end:
+        reason = "The quiet hours begin when they end."
+        return Misunderstood(reason, f"quiet {_QUIET_EXAMPLE}")
+    return Quiet(QuietHours(start, end))
+
+
+def _no_digest(words: Sequence[str]) -> Misunderstood:
+    """Return what is the nearest to words without a frequency in them."""
+    near = {word: get_close_matches(word.lower(), _FREQUENCIES, 1, 0.6) for word in words}
+    frequency = next((found[0] for found in near.values() if found), DAILY)
+    topic = next((word for word, found in near.items() if not found and _is_pattern(word)), "")
+    nearest = " ".join(filter(None, ["digest", topic, _EXAMPLES[frequency]]))
+    return Misunderstood(f"Say how often: {', '.join(_EXAMPLES.values())}.", nearest)
+
+
+def _schedule(words: str) -> Schedule | None:
+    """Return the schedule that words describe, or None for none.
+
+    Raises:
+        _NoScheduleError: they describe none.
+    """
+    frequency, _, at = " ".join(words.lower().split()).partition(" ")
+    if frequency not in _FREQUENCIES:
+        near = get_close_matches(frequency, _FREQUENCIES, 1, 0.5) or [DAILY]
+        reason = f"“{cut(words, 80)}” is no digest: {', '.join(_EXAMPLES.values())}."
+        raise _NoScheduleError(reason, _EXAMPLES[near[0]])
+    if frequency == DAILY:
+        try:
+            return Schedule(read_time(at.removeprefix("at ")))
+        except ValueError as error:
+            reason = str(error) if at else "Say at which time of the day."
+            raise _NoScheduleError(reason, _EXAMPLES[DAILY]) from None
+    if at:
+        raise _NoScheduleError(f"Only {DAILY} has a time.", frequency)
+    return Schedule() if frequency == HOURLY else None
+
+
+def _is_pattern(word: str) -> bool:
+    try:
+        normal_pattern(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _mute(arguments: str) -> NotifyRequest:
+    match = _MUTE.fullmatch(arguments)
+    if match is None:
+        return Misunderstood("Say for how long, as in 30m, 2h, 3d or 1w.", "mute 2h")
+    duration = timedelta(**{_UNITS[match["unit"][0].lower()]: int(match["number"])})
+    if not timedelta(0) < duration <= LONGEST_MUTE:
+        return Misunderstood("Mute for a minute at least, and 30 days at most.", "mute 2h")
+    topic = match["before"] or match["after"]
+    return Mute(duration, normal_pattern(topic) if topic else None)
+
+
+def _unescaped(text: str) -> str:
+    """Return what was typed: Slack escapes three characters.
+
+    https://docs.slack.dev/messaging/formatting-message-text#escaping
+    """
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,0 +1,86 @@
+"""The page of a notification: what was said, where it went, who answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from flask import Blueprint, render_template
+
+from bolt_app.installations.store import StoredInstallation
+from bolt_app.notifications.content.meaning import link_of, severity_of, title_of
+from bolt_app.notifications.content.page_urls import PAGES_PATH, is_notification_id
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.notifications.history.reports import STATE_WORDS
+from bolt_app.notifications.history.visibility import ViewedNotification, Viewer
+from bolt_app.notifications.incidents.resolved_content import content_in_state
+from bolt_app.profiles.service import Profile
+from bolt_app.services import Services
+from bolt_app.web.html.content_html import said_html
+from bolt_app.web.html.mrkdwn_html import Reader
+from bolt_app.web.pages.profile import active_installation, recorded_profile
+from bolt_app.web.sessions import remember_wanted_page
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of the pages of notifications."""
+    blueprint = Blueprint("notifications", __name__)
+
+    @blueprint.get(f"{PAGES_PATH}/<notification_id>")
+    def notification(notification_id: str) -> str | tuple[str, int]:
+        installation = active_installation(services)
+        if installation is None:
+            _remember(notification_id)
+            # Whoever is not signed in learns nothing, not even whether there is one.
+            return render_template("sign_in.html"), 403
+        # Who has just signed in may still be to be recorded.
+        profile, _ = recorded_profile(services, installation)
+        # While Slack does not say what the person may see, its error is the answer.
+        found = services.viewing.find(_viewers(services, installation), notification_id)
+        if found is None:
+            _remember(notification_id)
+            return render_template("notification_missing.html"), 404
+        return _render(services, profile, found)
+
+    return blueprint
+
+
+def _remember(notification_id: str) -> None:
+    # Others have no page, and may be any text of any length, which the cookie would carry.
+    if is_notification_id(notification_id):
+        remember_wanted_page()
+
+
+def _viewers(services: Services, installation: StoredInstallation) -> list[Viewer]:
+    return [
+        Viewer(one.team_id, one.user_id, one.email)
+        for one in services.profiles.accounts_of(installation)
+    ]
+
+
+def _render(services: Services, profile: Profile | None, found: ViewedNotification) -> str:
+    local = _clock_of(profile)
+    found = replace(found, content=content_in_state(found.content, found.incident))
+    return render_template(
+        "notification.html",
+        notification=found,
+        headline=headline(found.content),
+        title=title_of(found.content),
+        severity=severity_of(found.content),
+        link=link_of(found.content),
+        said=said_html(found.content, Reader(found.people, found.channels, local)),
+        state_words=STATE_WORDS,
+        local=local,
+        now=services.clock(),
+    )
+
+
+def _clock_of(profile: Profile | None) -> Callable[[datetime], datetime]:
+    """Return what tells a moment in the time zone of the person who looks."""
+
+    def local(at: datetime) -> datetime:
+        known = None if profile is None else profile.local_time(at)
+        return at if known is None else known
+
+    return local

@@ -1,0 +1,323 @@
+"""The pages for people: home, and their own profile."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlencode
+
+from flask import (
+    Blueprint,
+    Response,
+    flash,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from werkzeug.wrappers import Response as BaseResponse
+
+from bolt_app.access.authorization import AccessDeniedError, Action, Person
+from bolt_app.installations.flow import INSTALL_PATH
+from bolt_app.installations.store import StoredInstallation
+from bolt_app.lifecycle.personal_data import personal_data
+from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
+from bolt_app.profiles.service import Profile, Workspace
+from bolt_app.services import Services
+from bolt_app.slack_api import SlackCallError
+from bolt_app.web.sessions import (
+    earlier_account,
+    forget_earlier_account,
+    has_installed,
+    require_csrf_token,
+    sign_out,
+    signed_in_installation,
+)
+from bolt_app.workspaces.channels import PublicChannel
+from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.greetings import TooManyHellosError
+
+logger = logging.getLogger(__name__)
+
+WEB = Path(__file__).parent.parent
+STATIC = WEB / "static"
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of the pages for people."""
+    blueprint = Blueprint(
+        "pages",
+        __name__,
+        template_folder=str(WEB / "templates"),
+        static_folder=str(STATIC),
+        static_url_path="/static",
+    )
+    blueprint.app_template_global("static_url")(static_url)
+    blueprint.app_template_global("install_url")(install_url)
+
+    @blueprint.app_context_processor
+    def warn_of_stand_in() -> dict[str, str]:
+        return {"stand_in": "" if services.settings.is_slack else services.settings.slack_base_url}
+
+    @blueprint.get("/")
+    def home() -> str:
+        installation = active_installation(services)
+        return render_template(
+            "home.html",
+            profile=None if installation is None else services.profiles.find_for(installation),
+            signed_in=installation is not None,
+            is_installed=installation is None and services.store.has_bot(),
+            bot_scopes=BOT_SCOPE_REASONS,
+            user_scopes=USER_SCOPE_REASONS,
+        )
+
+    @blueprint.get("/profile")
+    def profile() -> str | BaseResponse:
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        return render_profile(services, installation, request.args.get("channel", ""))
+
+    @blueprint.get("/profile/channels")
+    def channels() -> Response | BaseResponse:
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        place = place_of(installation, services.profiles.find_for(installation))
+        person = services.access.person(place.team_id, installation.user_id)
+        found = visible_channels(services, person, place, request.args.get("q", ""))
+        return jsonify(channels=[_channel_json(channel) for channel in found])
+
+    @blueprint.post("/profile/hello")
+    def hello() -> BaseResponse:
+        require_csrf_token()
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        say_hello(services, installation, request.form.get("channel_id", ""))
+        return redirect(url_for("pages.profile"), 303)
+
+    @blueprint.post("/signout")
+    def signout() -> BaseResponse:
+        require_csrf_token()
+        response = make_response(redirect(url_for("pages.home"), 303))
+        sign_out(services, response)
+        return response
+
+    @blueprint.get("/profile/data")
+    def data() -> Response | BaseResponse:
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        body = json.dumps(personal_data(services.database, installation), indent=2)
+        answer = Response(body, mimetype="application/json")
+        answer.headers["Content-Disposition"] = 'attachment; filename="bellhop-data.json"'
+        return answer
+
+    @blueprint.post("/profile/unlink")
+    def unlink() -> BaseResponse:
+        require_csrf_token()
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        services.lifecycle.unlink(installation)
+        services.background.submit(services.revocations.revoke_pending)
+        response = make_response(redirect(url_for("pages.home"), 303))
+        sign_out(services, response)
+        flash("Your profile is unlinked: your personal data and your token are deleted.", "done")
+        return response
+
+    @blueprint.post("/profile/join")
+    def join() -> BaseResponse:
+        require_csrf_token()
+        installation = active_installation(services)
+        if installation is None:
+            return redirect(url_for("pages.home"), 303)
+        earlier = earlier_account(services)
+        forget_earlier_account()
+        agreed = request.form.get("answer") == "join"
+        if agreed and (earlier is None or not services.profiles.join(installation, earlier)):
+            flash("Those accounts cannot be joined now: sign in with both again.", "problem")
+        return redirect(url_for("pages.profile"), 303)
+
+    return blueprint
+
+
+def active_installation(services: Services) -> StoredInstallation | None:
+    """Return the installation of the person who is signed in, unless they are deactivated."""
+    installation = signed_in_installation(services)
+    if installation is None:
+        return None
+    profile = services.profiles.find_for(installation)
+    if profile is None:
+        # Nothing is known of them that a page could show; what they do is decided when they do it.
+        return installation
+    place = place_of(installation, profile)
+    if profile.is_deleted or services.access.is_deactivated(place.team_id, installation.user_id):
+        return None
+    return installation
+
+
+def render_profile(services: Services, installation: StoredInstallation, query: str) -> str:
+    """Return the page of the person who is signed in."""
+    profile, problem = recorded_profile(services, installation)
+    place = place_of(installation, profile)
+    channels, channel_problem = find_channels(services, installation, place, query)
+    return render_template(
+        "profile.html",
+        installation=installation,
+        profile=profile,
+        other=other_account(services, installation),
+        problem=problem,
+        place=place,
+        query=query,
+        channels=channels,
+        channel_problem=channel_problem,
+        now=services.clock(),
+        command=services.settings.command if is_operator(profile, place) else None,
+        is_guest=is_guest(profile, place),
+        open_slack_url=open_slack_url(services, installation, place.team_id),
+        bot_scopes=_granted(installation.bot_scopes, BOT_SCOPE_REASONS),
+        user_scopes=_granted(installation.user_scopes, USER_SCOPE_REASONS),
+    )
+
+
+def is_operator(profile: Profile | None, place: BotPlace) -> bool:
+    """Whether to show how Bellhop is run: to admins, and to the person who has just installed."""
+    workspace = _workspace_in(profile, place)
+    return has_installed() or (workspace is not None and workspace.role in ("Owner", "Admin"))
+
+
+def is_guest(profile: Profile | None, place: BotPlace) -> bool:
+    """Whether the person is known as a guest of the workspace that the page is about."""
+    workspace = _workspace_in(profile, place)
+    return workspace is not None and workspace.is_guest
+
+
+def _workspace_in(profile: Profile | None, place: BotPlace) -> Workspace | None:
+    workspaces = () if profile is None else profile.workspaces
+    return next((one for one in workspaces if one.team_id == place.team_id), None)
+
+
+def other_account(services: Services, installation: StoredInstallation) -> Profile | None:
+    """Return another account that the person may say is theirs, if there is one."""
+    earlier = earlier_account(services)
+    return None if earlier is None else services.profiles.find_joinable(installation, earlier)
+
+
+def recorded_profile(
+    services: Services, installation: StoredInstallation
+) -> tuple[Profile | None, str | None]:
+    """Return the profile; one that is still owed is recorded now, or the reason why not."""
+    profile = services.profiles.find_for(installation)
+    if profile is not None:
+        return profile, None
+    try:
+        return services.profiles.record(installation), None
+    except SlackCallError as error:
+        return None, error.sentence
+    except NotInstalledError as error:
+        return None, str(error)
+
+
+def find_channels(
+    services: Services, installation: StoredInstallation, place: BotPlace, query: str
+) -> tuple[list[PublicChannel], str | None]:
+    """Return the channels to choose from, or why there are none."""
+    if installation.bot_token is None:
+        return [], None
+    try:
+        person = services.access.person(place.team_id, installation.user_id)
+        person.require(Action.POST_TEST)
+        return visible_channels(services, person, place, query), None
+    except (SlackCallError, NotInstalledError, AccessDeniedError) as error:
+        return [], error.sentence if isinstance(error, SlackCallError) else str(error)
+
+
+def visible_channels(
+    services: Services, person: Person, place: BotPlace, query: str
+) -> list[PublicChannel]:
+    """Return the public channels that a person may choose from; a guest only those they are in.
+
+    Raises:
+        AccessDeniedError: they are none of this workspace's people.
+        NotInstalledError: there is no bot in that workspace.
+        SlackCallError: Slack had to be asked, and refused or did not answer.
+    """
+    person.require(Action.USE)
+    among = None if person.may(Action.SEE_WORKSPACE) else person.own_channels().keys()
+    return services.channels.search(place, query, among=among)
+
+
+def say_hello(services: Services, installation: StoredInstallation, channel_id: str) -> None:
+    """Let the bot introduce itself, and tell the person how that went."""
+    if not channel_id:
+        flash("Choose a channel first.", "problem")
+        return
+    place = place_of(installation, services.profiles.find_for(installation))
+    try:
+        person = services.access.person(place.team_id, installation.user_id)
+        person.require(Action.POST_TEST)
+        person.require_channel(channel_id)
+        posted = services.poster.hello(place, channel_id, installation.user_id)
+    except SlackCallError as error:
+        flash(error.sentence, "problem")
+    except (NotInstalledError, AccessDeniedError, TooManyHellosError) as error:
+        flash(str(error), "problem")
+    else:
+        flash(posted.permalink or "", "hello")
+
+
+def place_of(installation: StoredInstallation, profile: Profile | None) -> BotPlace:
+    """Return the workspace the page is about: for an organisation, the person's own in it."""
+    if installation.team_id is not None or profile is None:
+        return BotPlace.of(installation, installation.team_id or "")
+    own = (
+        workspace.team_id
+        for workspace in profile.workspaces
+        if workspace.enterprise_id == installation.enterprise_id
+    )
+    return BotPlace.of(installation, next(own, ""))
+
+
+def open_slack_url(services: Services, installation: StoredInstallation, team_id: str) -> str:
+    """Return the link that opens Slack at the app.
+
+    https://docs.slack.dev/interactivity/deep-linking
+    """
+    query = urlencode({"app": installation.app_id or "", "team": team_id})
+    return f"{services.settings.slack_base_url}/app_redirect?{query}"
+
+
+def install_url(**query: str) -> str:
+    """Return the address of Add to Slack."""
+    return f"{INSTALL_PATH}?{urlencode(query)}" if query else INSTALL_PATH
+
+
+def static_url(filename: str) -> str:
+    """Return the address of a static file, which changes with its content."""
+    return url_for("pages.static", filename=filename, v=_fingerprint(filename))
+
+
+@cache
+def _fingerprint(filename: str) -> str:
+    return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:12]
+
+
+def _granted(scopes: tuple[str, ...], reasons: object) -> dict[str, str]:
+    known = dict(reasons) if isinstance(reasons, dict) else {}
+    return {scope: known.get(scope, "Granted earlier, and not used any more") for scope in scopes}
+
+
+def _channel_json(channel: PublicChannel) -> dict[str, object]:
+    return {
+        "id": channel.channel_id,
+        "name": channel.name,
+        "is_member": channel.is_member,
+        "member_count": channel.member_count,
+    }

@@ -1,0 +1,116 @@
+"""Wires the delivery worker, for a process of its own or beside the web pages."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from datetime import timedelta
+
+from sqlalchemy import make_url
+
+from bolt_app.config import Settings
+from bolt_app.db import Database
+from bolt_app.notifications.delivery.dispatcher import Dispatcher
+from bolt_app.notifications.delivery.owner_clock import OwnerClock
+from bolt_app.notifications.delivery.ownership import Ownership
+from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.postgresql_ownership import PostgreSQLOwnership
+from bolt_app.notifications.delivery.resolver import Resolver
+from bolt_app.notifications.delivery.sender import Sender
+from bolt_app.notifications.delivery.sqlite_ownership import SQLiteOwnership
+from bolt_app.notifications.delivery.store import Store
+from bolt_app.notifications.delivery.timetable import PeriodicTask, Timetable
+from bolt_app.notifications.delivery.transitions import Transitions
+from bolt_app.notifications.delivery.worker import DeliveryWorker
+from bolt_app.notifications.history.retention import Housekeeping
+from bolt_app.services import Services
+
+logger = logging.getLogger(__name__)
+
+# Between two runs of periodic tasks.
+RARELY_SECONDS = 600.0
+OFTEN_SECONDS = 60.0
+
+
+def create_worker(services: Services) -> DeliveryWorker:
+    """Return a worker that is ready to run."""
+    settings, database = services.settings, services.database
+    if not settings.is_slack:
+        logger.warning(
+            "not connected to Slack, but to a stand-in, where people sign in as anybody: remove "
+            "SLACK_BASE_URL for real use",
+            extra={"slack_base_url": settings.slack_base_url},
+        )
+    ownership = create_ownership(settings, database)
+    services.readiness.watch(ownership)
+    executor = ThreadPoolExecutor(max(2, settings.worker_threads), thread_name_prefix="delivery")
+    return DeliveryWorker(
+        create_dispatcher(services, ownership, executor),
+        Timetable(
+            _periodic_tasks(services),
+            lambda: 0 in ownership.owned,
+            poll=settings.delays.poll,
+        ),
+        services.http,
+        services.wakeup,
+        executor,
+    )
+
+
+def create_dispatcher(
+    services: Services,
+    ownership: Ownership,
+    executor: Executor,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Dispatcher:
+    """Return what delivers for owned workspaces, at the pace of the settings."""
+    settings, database, clock = services.settings, services.database, services.clock
+    delays, retry_for = settings.delays, timedelta(hours=settings.retry_hours)
+    calls, channels, people = services.calls, services.channels, services.people
+    per_minute = settings.workspace_per_minute
+    return Dispatcher(
+        Store(database, retry_for=retry_for, clock=clock),
+        Transitions(database, settings.public_url, clock=clock),
+        Sender(calls, channels, people, services.signer, delays),
+        Resolver(calls, channels, people, delays, clock=clock),
+        ownership,
+        limits=Limits(
+            workspace=RateLimit(60 / per_minute, burst=max(1, per_minute // 4)),
+            lane=RateLimit(60 / settings.channel_per_minute, burst=settings.channel_burst),
+            in_flight=settings.workspace_requests,
+        ),
+        delays=delays,
+        retry_for=retry_for,
+        executor=executor,
+        notify=services.wakeup.notify,
+        clock=OwnerClock(clock, monotonic),
+    )
+
+
+def create_ownership(settings: Settings, database: Database) -> Ownership:
+    """Return what decides which workspaces this process delivers for; its clock is `monotonic`."""
+    if database.is_sqlite:
+        return SQLiteOwnership(database, settings.delays, now=time.monotonic())
+    url = make_url(settings.session_url).set(drivername="postgresql")
+    address = url.render_as_string(hide_password=False)
+    return PostgreSQLOwnership(address, settings.delays, now=time.monotonic())
+
+
+def _periodic_tasks(services: Services) -> list[PeriodicTask]:
+    keep_for = timedelta(days=services.settings.keep_days)
+    housekeeping = Housekeeping(services.database, keep_for=keep_for, clock=services.clock)
+    rarely = {
+        "tidy": housekeeping.tidy,
+        "record_profiles": services.profiles.record_pending,
+        "revoke_tokens": services.revocations.revoke_pending,
+        "delete_sessions": services.sessions.delete_expired,
+        "delete_audit_events": services.audit.delete_expired,
+    }
+    tasks = [PeriodicTask(name, call, RARELY_SECONDS) for name, call in rarely.items()]
+    often = {
+        "send_callbacks": services.callback_sender.start,
+        "check_installations": services.installation_checks.run,
+    }
+    return [*tasks, *(PeriodicTask(name, call, OFTEN_SECONDS) for name, call in often.items())]

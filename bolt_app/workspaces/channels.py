@@ -1,0 +1,279 @@
+"""The channels of a workspace that the bot sees: listed with paging, found by name, joined."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Channel, ChannelListing
+from bolt_app.db.upsert import upsert
+from bolt_app.notifications.subscriptions.channel_sync import use_ids
+from bolt_app.recipients import normal_channel_name
+from bolt_app.slack_api import SlackCallError
+from bolt_app.text_forms import visible
+from bolt_app.workspaces.client import BotPlace, InstallationCalls
+
+logger = logging.getLogger(__name__)
+
+# conversations.list is a "tier 2" method, some twenty calls a minute
+# (https://docs.slack.dev/reference/methods/conversations.list): what it said is kept this long.
+LISTING_LIFETIME = timedelta(minutes=5)
+# While Slack does not answer, so long it counts for what people may see; then nothing is public.
+LISTING_GRACE = timedelta(minutes=15)
+PAGE_SIZE = 999
+# The channels that are listed and may be shown to every member of the workspace.
+_LISTED_AT = select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
+IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
+
+
+@dataclass(frozen=True)
+class PublicChannel:
+    """A public channel that is not archived."""
+
+    channel_id: str
+    name: str
+    is_member: bool
+    member_count: int
+
+
+class Channels:
+    """Lists, finds and joins the channels of workspaces."""
+
+    def __init__(
+        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._calls = calls
+        self._clock = clock
+
+    def search(
+        self,
+        place: BotPlace,
+        query: str = "",
+        *,
+        among: Collection[str] | None = None,
+        limit: int = 50,
+    ) -> list[PublicChannel]:
+        """Return the public channels whose name contains `query`, best and largest first.
+
+        Args:
+            among: only channels with these ids.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: the list had to be fetched and Slack refused or did not answer.
+        """
+        self._list_if_old(place)
+        wanted = normal_channel_name(query)
+        begins = func.lower(Channel.name).startswith(wanted, autoescape=True)
+        statement = (
+            select(Channel)
+            .where(
+                Channel.team_id == place.team_id,
+                IS_PUBLIC,
+                func.lower(Channel.name).contains(wanted, autoescape=True),
+            )
+            .order_by(begins.desc(), Channel.member_count.desc(), Channel.name)
+            .limit(limit)
+        )
+        if among is not None:
+            statement = statement.where(Channel.channel_id.in_(among))
+        with self._database.reading() as session:
+            return [_public_channel(row) for row in session.scalars(statement)]
+
+    def find(self, place: BotPlace, name_or_id: str) -> str | None:
+        """Return the channel id that `#name`, `name` or an id means; None where there is none.
+
+        An id is believed: it may be a private channel that the bot is not in.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: the list had to be fetched and Slack refused or did not answer.
+        """
+        if looks_like_channel_id(text := visible(name_or_id)):
+            return text
+        name = normal_channel_name(text)
+        found = self.find_listed(place.team_id, name)
+        if found is None:
+            self.refresh_listing(place)
+            found = self.find_listed(place.team_id, name)
+        return found
+
+    def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
+        """Return the names of those channels that are public and not archived, by their ids.
+
+        The list is fetched again where it is older than `LISTING_LIFETIME`. While Slack refuses or
+        does not answer, one up to `LISTING_GRACE` old counts.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: the list is too old, and Slack refused or did not answer.
+        """
+        self._list_or_believe(self._calls.find_place(team_id))
+        if not channel_ids:
+            return {}
+        statement = select(Channel.channel_id, Channel.name).where(
+            Channel.team_id == team_id, IS_PUBLIC, Channel.channel_id.in_(channel_ids)
+        )
+        with self._database.reading_connection() as connection:
+            return {row.channel_id: row.name for row in connection.execute(statement)}
+
+    def check_reach(self, place: BotPlace, channel_id: str) -> bool:
+        """Make sure that the bot can post to a channel, as far as it may know.
+
+        https://docs.slack.dev/reference/methods/conversations.info
+
+        Returns: whether people of other organisations may be there.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: the bot was not invited to a private channel (`channel_not_found`), or
+                the channel is archived (`is_archived`).
+        """
+        try:
+            answer = self._calls.as_bot(place, "conversations.info", channel=channel_id)
+        except SlackCallError as error:
+            if error.code == "channel_not_found":
+                raise
+            # Whatever else keeps Slack from telling: the first message shows.
+            return True
+        channel = answer["channel"]
+        if channel.get("is_archived"):
+            raise SlackCallError("conversations.info", "is_archived")
+        return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
+
+    def join(self, place: BotPlace, channel_id: str) -> None:
+        """Let the bot join a public channel.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        self._calls.as_bot(place, "conversations.join", channel=channel_id)
+        self.note_joined(place.team_id, channel_id)
+
+    def note_joined(self, team_id: str, channel_id: str) -> None:
+        """Record that the bot is in a channel."""
+        with self._database.writing() as session:
+            session.execute(
+                update(Channel)
+                .where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+                .values(is_member=True)
+            )
+
+    def find_listed(self, team_id: str, name: str) -> str | None:
+        """Return the id of the channel that had a name when the channels were listed."""
+        with self._database.reading() as session:
+            return session.scalar(
+                select(Channel.channel_id)
+                .where(Channel.team_id == team_id, Channel.name == name)
+                # Where one name stands for several, the archived one is meant least.
+                .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
+                .limit(1)
+            )
+
+    def listed_at(self, team_id: str) -> datetime | None:
+        """Return when the channels of a workspace were last listed."""
+        with self._database.reading_connection() as connection:
+            return connection.scalar(_LISTED_AT, {"team_id": team_id})
+
+    def _age_of_list(self, team_id: str) -> timedelta | None:
+        listed_at = self.listed_at(team_id)
+        return None if listed_at is None else self._clock() - listed_at
+
+    def _list_if_old(self, place: BotPlace) -> None:
+        age = self._age_of_list(place.team_id)
+        if age is None or age > LISTING_LIFETIME:
+            self.refresh_listing(place)
+
+    def _list_or_believe(self, place: BotPlace) -> None:
+        age = self._age_of_list(place.team_id)
+        if age is not None and age <= LISTING_LIFETIME:
+            return
+        try:
+            self.refresh_listing(place)
+        except SlackCallError as error:
+            if age is None or age > LISTING_GRACE:
+                raise
+            logger.info("the channels are not listed again", extra={"error": error.code})
+
+    def refresh_listing(self, place: BotPlace) -> datetime:
+        """List the channels of a workspace again; return when that began.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        team_id, listed_at = place.team_id, self._clock()
+        kinds = "public_channel"
+        if self._calls.has_scope(place, "groups:read"):
+            # Private ones with the bot in them, for senders that know their names.
+            kinds += ",private_channel"
+        # Archived ones too: the sender reads that a channel is archived, not that it is missing.
+        pages = self._calls.pages_as_bot(
+            place,
+            "conversations.list",
+            "channels",
+            types=kinds,
+            team_id=place.team_id,
+            limit=PAGE_SIZE,
+        )
+        channels = list(pages)
+        with self._database.writing() as session:
+            # The row of the listing is the lock: two processes may list at once.
+            upsert(
+                session,
+                ChannelListing,
+                key={"team_id": team_id},
+                insert={},
+                update={"listed_at": listed_at},
+            )
+            _replace_channels(session, team_id, channels)
+        return listed_at
+
+
+def looks_like_channel_id(text: str) -> bool:
+    """Whether `text` has the form of a channel's or conversation's id (C…, G… or D…)."""
+    return len(text) >= 9 and text[0] in "CGD" and text.isalnum() and text.isupper()
+
+
+def _replace_channels(session: Session, team_id: str, channels: list[dict[str, Any]]) -> None:
+    session.execute(delete(Channel).where(Channel.team_id == team_id))
+    rows = {
+        channel["id"]: {
+            "team_id": team_id,
+            "channel_id": channel["id"],
+            "name": normal_channel_name(channel["name"]),
+            "is_member": bool(channel.get("is_member")),
+            "is_private": bool(channel.get("is_private")),
+            "is_archived": bool(channel.get("is_archived")),
+            "member_count": int(channel.get("num_members") or 0),
+        }
+        for channel in channels
+    }
+    if rows:
+        session.execute(insert(Channel), list(rows.values()))
+    # The last counts where one name stands for several: the archived one is meant least.
+    ordered = sorted(
+        rows.values(),
+        key=lambda row: (row["is_archived"], row["is_private"], row["channel_id"]),
+        reverse=True,
+    )
+    use_ids(session, team_id, {f"#{row['name']}": row["channel_id"] for row in ordered})
+
+
+def _public_channel(row: Channel) -> PublicChannel:
+    return PublicChannel(
+        channel_id=row.channel_id,
+        name=row.name,
+        is_member=row.is_member,
+        member_count=row.member_count,
+    )

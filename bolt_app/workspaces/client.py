@@ -1,0 +1,294 @@
+"""Calls to Slack with the tokens of an installation.
+
+The one place where a stored token is used: an expired one is refreshed first, and one that Slack
+turns out to refuse is marked, so that people are told what to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from bolt_app.installations.store import (
+    SQLAlchemyInstallationStore,
+    StoredInstallation,
+)
+from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.tokens.grants import Asker
+from bolt_app.logs import LoggableError
+from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
+from bolt_app.workspaces.rate_limits import RateLimits
+
+# So long it is believed which installation serves a workspace; the tokens are another matter.
+PLACE_SECONDS = 1.0
+# More than any workspace needs, at 999 a page: a cursor that never ends is an error of Slack's.
+MOST_PAGES = 1000
+# The most that auth.teams.list gives at once.
+WORKSPACES_PAGE = 1000
+
+
+class NotInstalledError(LoggableError):
+    """There is no bot to act as, because Bellhop is not installed there (any more)."""
+
+    def __init__(self, team_id: str) -> None:
+        super().__init__(
+            f"Bellhop is not installed in the workspace {team_id}: open its home page and click "
+            "Add to Slack."
+        )
+
+
+@dataclass(frozen=True)
+class BotPlace:
+    """A workspace, and the installation that serves it: its own or its organisation's."""
+
+    enterprise_id: str | None
+    team_id: str
+    is_enterprise_install: bool
+
+    @classmethod
+    def of(cls, installation: StoredInstallation, team_id: str) -> Self:
+        """Return the workspace `team_id` as `installation` serves it."""
+        return cls(installation.enterprise_id, team_id, installation.is_enterprise_install)
+
+    @property
+    def installed_team_id(self) -> str | None:
+        """The workspace that is installed; None where the organisation is."""
+        return None if self.is_enterprise_install else self.team_id
+
+
+class InstallationCalls:
+    """Calls Slack's Web API as the bot of a workspace or as one person."""
+
+    def __init__(
+        self,
+        store: SQLAlchemyInstallationStore,
+        grants: RememberedGrants,
+        api: SlackApi,
+        rate_limits: RateLimits,
+    ) -> None:
+        self._store = store
+        self._grants = grants
+        self._api = api
+        self._rate_limits = rate_limits
+        self._places: dict[str, tuple[float, BotPlace]] = {}
+
+    def find_place(self, team_id: str) -> BotPlace:
+        """Return the workspace `team_id` as it is installed, or was a second ago.
+
+        Raises:
+            NotInstalledError: neither it nor its organisation has the bot.
+        """
+        since, place = self._places.get(team_id, (0.0, None))
+        if place is not None and time.monotonic() - since < PLACE_SECONDS:
+            return place
+        # An organization's installation has no workspace: an empty id would find any of them.
+        found = self._store.find_place(team_id) if team_id else None
+        if found is None:
+            raise NotInstalledError(team_id)
+        enterprise_id, is_enterprise_install = found
+        place = BotPlace(enterprise_id, team_id, is_enterprise_install)
+        self._places[team_id] = time.monotonic(), place
+        return place
+
+    def forget_place(self, team_id: str | None) -> None:
+        """Look up at once how a workspace is installed; None: how all of them are."""
+        if team_id is None:
+            self._places.clear()
+        else:
+            self._places.pop(team_id, None)
+
+    def has_scope(self, place: BotPlace, scope: str) -> bool:
+        """Whether the bot of `place` was granted `scope`."""
+        grant = self._grants.find(Asker(place.enterprise_id, place.installed_team_id))
+        return grant is not None and scope in grant.bot_scopes
+
+    def as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call `method` as the bot of `place` and return Slack's answer.
+
+        A token that turns out to have expired is refreshed, and the call made again.
+
+        Raises:
+            NotInstalledError: there is no bot there.
+            SlackCallError: Slack refused, or wants to be left alone, or no answer came.
+        """
+        for is_last in (False, True):
+            token = self._ready_token(place, method)
+            try:
+                return self._api.call(token, method, **arguments)
+            except SlackCallError as error:
+                self._note_failure(place, token, error)
+                if is_last or error.code != "token_expired":
+                    raise
+        raise AssertionError("unreachable")
+
+    def workspaces_of(self, enterprise_id: str) -> dict[str, str | None]:
+        """Return the workspaces that an organization's installation serves, and their names.
+
+        https://docs.slack.dev/reference/methods/auth.teams.list
+
+        Raises:
+            NotInstalledError: the organization has no installation.
+            SlackCallError: Slack refused, or no answer came.
+        """
+        organization = BotPlace(enterprise_id, "", is_enterprise_install=True)
+        teams = self.pages_as_bot(organization, "auth.teams.list", "teams", limit=WORKSPACES_PAGE)
+        return {str(team["id"]): team.get("name") for team in teams}
+
+    def pages_as_bot(
+        self, place: BotPlace, method: str, items: str, /, **arguments: Any
+    ) -> Iterator[dict[str, Any]]:
+        """Call a method that answers in pages as the bot; yield what is in its list `items`.
+
+        https://docs.slack.dev/apis/web-api/pagination
+
+        Raises:
+            NotInstalledError: there is no bot there.
+            SlackCallError: as with `as_bot`; there are more pages than can be.
+        """
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = self.as_bot(place, method, cursor=cursor, **arguments)
+            yield from answer[items]
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+        raise SlackCallError(method, "too_many_pages")
+
+    async def call_as_bot(
+        self,
+        place: BotPlace,
+        method: str,
+        /,
+        *,
+        before_request: BeforeRequest | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Call `method` as `as_bot` does, from a coroutine on the HTTP loop.
+
+        Args:
+            before_request: awaited when a connection is free, right before the request is sent.
+
+        Raises:
+            NotInstalledError, SlackCallError: as with `as_bot`.
+            NotSentError: `before_request` did.
+        """
+        for is_last in (False, True):
+            token = await asyncio.to_thread(self._ready_token, place, method)
+            try:
+                return await self._api.call_async(
+                    token, method, before_request=before_request, **arguments
+                )
+            except SlackCallError as error:
+                await asyncio.to_thread(self._note_failure, place, token, error)
+                if is_last or error.code != "token_expired":
+                    raise
+        raise AssertionError("unreachable")
+
+    async def pages_as_bot_async(
+        self, place: BotPlace, method: str, items: str, /, **arguments: Any
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield what `pages_as_bot` does, from a coroutine on the HTTP loop.
+
+        Raises:
+            NotInstalledError, SlackCallError: as with `pages_as_bot`.
+        """
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            answer = await self.call_as_bot(place, method, cursor=cursor, **arguments)
+            for item in answer[items]:
+                yield item
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+        raise SlackCallError(method, "too_many_pages")
+
+    def _ready_token(self, place: BotPlace, method: str) -> str:
+        self._rate_limits.check(place.team_id, method)
+        return self._bot_token(place, method)
+
+    def _note_failure(self, place: BotPlace, token: str, error: SlackCallError) -> None:
+        self._rate_limits.obey(place.team_id, error)
+        if error.is_dead_token:
+            self._store.mark_bot_invalid(
+                enterprise_id=place.enterprise_id,
+                team_id=place.installed_team_id,
+                token=token,
+                reason=error.code,
+            )
+
+    def _bot_token(self, place: BotPlace, method: str) -> str:
+        asker = Asker(place.enterprise_id, place.installed_team_id)
+        grant = self._grants.find(asker)
+        if grant is not None and grant.bot_invalid_reason is not None:
+            raise SlackCallError(method, grant.bot_invalid_reason)
+        if grant is None or grant.bot_token is None:
+            raise NotInstalledError(place.team_id)
+        return grant.bot_token
+
+    def verify_bot(self, place: BotPlace) -> None:
+        """Ask Slack whether it accepts the bot's token, and mark one that it does not.
+
+        https://docs.slack.dev/reference/methods/auth.test
+
+        Raises:
+            SlackCallError: no answer came, or Slack wants to be left alone.
+        """
+        try:
+            self.as_bot(place, "auth.test")
+        except NotInstalledError:
+            return
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
+
+    def verify_user(self, installation: StoredInstallation) -> None:
+        """Ask Slack whether it accepts a person's token, and mark one that it does not.
+
+        Raises:
+            SlackCallError: no answer came, or the token has expired and is not refreshed now.
+        """
+        if installation.user_token is None:
+            return
+        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        grant = self._grants.find(asker)
+        if grant is None or grant.user_invalid_reason is not None:
+            return
+        if grant.user_token is None:
+            raise SlackCallError("auth.test", "unavailable")
+        try:
+            self.as_user(installation, "auth.test")
+        except SlackCallError as error:
+            if not error.is_permanent:
+                raise
+
+    def as_user(
+        self, installation: StoredInstallation, method: str, /, **arguments: Any
+    ) -> dict[str, Any]:
+        """Call `method` as the person of `installation`, or as the bot where they gave no token.
+
+        Raises:
+            NotInstalledError: there is neither token.
+            SlackCallError: Slack refused, or no answer came.
+        """
+        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        grant = self._grants.find(asker)
+        if grant is not None and grant.user_invalid_reason is not None:
+            raise SlackCallError(method, grant.user_invalid_reason)
+        if grant is None or grant.user_token is None:
+            place = BotPlace.of(installation, installation.team_id or "")
+            return self.as_bot(place, method, **arguments)
+        try:
+            return self._api.call(grant.user_token, method, **arguments)
+        except SlackCallError as error:
+            if error.is_dead_token:
+                self._store.mark_user_invalid(
+                    enterprise_id=asker.enterprise_id,
+                    team_id=asker.team_id,
+                    user_id=installation.user_id,
+                    token=grant.user_token,
+                    reason=error.code,
+                )
+            raise

@@ -1,0 +1,164 @@
+"""Posting a message to a channel, once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.slack_api import SlackCallError
+from bolt_app.sliding_limit import SlidingLimit
+from bolt_app.workspaces.channels import Channels
+from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.hello import (
+    hello_blocks,
+    hello_text,
+    welcome_blocks,
+    welcome_text,
+)
+
+TEXT_LIMIT = 40_000  # Slack cuts what is longer (https://docs.slack.dev/changelog/2018-04-truncating-really-long-messages)
+
+# In ten minutes.
+HELLOS_BY_PERSON, HELLOS_IN_CHANNEL = 5, 3
+
+
+class MessageError(Exception):
+    """The message cannot be posted as it is; the text says why."""
+
+
+@dataclass(frozen=True)
+class PostedMessage:
+    """Where a message went."""
+
+    channel_id: str
+    ts: str
+    permalink: str | None
+
+
+class TooManyHellosError(Exception):
+    """A person has let the bot introduce itself too often, or others have in that channel."""
+
+    def __init__(self, wait: float) -> None:
+        minutes = math.ceil(wait / 60)
+        super().__init__(
+            "Bellhop has introduced itself often enough for now: try again in "
+            f"{minutes} {'minute' if minutes == 1 else 'minutes'}."
+        )
+
+
+class Poster:
+    """Posts messages as the bot of a workspace."""
+
+    def __init__(
+        self, calls: InstallationCalls, channels: Channels, *, clock: Clock = utc_now
+    ) -> None:
+        self._calls = calls
+        self._channels = channels
+        self._clock = clock
+        window = timedelta(minutes=10)
+        self._by_person = SlidingLimit(HELLOS_BY_PERSON, window, clock=clock)
+        self._in_channel = SlidingLimit(HELLOS_IN_CHANNEL, window, clock=clock)
+        # Until when Slack wants no message from a workspace's bot.
+        self._paused: dict[str, datetime] = {}
+
+    def post(
+        self,
+        place: BotPlace,
+        channel: str,
+        text: str,
+        *,
+        blocks: list[dict[str, Any]] | None = None,
+    ) -> PostedMessage:
+        """Post `text` to `channel` (`#name` or an id), joining a public channel where needed.
+
+        Args:
+            text: in Slack's mrkdwn; with `blocks` it is what screen readers and banners use.
+
+        Raises:
+            MessageError: the text is empty or too long.
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        if not text.strip():
+            raise MessageError("The message has no text: give some.")
+        if len(text) > TEXT_LIMIT:
+            raise MessageError(
+                f"The message has {len(text):,} characters and Slack takes {TEXT_LIMIT:,}: "
+                "shorten it."
+            )
+        channel_id = self._channels.find(place, channel)
+        if channel_id is None:
+            raise SlackCallError("conversations.list", "channel_not_found")
+        answer = self._post_or_join(place, channel_id, text, blocks)
+        posted_to, ts = str(answer["channel"]), str(answer["ts"])
+        return PostedMessage(posted_to, ts, self._permalink(place, posted_to, ts))
+
+    def hello(self, place: BotPlace, channel_id: str, user_id: str) -> PostedMessage:
+        """Introduce the bot in a channel, on behalf of the person who chose it.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+            TooManyHellosError: that happened too often, by this person or in this channel.
+        """
+        wait = self._by_person.take(f"{place.team_id}/{user_id}")
+        wait = wait or self._in_channel.take(f"{place.team_id}/{channel_id}")
+        if wait:
+            raise TooManyHellosError(wait)
+        return self.post(place, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
+
+    def welcome(self, place: BotPlace, user_id: str, profile_url: str) -> None:
+        """Tell the person who installed the bot, in a direct message, what to do next.
+
+        Raises:
+            NotInstalledError: there is no bot in that workspace.
+            SlackCallError: Slack refused or did not answer.
+        """
+        self._calls.as_bot(
+            place,
+            "chat.postMessage",
+            channel=user_id,
+            text=welcome_text(),
+            blocks=welcome_blocks(profile_url),
+            unfurl_links=False,
+        )
+
+    def _post_or_join(
+        self, place: BotPlace, channel_id: str, text: str, blocks: list[dict[str, Any]] | None
+    ) -> dict[str, Any]:
+        message = {"channel": channel_id, "text": text, "blocks": blocks}
+        try:
+            return self._post_once(place, message)
+        except SlackCallError as error:
+            if error.code != "not_in_channel":
+                raise
+        self._channels.join(place, channel_id)
+        return self._post_once(place, message)
+
+    def _post_once(self, place: BotPlace, message: dict[str, Any]) -> dict[str, Any]:
+        """Post, unless Slack asked for a pause; what it asks for is for the whole workspace.
+
+        `RateLimits` leaves chat.postMessage to the delivery engine, which paces itself.
+        """
+        now = self._clock()
+        left = (self._paused.get(place.team_id, now) - now).total_seconds()
+        if left > 0:
+            raise SlackCallError("chat.postMessage", "ratelimited", retry_after=math.ceil(left))
+        try:
+            return self._calls.as_bot(place, "chat.postMessage", **message)
+        except SlackCallError as error:
+            if error.retry_after is not None:
+                self._paused[place.team_id] = now + timedelta(seconds=error.retry_after)
+            raise
+
+    def _permalink(self, place: BotPlace, channel_id: str, ts: str) -> str | None:
+        try:
+            answer = self._calls.as_bot(
+                place, "chat.getPermalink", channel=channel_id, message_ts=ts
+            )
+        except SlackCallError:
+            return None  # the message is posted; a link to it is a courtesy
+        return str(answer["permalink"])

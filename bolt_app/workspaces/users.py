@@ -1,0 +1,131 @@
+"""Finds the people that e-mail addresses stand for.
+
+Senders choose the addresses, so that the calls which they cause are limited: each answer is
+remembered, an unknown address like a known one, and a workspace has so many calls a minute in each
+process. Slack allows 50 (https://docs.slack.dev/reference/methods/users.lookupByEmail).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Membership, Subscription, User
+from bolt_app.notifications.subscriptions.channel_sync import use_ids
+from bolt_app.recent_answers import RecentAnswers
+from bolt_app.recipients import is_person
+from bolt_app.slack_api import SlackCallError
+from bolt_app.sliding_limit import SlidingLimit
+from bolt_app.workspaces.client import BotPlace, InstallationCalls
+
+logger = logging.getLogger(__name__)
+
+LOOKUP = "users.lookupByEmail"
+LOOKUPS_PER_MINUTE = 30
+REMEMBERED_FOR = timedelta(minutes=5)
+MOST_REMEMBERED = 10_000
+_UNKNOWN = "users_not_found"
+
+
+class LookupLimitError(SlackCallError):
+    """A workspace has had its lookups for now."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__(LOOKUP, "ratelimited", retry_after=math.ceil(retry_after))
+
+
+class People:
+    """Knows people by their linked profiles, and asks Slack for the others."""
+
+    def __init__(
+        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._calls = calls
+        self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
+        # Ids by workspace and address; an empty one where nobody has the address.
+        self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
+            REMEMBERED_FOR, MOST_REMEMBERED, clock
+        )
+
+    def find(self, place: BotPlace, email: str) -> str:
+        """Return a person's id: from their linked profile, else from Slack.
+
+        https://docs.slack.dev/reference/methods/users.lookupByEmail
+
+        Raises:
+            LookupLimitError: Slack would have to be asked too often.
+            SlackCallError: nobody has that address, or Slack does not say.
+        """
+        linked = (
+            select(User.user_id)
+            .join(Membership, Membership.user_id == User.id)
+            .where(
+                Membership.team_id == place.team_id,
+                User.email == email,
+                ~User.is_deleted,
+            )
+            .limit(1)
+        )
+        named = select(Subscription.id).where(
+            Subscription.team_id == place.team_id, Subscription.address == f"@{email}"
+        )
+        with self._database.reading() as session:
+            user_id = session.scalar(linked)
+            is_subscribed = session.scalar(named.limit(1)) is not None
+        key = place.team_id, email
+        if user_id is None:
+            user_id = self._remembered.find(key)
+        if user_id is None:
+            user_id = self._remembered.ask(key, lambda: self._look_up(place, email))
+        if not user_id:
+            raise SlackCallError(LOOKUP, _UNKNOWN)
+        if is_subscribed:
+            with self._database.writing() as session:
+                use_ids(session, place.team_id, {f"@{email}": user_id})
+        return user_id
+
+    def _look_up(self, place: BotPlace, email: str) -> str:
+        wait = self._lookups.take(place.team_id)
+        if wait > 0:
+            raise LookupLimitError(wait)
+        try:
+            answer = self._calls.as_bot(place, LOOKUP, email=email, team_id=place.team_id)
+        except SlackCallError as error:
+            if error.code != _UNKNOWN:
+                raise
+            return ""
+        return str(answer["user"]["id"])
+
+    def find_all(self, place: BotPlace, addresses: Iterable[str]) -> list[str]:
+        """Return the ids of those people who can be found, each once.
+
+        A message does not wait for lookups that are over the limit: others of its channel would
+        wait behind it.
+
+        Args:
+            addresses: ids, or e-mail addresses with an `@` in front.
+
+        Raises:
+            SlackCallError: Slack does not say now, but may later.
+        """
+        found = dict.fromkeys(self._find_or_skip(place, one) for one in addresses)
+        return [one for one in found if one is not None]
+
+    def _find_or_skip(self, place: BotPlace, address: str) -> str | None:
+        if is_person(address):
+            return address
+        try:
+            return self.find(place, address.removeprefix("@"))
+        except SlackCallError as error:
+            is_over_limit = isinstance(error, LookupLimitError)
+            if error.is_dead_token or not (error.is_permanent or is_over_limit):
+                raise
+            logger.warning("somebody is not mentioned", extra={"error": error.code})
+            return None

@@ -1,0 +1,102 @@
+"""Slack's rate limits, per method and workspace, and per channel for posting.
+
+See https://docs.slack.dev/apis/web-api/rate-limits. Slack promises *at least* so many calls a
+minute and does not say how it counts; a bucket that holds a minute's worth is what is played
+here. Posting refills at one a second for each channel, with a short burst.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+
+from slack_sandbox.errors import RateLimitedError
+
+
+class Tier(enum.Enum):
+    """The rate-limit tiers of Slack's Web API methods."""
+
+    ONE = "tier 1"
+    TWO = "tier 2"
+    THREE = "tier 3"
+    FOUR = "tier 4"
+    POSTING = "posting"
+    SPECIAL = "special"
+
+
+@dataclass
+class RateLimits:
+    """How many calls are taken. Every number may be changed while the stand-in runs."""
+
+    clock: Callable[[], float]
+    enabled: bool = True
+    per_minute: dict[Tier, int] = field(
+        default_factory=lambda: {
+            Tier.ONE: 1,
+            Tier.TWO: 20,
+            Tier.THREE: 50,
+            Tier.FOUR: 100,
+            Tier.SPECIAL: 600,
+        }
+    )
+    posts_per_second: float = 1.0
+    posting_burst: int = 4
+    posts_per_minute: int = 300
+    """The cap of a whole workspace on ``chat.postMessage``."""
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._buckets: dict[Hashable, _Bucket] = {}
+
+    def clear(self) -> None:
+        """Forget what was used up."""
+        with self._lock:
+            self._buckets.clear()
+
+    def spend_call(self, method: str, tier: Tier, owner: str) -> None:
+        """Count a call of ``method`` for the workspace ``owner``, or raise RateLimitedError."""
+        if tier is Tier.POSTING:
+            return
+        number = self.per_minute[tier]
+        self._spend(((method, owner), number / 60, number))
+
+    def spend_post(self, owner: str, channel_id: str) -> None:
+        """Count a message into a channel, or raise RateLimitedError."""
+        self._spend(
+            (("channel", channel_id), self.posts_per_second, self.posting_burst),
+            (("posts", owner), self.posts_per_minute / 60, self.posts_per_minute),
+        )
+
+    def _spend(self, *claims: tuple[Hashable, float, int]) -> None:
+        if not self.enabled:
+            return
+        now = self.clock()
+        with self._lock:
+            buckets = [self._bucket(key, size, now) for key, _, size in claims]
+            waits = [
+                bucket.refill(now, rate, size)
+                for bucket, (_, rate, size) in zip(buckets, claims, strict=True)
+            ]
+            if max(waits) > 0:
+                raise RateLimitedError(max(1, math.ceil(max(waits))))
+            for bucket in buckets:
+                bucket.level -= 1
+
+    def _bucket(self, key: Hashable, size: int, now: float) -> _Bucket:
+        return self._buckets.setdefault(key, _Bucket(float(size), now))
+
+
+@dataclass
+class _Bucket:
+    level: float
+    filled_at: float
+
+    def refill(self, now: float, rate: float, size: int) -> float:
+        """Fill up to ``now`` and say how long to wait for a whole drop (0 when there is one)."""
+        self.level = min(float(size), self.level + (now - self.filled_at) * rate)
+        self.filled_at = now
+        # The margin keeps a caller who waits exactly as told from losing to a rounding error.
+        return 0.0 if self.level >= 1 - 1e-9 else (1 - self.level) / rate

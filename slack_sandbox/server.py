@@ -1,0 +1,182 @@
+"""The stand-in on HTTP: one threaded server of its own, started and stopped cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+
+from flask import Flask, Response, request
+
+from slack_sandbox.client import create_client_blueprint
+from slack_sandbox.config import AppConfig
+from slack_sandbox.control import create_control
+from slack_sandbox.errors import ApiError, NotFoundError
+from slack_sandbox.http_server import KeepAliveServer
+from slack_sandbox.messages import post_due
+from slack_sandbox.pages import create_pages
+from slack_sandbox.responses import parsed_body, use_response_url
+from slack_sandbox.sandbox import Sandbox
+from slack_sandbox.web_api.door import (
+    FORM_TYPES,
+    ApiAnswer,
+    ApiRequest,
+    answer,
+    hit_by,
+    lost_after,
+)
+
+_SENDERS = 4
+"""Threads that send events, so that one slow answer does not hold the others up."""
+
+
+def create_sandbox_app(sandbox: Sandbox) -> Flask:
+    """The WSGI application of a stand-in."""
+    app = Flask(__name__, static_url_path="/sandbox/static", static_folder="static")
+    app.before_request(_read_body)
+    app.register_blueprint(create_pages(sandbox))
+    app.register_blueprint(create_control(sandbox))
+    app.register_blueprint(create_client_blueprint(sandbox))
+
+    @app.route("/api/<method>", methods=["GET", "POST"])
+    def web_api(method: str) -> Response:
+        asked = ApiRequest(
+            request.method,
+            request.headers.get("Content-Type", ""),
+            request.headers.get("Authorization", ""),
+            request.args.to_dict(),
+            request.form.to_dict() if request.mimetype in FORM_TYPES else {},
+            request.get_data(),
+        )
+        return _worded(answer(sandbox, method, asked))
+
+    @app.post("/hooks/<path:path>")
+    def response_url(path: str) -> Response:
+        return _response_url(sandbox, path)
+
+    return app
+
+
+def _read_body() -> None:
+    """Take the whole body in, so that the next request on the connection begins where it ends."""
+    request.get_data()
+
+
+def _response_url(sandbox: Sandbox, path: str) -> Response:
+    faults = sandbox.faults.take("response_url")
+    instead = hit_by(sandbox, faults)
+    if instead is not None:
+        return _worded(instead)
+    try:
+        body = parsed_body(request.get_data(), request.content_type or "")
+        use_response_url(sandbox, path, body)
+    except NotFoundError:
+        return _worded(ApiAnswer(404, {"ok": False, "error": "no_service"}))
+    except ApiError as error:
+        status = 404 if error.error in ("used_url", "expired_url") else 400
+        return _worded(ApiAnswer(status, error.as_answer()))
+    lost = lost_after(faults, ApiAnswer(200, None, html="ok"))
+    return _worded(lost) if lost.dropped else Response("ok", content_type="text/html")
+
+
+def _worded(given: ApiAnswer) -> Response:
+    if given.dropped:
+        return _dropped(is_reset=given.dropped == "reset")
+    if given.html is not None:
+        return Response(given.html, given.status, content_type="text/html; charset=utf-8")
+    body = json.dumps(given.body, ensure_ascii=False)
+    return Response(
+        body, given.status, given.headers, content_type="application/json; charset=utf-8"
+    )
+
+
+def _dropped(*, is_reset: bool) -> Response:
+    """End the connection; the answer that WSGI insists on finds nobody there."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    if is_reset:
+        # With nothing to linger for, closing sends RST. The objects that still hold the socket
+        # are left without it.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+    else:
+        with suppress(OSError):  # the client has gone already
+            connection.shutdown(socket.SHUT_RDWR)
+    return Response(status=500)
+
+
+class SandboxServer:
+    """A stand-in for Slack that listens on a port of its own.
+
+    Use it as a context manager, or :meth:`start` and :meth:`stop` it. ``port`` 0 takes a free
+    one; :attr:`url` says which. ``clock`` decides what is due, expired and worth how many calls.
+    With ``tls`` it speaks HTTPS.
+    Raises OSError when the port is taken.
+    """
+
+    def __init__(
+        self,
+        config: AppConfig,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.sandbox = Sandbox(config, clock)
+        self._server = KeepAliveServer(host, port, create_sandbox_app(self.sandbox), tls)
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'http' if tls is None else 'https'}://{shown}:{self._server.port}"
+        self.sandbox.base_url = self.url
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def connections(self) -> int:
+        """How many connections were opened to it so far."""
+        return self._server.connections
+
+    def start(self) -> SandboxServer:
+        """Begin to answer and to send."""
+        jobs: list[Callable[[], None]] = [self._answer, *[self._send] * _SENDERS]
+        for job in jobs:
+            thread = threading.Thread(target=job, name="sandbox", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        return self
+
+    def stop(self) -> None:
+        """Close every connection and wait for the threads."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self.sandbox.close()
+        self.sandbox.events.wake()
+        if self._threads:
+            self._server.shutdown()
+        self.sandbox.faults.clear()
+        self._server.close_all()
+        for thread in self._threads:
+            thread.join()
+
+    def __enter__(self) -> SandboxServer:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _answer(self) -> None:
+        self._server.serve_forever(poll_interval=0.05)
+
+    def _send(self) -> None:
+        self.sandbox.events.serve(self._stopping, lambda: post_due(self.sandbox))

@@ -1,0 +1,51 @@
+"""The Web API's methods by name, and what each asks of a caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from slack_sandbox.limits import Tier
+from slack_sandbox.web_api.call import Call
+from slack_sandbox.world import JsonDict
+
+Handler = Callable[[Call], JsonDict]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method: who may call it, how often, and what carries it out.
+
+    ``scopes``: the caller needs one of them. ``takes_json``: whether Slack reads a JSON body
+    for it (https://docs.slack.dev/apis/web-api#post_bodies). ``needs_token`` is false for the
+    methods that identify the app by its client id and secret.
+    """
+
+    name: str
+    handler: Handler
+    tier: Tier
+    scopes: tuple[str, ...] = ()
+    takes_json: bool = False
+    needs_token: bool = True
+    needs_openid: bool = False
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(
+    name: str,
+    tier: Tier,
+    *,
+    scopes: tuple[str, ...] = (),
+    takes_json: bool = False,
+    needs_token: bool = True,
+    needs_openid: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Register the decorated function as the method ``name``."""
+
+    def register(handler: Handler) -> Handler:
+        METHODS[name] = Method(name, handler, tier, scopes, takes_json, needs_token, needs_openid)
+        return handler
+
+    return register

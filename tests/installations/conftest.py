@@ -1,0 +1,128 @@
+"""What an installation's tokens are looked after by, beside a fake Slack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bolt_app.db import Database
+from bolt_app.http_loop import HttpLoop
+from bolt_app.installations.store import (
+    Grant,
+    SQLAlchemyInstallationStore,
+    StoredInstallation,
+)
+from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.tokens.grants import Grants
+from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
+from bolt_app.installations.tokens.rotation import TokenRotator
+from bolt_app.slack_api import SlackApi
+from bolt_app.workspaces.client import InstallationCalls
+from bolt_app.workspaces.rate_limits import RateLimits
+from tests.conftest import FakeClock
+from tests.installations.fake_slack import FakeSlack, fake_slack
+from tests.installations.installing import CLIENT_ID, an_installation
+
+CLIENT_SECRET = "client-secret"
+BOT = TokenOwner(None, "T1")
+PERSON = TokenOwner(None, "T1", "U1")
+HOUR = 3600
+
+
+class FakeExecutor(Executor):
+    """Keeps what it is given until a test lets it run."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.waiting.append(lambda: fn(*args, **kwargs))
+        return Future()
+
+    def run(self) -> None:
+        """Do what is waiting."""
+        waiting, self.waiting = self.waiting, []
+        for work in waiting:
+            work()
+
+
+@dataclass
+class Tokens:
+    """One process: everything that looks after tokens, on one database and one Slack."""
+
+    database: Database
+    slack: FakeSlack
+    clock: FakeClock
+    http: HttpLoop
+    waits: list[float] = field(default_factory=list)
+    on_wait: Callable[[], object] = lambda: None
+
+    def __post_init__(self) -> None:
+        self.api = SlackApi(self.slack.url, self.http)
+        self.store = SQLAlchemyInstallationStore(CLIENT_ID, self.database, clock=self.clock)
+        self.leases = RefreshLeases(self.database, self.store, clock=self.clock)
+        self.rotator = TokenRotator(
+            self.leases,
+            self.api,
+            client_id=CLIENT_ID,
+            client_secret=CLIENT_SECRET,
+            clock=self.clock,
+            wait=self._wait,
+        )
+        self.executor = FakeExecutor()
+        self.grants = Grants(self.store, self.rotator, self.executor)
+        self.calls = InstallationCalls(
+            self.store,
+            RememberedGrants(self.grants),
+            self.api,
+            RateLimits(self.database, clock=self.clock),
+        )
+
+    def _wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.on_wait()
+
+    def install(self, user_id: str = "U1", *, lives: float | None = None, **changes: Any) -> None:
+        """Store an installation whose tokens expire in `lives` seconds, or never."""
+        rotating: dict[str, Any] = {}
+        if lives is not None:
+            expires_at = int((self.clock() + timedelta(seconds=lives)).timestamp())
+            rotating = {
+                "bot_refresh_token": "xoxe-1-bot-1",
+                "bot_token_expires_at": expires_at,
+                "user_refresh_token": f"xoxe-1-{user_id}-1",
+                "user_token_expires_at": expires_at,
+            }
+        self.store.save(an_installation(user_id, **{**rotating, **changes}))
+
+    def grant(self, user_id: str | None = "U1") -> Grant:
+        """Return what is stored for one person."""
+        found = self.store.find_grant(enterprise_id=None, team_id="T1", user_id=user_id)
+        assert found is not None
+        return found
+
+    def stored(self, user_id: str = "U1") -> StoredInstallation:
+        """Return one person's installation."""
+        found = self.store.find_stored(enterprise_id=None, team_id="T1", user_id=user_id)
+        assert found is not None
+        return found
+
+    def refreshes(self) -> int:
+        """Return how often Slack was asked to refresh a token."""
+        return len(self.slack.calls("oauth.v2.access"))
+
+
+@pytest.fixture
+def slack() -> Iterator[FakeSlack]:
+    with fake_slack() as running:
+        yield running
+
+
+@pytest.fixture
+def tokens(database: Database, slack: FakeSlack, clock: FakeClock, http: HttpLoop) -> Tokens:
+    return Tokens(database, slack, clock, http)

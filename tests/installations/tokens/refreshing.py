@@ -1,0 +1,40 @@
+"""Run in a process of its own: refreshes a bot token, then says which one it goes on with."""
+
+from __future__ import annotations
+
+import time
+
+from bolt_app.db import Database
+from bolt_app.http_loop import HttpLoop
+from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
+from bolt_app.installations.tokens.rotation import TokenRotator
+from bolt_app.slack_api import SlackApi
+from tests.installations.installing import CLIENT_ID
+
+
+def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
+    """Refresh the bot of T1 and return its token. Tells Slack of each wait."""
+    database = Database(url, [encryption_key])
+    http = HttpLoop()
+    api = SlackApi(api_url, http)
+
+    def wait(seconds: float) -> None:
+        api.call(None, "test.waiting")
+        time.sleep(seconds)
+
+    try:
+        store = SQLAlchemyInstallationStore(CLIENT_ID, database)
+        rotator = TokenRotator(
+            RefreshLeases(database, store),
+            api,
+            client_id=CLIENT_ID,
+            client_secret="client-secret",
+            wait=wait,
+        )
+        rotator.refresh(TokenOwner(None, "T1"))
+        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id=None)
+        return None if grant is None else grant.bot_token
+    finally:
+        http.close()
+        database.close()

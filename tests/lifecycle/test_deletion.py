@@ -1,0 +1,478 @@
+"""Nothing of a person is left in the database, or its files, once they are forgotten."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, make_url, select
+
+from bolt_app.db.models import Delivery, Lane, UserInstallation
+from bolt_app.installations.store import StoredInstallation
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.history.retention import Housekeeping
+from bolt_app.notifications.incidents.service import Answer
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.subscriptions.schedules import QuietHours
+from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.slack import ids
+from bolt_app.slack.home import view as home
+from bolt_app.slack.home.blocks import home_view
+from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import NotInstalledError
+from slack_sandbox.world import Message
+from tests.notifications.hand import Hand, accept, states
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+EMAIL, NAME = "ann@acme.example", "Ann Archer"
+DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
+ANSWERS: tuple[Answer, ...] = ("acknowledge", "assign", "snooze", "mute")
+KEEP = timedelta(days=30)
+# It keeps user ids until AUDIT_DAYS are over, and neither names nor e-mail addresses.
+AUDIT_LOG = "audit_events"
+
+
+def traces(bellhop: Bellhop, *needles: str) -> dict[str, set[str]]:
+    """Return the tables and columns in which any of `needles` is found."""
+    found: dict[str, set[str]] = {}
+    with bellhop.services.database.engine.connect() as connection:
+        metadata = MetaData()
+        metadata.reflect(connection)
+        for table in metadata.sorted_tables:
+            if table.name == AUDIT_LOG:
+                continue
+            for row in connection.execute(select(table)).mappings():
+                for column, value in row.items():
+                    text = json.dumps(value, default=str)
+                    if any(one.lower() in text.lower() for one in needles):
+                        found.setdefault(table.name, set()).add(str(column))
+    return found
+
+
+def needles(bellhop: Bellhop) -> list[str]:
+    """What may tell who a person is: their name, addresses, ids and pictures."""
+    return [EMAIL, NAME, ANN, bellhop.slack.app_dm(ACME, ANN).id]
+
+
+def delivered(bellhop: Bellhop) -> None:
+    bellhop.clock.advance(5)
+    Hand(bellhop).deliver()
+
+
+def tidied(bellhop: Bellhop) -> None:
+    Housekeeping(bellhop.services.database, keep_for=KEEP, clock=bellhop.clock).tidy()
+
+
+def posted(bellhop: Bellhop, channel_id: str = GENERAL) -> list[Message]:
+    return list(bellhop.slack.messages(channel_id))
+
+
+def leave_traces(bellhop: Bellhop) -> None:
+    """Let Ann do all that is written down anywhere."""
+    bellhop.install(BEN)
+    bellhop.install(ANN)
+    services = bellhop.services
+    bellhop.slack.open_home(ANN, ACME)
+    bellhop.slack.deliver_due()
+    quiet = QuietHours(time(1), time(2))
+    services.preferences.choose(ACME, ANN, Preferred(quiet, tz="Europe/Berlin"))
+    key = services.api_keys.create(ACME, "monitoring", created_by=ANN)
+    record = services.api_keys.find(key)
+    assert record is not None
+    services.callback_endpoints.set(record.id, "https://127.0.0.1:9/told")
+    services.api_keys.create(ACME, "old", created_by=ANN)
+    services.api_keys.revoke(record.id + 1, revoked_by=ANN)
+    services.hooks.create(ACME, "ci", [GENERAL], created_by=ANN)
+    services.hooks.revoke(1, revoked_by=ANN)
+    for address in (ANN, DEPLOYS):
+        services.subscriptions.subscribe(ACME, address, Wish("deploys", created_by=ANN))
+    bellhop.slack.invite_bot(BEN, DEPLOYS)
+    bellhop.slack.archive_channel(DEPLOYS)
+    bellhop.slack.deliver_due()
+    for to in (ANN, f"@{EMAIL}", "topic:deploys"):
+        accept(bellhop, to, "For one person")
+    accept(bellhop, GENERAL, "From Slack")
+    request = NotificationRequest.model_validate({"to": [GENERAL], "text": "x"})
+    services.acceptance.accept(Sender(ACME, f"slack:{ANN}"), [request], idempotency_key="a test")
+    delivered(bellhop)
+    for number, answer in enumerate(ANSWERS):
+        asked = {"title": answer, "actions": ["acknowledge", "assign", "snooze", "mute"]}
+        told = NotificationRequest.model_validate(
+            {"to": [GENERAL], "text": "x", "key": f"disk/{number}", **asked}
+        )
+        [accepted] = services.acceptance.accept(
+            Sender(ACME, f"api_key:{record.id}"), [told]
+        ).notifications
+        delivered(bellhop)
+        assert services.incidents.answer(ACME, accepted.id, ANN, answer)
+        delivered(bellhop)
+
+
+def unlink(bellhop: Bellhop) -> None:
+    asked = bellhop.slack.send_command(ANN, GENERAL, "/profile", "unlink").message
+    assert asked is not None
+    assert bellhop.slack.click(ANN, asked, ids.UNLINK_PROFILE, confirmed=True).error is None
+
+
+def take_token_back(bellhop: Bellhop) -> None:
+    bellhop.slack.revoke_tokens(ACME, users=[ANN])
+    bellhop.settle()
+
+
+def uninstall(bellhop: Bellhop) -> None:
+    bellhop.slack.uninstall(ACME)
+    bellhop.settle()
+
+
+LEAVING = [unlink, take_token_back, uninstall]
+
+
+@pytest.fixture
+def known(bellhop: Bellhop) -> Bellhop:
+    leave_traces(bellhop)
+    return bellhop
+
+
+def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
+    assert traces(known, *needles(known)) == {
+        "api_keys": {"created_by", "revoked_by"},
+        "callbacks": {"body"},
+        "deliveries": {"target", "channel_id"},
+        "home_tabs": {"user_id"},
+        "hooks": {"created_by", "revoked_by"},
+        "idempotency_keys": {"owner", "key"},
+        "incidents": {"state_by", "assigned_to", "snoozed_by", "muted_by"},
+        "installations": {"user_id"},
+        "lanes": {"address"},
+        "notifications": {"source"},
+        "preferences": {"user_id"},
+        "subscriptions": {"address", "created_by"},
+        "users": {"user_id", "real_name", "email", "images"},
+    }
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_nothing_of_the_person_is_left_in_any_table(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    search = needles(known)
+
+    leave(known)
+    delivered(known)
+    tidied(known)
+    known.services.background.shutdown()
+
+    assert traces(known, *search) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("leave", LEAVING)
+def test_nothing_of_the_person_is_left_in_the_files(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    path, search = database_file(known), needles(known)
+    search.remove(ANN)  # which the audit log keeps
+    assert EMAIL in "".join(contents(path))
+
+    leave(known)
+
+    for content in contents(path):
+        assert [one for one in search if one in content] == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_log_that_is_read_meanwhile_is_emptied_later(known: Bellhop) -> None:
+    path = database_file(known)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM users").fetchone()
+        unlink(known)
+        assert EMAIL in "".join(contents(path))
+
+    tidied(known)
+
+    assert EMAIL not in "".join(contents(path))
+
+
+def database_file(bellhop: Bellhop) -> Path:
+    return Path(str(make_url(bellhop.settings.database_url).database))
+
+
+def contents(path: Path) -> Iterator[str]:
+    """Yield what is in the database file, and in its write-ahead log."""
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        yield file.read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize("leave", ["deactivate", "uninstall"])
+def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: str) -> None:
+    bellhop.install(ANN)
+    bellhop.slack.open_home(BEN, ACME)
+    bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22:00-07:00")
+    bellhop.slack.send_command(BEN, GENERAL, "/notify", "subscribe alerts")
+    bellhop.slack.deliver_due()
+    bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("deploys", created_by=BEN))
+    accept(bellhop, "topic:deploys", "For subscribers")
+    delivered(bellhop)
+    assert {"home_tabs", "preferences", "subscriptions", "lanes"} <= traces(bellhop, BEN).keys()
+    bellhop.clock.advance(60)
+
+    if leave == "uninstall":
+        bellhop.slack.uninstall(ACME)
+    else:
+        bellhop.slack.update_user(BEN, deleted=True)
+    bellhop.settle()
+    delivered(bellhop)
+    tidied(bellhop)
+    bellhop.services.background.shutdown()
+
+    assert traces(bellhop, BEN) == {}
+    [stays] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
+    assert stays.wish.topic == "alerts"
+
+
+def test_others_stay(known: Bellhop) -> None:
+    known.services.subscriptions.subscribe(ACME, BEN, Wish("deploys", created_by=BEN))
+    accept(known, BEN, "For Ben")
+    delivered(known)
+    before = traces(known, BEN)
+
+    unlink(known)
+    tidied(known)
+
+    assert traces(known, BEN) == before
+    assert known.services.profiles.find(ACME, BEN) is not None
+
+
+class TestPromisedDeliveries:
+    """What a sender was promised still reaches the person, and is then forgotten too."""
+
+    @pytest.fixture
+    def promised(self, known: Bellhop) -> str:
+        send_at = (known.clock() + timedelta(hours=1)).isoformat()
+        return accept(known, f"@{EMAIL}", "Later", send_at=send_at)
+
+    def test_it_arrives(self, known: Bellhop, promised: str) -> None:
+        unlink(known)
+        known.clock.advance(3601)
+        delivered(known)
+
+        assert states(known, promised) == ["sent"]
+        conversation = known.slack.app_dm(ACME, ANN)
+        assert "Later" in [one.text for one in posted(known, conversation.id)]
+
+    def test_only_its_address_is_kept_until_then(self, known: Bellhop, promised: str) -> None:
+        search = needles(known)
+        unlink(known)
+        # The token is revoked there, and Slack reports that.
+        known.services.background.shutdown()
+        known.settle()
+        tidied(known)
+        assert traces(known, *search) == {"lanes": {"address"}, "deliveries": {"target"}}
+
+        known.clock.advance(3601)
+        delivered(known)
+        tidied(known)
+
+        assert traces(known, *search) == {}
+
+    def test_what_they_subscribed_to_ends(self, known: Bellhop) -> None:
+        quiet = Preferred(direct="hourly", tz="UTC")
+        known.services.preferences.choose(ACME, ANN, quiet)
+        wanted = accept(known, "topic:deploys", "For subscribers")
+
+        unlink(known)
+
+        assert set(states(known, wanted)) <= {"cancelled", "sent"}
+        assert accept(known, "topic:deploys", "More")
+        assert known.services.subscriptions.of_address(ACME, ANN) == []
+
+
+class TestPostedMessages:
+    def test_they_name_nobody_any_more(self, known: Bellhop) -> None:
+        assert NAME in said(known)
+
+        unlink(known)
+        delivered(known)
+        for _ in ANSWERS:
+            delivered(known)
+
+        assert NAME not in said(known)
+        assert ANN not in said(known)
+        assert "Acknowledged by someone (profile deleted)" in said(known)
+        assert "someone (profile deleted) takes care of it" in said(known)
+
+    def test_what_waits_goes_first(self, known: Bellhop) -> None:
+        unlink(known)
+        accept(known, GENERAL, "News")
+        known.clock.advance(5)
+        updates = known.slack.calls_to("chat.update")
+
+        Hand(known).deliver()
+
+        assert known.slack.messages(GENERAL)[-1].text == "News"
+        assert known.slack.calls_to("chat.update") == updates
+
+    def test_nothing_is_posted_after_an_uninstall(self, known: Bellhop) -> None:
+        uninstall(known)
+        with known.services.database.reading() as session:
+            # The end of a snooze waits still.
+            due = select(Delivery).where(
+                Delivery.state == "waiting", Delivery.send_at <= known.clock()
+            )
+            assert session.scalars(due).all() == []
+
+    def test_the_incident_goes_on(self, known: Bellhop) -> None:
+        unlink(known)
+        with known.services.database.reading() as session:
+            notification_id = session.scalars(
+                select(Delivery.notification_id).where(Delivery.key.endswith("|disk/1"))
+            ).first()
+        assert notification_id is not None
+        report = known.services.history.find(ACME, notification_id)
+        assert report is not None
+        assert report.incident is not None
+        assert report.incident.assigned_to == "deleted"
+        assert known.services.incidents.answer(ACME, notification_id, BEN, "resolve")
+
+
+def said(bellhop: Bellhop) -> str:
+    shown: list[Any] = [[one.text, one.blocks, one.attachments] for one in posted(bellhop)]
+    return json.dumps(shown)
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_who_leaves_while_slack_is_asked_about_them_is_not_recorded(
+    known: Bellhop, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Bellhop], None]
+) -> None:
+    profiles, search = known.services.profiles, needles(known)
+    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    asked = profiles._user_facts
+
+    def ask_slowly(*given: Any) -> Any:
+        facts = asked(*given)
+        leave(known)
+        return facts
+
+    monkeypatch.setattr(profiles, "_user_facts", ask_slowly)
+    with pytest.raises((SlackCallError, NotInstalledError)):
+        profiles.record(installation)
+    delivered(known)
+    tidied(known)
+    known.services.background.shutdown()
+
+    assert traces(known, *search) == {}
+
+
+def installations(bellhop: Bellhop) -> Iterator[StoredInstallation]:
+    with bellhop.services.database.reading() as session:
+        ids_ = session.scalars(select(UserInstallation.id)).all()
+    for id_ in ids_:
+        found = bellhop.services.store.find_installation_by_id(id_)
+        assert found is not None
+        yield found
+
+
+def test_a_test_notification_names_nobody(known: Bellhop) -> None:
+    known.slack.send_command(ANN, GENERAL, "/notify", "test")
+    delivered(known)
+
+    unlink(known)
+    delivered(known)
+    tidied(known)
+
+    assert "notifications" not in traces(known, *needles(known))
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_a_conversation_that_a_sender_named_is_forgotten(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    conversation = known.slack.app_dm(ACME, ANN).id
+    accept(known, conversation, "To a conversation")
+    delivered(known)
+    assert traces(known, conversation)["lanes"] == {"address"}
+
+    leave(known)
+    delivered(known)
+    tidied(known)
+
+    assert traces(known, conversation) == {}
+
+
+@pytest.mark.parametrize("leave", [*LEAVING, None])
+def test_an_undo_button_brings_nobody_back(
+    known: Bellhop, leave: Callable[[Bellhop], None] | None
+) -> None:
+    known.slack.send_command(ANN, GENERAL, "/notify", "subscribe alerts")
+    ended = known.slack.send_command(BEN, GENERAL, "/notify", "unsubscribe alerts").message
+    assert ended is not None
+    known.clock.advance(1)
+    if leave is not None:
+        leave(known)
+    if leave is uninstall:
+        known.install(BEN)
+
+    known.slack.click(BEN, ended, ids.UNDO_SUBSCRIPTIONS)
+
+    [found] = known.services.subscriptions.of_address(ACME, GENERAL)
+    assert found.wish.created_by == BEN
+    if leave is not None:
+        assert "subscriptions" not in traces(known, ANN)
+
+
+def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
+    known: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    render = home_view
+
+    def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:
+        monkeypatch.setattr(home, "home_view", render)
+        view = render(*given, **options)
+        known.services.lifecycle.unlink(installation)
+        return view
+
+    monkeypatch.setattr(home, "home_view", render_and_lose)
+    known.slack.open_home(ANN, ACME)
+    known.slack.deliver_due()
+    known.services.background.shutdown()
+
+    view = known.slack.home_view(ACME, ANN)
+    assert view is not None
+    assert EMAIL not in json.dumps(view.blocks)
+    assert "home_tabs" not in traces(known, ANN)
+
+
+def test_an_open_home_shows_nothing_of_the_person(known: Bellhop) -> None:
+    unlink(known)
+    known.wait_for_home(ACME, ANN, "not linked your profile")
+    view = known.slack.home_view(ACME, ANN)
+    assert view is not None
+    assert EMAIL not in json.dumps(view.blocks)
+
+
+def test_a_deleted_persons_notifications_are_nobodys(known: Bellhop) -> None:
+    private = accept(known, ANN, "Only for Ann")
+    delivered(known)
+    unlink(known)
+    tidied(known)
+
+    browser, _ = known.install(BEN)
+
+    assert "Only for Ann" not in browser.get(f"/notifications/{private}").text
+
+
+def test_empty_lanes_are_deleted(known: Bellhop) -> None:
+    tidied(known)
+    with known.services.database.reading() as session:
+        used = set(session.scalars(select(Delivery.lane_id)))
+        assert set(session.scalars(select(Lane.id))) <= used

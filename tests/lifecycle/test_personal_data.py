@@ -1,0 +1,92 @@
+"""Data stored about a person, as their page lets them download it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.lifecycle.test_deletion import leave_traces, needles, traces
+from tests.notifications.hand import accept
+from tests.people import ACME, ANN, BEN
+from tests.running import Bellhop, Browser
+from tests.web.forms import follow, send_form
+
+pytestmark = pytest.mark.sqlite_only
+
+# Where a person may be found in the database, and under which subject it is downloaded.
+SUBJECTS = {
+    "users": "profile",
+    "memberships": "workspaces",
+    "installations": "grants",
+    "preferences": "preferences",
+    "home_tabs": "home_tabs",
+    "subscriptions": "subscriptions",
+    "api_keys": "api_keys",
+    "hooks": "webhooks",
+    "incidents": "incidents",
+    "lanes": "received",
+    "deliveries": "received",
+    "notifications": "sent",
+}
+# Callbacks repeat an incident to the system that asked; keys of idempotency live for a day.
+REPEATED = {"callbacks", "idempotency_keys"}
+
+
+def data_of(browser: Browser) -> dict[str, list[dict[str, Any]]]:
+    answer = browser.get("/profile/data")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == "application/json"
+    assert "bellhop-data.json" in str(answer.headers["Content-Disposition"])
+    found: dict[str, list[dict[str, Any]]] = answer.json()
+    return found
+
+
+def test_every_table_that_names_a_person_is_in_it(bellhop: Bellhop) -> None:
+    leave_traces(bellhop)
+    browser, _ = bellhop.install(ANN, query="?only=profile")
+
+    data = data_of(browser)
+
+    tables = traces(bellhop, *needles(bellhop)).keys() - REPEATED
+    assert tables <= SUBJECTS.keys()
+    assert [table for table in tables if not data[SUBJECTS[table]]] == []
+    assert data["sessions"]
+    assert data["security_events"]
+
+
+def test_it_has_no_secrets_and_nothing_of_others(bellhop: Bellhop) -> None:
+    leave_traces(bellhop)
+    accept(bellhop, BEN, "for Ben alone")
+    browser, _ = bellhop.install(ANN, query="?only=profile")
+
+    text = json.dumps(data_of(browser))
+
+    assert "Ann Archer" in text
+    for secret in ("xoxb-", "xoxp-", "secret", "token"):
+        assert secret not in text
+    for other in ("Ben Baker", "ben@acme.example", "for Ben alone"):
+        assert other not in text
+
+
+def test_a_person_unlinks_on_the_page_where_no_bot_could_be_asked(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(BEN, query="?only=profile")
+    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=BEN)
+    assert stored is not None
+    assert stored.bot_token is None
+
+    home = follow(browser, send_form(browser, "/profile/unlink"))
+
+    assert "Your profile is unlinked" in home.text
+    assert "Your profile is unlinked" not in browser.get("/").text
+    assert browser.get("/profile").location.endswith("/")
+    bellhop.settle()
+    assert traces(bellhop, "Ben Baker", "ben@acme.example", BEN) == {}
+
+
+def test_unlinking_needs_the_form_of_this_session(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+
+    assert browser.post("/profile/unlink", {"csrf_token": "guessed"}).status == 400
+    assert "Ann Archer" in browser.get("/profile").text

@@ -1,0 +1,99 @@
+"""Webhook payloads: whatever comes, it is taken or refused with a code of Slack's."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.content.webhook_format import (
+    PayloadError,
+    payload_of,
+    read_json,
+    read_webhook,
+)
+from tests.property import examples
+
+NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+TEXT = st.text(st.characters(), max_size=20)  # lone surrogates and NUL among them
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+PAYLOADS = st.dictionaries(
+    st.sampled_from(
+        [
+            "text",
+            "blocks",
+            "attachments",
+            "thread_ts",
+            "username",
+            "icon_emoji",
+            "icon_url",
+            "channel",
+            "link_names",
+            "mrkdwn",
+            "unfurl_links",
+            "unfurl_media",
+            "response_type",
+        ]
+    ),
+    JSON
+    | st.lists(st.dictionaries(TEXT, JSON, max_size=3), max_size=3)
+    | st.sampled_from(["https://a.example/i.png", "http://", "https://[", "1.1", "x" * 50_000]),
+)
+
+
+def take(body: bytes) -> NotificationRequest | None:
+    """Take a body, or say why not in one of Slack's codes."""
+    try:
+        return read_webhook(payload_of(body), ["#ops"], NOW)
+    except PayloadError as error:
+        code = error.code
+    assert code in ("invalid_payload", "no_text")
+    return None
+
+
+def assert_storable(request: NotificationRequest) -> None:
+    written = json.dumps(request.content(), allow_nan=False)
+    assert "\\u0000" not in written
+    json.dumps(request.content(), ensure_ascii=False).encode()
+    assert request.to == ["#ops"]
+
+
+@given(PAYLOADS | JSON)
+@settings(max_examples=examples(300))
+def test_any_json_is_taken_or_refused(payload: Any) -> None:
+    taken = take(json.dumps(payload).encode())
+
+    if taken is not None:
+        assert_storable(taken)
+
+
+@given(PAYLOADS, TEXT.filter(str.strip).map(lambda text: "x" + text))
+def test_what_says_something_is_never_lost(payload: dict[str, Any], text: str) -> None:
+    """Whatever stands around it: numbers that are none, halves of characters, wrong types."""
+    body = json.dumps({**payload, "text": text}).replace("NaN", "0").replace("Infinity", "1e999")
+
+    taken = take(body.encode())
+
+    assert taken is not None
+    assert taken.text.startswith("x")
+    assert_storable(taken)
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=50).map(b'{"text": "'.__add__))
+def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
+    take(body)
+
+
+@given(st.text())
+def test_any_form_field_is_taken_or_refused(text: str) -> None:
+    with suppress(PayloadError):
+        assert_storable(read_webhook(read_json(text), ["#ops"], NOW))

@@ -1,0 +1,137 @@
+"""Whatever happens in between: every message once, and each channel in its order."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slack_sandbox import Fault
+from slack_sandbox.faults import FaultKind
+from tests.notifications.hand import Hand, accept, states, texts
+from tests.people import ACME, ANN
+from tests.property import examples
+from tests.running import Bellhop
+
+CHANNELS = 3
+_example = itertools.count()
+
+
+@dataclass(frozen=True)
+class Accept:
+    """Somebody sends a notification."""
+
+    channel: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """A worker does all that is due, and may die at its first request."""
+
+    dies: Literal["", "before_request", "after_request"]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Time passes."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Slack fails once."""
+
+    kind: FaultKind
+
+
+steps = st.lists(
+    st.one_of(
+        st.builds(Accept, st.integers(0, CHANNELS - 1)),
+        st.builds(Work, st.sampled_from(["", "before_request", "after_request"])),
+        st.builds(Pass, st.sampled_from([0.5, 1, 2, 30])),
+        st.builds(Fail, st.sampled_from(["lost_answer", "server_error", "rate_limited", "reset"])),
+    ),
+    max_size=40,
+)
+
+
+@pytest.fixture(scope="module")
+def installed() -> set[str]:
+    """Which of the module's apps Bellhop has been installed in."""
+    return set()
+
+
+@settings(
+    max_examples=examples(40),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=steps)
+def test_every_message_once_and_in_order(
+    bellhop: Bellhop, installed: set[str], steps: list[object]
+) -> None:
+    if bellhop.url not in installed:
+        bellhop.install(ANN)
+        installed.add(bellhop.url)
+    bellhop.slack.limits.enabled = False
+    example = next(_example)
+    channels = [bellhop.slack.add_channel(ACME, f"e{example}-{n}").id for n in range(CHANNELS)]
+    for one in channels:
+        bellhop.slack.join_as(ANN, one)
+        bellhop.slack.invite_bot(ANN, one)
+    run = Run(bellhop, channels)
+
+    for step in steps:
+        run.do(step)
+    run.finish()
+
+    assert set(states(bellhop, *run.ids)) <= {"sent"}
+    for number, one in enumerate(channels):
+        assert texts(bellhop, one) == run.accepted[number]
+
+
+class Run:
+    """One example: what was accepted, and the workers that live."""
+
+    def __init__(self, bellhop: Bellhop, channels: list[str]) -> None:
+        self.bellhop = bellhop
+        self.channels = channels
+        self.ids: list[str] = []
+        self.accepted: list[list[str]] = [[] for _ in channels]
+        self._worker = Hand(bellhop)
+
+    def do(self, step: object) -> None:
+        """Take one step."""
+        match step:
+            case Accept(channel):
+                text = str(len(self.ids))
+                self.ids.append(accept(self.bellhop, self.channels[channel], text))
+                self.accepted[channel].append(text)
+            case Work():
+                self._work(step)
+            case Pass(seconds):
+                self.bellhop.clock.advance(seconds)
+            case Fail(kind):
+                fault = Fault("chat.postMessage", kind, times=1, retry_after=5)
+                self.bellhop.slack.faults.add(fault)
+
+    def finish(self) -> None:
+        """Let Slack work again, the worker die, and another one do the rest."""
+        self.bellhop.slack.faults.clear()
+        last = Hand(self.bellhop)
+        for _ in range(len(self.ids) + 10):
+            self.bellhop.clock.advance(700)
+            last.deliver()
+
+    def _work(self, step: Work) -> None:
+        if step.dies == "before_request":
+            self._worker.die_before_request()
+        elif step.dies == "after_request":
+            self._worker.die_after_request()
+        self._worker.deliver()
+        if step.dies:
+            self._worker = Hand(self.bellhop)

@@ -1,0 +1,189 @@
+"""What people chose counts for whatever comes to them, however it is addressed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from bolt_app.db.models import Preference, User
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
+from bolt_app.notifications.subscriptions.service import Wish
+from tests.conftest import FakeClock
+from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+NIGHT = QuietHours(time(22), time(7))
+MORNING = datetime(2026, 3, 29, 5, tzinfo=UTC)  # 07:00 in Berlin; the clocks went forward
+ANN_BY_EMAIL = "@ann@acme.example"
+
+
+@pytest.fixture
+def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
+    """A worker, at eleven in the evening where Ann lives."""
+    clock.now = datetime(2026, 3, 28, 22, tzinfo=UTC)
+    bellhop.install(ANN)
+    with bellhop.services.database.writing() as session:
+        session.execute(update(User).values(tz="Europe/Berlin"))
+    return Hand(bellhop)
+
+
+def choose(bellhop: Bellhop, user_id: str = ANN, **given: Any) -> None:
+    bellhop.services.preferences.choose(ACME, user_id, Preferred(**given))
+
+
+def held_until(bellhop: Bellhop, notification_id: str) -> list[datetime | None]:
+    """Return until when the deliveries are held; None for those that are not."""
+    return [
+        one.send_at if one.state == "held" else None for one in deliveries(bellhop, notification_id)
+    ]
+
+
+def messages(bellhop: Bellhop, user_id: str = ANN) -> list[str]:
+    channel = bellhop.slack.app_dm(ACME, user_id)
+    return [str([one.text, one.blocks]) for one in bellhop.slack.messages(channel.id)]
+
+
+class TestQuietHours:
+    def test_what_comes_in_them_is_held_until_they_end(self, bellhop: Bellhop, hand: Hand) -> None:
+        choose(bellhop, quiet=NIGHT)
+
+        assert held_until(bellhop, accept(bellhop, ANN, "a")) == [MORNING]
+        assert held_until(bellhop, accept(bellhop, BEN, "a")) == [None]
+        assert held_until(bellhop, accept(bellhop, GENERAL, "a")) == [None]
+        bellhop.clock.now = MORNING
+        assert held_until(bellhop, accept(bellhop, ANN, "a")) == [None]
+
+    @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL, "topic:deploys"])
+    def test_however_it_is_addressed(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
+        bellhop.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+        choose(bellhop, quiet=NIGHT)
+        ids = [accept(bellhop, to, title=title) for title in ("One", "Two")]
+        critical = accept(bellhop, to, title="Fire", severity="critical")
+
+        hand.deliver()
+        assert states(bellhop, *ids, critical) == ["held", "held", "sent"]
+        assert [held_until(bellhop, id_) for id_ in ids] == [[MORNING]] * 2
+        report = bellhop.services.history.find(ACME, ids[0])
+        assert report is not None
+        assert (report.deliveries[0].state, report.deliveries[0].send_at) == ("held", MORNING)
+
+        bellhop.clock.now = MORNING
+        hand.deliver()
+        assert states(bellhop, *ids) == ["digested"] * 2
+        assert "Digest: 2 notifications" in messages(bellhop)[-1]
+
+    def test_the_time_zone_of_the_profile_counts(self, bellhop: Bellhop, hand: Hand) -> None:
+        choose(bellhop, quiet=NIGHT, tz="Asia/Tokyo")
+        choose(bellhop, BEN, quiet=NIGHT, tz="America/New_York")
+
+        assert held_until(bellhop, accept(bellhop, ANN, "a")) == [MORNING]
+        # It is six in the evening where Ben is.
+        assert held_until(bellhop, accept(bellhop, BEN, "a")) == [None]
+
+    def test_what_is_scheduled_into_them_is_held(self, bellhop: Bellhop, hand: Hand) -> None:
+        choose(bellhop, quiet=NIGHT)
+
+        early = accept(bellhop, ANN, "a", delay=3600)
+        late = accept(bellhop, ANN, "a", delay=12 * 3600)
+
+        assert held_until(bellhop, early) == [MORNING]
+        assert held_until(bellhop, late) == [None]
+
+    def test_a_digest_that_is_due_in_them_waits_for_their_end(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        wish = Wish("deploys", digest=Schedule())
+        bellhop.services.subscriptions.subscribe(ACME, ANN, wish)
+        choose(bellhop, quiet=NIGHT)
+
+        assert held_until(bellhop, accept(bellhop, "topic:deploys", "a")) == [MORNING]
+
+    def test_what_changes_a_message_is_not_held(self, bellhop: Bellhop, hand: Hand) -> None:
+        red = accept(bellhop, ANN, "red", key="db-3")
+        hand.deliver()
+        bellhop.clock.advance(1)
+        choose(bellhop, quiet=NIGHT)
+
+        green, other = accept(bellhop, ANN, "green", key="db-3"), accept(bellhop, ANN, "x", key="y")
+        by_email = accept(bellhop, ANN_BY_EMAIL, "greener", key="db-3")
+        for _ in range(3):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert states(bellhop, red, green, other) == ["sent", "sent", "held"]
+        assert states(bellhop, by_email) == ["sent"]
+
+    def test_what_people_send_to_themselves_comes(self, bellhop: Bellhop, hand: Hand) -> None:
+        choose(bellhop, quiet=NIGHT, direct="off")
+        request = NotificationRequest.model_validate({"to": ANN, "text": "A test"})
+
+        answer = bellhop.services.acceptance.accept(Sender(ACME, f"slack:{ANN}"), [request])
+
+        assert states(bellhop, answer.notifications[0].id) == ["waiting"]
+
+
+class TestDirect:
+    @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
+    def test_it_can_come_as_one(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
+        choose(bellhop, direct="daily 09:00")
+        ids = [accept(bellhop, to, title=title) for title in ("One", "Two")]
+        hand.deliver()
+
+        nine = MORNING + timedelta(hours=2)
+        assert [held_until(bellhop, id_) for id_ in ids] == [[nine]] * 2
+        bellhop.clock.now = nine
+        hand.deliver()
+        assert "*Sent to you*" in messages(bellhop)[-1]
+
+    @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
+    def test_it_can_be_switched_off(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
+        choose(bellhop, direct="off")
+        muted = accept(bellhop, to, "a")
+        critical = accept(bellhop, to, "b", severity="critical")
+
+        hand.deliver()
+
+        assert states(bellhop, muted, critical) == ["muted", "sent"]
+        assert deliveries(bellhop, muted)[0].finished_at == bellhop.clock()
+
+    def test_subscriptions_are_none_of_it(self, bellhop: Bellhop, hand: Hand) -> None:
+        bellhop.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+        choose(bellhop, direct="off")
+
+        assert states(bellhop, accept(bellhop, "topic:deploys", "a")) == ["waiting"]
+
+
+class TestChoosing:
+    def test_it_is_undone_once(self, bellhop: Bellhop, hand: Hand) -> None:
+        preferences = bellhop.services.preferences
+        choose(bellhop, direct="hourly")
+        bellhop.clock.advance(1)
+        change = preferences.choose(ACME, ANN, Preferred(NIGHT, "off", "Asia/Tokyo"))
+        found = preferences.find(ACME, ANN)
+        assert (found.quiet, found.direct, found.tz) == (NIGHT, "off", "Europe/Berlin")
+
+        bellhop.clock.advance(1)
+        assert preferences.undo(ACME, ANN, change)
+        assert not preferences.undo(ACME, ANN, change)
+
+        found = preferences.find(ACME, ANN)
+        assert (found.quiet, found.direct) == (None, "hourly")
+
+    def test_nothing_is_kept_of_who_chose_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
+        choose(bellhop, quiet=NIGHT)
+        bellhop.clock.advance(1)
+        change = bellhop.services.preferences.choose(ACME, ANN, Preferred())
+
+        count = select(func.count()).select_from(Preference)
+        with bellhop.services.database.reading() as session:
+            assert session.scalar(count) == 0
+        assert change.changed_at is None
+        assert bellhop.services.preferences.undo(ACME, ANN, change)
+        assert bellhop.services.preferences.find(ACME, ANN).quiet == NIGHT

@@ -1,0 +1,493 @@
+"""Callbacks: a system that sends notifications is told what people answered."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from standardwebhooks import Webhook
+
+from bolt_app.db.models import Callback
+from bolt_app.http_loop import HttpLoop
+from bolt_app.notifications.incidents.callback_sender import RETRIES, CallbackSender
+from bolt_app.notifications.incidents.service import Answer as Said
+from tests.commands import assert_failed, run
+from tests.notifications.hand import Hand
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+from tests.slack_sandbox.fake_app import Answer, FakeApp, Received
+from tests.web.calling import NOTIFICATIONS, Caller
+
+PATH = "/told?by=bellhop"
+
+
+@pytest.fixture
+def system() -> Iterator[FakeApp]:
+    """The system that sends notifications, where it wants to be told."""
+    fake = FakeApp()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+@pytest.fixture
+def sender(installed: Bellhop) -> Caller:
+    made = run(installed, "api-key", "create", "--team", ACME, "--name", "monitoring")
+    return Caller(installed.url, made.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def secret(installed: Bellhop, sender: Caller, system: FakeApp) -> str:
+    done = run(installed, "api-key", "callback", "1", "--url", system.url + PATH)
+    return done.stdout.splitlines()[-1]
+
+
+def raised(bellhop: Bellhop, sender: Caller, **given: Any) -> str:
+    body = {"to": "#general", "title": "Disk full", "actions": ["acknowledge", "resolve"], **given}
+    id_: str = sender.send(body).json()["id"]
+    bellhop.clock.advance(5)
+    Hand(bellhop).deliver()
+    return id_
+
+
+def answered(bellhop: Bellhop, id_: str, *answers: Said, user_id: str = ANN) -> None:
+    for answer in answers:
+        assert bellhop.services.incidents.answer(ACME, id_, user_id, answer)
+
+
+def send_due(bellhop: Bellhop) -> int:
+    return bellhop.services.callback_sender.send_due()
+
+
+def waiting(bellhop: Bellhop) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(func.count()).select_from(Callback)).one()
+
+
+def test_a_button_is_told_at_once_and_signed(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender, key="disk/db1")
+    message = installed.slack.messages(GENERAL)[-1]
+    installed.slack.click(ANN, message, "incident.acknowledge")
+    installed.services.background.shutdown(wait=True)
+    send_due(installed)
+    installed.services.callback_sender.close()
+
+    [told] = system.received
+    assert told.path == PATH
+    assert told.headers["content-type"] == "application/json"
+    said = Webhook(secret).verify(told.body, told.headers)
+    report = sender.get(f"{NOTIFICATIONS}/{id_}").json()
+    assert said["type"] == "incident.acknowledged"
+    assert said["timestamp"].endswith("Z")
+    assert said["data"] == {
+        "team_id": ACME,
+        "key": "disk/db1",
+        "notification_id": id_,
+        "by": {"user_id": ANN, "name": "Ann Archer"},
+        "incident": report["incident"],
+    }
+    assert waiting(installed) == 0
+
+
+def test_the_signature_is_as_the_standard_says(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    answered(installed, raised(installed, sender), "acknowledge")
+    send_due(installed)
+
+    [told] = system.received
+    id_, at = told.headers["webhook-id"], told.headers["webhook-timestamp"]
+    key = b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.new(key, f"{id_}.{at}.{told.body}".encode(), hashlib.sha256).digest()
+    assert told.headers["webhook-signature"] == f"v1,{b64encode(digest).decode()}"
+    assert int(at) == int(installed.clock.timestamp())
+
+
+def test_each_answer_is_told_once_in_order(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answers: list[Said] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
+    answered(installed, id_, *answers, "resolve", "reopen")
+    assert not installed.services.incidents.answer(ACME, id_, BEN, "reopen")
+
+    assert send_due(installed) == 8
+    assert send_due(installed) == 0
+    assert [json.loads(one.body)["type"].split(".")[1] for one in system.received] == [
+        "acknowledged",
+        "assigned",
+        "snoozed",
+        "woken",
+        "muted",
+        "unmuted",
+        "resolved",
+        "reopened",
+    ]
+    assert len({one.headers["webhook-id"] for one in system.received}) == 8
+
+
+@pytest.mark.parametrize("status", [500, 302, 404, 429])
+def test_what_is_not_taken_is_repeated_with_the_same_id(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp, status: int
+) -> None:
+    answered(installed, raised(installed, sender), "acknowledge", "resolve")
+    elsewhere = {"Location": system.url + "/elsewhere"}
+    system.answer = lambda received: Answer(status, headers=elsewhere)
+
+    assert send_due(installed) == 0
+    assert len(system.received) == 1
+    system.answer = lambda received: Answer(204)
+    installed.clock.advance(RETRIES[0].total_seconds())
+    assert send_due(installed) == 2
+
+    ids = [one.headers["webhook-id"] for one in system.received]
+    assert len(ids) == 3
+    assert len(set(ids)) == 2
+    assert {one.path for one in system.received} == {PATH}
+    for one in system.received:
+        Webhook(secret).verify(one.body, one.headers)
+
+
+def test_it_is_given_up_in_the_end(
+    installed: Bellhop,
+    sender: Caller,
+    secret: str,
+    system: FakeApp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answered(installed, raised(installed, sender), "acknowledge")
+    system.answer = lambda received: Answer(500)
+    for retry in RETRIES:
+        send_due(installed)
+        assert waiting(installed) == 1
+        installed.clock.advance(retry.total_seconds())
+    send_due(installed)
+
+    assert waiting(installed) == 0
+    assert len(system.received) == len(RETRIES) + 1
+    assert "a callback was given up" in caplog.text
+    for hidden in (secret, system.url, PATH):
+        assert hidden not in caplog.text
+
+
+def test_a_system_that_is_down_loses_nothing(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    system.stop()
+    answered(installed, raised(installed, sender), "acknowledge")
+
+    assert send_due(installed) == 0
+    assert waiting(installed) == 1
+    with installed.services.database.reading() as session:
+        assert session.scalars(select(Callback.error)).one() == "ConnectionRefusedError"
+
+
+def test_what_a_dead_process_was_telling_is_told_by_another(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    answered(installed, raised(installed, sender), "acknowledge")
+    sender_object = installed.services.callback_sender
+    assert sender_object._claim(1) is not None
+
+    assert send_due(installed) == 0
+    installed.clock.advance(61)
+    assert send_due(installed) == 1
+
+
+def test_two_processes_tell_nothing_twice(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answered(installed, id_, "acknowledge", "mute", "unmute", "resolve", "reopen")
+    services = installed.services
+    networks = installed.settings.callback_networks
+    senders = [
+        CallbackSender(services.database, services.http, networks=networks, clock=services.clock)
+        for _ in range(3)
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        taken = sum(pool.map(lambda one: one.send_due(), senders))
+    for one in senders:
+        one.close()
+
+    assert taken == 5
+    assert len(system.received) == 5
+
+
+def test_who_says_gone_is_told_no_more(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answered(installed, id_, "acknowledge", "resolve")
+    system.answer = lambda received: Answer(410)
+    send_due(installed)
+    answered(installed, id_, "reopen")
+
+    assert waiting(installed) == 0
+    assert len(system.received) == 1
+    assert_failed(run(installed, "api-key", "callback", "1", "--off"), "Key 1 has no callbacks.")
+
+
+def test_one_that_hangs_keeps_no_other_waiting(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    other = run(installed, "api-key", "create", "--team", ACME, "--name", "other").stdout
+    run(installed, "api-key", "callback", "2", "--url", system.url + "/other")
+    bad = raised(installed, sender)
+    good = raised(installed, Caller(installed.url, other.splitlines()[-1]))
+    answered(installed, bad, "acknowledge", "resolve", "reopen")
+    answered(installed, good, "acknowledge")
+
+    def answer(received: Received) -> Answer:
+        return Answer(200 if received.path == "/other" else 503)
+
+    system.answer = answer
+    assert send_due(installed) == 1
+    assert {one.path for one in system.received} == {PATH, "/other"}
+    assert len(system.received) == 2
+
+
+def test_who_unlinks_meanwhile_is_not_named(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answered(installed, id_, "acknowledge")
+    answered(installed, id_, "assign", user_id=BEN)
+    with installed.services.database.reading() as session:
+        assert "Ann Archer" not in "".join(session.scalars(select(Callback.body)))
+    installed.slack.revoke_tokens(ACME, users=[ANN])
+    installed.settle()
+
+    send_due(installed)
+    named = [json.loads(one.body)["data"]["by"] for one in system.received]
+    assert named == [{"user_id": "deleted", "name": None}, {"user_id": BEN, "name": None}]
+
+
+class TestTheCommand:
+    def test_it_is_listed_by_its_host_alone(self, installed: Bellhop, secret: str) -> None:
+        shown = run(installed, "api-key", "list", "--team", ACME).stdout
+
+        assert shown == "1  monitoring: send, read; active; callbacks to 127.0.0.1\n"
+
+    def test_off_ends_it(
+        self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+    ) -> None:
+        id_ = raised(installed, sender)
+        answered(installed, id_, "acknowledge")
+        done = run(installed, "api-key", "callback", "1", "--off")
+        answered(installed, id_, "resolve")
+
+        assert (done.exit_code, done.stdout) == (0, "Key 1 has no callbacks any more.\n")
+        assert send_due(installed) == 0
+        assert waiting(installed) == 0
+
+    def test_so_does_revoking_the_key(
+        self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+    ) -> None:
+        id_ = raised(installed, sender)
+        answered(installed, id_, "acknowledge")
+        run(installed, "api-key", "revoke", "1")
+
+        assert send_due(installed) == 0
+        assert not system.received
+
+    def test_a_rotated_key_is_told_of_what_its_source_has_sent(
+        self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+    ) -> None:
+        more = ["--team", ACME, "--name", "monitoring", "--source", "api_key:1"]
+        run(installed, "api-key", "create", *more)
+        run(installed, "api-key", "create", "--team", ACME, "--name", "another")
+        for key_id in ("2", "3"):
+            run(installed, "api-key", "callback", key_id, "--url", f"{system.url}/{key_id}")
+        id_ = raised(installed, sender)
+        run(installed, "api-key", "revoke", "1")
+
+        answered(installed, id_, "acknowledge")
+
+        assert send_due(installed) == 1
+        [told] = system.received
+        assert told.path == "/2"
+        assert json.loads(told.body)["data"]["notification_id"] == id_
+
+    def test_another_secret_takes_its_place(
+        self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+    ) -> None:
+        done = run(installed, "api-key", "callback", "1", "--url", system.url + "/new")
+        answered(installed, raised(installed, sender), "acknowledge")
+        send_due(installed)
+
+        [told] = system.received
+        assert told.path == "/new"
+        Webhook(done.stdout.splitlines()[-1]).verify(told.body, told.headers)
+
+    @pytest.mark.parametrize(
+        ("arguments", "sentence"),
+        [
+            (["1"], "give --url, or --off"),
+            (["1", "--off", "--url", "https://x.example"], "give --url, or --off"),
+            (["1", "--url", "ftp://x.example"], "The URL is not one to be called"),
+            (["9", "--url", "https://x.example"], "There is no key 9, or it is revoked."),
+        ],
+    )
+    def test_what_cannot_be_is_said(
+        self, installed: Bellhop, sender: Caller, arguments: list[str], sentence: str
+    ) -> None:
+        assert_failed(run(installed, "api-key", "callback", *arguments), sentence, status=2)
+
+
+def test_secrets_are_encrypted(installed: Bellhop, secret: str, system: FakeApp) -> None:
+    with installed.services.database.engine.connect() as connection:
+        stored = connection.exec_driver_sql("SELECT url, secret FROM callback_endpoints").one()
+
+    assert secret not in stored[1]
+    assert system.url not in stored[0]
+
+
+def test_one_that_says_nothing_keeps_no_other_waiting(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    other = run(installed, "api-key", "create", "--team", ACME, "--name", "other").stdout
+    run(installed, "api-key", "callback", "2", "--url", system.url + "/other")
+    bad = raised(installed, sender)
+    good = raised(installed, Caller(installed.url, other.splitlines()[-1]))
+    released, taken = Event(), Event()
+
+    def answer(received: Received) -> Answer:
+        if received.path == "/other":
+            taken.set()
+        else:
+            assert released.wait(30)
+        return Answer(200)
+
+    system.answer = answer
+    answered(installed, bad, "acknowledge")
+    hanging = installed.services.callback_sender.start()
+    answered(installed, good, "acknowledge")
+    assert send_due(installed) == 1
+    assert taken.is_set()
+    released.set()
+    assert [one.result() for one in hanging] == [1]
+
+
+def test_an_endpoint_is_sent_one_at_a_time_by_all_processes(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    id_ = raised(installed, sender)
+    answered(installed, id_, "acknowledge", "resolve", "reopen")
+    services, arrived, released = installed.services, Event(), Event()
+    other = CallbackSender(
+        services.database,
+        services.http,
+        networks=installed.settings.callback_networks,
+        clock=services.clock,
+    )
+
+    def answer(_received: Received) -> Answer:
+        arrived.set()
+        assert released.wait(30)
+        return Answer(200)
+
+    system.answer = answer
+    started = services.callback_sender.start()
+    assert arrived.wait(30)
+    assert other.send_due() == 0
+    assert services.callback_sender.send_due() == 0
+    released.set()
+    assert started[0].result() == 3
+    other.close()
+    kinds = [json.loads(one.body)["type"] for one in system.received]
+    assert kinds == ["incident.acknowledged", "incident.resolved", "incident.reopened"]
+
+
+class BrokenLoop(HttpLoop):
+    """Fails as only a mistake of ours would make it fail."""
+
+    def run(self, call: Coroutine[Any, Any, Any], timeout: float) -> Any:
+        call.close()
+        raise RuntimeError("with https://secret.example in it")
+
+
+def test_a_mistake_of_ours_is_a_failed_attempt(
+    installed: Bellhop,
+    sender: Caller,
+    secret: str,
+    system: FakeApp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answered(installed, raised(installed, sender), "acknowledge", "resolve")
+    services = installed.services
+    broken = CallbackSender(services.database, BrokenLoop(), clock=services.clock)
+    for wait in RETRIES:
+        assert broken.send_due() == 0
+        with services.database.reading() as session:
+            errors = select(Callback.error).order_by(Callback.id)
+            assert session.scalars(errors).all() == ["RuntimeError", None]
+        installed.clock.advance(wait.total_seconds())
+    assert broken.send_due() == 0
+    broken.close()
+
+    assert waiting(installed) == 1
+    assert send_due(installed) == 1
+    [told] = system.received
+    assert json.loads(told.body)["type"] == "incident.resolved"
+    said = [one.__dict__.get("error") for one in caplog.records]
+    assert "RuntimeError" in said
+    assert "secret.example" not in caplog.text
+
+
+class TestRefusedAddresses:
+    @pytest.mark.parametrize(
+        ("url", "sentence"),
+        [
+            ("http://169.254.169.254/latest", "a link-local address"),
+            ("http://10.0.0.1/", "10.0.0.1 is a private address"),
+            ("http://[::ffff:10.0.0.1]/", "is a private address"),
+            ("http://0/", "0.0.0.0 is the unspecified address"),
+            ("http://nowhere.invalid/", "nowhere.invalid cannot be resolved"),
+            ("http://ann:secret@127.0.0.1/", "leave out the user name and password"),
+        ],
+    )
+    def test_it_cannot_be_registered(
+        self, installed: Bellhop, sender: Caller, url: str, sentence: str
+    ) -> None:
+        assert_failed(run(installed, "api-key", "callback", "1", "--url", url), sentence, status=2)
+        assert "callbacks" not in run(installed, "api-key", "list", "--team", ACME).stdout
+
+    def test_one_that_was_registered_is_kept_listed_and_not_called(
+        self,
+        installed: Bellhop,
+        sender: Caller,
+        secret: str,
+        system: FakeApp,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        answered(installed, raised(installed, sender), "acknowledge")
+        services = installed.services
+        strict = CallbackSender(services.database, services.http, clock=services.clock)
+        assert strict.send_due() == 0
+        strict.close()
+
+        assert not system.received
+        assert waiting(installed) == 1
+        with services.database.reading() as session:
+            assert session.scalars(select(Callback.error)).one() == "refused_address"
+        assert "refused_address" in caplog.records[-1].__dict__["error"]
+        monkeypatch.setattr(services.callback_endpoints, "_networks", ())
+        shown = run(installed, "api-key", "list", "--team", ACME).stdout
+        assert "callbacks to 127.0.0.1, refused: 127.0.0.1 is a loopback address" in shown

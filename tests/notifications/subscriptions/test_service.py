@@ -1,0 +1,311 @@
+"""Subscriptions: what comes by them, and how changes are undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, update
+
+from bolt_app.db import Database
+from bolt_app.db.models import Delivery, Notification, Subscription
+from bolt_app.notifications.content.schema import read_one
+from bolt_app.notifications.content.topics import patterns_for
+from bolt_app.notifications.intake.service import Acceptance, Sender
+from bolt_app.notifications.subscriptions.channel_sync import pause
+from bolt_app.notifications.subscriptions.previews import Previews
+from bolt_app.notifications.subscriptions.service import Change, Subscriptions, Wish
+from tests.conftest import FakeClock
+from tests.notifications.intake.test_service import FakeWakeup, know_channel
+from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
+from tests.property import examples
+
+RANDOM = "C0ACME0002"
+
+
+class World:
+    """A workspace whose topics are subscribed to and sent to."""
+
+    def __init__(self, database: Database, clock: FakeClock) -> None:
+        self.database = database
+        self.clock = clock
+        self.subscriptions = Subscriptions(database, clock=clock)
+        self.previews = Previews(database, clock=clock)
+        self._acceptance = Acceptance(database, FakeWakeup(), clock=clock)
+
+    def subscribe(self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any) -> Change:
+        return self.subscriptions.subscribe(ACME, to, Wish(topic, filter_, **more))
+
+    def send(self, to: str = "topic:deploys", team_id: str = ACME, **said: Any) -> list[str]:
+        """Send a moment later, and return whom it goes to."""
+        self.clock.advance(0.001)
+        request = read_one({"to": to, "text": "x", **said}, self.clock())
+        answer = self._acceptance.accept(Sender(team_id, "command"), [request])
+        return [one.to for one in answer.notifications[0].deliveries]
+
+    def modes(self) -> list[str]:
+        with self.database.reading() as session:
+            return list(session.scalars(select(Delivery.mode).order_by(Delivery.id)))
+
+    def wishes(self, to: str = GENERAL) -> list[Wish]:
+        return [one.wish for one in self.subscriptions.of_address(ACME, to)]
+
+
+@pytest.fixture
+def world(database: Database, clock: FakeClock) -> World:
+    return World(database, clock)
+
+
+class TestRouting:
+    def test_a_filter_lets_through_what_is_wanted(self, world: World) -> None:
+        world.subscribe("deploys", "severity>=warning service=api")
+        api = [{"name": "Service", "value": "api"}]
+
+        assert world.send(severity="error", fields=api) == [GENERAL]
+        assert world.send(severity="info", fields=api) == []
+        assert world.send(severity="error") == []
+
+    def test_a_star_stands_for_all_below(self, world: World) -> None:
+        world.subscribe("deploys/*")
+        world.subscribe("*", to=ANN)
+
+        assert world.send("topic:deploys/api/eu") == [GENERAL, ANN]
+        assert world.send("topic:deploys") == [ANN]
+        assert world.send("topic:deploysx/api") == [ANN]
+        assert world.send("topic:deploys/api", team_id=BETA) == []
+
+    def test_two_that_want_the_same_are_one_delivery(self, world: World) -> None:
+        know_channel(world.database, "general", GENERAL)
+        world.subscribe("deploys")
+        world.subscribe("*")
+        world.subscribe("deploys", to="#general")
+
+        assert len(world.send()) == 1
+
+    def test_one_with_a_filter_is_not_in_the_way_of_another(self, world: World) -> None:
+        world.subscribe("deploys", "severity>=error")
+        world.subscribe("deploys/*", "severity>=info")
+        world.subscribe("*", "severity=success")
+
+        assert world.send("topic:deploys/api") == [GENERAL]
+        assert world.send("topic:deploys", severity="success") == [GENERAL]
+        assert world.send("topic:deploys", severity="info") == []
+
+    def test_what_ends_something_comes_though_it_is_not_severe(self, world: World) -> None:
+        world.subscribe("deploys", "severity>=error -label:bot")
+        world.subscribe("deploys", "severity>=error", to=ANN)
+
+        assert world.send(severity="success", key="db-3") == []
+        assert world.send(severity="error", key="db-3") == [GENERAL, ANN]
+        assert world.send(severity="success", key="db-3") == [GENERAL, ANN]
+        assert world.send(severity="success", key="db-4") == []
+        bot = [{"name": "label", "value": "bot"}]
+        assert world.send(severity="success", key="db-3", fields=bot) == [ANN]
+
+    def test_it_says_what_becomes_of_what_has_a_key(self, world: World) -> None:
+        world.subscribe("deploys", mode="thread")
+        world.subscribe("deploys", to=ANN)
+
+        world.send(key="db-3", mode="update")
+        world.send()
+
+        assert world.modes() == ["thread", "update", "new", "new"]
+
+    def test_nothing_comes_while_it_is_muted(self, world: World) -> None:
+        world.subscribe("deploys")
+        world.subscribe("deploys", to=ANN)
+        until = world.clock() + timedelta(hours=2)
+
+        assert [one.topic for one in world.subscriptions.mute(ACME, GENERAL, until)] == ["deploys"]
+        assert world.send() == [ANN]
+        assert world.send(GENERAL) == [GENERAL]
+        world.clock.advance(2 * 3600)
+        assert world.send() == [GENERAL, ANN]
+
+    def test_it_is_known_what_came_last(self, world: World) -> None:
+        world.subscribe("deploys")
+        world.send()
+        sent_at = world.clock()
+        world.send(GENERAL)
+        with world.database.writing() as session:
+            session.execute(
+                update(Delivery).where(Delivery.id == 1).values(state="dead", error="is_archived")
+            )
+        [one] = world.subscriptions.of_address(ACME, GENERAL)
+
+        assert one.last is not None
+        assert (one.last.state, one.last.at) == ("dead", sent_at)
+
+
+class TestChanges:
+    def test_to_subscribe_again_is_to_change_it(self, world: World) -> None:
+        world.subscribe("deploys", "severity>=error", created_by=ANN)
+        change = world.subscribe("Deploys", created_by=BEN)
+
+        assert change.before is not None
+        assert (change.before.filter, change.before.created_by) == ("severity>=error", ANN)
+        [wish] = world.wishes()
+        assert (wish.topic, wish.filter, wish.created_by) == ("deploys", "", BEN)
+
+    @pytest.mark.parametrize("what", ["subscribe", "change", "unsubscribe", "mute", "unmute"])
+    def test_each_is_undone_once(self, world: World, what: str) -> None:
+        muted = world.clock() + timedelta(hours=1)
+        if what != "subscribe":
+            world.subscribe("deploys", "a=b", mode="thread", created_by=ANN)
+            world.subscriptions.mute(ACME, GENERAL, muted)
+        world.subscribe("other", created_by=BEN)
+        before = world.wishes()
+        world.clock.advance(1)
+        change: dict[str, Callable[[], Sequence[Change | None]]] = {
+            "subscribe": lambda: [world.subscribe("deploys")],
+            "change": lambda: [world.subscribe("deploys", "c=d", created_by=BEN)],
+            "unsubscribe": lambda: [world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")],
+            "mute": lambda: world.subscriptions.mute(ACME, GENERAL, muted + timedelta(hours=1)),
+            "unmute": lambda: world.subscriptions.mute(ACME, GENERAL, None),
+        }
+        changes = [one for one in change[what]() if one is not None]
+        assert world.wishes() != before
+
+        world.clock.advance(1)
+        assert world.subscriptions.undo(ACME, GENERAL, changes, by=PLAIN)
+        # The creator stays, or is the person who restores: an id may be erased meanwhile.
+        maker = {"unsubscribe": PLAIN, "change": BEN}.get(what, ANN)
+        before = [
+            replace(one, created_by=maker) if one.topic == "deploys" else one for one in before
+        ]
+        assert world.wishes() == before
+        assert not world.subscriptions.undo(ACME, GENERAL, changes)
+        assert world.wishes() == before
+
+    def test_what_is_undone_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
+        world.subscribe("deploys")
+        world.send()
+        with world.database.writing() as session:
+            pause(session, ACME, GENERAL, "archived")
+        before = world.subscriptions.of_address(ACME, GENERAL)
+        changes = world.subscriptions.mute(ACME, GENERAL, world.clock() + timedelta(hours=1))
+
+        assert world.subscriptions.undo(ACME, GENERAL, changes)
+
+        [after] = world.subscriptions.of_address(ACME, GENERAL)
+        assert after.last is not None
+        assert [replace(after, changed_at=before[0].changed_at)] == before
+
+    def test_what_was_changed_since_is_not_undone(self, world: World) -> None:
+        first = world.subscribe("deploys")
+        world.clock.advance(1)
+        world.subscribe("deploys", "a=b")
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [first])
+        assert [one.filter for one in world.wishes()] == ["a=b"]
+
+    def test_an_ending_before_the_last_is_not_undone(self, world: World) -> None:
+        endings = []
+        for filter_ in ("", "a=b"):
+            world.subscribe("deploys", filter_)
+            world.clock.advance(5)
+            endings.append(world.subscriptions.unsubscribe(ACME, GENERAL, "deploys"))
+            world.clock.advance(5)
+        first, second = endings
+        assert first is not None
+        assert second is not None
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [first])
+        assert world.wishes() == []
+        assert world.subscriptions.undo(ACME, GENERAL, [second])
+        assert [one.filter for one in world.wishes()] == ["a=b"]
+
+    def test_what_came_back_and_ended_again_is_undone_by_the_last_button(
+        self, world: World
+    ) -> None:
+        world.subscribe("deploys")
+        first = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
+        assert first is not None
+        world.clock.advance(5)
+        assert world.subscriptions.undo(ACME, GENERAL, [first])
+        world.clock.advance(5)
+        assert world.subscriptions.unsubscribe(ACME, GENERAL, "deploys") is not None
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [first])
+
+    def test_an_ending_is_undone_for_a_day(self, world: World) -> None:
+        world.subscribe("deploys")
+        ended = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
+        assert ended is not None
+        world.clock.advance(86_400)
+
+        assert not world.subscriptions.undo(ACME, GENERAL, [ended])
+
+    def test_all_of_a_change_is_undone_or_nothing(self, world: World) -> None:
+        world.subscribe("a")
+        world.subscribe("b")
+        world.clock.advance(1)
+        changes = world.subscriptions.mute(ACME, GENERAL, world.clock() + timedelta(hours=1))
+        world.clock.advance(1)
+        world.subscriptions.unsubscribe(ACME, GENERAL, "b")
+
+        assert not world.subscriptions.undo(ACME, GENERAL, changes)
+        assert [one.muted_until is not None for one in world.wishes()] == [True]
+
+
+class TestPreviews:
+    def test_it_says_what_would_have_come(self, world: World, clock: FakeClock) -> None:
+        world.send(title="Long ago")
+        clock.advance(8 * 86400)
+        for number in range(5):
+            world.send("topic:deploys/api", title=f"Error {number}", severity="error")
+        world.send("topic:deploys/web", text="All is well", severity="success")
+        world.send("topic:other", severity="error")
+        world.send(GENERAL, severity="error")
+
+        some = world.previews.look(ACME).preview("deploys/*", "severity>=error", list)
+        all_ = world.previews.look(ACME).preview("deploys/*", "", list)
+
+        assert (some.sent, some.wanted) == (6, 5)
+        assert [one.headline for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
+        assert all_.wanted == 6
+        assert all_.examples[0].headline == "All is well"
+        assert world.previews.look(BETA).preview("*", "", list).sent == 0
+        assert world.previews.look(ACME).topics == ["other", "deploys/web", "deploys/api"]
+
+
+TOPICS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
+PATTERNS = st.one_of(TOPICS, TOPICS.map(lambda topic: f"{topic}/*"), st.just("*"))
+SEVERITIES = ["info", "success", "warning", "error", "critical"]
+
+
+@given(
+    st.lists(
+        st.tuples(PATTERNS, st.sampled_from([GENERAL, RANDOM, ANN]), st.sampled_from(SEVERITIES)),
+        max_size=6,
+        unique_by=lambda one: one[:2],
+    ),
+    TOPICS,
+    st.sampled_from(SEVERITIES),
+)
+@hypothesis_settings(
+    max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_whoever_wants_it_gets_it_once_and_nobody_else(
+    world: World, wishes: list[tuple[str, str, str]], topic: str, severity: str
+) -> None:
+    with world.database.writing() as session:
+        for model in (Delivery, Notification, Subscription):
+            session.execute(delete(model))
+    for pattern, to, least in wishes:
+        world.subscribe(pattern, f"severity>={least}", to=to)
+
+    reached = world.send(f"topic:{topic}", severity=severity)
+
+    wanted = {
+        to
+        for pattern, to, least in wishes
+        if pattern in patterns_for(topic) and SEVERITIES.index(severity) >= SEVERITIES.index(least)
+    }
+    assert sorted(reached) == sorted(wanted)

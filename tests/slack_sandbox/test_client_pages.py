@@ -1,0 +1,183 @@
+"""The client's pages: who sees what, and what the page's script is told."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import pytest
+from slack_sdk import WebClient
+
+from slack_sandbox import Sandbox, SandboxServer
+from slack_sandbox.seed import ACME, ANN, BEN, BETA
+from tests.slack_sandbox.asking import HttpAnswer, ask
+from tests.slack_sandbox.conftest import Installer
+
+
+def get(slack: Sandbox, path: str) -> HttpAnswer:
+    return ask(f"{slack.base_url}{path}")
+
+
+def place(channel: str, user: str = ANN, query: str = "") -> str:
+    return f"/client/{ACME}/{channel}?as={user}{query}"
+
+
+def live(slack: Sandbox, channel: str, user: str = ANN, query: str = "") -> dict[str, Any]:
+    screen: dict[str, Any] = get(slack, f"/live{place(channel, user, query)}").json
+    return screen
+
+
+def digests(screen: dict[str, Any]) -> dict[str, str]:
+    return {name: piece["digest"] for name, piece in screen["parts"].items()}
+
+
+def test_the_start_page_lists_everybody_and_leads_to_the_app(slack: Sandbox) -> None:
+    page = get(slack, "/").text
+
+    for shown in ("Ann", "ben", "Acme", "Beta", slack.config.app_url, "is not here yet"):
+        assert shown in page
+
+
+def test_a_place_shows_messages_and_a_composer(slack: Sandbox, general: str) -> None:
+    slack.post_as(BEN, general, "*hello* <everyone>")
+
+    page = get(slack, place(general)).text
+
+    assert "<strong>hello</strong> &lt;everyone&gt;" in page
+    assert 'placeholder="Message #general"' in page
+    assert "is not in Acme yet" in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/", place("{general}"), place("app"), place(BEN), place("C0NOWHERE1"), "/client/T/C"]
+)
+def test_every_page_says_that_it_is_not_slack(slack: Sandbox, general: str, path: str) -> None:
+    answer = get(slack, path.format(general=general))
+
+    assert "This is not Slack." in answer.text
+    assert re.search(r"<title>[^<]*not Slack</title>", answer.text)
+    assert "style=" not in answer.text
+    assert not re.search(r"<script(?![^>]*src=)", answer.text)
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_what_a_person_cannot_see_is_not_there(slack: Sandbox, general: str) -> None:
+    private = slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
+
+    assert get(slack, place(private.id, ANN)).status == 200
+    for path in (place(private.id, BEN), place(general, "U0NOBODY01"), place("C0NOWHERE1")):
+        assert get(slack, path).status == 404
+        assert get(slack, f"/live{path}").status == 404
+
+
+def test_the_app_is_opened_as_whoever_authorized_last(slack: Sandbox, installer: Installer) -> None:
+    assert get(slack, f"/app_redirect?app=A0BELLHOP01&team={ACME}").headers["Location"] == "/"
+    installer.install(ANN)
+    installer.install(BEN)
+
+    answer = get(slack, f"/app_redirect?app=A0BELLHOP01&team={ACME}")
+
+    assert answer.headers["Location"] == place("app", BEN)
+
+
+def test_a_permalink_opens_the_channel(bot: WebClient, slack: Sandbox, general: str) -> None:
+    bot.conversations_join(channel=general)
+    posted = bot.chat_postMessage(channel=general, text="x")
+    link = bot.chat_getPermalink(channel=general, message_ts=posted["ts"])["permalink"]
+
+    assert ask(link).headers["Location"] == place(general)
+
+
+def test_only_the_piece_that_changed_is_another(slack: Sandbox, general: str) -> None:
+    slack.post_as(BEN, general, "one")
+    before = live(slack, general)
+    slack.post_as(BEN, general, "two")
+    after = live(slack, general)
+
+    assert after["version"] != before["version"]
+    messages = [piece["digest"] for piece in before["lists"]["messages"]]
+    assert [piece["digest"] for piece in after["lists"]["messages"]][: len(messages)] == messages
+    changed = {name for name, one in digests(after).items() if one != digests(before)[name]}
+    assert changed == {"places"}
+
+
+def test_somebody_elses_ephemeral_is_not_shown(
+    bot: WebClient, slack: Sandbox, general: str
+) -> None:
+    bot.conversations_join(channel=general)
+    bot.chat_postEphemeral(channel=general, user=ANN, text="psst")
+
+    assert "psst" in str(live(slack, general, ANN))
+    assert "Only visible to you" in str(live(slack, general, ANN))
+    assert "psst" not in str(live(slack, general, BEN))
+
+
+def test_a_thread_stands_beside_its_channel(slack: Sandbox, general: str) -> None:
+    root = slack.post_as(ANN, general, "root")
+    slack.post_as(BEN, general, "reply", thread_ts=root.ts)
+
+    screen = live(slack, general, query=f"&thread={root.ts}")
+
+    assert "reply" in str(screen["lists"]["thread"])
+    assert "reply</div>" not in str(screen["lists"]["messages"])
+    assert "1 reply" in str(screen["lists"]["messages"])
+
+
+def test_waiting_ends_with_a_change(slack: Sandbox, general: str) -> None:
+    answers: list[int] = []
+    before = slack.version
+    waiting = threading.Thread(
+        target=lambda: answers.append(get(slack, f"/live/changes?since={before}").json["version"])
+    )
+    waiting.start()
+    slack.post_as(ANN, general, "now")
+    waiting.join(10)
+
+    assert answers
+    assert answers[0] != before
+
+
+def test_waiting_ends_when_the_stand_in_stops(server: SandboxServer) -> None:
+    slack = server.sandbox
+    ended = threading.Event()
+
+    def wait() -> None:
+        try:
+            get(slack, f"/live/changes?since={slack.version}")
+        except OSError:
+            pass
+        finally:
+            ended.set()
+
+    threading.Thread(target=wait).start()
+    server.stop()
+
+    assert ended.wait(10)
+
+
+def test_behind_the_scenes_no_secret_is_shown(
+    bot: WebClient, slack: Sandbox, installer: Installer, general: str
+) -> None:
+    bot.conversations_join(channel=general)
+
+    page = get(slack, "/live/traffic").text
+
+    assert "conversations.join" in page
+    assert "oauth.v2.access" in page
+    assert general in page
+    for secret in (str(bot.token), slack.config.client_secret):
+        assert secret not in page
+
+
+def test_a_workspace_without_the_app_offers_no_commands(
+    slack: Sandbox, installer: Installer, general: str
+) -> None:
+    assert live(slack, general)["about"]["commands"] == []
+    installer.install()
+    assert [one["insert"] for one in live(slack, general)["about"]["commands"]] == [
+        "/profile",
+        "/escaped",
+    ]
+    assert slack.conversations_for(BETA, "U0ANN00002")

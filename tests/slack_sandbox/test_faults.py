@@ -1,0 +1,246 @@
+"""The switches: slow, busy, broken, silent, and answers that get lost."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+
+from slack_sandbox import Fault, Sandbox, SandboxServer
+from slack_sandbox.faults import FaultKind
+from slack_sandbox.seed import ACME, ANN
+from tests.slack_sandbox.asking import FORM, ask, post_json
+
+
+@pytest.fixture
+def client(bot: WebClient, server: SandboxServer) -> WebClient:
+    """A client that tries once, where the SDK's own default tries again."""
+    return WebClient(token=bot.token, base_url=f"{server.url}/api/", retry_handlers=[])
+
+
+def test_latency(client: WebClient, slack: Sandbox) -> None:
+    slack.faults.add(Fault(method="users.info", kind="latency", seconds=0.15))
+    started = time.monotonic()
+    client.users_info(user=ANN)
+    assert time.monotonic() - started >= 0.15
+    started = time.monotonic()
+    client.auth_test()
+    assert time.monotonic() - started < 0.15
+
+
+def test_rate_limited(client: WebClient, slack: Sandbox) -> None:
+    slack.faults.add(Fault(method="users.info", kind="rate_limited", retry_after=7, times=1))
+    with pytest.raises(SlackApiError) as caught:
+        client.users_info(user=ANN)
+    assert caught.value.response.status_code == 429
+    assert caught.value.response.headers["Retry-After"] == "7"
+    client.users_info(user=ANN)
+
+
+def test_server_error(server: SandboxServer, slack: Sandbox) -> None:
+    slack.faults.add(Fault(kind="server_error", status=503))
+    answer = ask(f"{server.url}/api/auth.test", b"")
+    assert answer.status == 503
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
+def test_api_error(client: WebClient, slack: Sandbox) -> None:
+    slack.faults.add(Fault(kind="api_error", error="fatal_error", times=1))
+    with pytest.raises(SlackApiError) as caught:
+        client.auth_test()
+    assert caught.value.response["error"] == "fatal_error"
+
+
+def test_a_lost_answer_has_been_carried_out(
+    client: WebClient, slack: Sandbox, general: str
+) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault(method="chat.postMessage", kind="lost_answer", times=1))
+    with pytest.raises(http.client.RemoteDisconnected):
+        client.chat_postMessage(channel=general, text="was I heard?")
+    assert [one.text for one in slack.messages(general)] == ["was I heard?"]
+    call = slack.calls_to("chat.postMessage")[0]
+    assert (call.answer, call.status) == (None, 0)
+    client.chat_postMessage(channel=general, text="again")
+
+
+def test_a_reset_does_nothing(client: WebClient, slack: Sandbox, general: str) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault(method="chat.postMessage", kind="reset", times=1))
+    with pytest.raises(ConnectionResetError):
+        client.chat_postMessage(channel=general, text="was I heard?")
+    assert slack.messages(general) == []
+    client.chat_postMessage(channel=general, text="again")
+    assert [one.text for one in slack.messages(general)] == ["again"]
+
+
+def test_a_reset_afterwards_has_been_carried_out(
+    client: WebClient, slack: Sandbox, general: str
+) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault(method="chat.postMessage", kind="reset_after", times=1))
+    with pytest.raises(ConnectionResetError):
+        client.chat_postMessage(channel=general, text="was I heard?")
+    assert [one.text for one in slack.messages(general)] == ["was I heard?"]
+
+
+def test_one_call_in_so_many_suffers(client: WebClient, slack: Sandbox) -> None:
+    slack.faults.add(Fault(method="auth.test", kind="api_error", every=3, times=2))
+    slack.faults.add(Fault(kind="api_error", error="fatal_error", every=4))
+    outcomes = []
+    for _ in range(9):
+        try:
+            client.auth_test()
+            outcomes.append("ok")
+        except SlackApiError as error:
+            outcomes.append(error.response["error"])
+    assert outcomes == [
+        *("ok", "ok", "internal_error", "fatal_error", "ok"),
+        *("internal_error", "ok", "fatal_error", "ok"),
+    ]
+    assert slack.faults.taken("auth.test") == 4
+    assert [one.every for one in slack.faults.all()] == [4]
+
+
+def test_a_timeout_does_nothing_and_is_let_go_by_clearing(
+    client: WebClient, slack: Sandbox, general: str
+) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault(method="chat.postMessage", kind="timeout", seconds=60))
+    failures: list[Exception] = []
+    begun = threading.Event()
+
+    def post() -> None:
+        begun.set()
+        try:
+            client.chat_postMessage(channel=general, text="hello?")
+        except (http.client.HTTPException, OSError) as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    begun.wait()
+    _until(lambda: slack.faults.taken("chat.postMessage") == 1)
+    slack.faults.clear()
+    thread.join(5)
+    assert len(failures) == 1
+    assert slack.messages(general) == []
+
+
+def test_response_urls_have_faults_too(bot: WebClient, slack: Sandbox, general: str) -> None:
+    url = slack.new_response_url("commands", ANN, slack.channels[general])
+    slack.faults.add(Fault(method="response_url", kind="server_error", times=1))
+    assert post_json(url, {"text": "x"}).status == 500
+    assert slack.ephemerals(ANN) == []
+    slack.faults.add(Fault(method="response_url", kind="lost_answer", times=1))
+    with pytest.raises(http.client.RemoteDisconnected):
+        post_json(url, {"text": "x"})
+    assert [one.text for one in slack.ephemerals(ANN)] == ["x"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"kind": "gremlins"}, {"times": 0}, {"seconds": -1}, {"status": 399}, {"every": 0}],
+)
+def test_a_fault_that_cannot_be(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must"):
+        Fault(**arguments)
+
+
+@pytest.mark.parametrize("kind", ["latency", "timeout"])
+def test_stopping_lets_go_of_held_connections(
+    client: WebClient, server: SandboxServer, slack: Sandbox, kind: FaultKind
+) -> None:
+    slack.faults.add(Fault(method="auth.test", kind=kind, seconds=60))
+    outcome: list[Exception | None] = []
+
+    def call() -> None:
+        try:
+            client.auth_test()
+            outcome.append(None)
+        except (http.client.HTTPException, OSError, SlackApiError) as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    _until(lambda: slack.faults.taken("auth.test") == 1)
+    server.stop()
+    thread.join(5)
+    assert len(outcome) == 1
+
+
+class TestOverHttp:
+    def _ask(
+        self, server: SandboxServer, verb: str, path: str, body: Any = None
+    ) -> tuple[int, Any]:
+        answer = post_json(f"{server.url}/sandbox/{path}", body, verb=verb)
+        return answer.status, answer.json
+
+    def test_faults(self, server: SandboxServer, slack: Sandbox) -> None:
+        fault = {"method": "users.info", "kind": "rate_limited", "times": 2, "every": 10}
+        status, answer = self._ask(server, "POST", "faults", fault)
+        assert status == 200
+        assert fault.items() <= answer["faults"][0].items()
+        assert self._ask(server, "POST", "faults", {"kind": "gremlins"})[0] == 400
+        assert self._ask(server, "POST", "faults", {"colour": "red"})[0] == 400
+        assert self._ask(server, "DELETE", "faults")[1] == {"faults": []}
+        assert slack.faults.all() == []
+
+    def test_calls_hide_secrets(self, server: SandboxServer, bot: WebClient) -> None:
+        bot.users_info(user=ANN)
+        status, answer = self._ask(server, "GET", "calls?last=2")
+        assert status == 200
+        assert answer["total"] == 2
+        assert answer["counts"] == {"oauth.v2.access": 1, "users.info": 1}
+        assert answer["last"][1]["arguments"] == {"user": ANN}
+        assert answer["last"][0]["arguments"]["code"] == "[hidden]"
+        assert "xox" not in json.dumps(answer)
+        assert self._ask(server, "DELETE", "calls")[1]["total"] == 0
+
+    def test_a_command(self, server: SandboxServer, bot: WebClient, general: str) -> None:
+        body = {"user_id": ANN, "channel_id": general, "command": "/profile", "text": ""}
+        status, answer = self._ask(server, "POST", "command", body)
+        assert (status, answer["status"], answer["error"]) == (200, 200, None)
+        assert self._ask(server, "POST", "command", {**body, "user_id": "U0"})[0] == 404
+        assert self._ask(server, "POST", "command", {"user_id": ANN})[0] == 400
+
+    def test_the_world_events_and_uninstalling(
+        self, server: SandboxServer, bot: WebClient, slack: Sandbox
+    ) -> None:
+        assert self._ask(server, "GET", "world")[1]["installed"] == [ACME]
+        event = {"team_id": ACME, "event": {"type": "team_rename", "name": "Ajax"}}
+        assert self._ask(server, "POST", "event", event)[1]["state"] == "delivered"
+        assert self._ask(server, "GET", "deliveries")[1]["deliveries"][0]["name"] == "team_rename"
+        assert self._ask(server, "POST", "uninstall", {"team_id": ACME})[0] == 200
+        assert not slack.is_installed(ACME)
+        assert self._ask(server, "POST", "limits", {"enabled": False})[1] == {"enabled": False}
+        assert self._ask(server, "POST", "reset", {})[0] == 200
+
+    def test_unreachable_hosts(self, server: SandboxServer, slack: Sandbox) -> None:
+        hosts = {"hosts": ["Intranet.example"]}
+        answer = self._ask(server, "POST", "unreachable-hosts", hosts)
+        assert answer == (200, {"hosts": ["intranet.example"]})
+        assert self._ask(server, "POST", "unreachable-hosts", {"hosts": "x"})[0] == 400
+        slack.reset()
+        assert slack.unreachable_hosts == set()
+
+    def test_a_form_from_another_page_does_nothing(
+        self, server: SandboxServer, slack: Sandbox
+    ) -> None:
+        assert ask(f"{server.url}/sandbox/faults", b"kind=latency", FORM).status == 400
+        assert slack.faults.all() == []
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Wait for another thread's progress that gives no signal of its own."""
+    pause, deadline = threading.Event(), time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.005)

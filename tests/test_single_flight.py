@@ -1,0 +1,80 @@
+"""Threads share a read, and none is given what was read before it asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bolt_app.single_flight import SharedReading
+
+THREADS = 16
+
+
+class Source:
+    """Something that is read slowly: each read waits to be let through."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.reads = 0
+        self.begun = threading.Semaphore(0)
+        self.may_end = threading.Semaphore(0)
+
+    def read(self) -> int:
+        self.reads += 1
+        seen = self.value
+        self.begun.release()
+        assert self.may_end.acquire(timeout=30)
+        return seen
+
+
+def test_what_changed_before_one_asked_is_seen_though_a_read_is_on_its_way() -> None:
+    source = Source()
+    reading = SharedReading(source.read)
+    with ThreadPoolExecutor() as threads:
+        early = threads.submit(reading.get)
+        assert source.begun.acquire(timeout=30)
+        source.value = 1
+        late = threads.submit(reading.get)
+        source.may_end.release(2)
+
+        assert early.result(30) == 0
+        assert late.result(30) == 1
+
+
+def test_those_who_wait_at_the_same_time_share_one_read() -> None:
+    source, asked = Source(), threading.Semaphore(0)
+
+    def monotonic() -> float:
+        asked.release()
+        return time.monotonic()
+
+    reading = SharedReading(source.read, monotonic=monotonic)
+    with ThreadPoolExecutor(THREADS + 1) as threads:
+        first = threads.submit(reading.get)
+        assert source.begun.acquire(timeout=30)
+        others = [threads.submit(reading.get) for _ in range(THREADS)]
+        # The first has looked twice, when it asked and when it began to read.
+        for _ in range(THREADS + 2):
+            assert asked.acquire(timeout=30)
+        source.may_end.release(2)
+
+        assert [first.result(30), *(one.result(30) for one in others)] == [0] * (THREADS + 1)
+    assert source.reads == 2
+
+
+def test_an_error_is_for_the_one_who_read_and_the_next_reads_anew() -> None:
+    errors = [OSError("down")]
+
+    def read() -> int:
+        if errors:
+            raise errors.pop()
+        return 7
+
+    reading = SharedReading(read)
+    with pytest.raises(OSError, match="down"):
+        reading.get()
+
+    assert reading.get() == 7
