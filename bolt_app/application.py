@@ -48,6 +48,7 @@ from bolt_app.notifications.incidents.service import Incidents
 from bolt_app.notifications.intake.service import Acceptance
 from bolt_app.notifications.queue.change_feed import resume_workspaces
 from bolt_app.notifications.queue.wakeup import open_wakeup
+from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
@@ -114,7 +115,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     grants = Grants(store, rotator, background)
     remembered = RememberedGrants(grants)
     calls = InstallationCalls(store, remembered, api, RateLimits(database, clock=clock))
-    channels = Channels(database, calls, clock=clock)
+    channels = Channels(database, calls, use_ids, clock=clock)
     access = Authorization(
         database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
     )
@@ -151,7 +152,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         lifecycle=lifecycle,
         installation_checks=InstallationChecks(store, calls, lifecycle),
         channels=channels,
-        people=People(database, calls, clock=clock),
+        people=People(database, calls, use_ids, clock=clock),
         poster=Poster(calls, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from bolt_app.blockkit.text import cut
+from bolt_app.slack_ids import is_person
 from bolt_app.text_forms import lowered, normalized, typed, visible
 
 _ID = re.compile(r"[CGDUW][A-Z0-9]{7,63}")
@@ -82,19 +83,6 @@ def topic_of(address: str) -> str | None:
     if not address.startswith(_TOPIC_PREFIX):
         return None
     return address.removeprefix(_TOPIC_PREFIX)
-
-
-def is_id(address: str) -> bool:
-    """Whether `address` is an id of Slack's, which can be posted to: a channel's or a person's."""
-    return address[0] in "CGDUW"
-
-
-def is_person(address: str) -> bool:
-    """Whether `address` is a person's id, which stands for their direct message with the bot.
-
-    https://docs.slack.dev/reference/methods/chat.postMessage#channels
-    """
-    return address[0] in "UW"
 
 
 def _near_topic(name: str) -> str:

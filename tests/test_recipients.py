@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.recipients import is_id, is_person, normal_address, topic_of
+from bolt_app.recipients import normal_address, topic_of
+from bolt_app.slack_ids import is_id, is_person
 
 
 @pytest.mark.parametrize(

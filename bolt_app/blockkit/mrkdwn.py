@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from bolt_app.db.models import DELETED_PERSON
+from bolt_app.slack_ids import DELETED_PERSON
 
 SECTION_LENGTH = 3000
 

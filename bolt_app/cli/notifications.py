@@ -9,13 +9,8 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import fail, one_line_errors
-from bolt_app.notifications.history.reports import (
-    FAILED_STATES,
-    STATES,
-    UNROUTED,
-    DeliveryReport,
-    NotificationReport,
-)
+from bolt_app.notifications.content.states import FAILED_STATES, STATES, UNROUTED
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import Filter
 from bolt_app.notifications.history.service import NothingToRetryError
 from bolt_app.services import FindServices, Services

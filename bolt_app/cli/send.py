@@ -26,7 +26,8 @@ from bolt_app.notifications.content.schema import (
     Severity,
     read_one,
 )
-from bolt_app.notifications.history.reports import OPEN_STATES, DeliveryReport, NotificationReport
+from bolt_app.notifications.content.states import OPEN_STATES
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.waiting import wait_until_done
 from bolt_app.notifications.intake.service import Accepted, Sender
 from bolt_app.notifications.subscriptions.previews import NEAR_TOPIC

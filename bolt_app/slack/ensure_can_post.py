@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bolt_app.recipients import is_person
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_person
 
 
 class NotInvitedError(Exception):

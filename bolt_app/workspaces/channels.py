@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +15,12 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
-from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.recipients import normal_channel_name
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.text_forms import visible
 from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +49,16 @@ class Channels:
     """Lists, finds and joins the channels of workspaces."""
 
     def __init__(
-        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        calls: InstallationCalls,
+        store_ids: StoreIds,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._calls = calls
+        self._store_ids = store_ids
         self._clock = clock
 
     def search(
@@ -236,16 +243,15 @@ class Channels:
                 insert={},
                 update={"listed_at": listed_at},
             )
-            _replace_channels(session, team_id, channels)
+            ids = _replace_channels(session, team_id, channels)
+            self._store_ids(session, team_id, ids)
         return listed_at
 
 
-def looks_like_channel_id(text: str) -> bool:
-    """Whether `text` has the form of a channel's or conversation's id (C…, G… or D…)."""
-    return len(text) >= 9 and text[0] in "CGD" and text.isalnum() and text.isupper()
-
-
-def _replace_channels(session: Session, team_id: str, channels: list[dict[str, Any]]) -> None:
+def _replace_channels(
+    session: Session, team_id: str, channels: list[dict[str, Any]]
+) -> Mapping[str, str]:
+    """Store the channels of a workspace; return their ids by `#name`."""
     session.execute(delete(Channel).where(Channel.team_id == team_id))
     rows = {
         channel["id"]: {
@@ -267,7 +273,7 @@ def _replace_channels(session: Session, team_id: str, channels: list[dict[str, A
         key=lambda row: (row["is_archived"], row["is_private"], row["channel_id"]),
         reverse=True,
     )
-    use_ids(session, team_id, {f"#{row['name']}": row["channel_id"] for row in ordered})
+    return {f"#{row['name']}": row["channel_id"] for row in ordered}
 
 
 def _public_channel(row: Channel) -> PublicChannel:

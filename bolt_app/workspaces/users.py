@@ -17,12 +17,12 @@ from sqlalchemy import select
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Membership, Subscription, User
-from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.recent_answers import RecentAnswers
-from bolt_app.recipients import is_person
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_person
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +44,16 @@ class People:
     """Knows people by their linked profiles, and asks Slack for the others."""
 
     def __init__(
-        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        calls: InstallationCalls,
+        store_ids: StoreIds,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._calls = calls
+        self._store_ids = store_ids
         self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
         # Ids by workspace and address; an empty one where nobody has the address.
         self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
@@ -88,7 +94,7 @@ class People:
             raise SlackCallError(LOOKUP, _UNKNOWN)
         if is_subscribed:
             with self._database.writing() as session:
-                use_ids(session, place.team_id, {f"@{email}": user_id})
+                self._store_ids(session, place.team_id, {f"@{email}": user_id})
         return user_id
 
     def _look_up(self, place: BotPlace, email: str) -> str:

@@ -13,8 +13,8 @@ from sqlalchemy import delete, insert, select
 
 from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
-from bolt_app.notifications.history.reports import shown_state
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.queue.shards import OwnedShard
 from bolt_app.worker import create_dispatcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.channels import looks_like_channel_id
+from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.workspaces.client import BotPlace, NotInstalledError
 from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept, states

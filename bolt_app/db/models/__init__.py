@@ -6,7 +6,7 @@ a unique constraint.
 """
 
 from bolt_app.db.models.access import AuditEvent, WebSession
-from bolt_app.db.models.base import DELETED_ADDRESS, DELETED_PERSON, Base
+from bolt_app.db.models.base import DELETED_ADDRESS, Base
 from bolt_app.db.models.delivery import SHARD_COUNT, Shard
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
@@ -53,7 +53,6 @@ from bolt_app.db.models.people import (
 
 __all__ = [
     "DELETED_ADDRESS",
-    "DELETED_PERSON",
     "IS_BY_PERSON",
     "IS_HELD",
     "IS_LATER",

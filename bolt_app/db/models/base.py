@@ -11,9 +11,6 @@ from sqlalchemy.orm import DeclarativeBase
 from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
 
 SlackId = String(64)
-# In place of the id of a person whose data was deleted: a record of what they did stays, and names
-# nobody. Slack has no such id.
-DELETED_PERSON = "deleted"
 # Likewise in place of their address; an `@` in front keeps it a person's.
 DELETED_ADDRESS = "@deleted"
 

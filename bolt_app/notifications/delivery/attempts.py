@@ -10,14 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import Delivery, Lane, Notification
-from bolt_app.notifications.incidents.messages import (
-    ESCALATE,
-    REFRESH,
-    REMIND,
-    content_of_message,
-    escalated,
-    reminder,
-)
+from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.incidents.messages import content_of_message, escalated, reminder
 from bolt_app.notifications.incidents.view import ShownIncident, find_shown
 
 # With `Delivery`, `Lane` and `Notification` joined: the rows that `attempt_of` takes.

@@ -41,8 +41,8 @@ from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspace
 from bolt_app.notifications.delivery.writer import Writer
 from bolt_app.notifications.queue.rank import STEP_SECONDS
 from bolt_app.notifications.queue.shards import OwnedShard
-from bolt_app.recipients import is_id
 from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.slack_ids import is_id
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)

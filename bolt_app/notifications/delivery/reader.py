@@ -19,7 +19,7 @@ from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, 
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
-from bolt_app.recipients import is_id
+from bolt_app.slack_ids import is_id
 
 # No pause that we write ourselves is as long: it was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0

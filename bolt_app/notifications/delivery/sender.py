@@ -26,8 +26,8 @@ from bolt_app.notifications.delivery.outcomes import (
 )
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
-from bolt_app.recipients import is_person
 from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.slack_ids import is_person
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
 from bolt_app.workspaces.users import People

@@ -15,12 +15,12 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.content.modes import ESCALATE
 from bolt_app.notifications.digests.preferences import Preferred, find_preferred
-from bolt_app.notifications.incidents.messages import ESCALATE
 from bolt_app.notifications.queue.lanes import pending_in
 from bolt_app.notifications.subscriptions.routing import find_messages
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
-from bolt_app.recipients import is_person
+from bolt_app.slack_ids import is_person
 
 CRITICAL = "critical"
 # A delivery's columns, with its lane by workspace and address.

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from bolt_app.db.content import content_summary, known_severity, stored_severity
 from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
 from bolt_app.notifications.content.ids import new_id
+from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.digests.content import Entry, digest_content
-from bolt_app.notifications.incidents.messages import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
 from bolt_app.notifications.subscriptions.routing import STANDING

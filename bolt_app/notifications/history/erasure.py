@@ -30,7 +30,6 @@ from sqlalchemy import (
 
 from bolt_app.db.models import (
     DELETED_ADDRESS,
-    DELETED_PERSON,
     IS_BY_PERSON,
     IS_OPEN,
     IS_PENDING,
@@ -48,8 +47,8 @@ from bolt_app.db.models import (
 from bolt_app.notifications.incidents.callbacks import erase_from_callbacks
 from bolt_app.notifications.incidents.messages import Change, find_messages, refresh
 from bolt_app.notifications.queue.change_feed import begin_change
-from bolt_app.notifications.queue.lanes import lane_id_of
 from bolt_app.recipients import email_address
+from bolt_app.slack_ids import DELETED_PERSON
 
 # Messages that named the person change after everything that waits in their channels.
 ERASING_RANK = 1000
@@ -124,15 +123,6 @@ def erase_people(
     erase_lanes(connection, lanes)
     tabs = delete(HomeTab).where(HomeTab.team_id == people.team_id, people.are(HomeTab.user_id))
     return connection.scalars(tabs.returning(HomeTab.user_id)).all()
-
-
-def mark_successor(connection: Connection, lane_id: int, team_id: str, address: str) -> None:
-    """Let the lane of `address` be erased too where the lane is that leads to it."""
-    is_erasable = select(Lane.is_erasable).where(Lane.id == lane_id).scalar_subquery()
-    if connection.scalar(select(is_erasable)):
-        connection.execute(
-            update(Lane).where(Lane.id == lane_id_of(team_id, address)).values(is_erasable=True)
-        )
 
 
 def teams_with_idle_lanes(connection: Connection) -> Sequence[str]:

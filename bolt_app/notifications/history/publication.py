@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import and_, or_
 
 from bolt_app.db.models import Delivery
-from bolt_app.notifications.incidents.messages import ESCALATE
+from bolt_app.notifications.content.modes import ESCALATE
 
 # An escalation waits for as long as nobody answers: until it goes out, it has told nobody.
 _NOT_ESCALATED = ("waiting", "scheduled", "held", "cancelled", "expired", "muted")

@@ -2,51 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
-State = Literal[
-    "waiting",
-    "held",
-    "sending",
-    "sent",
-    "dead",
-    "unknown",
-    "cancelled",
-    "expired",
-    "muted",
-    "digested",
-]
-STATES: tuple[State, ...] = get_args(State)
-UNROUTED = "unrouted"
-STATE_WORDS: Mapping[str, str] = {
-    "waiting": "waiting",
-    "held": "held until",
-    "sending": "on its way",
-    "sent": "sent",
-    "dead": "refused by Slack",
-    "unknown": "outcome unknown",
-    "expired": "expired",
-    "cancelled": "cancelled",
-    "muted": "muted",
-    "digested": "in a digest",
-}
-INCIDENT_STATES = ("open", "acknowledged", "resolved")
-# Ended without having been posted, as far as is known: what can be retried.
-FAILED_STATES: tuple[State, ...] = ("dead", "unknown")
-OPEN_STATES = frozenset({"waiting", "held", "sending"})
-
-
-def shown_state(stored: str) -> State:
-    """Return the state that people know a delivery in, by the stored one."""
-    if stored == "scheduled":
-        return "waiting"
-    return stored if stored in STATES else "unknown"
-
-
-Moment = Annotated[AwareDatetime, Field(examples=["2026-01-31T09:30:00Z"])]
+from bolt_app.notifications.content.moment import Moment
+from bolt_app.notifications.content.states import OPEN_STATES, State
+from bolt_app.notifications.incidents.reports import IncidentReport
 
 
 class DeliveryError(BaseModel):
@@ -81,65 +43,6 @@ class DeliveryReport(BaseModel):
     send_at: Moment = Field(description="Not before this moment.")
     expires_at: Moment | None = Field(description="Not after this moment.")
     finished_at: Moment | None = Field(description="When it got the state it has for good.")
-
-
-class IncidentReport(BaseModel):
-    """What people answered to the notifications with one key."""
-
-    state: Literal["open", "acknowledged", "resolved"]
-    state_by: str | None = Field(
-        description="Whose answer it was, by their id in Slack; empty where a sender ended it, "
-        "`deleted` once that person's data was deleted."
-    )
-    state_at: Moment
-    assigned_to: str | None = Field(description="Who takes care of it, by their id in Slack.")
-    snoozed_until: Moment | None = Field(description="Nothing new is posted about it before.")
-    muted_by: str | None = Field(description="Who wants nothing new posted until it is resolved.")
-
-
-def incident_report(incident: Any) -> IncidentReport:
-    """Return the report of a stored incident; a state that is none counts as open."""
-    report = {name: getattr(incident, name) for name in IncidentReport.model_fields}
-    if report["state"] not in INCIDENT_STATES:
-        report["state"] = "open"
-    return IncidentReport.model_validate(report)
-
-
-class Answerer(BaseModel):
-    """Who answered."""
-
-    user_id: str = Field(description="Their id in Slack; `deleted` once their data was deleted.")
-    name: str | None = Field(description="Their name, where they linked their profile.")
-
-
-class Answered(BaseModel):
-    """What somebody answered, and how things are since."""
-
-    team_id: str
-    key: str
-    notification_id: str = Field(description="The latest about it that your source sent.")
-    by: Answerer
-    incident: IncidentReport
-
-
-class IncidentCallback(BaseModel):
-    """What a system is told when somebody answered."""
-
-    type: Literal[
-        "incident.acknowledged",
-        "incident.assigned",
-        "incident.resolved",
-        "incident.reopened",
-        "incident.snoozed",
-        "incident.woken",
-        "incident.muted",
-        "incident.unmuted",
-    ] = Field(description="What somebody answered.")
-    timestamp: Moment = Field(description="When they did.")
-    data: Answered = Field(
-        description="`team_id`, `key`, `notification_id` of the latest about it that your system "
-        "sent; `by`, with `user_id` and `name`; `incident`, as in a notification's report."
-    )
 
 
 class NotificationReport(BaseModel):

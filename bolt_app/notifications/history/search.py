@@ -23,7 +23,7 @@ from bolt_app.db.models import (
     Notification,
 )
 from bolt_app.notifications.content.ids import id_of_moment
-from bolt_app.notifications.history.reports import UNROUTED
+from bolt_app.notifications.content.states import UNROUTED
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # So many notifications are looked at for one page, however few of them match.

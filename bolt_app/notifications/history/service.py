@@ -36,18 +36,12 @@ from bolt_app.db.models import (
     WorkspaceQueue,
 )
 from bolt_app.db.receipts import record_effect
+from bolt_app.notifications.content.modes import REFRESH
 from bolt_app.notifications.content.page_urls import page_url
-from bolt_app.notifications.history.reports import (
-    FAILED_STATES,
-    DeliveryError,
-    DeliveryReport,
-    IncidentReport,
-    NotificationReport,
-    incident_report,
-    shown_state,
-)
+from bolt_app.notifications.content.states import FAILED_STATES, shown_state
+from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import Filter, Visible, find_page
-from bolt_app.notifications.incidents.messages import REFRESH
+from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.notifications.queue.change_feed import begin_change, stored_urgency
 from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
 from bolt_app.notifications.queue.wakeup import Wakeup

@@ -25,9 +25,9 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.meaning import severity_of
+from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.publication import IS_PUBLISHED
-from bolt_app.notifications.incidents.messages import ESCALATE, REFRESH, REMIND
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # So many notifications are looked at, however few of them went to public channels.

@@ -25,19 +25,16 @@ from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, Channel, Delivery, Hook, Lane, Notification
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.shown import shown_content
+from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.publication import IS_PUBLISHED, IS_WITHDRAWN
-from bolt_app.notifications.history.reports import (
-    FAILED_STATES,
-    OPEN_STATES,
-    DeliveryReport,
-    NotificationReport,
-)
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.service import History
 from bolt_app.notifications.incidents.view import ShownIncident, find_people, find_shown
-from bolt_app.recipients import email_address, is_id, is_person
+from bolt_app.recipients import email_address
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_id, is_person
 from bolt_app.workspaces.client import NotInstalledError
 
 # Of the latest failed notifications so many are looked at for those that a person may see.

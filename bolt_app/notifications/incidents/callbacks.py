@@ -22,28 +22,22 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import plain_key, sources_of
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
-from bolt_app.db.models import (
-    DELETED_PERSON,
-    ApiKey,
-    Callback,
-    CallbackEndpoint,
-    Incident,
-    Notification,
-)
+from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.history.reports import (
-    Answered,
-    Answerer,
-    IncidentCallback,
-    incident_report,
-)
 from bolt_app.notifications.incidents.callback_addresses import (
     Network,
     RefusedAddressError,
     allowed_addresses,
     resolve,
 )
+from bolt_app.notifications.incidents.reports import (
+    Answered,
+    Answerer,
+    IncidentCallback,
+    incident_report,
+)
 from bolt_app.notifications.incidents.view import find_people
+from bolt_app.slack_ids import DELETED_PERSON
 
 logger = logging.getLogger(__name__)
 

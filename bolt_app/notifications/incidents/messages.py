@@ -24,10 +24,11 @@ from sqlalchemy import (
     update,
 )
 
-from bolt_app.db.models import DELETED_PERSON, IS_QUEUED, Delivery, Incident, Lane, Notification
+from bolt_app.db.models import IS_QUEUED, Delivery, Incident, Lane, Notification
+from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
+from bolt_app.slack_ids import DELETED_PERSON
 
-REFRESH, REMIND, ESCALATE = "refresh", "remind", "escalate"
 # A refreshed message goes before what waits in its channel. A channel takes one message a second:
 # so that people who change their minds leave it turns, each message is refreshed only so often.
 REFRESH_RANK = -10

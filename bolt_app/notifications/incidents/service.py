@@ -18,14 +18,12 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
 from bolt_app.db.receipts import record_effect
+from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.incidents.blocks import ANSWERS
 from bolt_app.notifications.incidents.blocks import Answer as Answer
 from bolt_app.notifications.incidents.callbacks import tell_senders
 from bolt_app.notifications.incidents.messages import (
     ENDING_RANK,
-    ESCALATE,
-    REFRESH,
-    REMIND,
     Change,
     ClickedMessage,
     actions_of_message,

@@ -22,9 +22,9 @@ from bolt_app.db import DATABASE_DOWN, Database
 from bolt_app.db.models import IS_WAITING, Delivery, IdempotencyKey, Notification
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.meaning import severity_of, with_meaning
+from bolt_app.notifications.content.modes import ESCALATE
 from bolt_app.notifications.content.schema import Escalation, NotificationRequest
 from bolt_app.notifications.digests.hold import Coming, Row, hold
-from bolt_app.notifications.incidents.messages import ESCALATE
 from bolt_app.notifications.incidents.service import ChargeEnding, Followed, Said, follow
 from bolt_app.notifications.intake.group_commit import GroupCommit
 from bolt_app.notifications.queue.change_feed import begin_acceptance, state_until, stored_urgency

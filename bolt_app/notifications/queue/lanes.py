@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bolt_app.db.models import IS_LATER, IS_WAITING, Delivery, Lane
+from bolt_app.db.models import (
+    IS_LATER,
+    IS_WAITING,
+    Delivery,
+    Lane,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 
 _ENSURE: dict[str, Any] = {
@@ -51,3 +62,12 @@ def move_pending(connection: Connection, team_id: str, old: str, new: str) -> No
     ensure_lanes(connection, [(team_id, new)])
     moved = {"lane_id": lane_id_of(team_id, new), "seq": seq}
     connection.execute(update(Delivery).where(pending_in(old_id)).values(moved))
+
+
+def mark_successor(connection: Connection, lane_id: int, team_id: str, address: str) -> None:
+    """Let the lane of `address` be erased too where the lane is that leads to it."""
+    is_erasable = select(Lane.is_erasable).where(Lane.id == lane_id).scalar_subquery()
+    if connection.scalar(select(is_erasable)):
+        connection.execute(
+            update(Lane).where(Lane.id == lane_id_of(team_id, address)).values(is_erasable=True)
+        )

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
+from bolt_app.notifications.content.modes import ESCALATE
 from bolt_app.notifications.content.topics import patterns_for
-from bolt_app.notifications.incidents.messages import ESCALATE
 from bolt_app.notifications.subscriptions.filters import facts_of
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.store import is_usable, read_subscription

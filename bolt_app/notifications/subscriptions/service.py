@@ -20,13 +20,14 @@ from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
 from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
-from bolt_app.notifications.history.reports import shown_state
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
 from bolt_app.notifications.subscriptions.store import read_subscription
-from bolt_app.recipients import is_person, normal_address, topic_of
+from bolt_app.recipients import normal_address, topic_of
 from bolt_app.signals import News
+from bolt_app.slack_ids import is_person
 
 # Read for every App Home, and so prepared once.
 _LATEST = (

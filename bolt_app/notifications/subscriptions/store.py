@@ -12,7 +12,8 @@ from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.subscriptions.filters import Filter, parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.recipients import is_id, normal_address, topic_of
+from bolt_app.recipients import normal_address, topic_of
+from bolt_app.slack_ids import is_id
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from bolt_app.blockkit.elements import (
 from bolt_app.blockkit.mrkdwn import escape, link
 from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
+from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.digests.preferences import Preferred
-from bolt_app.notifications.history.reports import STATE_WORDS
 from bolt_app.notifications.history.statistics import (
     MOST_COUNTED,
     UNROUTED_WITHIN,

@@ -17,7 +17,6 @@ from bolt_app.notifications.content.schema import Mode, read_one
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
 from bolt_app.notifications.subscriptions.service import Change, Wish
-from bolt_app.recipients import is_person
 from bolt_app.services import Services
 from bolt_app.slack.ensure_can_post import NotInvitedError, check_reach
 from bolt_app.slack.preferences.time_zones import time_zone_of
@@ -38,6 +37,7 @@ from bolt_app.slack.subscriptions.blocks import (
     which_digest_answer,
 )
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_person
 
 logger = logging.getLogger(__name__)
 

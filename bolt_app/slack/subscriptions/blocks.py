@@ -24,8 +24,8 @@ from bolt_app.blockkit.signed_values import OutdatedError, fits
 from bolt_app.blockkit.text import counted, first_of
 from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.content.topics import normal_pattern
-from bolt_app.notifications.history.reports import STATE_WORDS
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.previews import LATELY, Example, Preview
 from bolt_app.notifications.subscriptions.schedules import Schedule

@@ -11,7 +11,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from bolt_app.notifications.content.schema import BATCH, NotificationRequest
-from bolt_app.notifications.history.reports import IncidentCallback, NotificationReport
+from bolt_app.notifications.history.reports import NotificationReport
+from bolt_app.notifications.incidents.reports import IncidentCallback
 from bolt_app.web.api.examples import SENDING
 from bolt_app.web.api.schemas import (
     AcceptedBatch,

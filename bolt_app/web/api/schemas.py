@@ -19,7 +19,8 @@ from pydantic import (
 from bolt_app.notifications.content.ids import ID_PATTERN
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.schema import BATCH, Address, NotificationRequest, Text
-from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport, State
+from bolt_app.notifications.content.states import State
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 
 PAGE = 50
 LONGEST_PAGE = 100

@@ -11,8 +11,8 @@ from flask import Blueprint, render_template
 from bolt_app.installations.store import StoredInstallation
 from bolt_app.notifications.content.meaning import link_of, severity_of, title_of
 from bolt_app.notifications.content.page_urls import PAGES_PATH, is_notification_id
+from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.history.reports import STATE_WORDS
 from bolt_app.notifications.history.visibility import ViewedNotification, Viewer
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.profiles.service import Profile

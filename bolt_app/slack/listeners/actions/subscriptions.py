@@ -12,7 +12,6 @@ from slack_bolt import Ack, App, BoltContext, Respond
 
 from bolt_app.blockkit.elements import Block
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.recipients import is_person
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.home.refresh import shown_anyway
@@ -33,6 +32,7 @@ from bolt_app.slack.subscriptions.blocks import (
     read_undo_fields,
 )
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_person
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from typing import Any
 from slack_bolt import App, BoltContext
 
 from bolt_app.blockkit.text import first_of
-from bolt_app.db.models import DELETED_PERSON
 from bolt_app.lifecycle.service import EventOrigin
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.channel_sync import Followed
 from bolt_app.services import Services
 from bolt_app.slack.listeners.events.origin import origin_of
+from bolt_app.slack_ids import DELETED_PERSON
 
 # A private channel's events have names of their own.
 KINDS = ("channel", "group")

@@ -1,0 +1,25 @@
+"""Ids of Slack: their forms, and the one that stands for a deleted person."""
+
+from __future__ import annotations
+
+# In place of the id of a person whose data was deleted: a record of what they did stays, and names
+# nobody. Slack has no such id.
+DELETED_PERSON = "deleted"
+
+
+def is_id(address: str) -> bool:
+    """Whether `address` is an id of Slack's, which can be posted to: a channel's or a person's."""
+    return address[0] in "CGDUW"
+
+
+def is_person(address: str) -> bool:
+    """Whether `address` is a person's id, which stands for their direct message with the bot.
+
+    https://docs.slack.dev/reference/methods/chat.postMessage#channels
+    """
+    return address[0] in "UW"
+
+
+def looks_like_channel_id(text: str) -> bool:
+    """Whether `text` has the form of a channel's or conversation's id (C…, G… or D…)."""
+    return len(text) >= 9 and text[0] in "CGD" and text.isalnum() and text.isupper()
