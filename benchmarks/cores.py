@@ -23,7 +23,15 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import create_engine, make_url, text
 
-from benchmarks.delivery import AT_ONCE, Place, bellhop, message, say, sqlalchemy_url, wait_for
+from benchmarks.delivery import (
+    AT_ONCE,
+    MessagePosition,
+    bellhop,
+    message,
+    say,
+    sqlalchemy_url,
+    wait_for,
+)
 from benchmarks.load import quantile
 from benchmarks.processes import cpu_seconds, family, resident_mebibytes
 
@@ -96,7 +104,7 @@ def schema_of(url: str, port: int) -> str:
     return with_schema.render_as_string(hide_password=False)
 
 
-def in_turns(places: Sequence[Place], measured: Sequence[Measured]) -> None:
+def in_turns(places: Sequence[MessagePosition], measured: Sequence[Measured]) -> None:
     """Send one notification at a time, to each place in turns, while nothing else is to do."""
     connections = [http.client.HTTPConnection(place.host, timeout=30) for place in places]
     accepted_at: list[dict[str, float]] = [{} for _ in places]
@@ -117,7 +125,7 @@ def in_turns(places: Sequence[Place], measured: Sequence[Measured]) -> None:
         ours.posted += [last[channel] - at for channel, at in accepted.items()]
 
 
-def at_a_steady_rate(places: Sequence[Place], measured: Sequence[Measured]) -> None:
+def at_a_steady_rate(places: Sequence[MessagePosition], measured: Sequence[Measured]) -> None:
     """Send to each place in turns, at a steady rate, whether or not the last was answered."""
     local, starts = threading.local(), time.perf_counter() + WARM_UP_SECONDS
 
@@ -139,7 +147,7 @@ def at_a_steady_rate(places: Sequence[Place], measured: Sequence[Measured]) -> N
         ours.steady += times[number :: len(places)][PER_SECOND:]
 
 
-def busy(place: Place, measured: Measured) -> None:
+def busy(place: MessagePosition, measured: Measured) -> None:
     """Send with eight clients that make no pause."""
     pids = family(place.process.pid)
     starts, before = time.perf_counter(), cpu_seconds(pids)
@@ -161,7 +169,7 @@ def busy(place: Place, measured: Measured) -> None:
     measured.mebibytes.append(resident_mebibytes(pids))
 
 
-def post(place: Place, connection: http.client.HTTPConnection, channel: str) -> None:
+def post(place: MessagePosition, connection: http.client.HTTPConnection, channel: str) -> None:
     """Send a notification, and wait for the answer."""
     headers = {"Content-Type": "application/json", **place.headers}
     body = json.dumps(message(channel)(0))

@@ -144,7 +144,7 @@ def measure(name: str, url: str, apprise: str | None) -> Results:
 
 
 @dataclass
-class Place:
+class MessagePosition:
     """A running Bellhop that is installed."""
 
     host: str
@@ -175,7 +175,7 @@ def bellhop(
     certificate: Path | None = None,
     port: int = APP_PORT,
     **changes: str,
-) -> Iterator[Place]:
+) -> Iterator[MessagePosition]:
     """Run Bellhop beside a stand-in, with as many processes as it starts by default.
 
     Args:
@@ -221,7 +221,7 @@ def bellhop(
             ["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment, root
         )
         key = created.strip().splitlines()[-1]
-        yield Place(f"127.0.0.1:{port}", slack, key, environment, process, root)
+        yield MessagePosition(f"127.0.0.1:{port}", slack, key, environment, process, root)
 
 
 @contextmanager
@@ -241,7 +241,7 @@ def bare_view(database_url: str) -> Iterator[str]:
             yield f"127.0.0.1:{BARE_PORT}"
 
 
-def accept_rate(place: Place) -> float:
+def accept_rate(place: MessagePosition) -> float:
     """Return how many notifications a second are accepted, with eight clients at once."""
     channels = place.slack.channels
     return rate(
@@ -304,7 +304,7 @@ def message(to: str) -> Callable[[int], dict[str, Any]]:
     return lambda _number: body
 
 
-def latencies(place: Place) -> list[float]:
+def latencies(place: MessagePosition) -> list[float]:
     """Return the seconds from each 202 to Slack's receipt, one notification at a time."""
     place.slack.join()
     send_to_all(place, place.slack.channels, each=1)
@@ -319,7 +319,7 @@ def latencies(place: Place) -> list[float]:
     return [at - accepted_at[channel] for channel, at in posted]
 
 
-def drain(place: Place, *, each: int) -> list[float]:
+def drain(place: MessagePosition, *, each: int) -> list[float]:
     """Return when each message was posted, in seconds since the first was accepted."""
     place.slack.join()
     began = time.time()
@@ -333,7 +333,7 @@ def drain(place: Place, *, each: int) -> list[float]:
     return [at - began for _, at in posted]
 
 
-def sustained(place: Place, *, each: int) -> float:
+def sustained(place: MessagePosition, *, each: int) -> float:
     """Return the posts a second from the first to the last of many over many channels."""
     place.slack.join()
     send_to_all(place, place.slack.channels, each=each)
@@ -378,7 +378,7 @@ def measure_cost(cost: Cost, database_url: str, root: Path, certificate: Path) -
 
 
 @contextmanager
-def worker(place: Place) -> Iterator[subprocess.Popen[bytes]]:
+def worker(place: MessagePosition) -> Iterator[subprocess.Popen[bytes]]:
     """Run a delivery worker in a process of its own."""
     command = [sys.executable, "-m", "flask", "--app", "app", "worker"]
     environment = {**place.environment, "WORKER_THREADS": "64"}
@@ -390,7 +390,7 @@ def worker(place: Place) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-def send_to_all(place: Place, channels: list[str], *, each: int) -> None:
+def send_to_all(place: MessagePosition, channels: list[str], *, each: int) -> None:
     """Send so many notifications to each channel, in batches of a hundred."""
     connection = http.client.HTTPConnection(place.host, timeout=30)
     headers = {"Content-Type": "application/json", **place.headers}
@@ -405,7 +405,7 @@ def send_to_all(place: Place, channels: list[str], *, each: int) -> None:
     connection.close()
 
 
-def wait_for(place: Place, number: int) -> list[tuple[str, float]]:
+def wait_for(place: MessagePosition, number: int) -> list[tuple[str, float]]:
     """Wait until so many messages were posted; return all of them, oldest first."""
     ends = time.monotonic() + 120
     while len(posted := place.slack.posted_at()) < number:
@@ -415,7 +415,7 @@ def wait_for(place: Place, number: int) -> list[tuple[str, float]]:
     return sorted(posted, key=lambda one: one[1])
 
 
-def idle(place: Place) -> tuple[float, float]:
+def idle(place: MessagePosition) -> tuple[float, float]:
     """Return the share of a core that is used with nothing to do, in percent, and the memory."""
     wait_until_quiet(place)
     processes = family(place.process.pid)
@@ -425,7 +425,7 @@ def idle(place: Place) -> tuple[float, float]:
     return 100 * used / IDLE_SECONDS, resident_mebibytes(processes)
 
 
-def wait_until_quiet(place: Place) -> None:
+def wait_until_quiet(place: MessagePosition) -> None:
     """Let what was accepted wait no more: it is cancelled, as far as it has not gone out."""
     run_python(["-m", "benchmarks.old_rows", TEAM, "0"], place.environment)
     time.sleep(3)

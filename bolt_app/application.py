@@ -19,16 +19,16 @@ from bolt_app.config import Settings
 from bolt_app.connections import close_connections
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
-from bolt_app.credentials.webhooks import Hooks
-from bolt_app.db import DATABASE_DOWN, Database, schema
+from bolt_app.credentials.webhooks import Webhooks
+from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.callbacks import build_callbacks
 from bolt_app.installations.flow import STATE_LIFETIME_SECONDS, InstallFlow
-from bolt_app.installations.state import SQLAlchemyStateStore
-from bolt_app.installations.store import SQLAlchemyInstallationStore, StoredInstallation
-from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.state import StateStore
+from bolt_app.installations.store import Installations, StoredInstallation
+from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import Grants
 from bolt_app.installations.tokens.refresh_leases import RefreshLeases
 from bolt_app.installations.tokens.revocations import Revocations
@@ -40,12 +40,12 @@ from bolt_app.manifest import load_scopes
 from bolt_app.notifications.digests.preferences import Preferences
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.service import History
-from bolt_app.notifications.history.statistics import HealthReports
-from bolt_app.notifications.history.visibility import Viewing
+from bolt_app.notifications.history.statistics import Statistics
+from bolt_app.notifications.history.visibility import Visibility
 from bolt_app.notifications.incidents.callback_sender import CallbackSender
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from bolt_app.notifications.incidents.service import Incidents
-from bolt_app.notifications.intake.service import Acceptance
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.change_feed import resume_workspaces
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.notifications.subscriptions.channel_sync import use_ids
@@ -54,20 +54,20 @@ from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
 from bolt_app.services import Services
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
-from bolt_app.web.pages.profile import place_of
+from bolt_app.web.pages.profile import workspace_of
 from bolt_app.workspaces.channels import Channels
-from bolt_app.workspaces.client import InstallationCalls, NotInstalledError
-from bolt_app.workspaces.greetings import Poster
+from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
+from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
 from bolt_app.workspaces.rate_limits import RateLimits
-from bolt_app.workspaces.users import People
+from bolt_app.workspaces.users import Users
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         schema.upgrade(database)
     http = HttpLoop()
     api = SlackApi(settings.slack_api_url, http, timeout=settings.delays.slack_timeout)
-    store = SQLAlchemyInstallationStore(settings.slack_client_id, database, clock=clock)
+    store = Installations(settings.slack_client_id, database, clock=clock)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
     rotator = TokenRotator(
         RefreshLeases(database, store, clock=clock),
@@ -113,20 +113,20 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         clock=clock,
     )
     grants = Grants(store, rotator, background)
-    remembered = RememberedGrants(grants)
-    calls = InstallationCalls(store, remembered, api, RateLimits(database, clock=clock))
-    channels = Channels(database, calls, use_ids, clock=clock)
+    remembered = GrantCache(grants)
+    client = WorkspaceClient(store, remembered, api, RateLimits(database, clock=clock))
+    channels = Channels(database, client, use_ids, clock=clock)
     access = Authorization(
-        database, calls, channels, subscriptions_by=settings.subscriptions_by, clock=clock
+        database, client, channels, subscriptions_by=settings.subscriptions_by, clock=clock
     )
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
-    permalinks = Permalinks(database, calls, clock=clock)
-    news = News()
+    permalinks = Permalinks(database, client, clock=clock)
+    signals = Signals()
     lifecycle = Lifecycle(
         database,
         store,
-        news,
+        signals,
         wakeup,
         guests_may_subscribe=settings.subscriptions_by == "anyone",
         clock=clock,
@@ -135,7 +135,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     services = Services(
         settings=settings,
         clock=clock,
-        news=news,
+        signals=signals,
         database=database,
         readiness=Readiness(database, settings.delays),
         store=store,
@@ -143,30 +143,30 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
         grants=remembered,
         http=http,
-        calls=calls,
+        client=client,
         response_urls=ResponseUrls(settings.slack_base_url, api),
         signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         access=access,
-        profiles=Profiles(database, store, calls, news, clock=clock),
+        profiles=Profiles(database, store, client, signals, clock=clock),
         lifecycle=lifecycle,
-        installation_checks=InstallationChecks(store, calls, lifecycle),
+        installation_checks=InstallationChecks(store, client, lifecycle),
         channels=channels,
-        people=People(database, calls, use_ids, clock=clock),
-        poster=Poster(calls, channels, clock=clock),
+        users=Users(database, client, use_ids, clock=clock),
+        greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
         tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
-        acceptance=Acceptance(database, wakeup, limits, clock=clock),
+        intake=Intake(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
-        api_keys=ApiKeys(database, news, clock=clock),
-        hooks=Hooks(database, settings.public_url, news, clock=clock),
-        subscriptions=Subscriptions(database, news, clock=clock),
-        preferences=Preferences(database, news, clock=clock),
+        api_keys=ApiKeys(database, signals, clock=clock),
+        webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
+        subscriptions=Subscriptions(database, signals, clock=clock),
+        preferences=Preferences(database, signals, clock=clock),
         previews=Previews(database, clock=clock),
-        health=HealthReports(database, clock=clock),
+        statistics=Statistics(database, clock=clock),
         home_tabs=HomeTabs(database, clock=clock),
         incidents=Incidents(database, wakeup, clock=clock),
         callback_endpoints=CallbackEndpoints(
@@ -175,11 +175,11 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         callback_sender=CallbackSender(
             database, http, networks=settings.callback_networks, clock=clock
         ),
-        viewing=Viewing(database, history, access, permalinks, clock=clock),
+        visibility=Visibility(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
-    states = SQLAlchemyStateStore(
+    states = StateStore(
         database,
         settings.session_secret,
         clock=clock,
@@ -223,10 +223,10 @@ def _welcomer(services: Services) -> Callable[[StoredInstallation], None]:
     def welcome(installation: StoredInstallation) -> None:
         try:
             profile = services.profiles.find_for(installation)
-            place = place_of(installation, profile)
+            workspace = workspace_of(installation, profile)
             url = f"{services.settings.public_url}/profile"
-            services.poster.welcome(place, installation.user_id, url)
-        except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
+            services.greetings.welcome(workspace, installation.user_id, url)
+        except (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE) as error:
             # The page shows the same steps.
             logger.info("the welcome was not posted", extra={"error": describe_error(error)})
 
@@ -243,7 +243,7 @@ def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
                 services.lifecycle.organization_installed(installation.enterprise_id)
                 services.background.submit(services.installation_checks.run)
             services.profiles.record(installation)
-        except (SlackCallError, NotInstalledError, *DATABASE_DOWN) as error:
+        except (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE) as error:
             # The installation stands; whoever asks next makes the recording up.
             logger.warning(
                 "a profile is still to be recorded", extra={"error": describe_error(error)}

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.schema import SchemaError, require_current
 from bolt_app.delays import Delays
 from bolt_app.notifications.delivery.ownership import Ownership
@@ -45,7 +45,7 @@ class Readiness:
             unowned = count_unowned(self._database, self._delays.owner_silence)
         except SchemaError as error:
             return {"status": "unavailable", "reason": str(error)}, 503
-        except DATABASE_DOWN:
+        except DATABASE_UNAVAILABLE:
             logger.exception("the database is not answering")
             return {"status": "unavailable", "reason": "The database is not answering."}, 503
         body: dict[str, object] = {"shards_without_owner": unowned}

@@ -23,7 +23,7 @@ from gunicorn.util import import_app
 from gunicorn.workers.gthread import ThreadWorker
 
 from bolt_app.config import Settings
-from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.schema import SchemaError, require_current
 from bolt_app.logs import configure_logging, describe_error
 from bolt_app.notifications.delivery.worker import DeliveryWorker
@@ -248,7 +248,7 @@ def _unready_reason(database: Database) -> str | None:
         require_current(database)
     except SchemaError as error:
         return str(error)
-    except DATABASE_DOWN as error:
+    except DATABASE_UNAVAILABLE as error:
         return f"The database is not answering: {describe_error(error)}"
     return None
 

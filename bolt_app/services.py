@@ -14,37 +14,37 @@ from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import SenderLimits
-from bolt_app.credentials.webhooks import Hooks
+from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
-from bolt_app.installations.store import SQLAlchemyInstallationStore
-from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.store import Installations
+from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.revocations import Revocations
 from bolt_app.lifecycle.installation_checks import InstallationChecks
 from bolt_app.lifecycle.service import Lifecycle
 from bolt_app.notifications.digests.preferences import Preferences
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.service import History
-from bolt_app.notifications.history.statistics import HealthReports
-from bolt_app.notifications.history.visibility import Viewing
+from bolt_app.notifications.history.statistics import Statistics
+from bolt_app.notifications.history.visibility import Visibility
 from bolt_app.notifications.incidents.callback_sender import CallbackSender
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from bolt_app.notifications.incidents.service import Incidents
-from bolt_app.notifications.intake.service import Acceptance
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
-from bolt_app.workspaces.client import InstallationCalls
-from bolt_app.workspaces.greetings import Poster
+from bolt_app.workspaces.client import WorkspaceClient
+from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
-from bolt_app.workspaces.users import People
+from bolt_app.workspaces.users import Users
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class Services:
 
     settings: Settings
     clock: Clock
-    news: News
+    signals: Signals
     database: Database
     readiness: Readiness
-    store: SQLAlchemyInstallationStore
+    store: Installations
     sessions: Sessions
     audit: AuditLog
-    grants: RememberedGrants
+    grants: GrantCache
     http: HttpLoop
-    calls: InstallationCalls
+    client: WorkspaceClient
     response_urls: ResponseUrls
     signer: ValueSigner
     revocations: Revocations
@@ -74,26 +74,26 @@ class Services:
     lifecycle: Lifecycle
     installation_checks: InstallationChecks
     channels: Channels
-    people: People
-    poster: Poster
+    users: Users
+    greetings: Greetings
     wakeup: Wakeup
     sender_limits: SenderLimits
     guesses: GuessLimit
     tests: SlidingLimit
-    acceptance: Acceptance
+    intake: Intake
     history: History
     permalinks: Permalinks
     api_keys: ApiKeys
-    hooks: Hooks
+    webhooks: Webhooks
     subscriptions: Subscriptions
     preferences: Preferences
     previews: Previews
-    health: HealthReports
+    statistics: Statistics
     home_tabs: HomeTabs
     incidents: Incidents
     callback_endpoints: CallbackEndpoints
     callback_sender: CallbackSender
-    viewing: Viewing
+    visibility: Visibility
     requests: Executor
     background: Executor
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class SharedReading(Generic[T]):
+class SingleFlight(Generic[T]):
     """Reads for several threads at once.
 
     Args:

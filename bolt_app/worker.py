@@ -24,7 +24,7 @@ from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.delivery.timetable import PeriodicTask, Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.worker import DeliveryWorker
-from bolt_app.notifications.history.retention import Housekeeping
+from bolt_app.notifications.history.retention import Retention
 from bolt_app.services import Services
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def create_dispatcher(
     """Return what delivers for owned workspaces, at the pace of the settings."""
     settings, database, clock = services.settings, services.database, services.clock
     delays, retry_for = settings.delays, timedelta(hours=settings.retry_hours)
-    calls, channels, people = services.calls, services.channels, services.people
+    calls, channels, people = services.client, services.channels, services.users
     per_minute = settings.workspace_per_minute
     return Dispatcher(
         Store(database, retry_for=retry_for, clock=clock),
@@ -100,9 +100,9 @@ def create_ownership(settings: Settings, database: Database) -> Ownership:
 
 def _periodic_tasks(services: Services) -> list[PeriodicTask]:
     keep_for = timedelta(days=services.settings.keep_days)
-    housekeeping = Housekeeping(services.database, keep_for=keep_for, clock=services.clock)
+    retention = Retention(services.database, keep_for=keep_for, clock=services.clock)
     rarely = {
-        "tidy": housekeeping.tidy,
+        "tidy": retention.delete_expired,
         "record_profiles": services.profiles.record_pending,
         "revoke_tokens": services.revocations.revoke_pending,
         "delete_sessions": services.sessions.delete_expired,

@@ -128,7 +128,7 @@ class Bellhop:
         """Deliver Slack's events, and let the reports about installations take effect."""
         self.slack.deliver_due()
         self.services.installation_checks.run()
-        self.services.calls.forget_place(None)
+        self.services.client.forget_workspace(None)
 
     def wait_for_ephemeral(self, user_id: str, words: str) -> None:
         """Wait until a person sees a message of their own with `words` in it."""

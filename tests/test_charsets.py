@@ -42,7 +42,7 @@ CODECS = {
 
 def to_hook(bellhop: Bellhop, body: bytes, content_type: str) -> Page:
     put_bot(bellhop)
-    url = bellhop.services.hooks.create(ACME, "alerts", ["#ops"])
+    url = bellhop.services.webhooks.create(ACME, "alerts", ["#ops"])
     return request("POST", url, body, {"Content-Type": content_type})
 
 

@@ -65,7 +65,7 @@ def test_a_key_that_was_good_goes_on_whatever_it_is_used_for(strict: Bellhop, me
 @on_sqlite
 def test_hook_addresses_are_guesses_too(strict: Bellhop) -> None:
     put_bot(strict)
-    known, unknown = (strict.services.hooks.create(ACME, "", ["#ops"]) for _ in range(2))
+    known, unknown = (strict.services.webhooks.create(ACME, "", ["#ops"]) for _ in range(2))
     assert request("POST", known, b'{"text": "x"}').text == "ok"
 
     answers = [request("POST", f"{strict.url}/hooks/guess{n}", b"{}") for n in range(3)]

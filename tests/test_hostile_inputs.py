@@ -152,7 +152,7 @@ class TestHttp:
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
     def test_webhooks_take_or_refuse_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
         put_bot(bellhop)
-        url = bellhop.services.hooks.create(ACME, "ci", [GENERAL])
+        url = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         for body in [hostile.encode(), *hostile_documents(PAYLOAD, hostile)]:
             form = urlencode({"payload": body.decode()}).encode()
             for data in (body, form):
@@ -164,7 +164,7 @@ class TestHttp:
         self, bellhop: Bellhop, value: Any
     ) -> None:
         bellhop.install(ANN)
-        url = bellhop.services.hooks.create(ACME, "ci", [GENERAL])
+        url = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         for name in ("blocks", "attachments"):
             for payload in [{name: value}, *with_each_value(BLOCKS[name], value, name)]:
                 page = request("POST", url, json.dumps({**payload, "text": "x"}).encode())
@@ -176,7 +176,7 @@ class TestHttp:
                 assert bellhop.slack.messages(GENERAL)[-1].text == "what follows", payload
 
     def test_no_body_is_too_deep(self, bellhop: Bellhop) -> None:
-        sender, hook = caller(bellhop), bellhop.services.hooks.create(ACME, "ci", [GENERAL])
+        sender, hook = caller(bellhop), bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         for body in (DEEP, '{"text":' + DEEP, '{"a":' * 20_000, "{" * 20_000):
             assert sender.call("POST", NOTIFICATIONS, body.encode()).status == 400
             assert request("POST", hook, body.encode()).status == 400

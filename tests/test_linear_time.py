@@ -26,9 +26,9 @@ from bolt_app.notifications.content.meaning import with_meaning
 from bolt_app.notifications.content.message import render
 from bolt_app.notifications.content.shown import MOST_CHARACTERS, shown_content
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.slack.subscriptions.parsing import LONGEST, Misunderstood, parse_notify_command
+from bolt_app.slack.subscriptions.parsing import LONGEST, ParseError, parse_notify_command
 from bolt_app.text_forms import comparable, lowered
-from bolt_app.web.html.content_html import said_html
+from bolt_app.web.html.content_html import content_html
 from bolt_app.web.html.mrkdwn_html import Reader, mrkdwn_html
 from slack_sandbox.client.render.markdown import markdown
 from slack_sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
@@ -185,7 +185,7 @@ def test_what_fits_is_shown_as_it_is() -> None:
 def test_the_largest_page_is_made_in_time() -> None:
     content = {"attachments": [{"text": "*a* _b_ <@U1>" * 40_000}]}
     began = time.process_time()
-    html = said_html(shown_content(content)[0], READER)
+    html = content_html(shown_content(content)[0], READER)
     assert time.process_time() - began < LIMIT_SECONDS
     assert len(html) > MOST_CHARACTERS
 
@@ -193,4 +193,4 @@ def test_the_largest_page_is_made_in_time() -> None:
 def test_a_long_command_is_not_parsed() -> None:
     asked = parse_notify_command("quiet 1" + " " * LONGEST + "to 2")
 
-    assert asked == Misunderstood("A command has up to 1000 characters.")
+    assert asked == ParseError("A command has up to 1000 characters.")

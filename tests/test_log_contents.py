@@ -302,7 +302,7 @@ def test_the_log_holds_nothing_that_people_write(
         bellhop.slack.open_home(ANN, ACME)
         bellhop.slack.deliver_due()
         key = caller(bellhop, "send", "read", "admin").key
-        hook = bellhop.services.hooks.create(ACME, "ci", [GENERAL])
+        hook = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         with failing(bellhop, how):
             drive(bellhop, key, hook)
             bellhop.services.background.submit(lambda: None).result()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bolt_app.single_flight import SharedReading
+from bolt_app.single_flight import SingleFlight
 
 THREADS = 16
 
@@ -32,7 +32,7 @@ class Source:
 
 def test_what_changed_before_one_asked_is_seen_though_a_read_is_on_its_way() -> None:
     source = Source()
-    reading = SharedReading(source.read)
+    reading = SingleFlight(source.read)
     with ThreadPoolExecutor() as threads:
         early = threads.submit(reading.get)
         assert source.begun.acquire(timeout=30)
@@ -51,7 +51,7 @@ def test_those_who_wait_at_the_same_time_share_one_read() -> None:
         asked.release()
         return time.monotonic()
 
-    reading = SharedReading(source.read, monotonic=monotonic)
+    reading = SingleFlight(source.read, monotonic=monotonic)
     with ThreadPoolExecutor(THREADS + 1) as threads:
         first = threads.submit(reading.get)
         assert source.begun.acquire(timeout=30)
@@ -73,7 +73,7 @@ def test_an_error_is_for_the_one_who_read_and_the_next_reads_anew() -> None:
             raise errors.pop()
         return 7
 
-    reading = SharedReading(read)
+    reading = SingleFlight(read)
     with pytest.raises(OSError, match="down"):
         reading.get()
 

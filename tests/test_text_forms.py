@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given as given_by
 from hypothesis import strategies as st
 
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.text_forms import MOST_MARKS, comparable, lowered, normalized, visible
 from tests.commands import run
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
-from tests.slack.test_credentials import make_key
+from tests.slack.test_credentials import create_key
 from tests.slack.test_home import home, subscribe
 from tests.slack.test_send_step import step
 from tests.web.calling import NOTIFICATIONS, caller
@@ -97,7 +97,7 @@ def by_escalation(bellhop: Bellhop, address: str) -> str:
 
 def by_hook(bellhop: Bellhop, address: str) -> str:
     assert run(bellhop, "hook", "create", "--team", ACME, "--to", address).exit_code == 0
-    return bellhop.services.hooks.of_team(ACME)[-1].to[0]
+    return bellhop.services.webhooks.of_team(ACME)[-1].to[0]
 
 
 def by_key(bellhop: Bellhop, address: str) -> str:
@@ -107,7 +107,7 @@ def by_key(bellhop: Bellhop, address: str) -> str:
 
 
 def by_key_form(bellhop: Bellhop, address: str) -> str:
-    make_key(bellhop, channels=address)
+    create_key(bellhop, channels=address)
     return bellhop.services.api_keys.of_team(ACME)[-1].channels[0]
 
 
@@ -195,7 +195,7 @@ def unsubscribe_by_flask(bellhop: Bellhop, topic: str) -> None:
 def test_a_subscription_is_found_by_every_spelling_of_its_topic(
     installed: Bellhop, way: Callable[[Bellhop, str], None], topic: str
 ) -> None:
-    installed.services.subscriptions.subscribe(ACME, GENERAL, Wish(TOPIC))
+    installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec(TOPIC))
     before = installed.services.subscriptions.of_team(ACME)
 
     way(installed, topic)
@@ -205,7 +205,7 @@ def test_a_subscription_is_found_by_every_spelling_of_its_topic(
 
 @pytest.mark.parametrize("topic", TOPICS, ids=ascii)
 def test_a_topic_is_sent_to_in_one_form(installed: Bellhop, topic: str) -> None:
-    installed.services.subscriptions.subscribe(ACME, GENERAL, Wish(TOPIC))
+    installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec(TOPIC))
     address = topic if ":" in topic else f"topic:{topic}"
 
     for way in (by_api, by_send):
@@ -268,11 +268,11 @@ def test_fields_and_topics_that_nobody_sent_are_doubted(installed: Bellhop) -> N
 
 def test_channels_of_slack_are_known_by_every_form(installed: Bellhop) -> None:
     installed.slack.channels[GENERAL].name = "cafe\u0301"
-    place = installed.services.calls.find_place(ACME)
+    workspace = installed.services.client.find_workspace(ACME)
 
     for written in CHANNELS:
-        assert installed.services.channels.find(place, written) == GENERAL
-        [found] = installed.services.channels.search(place, written)
+        assert installed.services.channels.find(workspace, written) == GENERAL
+        [found] = installed.services.channels.search(workspace, written)
         assert found.channel_id == GENERAL
 
 

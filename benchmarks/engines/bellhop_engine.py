@@ -42,7 +42,7 @@ from bolt_app.notifications.delivery.store import RETRY_FOR, Store
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.worker import DeliveryWorker
-from bolt_app.notifications.intake.service import Acceptance, Sender
+from bolt_app.notifications.intake.service import Intake, Sender
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.worker import create_ownership
 
@@ -73,9 +73,9 @@ class BellhopEngine(Engine):
 
     def open(self) -> None:
         self._database = Database(self._url, _KEYS)
-        self._acceptance = Acceptance(self._database, open_wakeup(self._database))
+        self._acceptance = Intake(self._database, open_wakeup(self._database))
         failing = _FailingDatabase(self._url, _KEYS)
-        self._failing = Acceptance(failing, open_wakeup(failing))
+        self._failing = Intake(failing, open_wakeup(failing))
 
     def enqueue(self, job: Job) -> None:
         for one in job.alone():

@@ -21,7 +21,7 @@ from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values
-from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
 logger = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ class Authorization:
     def __init__(
         self,
         database: Database,
-        calls: InstallationCalls,
+        client: WorkspaceClient,
         public: PublicChannels,
         *,
         subscriptions_by: str,
@@ -215,7 +215,7 @@ class Authorization:
     ) -> None:
         self.public = public
         self._database = database
-        self._calls = calls
+        self._client = client
         self._subscriptions_by = subscriptions_by
         # By workspace and person.
         self._roles: RecentAnswers[tuple[str, str], Role] = RecentAnswers(
@@ -265,7 +265,12 @@ class Authorization:
         return AccessDeniedError(_SENTENCES[action])
 
     def person(
-        self, team_id: str, user_id: str, *, now: bool = False, place: BotPlace | None = None
+        self,
+        team_id: str,
+        user_id: str,
+        *,
+        now: bool = False,
+        workspace: BotWorkspace | None = None,
     ) -> Person:
         """Return a person with their role.
 
@@ -280,11 +285,13 @@ class Authorization:
         key = team_id, user_id
         role = None if now else self._roles.find(key)
         if role is None:
-            there = place or self._calls.find_place(team_id)
+            there = workspace or self._client.find_workspace(team_id)
             role = self._roles.ask(key, lambda: self._ask_role(there, user_id))
         return Person(team_id, user_id, role, self)
 
-    def require_use(self, place: BotPlace, user_id: str, is_deactivated: bool | None) -> None:
+    def require_use(
+        self, workspace: BotWorkspace, user_id: str, is_deactivated: bool | None
+    ) -> None:
         """Make sure that a request which Slack signed comes from a person of this workspace.
 
         Slack has just seen who they are, and is asked only of people who are not linked: what is
@@ -299,13 +306,13 @@ class Authorization:
             NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
-        if self._roles.find((place.team_id, user_id)) is None:
+        if self._roles.find((workspace.team_id, user_id)) is None:
             if is_deactivated:
-                person = Person(place.team_id, user_id, Role.DEACTIVATED, self)
+                person = Person(workspace.team_id, user_id, Role.DEACTIVATED, self)
                 raise self.denial(person, Action.USE)
             if is_deactivated is not None:
                 return
-        self.person(place.team_id, user_id, place=place).require(Action.USE)
+        self.person(workspace.team_id, user_id, workspace=workspace).require(Action.USE)
 
     def is_deactivated(self, team_id: str, user_id: str) -> bool:
         """Whether an account is known to be deactivated: as stored, or as Slack says.
@@ -348,28 +355,28 @@ class Authorization:
         """Forget who is in which channel of a workspace."""
         self._memberships.forget(lambda key: key[0] == team_id)
 
-    def _ask_role(self, place: BotPlace, user_id: str) -> Role:
+    def _ask_role(self, workspace: BotWorkspace, user_id: str) -> Role:
         """Ask Slack (https://docs.slack.dev/reference/methods/users.info)."""
         try:
-            facts = self._calls.as_bot(place, "users.info", user=user_id)["user"]
+            facts = self._client.as_bot(workspace, "users.info", user=user_id)["user"]
         except SlackCallError as error:
             if error.code in _UNKNOWN_PERSON:
                 return Role.EXTERNAL
             raise
-        return role_of(facts, place)
+        return role_of(facts, workspace)
 
     def _ask_channels(self, team_id: str, user_id: str) -> Mapping[str, str]:
-        place = self._calls.find_place(team_id)
+        workspace = self._client.find_workspace(team_id)
         kinds = "public_channel"
-        if self._calls.has_scope(place, "groups:read"):
+        if self._client.has_scope(workspace, "groups:read"):
             kinds += ",private_channel"
-        channels = self._calls.pages_as_bot(
-            place,
+        channels = self._client.pages_as_bot(
+            workspace,
             "users.conversations",
             "channels",
             user=user_id,
             types=kinds,
-            team_id=place.team_id,
+            team_id=workspace.team_id,
             limit=PAGE_SIZE,
         )
         return {one["id"]: one["name"] for one in channels}
@@ -381,44 +388,48 @@ class Authorization:
             return connection.scalar(IS_DEACTIVATED, values)
 
 
-def role_of(facts: Mapping[str, Any], place: BotPlace) -> Role:
+def role_of(facts: Mapping[str, Any], workspace: BotWorkspace) -> Role:
     """Return a person's role in a workspace from Slack's user object.
 
     https://docs.slack.dev/reference/objects/user-object and, for people of other organisations,
     https://docs.slack.dev/apis/slack-connect.
     """
-    if facts.get("is_stranger") or not _is_ours(facts, place):
+    if facts.get("is_stranger") or not _is_ours(facts, workspace):
         return Role.EXTERNAL
     if facts.get("deleted"):
         return Role.DEACTIVATED
-    if facts.get("team_id") not in (None, place.team_id) and not _belongs(facts, place.team_id):
+    if facts.get("team_id") not in (None, workspace.team_id) and not _belongs(
+        facts, workspace.team_id
+    ):
         return Role.COLLEAGUE
     values = membership_values(facts)
     is_guest = values.get("is_guest")
-    if not is_guest and _is_admin(facts, place):
+    if not is_guest and _is_admin(facts, workspace):
         return Role.ADMIN
     return Role.MEMBER if is_guest is False else Role.GUEST
 
 
-def _is_ours(facts: Mapping[str, Any], place: BotPlace) -> bool:
+def _is_ours(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     """Whether a person belongs to the workspace that has the bot, or to its organisation.
 
     The bot of an organisation serves its people alone, whichever workspace a request names: of
     someone who only shares a channel, Slack names their own workspace.
     """
-    is_of_organisation = bool(place.enterprise_id) and enterprise_of(facts) == place.enterprise_id
-    if place.is_enterprise_install:
+    is_of_organisation = (
+        bool(workspace.enterprise_id) and enterprise_of(facts) == workspace.enterprise_id
+    )
+    if workspace.is_enterprise_install:
         return is_of_organisation
-    return is_of_organisation or facts.get("team_id") in (None, place.team_id)
+    return is_of_organisation or facts.get("team_id") in (None, workspace.team_id)
 
 
-def _is_admin(facts: Mapping[str, Any], place: BotPlace) -> bool:
+def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     """Whether a person is an admin of a workspace.
 
     To the bot of a workspace Slack says what they are there. The bot of an organisation may be told
     what they are in their first workspace: in others only admins of the organisation are believed.
     """
-    if place.is_enterprise_install and facts.get("team_id") not in (None, place.team_id):
+    if workspace.is_enterprise_install and facts.get("team_id") not in (None, workspace.team_id):
         facts = facts.get("enterprise_user") or {}
     return bool(facts.get("is_admin") or facts.get("is_owner"))
 

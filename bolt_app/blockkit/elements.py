@@ -125,7 +125,7 @@ def modal(callback_id: str, title: str, submit: str, blocks: list[Block]) -> Blo
     }
 
 
-def told_modal(title: str, blocks: list[Block]) -> Block:
+def info_modal(title: str, blocks: list[Block]) -> Block:
     """Return a modal that only tells something."""
     return {"type": "modal", "title": plain(title), "close": plain("Close"), "blocks": blocks}
 

@@ -6,7 +6,7 @@ from flask import Flask
 
 from bolt_app.cli import access, database, notifications, send, setup, topics, worker, workspaces
 from bolt_app.cli import api_keys as keys
-from bolt_app.cli import retry_pending as catch_up
+from bolt_app.cli import retry_pending as retry_pending
 from bolt_app.cli import webhooks as hooks
 from bolt_app.services import FindServices
 
@@ -21,7 +21,7 @@ def register_commands(app: Flask, find_services: FindServices) -> None:
     setup.register(app)
     for group in (
         database,
-        catch_up,
+        retry_pending,
         keys,
         hooks,
         topics,

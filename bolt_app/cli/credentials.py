@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bolt_app.credentials.api_keys import KeyRecord
-from bolt_app.credentials.webhooks import HookRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord
+from bolt_app.credentials.webhooks import WebhookRecord
 
 source_option = click.option(
     "--source",
@@ -22,7 +22,7 @@ cancel_option = click.option(
 )
 
 
-def more(record: KeyRecord | HookRecord) -> str:
+def more(record: ApiKeyRecord | WebhookRecord) -> str:
     """Return what a list says of a credential at its end."""
     words = []
     if record.own_source is not None:

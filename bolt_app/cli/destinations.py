@@ -9,17 +9,17 @@ import click
 from bolt_app.recipients import normal_address
 from bolt_app.services import Services
 from bolt_app.slack_api import SENTENCES, SlackCallError
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 
 
-def warn_of_unknown(services: Services, place: BotPlace, addresses: Iterable[str]) -> None:
+def warn_of_unknown(services: Services, workspace: BotWorkspace, addresses: Iterable[str]) -> None:
     """Warn on standard error of channels and people that cannot be reached as things are.
 
     They may come to be later, so that nothing is refused. Where Slack does not answer, nothing is
     said either.
     """
     for address in addresses:
-        code = _problem(services, place, normal_address(address))
+        code = _problem(services, workspace, normal_address(address))
         if code is not None:
             sentence = SENTENCES.get(code, f"Slack answered {code}.")
             click.echo(f"Warning: nothing can be delivered to {address} now. {sentence}", err=True)
@@ -34,25 +34,25 @@ def stored_address(services: Services, team_id: str, address: str) -> str:
     normal = normal_address(address)
     try:
         if normal.startswith("#"):
-            return services.channels.find(services.calls.find_place(team_id), normal) or normal
+            return services.channels.find(services.client.find_workspace(team_id), normal) or normal
         if normal.startswith("@"):
             email = normal.removeprefix("@")
-            return services.people.find(services.calls.find_place(team_id), email)
+            return services.users.find(services.client.find_workspace(team_id), email)
     except (SlackCallError, NotInstalledError):
         # The subscription gets the id as soon as Slack knows it (`following.use_ids`).
         return normal
     return normal
 
 
-def _problem(services: Services, place: BotPlace, address: str) -> str | None:
+def _problem(services: Services, workspace: BotWorkspace, address: str) -> str | None:
     try:
         if address.startswith("#"):
-            is_known = services.channels.find(place, address) is not None
+            is_known = services.channels.find(workspace, address) is not None
             return None if is_known else "channel_not_found"
         if address.startswith("@"):
-            services.people.find(place, address.removeprefix("@"))
+            services.users.find(workspace, address.removeprefix("@"))
         elif address[0] in "CG" and not address.startswith("topic:"):
-            services.channels.check_reach(place, address)
+            services.channels.ensure_can_post(workspace, address)
     except SlackCallError as error:
         return error.code if error.is_permanent and not error.is_dead_token else None
     return None

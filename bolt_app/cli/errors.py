@@ -9,7 +9,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
-from bolt_app.db import DATABASE_DOWN, DecryptionError
+from bolt_app.db import DATABASE_UNAVAILABLE, DecryptionError
 from bolt_app.db.schema import SchemaError
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.ownership import OwnershipError
@@ -35,7 +35,7 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             fail(f"{error.sentence} ({error.method}: {error.code})")
         except (NotInstalledError, SchemaError, DecryptionError, OwnershipError) as error:
             fail(str(error))
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             fail(f"The database is not answering: {describe_error(error)}")
 
     return run

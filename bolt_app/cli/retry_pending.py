@@ -14,7 +14,7 @@ def register(app: Flask, find_services: FindServices) -> None:
 
     @app.cli.command("catch-up")
     @one_line_errors
-    def catch_up() -> None:
+    def retry_pending() -> None:
         """Record profiles, revoke tokens and check installations that Slack delayed."""
         services = find_services()
         recorded, record_errors = services.profiles.record_pending()

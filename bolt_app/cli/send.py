@@ -17,7 +17,7 @@ from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import COMMAND
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.content.errors import problems_of
 from bolt_app.notifications.content.schema import (
     BATCH,
@@ -156,8 +156,8 @@ def _accept(
     sender = Sender(team_id, COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
-            answer = services.acceptance.accept(sender, requests[start : start + BATCH])
-        except DATABASE_DOWN:
+            answer = services.intake.accept(sender, requests[start : start + BATCH])
+        except DATABASE_UNAVAILABLE:
             if start:
                 click.echo(f"Accepted {start} of {len(requests)}, and no more:", err=True)
             raise

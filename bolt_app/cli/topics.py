@@ -14,7 +14,7 @@ from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
-from bolt_app.notifications.subscriptions.service import StoredSubscription, Wish
+from bolt_app.notifications.subscriptions.service import StoredSubscription, SubscriptionSpec
 from bolt_app.services import FindServices
 
 
@@ -45,7 +45,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         try:
             wanted = str(parse_typed_filter(" ".join(condition)))
             lately = services.previews.look(team_id)
-            wish = Wish(topic, wanted, mode)
+            wish = SubscriptionSpec(topic, wanted, mode)
             where = stored_address(services, team_id, address)
             change = services.subscriptions.subscribe(team_id, where, wish)
         except ValueError as error:

@@ -58,7 +58,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         place = require_workspace(services, team_id)
         try:
-            url = services.hooks.create(
+            url = services.webhooks.create(
                 team_id,
                 name,
                 to,
@@ -78,7 +78,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     def show(team_id: str) -> None:
         """Show the hooks of a workspace, without their secrets."""
         services = find_services()
-        found = services.hooks.of_team(team_id)
+        found = services.webhooks.of_team(team_id)
         if not found:
             require_workspace(services, team_id)
         for hook in found:
@@ -94,7 +94,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     def revoke(hook_id: int, *, cancel: bool) -> None:
         """Let the hook with that id take nothing any more."""
         services = find_services()
-        is_revoked = services.hooks.revoke(hook_id) is not None
+        is_revoked = services.webhooks.revoke(hook_id) is not None
         # What one sent that was revoked before can still be cancelled.
         number = services.history.cancel_all(Credential("hook", hook_id)) if cancel else 0
         if not is_revoked and not number:

@@ -7,7 +7,7 @@ from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
 from bolt_app.services import FindServices, Services
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from bolt_app.workspaces.listing import KnownWorkspace, find_workspaces
 
 # More would not be read in the one line of an error.
@@ -30,10 +30,10 @@ def register(app: Flask, find_services: FindServices) -> None:
             click.echo(f"{one.team_id}  {one.name or ''}{organization}".rstrip())
 
 
-def require_workspace(services: Services, team_id: str) -> BotPlace:
+def require_workspace(services: Services, team_id: str) -> BotWorkspace:
     """Return a workspace that Bellhop is installed in, or end the command with the known ones."""
     try:
-        return services.calls.find_place(team_id)
+        return services.client.find_workspace(team_id)
     except NotInstalledError:
         known = _known(services)
         if not known:

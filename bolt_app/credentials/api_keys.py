@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.create_once import check_made_once
+from bolt_app.credentials.create_once import check_created_once
 from bolt_app.credentials.records import (
     SenderUse,
     sender_columns,
@@ -24,7 +24,7 @@ from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
 from bolt_app.db.receipts import record_effect
 from bolt_app.recipients import normal_address
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
 Scope = Literal["send", "read", "admin"]
@@ -55,7 +55,7 @@ _OF_TEAM = select(*_COLUMNS).where(ApiKey.team_id == bindparam("team_id")).order
 
 
 @dataclass(frozen=True)
-class KeyRecord:
+class ApiKeyRecord:
     """What is known of a key, which is all but its text.
 
     Attributes:
@@ -91,7 +91,7 @@ class KeyRecord:
         return self.own_source or self.credential.name
 
     @property
-    def is_persons(self) -> bool:
+    def is_personal(self) -> bool:
         """Whether a person made it in Slack, and not an operator on the command line."""
         return self.created_by is not None
 
@@ -123,13 +123,13 @@ class ApiKeys:
     """The API keys of all workspaces."""
 
     def __init__(
-        self, database: Database, news: News | None = None, *, clock: Clock = utc_now
+        self, database: Database, signals: Signals | None = None, *, clock: Clock = utc_now
     ) -> None:
         self._database = database
-        self._news = news or News()
+        self._signals = signals or Signals()
         self._clock = clock
         # By the hashes of their texts. Of a key nothing ever changes but whether it is revoked.
-        self._remembered: dict[str, KeyRecord] = {}
+        self._remembered: dict[str, ApiKeyRecord] = {}
 
     def create(
         self,
@@ -157,7 +157,7 @@ class ApiKeys:
 
         Raises:
             ValueError: one of `channels` is not an address, or `source` is not a source.
-            MadeAlreadyError: a request with this receipt made its key.
+            AlreadyCreatedError: a request with this receipt made its key.
         """
         secret, now = new_api_key(), self._clock()
         if scopes is None:
@@ -174,7 +174,7 @@ class ApiKeys:
             **sender_row(source, allow_broadcast=allow_broadcast),
         }
         with self._database.writing() as session:
-            check_made_once(session, receipt, now)
+            check_created_once(session, receipt, now)
             key_id = session.scalars(insert(ApiKey).values(row).returning(ApiKey.id)).one()
             write_audit(
                 session,
@@ -184,10 +184,10 @@ class ApiKeys:
                 user_id=created_by,
                 credential=f"api_key:{key_id}",
             )
-        self._news.tell_admins(team_id)
+        self._signals.admin_data_changed(team_id)
         return secret
 
-    def find(self, secret: str) -> KeyRecord | None:
+    def find(self, secret: str) -> ApiKeyRecord | None:
         """Return the key with that text, whatever its state."""
         secret_hash = hash_of(secret)
         with self._database.reading_connection() as connection:
@@ -199,11 +199,11 @@ class ApiKeys:
             self._remembered[secret_hash] = found
         return found
 
-    def remembered(self, secret: str) -> KeyRecord | None:
+    def remembered(self, secret: str) -> ApiKeyRecord | None:
         """Return the key with that text where this process has found it before."""
         return self._remembered.get(hash_of(secret))
 
-    def remember(self, secret: str) -> KeyRecord | None:
+    def remember(self, secret: str) -> ApiKeyRecord | None:
         """Return the key with that text, as `find`, though it may have been revoked since.
 
         For what is going to look at `revoked_at` in a transaction of its own.
@@ -216,7 +216,7 @@ class ApiKeys:
             if known.id == key_id:
                 self._remembered.pop(secret_hash, None)
 
-    def of_team(self, team_id: str) -> list[KeyRecord]:
+    def of_team(self, team_id: str) -> list[ApiKeyRecord]:
         """Return the keys of a workspace, the oldest first."""
         with self._database.reading_connection() as connection:
             return [_record(row) for row in connection.execute(_OF_TEAM, {"team_id": team_id})]
@@ -259,13 +259,13 @@ class ApiKeys:
                 user_id=revoked_by,
                 credential=f"api_key:{key_id}",
             )
-        self._news.tell_admins(revoked.team_id)
+        self._signals.admin_data_changed(revoked.team_id)
         name: str = revoked.name
         return name
 
 
-def _record(row: Any) -> KeyRecord:
-    return KeyRecord(
+def _record(row: Any) -> ApiKeyRecord:
+    return ApiKeyRecord(
         id=row.id,
         team_id=row.team_id,
         name=row.name,

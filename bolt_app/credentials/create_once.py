@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from bolt_app.db.receipts import take_receipt
 
 
-class MadeAlreadyError(Exception):
+class AlreadyCreatedError(Exception):
     """The request came before, and what it asked for was made."""
 
     def __init__(self) -> None:
@@ -19,14 +19,14 @@ class MadeAlreadyError(Exception):
         )
 
 
-def check_made_once(session: Session, receipt: str | None, now: datetime) -> None:
+def check_created_once(session: Session, receipt: str | None, now: datetime) -> None:
     """Take the receipt of a request, in the transaction that makes what it asks for.
 
     Args:
         receipt: None where every request makes something.
 
     Raises:
-        MadeAlreadyError: it was taken before.
+        AlreadyCreatedError: it was taken before.
     """
     if receipt is not None and not take_receipt(session, receipt, now):
-        raise MadeAlreadyError
+        raise AlreadyCreatedError

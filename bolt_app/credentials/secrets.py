@@ -13,7 +13,7 @@ def new_api_key() -> str:
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
-def new_hook_secret() -> str:
+def new_webhook_secret() -> str:
     """Return the secret part of a hook's address."""
     return secrets.token_urlsafe(32)
 

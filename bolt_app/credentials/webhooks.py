@@ -13,21 +13,21 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.create_once import check_made_once
+from bolt_app.credentials.create_once import check_created_once
 from bolt_app.credentials.records import (
     SenderUse,
     sender_columns,
     sender_row,
     use_of,
 )
-from bolt_app.credentials.secrets import hash_of, new_hook_secret
+from bolt_app.credentials.secrets import hash_of, new_webhook_secret
 from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Hook
 from bolt_app.db.receipts import record_effect
 from bolt_app.recipients import normal_address
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
 HOOKS_PATH = "/hooks/"
@@ -52,7 +52,7 @@ _OF_TEAM = select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_b
 
 
 @dataclass(frozen=True)
-class HookRecord:
+class WebhookRecord:
     """What is known of a hook, which is all but its secret.
 
     Attributes:
@@ -87,23 +87,23 @@ class HookRecord:
         return self.own_source or self.credential.name
 
 
-class Hooks:
+class Webhooks:
     """The hooks of all workspaces."""
 
     def __init__(
         self,
         database: Database,
         public_url: str,
-        news: News | None = None,
+        signals: Signals | None = None,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._public_url = public_url
-        self._news = news or News()
+        self._signals = signals or Signals()
         self._clock = clock
         # By the hashes of their secrets. Nothing of a hook ever changes but whether it is revoked.
-        self._remembered: dict[str, HookRecord] = {}
+        self._remembered: dict[str, WebhookRecord] = {}
 
     def create(
         self,
@@ -129,9 +129,9 @@ class Hooks:
 
         Raises:
             ValueError: one of `to` is not an address, or `source` is not a source.
-            MadeAlreadyError: a request with this receipt made its hook.
+            AlreadyCreatedError: a request with this receipt made its hook.
         """
-        secret, now = new_hook_secret(), self._clock()
+        secret, now = new_webhook_secret(), self._clock()
         row = {
             "team_id": team_id,
             "name": visible(name),
@@ -143,7 +143,7 @@ class Hooks:
             **sender_row(source, allow_broadcast=allow_broadcast),
         }
         with self._database.writing() as session:
-            check_made_once(session, receipt, now)
+            check_created_once(session, receipt, now)
             hook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
             write_audit(
                 session,
@@ -153,23 +153,23 @@ class Hooks:
                 user_id=created_by,
                 credential=f"webhook:{hook_id}",
             )
-        self._news.tell_admins(team_id)
+        self._signals.admin_data_changed(team_id)
         return f"{self._public_url}{HOOKS_PATH}{secret}"
 
-    def find(self, secret: str) -> HookRecord | None:
+    def find(self, secret: str) -> WebhookRecord | None:
         """Return the hook with that secret, revoked or not."""
         with self._database.reading_connection() as connection:
             row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
         return None if row is None else _record(row)
 
-    def remembered(self, secret: str) -> HookRecord | None:
+    def remembered(self, secret: str) -> WebhookRecord | None:
         """Return the hook with that secret where this process has found it before.
 
         It may have been revoked since, which the transaction that accepts finds out.
         """
         return self._remembered.get(hash_of(secret))
 
-    def remember(self, secret: str) -> HookRecord | None:
+    def remember(self, secret: str) -> WebhookRecord | None:
         """Return the hook with that secret as `find` does, from memory where it is known."""
         known = self.remembered(secret)
         if known is not None:
@@ -187,7 +187,7 @@ class Hooks:
             if known.id == hook_id:
                 self._remembered.pop(secret_hash, None)
 
-    def of_team(self, team_id: str) -> list[HookRecord]:
+    def of_team(self, team_id: str) -> list[WebhookRecord]:
         """Return the hooks of a workspace, the oldest first."""
         with self._database.reading_connection() as connection:
             return [_record(row) for row in connection.execute(_OF_TEAM, {"team_id": team_id})]
@@ -226,13 +226,13 @@ class Hooks:
                 user_id=revoked_by,
                 credential=f"webhook:{hook_id}",
             )
-        self._news.tell_admins(revoked.team_id)
+        self._signals.admin_data_changed(revoked.team_id)
         name: str = revoked.name
         return name
 
 
-def _record(row: Any) -> HookRecord:
-    return HookRecord(
+def _record(row: Any) -> WebhookRecord:
+    return WebhookRecord(
         id=row.id,
         team_id=row.team_id,
         name=row.name,

@@ -7,6 +7,6 @@ from bolt_app.db.encryption import Cipher, DecryptionError
 from bolt_app.db.engine import Database
 
 # What SQLAlchemy raises when the database does not answer; everything else of its is our mistake.
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeoutError)
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 
 __all__ = ["DATABASE_DOWN", "Cipher", "Database", "DecryptionError"]

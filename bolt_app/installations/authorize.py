@@ -12,14 +12,14 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.authorize import Authorize
 
 from bolt_app.installations.store import Grant
-from bolt_app.installations.tokens.cache import RememberedGrants
-from bolt_app.installations.tokens.grants import Asker
+from bolt_app.installations.tokens.cache import GrantCache
+from bolt_app.installations.tokens.grants import TokenRequest
 
 
 class InstallationAuthorize(Authorize):
     """Finds the tokens of a request."""
 
-    def __init__(self, grants: RememberedGrants) -> None:
+    def __init__(self, grants: GrantCache) -> None:
         self._grants = grants
 
     def __call__(
@@ -39,7 +39,9 @@ class InstallationAuthorize(Authorize):
         where they are not linked) into `context["is_deactivated"]`, and where no token is usable
         the reason into `context["installation_problem"]`: `not_installed`, or Slack's error code.
         """
-        asker = Asker(enterprise_id, None if context.is_enterprise_install else team_id, user_id)
+        asker = TokenRequest(
+            enterprise_id, None if context.is_enterprise_install else team_id, user_id
+        )
         found, is_deactivated = self._grants.find_for_request(asker, team_id or "")
         grant = found or Grant(revision=0)
         context["grant"] = grant

@@ -13,8 +13,8 @@ from slack_bolt.response import BoltResponse
 
 from bolt_app.installations.errors import InstallFailure, describe_failure, is_known_failure
 from bolt_app.installations.install_grant import GRANT, InstallGrant
-from bolt_app.installations.state import SQLAlchemyStateStore
-from bolt_app.installations.store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.installations.state import StateStore
+from bolt_app.installations.store import Installations, StoredInstallation
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class InstallPages(Protocol):
 
 
 def build_callbacks(
-    store: SQLAlchemyInstallationStore,
-    states: SQLAlchemyStateStore,
+    store: Installations,
+    states: StateStore,
     pages: InstallPages,
     record: Callable[[StoredInstallation], object],
     welcome: Callable[[StoredInstallation], object],

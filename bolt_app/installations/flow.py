@@ -25,8 +25,8 @@ from bolt_app.client_address import client_address
 from bolt_app.config import Settings
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.installations.install_grant import GRANT, InstallGrant
-from bolt_app.installations.state import SQLAlchemyStateStore, hash_of_state
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.state import StateStore, hash_of_state
+from bolt_app.installations.store import Installations
 from bolt_app.manifest import Scopes
 from bolt_app.slack_api import SlackApi, SlackCallError
 
@@ -110,7 +110,7 @@ def number_of_attempt(state: str) -> int:
 class _UnspentStates(OAuthStateStore):
     """States as Bolt checks them before it has the code redeemed: nothing is written by then."""
 
-    def __init__(self, states: SQLAlchemyStateStore) -> None:
+    def __init__(self, states: StateStore) -> None:
         self._states = states
 
     @property
@@ -155,8 +155,8 @@ class InstallFlow(OAuthFlow):
         settings: Settings,
         scopes: Scopes,
         *,
-        store: SQLAlchemyInstallationStore,
-        state_store: SQLAlchemyStateStore,
+        store: Installations,
+        state_store: StateStore,
         api: SlackApi,
         callbacks: CallbackOptions,
         guesses: GuessLimit,

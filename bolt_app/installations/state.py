@@ -46,7 +46,7 @@ class InstallAttempt:
         return {name: value for name, value in given.items() if value}
 
 
-class SQLAlchemyStateStore(OAuthStateStore):
+class StateStore(OAuthStateStore):
     """Issues and consumes states."""
 
     def __init__(

@@ -106,7 +106,7 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Standing:
+class InstallationStatus:
     """How things stand for one person's request.
 
     Attributes:
@@ -119,7 +119,7 @@ class Standing:
     is_deactivated: bool | None
 
 
-class SQLAlchemyInstallationStore(InstallationStore):
+class Installations(InstallationStore):
     """Keeps the installations of one Slack app."""
 
     def __init__(self, client_id: str, database: Database, *, clock: Clock = utc_now) -> None:
@@ -141,7 +141,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
         What a re-install does not bring (a user token, a bot token, a webhook) stays as it was.
         """
         with self._database.writing() as session:
-            self.raise_revision(session, *_place_of(installation))
+            self.bump_revision(session, *_place_of(installation))
             if installation.bot_token is not None:
                 self._write_bot(session, installation.to_bot())
             self._write_installation(session, installation)
@@ -158,7 +158,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
     def save_bot(self, bot: Bot) -> None:
         """Write a bot down, new or again."""
         with self._database.writing() as session:
-            self.raise_revision(session, *_place_of(bot))
+            self.bump_revision(session, *_place_of(bot))
             self._write_bot(session, bot)
 
     def find_bot(
@@ -169,9 +169,11 @@ class SQLAlchemyInstallationStore(InstallationStore):
         is_enterprise_install: bool | None = False,
     ) -> Bot | None:
         """Return the bot of a workspace, or of an organisation."""
-        place = _place(enterprise_id, team_id, is_enterprise_install)
+        workspace = _place(enterprise_id, team_id, is_enterprise_install)
         with self._database.reading() as session:
-            row = session.scalar(select(BotInstallation).where(self.at(BotInstallation, *place)))
+            row = session.scalar(
+                select(BotInstallation).where(self.at(BotInstallation, *workspace))
+            )
         return None if row is None else _bot(row)
 
     def find_installation(
@@ -183,12 +185,12 @@ class SQLAlchemyInstallationStore(InstallationStore):
         is_enterprise_install: bool | None = False,
     ) -> Installation | None:
         """Return a person's installation, or the latest one; its bot is always the present one."""
-        place = _place(enterprise_id, team_id, is_enterprise_install)
+        workspace = _place(enterprise_id, team_id, is_enterprise_install)
         statement = (
             select(UserInstallation, BotInstallation)
             .select_from(UserInstallation)
-            .outerjoin(BotInstallation, self.at(BotInstallation, *place))
-            .where(self.at(UserInstallation, *place))
+            .outerjoin(BotInstallation, self.at(BotInstallation, *workspace))
+            .where(self.at(UserInstallation, *workspace))
             .order_by(UserInstallation.installed_at.desc(), UserInstallation.id.desc())
             .limit(1)
         )
@@ -231,7 +233,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
         team_id: str | None,
         workspace_id: str,
         user_id: str | None,
-    ) -> Standing:
+    ) -> InstallationStatus:
         """Return how things stand for a request of `user_id`, in one statement.
 
         Args:
@@ -247,22 +249,22 @@ class SQLAlchemyInstallationStore(InstallationStore):
         }
         with self._database.reading_connection() as connection:
             revision, is_deactivated = connection.execute(_STANDING, values).one()
-        return Standing(revision or 0, is_deactivated)
+        return InstallationStatus(revision or 0, is_deactivated)
 
     def find_grant(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None
     ) -> Grant | None:
         """Return what a request of `user_id` may use, in one statement; None if never installed."""
-        place = (enterprise_id, team_id)
+        workspace = (enterprise_id, team_id)
         statement = (
             select(InstallationRevision.revision, BotInstallation, UserInstallation)
             .select_from(InstallationRevision)
-            .outerjoin(BotInstallation, self.at(BotInstallation, *place))
+            .outerjoin(BotInstallation, self.at(BotInstallation, *workspace))
             .outerjoin(
                 UserInstallation,
-                and_(self.at(UserInstallation, *place), UserInstallation.user_id == user_id),
+                and_(self.at(UserInstallation, *workspace), UserInstallation.user_id == user_id),
             )
-            .where(self.at(InstallationRevision, *place))
+            .where(self.at(InstallationRevision, *workspace))
         )
         with self._database.reading() as session:
             row = session.execute(statement).first()
@@ -277,9 +279,9 @@ class SQLAlchemyInstallationStore(InstallationStore):
         is_enterprise_install: bool | None = False,
     ) -> StoredInstallation | None:
         """Return one person's installation."""
-        place = _place(enterprise_id, team_id, is_enterprise_install)
+        workspace = _place(enterprise_id, team_id, is_enterprise_install)
         return self._find_one(
-            self.at(UserInstallation, *place), UserInstallation.user_id == user_id
+            self.at(UserInstallation, *workspace), UserInstallation.user_id == user_id
         )
 
     def find_installation_by_id(self, installation_id: int) -> StoredInstallation | None:
@@ -318,7 +320,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
         with self._database.reading_connection() as connection:
             return connection.execute(bots.limit(1)).first() is not None
 
-    def find_place(self, team_id: str) -> tuple[str | None, bool] | None:
+    def find_workspace(self, team_id: str) -> tuple[str | None, bool] | None:
         """Return the organisation of the bot that serves a workspace, and whether it is its bot.
 
         A workspace's own installation comes before its organisation's.
@@ -347,7 +349,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
         One that has merely expired, and can be refreshed, is refreshed at its next use.
         """
         with self._database.writing() as session:
-            self.raise_revision(session, enterprise_id, team_id)
+            self.bump_revision(session, enterprise_id, team_id)
             bot = session.scalar(
                 select(BotInstallation).where(self.at(BotInstallation, enterprise_id, team_id))
             )
@@ -372,7 +374,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
         One that has merely expired, and can be refreshed, is refreshed at its next use.
         """
         with self._database.writing() as session:
-            self.raise_revision(session, enterprise_id, team_id)
+            self.bump_revision(session, enterprise_id, team_id)
             person = session.scalar(
                 select(UserInstallation).where(
                     self.at(UserInstallation, enterprise_id, team_id),
@@ -431,7 +433,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
 
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete the bot of a workspace (or organisation) in the transaction of `session`."""
-        self.raise_revision(session, enterprise_id, team_id)
+        self.bump_revision(session, enterprise_id, team_id)
         session.execute(
             delete(BotInstallation).where(self.at(BotInstallation, enterprise_id, team_id))
         )
@@ -447,7 +449,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
 
         Returns: whether there were any.
         """
-        self.raise_revision(session, enterprise_id, team_id)
+        self.bump_revision(session, enterprise_id, team_id)
         statement = delete(UserInstallation).where(
             self.at(UserInstallation, enterprise_id, team_id)
         )
@@ -462,17 +464,18 @@ class SQLAlchemyInstallationStore(InstallationStore):
 
     def release(self, session: Session, installation: StoredInstallation) -> None:
         """Delete one person's installation; their token waits to be handed back to Slack."""
-        place = installation.enterprise_id, installation.team_id
-        self.raise_revision(session, *place)
+        workspace = installation.enterprise_id, installation.team_id
+        self.bump_revision(session, *workspace)
         # The token may have been refreshed since `installation` was read.
         token = session.scalar(
             select(UserInstallation.user_token).where(
-                self.at(UserInstallation, *place), UserInstallation.user_id == installation.user_id
+                self.at(UserInstallation, *workspace),
+                UserInstallation.user_id == installation.user_id,
             )
         )
         if token is not None:
             session.add(TokenRevocation(token=token, created_at=self._clock()))
-        self.remove_users(session, *place, [installation.user_id])
+        self.remove_users(session, *workspace, [installation.user_id])
 
     def at(
         self, model: _Place, enterprise_id: str | None, team_id: str | None
@@ -491,7 +494,7 @@ class SQLAlchemyInstallationStore(InstallationStore):
             "team_id": team_id or "",
         }
 
-    def raise_revision(
+    def bump_revision(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
         """Lock the installation and mark what every process remembers of it as old."""

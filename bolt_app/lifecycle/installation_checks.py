@@ -11,10 +11,10 @@ import threading
 
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 from bolt_app.lifecycle.service import Lifecycle
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +22,9 @@ logger = logging.getLogger(__name__)
 class InstallationChecks:
     """Asks Slack about everything that was reported, and lets the answers take effect."""
 
-    def __init__(
-        self, store: SQLAlchemyInstallationStore, calls: InstallationCalls, lifecycle: Lifecycle
-    ) -> None:
+    def __init__(self, store: Installations, client: WorkspaceClient, lifecycle: Lifecycle) -> None:
         self._store = store
-        self._calls = calls
+        self._client = client
         self._lifecycle = lifecycle
         # Runs of one process take turns: two at once would ask Slack twice.
         self._lock = threading.Lock()
@@ -50,7 +48,7 @@ class InstallationChecks:
                 errors.append(error)
         if pending:
             # API keys and webhooks of a removed installation are refused from now on.
-            self._calls.forget_place(None)
+            self._client.forget_workspace(None)
         return len(pending) - len(errors), errors
 
     def _check(self, check: InstallationCheck) -> None:
@@ -63,7 +61,7 @@ class InstallationChecks:
         is_unreadable, user_id = False, self._user_of(check)
         try:
             if check.kind != "user":
-                self._calls.verify_bot(_place(check))
+                self._client.verify_bot(_place(check))
             if user_id is not None:
                 self._verify_user(check, user_id)
         except DecryptionError:
@@ -90,7 +88,7 @@ class InstallationChecks:
             is_enterprise_install=not check.team_id,
         )
         if installation is not None:
-            self._calls.verify_user(installation)
+            self._client.verify_user(installation)
 
     def _check_workspaces(self, check: InstallationCheck) -> None:
         """Learn which workspaces an organization's installation serves.
@@ -98,7 +96,7 @@ class InstallationChecks:
         https://docs.slack.dev/reference/methods/auth.teams.list
         """
         try:
-            listed = self._calls.workspaces_of(check.enterprise_id)
+            listed = self._client.workspaces_of(check.enterprise_id)
         except NotInstalledError:
             self._lifecycle.drop_check(check)
             return
@@ -111,7 +109,7 @@ class InstallationChecks:
         self._lifecycle.follow_workspaces(check, listed)
 
 
-def _place(check: InstallationCheck) -> BotPlace:
-    return BotPlace(
+def _place(check: InstallationCheck) -> BotWorkspace:
+    return BotWorkspace(
         check.enterprise_id or None, check.team_id, is_enterprise_install=not check.team_id
     )

@@ -21,14 +21,14 @@ from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, record_effect, take_receipt
-from bolt_app.installations.store import SQLAlchemyInstallationStore, StoredInstallation
+from bolt_app.installations.store import Installations, StoredInstallation
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.channel_sync import (
     Followed,
     PauseReason,
     archive,
-    begin_following,
+    begin_channel_sync,
     end,
     find_subscribed,
     leave,
@@ -50,7 +50,7 @@ from bolt_app.profiles.service import (
     register_team,
     was_active_after,
 )
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 from bolt_app.slack_user import enterprise_of, is_guest_in, updated_at
 
 logger = logging.getLogger(__name__)
@@ -89,8 +89,8 @@ class Lifecycle:
     def __init__(
         self,
         database: Database,
-        store: SQLAlchemyInstallationStore,
-        news: News,
+        store: Installations,
+        signals: Signals,
         wakeup: Wakeup,
         *,
         guests_may_subscribe: bool = False,
@@ -99,7 +99,7 @@ class Lifecycle:
         self._guests_may_subscribe = guests_may_subscribe
         self._database = database
         self._store = store
-        self._news = news
+        self._signals = signals
         self._wakeup = wakeup
         self._clock = clock
 
@@ -183,7 +183,7 @@ class Lifecycle:
             if not _take_check(session, check.id):
                 return
             # Locks the installation: the next install either came before, or waits.
-            self._store.raise_revision(session, *place)
+            self._store.bump_revision(session, *place)
             if not is_unreadable and self._is_accepted(session, check, user_id):
                 logger.info("a report of a removal is out of date", extra={"kind": check.kind})
                 return
@@ -318,7 +318,7 @@ class Lifecycle:
         """Pause what a person subscribed themselves to while their role does not allow it."""
         user_id = str(facts["id"])
         # Only a linked profile says itself which change came last.
-        if not begin_following(session, team_id, user_id, updated_at(facts)):
+        if not begin_channel_sync(session, team_id, user_id, updated_at(facts)):
             return
         follow = pause if facts.get("deleted") else resume
         follow(session, team_id, user_id, "deactivated")
@@ -477,7 +477,7 @@ class Lifecycle:
         """Have it seen, after the commit, that people are forgotten."""
         for team_id, user_ids in opened.items():
             for user_id in user_ids:
-                self._news.tell_forgotten(team_id, user_id)
+                self._signals.person_deleted(team_id, user_id)
         self._wakeup.notify()
         if not self._database.truncate_wal():
             logger.info("the write-ahead log is being read: the worker empties it")
@@ -487,7 +487,7 @@ class Lifecycle:
         if team_id is None:
             return
         for user_id in user_ids:
-            self._news.tell_person(team_id, user_id)
+            self._signals.person_changed(team_id, user_id)
 
     @contextmanager
     def _once(self, origin: EventOrigin) -> Iterator[Session | None]:

@@ -40,11 +40,11 @@ from bolt_app.db.models import (
 )
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest
 from bolt_app.db.upsert import upsert
-from bolt_app.installations.store import SQLAlchemyInstallationStore, StoredInstallation
-from bolt_app.signals import News
+from bolt_app.installations.store import Installations, StoredInstallation
+from bolt_app.signals import Signals
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values, updated_at, user_values
-from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 
 logger = logging.getLogger(__name__)
 
@@ -192,16 +192,16 @@ class Profiles:
     def __init__(
         self,
         database: Database,
-        store: SQLAlchemyInstallationStore,
-        calls: InstallationCalls,
-        news: News,
+        store: Installations,
+        client: WorkspaceClient,
+        signals: Signals,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._store = store
-        self._calls = calls
-        self._news = news
+        self._client = client
+        self._signals = signals
         self._clock = clock
 
     def record(self, installation: StoredInstallation) -> Profile:
@@ -230,7 +230,7 @@ class Profiles:
             register_membership(session, row_id, team_id, facts, now)
             profile = _profile(_profile_rows(session, row_id))
         self._store.mark_recorded(installation.id, now)
-        self._news.tell_person(team_id, installation.user_id)
+        self._signals.person_changed(team_id, installation.user_id)
         return profile
 
     def record_workspace(self, team_id: str, enterprise_id: str) -> None:
@@ -242,7 +242,7 @@ class Profiles:
         now = self._clock()
         with self._database.writing() as session:
             register_team(session, team_id, {"enterprise_id": enterprise_id}, now)
-        self._news.tell_admins(team_id)
+        self._signals.admin_data_changed(team_id)
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Make up every recording that is still owed.
@@ -319,7 +319,7 @@ class Profiles:
         return True
 
     def _user_facts(self, installation: StoredInstallation) -> Mapping[str, Any]:
-        answer = self._calls.as_user(
+        answer = self._client.as_user(
             installation, "users.info", user=installation.user_id, include_locale=True
         )
         facts: Mapping[str, Any] = answer["user"]
@@ -341,8 +341,8 @@ class Profiles:
         if installation.bot_token is None:
             return facts, False
         try:
-            team = self._calls.as_bot(
-                BotPlace.of(installation, team_id), "team.info", team=team_id
+            team = self._client.as_bot(
+                BotWorkspace.of(installation, team_id), "team.info", team=team_id
             )["team"]
         except SlackCallError as error:
             logger.info("team.info failed", extra={"team_id": team_id, "code": error.code})

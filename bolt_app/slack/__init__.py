@@ -9,9 +9,9 @@ from slack_bolt import App
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.flow import InstallFlow
 from bolt_app.services import Services
-from bolt_app.slack.errors import register_problem_answers
+from bolt_app.slack.errors import register_error_answers
 from bolt_app.slack.home.refresh import HomeRefresher
-from bolt_app.slack.listeners.actions.credentials import register_key_and_hook_actions
+from bolt_app.slack.listeners.actions.credentials import register_credential_actions
 from bolt_app.slack.listeners.actions.home import register_home_actions
 from bolt_app.slack.listeners.actions.incidents import register_incident_actions
 from bolt_app.slack.listeners.actions.preferences import register_preference_actions
@@ -55,7 +55,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     # Before anything takes effect, it is known whether this is for Bellhop, and whether the person
     # may use it.
     register_foreign_interactions(app)
-    register_problem_answers(app, services, rejected)
+    register_error_answers(app, services, rejected)
     register_organization_workspaces(app, services)
     register_signature_checks(app, services, rejected)
     # Bolt asks one listener after the other: what people do most comes first.
@@ -68,10 +68,10 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_notification_shortcut(app, services)
     register_channel_events(app, services)
     register_home_actions(app, services)
-    register_key_and_hook_actions(app, services)
+    register_credential_actions(app, services)
     register_send_step(app, services)
     register_link_events(app, services)
     register_preference_actions(app, services)
     register_lifecycle_events(app, services)
-    services.news.listen(HomeRefresher(services).hear)
+    services.signals.listen(HomeRefresher(services).hear)
     return app

@@ -13,7 +13,7 @@ from typing import Any
 
 from slack_bolt import BoltRequest
 
-from bolt_app.blockkit.elements import Block, section, told_modal
+from bolt_app.blockkit.elements import Block, info_modal, section
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
 
@@ -27,7 +27,7 @@ MOST_TRIES = 4
 def waiting_view(title: str) -> Block:
     """Return the view that is shown while a submitted modal is still being worked on."""
     text = "This takes longer than usual. Leave it open: the answer comes here."
-    return told_modal(title, [section(f":hourglass_flowing_sand: {text}")])
+    return info_modal(title, [section(f":hourglass_flowing_sand: {text}")])
 
 
 def title_of(body: Mapping[str, Any]) -> str:
@@ -70,9 +70,9 @@ def answer_modal(services: Services, request: BoltRequest, text: str) -> None:
 
 
 def _update(services: Services, request: BoltRequest, view: Block) -> None:
-    place = services.calls.find_place(request.context.team_id or "")
+    workspace = services.client.find_workspace(request.context.team_id or "")
     view_id = request.body["view"]["id"]
-    services.calls.as_bot(place, "views.update", view_id=view_id, view=view)
+    services.client.as_bot(workspace, "views.update", view_id=view_id, view=view)
 
 
 def _view_of(title: str, text: str) -> Block:
@@ -82,8 +82,8 @@ def _view_of(title: str, text: str) -> Block:
         return view
     if answer.get("response_action") == "errors":
         reasons = "\n".join(answer["errors"].values())
-        return told_modal(title, [section(f"{reasons}\nClose this and try again.")])
-    return told_modal(title, [section("Done: you can close this.")])
+        return info_modal(title, [section(f"{reasons}\nClose this and try again.")])
+    return info_modal(title, [section("Done: you can close this.")])
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ class NotInvitedError(Exception):
         super().__init__("Bellhop is not in this channel: type `/invite @Bellhop` there first.")
 
 
-def check_reach(services: Services, team_id: str, address: str) -> bool:
+def ensure_can_post(services: Services, team_id: str, address: str) -> bool:
     """Make sure that the bot can post to a channel or person, as far as it may know.
 
     Returns: whether people of other organisations may read there.
@@ -26,7 +26,7 @@ def check_reach(services: Services, team_id: str, address: str) -> bool:
     if is_person(address):
         return False
     try:
-        return services.channels.check_reach(services.calls.find_place(team_id), address)
+        return services.channels.ensure_can_post(services.client.find_workspace(team_id), address)
     except SlackCallError as error:
         if error.code == "channel_not_found":
             raise NotInvitedError from None

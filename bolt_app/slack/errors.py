@@ -11,7 +11,7 @@ from slack_bolt.middleware import Middleware
 
 from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.blockkit.signed_values import OutdatedError
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.receipts import ReplayedRequestError
 from bolt_app.logs import describe_error
 from bolt_app.services import Services
@@ -19,14 +19,14 @@ from bolt_app.slack.endpoint import is_event
 from bolt_app.slack.rejected_values import RejectedValues
 from bolt_app.slack.respond import tell
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 
 logger = logging.getLogger(__name__)
 
-_EXPECTED = (SlackCallError, NotInstalledError, *DATABASE_DOWN)
+_EXPECTED = (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE)
 
 
-def register_problem_answers(app: App, services: Services, rejected: RejectedValues) -> None:
+def register_error_answers(app: App, services: Services, rejected: RejectedValues) -> None:
     """Answer for an installation that does not work, for people who may not, and for errors."""
 
     app.use(_RequireUse(services))
@@ -84,9 +84,9 @@ class _RequireUse(Middleware):
         return next()
 
 
-def _place_of(context: BoltContext) -> BotPlace:
+def _place_of(context: BoltContext) -> BotWorkspace:
     is_enterprise_install = bool(context.is_enterprise_install)
-    return BotPlace(context.enterprise_id, context.team_id or "", is_enterprise_install)
+    return BotWorkspace(context.enterprise_id, context.team_id or "", is_enterprise_install)
 
 
 def is_of_person(body: Mapping[str, Any]) -> bool:
@@ -102,6 +102,6 @@ def describe_problem(error: Exception) -> str:
         return error.sentence
     if isinstance(error, (NotInstalledError, OutdatedError)):
         return str(error)
-    if isinstance(error, DATABASE_DOWN):
+    if isinstance(error, DATABASE_UNAVAILABLE):
         return "Bellhop's database is not answering. Try again in a minute."
     return "Something went wrong in Bellhop, and whoever runs it can see it in the log."

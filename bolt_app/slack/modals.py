@@ -13,7 +13,7 @@ from bolt_app.blockkit.signed_values import OutdatedFormError
 from bolt_app.services import Services
 from bolt_app.slack.signed_actions import form_action
 from bolt_app.text_forms import visible
-from bolt_app.workspaces.client import BotPlace
+from bolt_app.workspaces.client import BotWorkspace
 
 
 def open_modal(services: Services, context: BoltContext, body: dict[str, Any], view: Block) -> None:
@@ -27,8 +27,8 @@ def open_modal(services: Services, context: BoltContext, body: dict[str, Any], v
     if "callback_id" in view:
         action = form_action(view["callback_id"])
         view = {**view, "private_metadata": services.signer.sign(action, team_id, user_id)}
-    place = BotPlace(context.enterprise_id, team_id, bool(context.is_enterprise_install))
-    services.calls.as_bot(place, "views.open", trigger_id=body["trigger_id"], view=view)
+    workspace = BotWorkspace(context.enterprise_id, team_id, bool(context.is_enterprise_install))
+    services.client.as_bot(workspace, "views.open", trigger_id=body["trigger_id"], view=view)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class _WorkspaceRecords(Middleware):
 
     def _is_known(self, team_id: str) -> bool:
         try:
-            self._services.calls.find_place(team_id)
+            self._services.client.find_workspace(team_id)
         except NotInstalledError:
             return False
         return True
@@ -87,7 +87,7 @@ class _WorkspaceRecords(Middleware):
         known = self._listed.find(enterprise_id)
         if known is not None:
             return known
-        calls = self._services.calls
+        calls = self._services.client
         return self._listed.ask(
             enterprise_id, lambda: frozenset(calls.workspaces_of(enterprise_id))
         )

@@ -11,11 +11,11 @@ from typing import Any
 
 from slack_bolt import BoltContext, BoltResponse
 
-from bolt_app.blockkit.elements import Answer, plain_answer, section, told_modal
+from bolt_app.blockkit.elements import Answer, info_modal, plain_answer, section
 from bolt_app.logs import describe_error
 from bolt_app.services import Services
 from bolt_app.slack.home.view import publish_home
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
@@ -35,16 +35,16 @@ def tell(services: Services, context: BoltContext, body: dict[str, Any], text: s
     if isinstance(body.get("response_url"), str):
         services.background.submit(_respond, services, body["response_url"], text)
     elif (body.get("view") or {}).get("type") == "home":
-        show_at_home(OwnProfile.of(services, context), plain_answer(text))
+        show_at_home(ProfileActions.of(services, context), plain_answer(text))
     return BoltResponse(status=200, body="")
 
 
-def show_at_home(own: OwnProfile, notice: Answer) -> None:
+def show_at_home(own: ProfileActions, notice: Answer) -> None:
     """Publish a person's home in the background, with what was done or why it was not."""
     own.services.background.submit(_publish, own, notice)
 
 
-def _publish(own: OwnProfile, notice: Answer) -> None:
+def _publish(own: ProfileActions, notice: Answer) -> None:
     try:
         publish_home(own, notice)
     except Exception as error:
@@ -55,7 +55,7 @@ def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
     inputs = [one["block_id"] for one in view["blocks"] if one["type"] == "input"]
     if inputs:
         return {"response_action": "errors", "errors": {inputs[0]: text}}
-    return {"response_action": "update", "view": told_modal("Bellhop", [section(text)])}
+    return {"response_action": "update", "view": info_modal("Bellhop", [section(text)])}
 
 
 def _respond(services: Services, response_url: str, text: str) -> None:

@@ -10,7 +10,7 @@ from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
 from bolt_app.access.authorization import AccessDeniedError
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 
@@ -66,7 +66,7 @@ def register_errors(app: Flask) -> None:
 
     for broken in _BROKEN_BODY:
         app.register_error_handler(broken, _answer_broken_body)
-    for kind in DATABASE_DOWN:
+    for kind in DATABASE_UNAVAILABLE:
         app.register_error_handler(kind, _answer_database_down)
 
 

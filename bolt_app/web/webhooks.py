@@ -11,8 +11,8 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.limits import LimitError, RevokedError
-from bolt_app.credentials.webhooks import HOOKS_PATH, HookRecord
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.credentials.webhooks import HOOKS_PATH, WebhookRecord
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.notifications.content.schema import NotificationRequest
@@ -40,7 +40,7 @@ def create_blueprint(services: Services) -> Blueprint:
             if hook is None:
                 reject(hook)
                 return _answer(403, "invalid_token")
-            services.calls.find_place(hook.team_id)
+            services.client.find_workspace(hook.team_id)
             accept(hook)
         except TooManyGuessesError as error:
             return _later(429, "rate_limited", error.retry_after)
@@ -56,7 +56,7 @@ def create_blueprint(services: Services) -> Blueprint:
             return _later(503, "rate_limited", error.retry_after)
         return _answer(200, "ok")
 
-    def reject(hook: HookRecord | None) -> None:
+    def reject(hook: WebhookRecord | None) -> None:
         if hook is None:
             services.audit.reject(AuditAction.WEBHOOK_REJECTED)
             return
@@ -64,18 +64,18 @@ def create_blueprint(services: Services) -> Blueprint:
             AuditAction.WEBHOOK_REJECTED, team_id=hook.team_id, credential=f"webhook:{hook.id}"
         )
 
-    def find(secret: str) -> HookRecord | None:
+    def find(secret: str) -> WebhookRecord | None:
         """Return the hook; an address that has guessed too often may use only known ones."""
-        known = services.hooks.remembered(secret)
+        known = services.webhooks.remembered(secret)
         if known is not None:
             return known
         services.guesses.check(request.remote_addr)
-        found = services.hooks.remember(secret)
+        found = services.webhooks.remember(secret)
         if found is None:
             services.guesses.count(request.remote_addr)
         return found
 
-    def accept(hook: HookRecord) -> None:
+    def accept(hook: WebhookRecord) -> None:
         """Accept what was posted.
 
         Raises:
@@ -85,12 +85,12 @@ def create_blueprint(services: Services) -> Blueprint:
             raise RevokedError
         try:
             check(hook)
-            services.acceptance.accept(Sender.of(hook), [read(hook)])
+            services.intake.accept(Sender.of(hook), [read(hook)])
         except RevokedError:
-            services.hooks.forget(hook.id)
+            services.webhooks.forget(hook.id)
             raise
 
-    def check(hook: HookRecord) -> None:
+    def check(hook: WebhookRecord) -> None:
         """Refuse what was over a limit a moment ago, before its body is read."""
         try:
             services.sender_limits.check(hook.credential)
@@ -98,7 +98,7 @@ def create_blueprint(services: Services) -> Blueprint:
             services.sender_limits.reject(hook.credential, error)
             raise
 
-    def read(hook: HookRecord) -> NotificationRequest:
+    def read(hook: WebhookRecord) -> NotificationRequest:
         try:
             return read_webhook(
                 _payload(),
@@ -120,7 +120,7 @@ def create_blueprint(services: Services) -> Blueprint:
         logger.error("the database is not answering", exc_info=error)
         return _later(503, "service_unavailable", 60)
 
-    for kind in DATABASE_DOWN:
+    for kind in DATABASE_UNAVAILABLE:
         blueprint.register_error_handler(kind, answer_database_down)
     return blueprint
 

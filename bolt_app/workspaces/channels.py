@@ -19,7 +19,7 @@ from bolt_app.recipients import normal_channel_name
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.text_forms import visible
-from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
@@ -51,19 +51,19 @@ class Channels:
     def __init__(
         self,
         database: Database,
-        calls: InstallationCalls,
+        client: WorkspaceClient,
         store_ids: StoreIds,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
-        self._calls = calls
+        self._client = client
         self._store_ids = store_ids
         self._clock = clock
 
     def search(
         self,
-        place: BotPlace,
+        workspace: BotWorkspace,
         query: str = "",
         *,
         among: Collection[str] | None = None,
@@ -78,13 +78,13 @@ class Channels:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: the list had to be fetched and Slack refused or did not answer.
         """
-        self._list_if_old(place)
+        self._list_if_old(workspace)
         wanted = normal_channel_name(query)
         begins = func.lower(Channel.name).startswith(wanted, autoescape=True)
         statement = (
             select(Channel)
             .where(
-                Channel.team_id == place.team_id,
+                Channel.team_id == workspace.team_id,
                 IS_PUBLIC,
                 func.lower(Channel.name).contains(wanted, autoescape=True),
             )
@@ -96,7 +96,7 @@ class Channels:
         with self._database.reading() as session:
             return [_public_channel(row) for row in session.scalars(statement)]
 
-    def find(self, place: BotPlace, name_or_id: str) -> str | None:
+    def find(self, workspace: BotWorkspace, name_or_id: str) -> str | None:
         """Return the channel id that `#name`, `name` or an id means; None where there is none.
 
         An id is believed: it may be a private channel that the bot is not in.
@@ -108,10 +108,10 @@ class Channels:
         if looks_like_channel_id(text := visible(name_or_id)):
             return text
         name = normal_channel_name(text)
-        found = self.find_listed(place.team_id, name)
+        found = self.find_listed(workspace.team_id, name)
         if found is None:
-            self.refresh_listing(place)
-            found = self.find_listed(place.team_id, name)
+            self.refresh_listing(workspace)
+            found = self.find_listed(workspace.team_id, name)
         return found
 
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
@@ -124,7 +124,7 @@ class Channels:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: the list is too old, and Slack refused or did not answer.
         """
-        self._list_or_believe(self._calls.find_place(team_id))
+        self._list_or_believe(self._client.find_workspace(team_id))
         if not channel_ids:
             return {}
         statement = select(Channel.channel_id, Channel.name).where(
@@ -133,7 +133,7 @@ class Channels:
         with self._database.reading_connection() as connection:
             return {row.channel_id: row.name for row in connection.execute(statement)}
 
-    def check_reach(self, place: BotPlace, channel_id: str) -> bool:
+    def ensure_can_post(self, workspace: BotWorkspace, channel_id: str) -> bool:
         """Make sure that the bot can post to a channel, as far as it may know.
 
         https://docs.slack.dev/reference/methods/conversations.info
@@ -146,7 +146,7 @@ class Channels:
                 the channel is archived (`is_archived`).
         """
         try:
-            answer = self._calls.as_bot(place, "conversations.info", channel=channel_id)
+            answer = self._client.as_bot(workspace, "conversations.info", channel=channel_id)
         except SlackCallError as error:
             if error.code == "channel_not_found":
                 raise
@@ -157,15 +157,15 @@ class Channels:
             raise SlackCallError("conversations.info", "is_archived")
         return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
-    def join(self, place: BotPlace, channel_id: str) -> None:
+    def join(self, workspace: BotWorkspace, channel_id: str) -> None:
         """Let the bot join a public channel.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: Slack refused or did not answer.
         """
-        self._calls.as_bot(place, "conversations.join", channel=channel_id)
-        self.note_joined(place.team_id, channel_id)
+        self._client.as_bot(workspace, "conversations.join", channel=channel_id)
+        self.note_joined(workspace.team_id, channel_id)
 
     def note_joined(self, team_id: str, channel_id: str) -> None:
         """Record that the bot is in a channel."""
@@ -196,41 +196,41 @@ class Channels:
         listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
-    def _list_if_old(self, place: BotPlace) -> None:
-        age = self._age_of_list(place.team_id)
+    def _list_if_old(self, workspace: BotWorkspace) -> None:
+        age = self._age_of_list(workspace.team_id)
         if age is None or age > LISTING_LIFETIME:
-            self.refresh_listing(place)
+            self.refresh_listing(workspace)
 
-    def _list_or_believe(self, place: BotPlace) -> None:
-        age = self._age_of_list(place.team_id)
+    def _list_or_believe(self, workspace: BotWorkspace) -> None:
+        age = self._age_of_list(workspace.team_id)
         if age is not None and age <= LISTING_LIFETIME:
             return
         try:
-            self.refresh_listing(place)
+            self.refresh_listing(workspace)
         except SlackCallError as error:
             if age is None or age > LISTING_GRACE:
                 raise
             logger.info("the channels are not listed again", extra={"error": error.code})
 
-    def refresh_listing(self, place: BotPlace) -> datetime:
+    def refresh_listing(self, workspace: BotWorkspace) -> datetime:
         """List the channels of a workspace again; return when that began.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: Slack refused or did not answer.
         """
-        team_id, listed_at = place.team_id, self._clock()
+        team_id, listed_at = workspace.team_id, self._clock()
         kinds = "public_channel"
-        if self._calls.has_scope(place, "groups:read"):
+        if self._client.has_scope(workspace, "groups:read"):
             # Private ones with the bot in them, for senders that know their names.
             kinds += ",private_channel"
         # Archived ones too: the sender reads that a channel is archived, not that it is missing.
-        pages = self._calls.pages_as_bot(
-            place,
+        pages = self._client.pages_as_bot(
+            workspace,
             "conversations.list",
             "channels",
             types=kinds,
-            team_id=place.team_id,
+            team_id=workspace.team_id,
             limit=PAGE_SIZE,
         )
         channels = list(pages)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from bolt_app.installations.store import (
-    SQLAlchemyInstallationStore,
+    Installations,
     StoredInstallation,
 )
-from bolt_app.installations.tokens.cache import RememberedGrants
-from bolt_app.installations.tokens.grants import Asker
+from bolt_app.installations.tokens.cache import GrantCache
+from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.logs import LoggableError
 from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
 from bolt_app.workspaces.rate_limits import RateLimits
@@ -41,7 +41,7 @@ class NotInstalledError(LoggableError):
 
 
 @dataclass(frozen=True)
-class BotPlace:
+class BotWorkspace:
     """A workspace, and the installation that serves it: its own or its organisation's."""
 
     enterprise_id: str | None
@@ -59,13 +59,13 @@ class BotPlace:
         return None if self.is_enterprise_install else self.team_id
 
 
-class InstallationCalls:
+class WorkspaceClient:
     """Calls Slack's Web API as the bot of a workspace or as one person."""
 
     def __init__(
         self,
-        store: SQLAlchemyInstallationStore,
-        grants: RememberedGrants,
+        store: Installations,
+        grants: GrantCache,
         api: SlackApi,
         rate_limits: RateLimits,
     ) -> None:
@@ -73,39 +73,41 @@ class InstallationCalls:
         self._grants = grants
         self._api = api
         self._rate_limits = rate_limits
-        self._places: dict[str, tuple[float, BotPlace]] = {}
+        self._places: dict[str, tuple[float, BotWorkspace]] = {}
 
-    def find_place(self, team_id: str) -> BotPlace:
+    def find_workspace(self, team_id: str) -> BotWorkspace:
         """Return the workspace `team_id` as it is installed, or was a second ago.
 
         Raises:
             NotInstalledError: neither it nor its organisation has the bot.
         """
-        since, place = self._places.get(team_id, (0.0, None))
-        if place is not None and time.monotonic() - since < PLACE_SECONDS:
-            return place
+        since, workspace = self._places.get(team_id, (0.0, None))
+        if workspace is not None and time.monotonic() - since < PLACE_SECONDS:
+            return workspace
         # An organization's installation has no workspace: an empty id would find any of them.
-        found = self._store.find_place(team_id) if team_id else None
+        found = self._store.find_workspace(team_id) if team_id else None
         if found is None:
             raise NotInstalledError(team_id)
         enterprise_id, is_enterprise_install = found
-        place = BotPlace(enterprise_id, team_id, is_enterprise_install)
-        self._places[team_id] = time.monotonic(), place
-        return place
+        workspace = BotWorkspace(enterprise_id, team_id, is_enterprise_install)
+        self._places[team_id] = time.monotonic(), workspace
+        return workspace
 
-    def forget_place(self, team_id: str | None) -> None:
+    def forget_workspace(self, team_id: str | None) -> None:
         """Look up at once how a workspace is installed; None: how all of them are."""
         if team_id is None:
             self._places.clear()
         else:
             self._places.pop(team_id, None)
 
-    def has_scope(self, place: BotPlace, scope: str) -> bool:
+    def has_scope(self, workspace: BotWorkspace, scope: str) -> bool:
         """Whether the bot of `place` was granted `scope`."""
-        grant = self._grants.find(Asker(place.enterprise_id, place.installed_team_id))
+        grant = self._grants.find(
+            TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
+        )
         return grant is not None and scope in grant.bot_scopes
 
-    def as_bot(self, place: BotPlace, method: str, /, **arguments: Any) -> dict[str, Any]:
+    def as_bot(self, workspace: BotWorkspace, method: str, /, **arguments: Any) -> dict[str, Any]:
         """Call `method` as the bot of `place` and return Slack's answer.
 
         A token that turns out to have expired is refreshed, and the call made again.
@@ -115,11 +117,11 @@ class InstallationCalls:
             SlackCallError: Slack refused, or wants to be left alone, or no answer came.
         """
         for is_last in (False, True):
-            token = self._ready_token(place, method)
+            token = self._ready_token(workspace, method)
             try:
                 return self._api.call(token, method, **arguments)
             except SlackCallError as error:
-                self._note_failure(place, token, error)
+                self._note_failure(workspace, token, error)
                 if is_last or error.code != "token_expired":
                     raise
         raise AssertionError("unreachable")
@@ -133,12 +135,12 @@ class InstallationCalls:
             NotInstalledError: the organization has no installation.
             SlackCallError: Slack refused, or no answer came.
         """
-        organization = BotPlace(enterprise_id, "", is_enterprise_install=True)
+        organization = BotWorkspace(enterprise_id, "", is_enterprise_install=True)
         teams = self.pages_as_bot(organization, "auth.teams.list", "teams", limit=WORKSPACES_PAGE)
         return {str(team["id"]): team.get("name") for team in teams}
 
     def pages_as_bot(
-        self, place: BotPlace, method: str, items: str, /, **arguments: Any
+        self, workspace: BotWorkspace, method: str, items: str, /, **arguments: Any
     ) -> Iterator[dict[str, Any]]:
         """Call a method that answers in pages as the bot; yield what is in its list `items`.
 
@@ -150,7 +152,7 @@ class InstallationCalls:
         """
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            answer = self.as_bot(place, method, cursor=cursor, **arguments)
+            answer = self.as_bot(workspace, method, cursor=cursor, **arguments)
             yield from answer[items]
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
@@ -159,7 +161,7 @@ class InstallationCalls:
 
     async def call_as_bot(
         self,
-        place: BotPlace,
+        workspace: BotWorkspace,
         method: str,
         /,
         *,
@@ -176,19 +178,19 @@ class InstallationCalls:
             NotSentError: `before_request` did.
         """
         for is_last in (False, True):
-            token = await asyncio.to_thread(self._ready_token, place, method)
+            token = await asyncio.to_thread(self._ready_token, workspace, method)
             try:
                 return await self._api.call_async(
                     token, method, before_request=before_request, **arguments
                 )
             except SlackCallError as error:
-                await asyncio.to_thread(self._note_failure, place, token, error)
+                await asyncio.to_thread(self._note_failure, workspace, token, error)
                 if is_last or error.code != "token_expired":
                     raise
         raise AssertionError("unreachable")
 
     async def pages_as_bot_async(
-        self, place: BotPlace, method: str, items: str, /, **arguments: Any
+        self, workspace: BotWorkspace, method: str, items: str, /, **arguments: Any
     ) -> AsyncIterator[dict[str, Any]]:
         """Yield what `pages_as_bot` does, from a coroutine on the HTTP loop.
 
@@ -197,7 +199,7 @@ class InstallationCalls:
         """
         cursor: str | None = None
         for _ in range(MOST_PAGES):
-            answer = await self.call_as_bot(place, method, cursor=cursor, **arguments)
+            answer = await self.call_as_bot(workspace, method, cursor=cursor, **arguments)
             for item in answer[items]:
                 yield item
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
@@ -205,30 +207,30 @@ class InstallationCalls:
                 return
         raise SlackCallError(method, "too_many_pages")
 
-    def _ready_token(self, place: BotPlace, method: str) -> str:
-        self._rate_limits.check(place.team_id, method)
-        return self._bot_token(place, method)
+    def _ready_token(self, workspace: BotWorkspace, method: str) -> str:
+        self._rate_limits.check(workspace.team_id, method)
+        return self._bot_token(workspace, method)
 
-    def _note_failure(self, place: BotPlace, token: str, error: SlackCallError) -> None:
-        self._rate_limits.obey(place.team_id, error)
+    def _note_failure(self, workspace: BotWorkspace, token: str, error: SlackCallError) -> None:
+        self._rate_limits.obey(workspace.team_id, error)
         if error.is_dead_token:
             self._store.mark_bot_invalid(
-                enterprise_id=place.enterprise_id,
-                team_id=place.installed_team_id,
+                enterprise_id=workspace.enterprise_id,
+                team_id=workspace.installed_team_id,
                 token=token,
                 reason=error.code,
             )
 
-    def _bot_token(self, place: BotPlace, method: str) -> str:
-        asker = Asker(place.enterprise_id, place.installed_team_id)
+    def _bot_token(self, workspace: BotWorkspace, method: str) -> str:
+        asker = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
         grant = self._grants.find(asker)
         if grant is not None and grant.bot_invalid_reason is not None:
             raise SlackCallError(method, grant.bot_invalid_reason)
         if grant is None or grant.bot_token is None:
-            raise NotInstalledError(place.team_id)
+            raise NotInstalledError(workspace.team_id)
         return grant.bot_token
 
-    def verify_bot(self, place: BotPlace) -> None:
+    def verify_bot(self, workspace: BotWorkspace) -> None:
         """Ask Slack whether it accepts the bot's token, and mark one that it does not.
 
         https://docs.slack.dev/reference/methods/auth.test
@@ -237,7 +239,7 @@ class InstallationCalls:
             SlackCallError: no answer came, or Slack wants to be left alone.
         """
         try:
-            self.as_bot(place, "auth.test")
+            self.as_bot(workspace, "auth.test")
         except NotInstalledError:
             return
         except SlackCallError as error:
@@ -252,7 +254,7 @@ class InstallationCalls:
         """
         if installation.user_token is None:
             return
-        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        asker = TokenRequest(installation.enterprise_id, installation.team_id, installation.user_id)
         grant = self._grants.find(asker)
         if grant is None or grant.user_invalid_reason is not None:
             return
@@ -273,13 +275,13 @@ class InstallationCalls:
             NotInstalledError: there is neither token.
             SlackCallError: Slack refused, or no answer came.
         """
-        asker = Asker(installation.enterprise_id, installation.team_id, installation.user_id)
+        asker = TokenRequest(installation.enterprise_id, installation.team_id, installation.user_id)
         grant = self._grants.find(asker)
         if grant is not None and grant.user_invalid_reason is not None:
             raise SlackCallError(method, grant.user_invalid_reason)
         if grant is None or grant.user_token is None:
-            place = BotPlace.of(installation, installation.team_id or "")
-            return self.as_bot(place, method, **arguments)
+            workspace = BotWorkspace.of(installation, installation.team_id or "")
+            return self.as_bot(workspace, method, **arguments)
         try:
             return self._api.call(grant.user_token, method, **arguments)
         except SlackCallError as error:

@@ -11,7 +11,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.slack_api import SlackCallError
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
-from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 from bolt_app.workspaces.hello import (
     hello_blocks,
     hello_text,
@@ -38,7 +38,7 @@ class PostedMessage:
     permalink: str | None
 
 
-class TooManyHellosError(Exception):
+class TooManyGreetingsError(Exception):
     """A person has let the bot introduce itself too often, or others have in that channel."""
 
     def __init__(self, wait: float) -> None:
@@ -49,13 +49,13 @@ class TooManyHellosError(Exception):
         )
 
 
-class Poster:
+class Greetings:
     """Posts messages as the bot of a workspace."""
 
     def __init__(
-        self, calls: InstallationCalls, channels: Channels, *, clock: Clock = utc_now
+        self, client: WorkspaceClient, channels: Channels, *, clock: Clock = utc_now
     ) -> None:
-        self._calls = calls
+        self._client = client
         self._channels = channels
         self._clock = clock
         window = timedelta(minutes=10)
@@ -66,7 +66,7 @@ class Poster:
 
     def post(
         self,
-        place: BotPlace,
+        workspace: BotWorkspace,
         channel: str,
         text: str,
         *,
@@ -89,36 +89,36 @@ class Poster:
                 f"The message has {len(text):,} characters and Slack takes {TEXT_LIMIT:,}: "
                 "shorten it."
             )
-        channel_id = self._channels.find(place, channel)
+        channel_id = self._channels.find(workspace, channel)
         if channel_id is None:
             raise SlackCallError("conversations.list", "channel_not_found")
-        answer = self._post_or_join(place, channel_id, text, blocks)
+        answer = self._post_or_join(workspace, channel_id, text, blocks)
         posted_to, ts = str(answer["channel"]), str(answer["ts"])
-        return PostedMessage(posted_to, ts, self._permalink(place, posted_to, ts))
+        return PostedMessage(posted_to, ts, self._permalink(workspace, posted_to, ts))
 
-    def hello(self, place: BotPlace, channel_id: str, user_id: str) -> PostedMessage:
+    def hello(self, workspace: BotWorkspace, channel_id: str, user_id: str) -> PostedMessage:
         """Introduce the bot in a channel, on behalf of the person who chose it.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: Slack refused or did not answer.
-            TooManyHellosError: that happened too often, by this person or in this channel.
+            TooManyGreetingsError: that happened too often, by this person or in this channel.
         """
-        wait = self._by_person.take(f"{place.team_id}/{user_id}")
-        wait = wait or self._in_channel.take(f"{place.team_id}/{channel_id}")
+        wait = self._by_person.take(f"{workspace.team_id}/{user_id}")
+        wait = wait or self._in_channel.take(f"{workspace.team_id}/{channel_id}")
         if wait:
-            raise TooManyHellosError(wait)
-        return self.post(place, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
+            raise TooManyGreetingsError(wait)
+        return self.post(workspace, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
 
-    def welcome(self, place: BotPlace, user_id: str, profile_url: str) -> None:
+    def welcome(self, workspace: BotWorkspace, user_id: str, profile_url: str) -> None:
         """Tell the person who installed the bot, in a direct message, what to do next.
 
         Raises:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: Slack refused or did not answer.
         """
-        self._calls.as_bot(
-            place,
+        self._client.as_bot(
+            workspace,
             "chat.postMessage",
             channel=user_id,
             text=welcome_text(),
@@ -127,37 +127,41 @@ class Poster:
         )
 
     def _post_or_join(
-        self, place: BotPlace, channel_id: str, text: str, blocks: list[dict[str, Any]] | None
+        self,
+        workspace: BotWorkspace,
+        channel_id: str,
+        text: str,
+        blocks: list[dict[str, Any]] | None,
     ) -> dict[str, Any]:
         message = {"channel": channel_id, "text": text, "blocks": blocks}
         try:
-            return self._post_once(place, message)
+            return self._post_once(workspace, message)
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-        self._channels.join(place, channel_id)
-        return self._post_once(place, message)
+        self._channels.join(workspace, channel_id)
+        return self._post_once(workspace, message)
 
-    def _post_once(self, place: BotPlace, message: dict[str, Any]) -> dict[str, Any]:
+    def _post_once(self, workspace: BotWorkspace, message: dict[str, Any]) -> dict[str, Any]:
         """Post, unless Slack asked for a pause; what it asks for is for the whole workspace.
 
         `RateLimits` leaves chat.postMessage to the delivery engine, which paces itself.
         """
         now = self._clock()
-        left = (self._paused.get(place.team_id, now) - now).total_seconds()
+        left = (self._paused.get(workspace.team_id, now) - now).total_seconds()
         if left > 0:
             raise SlackCallError("chat.postMessage", "ratelimited", retry_after=math.ceil(left))
         try:
-            return self._calls.as_bot(place, "chat.postMessage", **message)
+            return self._client.as_bot(workspace, "chat.postMessage", **message)
         except SlackCallError as error:
             if error.retry_after is not None:
-                self._paused[place.team_id] = now + timedelta(seconds=error.retry_after)
+                self._paused[workspace.team_id] = now + timedelta(seconds=error.retry_after)
             raise
 
-    def _permalink(self, place: BotPlace, channel_id: str, ts: str) -> str | None:
+    def _permalink(self, workspace: BotWorkspace, channel_id: str, ts: str) -> str | None:
         try:
-            answer = self._calls.as_bot(
-                place, "chat.getPermalink", channel=channel_id, message_ts=ts
+            answer = self._client.as_bot(
+                workspace, "chat.getPermalink", channel=channel_id, message_ts=ts
             )
         except SlackCallError:
             return None  # the message is posted; a link to it is a courtesy

@@ -14,7 +14,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import HomeTab
 from bolt_app.db.upsert import upsert
-from bolt_app.signals import Concerned
+from bolt_app.signals import ChangeSignal
 
 # So much older than its last publication a record may be: a home is opened far more often than what
 # is recorded of it changes, and a write costs more than all else that an opened home does.
@@ -63,7 +63,7 @@ class HomeTabs:
             key = {"team_id": team_id, "user_id": user_id}
             return connection.execute(_RECORDED, key).first()
 
-    def of(self, concerned: Concerned) -> list[str]:
+    def of(self, concerned: ChangeSignal) -> list[str]:
         """Return the people who see at home what concerns those."""
         mine = select(HomeTab.user_id).where(HomeTab.team_id == concerned.team_id)
         if concerned.user_id is None:

@@ -21,7 +21,7 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_person
 from bolt_app.sliding_limit import SlidingLimit
-from bolt_app.workspaces.client import BotPlace, InstallationCalls
+from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
@@ -40,19 +40,19 @@ class LookupLimitError(SlackCallError):
         super().__init__(LOOKUP, "ratelimited", retry_after=math.ceil(retry_after))
 
 
-class People:
+class Users:
     """Knows people by their linked profiles, and asks Slack for the others."""
 
     def __init__(
         self,
         database: Database,
-        calls: InstallationCalls,
+        client: WorkspaceClient,
         store_ids: StoreIds,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
-        self._calls = calls
+        self._client = client
         self._store_ids = store_ids
         self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
         # Ids by workspace and address; an empty one where nobody has the address.
@@ -60,7 +60,7 @@ class People:
             REMEMBERED_FOR, MOST_REMEMBERED, clock
         )
 
-    def find(self, place: BotPlace, email: str) -> str:
+    def find(self, workspace: BotWorkspace, email: str) -> str:
         """Return a person's id: from their linked profile, else from Slack.
 
         https://docs.slack.dev/reference/methods/users.lookupByEmail
@@ -73,43 +73,43 @@ class People:
             select(User.user_id)
             .join(Membership, Membership.user_id == User.id)
             .where(
-                Membership.team_id == place.team_id,
+                Membership.team_id == workspace.team_id,
                 User.email == email,
                 ~User.is_deleted,
             )
             .limit(1)
         )
         named = select(Subscription.id).where(
-            Subscription.team_id == place.team_id, Subscription.address == f"@{email}"
+            Subscription.team_id == workspace.team_id, Subscription.address == f"@{email}"
         )
         with self._database.reading() as session:
             user_id = session.scalar(linked)
             is_subscribed = session.scalar(named.limit(1)) is not None
-        key = place.team_id, email
+        key = workspace.team_id, email
         if user_id is None:
             user_id = self._remembered.find(key)
         if user_id is None:
-            user_id = self._remembered.ask(key, lambda: self._look_up(place, email))
+            user_id = self._remembered.ask(key, lambda: self._look_up(workspace, email))
         if not user_id:
             raise SlackCallError(LOOKUP, _UNKNOWN)
         if is_subscribed:
             with self._database.writing() as session:
-                self._store_ids(session, place.team_id, {f"@{email}": user_id})
+                self._store_ids(session, workspace.team_id, {f"@{email}": user_id})
         return user_id
 
-    def _look_up(self, place: BotPlace, email: str) -> str:
-        wait = self._lookups.take(place.team_id)
+    def _look_up(self, workspace: BotWorkspace, email: str) -> str:
+        wait = self._lookups.take(workspace.team_id)
         if wait > 0:
             raise LookupLimitError(wait)
         try:
-            answer = self._calls.as_bot(place, LOOKUP, email=email, team_id=place.team_id)
+            answer = self._client.as_bot(workspace, LOOKUP, email=email, team_id=workspace.team_id)
         except SlackCallError as error:
             if error.code != _UNKNOWN:
                 raise
             return ""
         return str(answer["user"]["id"])
 
-    def find_all(self, place: BotPlace, addresses: Iterable[str]) -> list[str]:
+    def find_all(self, workspace: BotWorkspace, addresses: Iterable[str]) -> list[str]:
         """Return the ids of those people who can be found, each once.
 
         A message does not wait for lookups that are over the limit: others of its channel would
@@ -121,14 +121,14 @@ class People:
         Raises:
             SlackCallError: Slack does not say now, but may later.
         """
-        found = dict.fromkeys(self._find_or_skip(place, one) for one in addresses)
+        found = dict.fromkeys(self._find_or_skip(workspace, one) for one in addresses)
         return [one for one in found if one is not None]
 
-    def _find_or_skip(self, place: BotPlace, address: str) -> str | None:
+    def _find_or_skip(self, workspace: BotWorkspace, address: str) -> str | None:
         if is_person(address):
             return address
         try:
-            return self.find(place, address.removeprefix("@"))
+            return self.find(workspace, address.removeprefix("@"))
         except SlackCallError as error:
             is_over_limit = isinstance(error, LookupLimitError)
             if error.is_dead_token or not (error.is_permanent or is_over_limit):

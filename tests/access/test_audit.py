@@ -72,8 +72,8 @@ def reject_webhook(bellhop: Bellhop) -> None:
 
 
 def reject_revoked_webhook(bellhop: Bellhop) -> None:
-    url = bellhop.services.hooks.create(ACME, "", [GENERAL])
-    bellhop.services.hooks.revoke(1)
+    url = bellhop.services.webhooks.create(ACME, "", [GENERAL])
+    bellhop.services.webhooks.revoke(1)
     assert bellhop.browser().post(url, {"payload": "{}"}).status == 404
 
 
@@ -138,13 +138,13 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
     ),
     AuditAction.API_KEY_REJECTED: (reject_key, ("api_key_rejected", None, None, None, HERE)),
     AuditAction.WEBHOOK_CREATED: (
-        lambda bellhop: bellhop.services.hooks.create(ACME, "", [GENERAL], created_by=ANN),
+        lambda bellhop: bellhop.services.webhooks.create(ACME, "", [GENERAL], created_by=ANN),
         ("webhook_created", ACME, ANN, "webhook:1", None),
     ),
     AuditAction.WEBHOOK_REVOKED: (
         lambda bellhop: (
-            bellhop.services.hooks.create(ACME, "", [GENERAL]),
-            bellhop.services.hooks.revoke(1, revoked_by=ANN),
+            bellhop.services.webhooks.create(ACME, "", [GENERAL]),
+            bellhop.services.webhooks.revoke(1, revoked_by=ANN),
         ),
         ("webhook_revoked", ACME, ANN, "webhook:1", None),
     ),
@@ -204,7 +204,7 @@ def test_no_secret_gets_into_it(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     secrets = [next(one.value or "" for one in browser.cookies if one.name == "bellhop")]
     secrets += [bellhop.services.api_keys.create(ACME, "very secret name")]
-    secrets += [bellhop.services.hooks.create(ACME, "very secret name", [GENERAL])]
+    secrets += [bellhop.services.webhooks.create(ACME, "very secret name", [GENERAL])]
     wrong = "bh_wrong_" + "x" * 20
     Caller(bellhop.url, wrong).send({"to": "#general", "text": "x"})
     bellhop.browser().post("/hooks/guessed-secret", {"payload": "{}"})

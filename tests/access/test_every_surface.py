@@ -21,9 +21,9 @@ from slack_sdk.signature import SignatureVerifier
 import bolt_app
 from bolt_app.access.authorization import Action, Person, Role
 from bolt_app.blockkit.signed_values import home_of
-from bolt_app.notifications.digests.preferences import PreferenceChange, Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences, PreferenceChange
 from bolt_app.notifications.incidents.blocks import PREFIX
-from bolt_app.notifications.subscriptions.service import Change, Wish
+from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.slack.preferences.blocks import undo_preference_fields
 from bolt_app.slack.signed_actions import form_action
@@ -92,7 +92,7 @@ def chosen(value: str) -> dict[str, Any]:
     return {"type": "static_select", "selected_option": {"value": value}}
 
 
-UNDO = PreferenceChange(Preferred(), None)
+UNDO = PreferenceChange(NotificationPreferences(), None)
 # What is denied to nobody of the workspace is about their own, or was sent to where they are.
 CASES = [
     profile("", OURS),
@@ -356,7 +356,7 @@ def test_every_listener_for(
     bellhop.slack.share_channel(GENERAL, BEA)
     if user_id in (BEN, GUEST):
         bellhop.install(user_id, query="?only=profile")
-    bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, Wish("deploys"))
+    bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, SubscriptionSpec("deploys"))
     id_ = accept(bellhop, DEPLOYS, title="Disk full", actions=["acknowledge"])
     caplog.set_level("INFO", "bolt_app.access.authorization")
     wrong = []

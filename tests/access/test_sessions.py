@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, KEEP_FOR, Sessions
 from bolt_app.db import Database
 from bolt_app.db.models import WebSession
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 from tests.conftest import FakeClock
 from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
 from tests.people import ACME, ANN, GRID, NORTH, SOUTH, WES
@@ -25,16 +25,16 @@ def sessions(database: Database, clock: FakeClock) -> Sessions:
 
 
 @pytest.fixture
-def store(database: Database, clock: FakeClock) -> SQLAlchemyInstallationStore:
-    return SQLAlchemyInstallationStore(CLIENT_ID, database, clock=clock)
+def store(database: Database, clock: FakeClock) -> Installations:
+    return Installations(CLIENT_ID, database, clock=clock)
 
 
 @pytest.fixture
-def installation_id(store: SQLAlchemyInstallationStore) -> int:
+def installation_id(store: Installations) -> int:
     return install(store)
 
 
-def install(store: SQLAlchemyInstallationStore, user_id: str = "U1", **changes: object) -> int:
+def install(store: Installations, user_id: str = "U1", **changes: object) -> int:
     store.save(an_installation(user_id, **changes))
     found = store.find_stored(
         enterprise_id=changes.get("enterprise_id"),  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def test_a_session_that_has_ended_stays_so(sessions: Sessions, installation_id: 
 
 
 def test_no_session_begins_for_an_installation_that_is_gone(
-    sessions: Sessions, store: SQLAlchemyInstallationStore, installation_id: int
+    sessions: Sessions, store: Installations, installation_id: int
 ) -> None:
     store.delete_all(enterprise_id=None, team_id="T1")
 
@@ -123,7 +123,7 @@ def test_no_session_begins_for_an_installation_that_is_gone(
 
 
 def test_installing_again_keeps_the_session(
-    sessions: Sessions, store: SQLAlchemyInstallationStore, installation_id: int
+    sessions: Sessions, store: Installations, installation_id: int
 ) -> None:
     token = sessions.begin(installation_id)
     store.save(an_installation("U1"))
@@ -132,7 +132,7 @@ def test_installing_again_keeps_the_session(
 
 
 def test_a_deleted_installation_takes_its_sessions_along(
-    database: Database, sessions: Sessions, store: SQLAlchemyInstallationStore
+    database: Database, sessions: Sessions, store: Installations
 ) -> None:
     tokens = {user_id: sessions.begin(install(store, user_id)) for user_id in ("U1", "U2")}
     store.delete_installation(enterprise_id=None, team_id="T1", user_id="U1")
@@ -144,7 +144,7 @@ def test_a_deleted_installation_takes_its_sessions_along(
 
 
 def test_sessions_of_one_workspace_of_an_organization_end_alone(
-    sessions: Sessions, store: SQLAlchemyInstallationStore
+    sessions: Sessions, store: Installations
 ) -> None:
     places = [{"enterprise_id": "E1", "team_id": team_id} for team_id in ("T1", "T2")]
     first, second = (sessions.begin(install(store, "W1", **place)) for place in places)
@@ -154,9 +154,7 @@ def test_sessions_of_one_workspace_of_an_organization_end_alone(
     assert sessions.find(second) is not None
 
 
-def test_the_command_ends_those_of_one_person(
-    sessions: Sessions, store: SQLAlchemyInstallationStore
-) -> None:
+def test_the_command_ends_those_of_one_person(sessions: Sessions, store: Installations) -> None:
     one = [sessions.begin(install(store, "U1")) for _ in range(2)]
     elsewhere = sessions.begin(install(store, "U1", team_id="T2"))
     other = sessions.begin(install(store, "U2"))
@@ -168,7 +166,7 @@ def test_the_command_ends_those_of_one_person(
 
 
 def test_those_of_an_organization_are_listed_and_ended(
-    sessions: Sessions, store: SQLAlchemyInstallationStore
+    sessions: Sessions, store: Installations
 ) -> None:
     store.save(an_organisation_installation("W1"))
     stored = store.find_stored(

@@ -20,12 +20,12 @@ from bolt_app.access.authorization import (
 )
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.intake.service import Sender
-from bolt_app.notifications.subscriptions.service import Change, Wish
+from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack import ids
 from bolt_app.slack.subscriptions.blocks import undo_fields
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.client import BotPlace
+from bolt_app.workspaces.client import BotWorkspace
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries
@@ -223,7 +223,7 @@ def test_a_guest_is_not_asked_for_a_topic(installed: Bellhop) -> None:
 def test_a_member_who_becomes_a_guest_gets_nothing_by_their_own_subscriptions(
     installed: Bellhop, is_restricted: bool
 ) -> None:
-    installed.services.subscriptions.subscribe(ACME, BEN, Wish("deploys"))
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys"))
     for value in (True, is_restricted):
         installed.slack.update_user(BEN, is_restricted=value)
         installed.slack.deliver_due()
@@ -239,7 +239,7 @@ def test_a_member_who_becomes_a_guest_gets_nothing_by_their_own_subscriptions(
 
 def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     for address, topic in ((LEADS, "secret"), (GENERAL, "open")):
-        installed.services.subscriptions.subscribe(ACME, address, Wish(topic))
+        installed.services.subscriptions.subscribe(ACME, address, SubscriptionSpec(topic))
     installed.slack.invite_bot(ANN, LEADS)
     delivered(installed, "topic:secret", "We buy Globex")
     delivered(installed, "topic:open", "All is well")
@@ -259,7 +259,7 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
 
 
 def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> None:
-    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("hr"))
+    installed.services.subscriptions.subscribe(ACME, LEADS, SubscriptionSpec("hr"))
     installed.slack.invite_bot(ANN, LEADS)
     delivered(installed, "topic:hr", "Layoff", fields=[{"name": "person", "value": "Ben"}])
 
@@ -310,7 +310,7 @@ def test_a_guest_who_may_subscribe_is_told_no_topic(
 
 
 def test_a_button_of_another_channel_changes_nothing(installed: Bellhop) -> None:
-    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("deploys"))
+    installed.services.subscriptions.subscribe(ACME, LEADS, SubscriptionSpec("deploys"))
     done = installed.slack.send_command(ANN, DEPLOYS, "/notify", "subscribe deploys").message
     assert done is not None
     undo = undo_fields([Change("deploys", None, None)])
@@ -354,7 +354,7 @@ def test_an_escalation_makes_nothing_public_before_it_goes_out(
     installed: Bellhop, is_answered: bool
 ) -> None:
     installed.slack.invite_bot(ANN, LEADS)
-    installed.services.subscriptions.subscribe(ACME, LEADS, Wish("hr"))
+    installed.services.subscriptions.subscribe(ACME, LEADS, SubscriptionSpec("hr"))
     personal = escalating(installed, BEN, "For Ben alone")
     private = escalating(installed, "topic:hr", "We buy Globex")
     if is_answered:
@@ -381,12 +381,12 @@ def test_an_escalation_that_went_out_is_seen_where_it_went(installed: Bellhop) -
 
 
 def test_what_was_cancelled_is_for_its_sender_and_admins(installed: Bellhop) -> None:
-    installed.services.channels.search(installed.services.calls.find_place(ACME))
-    installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+    installed.services.channels.search(installed.services.client.find_workspace(ACME))
+    installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
     later = (installed.clock() + timedelta(days=1)).isoformat()
     content = {"to": "topic:deploys", "title": "Withdrawn", "send_at": later}
     request = read_one(content, installed.clock())
-    sent = installed.services.acceptance.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    sent = installed.services.intake.accept(Sender(ACME, f"slack:{BEN}"), [request])
     id_ = sent.notifications[0].id
     installed.services.history.cancel(ACME, id_)
 
@@ -411,7 +411,7 @@ def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
 
 def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellhop) -> None:
     request = read_one({"to": "#leads", "text": "We buy Globex"}, installed.clock())
-    sent = installed.services.acceptance.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    sent = installed.services.intake.accept(Sender(ACME, f"slack:{BEN}"), [request])
     id_ = sent.notifications[0].id
     Hand(installed).deliver()
     browsers = {one: sign_in(installed, one) for one in (ANN, BEN, GUEST, "U0PAT00001")}
@@ -457,34 +457,36 @@ def test_a_private_channel_with_the_bot_in_it_is_found_by_its_name(installed: Be
 
 def test_a_private_channel_that_the_bot_left_is_forgotten(installed: Bellhop) -> None:
     installed.slack.invite_bot(ANN, LEADS)
-    place = installed.services.calls.find_place(ACME)
-    assert installed.services.channels.find(place, "#leads") == LEADS
+    workspace = installed.services.client.find_workspace(ACME)
+    assert installed.services.channels.find(workspace, "#leads") == LEADS
 
     installed.slack.remove_bot(LEADS)
     installed.slack.deliver_due()
 
-    assert installed.services.channels.find(place, "#leads") is None
+    assert installed.services.channels.find(workspace, "#leads") is None
 
 
 def test_an_archived_channel_is_reported_as_archived(installed: Bellhop) -> None:
     listed = delivered(installed, "#old-news", "x")
-    assert installed.services.channels.find(installed.services.calls.find_place(ACME), "#random")
+    assert installed.services.channels.find(
+        installed.services.client.find_workspace(ACME), "#random"
+    )
     installed.slack.archive_channel("C0ACME0002")
     installed.slack.deliver_due()
     known = delivered(installed, "#random", "x")
 
     for id_ in (listed, known):
         assert [one.error for one in deliveries(installed, id_)] == ["is_archived"]
-    search = installed.services.channels.search(installed.services.calls.find_place(ACME))
+    search = installed.services.channels.search(installed.services.client.find_workspace(ACME))
     assert {"old-news", "random"}.isdisjoint(one.name for one in search)
 
 
 def test_of_two_channels_with_one_name_the_archived_is_not_meant(installed: Bellhop) -> None:
     fresh = installed.slack.add_channel(ACME, "news", members=[ANN])
     installed.slack.channels[fresh.id].name = "old-news"
-    place = installed.services.calls.find_place(ACME)
+    workspace = installed.services.client.find_workspace(ACME)
 
-    assert installed.services.channels.find(place, "#old-news") == fresh.id
+    assert installed.services.channels.find(workspace, "#old-news") == fresh.id
     id_ = delivered(installed, "#old-news", "x")
     assert [one.channel_id for one in deliveries(installed, id_)] == [fresh.id]
 
@@ -556,7 +558,7 @@ def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop:
     assert access.person(NORTH, WES, now=True).role is Role.ADMIN
 
     wes.team_ids = (SOUTH,)
-    there = bellhop.services.calls.find_place(NORTH)
+    there = bellhop.services.client.find_workspace(NORTH)
     shown = wes.as_slack("http://x", at=0)
     colleague = Person(NORTH, WES, role_of(shown, there), access)
 
@@ -578,8 +580,8 @@ def test_an_organisations_bot_believes_what_is_said_of_the_same_workspace(
 
     shown = wes.as_slack("http://x", at=0)
 
-    assert role_of(shown, BotPlace(wes.enterprise_id, team_id, True)) is role
-    assert role_of(shown, BotPlace(wes.enterprise_id, team_id, False)) is Role.ADMIN
+    assert role_of(shown, BotWorkspace(wes.enterprise_id, team_id, True)) is role
+    assert role_of(shown, BotWorkspace(wes.enterprise_id, team_id, False)) is Role.ADMIN
 
 
 def test_slack_is_asked_once_a_minute(installed: Bellhop) -> None:

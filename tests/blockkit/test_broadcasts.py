@@ -225,7 +225,7 @@ def test_a_picture_that_slack_refuses_calls_nobody(installed: Bellhop) -> None:
 @on_sqlite
 @pytest.mark.parametrize("may", [False, True])
 def test_what_a_hook_takes_calls_everybody_where_it_may(installed: Bellhop, may: bool) -> None:
-    url = installed.services.hooks.create(ACME, "alerts", [GENERAL], allow_broadcast=may)
+    url = installed.services.webhooks.create(ACME, "alerts", [GENERAL], allow_broadcast=may)
 
     assert request("POST", url, json.dumps(BODY).encode()).text == "ok"
 

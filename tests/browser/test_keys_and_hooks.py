@@ -19,7 +19,7 @@ def test_an_admin_makes_a_key_and_a_hook_and_revokes_them(
 ) -> None:
     bellhop.install(ANN)
     bellhop.services.api_keys.create(ACME, "monitoring", channels=["#ops", "topic:deploys"])
-    bellhop.services.hooks.create(ACME, "Alertmanager", [GENERAL])
+    bellhop.services.webhooks.create(ACME, "Alertmanager", [GENERAL])
     page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
     page.goto(f"{bellhop.slack_url}/client/{ACME}/app?as={ANN}&tab=home")
     heading = page.get_by_text("API keys and hooks")

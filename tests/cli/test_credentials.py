@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
 from tests.commands import assert_failed, run
 from tests.people import ACME, ANN, BETA, GENERAL
@@ -53,7 +53,7 @@ def test_a_recipient_is_stored_while_slack_does_not_answer(installed: Bellhop) -
     installed.slack.faults.add(Fault("*", "server_error"))
 
     assert run(installed, "hook", "create", *TEAM, "--to", "#nothere").stderr == ""
-    assert len(installed.services.hooks.of_team(ACME)) == 1
+    assert len(installed.services.webhooks.of_team(ACME)) == 1
 
 
 class TestApiKeys:
@@ -143,7 +143,7 @@ class TestTopics:
     def test_muted_and_paused_ones_say_so(self, installed: Bellhop) -> None:
         subscriptions, now = installed.services.subscriptions, installed.clock()
         for topic, muted in (("a", now + timedelta(hours=1)), ("b", now), ("c", None)):
-            subscriptions.subscribe(ACME, GENERAL, Wish(topic))
+            subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec(topic))
             subscriptions.mute(ACME, GENERAL, muted, topic)
         installed.slack.archive_channel(GENERAL)
         installed.slack.deliver_due()

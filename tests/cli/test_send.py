@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from bolt_app.db.models import IS_OPEN, Delivery, Notification
 from bolt_app.notifications.history.waiting import wait_until_done
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.commands import assert_failed, flask, run, settings_file
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA, GENERAL
@@ -250,7 +250,7 @@ class TestWaiting:
 
     @pytest.mark.parametrize("more", [[], ["--wait"]])
     def test_a_topic_that_looks_like_it_is_named(self, installed: Bellhop, more: list[str]) -> None:
-        installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+        installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
 
         done = run(installed, "send", "--team", ACME, "--to", "topic:deplyos", *more, "hello?")
 

@@ -15,7 +15,7 @@ from bolt_app.credentials.limits import Charge, LimitError, Limits, RevokedError
 from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
@@ -97,7 +97,7 @@ class TestRequests:
 
     def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited, "send", channels=["#a"])
-        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
 
         assert [ci.send(body).status for body in bad] == [400, 403, 429]
@@ -107,7 +107,7 @@ class TestRequests:
 
     def test_whatever_the_reason_it_is_a_request(self, limited: Bellhop) -> None:
         reader, ci, other = caller(limited, "read"), caller(limited), caller(limited)
-        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         body, large = {"to": "#a", "text": "x"}, b" " * (1024 * 1024 + 1)
 
         assert [reader.send(body).status for _ in range(3)] == [403, 403, 429]
@@ -126,7 +126,7 @@ class TestRequests:
 
     def test_a_hook_answers_so_that_tools_try_again(self, limited: Bellhop) -> None:
         put_bot(limited)
-        url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+        url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         answers = [post(url) for _ in range(3)]
 
         assert [(one.status, one.text) for one in answers] == [
@@ -159,7 +159,7 @@ class TestRequests:
 def test_deliveries_are_counted_where_they_go(limited: Bellhop) -> None:
     ci = caller(limited)
     for address in (GENERAL, RANDOM):
-        limited.services.subscriptions.subscribe(ACME, address, Wish("deploys"))
+        limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
     assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
 
     assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries a minute")
@@ -207,7 +207,7 @@ def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
 @limits(sender_new_destinations_per_hour=1)
 def test_who_subscribes_is_no_new_destination_of_the_sender(limited: Bellhop) -> None:
     for address in (GENERAL, RANDOM, ANN):
-        limited.services.subscriptions.subscribe(ACME, address, Wish("deploys"))
+        limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
 
     assert caller(limited).send({"to": "topic:deploys", "text": "x"}).status == 202
 
@@ -230,7 +230,7 @@ def test_open_deliveries_are_counted_again_when_some_have_ended(limited: Bellhop
 def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
     limited.install(ANN)
     ci = caller(limited)
-    url = limited.services.hooks.create(ACME, "alerts", ["#a"])
+    url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
     for _ in range(3):
         ci.send({"to": "#a", "text": "x"})
         post(url)
@@ -304,7 +304,7 @@ class TestCancelling:
 
     def test_a_hook_too(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
-        url = bellhop.services.hooks.create(ACME, "alerts", ["#a"])
+        url = bellhop.services.webhooks.create(ACME, "alerts", ["#a"])
         assert post(url).text == "ok"
 
         done = run(bellhop, "hook", "revoke", "1", "--cancel")
@@ -312,7 +312,7 @@ class TestCancelling:
         assert done.stdout == "Hook 1 is revoked.\n1 delivery is cancelled.\n"
         assert self.states(bellhop) == [("#a", "cancelled")]
         assert post(url).text == "no_service"
-        assert bellhop.services.hooks.remembered(url.rpartition("/")[2]) is None
+        assert bellhop.services.webhooks.remembered(url.rpartition("/")[2]) is None
         assert post(url).text == "no_service"
 
     def test_there_is_nothing_to_revoke(self, bellhop: Bellhop) -> None:

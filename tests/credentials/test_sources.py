@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Incident
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
@@ -79,11 +79,11 @@ class TestSeeing:
         assert listed(other) == {own, within, by_name, *hidden}
 
     def test_a_topic_is_seen_where_it_went_to_its_channels_alone(self, installed: Bellhop) -> None:
-        installed.services.subscriptions.subscribe(ACME, RANDOM, Wish("deploys"))
+        installed.services.subscriptions.subscribe(ACME, RANDOM, SubscriptionSpec("deploys"))
         other = caller(installed)
         limited = caller(installed, *READER, channels=[RANDOM])
         within = sent(other, "topic:deploys")
-        installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+        installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
         sent(other, "topic:deploys")
 
         assert listed(limited) == {within}

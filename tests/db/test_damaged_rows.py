@@ -18,10 +18,10 @@ from sqlalchemy import text
 from bolt_app.db.content import UNREADABLE
 from bolt_app.db.models import Base
 from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
-from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history.search import Filter
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
-from bolt_app.notifications.subscriptions.service import Change, Wish
+from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
 from bolt_app.slack import ids
 from tests.commands import run
 from tests.notifications.hand import Hand, accept, states
@@ -112,15 +112,19 @@ def world(bellhop: Bellhop) -> Bellhop:
     bellhop.install(ANN)
     for name in ("damaged", "healthy"):
         services.api_keys.create(ACME, name)
-        services.hooks.create(ACME, name, [GENERAL])
+        services.webhooks.create(ACME, name, [GENERAL])
     for key_id in (1, 2):
         services.callback_endpoints.set(key_id, "http://127.0.0.1:9/callback")
-    wish = Wish("deploys", "severity>=info", "thread", digest=Schedule(time(9), "Europe/Helsinki"))
+    wish = SubscriptionSpec(
+        "deploys", "severity>=info", "thread", digest=Schedule(time(9), "Europe/Helsinki")
+    )
     services.subscriptions.subscribe(ACME, ANN, wish)
-    services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
-    services.subscriptions.subscribe(ACME, DEPLOYS, Wish("held", digest=Schedule()))
+    services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
+    services.subscriptions.subscribe(ACME, DEPLOYS, SubscriptionSpec("held", digest=Schedule()))
     quiet = QuietHours(time(22), time(7))
-    services.preferences.choose(ACME, BEN, Preferred(quiet, "daily 09:00", "Europe/Helsinki"))
+    services.preferences.choose(
+        ACME, BEN, NotificationPreferences(quiet, "daily 09:00", "Europe/Helsinki")
+    )
     accept(bellhop, DEPLOYS, title="x", severity="info", key="damaged", actions=["acknowledge"])
     accept(bellhop, DEPLOYS, title="y")
     with services.database.writing_connection() as connection:
@@ -284,7 +288,7 @@ def test_a_content_that_cannot_be_read_says_so(world: Bellhop) -> None:
 
 @pytest.mark.parametrize("target", [GARBAGE, "", "topic:(("])
 def test_a_webhook_whose_destination_cannot_be_read_refuses(world: Bellhop, target: str) -> None:
-    url = world.services.hooks.create(ACME, "mine", [GENERAL])
+    url = world.services.webhooks.create(ACME, "mine", [GENERAL])
     with world.services.database.writing_connection() as connection:
         connection.execute(
             text("UPDATE hooks SET target = :target WHERE name = 'mine'"), {"target": target}
@@ -319,7 +323,7 @@ def test_a_button_brings_back_nothing_that_cannot_be_read(world: Bellhop) -> Non
         {"topic": "a b"},
     ]
     for given in bad:
-        before = Wish(**{"topic": "deploys", **given})
+        before = SubscriptionSpec(**{"topic": "deploys", **given})
         change = Change("deploys", before, stored.changed_at, stored.id)
         assert subscriptions.undo(ACME, GENERAL, [change]) is False
     assert subscriptions.of_address(ACME, GENERAL) == [stored]

@@ -11,7 +11,7 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from bolt_app.db import DATABASE_DOWN, Database, schema
+from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
 from bolt_app.db.models import InstallationRevision, Membership
 from bolt_app.db.upsert import count_up
 from tests.conftest import FakeClock
@@ -146,7 +146,7 @@ class TestWaitsOnPostgreSQL:
                 count(database)
 
         assert isinstance(failed.value.orig, LockNotAvailable)
-        assert isinstance(failed.value, DATABASE_DOWN)
+        assert isinstance(failed.value, DATABASE_UNAVAILABLE)
         assert 0.9 < monotonic() - began < 10
         count(database)
         assert counted(database) == 2

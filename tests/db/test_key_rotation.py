@@ -17,7 +17,7 @@ from bolt_app.db import Database, DecryptionError
 from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.key_rotation import UnreadableSecretError, rotate_keys
 from bolt_app.db.models import Base, TokenRevocation
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from tests.conftest import FakeClock
 
@@ -92,7 +92,7 @@ def test_every_encrypted_column_is_rotated(
         user_refresh_token="xoxe-user",
         incoming_webhook_url="https://hooks.example.com/services/secret",
     )
-    SQLAlchemyInstallationStore("1.2", database).save(installation)
+    Installations("1.2", database).save(installation)
     with database.writing() as session:
         session.add(TokenRevocation(token="xoxp-old", created_at=FakeClock()()))
     ApiKeys(database).create("T1", "monitoring")
@@ -109,9 +109,7 @@ def test_every_encrypted_column_is_rotated(
 
     assert changed == len(encrypted)
     renewed = open_database(NEW)
-    found = SQLAlchemyInstallationStore("1.2", renewed).find_installation(
-        enterprise_id=None, team_id="T1"
-    )
+    found = Installations("1.2", renewed).find_installation(enterprise_id=None, team_id="T1")
     assert found is not None
     assert found.to_dict() == installation.to_dict()
     assert revocations(renewed) == ["xoxp-old"]
@@ -166,11 +164,11 @@ def test_it_goes_on_after_an_interruption(
 def test_a_write_in_between_is_not_overwritten(
     database: Database, open_database: Open, encryption_key: str
 ) -> None:
-    SQLAlchemyInstallationStore("1.2", database).save(
+    Installations("1.2", database).save(
         Installation(team_id="T1", user_id="U1", bot_token="xoxb-before")
     )
     rotating = open_database(NEW, encryption_key)
-    running = SQLAlchemyInstallationStore("1.2", open_database(NEW, encryption_key))
+    running = Installations("1.2", open_database(NEW, encryption_key))
 
     read: list[str] = []
 
@@ -183,9 +181,7 @@ def test_a_write_in_between_is_not_overwritten(
     rotate_keys(rotating)
 
     assert read
-    bot = SQLAlchemyInstallationStore("1.2", open_database(NEW)).find_bot(
-        enterprise_id=None, team_id="T1"
-    )
+    bot = Installations("1.2", open_database(NEW)).find_bot(enterprise_id=None, team_id="T1")
     assert bot is not None
     assert bot.bot_token == "xoxb-after"
 

@@ -97,7 +97,7 @@ def upgraded(
 
 def test_all_of_them_go_out_once(upgraded: tuple[Bellhop, Database]) -> None:
     bellhop, _ = upgraded
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     hand = Hand(bellhop)
     hand.deliver()
     assert texts(bellhop, GENERAL) == []

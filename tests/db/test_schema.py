@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import bindparam, inspect, select, text
 
 from bolt_app.credentials.api_keys import ApiKeys
-from bolt_app.credentials.webhooks import Hooks
+from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database, schema
 from bolt_app.db.models import (
     Base,
@@ -23,7 +23,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.db.schema import SchemaError
 from bolt_app.db.types import UTCDateTime
-from bolt_app.notifications.subscriptions.service import Subscriptions, Wish
+from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
 
@@ -107,7 +107,7 @@ def test_keys_and_hooks_of_an_earlier_version_go_on(
     schema.upgrade(empty_database)
 
     [key] = ApiKeys(empty_database).of_team("T1")
-    [hook] = Hooks(empty_database, "").of_team("T1")
+    [hook] = Webhooks(empty_database, "").of_team("T1")
     assert (key.name, key.created_by, key.created_at) == ("ci", None, clock())
     assert (hook.name, hook.created_by, hook.created_at) == ("ci", None, clock())
     schema.downgrade(empty_database, "0007")
@@ -235,7 +235,7 @@ def test_no_subscription_gets_the_id_of_one_that_ended(
     schema.upgrade(empty_database)
     subscriptions, ids = Subscriptions(empty_database, clock=clock), []
     for topic in ("a", "b"):
-        subscriptions.subscribe("T1", "C0123456789", Wish(topic))
+        subscriptions.subscribe("T1", "C0123456789", SubscriptionSpec(topic))
         ids += [one.id for one in subscriptions.of_team("T1")]
         subscriptions.unsubscribe("T1", "C0123456789", topic)
 

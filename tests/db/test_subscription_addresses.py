@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Channel
-from bolt_app.notifications.subscriptions.service import Subscriptions, Wish
+from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from bolt_app.profiles.service import register_membership, register_team, register_user
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, GENERAL
@@ -25,10 +25,10 @@ def test_what_an_earlier_version_stored_is_migrated(
     schema.upgrade(empty_database)
     subscriptions = Subscriptions(empty_database, clock=clock)
     for address in ("#general", "#unknown", "@ann@acme.example", "@nobody@acme.example"):
-        subscriptions.subscribe(ACME, address, Wish("deploys"))
-    subscriptions.subscribe(ACME, "#general", Wish("alerts", "service=older"))
+        subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
+    subscriptions.subscribe(ACME, "#general", SubscriptionSpec("alerts", "service=older"))
     clock.advance(1)
-    subscriptions.subscribe(ACME, GENERAL, Wish("alerts", "service=later"))
+    subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("alerts", "service=later"))
     with empty_database.writing() as session:
         for id_, is_archived in ((GENERAL, False), ("C0ACMEOLD1", True)):
             session.add(Channel(**CHANNEL, channel_id=id_, is_archived=is_archived))

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, insert, inspect, select
 
 from bolt_app.credentials.api_keys import ApiKeys
-from bolt_app.credentials.webhooks import Hooks
+from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database, schema
 from bolt_app.db import migrations as scripts
 from bolt_app.notifications.subscriptions.filters import parse_filter
@@ -146,7 +146,7 @@ def test_names_and_addresses_get_one_form_and_secrets_stay(
 
     [api_key] = ApiKeys(empty_database).of_team("T1")
     assert (api_key.name, api_key.channels) == ("caf\u00e9", (COMPOSED, "C1"))
-    [hook] = Hooks(empty_database, "").of_team("T1")
+    [hook] = Webhooks(empty_database, "").of_team("T1")
     assert (hook.name, hook.to) == ("x", (COMPOSED, "topic:x"))
     assert values(empty_database, "api_keys", "secret_hash") == [(secret,)]
     assert values(empty_database, "channels", "name") == [(COMPOSED[1:],)]

@@ -68,7 +68,7 @@ class Load:
             NotificationRequest.model_validate({"to": one, "text": _text(one, number)})
             for one in self.channels
         ]
-        self._bellhop.services.acceptance.accept(
+        self._bellhop.services.intake.accept(
             Sender(ACME, "command"), requests, idempotency_key=str(number)
         )
 

@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from tests.delivering import quick_bellhop
 from tests.faults.load import (
     CHANNELS,
@@ -53,7 +53,7 @@ def accept_whatever_happens(load: Load) -> None:
 def is_accepted(load: Load, number: int) -> bool:
     try:
         load.accept_batch(number)
-    except DATABASE_DOWN:
+    except DATABASE_UNAVAILABLE:
         return False
     return True
 

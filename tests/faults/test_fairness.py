@@ -36,7 +36,7 @@ def flooded(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
             requests = [
                 NotificationRequest.model_validate({"to": one, "text": "flood"}) for one in channels
             ]
-            bellhop.services.acceptance.accept(Sender(ACME, "command"), requests)
+            bellhop.services.intake.accept(Sender(ACME, "command"), requests)
         yield bellhop
 
 

@@ -15,7 +15,7 @@ from bolt_app.db.models import IS_OPEN, Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.delivering import install_without_limits, quick_bellhop, wait_until
 from tests.faults.load import DELAYS
 from tests.faults.worker_process import Death, start_worker, working
@@ -39,10 +39,12 @@ def hold(bellhop: Bellhop) -> list[str]:
     install_without_limits(bellhop)
     channels = [bellhop.slack.add_channel(ACME, f"held-{n}").id for n in range(CHANNELS)]
     for channel_id in channels:
-        bellhop.services.subscriptions.subscribe(ACME, channel_id, Wish("x", digest=Schedule()))
+        bellhop.services.subscriptions.subscribe(
+            ACME, channel_id, SubscriptionSpec("x", digest=Schedule())
+        )
     for number in range(EACH):
         request = NotificationRequest.model_validate({"to": "topic:x", "text": f"Held {number}"})
-        bellhop.services.acceptance.accept(Sender(ACME, "command"), [request])
+        bellhop.services.intake.accept(Sender(ACME, "command"), [request])
     with bellhop.services.database.writing() as session:
         session.execute(update(Delivery).values(send_at=utc_now()))
     return channels

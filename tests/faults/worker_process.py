@@ -29,7 +29,7 @@ from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.services import Services
 from bolt_app.worker import create_worker
-from bolt_app.workspaces.client import InstallationCalls
+from bolt_app.workspaces.client import WorkspaceClient
 
 Step = Literal[
     "begun",
@@ -115,7 +115,7 @@ def _work(settings: Settings, fate: Fate | None) -> None:
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     """Call `arrive` each time the worker comes to a step."""
     send, commit, check = Sender.send, Store.commit, Dispatcher._check
-    ready_token, release = InstallationCalls._ready_token, releasing.release
+    ready_token, release = WorkspaceClient._ready_token, releasing.release
     writing = threading.local()
 
     async def watched_send(self: Sender, *given: Any) -> Any:
@@ -133,7 +133,7 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
 
         return confirm_and_arrive
 
-    def watched_ready_token(self: InstallationCalls, *given: Any) -> str:
+    def watched_ready_token(self: WorkspaceClient, *given: Any) -> str:
         arrive("granted")
         return ready_token(self, *given)
 
@@ -158,7 +158,7 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     for owner, name, watched in (
         (Sender, "send", watched_send),
         (Dispatcher, "_check", watched_check),
-        (InstallationCalls, "_ready_token", watched_ready_token),
+        (WorkspaceClient, "_ready_token", watched_ready_token),
         (Store, "commit", watched_commit),
         (transitions, "release", watched_release),
     ):

@@ -14,15 +14,15 @@ from bolt_app.db import Database
 from bolt_app.http_loop import HttpLoop
 from bolt_app.installations.store import (
     Grant,
-    SQLAlchemyInstallationStore,
+    Installations,
     StoredInstallation,
 )
-from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import Grants
 from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.slack_api import SlackApi
-from bolt_app.workspaces.client import InstallationCalls
+from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.rate_limits import RateLimits
 from tests.conftest import FakeClock
 from tests.installations.fake_slack import FakeSlack, fake_slack
@@ -64,7 +64,7 @@ class Tokens:
 
     def __post_init__(self) -> None:
         self.api = SlackApi(self.slack.url, self.http)
-        self.store = SQLAlchemyInstallationStore(CLIENT_ID, self.database, clock=self.clock)
+        self.store = Installations(CLIENT_ID, self.database, clock=self.clock)
         self.leases = RefreshLeases(self.database, self.store, clock=self.clock)
         self.rotator = TokenRotator(
             self.leases,
@@ -76,9 +76,9 @@ class Tokens:
         )
         self.executor = FakeExecutor()
         self.grants = Grants(self.store, self.rotator, self.executor)
-        self.calls = InstallationCalls(
+        self.client = WorkspaceClient(
             self.store,
-            RememberedGrants(self.grants),
+            GrantCache(self.grants),
             self.api,
             RateLimits(self.database, clock=self.clock),
         )

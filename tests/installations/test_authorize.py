@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bolt_app.db import Database
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.tokens import cache as remembered_grants
-from bolt_app.installations.tokens.cache import RememberedGrants
+from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.profiles.service import register_membership, register_team, register_user
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
@@ -39,9 +39,7 @@ class Requests:
 
     def __init__(self, tokens: Tokens) -> None:
         self.monotonic = FakeMonotonic()
-        self.authorize = InstallationAuthorize(
-            RememberedGrants(tokens.grants, monotonic=self.monotonic)
-        )
+        self.authorize = InstallationAuthorize(GrantCache(tokens.grants, monotonic=self.monotonic))
 
     def ask(
         self,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slack_sdk.oauth.installation_store import Installation
 
 from bolt_app.db import Database
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 from tests.property import examples
 
 ids = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=64)
@@ -71,7 +71,7 @@ def installations(draw: st.DrawFn) -> Installation:
 @given(installation=installations())
 def test_what_is_saved_is_what_is_found(database: Database, installation: Installation) -> None:
     # One database serves all examples, so each has an app of its own.
-    store = SQLAlchemyInstallationStore(uuid.uuid4().hex, database)
+    store = Installations(uuid.uuid4().hex, database)
     store.save(installation)
     place: dict[str, Any] = {
         "enterprise_id": installation.enterprise_id,

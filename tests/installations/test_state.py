@@ -12,15 +12,15 @@ from sqlalchemy import select
 
 from bolt_app.db import Database
 from bolt_app.db.models import OAuthState
-from bolt_app.installations.state import SQLAlchemyStateStore
+from bolt_app.installations.state import StateStore
 from tests.conftest import FakeClock
 
 SECRET = "a-secret-of-at-least-32-characters"
 
 
 @pytest.fixture
-def states(database: Database, clock: FakeClock) -> SQLAlchemyStateStore:
-    return SQLAlchemyStateStore(database, SECRET, clock=clock)
+def states(database: Database, clock: FakeClock) -> StateStore:
+    return StateStore(database, SECRET, clock=clock)
 
 
 def hashes(database: Database) -> list[str]:
@@ -28,7 +28,7 @@ def hashes(database: Database) -> list[str]:
         return list(session.scalars(select(OAuthState.state_hash)))
 
 
-def test_a_state_is_good_once(states: SQLAlchemyStateStore) -> None:
+def test_a_state_is_good_once(states: StateStore) -> None:
     state = states.issue()
 
     assert states.consume(state)
@@ -36,7 +36,7 @@ def test_a_state_is_good_once(states: SQLAlchemyStateStore) -> None:
 
 
 def test_a_state_that_is_looked_at_stays_good(
-    database: Database, states: SQLAlchemyStateStore, clock: FakeClock
+    database: Database, states: StateStore, clock: FakeClock
 ) -> None:
     state, late = states.issue(), states.issue()
 
@@ -50,7 +50,7 @@ def test_a_state_that_is_looked_at_stays_good(
     assert not states.is_good(late)
 
 
-def test_issuing_stores_nothing(database: Database, states: SQLAlchemyStateStore) -> None:
+def test_issuing_stores_nothing(database: Database, states: StateStore) -> None:
     for _ in range(50):
         states.issue()
 
@@ -61,7 +61,7 @@ def test_issuing_stores_nothing(database: Database, states: SQLAlchemyStateStore
     "state", ["", "guessed", "' OR 1=1 --", "\0", "ü" * 5000, "\ud800", "eyJ4IjoxfQ.x", "a.b.c"]
 )
 def test_a_state_nobody_issued_is_no_good(
-    database: Database, states: SQLAlchemyStateStore, state: str
+    database: Database, states: StateStore, state: str
 ) -> None:
     assert not states.consume(state)
     assert states.read(state) is None
@@ -69,25 +69,23 @@ def test_a_state_nobody_issued_is_no_good(
 
 
 def test_a_state_signed_for_something_else_is_no_good(
-    database: Database, states: SQLAlchemyStateStore, clock: FakeClock
+    database: Database, states: StateStore, clock: FakeClock
 ) -> None:
     said = {"nonce": "x", "expires": clock().timestamp() + 60, "only": None, "team": None}
     elsewhere = str(URLSafeSerializer(SECRET, salt="cookie-session").dumps(said))
-    another = SQLAlchemyStateStore(database, SECRET[::-1], clock=clock).issue()
+    another = StateStore(database, SECRET[::-1], clock=clock).issue()
 
     assert not states.consume(elsewhere)
     assert not states.consume(another)
 
 
-def test_a_changed_state_is_no_good(states: SQLAlchemyStateStore) -> None:
+def test_a_changed_state_is_no_good(states: StateStore) -> None:
     payload, _, signature = states.issue().rpartition(".")
 
     assert not states.consume(f"{payload}A.{signature}")
 
 
-def test_only_the_hash_of_a_used_state_is_stored(
-    database: Database, states: SQLAlchemyStateStore
-) -> None:
+def test_only_the_hash_of_a_used_state_is_stored(database: Database, states: StateStore) -> None:
     state = states.issue()
     states.consume(state)
 
@@ -95,21 +93,21 @@ def test_only_the_hash_of_a_used_state_is_stored(
     assert not states.consume(hashes(database)[0])
 
 
-def test_every_state_is_another_and_long_enough(states: SQLAlchemyStateStore) -> None:
+def test_every_state_is_another_and_long_enough(states: StateStore) -> None:
     issued = [states.issue() for _ in range(50)]
 
     assert len(set(issued)) == 50
     assert all(43 <= len(state) < 256 for state in issued)
 
 
-def test_it_remembers_what_was_asked_for(states: SQLAlchemyStateStore) -> None:
+def test_it_remembers_what_was_asked_for(states: StateStore) -> None:
     attempt = states.read(states.issue(only="profile", team_id="T1"))
 
     assert attempt is not None
     assert attempt.query == {"only": "profile", "team": "T1"}
 
 
-def test_it_lasts_ten_minutes(states: SQLAlchemyStateStore, clock: FakeClock) -> None:
+def test_it_lasts_ten_minutes(states: StateStore, clock: FakeClock) -> None:
     in_time, too_late = states.issue(), states.issue()
 
     clock.advance(598)
@@ -119,7 +117,7 @@ def test_it_lasts_ten_minutes(states: SQLAlchemyStateStore, clock: FakeClock) ->
 
 
 def test_how_long_it_lasts_can_be_said(database: Database, clock: FakeClock) -> None:
-    states = SQLAlchemyStateStore(database, SECRET, clock=clock, expiration_seconds=5)
+    states = StateStore(database, SECRET, clock=clock, expiration_seconds=5)
     state = states.issue()
     clock.advance(5)
 
@@ -127,7 +125,7 @@ def test_how_long_it_lasts_can_be_said(database: Database, clock: FakeClock) -> 
 
 
 def test_used_states_are_deleted_once_they_have_expired(
-    database: Database, states: SQLAlchemyStateStore, clock: FakeClock
+    database: Database, states: StateStore, clock: FakeClock
 ) -> None:
     used = [states.issue() for _ in range(5)]
     assert all(states.consume(state) for state in used)
@@ -139,12 +137,12 @@ def test_used_states_are_deleted_once_they_have_expired(
 
 
 def test_another_process_may_consume_it(
-    database: Database, states: SQLAlchemyStateStore, clock: FakeClock
+    database: Database, states: StateStore, clock: FakeClock
 ) -> None:
-    assert SQLAlchemyStateStore(database, SECRET, clock=clock).consume(states.issue())
+    assert StateStore(database, SECRET, clock=clock).consume(states.issue())
 
 
-def test_of_racing_callbacks_one_passes(states: SQLAlchemyStateStore) -> None:
+def test_of_racing_callbacks_one_passes(states: StateStore) -> None:
     racers, rounds = 4, 40
     barrier = Barrier(racers)
 
@@ -159,7 +157,7 @@ def test_of_racing_callbacks_one_passes(states: SQLAlchemyStateStore) -> None:
 
 
 def test_many_consume_and_delete_at_once(
-    database: Database, states: SQLAlchemyStateStore, clock: FakeClock
+    database: Database, states: StateStore, clock: FakeClock
 ) -> None:
     for _ in range(50):
         states.consume(states.issue())
@@ -176,6 +174,6 @@ def test_many_consume_and_delete_at_once(
     assert len(hashes(database)) == 16
 
 
-def test_it_takes_whatever_bolt_passes(states: SQLAlchemyStateStore) -> None:
+def test_it_takes_whatever_bolt_passes(states: StateStore) -> None:
     assert states.consume(states.issue("positional", named="ignored"))
     assert states.logger.name

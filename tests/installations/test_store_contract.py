@@ -14,14 +14,14 @@ from slack_sdk.oauth.installation_store.sqlalchemy import (
 )
 
 from bolt_app.db import Database
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
 
 
 @pytest.fixture(params=["ours", "slack_sdk"])
 def store(request: pytest.FixtureRequest, database: Database) -> Iterator[InstallationStore]:
     if request.param == "ours":
-        yield SQLAlchemyInstallationStore(CLIENT_ID, database)
+        yield Installations(CLIENT_ID, database)
         return
     theirs = SlackSdkStore(client_id=CLIENT_ID, engine=database.engine)
     theirs.metadata.create_all(database.engine)

@@ -16,12 +16,12 @@ from sqlalchemy import MetaData, make_url, select
 from bolt_app.db.models import Delivery, Lane, UserInstallation
 from bolt_app.installations.store import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.digests.preferences import Preferred
-from bolt_app.notifications.history.retention import Housekeeping
+from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.history.retention import Retention
 from bolt_app.notifications.incidents.service import Answer
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import QuietHours
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.slack.home import view as home
 from bolt_app.slack.home.blocks import home_view
@@ -68,7 +68,7 @@ def delivered(bellhop: Bellhop) -> None:
 
 
 def tidied(bellhop: Bellhop) -> None:
-    Housekeeping(bellhop.services.database, keep_for=KEEP, clock=bellhop.clock).tidy()
+    Retention(bellhop.services.database, keep_for=KEEP, clock=bellhop.clock).delete_expired()
 
 
 def posted(bellhop: Bellhop, channel_id: str = GENERAL) -> list[Message]:
@@ -83,17 +83,17 @@ def leave_traces(bellhop: Bellhop) -> None:
     bellhop.slack.open_home(ANN, ACME)
     bellhop.slack.deliver_due()
     quiet = QuietHours(time(1), time(2))
-    services.preferences.choose(ACME, ANN, Preferred(quiet, tz="Europe/Berlin"))
+    services.preferences.choose(ACME, ANN, NotificationPreferences(quiet, tz="Europe/Berlin"))
     key = services.api_keys.create(ACME, "monitoring", created_by=ANN)
     record = services.api_keys.find(key)
     assert record is not None
     services.callback_endpoints.set(record.id, "https://127.0.0.1:9/told")
     services.api_keys.create(ACME, "old", created_by=ANN)
     services.api_keys.revoke(record.id + 1, revoked_by=ANN)
-    services.hooks.create(ACME, "ci", [GENERAL], created_by=ANN)
-    services.hooks.revoke(1, revoked_by=ANN)
+    services.webhooks.create(ACME, "ci", [GENERAL], created_by=ANN)
+    services.webhooks.revoke(1, revoked_by=ANN)
     for address in (ANN, DEPLOYS):
-        services.subscriptions.subscribe(ACME, address, Wish("deploys", created_by=ANN))
+        services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys", created_by=ANN))
     bellhop.slack.invite_bot(BEN, DEPLOYS)
     bellhop.slack.archive_channel(DEPLOYS)
     bellhop.slack.deliver_due()
@@ -101,14 +101,14 @@ def leave_traces(bellhop: Bellhop) -> None:
         accept(bellhop, to, "For one person")
     accept(bellhop, GENERAL, "From Slack")
     request = NotificationRequest.model_validate({"to": [GENERAL], "text": "x"})
-    services.acceptance.accept(Sender(ACME, f"slack:{ANN}"), [request], idempotency_key="a test")
+    services.intake.accept(Sender(ACME, f"slack:{ANN}"), [request], idempotency_key="a test")
     delivered(bellhop)
     for number, answer in enumerate(ANSWERS):
         asked = {"title": answer, "actions": ["acknowledge", "assign", "snooze", "mute"]}
         told = NotificationRequest.model_validate(
             {"to": [GENERAL], "text": "x", "key": f"disk/{number}", **asked}
         )
-        [accepted] = services.acceptance.accept(
+        [accepted] = services.intake.accept(
             Sender(ACME, f"api_key:{record.id}"), [told]
         ).notifications
         delivered(bellhop)
@@ -219,7 +219,7 @@ def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: s
     bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22:00-07:00")
     bellhop.slack.send_command(BEN, GENERAL, "/notify", "subscribe alerts")
     bellhop.slack.deliver_due()
-    bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("deploys", created_by=BEN))
+    bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys", created_by=BEN))
     accept(bellhop, "topic:deploys", "For subscribers")
     delivered(bellhop)
     assert {"home_tabs", "preferences", "subscriptions", "lanes"} <= traces(bellhop, BEN).keys()
@@ -240,7 +240,7 @@ def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: s
 
 
 def test_others_stay(known: Bellhop) -> None:
-    known.services.subscriptions.subscribe(ACME, BEN, Wish("deploys", created_by=BEN))
+    known.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys", created_by=BEN))
     accept(known, BEN, "For Ben")
     delivered(known)
     before = traces(known, BEN)
@@ -285,7 +285,7 @@ class TestPromisedDeliveries:
         assert traces(known, *search) == {}
 
     def test_what_they_subscribed_to_ends(self, known: Bellhop) -> None:
-        quiet = Preferred(direct="hourly", tz="UTC")
+        quiet = NotificationPreferences(direct="hourly", tz="UTC")
         known.services.preferences.choose(ACME, ANN, quiet)
         wanted = accept(known, "topic:deploys", "For subscribers")
 

@@ -142,7 +142,7 @@ def accept(bellhop: Bellhop, to: str | list[str], text: str = "", **given: Any) 
     """Accept a notification and return its id."""
     team_id = given.pop("team_id", ACME)
     request = NotificationRequest.model_validate({"to": to, "text": text, **given})
-    answer = bellhop.services.acceptance.accept(Sender(team_id, "command"), [request])
+    answer = bellhop.services.intake.accept(Sender(team_id, "command"), [request])
     return answer.notifications[0].id
 
 

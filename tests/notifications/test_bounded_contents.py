@@ -67,7 +67,7 @@ class TestAccepting:
 
     def test_webhooks_have_the_same_limits(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
-        url = bellhop.services.hooks.create(ACME, "tests", ["#general"])
+        url = bellhop.services.webhooks.create(ACME, "tests", ["#general"])
 
         payload = {"text": "x", "attachments": [{"x": [[]] * VALUES}]}
         answer = request("POST", url, json.dumps(payload).encode())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.workspaces.hello import welcome_text
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -25,7 +25,7 @@ def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
     # Else the event could be handled at the same time as those of the test.
     bellhop.slack.deliver_due()
     for topic, user_id in (("a", ANN), ("b", BEN), ("c", BEN), ("d", None)):
-        wish = Wish(topic, created_by=user_id)
+        wish = SubscriptionSpec(topic, created_by=user_id)
         bellhop.services.subscriptions.subscribe(ACME, channel_id, wish)
     return channel_id
 
@@ -83,7 +83,7 @@ def test_whoever_subscribes_anew_has_it_at_once(bellhop: Bellhop, channel: str) 
     bellhop.slack.remove_bot(channel)
     happen(bellhop)
 
-    bellhop.services.subscriptions.subscribe(ACME, channel, Wish("a"))
+    bellhop.services.subscriptions.subscribe(ACME, channel, SubscriptionSpec("a"))
 
     assert reached(bellhop) == [channel]
     assert reached(bellhop, "b") == []
@@ -99,7 +99,7 @@ def test_a_deleted_channel_has_none(bellhop: Bellhop, channel: str) -> None:
 
 def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> None:
     moved = bellhop.slack.change_channel_id(channel)
-    bellhop.services.subscriptions.subscribe(ACME, moved.id, Wish("a", "x=y"))
+    bellhop.services.subscriptions.subscribe(ACME, moved.id, SubscriptionSpec("a", "x=y"))
     happen(bellhop)
 
     stored = bellhop.services.subscriptions.of_address(ACME, moved.id)
@@ -113,7 +113,7 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
 
 
 def test_what_is_held_or_waits_goes_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
-    digest = Wish("e", digest=Schedule())
+    digest = SubscriptionSpec("e", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, channel, digest)
     held = [accept(bellhop, "topic:e", title=title) for title in ("One", "Two")]
     waiting = accept(bellhop, channel, title="Later", delay=60)
@@ -132,21 +132,21 @@ def test_what_is_held_or_waits_goes_to_the_new_id(bellhop: Bellhop, channel: str
 
 def test_a_renamed_channel_is_found_by_its_new_name(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
-    place = bellhop.services.calls.find_place(ACME)
-    assert bellhop.services.channels.find(place, "#deploys") == DEPLOYS
+    workspace = bellhop.services.client.find_workspace(ACME)
+    assert bellhop.services.channels.find(workspace, "#deploys") == DEPLOYS
     before = len(bellhop.slack.calls_to("conversations.list"))
 
     bellhop.slack.rename_channel(DEPLOYS, "releases")
     happen(bellhop)
 
-    assert bellhop.services.channels.find(place, "#releases") == DEPLOYS
+    assert bellhop.services.channels.find(workspace, "#releases") == DEPLOYS
     assert len(bellhop.slack.calls_to("conversations.list")) == before
 
 
 def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.install(BEN)
-    bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("a", created_by=BEN))
+    bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("a", created_by=BEN))
 
     bellhop.slack.update_user(BEN, deleted=True)
     happen(bellhop)
@@ -160,7 +160,7 @@ def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: B
 @pytest.mark.parametrize("kind", ["channel_archive", "channel_left", "channel_deleted"])
 def test_what_is_told_twice_takes_effect_once(bellhop: Bellhop, kind: str) -> None:
     bellhop.install(ANN)
-    bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, Wish("a", created_by=ANN))
+    bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, SubscriptionSpec("a", created_by=ANN))
     event: dict[str, Any] = {"type": kind, "channel": DEPLOYS, "user": ANN, "actor_id": ANN}
 
     for _ in range(2):
@@ -175,9 +175,9 @@ def test_many_subscriptions_of_one_person_keep_nobody_from_being_told(bellhop: B
     bellhop.install(ANN)
     subscriptions = bellhop.services.subscriptions
     for number in range(600):
-        wish = Wish(f"{'a' * 70}/{number:03}", created_by=ANN)
+        wish = SubscriptionSpec(f"{'a' * 70}/{number:03}", created_by=ANN)
         subscriptions.subscribe(ACME, GENERAL, wish)
-    subscriptions.subscribe(ACME, GENERAL, Wish("deploys", created_by=BEN))
+    subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys", created_by=BEN))
 
     bellhop.slack.archive_channel(GENERAL)
     happen(bellhop)
@@ -191,7 +191,7 @@ def test_many_subscriptions_can_be_muted_and_unmuted(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     for number in range(100):
         bellhop.services.subscriptions.subscribe(
-            ACME, GENERAL, Wish(f"{'a' * 70}/{number}", created_by=ANN)
+            ACME, GENERAL, SubscriptionSpec(f"{'a' * 70}/{number}", created_by=ANN)
         )
     for words in ("mute 2h", "unmute", "unsubscribe deploys", "digest hourly"):
         answer = bellhop.slack.send_command(ANN, GENERAL, "/notify", words)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from bolt_app.credentials.api_keys import ApiKeys
-from bolt_app.credentials.create_once import MadeAlreadyError
+from bolt_app.credentials.create_once import AlreadyCreatedError
 from bolt_app.db import Database
 from bolt_app.logs import redact
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from slack_sandbox import Fault
 from slack_sandbox.errors import ConfirmationNeededError
@@ -72,7 +72,7 @@ def hook_values(**given: Any) -> dict[str, dict[str, Any]]:
     return {block_id: {"value": value} for block_id, value in values.items()}
 
 
-def make_key(bellhop: Bellhop, **given: Any) -> str:
+def create_key(bellhop: Bellhop, **given: Any) -> str:
     """Make a key as Ann; return its text."""
     modal = open_form(bellhop, ids.NEW_API_KEY)
     result = bellhop.slack.submit_view(ANN, modal.id, key_values(**given))
@@ -103,7 +103,7 @@ def test_an_admin_who_is_not_linked_sees_them(installed: Bellhop) -> None:
 
 
 def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
-    secret = make_key(installed, name="a `CI` <server>", channels="#General, topic:deploys")
+    secret = create_key(installed, name="a `CI` <server>", channels="#General, topic:deploys")
 
     [key] = installed.services.api_keys.of_team(ACME)
     assert key == installed.services.api_keys.find(secret)
@@ -119,7 +119,7 @@ def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
 
 
 def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
-    secret = make_key(installed, scopes=["send", "read"], lifetime="30")
+    secret = create_key(installed, scopes=["send", "read"], lifetime="30")
 
     caller = Caller(installed.url, secret)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 202
@@ -132,7 +132,7 @@ def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
 def test_a_secret_is_in_no_log(installed: Bellhop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
-    secret = make_key(installed)
+    secret = create_key(installed)
 
     assert secret not in redact(caplog.text)
 
@@ -167,7 +167,7 @@ def test_two_processes_make_one_key_of_one_request(
         barrier.wait()
         try:
             made.append(keys.create(ACME, "ci", receipt="view:V1"))
-        except MadeAlreadyError as error:
+        except AlreadyCreatedError as error:
             refused.append(str(error))
 
     threads = [threading.Thread(target=make, args=(one,)) for one in databases]
@@ -216,7 +216,7 @@ def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
 
 
 def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:
-    installed.services.hooks.create(ACME, "", [GENERAL])
+    installed.services.webhooks.create(ACME, "", [GENERAL])
 
     assert f"Hook `1`: to <#{GENERAL}>" in said(home(installed))
 
@@ -232,7 +232,7 @@ def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -
 
 
 def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
-    secret = make_key(installed)
+    secret = create_key(installed)
     view = home(installed)
     with pytest.raises(ConfirmationNeededError):
         installed.slack.click(ANN, view, ids.REVOKE_API_KEY)
@@ -250,7 +250,7 @@ def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
 
 
 def test_a_hook_is_revoked(installed: Bellhop) -> None:
-    url = installed.services.hooks.create(ACME, "", [GENERAL])
+    url = installed.services.webhooks.create(ACME, "", [GENERAL])
 
     installed.slack.click(ANN, home(installed), ids.REVOKE_HOOK, confirmed=True)
 
@@ -286,7 +286,7 @@ class TestWhoIsNoAdminAnyMore:
         assert installed.services.api_keys.of_team(ACME) == []
 
     def test_revokes_nothing(self, installed: Bellhop) -> None:
-        secret = make_key(installed)
+        secret = create_key(installed)
         view = home(installed)
         self.demote(installed)
 
@@ -310,10 +310,12 @@ def test_the_keys_of_another_workspace_are_out_of_reach(installed: Bellhop) -> N
 def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
     services = installed.services
     for number in range(60):
-        services.subscriptions.subscribe(ACME, ANN, Wish(f"topic-{number}", created_by=ANN))
+        services.subscriptions.subscribe(
+            ACME, ANN, SubscriptionSpec(f"topic-{number}", created_by=ANN)
+        )
     for number in range(20):
         services.api_keys.create(ACME, f"key {number} " + "x" * 80, channels=["#ops"] * 30)
-        services.hooks.create(ACME, f"hook {number} " + "x" * 80, [GENERAL])
+        services.webhooks.create(ACME, f"hook {number} " + "x" * 80, [GENERAL])
     installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
     for _ in range(6):
         accept(installed, GENERAL, title="Disk full")

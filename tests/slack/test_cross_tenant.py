@@ -11,7 +11,7 @@ import pytest
 
 from bolt_app.access.authorization import Role
 from bolt_app.lifecycle.service import EventOrigin
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.world import Message
@@ -65,7 +65,7 @@ def test_their_workspace_is_not_served(bellhop: Bellhop, shared: Message) -> Non
     assert bellhop.slack.open_modal(BEA) is None
     assert rows(bellhop) == before
     with pytest.raises(NotInstalledError):
-        bellhop.services.calls.find_place(BETA)
+        bellhop.services.client.find_workspace(BETA)
 
 
 def test_every_kind_of_interaction_is_refused(bellhop: Bellhop, shared: Message) -> None:
@@ -162,7 +162,7 @@ class TestAnOwnInstallationBefore:
         bellhop.install(WES)
         services = bellhop.services
         key = services.api_keys.create(NORTH, "old")
-        hook = services.hooks.create(NORTH, "old", ["C0GLBX0001"])
+        hook = services.webhooks.create(NORTH, "old", ["C0GLBX0001"])
         assert send_with(bellhop, key, "C0GLBX0001") == 202
         bellhop.clock.advance(60)
         bellhop.slack.uninstall(NORTH)
@@ -173,7 +173,7 @@ class TestAnOwnInstallationBefore:
     def test_its_credentials_do_not_command_the_organizations_bot(self, bellhop: Bellhop) -> None:
         key, hook = self.uninstalled(bellhop)
         install_everywhere(bellhop)
-        assert bellhop.services.calls.find_place(NORTH).is_enterprise_install
+        assert bellhop.services.client.find_workspace(NORTH).is_enterprise_install
 
         assert send_with(bellhop, key, "C0GLBX0001") == 401
         headers = {"Content-Type": "application/json"}
@@ -213,7 +213,7 @@ def test_a_change_of_an_external_user_changes_nothing(
     bellhop: Bellhop, shared: Message, named: str
 ) -> None:
     bellhop.install(ANN_AT_BETA)
-    bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+    bellhop.services.subscriptions.subscribe(BETA, BEA, SubscriptionSpec("deploys", created_by=BEA))
     bellhop.clock.advance(3600)
     origin = EventOrigin("Ev0BEA", GRID, named, True, bellhop.clock())
 

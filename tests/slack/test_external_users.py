@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, SOUTH, WES
@@ -28,7 +28,7 @@ def shared(bellhop: Bellhop) -> Bellhop:
     "words", ["subscribe deploys", "unsubscribe deploys", "mute 2h", "unmute", "digest hourly"]
 )
 def test_change_no_subscription(shared: Bellhop, words: str) -> None:
-    shared.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+    shared.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
     before = shared.services.subscriptions.of_team(ACME)
 
     result = shared.slack.send_command(BEA, GENERAL, "/notify", words)

@@ -18,8 +18,8 @@ from slack_bolt.listener import Listener
 
 from bolt_app.blockkit.foreign_ids import PREFIX
 from bolt_app.blockkit.signed_values import ValueSigner, home_of, shown_to
-from bolt_app.notifications.digests.preferences import Preferred
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.slack.signed_actions import OWN_ACTIONS, form_action
 from slack_sandbox.blocks.check import elements_of
@@ -48,9 +48,9 @@ def busy(bellhop: Bellhop) -> Bellhop:
     bellhop.install(ANN)
     services = bellhop.services
     services.api_keys.create(ACME, "ci")
-    services.hooks.create(ACME, "alerts", [GENERAL])
+    services.webhooks.create(ACME, "alerts", [GENERAL])
     for address in (GENERAL, ANN):
-        services.subscriptions.subscribe(ACME, address, Wish("deploys", created_by=ANN))
+        services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys", created_by=ANN))
     accept(bellhop, GENERAL, "x", key="disk", title="Disk full", actions=["resolve", "mute"])
     Hand(bellhop).deliver()
     home(bellhop)
@@ -169,7 +169,7 @@ class TestSendersOwnBlocks:
         assert ids.UNLINK_PROFILE not in json.dumps(busy.slack.messages(GENERAL)[-1].blocks)
 
     def post(self, bellhop: Bellhop, content: Mapping[str, Any]) -> int:
-        url = bellhop.services.hooks.create(ACME, "a sender", [GENERAL])
+        url = bellhop.services.webhooks.create(ACME, "a sender", [GENERAL])
         bellhop.clock.advance(5)
         headers = {"Content-Type": "application/json"}
         return request("POST", url, json.dumps(content).encode(), headers).status
@@ -767,7 +767,7 @@ class TestIncidentButtons:
 def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:
     """What a button carries is checked again once it is read."""
     preferences = busy.services.preferences
-    preferences.choose(ACME, ANN, Preferred(direct="off"))
+    preferences.choose(ACME, ANN, NotificationPreferences(direct="off"))
     before = rows(busy)
     for fields in (
         {"user": BEN},

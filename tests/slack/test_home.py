@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.subscriptions.service import Wish
-from bolt_app.signals import Concerned
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.signals import ChangeSignal
 from bolt_app.slack import ids
 from bolt_app.workspaces.home_tabs import RECORDED_AGAIN_AFTER
 from slack_sandbox import Fault
@@ -115,13 +115,13 @@ def test_a_home_that_is_opened_again_is_not_recorded_again(
 
 def test_a_home_is_recorded_again_when_its_person_is_no_admin_any_more(installed: Bellhop) -> None:
     home(installed)
-    assert installed.services.home_tabs.of(Concerned(ACME, None)) == [ANN]
+    assert installed.services.home_tabs.of(ChangeSignal(ACME, None)) == [ANN]
 
     installed.slack.update_user(ANN, is_admin=False, is_owner=False, is_primary_owner=False)
     installed.slack.deliver_due()
     home(installed)
 
-    assert installed.services.home_tabs.of(Concerned(ACME, None)) == []
+    assert installed.services.home_tabs.of(ChangeSignal(ACME, None)) == []
 
 
 def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:
@@ -183,7 +183,7 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
     home(installed)
     subscribe(installed, "deploys/*")
 
-    def wish() -> Wish:
+    def wish() -> SubscriptionSpec:
         [one] = installed.services.subscriptions.of_address(ACME, ANN)
         return one.wish
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from slack_sandbox import Fault
 from tests.commands import flask, run, settings_file
@@ -101,7 +101,7 @@ def test_a_key_shows_in_the_homes_of_all_admins_and_of_nobody_else(installed: Be
 
 
 def test_what_nobody_has_opened_is_not_published(installed: Bellhop) -> None:
-    installed.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+    installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
     installed.services.api_keys.create(ACME, "monitoring")
     open_home(installed, BEN)
 
@@ -113,7 +113,7 @@ def test_it_is_tried_again_when_slack_wants_a_pause(installed: Bellhop) -> None:
     open_home(installed)
     installed.slack.faults.add(Fault(PUBLISH, "rate_limited", times=1, retry_after=1))
 
-    installed.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+    installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
     while not any(one.status == 429 for one in installed.slack.calls_to(PUBLISH)):
         installed.slack.wait_for_change(installed.slack.version, 0.05)
     installed.clock.advance(2)
@@ -125,6 +125,6 @@ def test_a_broken_slack_harms_nothing(installed: Bellhop) -> None:
     open_home(installed)
     installed.slack.faults.add(Fault(PUBLISH, "api_error", times=1, error="fatal_error"))
 
-    installed.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+    installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
     wait_until_said(installed, "`deploys`")

@@ -348,7 +348,7 @@ class TestEscalation:
             "escalate": {"after": 600, "to": RANDOM},
         }
         requests = [NotificationRequest.model_validate(given) for _ in range(3)]
-        installed.services.acceptance.accept(Sender(ACME, "command"), requests)
+        installed.services.intake.accept(Sender(ACME, "command"), requests)
         installed.clock.advance(600)
         delivered(installed)
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Channel, InstallationCheck, Team
 from bolt_app.manifest import manifest_with_step
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
@@ -118,8 +118,8 @@ def installed(bellhop: Bellhop) -> Bellhop:
     bellhop.clock.advance(-3600)
     bellhop.install(ANN)
     services = bellhop.services
-    services.channels.search(services.calls.find_place(ACME))
-    services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys", created_by=ANN))
+    services.channels.search(services.client.find_workspace(ACME))
+    services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys", created_by=ANN))
     bellhop.clock.advance(3600)
     return bellhop
 
@@ -150,7 +150,7 @@ def test_an_earlier_return_ends_no_pause(installed: Bellhop) -> None:
 
 
 def test_an_earlier_archiving_pauses_no_later_subscription(installed: Bellhop) -> None:
-    installed.services.subscriptions.subscribe(ACME, GENERAL, Wish("deploys"))
+    installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
 
     send(installed, {"type": "channel_archive", "channel": GENERAL}, 120)
 
@@ -159,7 +159,7 @@ def test_an_earlier_archiving_pauses_no_later_subscription(installed: Bellhop) -
 
 def test_an_earlier_name_replaces_none_that_was_listed_since(installed: Bellhop) -> None:
     services = installed.services
-    services.channels.search(services.calls.find_place(ACME))
+    services.channels.search(services.client.find_workspace(ACME))
 
     send(installed, renamed("channel", "old"), 120)
 
@@ -216,7 +216,7 @@ class TestRemovals:
         stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
         assert stored is not None
         bellhop.services.lifecycle.unlink(stored)
-        bellhop.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+        bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
         # By which Slack reports the revocation.
         bellhop.services.revocations.revoke_pending()
@@ -229,14 +229,14 @@ class TestRemovals:
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bellhop.install(ANN)
-        verify = bellhop.services.calls.verify_bot
+        verify = bellhop.services.client.verify_bot
         bellhop.slack.uninstall(ACME)
 
         def verify_and_install(place: Any) -> None:
             verify(place)
             bellhop.install(ANN)
 
-        monkeypatch.setattr(bellhop.services.calls, "verify_bot", verify_and_install)
+        monkeypatch.setattr(bellhop.services.client, "verify_bot", verify_and_install)
         bellhop.settle()
 
         assert bellhop.services.profiles.find(ACME, ANN) is not None

@@ -17,8 +17,8 @@ from bolt_app.db.models import (
     UserInstallation,
 )
 from bolt_app.lifecycle.service import EventOrigin
-from bolt_app.notifications.digests.preferences import Preferred
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.profiles import service as profiles
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
@@ -201,8 +201,12 @@ class TestExternalUsers:
     def both(self, bellhop: Bellhop) -> Bellhop:
         bellhop.install(ANN)
         bellhop.install(BEA)
-        bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
-        bellhop.services.preferences.choose(BETA, BEA, Preferred(direct="hourly", tz="UTC"))
+        bellhop.services.subscriptions.subscribe(
+            BETA, BEA, SubscriptionSpec("deploys", created_by=BEA)
+        )
+        bellhop.services.preferences.choose(
+            BETA, BEA, NotificationPreferences(direct="hourly", tz="UTC")
+        )
         bellhop.clock.advance(3600)
         return bellhop
 
@@ -227,7 +231,9 @@ class TestExternalUsers:
     def test_who_is_linked_nowhere_is_not_erased(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         bellhop.install(ANN_AT_BETA)
-        bellhop.services.subscriptions.subscribe(BETA, BEA, Wish("deploys", created_by=BEA))
+        bellhop.services.subscriptions.subscribe(
+            BETA, BEA, SubscriptionSpec("deploys", created_by=BEA)
+        )
         bellhop.clock.advance(3600)
         gone = {"id": BEA, "team_id": BETA, "deleted": True, "is_stranger": True}
 
@@ -245,7 +251,7 @@ class TestLateEvents:
         bellhop.install(ANN)
         if is_linked:
             bellhop.install(BEN)
-        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("*"))
         earlier = bellhop.slack.users[BEN].as_slack("http://x", at=0)
         bellhop.clock.advance(60)
         bellhop.slack.update_user(BEN, is_restricted=True)
@@ -263,7 +269,7 @@ class TestLateEvents:
         bellhop.install(ANN)
         if is_linked:
             bellhop.install(BEN)
-        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("*"))
         user = bellhop.slack.users[BEN].as_slack("http://x", at=0)
         undated = {**user, "updated": 0}
         earlier = EventOrigin("Ev0LATE", None, ACME, False, bellhop.clock())
@@ -282,7 +288,7 @@ class TestLateEvents:
 
     def test_an_earlier_role_takes_nothing_away(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
-        bellhop.services.subscriptions.subscribe(ACME, BEN, Wish("*"))
+        bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("*"))
         bellhop.slack.update_user(BEN, is_restricted=True)
         guest = bellhop.slack.users[BEN].as_slack("http://x", at=bellhop.clock.timestamp())
         bellhop.clock.advance(60)
@@ -298,7 +304,9 @@ class TestLateEvents:
         bellhop.install(ANN)
         gone = bellhop.slack.users[BEN].as_slack("http://x", at=bellhop.clock.timestamp())
         bellhop.clock.advance(60)
-        bellhop.services.preferences.choose(ACME, BEN, Preferred(direct="hourly", tz="UTC"))
+        bellhop.services.preferences.choose(
+            ACME, BEN, NotificationPreferences(direct="hourly", tz="UTC")
+        )
 
         send(bellhop, {"type": "user_change", "user": {**gone, "deleted": True}})
 

@@ -167,7 +167,7 @@ def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) ->
 
     for outside, count in ((True, 1), (False, 2)):
         shared = [
-            installed.services.viewing.find_shared(
+            installed.services.visibility.find_shared(
                 ACME, id_, RANDOM, shared_by=ANN, is_outside=outside
             )
             for id_ in (public, here)

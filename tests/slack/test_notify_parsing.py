@@ -14,9 +14,9 @@ from bolt_app.slack.subscriptions.parsing import (
     Digest,
     Help,
     ListHere,
-    Misunderstood,
     Mute,
     NotifyRequest,
+    ParseError,
     Quiet,
     SendTest,
     Subscribe,
@@ -124,7 +124,7 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
 def test_the_nearest_is_offered(words: str, reason: str, nearest: str) -> None:
     answer = parse_notify_command(words)
 
-    assert isinstance(answer, Misunderstood)
+    assert isinstance(answer, ParseError)
     assert reason in answer.reason
     assert answer.nearest == nearest
 
@@ -149,7 +149,7 @@ def test_the_nearest_is_offered(words: str, reason: str, nearest: str) -> None:
 def test_it_never_raises(words: str) -> None:
     answer = parse_notify_command(words)
 
-    if isinstance(answer, Misunderstood):
+    if isinstance(answer, ParseError):
         assert answer.reason
         if answer.nearest.startswith("quiet") and words.startswith("quiet"):
             assert isinstance(parse_notify_command(answer.nearest), Quiet)
@@ -180,6 +180,6 @@ def test_quiet_hours_are_read_as_they_are_written(start: time, end: time) -> Non
     answer = parse_notify_command(f"quiet {hours}")
 
     if hours.start == hours.end:
-        assert isinstance(answer, Misunderstood)
+        assert isinstance(answer, ParseError)
     else:
         assert answer == Quiet(hours)

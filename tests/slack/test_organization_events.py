@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bolt_app.db.models import Team
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey
@@ -34,7 +34,7 @@ def install_for_organization(bellhop: Bellhop) -> None:
 
 
 def test_they_are_about_the_workspace_in_which_they_happened(installed: Bellhop) -> None:
-    installed.services.subscriptions.subscribe(NORTH, NORTH_GENERAL, Wish("deploys"))
+    installed.services.subscriptions.subscribe(NORTH, NORTH_GENERAL, SubscriptionSpec("deploys"))
 
     installed.slack.archive_channel(NORTH_GENERAL)
     installed.slack.deliver_due()
@@ -72,7 +72,9 @@ def use_where_nobody_is_linked(bellhop: Bellhop) -> None:
     for text in ("quiet 22:00-07:00", "subscribe deploys"):
         answer = bellhop.slack.send_command(WES, SOUTH_GENERAL, "/notify", text)
         assert answer.error is None
-    bellhop.services.subscriptions.subscribe(SOUTH, WES, Wish("deploys", created_by=WES))
+    bellhop.services.subscriptions.subscribe(
+        SOUTH, WES, SubscriptionSpec("deploys", created_by=WES)
+    )
     bellhop.slack.open_home(WES, SOUTH)
     bellhop.slack.deliver_due()
 
@@ -80,7 +82,7 @@ def use_where_nobody_is_linked(bellhop: Bellhop) -> None:
 def test_it_serves_workspaces_where_nobody_is_linked(installed: Bellhop) -> None:
     use_where_nobody_is_linked(installed)
 
-    assert installed.services.calls.find_place(SOUTH).is_enterprise_install
+    assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
     assert installed.services.preferences.find(SOUTH, WES).quiet is not None
     assert "home_tabs" in traces(installed, SOUTH)
 
@@ -117,19 +119,19 @@ def unlink(bellhop: Bellhop) -> None:
 
 
 def test_after_an_uninstall_no_workspace_is_served(installed: Bellhop) -> None:
-    assert installed.services.calls.find_place(NORTH).is_enterprise_install
+    assert installed.services.client.find_workspace(NORTH).is_enterprise_install
 
     installed.slack.uninstall(NORTH)
     installed.settle()
 
     with pytest.raises(NotInstalledError):
-        installed.services.calls.find_place(NORTH)
+        installed.services.client.find_workspace(NORTH)
     assert traces(installed, WES) == {}
 
 
 def test_no_installation_serves_a_workspace_without_a_name(installed: Bellhop) -> None:
     with pytest.raises(NotInstalledError):
-        installed.services.calls.find_place("")
+        installed.services.client.find_workspace("")
 
 
 def team_of(bellhop: Bellhop, team_id: str) -> Team | None:
@@ -140,7 +142,7 @@ def team_of(bellhop: Bellhop, team_id: str) -> Team | None:
 def test_every_workspace_is_served_from_the_installation_on(installed: Bellhop) -> None:
     installed.settle()
 
-    assert installed.services.calls.find_place(SOUTH).is_enterprise_install
+    assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
     team = team_of(installed, SOUTH)
     assert team is not None
     assert team.name == installed.slack.workspaces[SOUTH].name
@@ -151,12 +153,12 @@ def test_a_workspace_that_is_opened_later_is_served(bellhop: Bellhop) -> None:
     bellhop.slack.change_team_access(SOUTH, is_granted=False)
     bellhop.settle()
     with pytest.raises(NotInstalledError):
-        bellhop.services.calls.find_place(SOUTH)
+        bellhop.services.client.find_workspace(SOUTH)
 
     bellhop.slack.change_team_access(SOUTH, is_granted=True)
     bellhop.settle()
 
-    assert bellhop.services.calls.find_place(SOUTH).is_enterprise_install
+    assert bellhop.services.client.find_workspace(SOUTH).is_enterprise_install
 
 
 def test_a_workspace_that_is_closed_is_erased(installed: Bellhop) -> None:
@@ -170,7 +172,7 @@ def test_a_workspace_that_is_closed_is_erased(installed: Bellhop) -> None:
 
     assert team_of(installed, SOUTH) is None
     assert not {"preferences", "home_tabs"} & traces(installed, SOUTH).keys()
-    assert installed.services.calls.find_place(NORTH).is_enterprise_install
+    assert installed.services.client.find_workspace(NORTH).is_enterprise_install
 
 
 def test_a_late_report_closes_no_workspace(installed: Bellhop) -> None:
@@ -179,7 +181,7 @@ def test_a_late_report_closes_no_workspace(installed: Bellhop) -> None:
     installed.slack.send_event(NORTH, {"type": "team_access_revoked", "team_ids": [SOUTH]})
     installed.settle()
 
-    assert installed.services.calls.find_place(SOUTH).is_enterprise_install
+    assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
 
 
 def test_an_event_of_the_organization_alone_names_no_workspace(installed: Bellhop) -> None:
@@ -199,7 +201,9 @@ def test_an_event_of_the_organization_alone_names_no_workspace(installed: Bellho
 
 def subscribe_everywhere(bellhop: Bellhop) -> None:
     for team_id in (NORTH, SOUTH):
-        bellhop.services.subscriptions.subscribe(team_id, WES, Wish("deploys", created_by=WES))
+        bellhop.services.subscriptions.subscribe(
+            team_id, WES, SubscriptionSpec("deploys", created_by=WES)
+        )
 
 
 def paused(bellhop: Bellhop) -> list[str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.slack import ids
 from slack_sandbox.interactions import InteractionResult
@@ -72,7 +72,7 @@ class TestCommand:
         ask(installed, "quiet 22-7", BEN)
 
         found = installed.services.preferences.find(ACME, BEN)
-        assert found == Preferred(NIGHT, "now", str(installed.slack.users[BEN].tz))
+        assert found == NotificationPreferences(NIGHT, "now", str(installed.slack.users[BEN].tz))
 
     def test_it_is_undone_once(self, installed: Bellhop, clock: FakeClock) -> None:
         ask(installed, "quiet 22-7")

@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.db.models import Base
-from bolt_app.notifications.digests.preferences import Preferred
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.slack.subscriptions import parsing as notify_parsing
 from slack_sandbox.world import Message
@@ -26,7 +26,7 @@ from tests.slack.signing import post_signed
 from tests.slack.test_credentials import home, hook_values, key_values, open_form
 from tests.slack.test_preferences import fill_in
 
-DEPLOYS = Wish("deploys")
+DEPLOYS = SubscriptionSpec("deploys")
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 # Kept of Slack, or for the next request; nothing in them has an effect.
@@ -92,7 +92,7 @@ def end_digest(bellhop: Bellhop) -> None:
 
 
 def end_quiet_hours(bellhop: Bellhop) -> None:
-    bellhop.services.preferences.choose(ACME, ANN, Preferred())
+    bellhop.services.preferences.choose(ACME, ANN, NotificationPreferences())
 
 
 def undo_subscription(bellhop: Bellhop) -> None:
@@ -146,12 +146,12 @@ def send_test(bellhop: Bellhop) -> None:
     bellhop.slack.click(ANN, home(bellhop), ids.HOME_TEST)
 
 
-def make_key(bellhop: Bellhop) -> None:
+def create_key(bellhop: Bellhop) -> None:
     open_form(bellhop, ids.NEW_API_KEY)
     submit(bellhop, key_values())
 
 
-def make_hook(bellhop: Bellhop) -> None:
+def create_webhook(bellhop: Bellhop) -> None:
     open_form(bellhop, ids.NEW_HOOK)
     submit(bellhop, hook_values())
 
@@ -161,8 +161,8 @@ def revoke_key(bellhop: Bellhop) -> None:
     bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_API_KEY, confirmed=True)
 
 
-def revoke_hook(bellhop: Bellhop) -> None:
-    bellhop.services.hooks.create(ACME, "ci", [GENERAL])
+def revoke_webhook(bellhop: Bellhop) -> None:
+    bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
     bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_HOOK, confirmed=True)
 
 
@@ -237,10 +237,10 @@ EFFECTS = {
     ids.UNDO_PREFERENCES: Scenario(undo_preferences, quiet_again),
     ids.UNDO_SUBSCRIPTIONS: Scenario(undo_subscription, subscribe),
     ids.CHANGE_SUBSCRIPTION: Scenario(choose_in_menu, subscribe),
-    ids.NEW_API_KEY_VIEW: Scenario(make_key),
-    ids.NEW_HOOK_VIEW: Scenario(make_hook),
+    ids.NEW_API_KEY_VIEW: Scenario(create_key),
+    ids.NEW_HOOK_VIEW: Scenario(create_webhook),
     ids.REVOKE_API_KEY: Scenario(revoke_key),
-    ids.REVOKE_HOOK: Scenario(revoke_hook),
+    ids.REVOKE_HOOK: Scenario(revoke_webhook),
     ids.RETRY_NOTIFICATION: Scenario(retry_failed, fail_delivery),
     ids.UNLINK_PROFILE: Scenario(unlink, link_again),
     "incident.acknowledge": Scenario(answer_incident("acknowledge"), answered("resolve", "reopen")),

@@ -152,7 +152,7 @@ def test_nobody_has_an_effect_that_is_not_theirs(
 
 
 def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
-    url = installed.services.hooks.create(ACME, "alerts", [GENERAL])
+    url = installed.services.webhooks.create(ACME, "alerts", [GENERAL])
     data = json.dumps({"text": "x"}).encode()
     assert request("POST", url, data).text == "ok"
 

@@ -15,9 +15,9 @@ from bolt_app.credentials.limits import LimitError
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.errors import MOST_PROBLEMS
 from bolt_app.notifications.content.schema import read_batch
-from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.schedules import QuietHours
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, Page
 from tests.web.calling import NOTIFICATIONS, caller, request
@@ -70,7 +70,7 @@ class TestAccepting:
         ci = caller(bellhop)
         hour = bellhop.clock().hour
         quiet = QuietHours(time(hour), time((hour + 2) % 24))
-        bellhop.services.preferences.choose(ACME, ANN, Preferred(quiet, tz="UTC"))
+        bellhop.services.preferences.choose(ACME, ANN, NotificationPreferences(quiet, tz="UTC"))
         incident = {"to": "#general", "text": "x", "key": "disk", "actions": ["mute"]}
         id_ = ci.send(incident).json()["id"]
         bellhop.services.incidents.answer(ACME, id_, ANN, "mute")
@@ -111,8 +111,8 @@ class TestAccepting:
 
     def test_a_topic_reaches_who_subscribed(self, bellhop: Bellhop) -> None:
         for address in ("#ops", "@ann@acme.example", "#general"):
-            bellhop.services.subscriptions.subscribe(ACME, address, Wish("Deploys"))
-        bellhop.services.subscriptions.subscribe(BETA, "#not-ours", Wish("deploys"))
+            bellhop.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("Deploys"))
+        bellhop.services.subscriptions.subscribe(BETA, "#not-ours", SubscriptionSpec("deploys"))
 
         answer = caller(bellhop).send({"to": ["topic:DEPLOYS", "#general"], "text": "out"})
 
@@ -121,7 +121,7 @@ class TestAccepting:
 
     def test_a_batch_may_be_for_the_most_and_deepest_topics(self, bellhop: Bellhop) -> None:
         deep = "/".join("a" * 30)
-        bellhop.services.subscriptions.subscribe(ACME, "#ops", Wish("t7/*"))
+        bellhop.services.subscriptions.subscribe(ACME, "#ops", SubscriptionSpec("t7/*"))
         batch = [
             {"to": [f"topic:t{n}/{i}/{deep}" for i in range(100)], "text": "x"} for n in range(100)
         ]

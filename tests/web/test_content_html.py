@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.web.html.content_html import said_html
+from bolt_app.web.html.content_html import content_html
 from bolt_app.web.html.mrkdwn_html import Reader, mrkdwn_html
 
 EAST = timezone(timedelta(hours=2), "EET")
@@ -165,7 +165,7 @@ RICH = {
     ],
 )
 def test_everything_that_is_said_is_there(content: dict[str, Any], shown: list[str]) -> None:
-    html = said_html(content, READER)
+    html = content_html(content, READER)
     for words in shown:
         assert words in html
 
@@ -192,5 +192,5 @@ OBJECTS = st.lists(
 
 @given(OBJECTS, OBJECTS)
 def test_whatever_a_sender_gives_can_be_shown(blocks: Any, attachments: Any) -> None:
-    html = said_html({"blocks": blocks, "attachments": attachments}, READER)
+    html = content_html({"blocks": blocks, "attachments": attachments}, READER)
     assert "<" not in OURS.sub("", str(html))

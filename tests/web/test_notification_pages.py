@@ -8,7 +8,7 @@ from secrets import token_hex
 import pytest
 
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
@@ -168,7 +168,7 @@ def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, tex
 
 
 def test_what_a_digest_said_leads_to_it(bellhop: Bellhop, ann: Browser) -> None:
-    wish = Wish("deploys", digest=Schedule())
+    wish = SubscriptionSpec("deploys", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, GENERAL, wish)
     ids = [accept(bellhop, "topic:deploys", title=f"Build {number}") for number in (1, 2)]
     assert "held" in look(ann, ids[0]).text

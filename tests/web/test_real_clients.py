@@ -45,7 +45,7 @@ def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
 @pytest.fixture
 def hook_url(running: Bellhop) -> str:
     """The address of a hook that posts to #general."""
-    return running.services.hooks.create(ACME, "tools", ["#general"])
+    return running.services.webhooks.create(ACME, "tools", ["#general"])
 
 
 def wait_for_messages(bellhop: Bellhop, number: int) -> list[Message]:

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from bolt_app.credentials.limits import LimitError
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.logs import configure_logging
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop, Page, running_bellhop
@@ -49,7 +49,7 @@ ALERTMANAGER = {
 @pytest.fixture
 def url(bellhop: Bellhop) -> str:
     put_bot(bellhop)
-    return bellhop.services.hooks.create(ACME, "alerts", ["#ops"])
+    return bellhop.services.webhooks.create(ACME, "alerts", ["#ops"])
 
 
 def post(url: str, data: bytes, content_type: str = "application/json") -> Page:
@@ -86,9 +86,11 @@ class TestTaking:
         assert accepted(bellhop) == [{"text": "Hello"}]
 
     def test_several_get_what_a_hook_takes(self, bellhop: Bellhop) -> None:
-        bellhop.services.subscriptions.subscribe(ACME, "@ann@acme.example", Wish("alerts"))
+        bellhop.services.subscriptions.subscribe(
+            ACME, "@ann@acme.example", SubscriptionSpec("alerts")
+        )
         put_bot(bellhop)
-        url = bellhop.services.hooks.create(ACME, "", ["#ops", "topic:alerts"])
+        url = bellhop.services.webhooks.create(ACME, "", ["#ops", "topic:alerts"])
 
         assert_said(post_json(url, {"text": "Hello"}), 200, "ok")
 
@@ -231,14 +233,14 @@ class TestRefusing:
         assert_said(answer, 403, "invalid_token")
 
     def test_a_revoked_hook(self, bellhop: Bellhop, url: str) -> None:
-        assert bellhop.services.hooks.revoke(1) is not None
-        assert bellhop.services.hooks.revoke(1) is None
+        assert bellhop.services.webhooks.revoke(1) is not None
+        assert bellhop.services.webhooks.revoke(1) is None
 
         assert_said(post_json(url, {"text": "Hello"}), 404, "no_service")
         assert accepted(bellhop) == []
 
     def test_what_was_over_a_limit_has_no_body_read(self, bellhop: Bellhop, url: str) -> None:
-        [hook] = bellhop.services.hooks.of_team(ACME)
+        [hook] = bellhop.services.webhooks.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
         error = LimitError("requests", 1, until, bellhop.clock())
         bellhop.services.sender_limits.reject(hook.credential, error)
@@ -247,11 +249,11 @@ class TestRefusing:
 
     def test_a_revoked_one_has_one_body_read(self, bellhop: Bellhop, url: str) -> None:
         post_json(url, {"text": "Hello"})
-        bellhop.services.hooks.revoke(1)
+        bellhop.services.webhooks.revoke(1)
 
         assert_said(post(url, b"no JSON"), 404, "no_service")
         assert_said(post(url, b"no JSON"), 404, "no_service")
-        known = bellhop.services.hooks.remembered(url.rpartition("/")[2])
+        known = bellhop.services.webhooks.remembered(url.rpartition("/")[2])
         assert known is None or known.revoked_at is not None
 
     def test_more_than_we_take(self, url: str) -> None:

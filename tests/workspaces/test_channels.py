@@ -6,7 +6,7 @@ import pytest
 
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import looks_like_channel_id
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BETA, GENERAL, NORTH, WES
@@ -14,42 +14,46 @@ from tests.running import Bellhop
 
 
 @pytest.fixture
-def place(bellhop: Bellhop) -> BotPlace:
+def workspace(bellhop: Bellhop) -> BotWorkspace:
     bellhop.install(ANN)
-    return bellhop.services.calls.find_place(ACME)
+    return bellhop.services.client.find_workspace(ACME)
 
 
-def names(bellhop: Bellhop, place: BotPlace, query: str = "") -> list[str]:
-    return [one.name for one in bellhop.services.channels.search(place, query)]
+def names(bellhop: Bellhop, workspace: BotWorkspace, query: str = "") -> list[str]:
+    return [one.name for one in bellhop.services.channels.search(workspace, query)]
 
 
 @pytest.mark.parametrize("written", ["#general", "general", " #General ", GENERAL])
 def test_a_channel_is_found_as_people_write_it(
-    bellhop: Bellhop, place: BotPlace, written: str
+    bellhop: Bellhop, workspace: BotWorkspace, written: str
 ) -> None:
-    assert bellhop.services.channels.find(place, written) == GENERAL
+    assert bellhop.services.channels.find(workspace, written) == GENERAL
 
 
-def test_an_unknown_name_is_nothing(bellhop: Bellhop, place: BotPlace) -> None:
-    assert bellhop.services.channels.find(place, "#nowhere") is None
+def test_an_unknown_name_is_nothing(bellhop: Bellhop, workspace: BotWorkspace) -> None:
+    assert bellhop.services.channels.find(workspace, "#nowhere") is None
 
 
-def test_a_private_channel_is_found_by_its_id_alone(bellhop: Bellhop, place: BotPlace) -> None:
+def test_a_private_channel_is_found_by_its_id_alone(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     private = bellhop.slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
 
-    assert bellhop.services.channels.find(place, private.id) == private.id
-    assert bellhop.services.channels.find(place, "#secret") is None
-    assert "secret" not in names(bellhop, place)
+    assert bellhop.services.channels.find(workspace, private.id) == private.id
+    assert bellhop.services.channels.find(workspace, "#secret") is None
+    assert "secret" not in names(bellhop, workspace)
 
 
-def test_a_channel_made_a_moment_ago_is_found(bellhop: Bellhop, place: BotPlace) -> None:
-    names(bellhop, place)
+def test_a_channel_made_a_moment_ago_is_found(bellhop: Bellhop, workspace: BotWorkspace) -> None:
+    names(bellhop, workspace)
     fresh = bellhop.slack.add_channel(ACME, "fresh")
 
-    assert bellhop.services.channels.find(place, "#fresh") == fresh.id
+    assert bellhop.services.channels.find(workspace, "#fresh") == fresh.id
 
 
-def test_names_that_senders_invent_fetch_the_list_seldom(bellhop: Bellhop, place: BotPlace) -> None:
+def test_names_that_senders_invent_fetch_the_list_seldom(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     ids = [accept(bellhop, f"#invented-{number}", "x") for number in range(5)]
     hand = Hand(bellhop)
     hand.deliver()
@@ -72,61 +76,63 @@ def test_names_that_senders_invent_fetch_the_list_seldom(bellhop: Bellhop, place
     assert len(bellhop.slack.calls_to("conversations.list")) == calls + 1
 
 
-def test_every_page_of_the_list_is_read(bellhop: Bellhop, place: BotPlace) -> None:
+def test_every_page_of_the_list_is_read(bellhop: Bellhop, workspace: BotWorkspace) -> None:
     bellhop.slack.add_channels(ACME, 2300)
 
-    assert bellhop.services.channels.find(place, "#channel-2300") is not None
+    assert bellhop.services.channels.find(workspace, "#channel-2300") is not None
     assert len(bellhop.slack.calls_to("conversations.list")) == 3
 
 
-def test_a_list_that_breaks_off_changes_nothing(bellhop: Bellhop, place: BotPlace) -> None:
+def test_a_list_that_breaks_off_changes_nothing(bellhop: Bellhop, workspace: BotWorkspace) -> None:
     bellhop.slack.add_channels(ACME, 1200)
-    before = names(bellhop, place)
+    before = names(bellhop, workspace)
     bellhop.slack.add_channel(ACME, "zzz")
     bellhop.clock.advance(301)
     bellhop.slack.faults.add(Fault("conversations.list", "server_error"))
 
     with pytest.raises(SlackCallError):
-        bellhop.services.channels.search(place)
+        bellhop.services.channels.search(workspace)
     bellhop.slack.faults.clear()
     bellhop.slack.faults.add(Fault("conversations.list", "rate_limited"))
     with pytest.raises(SlackCallError) as raised:
-        bellhop.services.channels.search(place)
+        bellhop.services.channels.search(workspace)
     assert raised.value.retry_after == 30
     bellhop.slack.faults.clear()
     bellhop.clock.advance(30)
-    assert names(bellhop, place)[:5] == before[:5]
+    assert names(bellhop, workspace)[:5] == before[:5]
 
 
-def test_archived_channels_are_left_out(bellhop: Bellhop, place: BotPlace) -> None:
-    random = bellhop.services.channels.find(place, "#random")
+def test_archived_channels_are_left_out(bellhop: Bellhop, workspace: BotWorkspace) -> None:
+    random = bellhop.services.channels.find(workspace, "#random")
     assert random is not None
     bellhop.slack.archive_channel(random)
     bellhop.clock.advance(301)
 
-    assert "random" not in names(bellhop, place)
+    assert "random" not in names(bellhop, workspace)
 
 
-def test_the_best_match_comes_first(bellhop: Bellhop, place: BotPlace) -> None:
+def test_the_best_match_comes_first(bellhop: Bellhop, workspace: BotWorkspace) -> None:
     bellhop.slack.add_channel(ACME, "not-general")
 
-    assert names(bellhop, place, "#GENERAL") == ["general", "not-general"]
+    assert names(bellhop, workspace, "#GENERAL") == ["general", "not-general"]
 
 
 @pytest.mark.parametrize("query", ["%", "_", "\\", "'"])
 def test_what_means_something_in_sql_means_itself(
-    bellhop: Bellhop, place: BotPlace, query: str
+    bellhop: Bellhop, workspace: BotWorkspace, query: str
 ) -> None:
     bellhop.slack.add_channel(ACME, "under_score")
 
-    assert names(bellhop, place, query) == (["under_score"] if query == "_" else [])
+    assert names(bellhop, workspace, query) == (["under_score"] if query == "_" else [])
 
 
-def test_one_workspaces_channels_are_not_anothers(bellhop: Bellhop, place: BotPlace) -> None:
+def test_one_workspaces_channels_are_not_anothers(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     elsewhere = bellhop.slack.add_channel(BETA, "only-beta")
 
-    assert bellhop.services.channels.find(place, "#only-beta") is None
-    assert elsewhere.name not in names(bellhop, place)
+    assert bellhop.services.channels.find(workspace, "#only-beta") is None
+    assert elsewhere.name not in names(bellhop, workspace)
 
 
 def test_an_organisations_installation_lists_the_workspace_that_is_asked_for(
@@ -137,15 +143,15 @@ def test_an_organisations_installation_lists_the_workspace_that_is_asked_for(
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
     bellhop.slack.add_channel(NORTH, "north-wind")
 
-    place = bellhop.services.calls.find_place(NORTH)
+    workspace = bellhop.services.client.find_workspace(NORTH)
 
-    assert place.is_enterprise_install
-    assert "north-wind" in names(bellhop, place)
+    assert workspace.is_enterprise_install
+    assert "north-wind" in names(bellhop, workspace)
 
 
 def test_without_an_installation_there_is_nothing_to_list(bellhop: Bellhop) -> None:
     with pytest.raises(NotInstalledError, match=f"{ACME}: open its home page and click Add"):
-        bellhop.services.calls.find_place(ACME)
+        bellhop.services.client.find_workspace(ACME)
 
 
 @pytest.mark.parametrize(

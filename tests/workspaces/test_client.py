@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces import client as calls
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces import client as client
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from tests.installations.conftest import HOUR, Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed, refused
 from tests.installations.installing import an_organisation_installation
@@ -14,7 +14,7 @@ from tests.installations.installing import an_organisation_installation
 ACCESS = "oauth.v2.access"
 LIST = "conversations.list"
 INFO = "users.info"
-PLACE = BotPlace(None, "T1", is_enterprise_install=False)
+PLACE = BotWorkspace(None, "T1", is_enterprise_install=False)
 DEAD = ["invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_authed"]
 
 
@@ -22,7 +22,7 @@ def test_the_bot_calls_with_the_bots_token(tokens: Tokens, slack: FakeSlack) -> 
     tokens.install()
     slack.answers(INFO, {"ok": True, "user": {"id": "U1"}})
 
-    answer = tokens.calls.as_bot(PLACE, INFO, user="U1")
+    answer = tokens.client.as_bot(PLACE, INFO, user="U1")
 
     assert answer["user"] == {"id": "U1"}
     assert [(call.token, call.arguments["user"]) for call in slack.requests] == [("xoxb-1", "U1")]
@@ -33,7 +33,7 @@ def test_a_person_calls_with_their_own_token(tokens: Tokens, slack: FakeSlack) -
     tokens.install("U2")
     slack.answers(INFO, {"ok": True})
 
-    tokens.calls.as_user(tokens.stored("U2"), INFO)
+    tokens.client.as_user(tokens.stored("U2"), INFO)
 
     assert [call.token for call in slack.requests] == ["xoxp-U2"]
 
@@ -42,7 +42,7 @@ def test_who_gave_no_token_is_asked_for_by_the_bot(tokens: Tokens, slack: FakeSl
     tokens.install("U1", user_token=None)
     slack.answers(INFO, {"ok": True})
 
-    tokens.calls.as_user(tokens.stored("U1"), INFO)
+    tokens.client.as_user(tokens.stored("U1"), INFO)
 
     assert [call.token for call in slack.requests] == ["xoxb-1"]
 
@@ -51,27 +51,27 @@ def test_an_organisations_bot_serves_a_workspace(tokens: Tokens, slack: FakeSlac
     tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
     slack.answers(INFO, {"ok": True})
 
-    tokens.calls.as_bot(BotPlace("E1", "T7", is_enterprise_install=True), INFO)
+    tokens.client.as_bot(BotWorkspace("E1", "T7", is_enterprise_install=True), INFO)
 
     assert [call.token for call in slack.requests] == ["xoxb-org"]
 
 
 def test_where_there_is_no_bot_there_is_no_call(tokens: Tokens, slack: FakeSlack) -> None:
     with pytest.raises(NotInstalledError, match="T1"):
-        tokens.calls.as_bot(PLACE, INFO)
+        tokens.client.as_bot(PLACE, INFO)
     with pytest.raises(NotInstalledError, match="T1"):
-        tokens.calls.find_place("T1")
+        tokens.client.find_workspace("T1")
 
     tokens.install("U1", bot_token=None)
     with pytest.raises(NotInstalledError, match="T1"):
-        tokens.calls.as_bot(PLACE, INFO)
+        tokens.client.as_bot(PLACE, INFO)
     assert slack.requests == []
 
 
 def test_a_place_is_found_by_its_team(tokens: Tokens) -> None:
     tokens.install()
 
-    assert tokens.calls.find_place("T1") == PLACE
+    assert tokens.client.find_workspace("T1") == PLACE
 
 
 @pytest.mark.parametrize("code", DEAD)
@@ -81,7 +81,7 @@ def test_a_dead_bot_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, co
 
     for _ in range(2):
         with pytest.raises(SlackCallError) as caught:
-            tokens.calls.as_bot(PLACE, INFO)
+            tokens.client.as_bot(PLACE, INFO)
         assert caught.value.code == code
 
     assert len(slack.requests) == 1
@@ -96,7 +96,7 @@ def test_a_dead_user_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, c
 
     for _ in range(2):
         with pytest.raises(SlackCallError) as caught:
-            tokens.calls.as_user(tokens.stored(), INFO)
+            tokens.client.as_user(tokens.stored(), INFO)
         assert caught.value.code == code
 
     assert len(slack.requests) == 1
@@ -112,9 +112,9 @@ def test_another_refusal_leaves_the_token_alive(
     slack.answers(INFO, refused(code))
 
     with pytest.raises(SlackCallError):
-        tokens.calls.as_bot(PLACE, INFO)
+        tokens.client.as_bot(PLACE, INFO)
     with pytest.raises(SlackCallError):
-        tokens.calls.as_user(tokens.stored(), INFO)
+        tokens.client.as_user(tokens.stored(), INFO)
 
     assert tokens.grant().bot_invalid_reason is None
     assert tokens.grant().user_invalid_reason is None
@@ -129,7 +129,7 @@ def test_a_reinstall_while_slack_refuses_stays_alive(tokens: Tokens, slack: Fake
 
     slack.answers(INFO, reinstall_then_refuse)
     with pytest.raises(SlackCallError):
-        tokens.calls.as_bot(PLACE, INFO)
+        tokens.client.as_bot(PLACE, INFO)
 
     assert tokens.grant().bot_token == "xoxb-2"
     assert tokens.grant().bot_invalid_reason is None
@@ -140,7 +140,7 @@ def test_an_expired_token_is_refreshed_before_it_is_used(tokens: Tokens, slack: 
     slack.answers(ACCESS, refreshed(2))
     slack.answers(INFO, {"ok": True})
 
-    tokens.calls.as_bot(PLACE, INFO)
+    tokens.client.as_bot(PLACE, INFO)
 
     assert [call.token for call in slack.calls(INFO)] == ["xoxe.xoxb-1-2"]
 
@@ -152,7 +152,7 @@ def test_one_that_turns_out_expired_is_refreshed_and_the_call_made_again(
     slack.answers(ACCESS, refreshed(2))
     slack.answers(INFO, refused("token_expired"), {"ok": True})
 
-    tokens.calls.as_bot(PLACE, INFO)
+    tokens.client.as_bot(PLACE, INFO)
 
     assert [call.token for call in slack.calls(INFO)] == ["xoxb-1", "xoxe.xoxb-1-2"]
 
@@ -162,7 +162,7 @@ def test_pages_are_read_to_the_last(tokens: Tokens, slack: FakeSlack) -> None:
     first = {"ok": True, "channels": [{"id": "C1"}], "response_metadata": {"next_cursor": "next"}}
     slack.answers(LIST, first, {"ok": True, "channels": [{"id": "C2"}]})
 
-    found = list(tokens.calls.pages_as_bot(PLACE, LIST, "channels"))
+    found = list(tokens.client.pages_as_bot(PLACE, LIST, "channels"))
 
     assert [one["id"] for one in found] == ["C1", "C2"]
     assert [call.arguments.get("cursor") for call in slack.calls(LIST)] == [None, "next"]
@@ -171,12 +171,12 @@ def test_pages_are_read_to_the_last(tokens: Tokens, slack: FakeSlack) -> None:
 def test_pages_without_end_are_an_error(
     tokens: Tokens, slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "MOST_PAGES", 3)
+    monkeypatch.setattr(client, "MOST_PAGES", 3)
     tokens.install()
     again = {"ok": True, "channels": [], "response_metadata": {"next_cursor": "again"}}
     slack.answers(LIST, again)
 
     with pytest.raises(SlackCallError, match="too_many_pages"):
-        list(tokens.calls.pages_as_bot(PLACE, LIST, "channels"))
+        list(tokens.client.pages_as_bot(PLACE, LIST, "channels"))
 
     assert len(slack.calls(LIST)) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from bolt_app.workspaces.greetings import MessageError
 from slack_sandbox import Fault
 from slack_sandbox.faults import FaultKind
@@ -14,13 +14,15 @@ from tests.running import Bellhop
 
 
 @pytest.fixture
-def place(bellhop: Bellhop) -> BotPlace:
+def workspace(bellhop: Bellhop) -> BotWorkspace:
     bellhop.install(ANN)
-    return bellhop.services.calls.find_place(ACME)
+    return bellhop.services.client.find_workspace(ACME)
 
 
-def test_a_message_goes_to_the_channel_of_that_name(bellhop: Bellhop, place: BotPlace) -> None:
-    posted = bellhop.services.poster.post(place, "#general", "The build is green again")
+def test_a_message_goes_to_the_channel_of_that_name(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
+    posted = bellhop.services.greetings.post(workspace, "#general", "The build is green again")
 
     message = bellhop.slack.messages(GENERAL)[-1]
     assert (message.text, message.ts) == ("The build is green again", posted.ts)
@@ -30,20 +32,22 @@ def test_a_message_goes_to_the_channel_of_that_name(bellhop: Bellhop, place: Bot
     )
 
 
-def test_the_bot_joins_a_public_channel_and_posts_once(bellhop: Bellhop, place: BotPlace) -> None:
+def test_the_bot_joins_a_public_channel_and_posts_once(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     channel = bellhop.slack.add_channel(ACME, "deploys-2")
 
-    bellhop.services.poster.post(place, "#deploys-2", "out")
+    bellhop.services.greetings.post(workspace, "#deploys-2", "out")
 
     assert [one.text for one in bellhop.slack.messages(channel.id)] == ["out"]
     assert len(bellhop.slack.calls_to("conversations.join")) == 1
 
 
-def test_a_private_channel_is_not_joined(bellhop: Bellhop, place: BotPlace) -> None:
+def test_a_private_channel_is_not_joined(bellhop: Bellhop, workspace: BotWorkspace) -> None:
     private = bellhop.slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
 
     with pytest.raises(SlackCallError) as raised:
-        bellhop.services.poster.post(place, private.id, "psst")
+        bellhop.services.greetings.post(workspace, private.id, "psst")
 
     assert raised.value.code == "channel_not_found"
     assert raised.value.is_permanent
@@ -51,66 +55,74 @@ def test_a_private_channel_is_not_joined(bellhop: Bellhop, place: BotPlace) -> N
 
 @pytest.mark.parametrize(("text", "said"), [("", "no text"), (" \n", "no text")])
 def test_a_message_without_text_is_refused(
-    bellhop: Bellhop, place: BotPlace, text: str, said: str
+    bellhop: Bellhop, workspace: BotWorkspace, text: str, said: str
 ) -> None:
     with pytest.raises(MessageError, match=said):
-        bellhop.services.poster.post(place, "#general", text)
+        bellhop.services.greetings.post(workspace, "#general", text)
 
 
-def test_text_is_refused_where_slack_would_cut_it(bellhop: Bellhop, place: BotPlace) -> None:
+def test_text_is_refused_where_slack_would_cut_it(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     with pytest.raises(MessageError, match="40,001 characters and Slack takes 40,000"):
-        bellhop.services.poster.post(place, "#general", "x" * 40_001)
-    bellhop.services.poster.post(place, "#general", "x" * 40_000)
+        bellhop.services.greetings.post(workspace, "#general", "x" * 40_001)
+    bellhop.services.greetings.post(workspace, "#general", "x" * 40_000)
 
     assert [len(one.text) for one in bellhop.slack.messages(GENERAL)] == [40_000]
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "server_error"])
 def test_what_slack_may_have_taken_is_not_sent_again(
-    bellhop: Bellhop, place: BotPlace, kind: FaultKind
+    bellhop: Bellhop, workspace: BotWorkspace, kind: FaultKind
 ) -> None:
-    bellhop.services.channels.join(place, GENERAL)
+    bellhop.services.channels.join(workspace, GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", kind, times=1))
 
     with pytest.raises(SlackCallError) as raised:
-        bellhop.services.poster.post(place, GENERAL, "once")
+        bellhop.services.greetings.post(workspace, GENERAL, "once")
 
     assert raised.value.ambiguous
     assert not raised.value.is_permanent
     assert len(bellhop.slack.messages(GENERAL)) == (1 if kind == "lost_answer" else 0)
 
 
-def test_a_rate_limit_says_how_long_to_wait(bellhop: Bellhop, place: BotPlace) -> None:
+def test_a_rate_limit_says_how_long_to_wait(bellhop: Bellhop, workspace: BotWorkspace) -> None:
     bellhop.slack.faults.add(Fault("chat.postMessage", "rate_limited", retry_after=17))
 
     with pytest.raises(SlackCallError) as raised:
-        bellhop.services.poster.post(place, GENERAL, "wait")
+        bellhop.services.greetings.post(workspace, GENERAL, "wait")
 
     assert (raised.value.code, raised.value.retry_after) == ("ratelimited", 17)
     assert not raised.value.ambiguous
 
 
-def test_a_link_that_fails_does_not_undo_the_message(bellhop: Bellhop, place: BotPlace) -> None:
+def test_a_link_that_fails_does_not_undo_the_message(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     bellhop.slack.faults.add(Fault("chat.getPermalink", "server_error"))
 
-    assert bellhop.services.poster.post(place, GENERAL, "posted").permalink is None
+    assert bellhop.services.greetings.post(workspace, GENERAL, "posted").permalink is None
     assert len(bellhop.slack.messages(GENERAL)) == 1
 
 
-def test_a_dead_token_is_marked_and_not_used_again(bellhop: Bellhop, place: BotPlace) -> None:
+def test_a_dead_token_is_marked_and_not_used_again(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     before = len(bellhop.slack.calls_to("chat.postMessage"))
     bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="token_revoked", times=1))
 
     for _ in range(2):
         with pytest.raises(SlackCallError) as raised:
-            bellhop.services.poster.post(place, GENERAL, "hello?")
+            bellhop.services.greetings.post(workspace, GENERAL, "hello?")
         assert raised.value.code == "token_revoked"
     assert len(bellhop.slack.calls_to("chat.postMessage")) == before + 1
 
 
-def test_after_an_uninstall_there_is_no_bot_to_post(bellhop: Bellhop, place: BotPlace) -> None:
+def test_after_an_uninstall_there_is_no_bot_to_post(
+    bellhop: Bellhop, workspace: BotWorkspace
+) -> None:
     bellhop.slack.uninstall(ACME)
     bellhop.settle()
 
     with pytest.raises(NotInstalledError):
-        bellhop.services.poster.post(place, GENERAL, "hello?")
+        bellhop.services.greetings.post(workspace, GENERAL, "hello?")

@@ -15,14 +15,14 @@ from dataclasses import replace
 from functools import partial
 
 from bolt_app.installations.store import Grant
-from bolt_app.installations.tokens.grants import Asker, Grants
-from bolt_app.single_flight import SharedReading
+from bolt_app.installations.tokens.grants import Grants, TokenRequest
+from bolt_app.single_flight import SingleFlight
 
 CACHE_LIFETIME_SECONDS = 60.0
 CACHE_SIZE = 10_000
 
 
-class RememberedGrants:
+class GrantCache:
     """Finds grants, from memory where nothing has changed."""
 
     def __init__(
@@ -36,10 +36,10 @@ class RememberedGrants:
         self._lifetime = lifetime_seconds
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._remembered: OrderedDict[Asker, tuple[float, Grant]] = OrderedDict()
-        self._revisions: dict[Asker, SharedReading[int]] = {}
+        self._remembered: OrderedDict[TokenRequest, tuple[float, Grant]] = OrderedDict()
+        self._revisions: dict[TokenRequest, SingleFlight[int]] = {}
 
-    def find(self, asker: Asker) -> Grant | None:
+    def find(self, asker: TokenRequest) -> Grant | None:
         """Return what `asker` may use, as `Grants.find` does.
 
         Raises:
@@ -50,12 +50,14 @@ class RememberedGrants:
             return remembered
         return self._read_again(asker)
 
-    def find_for_request(self, asker: Asker, workspace_id: str) -> tuple[Grant | None, bool | None]:
+    def find_for_request(
+        self, asker: TokenRequest, workspace_id: str
+    ) -> tuple[Grant | None, bool | None]:
         """Return what a request may use, and whether the asker's account is deactivated.
 
         One read answers both where the grant is remembered and has not changed.
 
-        Returns: the grant, as `find` does; `Standing.is_deactivated`.
+        Returns: the grant, as `find` does; `InstallationStatus.is_deactivated`.
 
         Raises:
             SlackCallError: the bot's token has expired, and Slack does not refresh it now.
@@ -66,7 +68,7 @@ class RememberedGrants:
             grant = self._read_again(asker)
         return grant, standing.is_deactivated
 
-    def _usable(self, asker: Asker) -> Grant | None:
+    def _usable(self, asker: TokenRequest) -> Grant | None:
         """Return what is remembered and neither too old nor expired, whatever its revision."""
         with self._lock:
             since, remembered = self._remembered.get(asker, (0.0, None))
@@ -74,21 +76,21 @@ class RememberedGrants:
             return None
         return None if self._grants.is_stale(remembered) else remembered
 
-    def _read_again(self, asker: Asker) -> Grant | None:
+    def _read_again(self, asker: TokenRequest) -> Grant | None:
         grant = self._grants.find(asker)
         if grant is not None:
             self._remember(asker, grant)
         return grant
 
-    def _revision(self, asker: Asker) -> int:
+    def _revision(self, asker: TokenRequest) -> int:
         place = replace(asker, user_id=None)
         reading = self._revisions.get(place)
         if reading is None:
-            fresh = SharedReading(partial(self._grants.revision, place))
+            fresh = SingleFlight(partial(self._grants.revision, place))
             reading = self._revisions.setdefault(place, fresh)
         return reading.get()
 
-    def _remember(self, asker: Asker, grant: Grant) -> None:
+    def _remember(self, asker: TokenRequest, grant: Grant) -> None:
         with self._lock:
             self._remembered[asker] = (self._monotonic(), grant)
             self._remembered.move_to_end(asker)

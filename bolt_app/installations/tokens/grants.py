@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bolt_app.installations.store import Grant, SQLAlchemyInstallationStore, Standing
+from bolt_app.installations.store import Grant, Installations, InstallationStatus
 from bolt_app.installations.tokens.refresh_leases import TokenOwner
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.slack_api import SlackCallError
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Asker:
+class TokenRequest:
     """Who asks, and which installation it is about.
 
     Attributes:
@@ -34,20 +34,18 @@ class Asker:
 class Grants:
     """Finds grants, and keeps their tokens alive."""
 
-    def __init__(
-        self, store: SQLAlchemyInstallationStore, rotator: TokenRotator, executor: Executor
-    ) -> None:
+    def __init__(self, store: Installations, rotator: TokenRotator, executor: Executor) -> None:
         self._store = store
         self._rotator = rotator
         self._executor = executor
         self._lock = threading.Lock()
         self._refreshing: set[TokenOwner] = set()
 
-    def revision(self, asker: Asker) -> int:
+    def revision(self, asker: TokenRequest) -> int:
         """Return the revision of the installation, in one indexed read."""
         return self._store.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
 
-    def standing(self, asker: Asker, workspace_id: str) -> Standing:
+    def standing(self, asker: TokenRequest, workspace_id: str) -> InstallationStatus:
         """Return how things stand for a request in a workspace, in one read."""
         return self._store.standing(
             enterprise_id=asker.enterprise_id,
@@ -56,7 +54,7 @@ class Grants:
             user_id=asker.user_id,
         )
 
-    def find(self, asker: Asker) -> Grant | None:
+    def find(self, asker: TokenRequest) -> Grant | None:
         """Return what `asker` may use, without dead tokens; None where nothing was ever installed.
 
         A token that expires soon is refreshed in the background, a dead one at once.
@@ -82,12 +80,12 @@ class Grants:
         )
         return bot or user
 
-    def _read(self, asker: Asker) -> Grant | None:
+    def _read(self, asker: TokenRequest) -> Grant | None:
         return self._store.find_grant(
             enterprise_id=asker.enterprise_id, team_id=asker.team_id, user_id=asker.user_id
         )
 
-    def _due(self, asker: Asker, grant: Grant) -> Iterator[TokenOwner]:
+    def _due(self, asker: TokenRequest, grant: Grant) -> Iterator[TokenOwner]:
         if grant.bot_invalid_reason is None and self._rotator.is_due(grant.bot_token_expires_at):
             yield TokenOwner(asker.enterprise_id, asker.team_id)
         if grant.user_invalid_reason is None and self._rotator.is_due(grant.user_token_expires_at):

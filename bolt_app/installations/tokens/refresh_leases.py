@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import BotInstallation, UserInstallation
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class RefreshLeases:
     def __init__(
         self,
         database: Database,
-        store: SQLAlchemyInstallationStore,
+        store: Installations,
         *,
         clock: Clock = utc_now,
     ) -> None:
@@ -104,7 +104,7 @@ class RefreshLeases:
     def _change(self, owner: TokenOwner, token: RefreshableToken, values: dict[str, Any]) -> None:
         model = _model(owner)
         with self._database.writing() as session:
-            self._store.raise_revision(session, owner.enterprise_id, owner.team_id)
+            self._store.bump_revision(session, owner.enterprise_id, owner.team_id)
             # An encrypted token cannot be compared in the database.
             stored = session.scalar(select(_token_columns(model)[0]).filter_by(id=token.row_id))
             if stored == token.refresh_token:

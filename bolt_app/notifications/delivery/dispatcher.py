@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any
 
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.attempts import Attempt, mark_of
@@ -187,7 +187,7 @@ class Dispatcher:
         try:
             self._tick_at = self._clock.monotonic() + self._delays.poll
             await self._look_around()
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             log_failure("look at what is due", error)
         finally:
             self._is_ticking = False
@@ -457,7 +457,7 @@ class Dispatcher:
     async def _store_pause(self, team_id: str, until: datetime, reason: str | None) -> None:
         try:
             await self._tasks.run(self._store.pause, team_id, until, reason)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             log_failure("write of a pause", error)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
@@ -17,8 +17,8 @@ from bolt_app.notifications.delivery.outcomes import (
 )
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.channels import Channels
-from bolt_app.workspaces.client import InstallationCalls, NotInstalledError
-from bolt_app.workspaces.users import People
+from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
+from bolt_app.workspaces.users import Users
 
 logger = logging.getLogger(__name__)
 
@@ -46,16 +46,16 @@ class Resolver:
 
     def __init__(
         self,
-        calls: InstallationCalls,
+        client: WorkspaceClient,
         channels: Channels,
-        people: People,
+        users: Users,
         delays: Delays,
         *,
         clock: Clock = utc_now,
     ) -> None:
-        self._calls = calls
+        self._client = client
         self._channels = channels
-        self._people = people
+        self._users = users
         self._delays = delays
         self._clock = clock
 
@@ -75,16 +75,16 @@ class Resolver:
             return dead_installation("not_installed", self._delays)
         except SlackCallError as error:
             return classify_error(error, attempts, self._delays)
-        except DATABASE_DOWN:
+        except DATABASE_UNAVAILABLE:
             raise
         except Exception:
             logger.exception("an address cannot be resolved")
             return internal_error(attempts, self._delays)
 
     def _resolve(self, team_id: str, address: str) -> Resolved | Unlisted:
-        place = self._calls.find_place(team_id)
+        workspace = self._client.find_workspace(team_id)
         if address.startswith("@"):
-            return Resolved(self._people.find(place, address.removeprefix("@")))
+            return Resolved(self._users.find(workspace, address.removeprefix("@")))
         name = address.removeprefix("#")
         found = self._channels.find_listed(team_id, name)
         if found is not None:
@@ -93,7 +93,7 @@ class Resolver:
         listed_at = self._channels.listed_at(team_id)
         is_fresh = listed_at is not None and self._clock() - listed_at < interval
         if not is_fresh or listed_at is None:
-            listed_at = self._channels.refresh_listing(place)
+            listed_at = self._channels.refresh_listing(workspace)
             found = self._channels.find_listed(team_id, name)
             if found is not None:
                 return Resolved(found)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bolt_app.blockkit.signed_values import ValueSigner
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
@@ -29,8 +29,8 @@ from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_person
 from bolt_app.workspaces.channels import Channels
-from bolt_app.workspaces.client import BotPlace, InstallationCalls, NotInstalledError
-from bolt_app.workspaces.users import People
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
+from bolt_app.workspaces.users import Users
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +65,16 @@ class Sender:
 
     def __init__(
         self,
-        calls: InstallationCalls,
+        client: WorkspaceClient,
         channels: Channels,
-        people: People,
+        users: Users,
         signer: ValueSigner,
         delays: Delays,
     ) -> None:
         self._delays = delays
-        self._calls = calls
+        self._client = client
         self._channels = channels
-        self._people = people
+        self._users = users
         self._signer = signer
         # In a row, by delivery.
         self._internal_errors: Counter[int] = Counter()
@@ -91,17 +91,17 @@ class Sender:
             # The message was never posted: there is nothing to show again.
             return Outcome("cancelled", requested=False)
         try:
-            place, first, others = await asyncio.to_thread(self._prepare, attempt)
+            workspace, first, others = await asyncio.to_thread(self._prepare, attempt)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             logger.warning("the database is not answering", extra={"error": describe_error(error)})
             return not_made(is_repeat=attempt.is_repeat)
         except Exception:
             logger.exception("a message cannot be rendered")
             return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         try:
-            outcome = await self._send(place, attempt, first, others, check)
+            outcome = await self._send(workspace, attempt, first, others, check)
             self._internal_errors.pop(attempt.delivery_id, None)
             return outcome
         except NotSentError:
@@ -120,8 +120,8 @@ class Sender:
             the message is not there, and is to be posted.
         """
         try:
-            place = await asyncio.to_thread(self._calls.find_place, attempt.team_id)
-            found = [one async for one in self._find(place, attempt, check)]
+            workspace = await asyncio.to_thread(self._client.find_workspace, attempt.team_id)
+            found = [one async for one in self._find(workspace, attempt, check)]
         except NotSentError:
             return Outcome("sending", requested=False)
         except NotInstalledError as error:
@@ -154,24 +154,24 @@ class Sender:
             NotInstalledError, SlackCallError: nothing can be known now.
             NotSentError: the workspace may have another owner by now.
         """
-        place = await asyncio.to_thread(self._calls.find_place, attempt.team_id)
-        found = [one async for one in self._find(place, attempt, check)]
+        workspace = await asyncio.to_thread(self._client.find_workspace, attempt.team_id)
+        found = [one async for one in self._find(workspace, attempt, check)]
         known, refused = None, None
         if ts is None and found:
             known = _sent(*found[0])
             ts = known.ts
         for channel_id, message in found:
             if str(message["ts"]) != ts and not message.get("reply_count"):
-                refused = await self._delete(place, channel_id, message, check) or refused
+                refused = await self._delete(workspace, channel_id, message, check) or refused
         return known, refused
 
     async def _delete(
-        self, place: BotPlace, channel_id: str, message: Mapping[str, Any], check: Check
+        self, workspace: BotWorkspace, channel_id: str, message: Mapping[str, Any], check: Check
     ) -> str | None:
         """Delete a message; return Slack's code where it refuses."""
         try:
-            await self._calls.call_as_bot(
-                place, "chat.delete", before_request=check, channel=channel_id, ts=message["ts"]
+            await self._client.call_as_bot(
+                workspace, "chat.delete", before_request=check, channel=channel_id, ts=message["ts"]
             )
         except SlackCallError as error:
             if not error.is_permanent or error.is_dead_token:
@@ -185,10 +185,10 @@ class Sender:
         Raises:
             NotInstalledError, SlackCallError: nothing can be known now.
         """
-        place = await asyncio.to_thread(self._calls.find_place, team_id)
+        workspace = await asyncio.to_thread(self._client.find_workspace, team_id)
         # A reply is only found by its own ts, which `conversations.replies` takes as well.
-        answer = await self._calls.call_as_bot(
-            place,
+        answer = await self._client.call_as_bot(
+            workspace,
             "conversations.replies",
             channel=channel_id,
             ts=ts,
@@ -216,14 +216,14 @@ class Sender:
 
     def _prepare(
         self, attempt: Attempt
-    ) -> tuple[BotPlace, dict[str, Any], Iterator[dict[str, Any]]]:
+    ) -> tuple[BotWorkspace, dict[str, Any], Iterator[dict[str, Any]]]:
         """Return the workspace, the best rendering of the message, and ever simpler ones."""
-        place = self._calls.find_place(attempt.team_id)
+        workspace = self._client.find_workspace(attempt.team_id)
         content = content_in_state(attempt.content, attempt.incident)
         if "mentions" in content:
-            content = mention(content, self._people.find_all(place, content["mentions"]))
+            content = mention(content, self._users.find_all(workspace, content["mentions"]))
         looks = [name for name in CUSTOM_LOOKS if name in content]
-        if looks and self._calls.has_scope(place, CUSTOMIZE):
+        if looks and self._client.has_scope(workspace, CUSTOMIZE):
             looks = []
         marked = {
             "channel": attempt.channel_id,
@@ -234,7 +234,7 @@ class Sender:
             {**marked, **{name: value for name, value in one.items() if name not in looks}}
             for one in given
         )
-        return place, next(messages), messages
+        return workspace, next(messages), messages
 
     def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
         if attempt.incident is None:
@@ -245,7 +245,7 @@ class Sender:
 
     async def _send(
         self,
-        place: BotPlace,
+        workspace: BotWorkspace,
         attempt: Attempt,
         message: dict[str, Any],
         others: Iterator[dict[str, Any]],
@@ -255,7 +255,7 @@ class Sender:
         change_or_post = self._post if attempt.update_ts is None else self._update
         while True:
             try:
-                return await change_or_post(place, attempt, message, check)
+                return await change_or_post(workspace, attempt, message, check)
             except SlackCallError as error:
                 simpler = None
                 if error.code in CONTENT_CODES:
@@ -267,52 +267,56 @@ class Sender:
                 message = simpler
 
     async def _post(
-        self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any], check: Check
+        self, workspace: BotWorkspace, attempt: Attempt, given: Mapping[str, Any], check: Check
     ) -> Outcome:
         message = {**given, "thread_ts": attempt.thread_ts}
         try:
-            answer = await self._calls.call_as_bot(place, POST, before_request=check, **message)
+            answer = await self._client.call_as_bot(
+                workspace, POST, before_request=check, **message
+            )
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-            await self._join(place, attempt.channel_id, check)
-            answer = await self._calls.call_as_bot(place, POST, before_request=check, **message)
+            await self._join(workspace, attempt.channel_id, check)
+            answer = await self._client.call_as_bot(
+                workspace, POST, before_request=check, **message
+            )
         return _sent(str(answer["channel"]), {"ts": answer["ts"], **(answer.get("message") or {})})
 
     async def _update(
-        self, place: BotPlace, attempt: Attempt, given: Mapping[str, Any], check: Check
+        self, workspace: BotWorkspace, attempt: Attempt, given: Mapping[str, Any], check: Check
     ) -> Outcome:
         # What the earlier message had and this one has not is taken away.
         message = {"blocks": [], "attachments": [], **given, "ts": attempt.update_ts}
         for name in ONLY_WHEN_POSTING:
             message.pop(name, None)
         try:
-            await self._calls.call_as_bot(place, UPDATE, before_request=check, **message)
+            await self._client.call_as_bot(workspace, UPDATE, before_request=check, **message)
         except SlackCallError as error:
             if error.code not in CANNOT_BE_CHANGED:
                 raise
             if attempt.is_refresh:
                 return Outcome("cancelled", error.code)
-            return await self._post(place, attempt, given, check)
+            return await self._post(workspace, attempt, given, check)
         return sent(attempt.channel_id, str(attempt.update_ts))
 
-    async def _join(self, place: BotPlace, channel_id: str, check: Check) -> None:
-        await self._calls.call_as_bot(
-            place, "conversations.join", before_request=check, channel=channel_id
+    async def _join(self, workspace: BotWorkspace, channel_id: str, check: Check) -> None:
+        await self._client.call_as_bot(
+            workspace, "conversations.join", before_request=check, channel=channel_id
         )
-        await asyncio.to_thread(self._channels.note_joined, place.team_id, channel_id)
+        await asyncio.to_thread(self._channels.note_joined, workspace.team_id, channel_id)
 
     async def _find(
-        self, place: BotPlace, attempt: Attempt, check: Check
+        self, workspace: BotWorkspace, attempt: Attempt, check: Check
     ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
         """Yield the messages of a delivery, in its thread and in the channel, and their channel.
 
         A reply to a message that is gone was posted in the channel itself.
         """
-        channel_id = await self._channel_to_read(place, attempt)
+        channel_id = await self._channel_to_read(workspace, attempt)
         for thread_ts in dict.fromkeys((attempt.thread_ts, None)):
             try:
-                messages = self._messages(place, attempt, channel_id, thread_ts, check)
+                messages = self._messages(workspace, attempt, channel_id, thread_ts, check)
                 async for message in messages:
                     is_reply = message.get("thread_ts", message["ts"]) != message["ts"]
                     # Slack shows a reply that was also sent to the channel in both.
@@ -322,21 +326,21 @@ class Sender:
                 if error.code != THREAD_GONE:
                     raise
 
-    async def _channel_to_read(self, place: BotPlace, attempt: Attempt) -> str:
+    async def _channel_to_read(self, workspace: BotWorkspace, attempt: Attempt) -> str:
         """Return the id of the conversation: a person's direct message has one of its own.
 
         https://docs.slack.dev/reference/methods/conversations.open
         """
         if not is_person(attempt.channel_id):
             return attempt.channel_id
-        answer = await self._calls.call_as_bot(
-            place, "conversations.open", users=attempt.channel_id
+        answer = await self._client.call_as_bot(
+            workspace, "conversations.open", users=attempt.channel_id
         )
         return str(answer["channel"]["id"])
 
     async def _messages(
         self,
-        place: BotPlace,
+        workspace: BotWorkspace,
         attempt: Attempt,
         channel_id: str,
         thread_ts: str | None,
@@ -356,14 +360,14 @@ class Sender:
             "limit": HISTORY_PAGE,
         }
         try:
-            pages = self._calls.pages_as_bot_async(place, method, "messages", **arguments)
+            pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-            await self._join(place, channel_id, check)
-            pages = self._calls.pages_as_bot_async(place, method, "messages", **arguments)
+            await self._join(workspace, channel_id, check)
+            pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import delete, insert
 
-from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.models import SHARD_COUNT, Shard
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
@@ -110,7 +110,7 @@ class SQLiteOwnership(Ownership):
         token = secrets.token_hex(16)
         try:
             await asyncio.to_thread(self._write_tokens, file, token)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             logger.warning("no shards gained", extra={"error": describe_error(error)})
             return ()
         if not file.is_locked:

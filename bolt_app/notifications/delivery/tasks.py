@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, TypeVar
 
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.logs import describe_error
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ DATABASE_DOWN_SECONDS = 1.0
 
 def log_failure(name: str, error: Exception) -> None:
     """Log what ended an attempt that is made again: an outage, or a defect with its traceback."""
-    if isinstance(error, DATABASE_DOWN):
+    if isinstance(error, DATABASE_UNAVAILABLE):
         logger.warning("the database is not answering", extra={"error": describe_error(error)})
     else:
         logger.error("a %s failed", name, exc_info=error)

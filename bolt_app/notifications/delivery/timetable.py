@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.logs import describe_error
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Timetable:
     async def _call(self, task: PeriodicTask) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, task.call)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             shown = {"task": task.name, "error": describe_error(error)}
             logger.warning("a periodic task failed", extra=shown)
         except Exception:

@@ -30,7 +30,7 @@ from bolt_app.logs import describe_error
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.digests.hold import hold_in_lane
 from bolt_app.notifications.digests.release import HeldLane, release
-from bolt_app.notifications.incidents.messages import Change, Place, refresh
+from bolt_app.notifications.incidents.messages import Change, MessagePosition, refresh
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
 from bolt_app.slack_ids import is_id
@@ -252,7 +252,7 @@ class Transitions:
         Args:
             row: as `shown_mark` returned it.
         """
-        place = Place(
+        place = MessagePosition(
             row.lane_id,
             row.target,
             row.notification_id,

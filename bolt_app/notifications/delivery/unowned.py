@@ -19,7 +19,7 @@ def count_unowned(database: Database, silence_seconds: float) -> int:
             nobody can replace while its process exists, does not count.
 
     Raises:
-        DATABASE_DOWN: the database does not answer.
+        DATABASE_UNAVAILABLE: the database does not answer.
     """
     if database.is_sqlite:
         path = owner_path(Path(str(database.engine.url.database)))

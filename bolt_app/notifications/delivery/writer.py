@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.store import Begin, Committed, Finish, Store
 from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS
@@ -104,7 +104,7 @@ class Writer:
         """Write together, or one by one where one of them cannot be written."""
         try:
             committed = await self._run(write, finishes, begins)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             logger.warning("the database is not answering", extra={"error": describe_error(error)})
             self._finishes += finishes
             self._lost(begins, DATABASE_DOWN_SECONDS)

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.modes import ESCALATE
-from bolt_app.notifications.digests.preferences import Preferred, find_preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences, find_preferences
 from bolt_app.notifications.queue.lanes import pending_in
 from bolt_app.notifications.subscriptions.routing import find_messages
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
@@ -49,7 +49,7 @@ _CHANGE = (
 
 
 @dataclass(frozen=True)
-class Coming:
+class PlannedDelivery:
     """A delivery that is about to be accepted.
 
     Attributes:
@@ -87,7 +87,7 @@ class Coming:
         return self.row["lane_team_id"], self.row["lane_address"]
 
 
-def hold(connection: Connection, coming: Sequence[Coming], now: datetime) -> list[Row]:
+def hold(connection: Connection, coming: Sequence[PlannedDelivery], now: datetime) -> list[Row]:
     """Return the rows of deliveries, those that are to be held with the moment of their release.
 
     What somebody does not want by name is muted.
@@ -121,12 +121,14 @@ def hold_in_lane(
     """
     if not is_person(address):
         return
-    if not find_preferred(connection, team_id, [address]):
+    if not find_preferences(connection, team_id, [address]):
         return
     ids = {"lane_team_id": team_id, "lane_address": address}
     found = connection.execute(_IN_LANE, {"lane_id": lane_id}).mappings().all()
     coming = [
-        Coming({**row, **ids, "send_at": max(row["send_at"], now)}, row["severity"], row["source"])
+        PlannedDelivery(
+            {**row, **ids, "send_at": max(row["send_at"], now)}, row["severity"], row["source"]
+        )
         for row in found
     ]
     changed = [
@@ -142,7 +144,7 @@ def hold_in_lane(
         connection.execute(_CHANGE, changed)
 
 
-def _changes(one: Coming, preferred: Preferred | None, now: datetime) -> Row:
+def _changes(one: PlannedDelivery, preferred: NotificationPreferences | None, now: datetime) -> Row:
     """Return what holding makes of a row, if it is not one that changes a message."""
     if one.passes_through:
         return {}
@@ -159,13 +161,13 @@ def _changes(one: Coming, preferred: Preferred | None, now: datetime) -> Row:
 
 def _preferred(
     connection: Connection, lanes: Set[tuple[str, str]]
-) -> dict[tuple[str, str], Preferred]:
+) -> dict[tuple[str, str], NotificationPreferences]:
     """Return what the people chose whose lanes are among these."""
     people = [lane for lane in lanes if is_person(lane[1])]
     return {
         (team_id, user_id): found
         for team_id in {team_id for team_id, _ in people}
-        for user_id, found in find_preferred(
+        for user_id, found in find_preferences(
             connection, team_id, [lane[1] for lane in people if lane[0] == team_id]
         ).items()
     }

@@ -17,7 +17,7 @@ from bolt_app.db.models import Membership, Preference, User
 from bolt_app.db.receipts import record_effect
 from bolt_app.db.upsert import upsert
 from bolt_app.notifications.subscriptions.schedules import OFF, QuietHours, Schedule, is_zone
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _PREFERENCES = select(
 
 
 @dataclass(frozen=True)
-class Preferred:
+class NotificationPreferences:
     """What a person chose.
 
     Attributes:
@@ -81,30 +81,34 @@ class PreferenceChange:
         changed_at: the mark of this change; None where nothing is chosen any more.
     """
 
-    before: Preferred
+    before: NotificationPreferences
     changed_at: datetime | None
 
 
 class Preferences:
     """What people of all workspaces chose."""
 
-    def __init__(self, database: Database, news: News, *, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, signals: Signals, *, clock: Clock = utc_now) -> None:
         self._database = database
-        self._news = news
+        self._signals = signals
         self._clock = clock
 
-    def find(self, team_id: str, user_id: str) -> Preferred:
+    def find(self, team_id: str, user_id: str) -> NotificationPreferences:
         """Return what a person chose; where that is nothing, what is usual."""
         with self._database.reading_connection() as connection:
-            return find_preferred(connection, team_id, [user_id]).get(user_id, Preferred())
+            return find_preferences(connection, team_id, [user_id]).get(
+                user_id, NotificationPreferences()
+            )
 
-    def choose(self, team_id: str, user_id: str, preferred: Preferred) -> PreferenceChange:
+    def choose(
+        self, team_id: str, user_id: str, preferred: NotificationPreferences
+    ) -> PreferenceChange:
         """Let a person have it as they want from now on."""
         with self._database.writing() as session:
             record_effect(session, self._clock())
             before, _ = _lock(session, team_id, user_id)
             changed_at = _put(session, team_id, user_id, preferred, self._clock())
-        self._news.tell_person(team_id, user_id)
+        self._signals.person_changed(team_id, user_id)
         return PreferenceChange(before, changed_at)
 
     def undo(self, team_id: str, user_id: str, change: PreferenceChange) -> bool:
@@ -118,27 +122,29 @@ class Preferences:
             if changed_at != change.changed_at:
                 return False
             _put(session, team_id, user_id, change.before, self._clock())
-        self._news.tell_person(team_id, user_id)
+        self._signals.person_changed(team_id, user_id)
         return True
 
 
-def find_preferred(
+def find_preferences(
     connection: Connection, team_id: str, user_ids: Collection[str]
-) -> Mapping[str, Preferred]:
+) -> Mapping[str, NotificationPreferences]:
     """Return what people of a workspace chose, those who chose anything."""
     values = {"team_id": team_id, "user_ids": list(user_ids)}
     return {row.user_id: _preferred(row) for row in connection.execute(_PREFERENCES, values)}
 
 
-def _lock(session: Session, team_id: str, user_id: str) -> tuple[Preferred, datetime | None]:
+def _lock(
+    session: Session, team_id: str, user_id: str
+) -> tuple[NotificationPreferences, datetime | None]:
     """Lock what a person chose until the transaction ends; return it, and when that was."""
     mine = select(Preference).where(Preference.team_id == team_id, Preference.user_id == user_id)
     row = session.scalar(mine.with_for_update())
-    return (Preferred(), None) if row is None else (_preferred(row), row.changed_at)
+    return (NotificationPreferences(), None) if row is None else (_preferred(row), row.changed_at)
 
 
 def _put(
-    session: Session, team_id: str, user_id: str, preferred: Preferred, now: datetime
+    session: Session, team_id: str, user_id: str, preferred: NotificationPreferences, now: datetime
 ) -> datetime | None:
     """Write down what a person chose; nothing is kept of somebody who chose nothing."""
     if preferred.is_usual:
@@ -162,7 +168,7 @@ def _put(
     return now
 
 
-def _preferred(row: Any) -> Preferred:
+def _preferred(row: Any) -> NotificationPreferences:
     unreadable = []
     quiet, direct, tz = None, row.direct, row.tz
     if row.quiet_from is not None and row.quiet_until is not None:
@@ -180,7 +186,7 @@ def _preferred(row: Any) -> Preferred:
             "preferences cannot be read",
             extra={"user_id": row.user_id, "fields": ", ".join(unreadable)},
         )
-    return Preferred(quiet, direct, tz, tuple(unreadable))
+    return NotificationPreferences(quiet, direct, tz, tuple(unreadable))
 
 
 def _is_direct(words: str) -> bool:

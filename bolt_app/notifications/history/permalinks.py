@@ -12,7 +12,7 @@ from bolt_app.db.models import Delivery
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.client import InstallationCalls, NotInstalledError
+from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 
 # One call each.
 MOST_ASKED = 10
@@ -25,10 +25,10 @@ class Permalinks:
     """Finds and keeps the links of messages."""
 
     def __init__(
-        self, database: Database, calls: InstallationCalls, *, clock: Clock = utc_now
+        self, database: Database, client: WorkspaceClient, *, clock: Clock = utc_now
     ) -> None:
         self._database = database
-        self._calls = calls
+        self._client = client
         self._gone: RecentAnswers[int, bool] = RecentAnswers(GONE_FOR, MOST_GONE, clock)
 
     def add(self, team_id: str, report: NotificationReport) -> NotificationReport:
@@ -58,10 +58,10 @@ class Permalinks:
             NotInstalledError: the bot was uninstalled.
             SlackCallError: Slack does not answer now.
         """
-        place = self._calls.find_place(team_id)
+        workspace = self._client.find_workspace(team_id)
         where = {"channel": delivery.channel_id, "message_ts": delivery.ts}
         try:
-            answer = self._calls.as_bot(place, "chat.getPermalink", **where)
+            answer = self._client.as_bot(workspace, "chat.getPermalink", **where)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise

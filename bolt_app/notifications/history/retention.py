@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 BATCH_SIZE = 500
 
 
-class Housekeeping:
+class Retention:
     """Deletes old notifications with their deliveries, empty lanes, and what is kept for a day."""
 
     def __init__(self, database: Database, *, keep_for: timedelta, clock: Clock = utc_now) -> None:
@@ -34,7 +34,7 @@ class Housekeeping:
         self._keep_for = keep_for
         self._clock = clock
 
-    def tidy(self) -> int:
+    def delete_expired(self) -> int:
         """Delete what is due, in short transactions; return how many notifications that was."""
         now = self._clock()
         with self._database.writing() as session:

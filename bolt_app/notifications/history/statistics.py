@@ -71,7 +71,7 @@ class Health:
     recent: Sequence[SeenDelivery]
 
 
-class HealthReports:
+class Statistics:
     """Looks at the deliveries of workspaces."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:

@@ -131,7 +131,7 @@ class _Routes:
     withdrawn: Collection[int]
 
 
-class Viewing:
+class Visibility:
     """Shows notifications to people of their workspaces."""
 
     def __init__(

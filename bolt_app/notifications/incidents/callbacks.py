@@ -154,7 +154,7 @@ def _checked(url: str) -> str:
     return str(address)
 
 
-def tell_senders(
+def notify_senders(
     connection: Connection,
     team_id: str,
     key: str,

@@ -71,7 +71,7 @@ class ClickedMessage:
 
 
 @dataclass(frozen=True)
-class Place:
+class MessagePosition:
     """A message about an incident; without a ts, one that is being sent."""
 
     lane_id: int
@@ -96,7 +96,7 @@ class Change:
 def refresh(
     connection: Connection,
     change: Change,
-    places: Sequence[Place],
+    places: Sequence[MessagePosition],
     *,
     rank: int = REFRESH_RANK,
 ) -> None:
@@ -127,7 +127,10 @@ def refresh(
 
 
 def _due(
-    connection: Connection, places: Sequence[Place], refreshes: Sequence[Any], now: datetime
+    connection: Connection,
+    places: Sequence[MessagePosition],
+    refreshes: Sequence[Any],
+    now: datetime,
 ) -> dict[int, datetime]:
     """Return when an incident may be refreshed in each lane: later where it has many messages."""
     shown = (
@@ -144,7 +147,7 @@ def _due(
 
 
 def follow_snooze(
-    connection: Connection, change: Change, places: Sequence[Place], until: datetime
+    connection: Connection, change: Change, places: Sequence[MessagePosition], until: datetime
 ) -> None:
     """Let the end of a snooze be seen and told, once in each channel."""
     latest = {one.lane_id: one for one in places if one.ts is not None}
@@ -263,7 +266,7 @@ def _is_following(change: Change, modes: Collection[str]) -> tuple[Any, ...]:
     )
 
 
-def find_messages(connection: Connection, team_id: str, key: str) -> list[Place]:
+def find_messages(connection: Connection, team_id: str, key: str) -> list[MessagePosition]:
     """Return the messages about an incident, each with the delivery that was put there last."""
     latest = (
         select(func.max(Delivery.id))
@@ -291,10 +294,12 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Place]
         .where(Delivery.id.in_(latest))
         .order_by(Delivery.id)
     )
-    return [Place(*row) for row in connection.execute(statement)]
+    return [MessagePosition(*row) for row in connection.execute(statement)]
 
 
-def _hurry(connection: Connection, change: Change, places: Sequence[Place], rank: int) -> None:
+def _hurry(
+    connection: Connection, change: Change, places: Sequence[MessagePosition], rank: int
+) -> None:
     """Let refreshes that wait go as far ahead as new ones."""
     waiting = select(Delivery.id, Delivery.send_at).where(
         Delivery.lane_id.in_([one.lane_id for one in places]),
@@ -310,15 +315,15 @@ def _hurry(connection: Connection, change: Change, places: Sequence[Place], rank
         connection.execute(ahead.values(rank=rank, urgency=urgency, seq=change.seq))
 
 
-def _refreshing(place: Place, change: Change, at: datetime) -> dict[str, Any]:
+def _refreshing(place: MessagePosition, change: Change, at: datetime) -> dict[str, Any]:
     return _row(place, change, at) | {"mode": REFRESH, "rank": REFRESH_RANK, "ts": place.ts}
 
 
-def _reminding(place: Place, change: Change, at: datetime) -> dict[str, Any]:
+def _reminding(place: MessagePosition, change: Change, at: datetime) -> dict[str, Any]:
     return _row(place, change, at) | {"mode": REMIND, "thread_ts": place.thread_ts or place.ts}
 
 
-def _row(place: Place, change: Change, at: datetime) -> dict[str, Any]:
+def _row(place: MessagePosition, change: Change, at: datetime) -> dict[str, Any]:
     return {
         "notification_id": place.notification_id,
         "team_id": change.team_id,

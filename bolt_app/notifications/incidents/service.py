@@ -21,7 +21,7 @@ from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
 from bolt_app.notifications.incidents.blocks import ANSWERS
 from bolt_app.notifications.incidents.blocks import Answer as Answer
-from bolt_app.notifications.incidents.callbacks import tell_senders
+from bolt_app.notifications.incidents.callbacks import notify_senders
 from bolt_app.notifications.incidents.messages import (
     ENDING_RANK,
     Change,
@@ -108,7 +108,7 @@ _END = (
 
 
 @dataclass(frozen=True)
-class Said:
+class IncidentSignal:
     """A notification that is accepted: whether it asks for an answer, or ends what did."""
 
     team_id: str
@@ -184,7 +184,7 @@ class Incidents:
                 follow_snooze(connection, change, messages, until)
             shown = [one.notification_id for one in messages]
             event = _EVENTS[answer]
-            tell_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
+            notify_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
         self._wakeup.notify(team_id)
         return True
 
@@ -269,7 +269,7 @@ class Followed:
 
 def follow(
     connection: Connection,
-    said: Sequence[Said],
+    said: Sequence[IncidentSignal],
     seq: int,
     now: datetime,
     charge: ChargeEnding,

@@ -14,24 +14,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.api_keys import KeyRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord
 from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
 from bolt_app.credentials.sources import Credential, stored_key
-from bolt_app.credentials.webhooks import HookRecord
-from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.credentials.webhooks import WebhookRecord
+from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.models import IS_WAITING, Delivery, IdempotencyKey, Notification
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.meaning import severity_of, with_meaning
 from bolt_app.notifications.content.modes import ESCALATE
 from bolt_app.notifications.content.schema import Escalation, NotificationRequest
-from bolt_app.notifications.digests.hold import Coming, Row, hold
-from bolt_app.notifications.incidents.service import ChargeEnding, Followed, Said, follow
+from bolt_app.notifications.digests.hold import PlannedDelivery, Row, hold
+from bolt_app.notifications.incidents.service import ChargeEnding, Followed, IncidentSignal, follow
 from bolt_app.notifications.intake.group_commit import GroupCommit
 from bolt_app.notifications.queue.change_feed import begin_acceptance, state_until, stored_urgency
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of
 from bolt_app.notifications.queue.rank import rank_of
 from bolt_app.notifications.queue.wakeup import Wakeup
-from bolt_app.notifications.subscriptions.routing import Leg, Route, Routed, route
+from bolt_app.notifications.subscriptions.routing import Destination, Route, RoutingResult, route
 from bolt_app.recipients import topic_of
 
 IDEMPOTENCY_LIFETIME = timedelta(days=1)
@@ -109,7 +109,7 @@ class Sender:
         return "slack" if is_person else self.source or self.name
 
     @classmethod
-    def of(cls, record: KeyRecord | HookRecord) -> Sender:
+    def of(cls, record: ApiKeyRecord | WebhookRecord) -> Sender:
         """Return who sends with an API key or hook."""
         return cls(
             record.team_id,
@@ -154,7 +154,7 @@ class Answer:
     is_replay: bool = False
 
 
-class Acceptance:
+class Intake:
     """Accepts notifications: written, routed into lanes and due, in one transaction.
 
     What several threads accept at the same time, one each, is one transaction for all of them.
@@ -321,7 +321,7 @@ class Acceptance:
 
 
 def _splits(error: BaseException) -> bool:
-    return not isinstance(error, DATABASE_DOWN)
+    return not isinstance(error, DATABASE_UNAVAILABLE)
 
 
 @dataclass(frozen=True)
@@ -368,10 +368,14 @@ class _Draft:
         return cls(id_, sender.team_id, request.to, row, delivery, request.escalate)
 
     @property
-    def said(self) -> Said | None:
+    def said(self) -> IncidentSignal | None:
         """What it means to the incident of its key, where it has one."""
         key = self.row["key"]
-        return None if key is None else Said(self.team_id, key, "actions" in self.row["content"])
+        return (
+            None
+            if key is None
+            else IncidentSignal(self.team_id, key, "actions" in self.row["content"])
+        )
 
 
 @dataclass(frozen=True)
@@ -408,11 +412,11 @@ def _plans(connection: Connection, drafts: Sequence[_Draft], now: datetime) -> l
     return plans
 
 
-def _routed(draft: _Draft, to: Sequence[str]) -> Routed:
-    return Routed(to, draft.row["content"], draft.row["key"])
+def _routed(draft: _Draft, to: Sequence[str]) -> RoutingResult:
+    return RoutingResult(to, draft.row["content"], draft.row["key"])
 
 
-def _coming(plan: _Plan, leg: Leg) -> Coming:
+def _coming(plan: _Plan, leg: Destination) -> PlannedDelivery:
     row = {**plan.draft.delivery, "lane_address": leg.address, "target": leg.target}
     row |= {"subscription_id": leg.subscription_id, "finished_at": None}
     if plan.is_escalation:
@@ -422,7 +426,7 @@ def _coming(plan: _Plan, leg: Leg) -> Coming:
         row["mode"] = leg.mode
     notification = plan.draft.row
     severity = severity_of(notification["content"])
-    return Coming(row, severity, notification["source"], leg.digest)
+    return PlannedDelivery(row, severity, notification["source"], leg.digest)
 
 
 def _wanted(rows: Sequence[Row], followed: Followed) -> list[Row]:
@@ -496,7 +500,7 @@ def _charge(sender: Sender, **what: Any) -> list[Charge]:
 
 
 def _charges(
-    submissions: Sequence[_Submission], coming: Sequence[Coming], *, requests_each: int
+    submissions: Sequence[_Submission], coming: Sequence[PlannedDelivery], *, requests_each: int
 ) -> list[Charge]:
     """Return what each credential is charged for what it submitted.
 

@@ -30,7 +30,7 @@ def _next_number(dialect: Any) -> Any:
     ).returning(WorkspaceQueue.seq)
 
 
-def _acceptance(dialect: Any) -> Any:
+def _intake(dialect: Any) -> Any:
     statement = dialect.insert(WorkspaceQueue.__table__).values(
         team_id=bindparam("team_id"),
         shard=bindparam("shard"),
@@ -44,7 +44,7 @@ def _acceptance(dialect: Any) -> Any:
     ).returning(WorkspaceQueue.seq, WorkspaceQueue.accepted_at)
 
 
-_ACCEPTANCE = {dialect.dialect.name: _acceptance(dialect) for dialect in (sqlite, postgresql)}
+_ACCEPTANCE = {dialect.dialect.name: _intake(dialect) for dialect in (sqlite, postgresql)}
 _NEXT_NUMBER = {dialect.dialect.name: _next_number(dialect) for dialect in (sqlite, postgresql)}
 
 

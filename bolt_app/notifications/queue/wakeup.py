@@ -22,7 +22,7 @@ import psycopg
 from sqlalchemy import ARRAY, Text, bindparam, func, make_url
 from sqlalchemy import select as select_rows
 
-from bolt_app.db import DATABASE_DOWN, Database
+from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.logs import describe_error
 from bolt_app.private_files import FILE_MODE, make_private_folder
 
@@ -228,7 +228,7 @@ class PostgreSQLWakeup(Wakeup):
             with self._database.engine.connect() as connection:
                 autocommitting = connection.execution_options(isolation_level="AUTOCOMMIT")
                 autocommitting.execute(_NOTIFY, {"team_ids": team_ids})
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             logger.warning("no wake-up can be sent", extra={"error": describe_error(error)})
 
 

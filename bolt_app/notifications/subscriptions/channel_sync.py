@@ -31,7 +31,7 @@ def find_subscribed(session: Session, team_ids: Collection[str], address: str) -
     return session.scalars(select(Subscription.team_id).where(*mine).distinct()).all()
 
 
-def begin_following(session: Session, team_id: str, user_id: str, updated: int) -> bool:
+def begin_channel_sync(session: Session, team_id: str, user_id: str, updated: int) -> bool:
     """Record which change of a person their subscriptions follow.
 
     Args:

@@ -55,7 +55,7 @@ class Preview:
     misspelled: Mapping[str, str] = field(default_factory=dict)
 
 
-class Lately:
+class RecentNotifications:
     """What was sent to topics in the last days."""
 
     def __init__(self, rows: Sequence[Any]) -> None:
@@ -103,7 +103,7 @@ class Previews:
         self._database = database
         self._clock = clock
 
-    def look(self, team_id: str) -> Lately:
+    def look(self, team_id: str) -> RecentNotifications:
         """Return what was sent to the topics of a workspace."""
         latest = (
             select(
@@ -129,7 +129,7 @@ class Previews:
         )
         with self._database.reading_connection() as connection:
             rows = connection.execute(sent).all()
-        return Lately(rows)
+        return RecentNotifications(rows)
 
 
 def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:

@@ -78,7 +78,7 @@ _KEYS = (
 
 
 @dataclass(frozen=True)
-class Routed:
+class RoutingResult:
     """A notification that looks for its way."""
 
     to: Sequence[str]
@@ -87,7 +87,7 @@ class Routed:
 
 
 @dataclass(frozen=True)
-class Leg:
+class Destination:
     """One way of a notification.
 
     Attributes:
@@ -107,11 +107,11 @@ class Leg:
 
 
 # By the address of the lane.
-Route = Mapping[str, Leg]
+Route = Mapping[str, Destination]
 
 
 def route(
-    connection: Connection, team_id: str, notifications: Sequence[Routed], now: datetime
+    connection: Connection, team_id: str, notifications: Sequence[RoutingResult], now: datetime
 ) -> list[Route]:
     """Return where each of a workspace's notifications goes.
 
@@ -130,7 +130,7 @@ def route(
     messages = find_messages(connection, team_id, following, (*STANDING, "held"))
     routes: list[Route] = []
     for one, each in zip(notifications, legs, strict=True):
-        lanes: dict[str, Leg] = {}
+        lanes: dict[str, Destination] = {}
         for leg in each:
             if not leg.follows or (leg.address, one.key) in messages:
                 lanes.setdefault(leg.address, leg)
@@ -139,7 +139,7 @@ def route(
 
 
 def _subscriptions(
-    connection: Connection, team_id: str, notifications: Iterable[Routed], now: datetime
+    connection: Connection, team_id: str, notifications: Iterable[RoutingResult], now: datetime
 ) -> Mapping[str, Sequence[Any]]:
     """Return the subscriptions that name a topic among the recipients, by what they name."""
     patterns = {
@@ -161,20 +161,20 @@ def _subscriptions(
     return found
 
 
-def _legs(one: Routed, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[Leg]:
+def _legs(one: RoutingResult, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[Destination]:
     """Yield where a notification is to go; to nowhere where nobody subscribed to its topic."""
     facts = facts_of(one.content)
     for address in one.to:
         topic = topic_of(address)
         if topic is None:
-            yield Leg(address, address)
+            yield Destination(address, address)
             continue
         for row in _by_id(patterns_for(topic), subscriptions):
             read = read_subscription(row)
             if not is_usable(row, read):
                 continue
             wanted = read.filter
-            leg = Leg(row.address, row.address, row.id, read.mode, digest=read.digest)
+            leg = Destination(row.address, row.address, row.id, read.mode, digest=read.digest)
             if wanted.accepts(facts):
                 yield leg
             elif one.key is not None and wanted.accepts(facts, whatever_severity=True):
@@ -187,12 +187,12 @@ def _by_id(patterns: Iterable[str], subscriptions: Mapping[str, Sequence[Any]]) 
     return sorted(rows, key=lambda row: row.id)
 
 
-def _at_its_lane(leg: Leg, channels: Mapping[str, str]) -> Leg:
+def _at_its_lane(leg: Destination, channels: Mapping[str, str]) -> Destination:
     return replace(leg, address=channels.get(leg.address, leg.address))
 
 
 def _known_channels(
-    connection: Connection, team_id: str, legs: Iterable[Iterable[Leg]]
+    connection: Connection, team_id: str, legs: Iterable[Iterable[Destination]]
 ) -> Mapping[str, str]:
     """Return the ids of the channels whose names are among the addresses, where they are known.
 

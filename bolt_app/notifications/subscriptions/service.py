@@ -26,7 +26,7 @@ from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
 from bolt_app.notifications.subscriptions.store import read_subscription
 from bolt_app.recipients import normal_address, topic_of
-from bolt_app.signals import News
+from bolt_app.signals import Signals
 from bolt_app.slack_ids import is_person
 
 # Read for every App Home, and so prepared once.
@@ -60,7 +60,7 @@ class TopicLoopError(ValueError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class SubscriptionSpec:
     """What a subscription says.
 
     Attributes:
@@ -114,7 +114,7 @@ class StoredSubscription:
 
     id: int
     address: str
-    wish: Wish
+    wish: SubscriptionSpec
     changed_at: datetime
     paused: str | None = None
     last: LastDelivery | None = None
@@ -133,7 +133,7 @@ class Change:
     """
 
     topic: str
-    before: Wish | None
+    before: SubscriptionSpec | None
     changed_at: datetime | None
     id: int | None = None
     ended_at: datetime | None = None
@@ -143,13 +143,13 @@ class Subscriptions:
     """The subscriptions of all workspaces. A topic is there as soon as it is named."""
 
     def __init__(
-        self, database: Database, news: News | None = None, *, clock: Clock = utc_now
+        self, database: Database, signals: Signals | None = None, *, clock: Clock = utc_now
     ) -> None:
         self._database = database
-        self._news = news or News()
+        self._signals = signals or Signals()
         self._clock = clock
 
-    def subscribe(self, team_id: str, address: str, wish: Wish) -> Change:
+    def subscribe(self, team_id: str, address: str, wish: SubscriptionSpec) -> Change:
         """Let `address` get what it wishes; what it wished of the same topic before is replaced.
 
         Raises:
@@ -297,7 +297,7 @@ class Subscriptions:
 
     def _tell(self, team_id: str, address: str) -> None:
         if is_person(address):
-            self._news.tell_person(team_id, address)
+            self._signals.person_changed(team_id, address)
 
     def _put_back(
         self, session: Session, team_id: str, address: str, change: Change, by: str | None
@@ -380,7 +380,7 @@ def _mark(team_id: str, address: str, topic: str) -> str:
     return sha256(f"subscription:{team_id}:{address}:{topic}".encode()).hexdigest()
 
 
-def _checked(wish: Wish) -> Wish:
+def _checked(wish: SubscriptionSpec) -> SubscriptionSpec:
     """Return a wish that comes from a button, if it could be stored otherwise too.
 
     Raises:
@@ -429,7 +429,7 @@ def _stored(row: Subscription | Row[*tuple[Any, ...]]) -> StoredSubscription:
     unreadable = read.unreadable
     if row.muted_until == LONG_PAST:
         unreadable = (*unreadable, "mute")
-    wish = Wish(
+    wish = SubscriptionSpec(
         row.topic,
         row.filter,
         read.mode,

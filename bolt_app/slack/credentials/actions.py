@@ -13,12 +13,12 @@ from bolt_app.blockkit.elements import Answer
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import revoked_answer
-from bolt_app.slack.ensure_can_post import check_reach
+from bolt_app.slack.ensure_can_post import ensure_can_post
 from bolt_app.slack.home.failed_deliveries import retried_answer
 
 
 @dataclass(frozen=True)
-class Administering:
+class CredentialActions:
     """A person in a workspace."""
 
     services: Services
@@ -26,7 +26,7 @@ class Administering:
     user_id: str
 
     @classmethod
-    def of(cls, services: Services, context: BoltContext) -> Administering:
+    def of(cls, services: Services, context: BoltContext) -> CredentialActions:
         """Return the person a Bolt request comes from."""
         return cls(services, context.team_id or "", context.user_id or "")
 
@@ -51,7 +51,7 @@ class Administering:
         self.services.history.retry(self.team_id, notification_id)
         return retried_answer(self.user_id)
 
-    def make_key(
+    def create_key(
         self,
         name: str,
         scopes: Sequence[Scope],
@@ -66,7 +66,7 @@ class Administering:
 
         Raises:
             AccessDeniedError: not this person.
-            MadeAlreadyError: it was made.
+            AlreadyCreatedError: it was made.
         """
         self.check()
         return self.services.api_keys.create(
@@ -79,18 +79,18 @@ class Administering:
             receipt=receipt,
         )
 
-    def make_hook(self, name: str, channel_id: str, receipt: str) -> str:
+    def create_webhook(self, name: str, channel_id: str, receipt: str) -> str:
         """Make a hook into a channel and return its address.
 
         Raises:
             AccessDeniedError: not this person.
             NotInvitedError: the bot could not post there.
             SlackCallError: the channel is archived.
-            MadeAlreadyError: it was made.
+            AlreadyCreatedError: it was made.
         """
         self.check()
-        check_reach(self.services, self.team_id, channel_id)
-        return self.services.hooks.create(
+        ensure_can_post(self.services, self.team_id, channel_id)
+        return self.services.webhooks.create(
             self.team_id, name, [channel_id], created_by=self.user_id, receipt=receipt
         )
 
@@ -104,12 +104,12 @@ class Administering:
         name = self.services.api_keys.revoke(key_id, team_id=self.team_id, revoked_by=self.user_id)
         return revoked_answer(self.user_id, "API key", name)
 
-    def revoke_hook(self, hook_id: int) -> Answer:
+    def revoke_webhook(self, hook_id: int) -> Answer:
         """Let a hook take nothing any more.
 
         Raises:
             AccessDeniedError: not this person.
         """
         self.check()
-        name = self.services.hooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)
+        name = self.services.webhooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)
         return revoked_answer(self.user_id, "hook", name)

@@ -15,21 +15,21 @@ from bolt_app.blockkit.elements import (
     context,
     date,
     header,
+    info_modal,
     input_block,
     modal,
     option,
     plain_answer,
     section,
     text_input,
-    told_modal,
 )
 from bolt_app.blockkit.mrkdwn import escape, person_mention
 from bolt_app.blockkit.text import cut
-from bolt_app.credentials.api_keys import LIMITED_SCOPES, SCOPES, KeyRecord, Scope
-from bolt_app.credentials.webhooks import HookRecord
+from bolt_app.credentials.api_keys import LIMITED_SCOPES, SCOPES, ApiKeyRecord, Scope
+from bolt_app.credentials.webhooks import WebhookRecord
 from bolt_app.slack import ids
 
-Record = TypeVar("Record", KeyRecord, HookRecord)
+Record = TypeVar("Record", ApiKeyRecord, WebhookRecord)
 # Of the hundred blocks that Slack takes.
 MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
@@ -43,9 +43,9 @@ _SCOPES: dict[Scope, str] = {
 }
 
 
-def keys_and_hooks_blocks(
-    keys: Sequence[KeyRecord],
-    hooks: Sequence[HookRecord],
+def credential_blocks(
+    keys: Sequence[ApiKeyRecord],
+    hooks: Sequence[WebhookRecord],
     now: datetime,
     notice: Answer | None,
 ) -> list[Block]:
@@ -107,7 +107,7 @@ def key_modal() -> Block:
     )
 
 
-def hook_modal() -> Block:
+def webhook_modal() -> Block:
     """Return the modal that asks where a new hook leads."""
     return modal(
         ids.NEW_HOOK_VIEW,
@@ -128,12 +128,12 @@ def hook_modal() -> Block:
     )
 
 
-def key_made_view(name: str, user_id: str, secret: str) -> Block:
+def key_created_view(name: str, user_id: str, secret: str) -> Block:
     """Return the view that shows the text of a new key, this once."""
     return _made_view("New API key", f"<@{user_id}> made the API key {_name(name)}.", secret)
 
 
-def hook_made_view(name: str, user_id: str, channel_id: str, url: str) -> Block:
+def webhook_created_view(name: str, user_id: str, channel_id: str, url: str) -> Block:
     """Return the view that shows the address of a new hook, this once."""
     text = f"<@{user_id}> made the hook {_name(name)} into <#{channel_id}>."
     return _made_view("New hook", text, url)
@@ -153,7 +153,7 @@ def revoked_answer(user_id: str, what: str, name: str | None) -> Answer:
 
 
 def _made_view(title: str, text: str, secret: str) -> Block:
-    return told_modal(
+    return info_modal(
         title,
         [
             section(text),
@@ -177,7 +177,7 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
     return sorted(records, key=lambda one: (one.revoked_at is not None, -one.id))
 
 
-def _key(key: KeyRecord, now: datetime) -> Block:
+def _key(key: ApiKeyRecord, now: datetime) -> Block:
     state = key.state(now)
     scopes = ", ".join(one for one in SCOPES if one in key.scopes)
     where = f"only to {_addresses(key.channels)}" if key.channels else "to anywhere"
@@ -191,7 +191,7 @@ def _key(key: KeyRecord, now: datetime) -> Block:
     )
 
 
-def _hook(hook: HookRecord) -> Block:
+def _hook(hook: WebhookRecord) -> Block:
     name = _name(hook.name or str(hook.id))
     facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
@@ -201,24 +201,24 @@ def _hook(hook: HookRecord) -> Block:
     return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
 
 
-def _good(key: KeyRecord, state: str) -> str:
+def _good(key: ApiKeyRecord, state: str) -> str:
     if key.expires_at is None:
         return state
     return f"{state} {'since' if state == 'expired' else 'until'} {date(key.expires_at)}"
 
 
-def _made(one: KeyRecord | HookRecord) -> str:
+def _made(one: ApiKeyRecord | WebhookRecord) -> str:
     by = person_mention(one.created_by) if one.created_by else "whoever runs Bellhop"
     return f"by {by}, {date(one.created_at)}"
 
 
-def _ended(one: KeyRecord | HookRecord) -> str:
+def _ended(one: ApiKeyRecord | WebhookRecord) -> str:
     by = f" by {person_mention(one.revoked_by)}" if one.revoked_by else ""
     at = f", {date(one.revoked_at)}" if one.revoked_at else ""
     return f"revoked{by}{at}"
 
 
-def _use(one: KeyRecord | HookRecord) -> Iterator[str]:
+def _use(one: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
     if one.own_source is not None:
         yield f"source `{one.own_source}`"
     if one.allow_broadcast:

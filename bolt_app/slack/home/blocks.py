@@ -25,7 +25,7 @@ from bolt_app.blockkit.mrkdwn import escape, link
 from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import STATE_WORDS
-from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history.statistics import (
     MOST_COUNTED,
     UNROUTED_WITHIN,
@@ -46,7 +46,7 @@ _DIVIDER: Block = {"type": "divider"}
 
 def home_view(
     profile: Answer,
-    preferred: Preferred,
+    preferred: NotificationPreferences,
     subscriptions: Sequence[StoredSubscription],
     health: Health | None,
     now: datetime,

@@ -12,12 +12,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock, Timer
 
-from bolt_app.db import DATABASE_DOWN
+from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.logs import describe_error
 from bolt_app.services import Services
-from bolt_app.signals import Concerned
+from bolt_app.signals import ChangeSignal
 from bolt_app.slack.home.view import publish_home
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 
@@ -28,13 +28,13 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 # After these nobody sees that home (https://docs.slack.dev/reference/methods/views.publish).
 _GONE = frozenset({"user_not_found", "not_enabled"})
-_shown_anyway: ContextVar[Concerned | None] = ContextVar("shown_anyway", default=None)
+_shown_anyway: ContextVar[ChangeSignal | None] = ContextVar("shown_anyway", default=None)
 
 
 @contextmanager
-def shown_anyway(own: OwnProfile) -> Iterator[None]:
+def shown_anyway(own: ProfileActions) -> Iterator[None]:
     """Publish nothing for what is changed here of this person's own: it is shown with a notice."""
-    token = _shown_anyway.set(Concerned(own.team_id, own.user_id))
+    token = _shown_anyway.set(ChangeSignal(own.team_id, own.user_id))
     try:
         yield
     finally:
@@ -45,8 +45,8 @@ def shown_anyway(own: OwnProfile) -> Iterator[None]:
 class _Refresh:
     """Homes to publish; `shown` is the one person who is shown what was done anyway."""
 
-    concerned: Concerned
-    shown: Concerned | None = None
+    concerned: ChangeSignal
+    shown: ChangeSignal | None = None
 
 
 class HomeRefresher:
@@ -57,7 +57,7 @@ class HomeRefresher:
         self._lock = Lock()
         self._waiting: set[_Refresh] = set()
 
-    def hear(self, concerned: Concerned) -> None:
+    def hear(self, concerned: ChangeSignal) -> None:
         """Have the homes of those whom a change concerns published soon."""
         shown = _shown_anyway.get()
         if concerned != shown:
@@ -79,34 +79,36 @@ class HomeRefresher:
             # What changes from here on is published once more.
             self._waiting.discard(refresh)
         concerned = refresh.concerned
-        if concerned.is_forgotten:
+        if concerned.is_deleted_person:
             self._publish(concerned, str(concerned.user_id), number)
             return
         try:
             people = self._services.home_tabs.of(concerned)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             logger.warning("homes cannot be looked up", extra={"error": describe_error(error)})
             return
         # Here and not queued: a command ends as soon as what it has queued is done.
         for user_id in people:
-            person = Concerned(concerned.team_id, user_id)
+            person = ChangeSignal(concerned.team_id, user_id)
             if person != refresh.shown:
                 self._publish(person, user_id, number)
 
-    def _publish(self, person: Concerned, user_id: str, number: int) -> None:
+    def _publish(self, person: ChangeSignal, user_id: str, number: int) -> None:
         try:
-            own = OwnProfile.find(self._services, person.team_id, user_id)
+            own = ProfileActions.find(self._services, person.team_id, user_id)
             publish_home(own, is_opened=False)
         except SlackCallError as error:
             self._failed(person, user_id, error, number)
         except NotInstalledError:
             self._services.home_tabs.forget(person.team_id, user_id)
-        except DATABASE_DOWN as error:
+        except DATABASE_UNAVAILABLE as error:
             logger.warning("a home could not be refreshed", extra={"error": describe_error(error)})
         except Exception:
             logger.exception("a home could not be refreshed")
 
-    def _failed(self, person: Concerned, user_id: str, error: SlackCallError, number: int) -> None:
+    def _failed(
+        self, person: ChangeSignal, user_id: str, error: SlackCallError, number: int
+    ) -> None:
         if error.code in _GONE:
             self._services.home_tabs.forget(person.team_id, user_id)
             return

@@ -11,17 +11,17 @@ from bolt_app.blockkit.signed_values import home_of
 from bolt_app.notifications.history.statistics import Health
 from bolt_app.notifications.history.visibility import FailedNotification, Viewer
 from bolt_app.services import Services
-from bolt_app.slack.credentials.blocks import keys_and_hooks_blocks
+from bolt_app.slack.credentials.blocks import credential_blocks
 from bolt_app.slack.home.blocks import home_view
 from bolt_app.slack.home.failed_deliveries import MOST_FAILED, failed_blocks
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
 
 def publish_home(
-    own: OwnProfile,
+    own: ProfileActions,
     notice: Answer | None = None,
     *,
     admin_notice: Answer | None = None,
@@ -44,7 +44,7 @@ def publish_home(
         SlackCallError: Slack refused or did not answer.
     """
     services = own.services
-    place = services.calls.find_place(own.team_id)
+    workspace = services.client.find_workspace(own.team_id)
     person = _person(own)
     if person is not None and not person.may(Action.USE):
         services.home_tabs.forget(own.team_id, own.user_id)
@@ -67,15 +67,15 @@ def publish_home(
         stand_in="" if services.settings.is_slack else services.settings.slack_base_url,
     )
     view["blocks"] = services.signer.sign_blocks(view["blocks"], own.team_id, home_of(own.user_id))
-    services.calls.as_bot(place, "views.publish", user_id=own.user_id, view=view)
+    services.client.as_bot(workspace, "views.publish", user_id=own.user_id, view=view)
     is_known = services.home_tabs.published(own.team_id, own.user_id, for_admin=for_admin)
     if is_opened and not is_known:
         # The person was forgotten meanwhile, and this view may show them as they were.
-        own = OwnProfile.find(services, own.team_id, own.user_id)
+        own = ProfileActions.find(services, own.team_id, own.user_id)
         publish_home(own, is_opened=False)
 
 
-def _person(own: OwnProfile) -> Person | None:
+def _person(own: ProfileActions) -> Person | None:
     """Return the person with their role; None where Slack does not say what they are."""
     try:
         return own.services.access.person(own.team_id, own.user_id)
@@ -90,17 +90,19 @@ def _health(services: Services, person: Person | None) -> Health | None:
         return None
     try:
         if not person.may(Action.SEE_WORKSPACE):
-            return services.health.of_team(person.team_id, channels=person.own_channels().keys())
+            return services.statistics.of_team(
+                person.team_id, channels=person.own_channels().keys()
+            )
         # Notifications to public channels are shown, so the public ones must be known.
         services.channels.names_of_public(person.team_id, ())
-        return services.health.of_team(person.team_id)
+        return services.statistics.of_team(person.team_id)
     except SlackCallError as error:
         logger.info("a person's channels are unknown", extra={"error": error.code})
         return None
 
 
 def _failed(
-    own: OwnProfile, person: Person | None, health: Health | None, notice: Answer | None
+    own: ProfileActions, person: Person | None, health: Health | None, notice: Answer | None
 ) -> list[Block]:
     """Return the failed deliveries that the person may see."""
     if person is None or health is None:
@@ -112,16 +114,16 @@ def _failed(
     return [*failed_blocks(failed, public_url, may_retry=may_retry, notice=notice)]
 
 
-def _find_failed(own: OwnProfile, person: Person) -> Sequence[FailedNotification]:
+def _find_failed(own: ProfileActions, person: Person) -> Sequence[FailedNotification]:
     profile = own.services.profiles.find(own.team_id, own.user_id, own.enterprise_id)
     viewer = Viewer(own.team_id, own.user_id, profile.email if profile else None)
     try:
-        return own.services.viewing.failed(viewer, person, MOST_FAILED)
+        return own.services.visibility.failed(viewer, person, MOST_FAILED)
     except SlackCallError as error:
         logger.info("a person's channels are unknown", extra={"error": error.code})
         return []
 
 
 def _admin_blocks(services: Services, team_id: str, notice: Answer | None) -> list[Block]:
-    keys, hooks = services.api_keys.of_team(team_id), services.hooks.of_team(team_id)
-    return keys_and_hooks_blocks(keys, hooks, services.clock(), notice)
+    keys, hooks = services.api_keys.of_team(team_id), services.webhooks.of_team(team_id)
+    return credential_blocks(keys, hooks, services.clock(), notice)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bolt_app.blockkit.elements import Block, context, moment, plain, section, told_modal
+from bolt_app.blockkit.elements import Block, context, info_modal, moment, plain, section
 from bolt_app.blockkit.mrkdwn import shorten
 from bolt_app.notifications.content.meaning import severity_of, title_of
 from bolt_app.notifications.content.message import COLOURS, render
@@ -73,4 +73,4 @@ def _excerpt(content: Mapping[str, Any]) -> list[Block]:
 
 
 def _modal(*blocks: Block) -> Block:
-    return told_modal("Link to notification", list(blocks))
+    return info_modal("Link to notification", list(blocks))

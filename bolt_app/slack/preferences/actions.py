@@ -8,7 +8,7 @@ from typing import Self
 from slack_bolt import BoltContext
 
 from bolt_app.blockkit.elements import Answer
-from bolt_app.notifications.digests.preferences import PreferenceChange, Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences, PreferenceChange
 from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.services import Services
 from bolt_app.slack.preferences.blocks import (
@@ -21,7 +21,7 @@ from bolt_app.slack.preferences.time_zones import time_zone_of
 
 
 @dataclass(frozen=True)
-class Preferring:
+class PreferenceActions:
     """A person who chooses."""
 
     services: Services
@@ -33,15 +33,15 @@ class Preferring:
         """Return the person a Bolt request comes from."""
         return cls(services, context.team_id or "", context.user_id or "")
 
-    def find(self) -> Preferred:
+    def find(self) -> NotificationPreferences:
         """Return what they have chosen."""
         return self.services.preferences.find(self.team_id, self.user_id)
 
-    def keep_quiet(self, hours: QuietHours | None) -> Answer:
+    def set_quiet_hours(self, hours: QuietHours | None) -> Answer:
         """Let nothing come in these hours that is not critical, where they live."""
         return self.choose(replace(self.find(), quiet=hours))
 
-    def choose(self, preferred: Preferred) -> Answer:
+    def choose(self, preferred: NotificationPreferences) -> Answer:
         """Let them have it as they want, where they live."""
         local = replace(preferred, tz=time_zone_of(self.services, self.team_id, self.user_id))
         change = self.services.preferences.choose(self.team_id, self.user_id, local)

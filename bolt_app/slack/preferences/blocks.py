@@ -21,7 +21,11 @@ from bolt_app.blockkit.elements import (
 )
 from bolt_app.blockkit.mrkdwn import escape
 from bolt_app.blockkit.signed_values import OutdatedError
-from bolt_app.notifications.digests.preferences import NOW, PreferenceChange, Preferred
+from bolt_app.notifications.digests.preferences import (
+    NOW,
+    NotificationPreferences,
+    PreferenceChange,
+)
 from bolt_app.notifications.subscriptions.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
 from bolt_app.slack import ids
 
@@ -38,7 +42,7 @@ _DIRECT_WORDS = {
 }
 
 
-def preferences_section(preferred: Preferred) -> Block:
+def preferences_section(preferred: NotificationPreferences) -> Block:
     """Say what somebody has chosen."""
     if not preferred.unreadable:
         return section(_chosen(preferred))
@@ -49,7 +53,7 @@ def preferences_section(preferred: Preferred) -> Block:
     )
 
 
-def preferences_modal(preferred: Preferred) -> dict[str, Any]:
+def preferences_modal(preferred: NotificationPreferences) -> dict[str, Any]:
     """Return the modal that asks what somebody wants.
 
     https://docs.slack.dev/reference/block-kit/block-elements/time-picker-element
@@ -78,7 +82,7 @@ def preferences_modal(preferred: Preferred) -> dict[str, Any]:
     )
 
 
-def chosen_answer(preferred: Preferred, undo: Mapping[str, Any]) -> Answer:
+def chosen_answer(preferred: NotificationPreferences, undo: Mapping[str, Any]) -> Answer:
     """Say what somebody has chosen just now."""
     button_ = button("Undo", ids.UNDO_PREFERENCES, value=undo)
     return _answer(
@@ -86,12 +90,12 @@ def chosen_answer(preferred: Preferred, undo: Mapping[str, Any]) -> Answer:
     )
 
 
-def undone_preference_answer(preferred: Preferred) -> Answer:
+def undone_preference_answer(preferred: NotificationPreferences) -> Answer:
     """Say that it is as it was before."""
     return _answer(preferred, "You undid the change.")
 
 
-def not_undone_preference_answer(preferred: Preferred) -> Answer:
+def not_undone_preference_answer(preferred: NotificationPreferences) -> Answer:
     """Say why nothing was undone."""
     return _answer(preferred, "That was undone already, or changed again since.")
 
@@ -101,7 +105,7 @@ def home_notice(answer: Answer) -> Answer:
     return Answer(answer.text, answer.blocks[1:])
 
 
-def _answer(preferred: Preferred, small: str, *more: Block) -> Answer:
+def _answer(preferred: NotificationPreferences, small: str, *more: Block) -> Answer:
     chosen = _chosen(preferred)
     return Answer(f"{chosen} {small}", [section(chosen), context(small), *more])
 
@@ -157,10 +161,10 @@ class _UndonePreference(BaseModel):
         hours = None
         if self.quiet_from is not None and self.quiet_until is not None:
             hours = QuietHours(self.quiet_from, self.quiet_until)
-        return PreferenceChange(Preferred(hours, self.direct, self.tz), self.at)
+        return PreferenceChange(NotificationPreferences(hours, self.direct, self.tz), self.at)
 
 
-def _chosen(preferred: Preferred) -> str:
+def _chosen(preferred: NotificationPreferences) -> str:
     tz = escape(preferred.tz)
     quiet = "no quiet hours"
     if preferred.quiet is not None:

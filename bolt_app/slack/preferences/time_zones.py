@@ -18,6 +18,6 @@ def time_zone_of(services: Services, team_id: str, user_id: str) -> str:
     profile = services.profiles.find(team_id, user_id)
     if profile is not None and profile.tz is not None and is_zone(profile.tz):
         return profile.tz
-    place = services.calls.find_place(team_id)
-    tz = services.calls.as_bot(place, "users.info", user=user_id)["user"].get("tz")
+    workspace = services.client.find_workspace(team_id)
+    tz = services.client.as_bot(workspace, "users.info", user=user_id)["user"].get("tz")
     return str(tz) if is_zone(tz) else "UTC"

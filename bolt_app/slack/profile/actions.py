@@ -11,7 +11,7 @@ from slack_bolt import BoltContext
 from bolt_app.blockkit.elements import Answer
 from bolt_app.installations.flow import INSTALL_PATH
 from bolt_app.installations.store import Grant, StoredInstallation
-from bolt_app.installations.tokens.grants import Asker
+from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services
 from bolt_app.slack.profile.blocks import (
@@ -23,7 +23,7 @@ from bolt_app.slack.profile.blocks import (
 
 
 @dataclass(frozen=True)
-class OwnProfile:
+class ProfileActions:
     """The person a request comes from, and what they granted."""
 
     services: Services
@@ -51,10 +51,10 @@ class OwnProfile:
             NotInstalledError: there is no bot in that workspace.
             SlackCallError: its token has expired, and Slack does not refresh it now.
         """
-        place = services.calls.find_place(team_id)
-        asker = Asker(place.enterprise_id, place.installed_team_id, user_id)
+        workspace = services.client.find_workspace(team_id)
+        asker = TokenRequest(workspace.enterprise_id, workspace.installed_team_id, user_id)
         grant = services.grants.find(asker) or Grant(revision=0)
-        return cls(services, grant, place.enterprise_id, team_id, user_id)
+        return cls(services, grant, workspace.enterprise_id, team_id, user_id)
 
     def show(self) -> Answer:
         """Show the profile; one that is still owed is recorded first.

@@ -16,9 +16,9 @@ from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
-from bolt_app.notifications.subscriptions.service import Change, Wish
+from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
 from bolt_app.services import Services
-from bolt_app.slack.ensure_can_post import NotInvitedError, check_reach
+from bolt_app.slack.ensure_can_post import NotInvitedError, ensure_can_post
 from bolt_app.slack.preferences.time_zones import time_zone_of
 from bolt_app.slack.signed_actions import address_of_command
 from bolt_app.slack.subscriptions.blocks import (
@@ -58,7 +58,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Subscribing:
+class SubscriptionActions:
     """A person in a place.
 
     Attributes:
@@ -71,7 +71,7 @@ class Subscribing:
     address: str
 
     @classmethod
-    def here(cls, services: Services, context: BoltContext) -> Subscribing:
+    def here(cls, services: Services, context: BoltContext) -> SubscriptionActions:
         """Return the person and place a Bolt request comes from.
 
         What is asked in a direct message, with whomever, is asked for the person who asks; and so
@@ -83,7 +83,7 @@ class Subscribing:
         return cls(services, context.team_id or "", context.user_id or "", address)
 
     @classmethod
-    def own(cls, services: Services, context: BoltContext) -> Subscribing:
+    def own(cls, services: Services, context: BoltContext) -> SubscriptionActions:
         """Return the person a Bolt request comes from, for what comes to themselves."""
         user_id = context.user_id or ""
         return cls(services, context.team_id or "", user_id, user_id)
@@ -121,10 +121,10 @@ class Subscribing:
             SlackCallError: the channel is archived.
         """
         self._require(Action.SUBSCRIBE_SELF)
-        is_outside = check_reach(self.services, self.team_id, self.address)
+        is_outside = ensure_can_post(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
         schedule = self._local(digest)
-        wish = Wish(topic, filter_, mode, created_by=self.user_id, digest=schedule)
+        wish = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
         # Others read the answer in a channel that is shared with another organisation.
         preview = None if is_outside else lately.preview(topic, filter_, self._visible)
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
@@ -235,7 +235,7 @@ class Subscribing:
             self.person.require(Action.POST_TEST)
         if self.services.tests.take(f"{self.team_id}:{self.user_id}"):
             raise TooManyTestsError
-        check_reach(self.services, self.team_id, self.address)
+        ensure_can_post(self.services, self.team_id, self.address)
         request = read_one(
             {
                 "to": self.address,
@@ -248,7 +248,7 @@ class Subscribing:
             self.services.clock(),
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
-        self.services.acceptance.accept(sender, [request], idempotency_key=signed_request_id())
+        self.services.intake.accept(sender, [request], idempotency_key=signed_request_id())
         return Outcome(tested_answer(self.reader))
 
     def _topics(self) -> list[str]:
@@ -267,7 +267,7 @@ class Subscribing:
     def _visible(self, ids: Sequence[str]) -> Collection[str]:
         """Return those of the notifications that may be named here; none where Slack is silent."""
         try:
-            return self.services.viewing.visible_ids(self.person, ids, self.address)
+            return self.services.visibility.visible_ids(self.person, ids, self.address)
         except SlackCallError as error:
             logger.info("a preview shows no examples", extra={"error": error.code})
             return ()

@@ -29,7 +29,11 @@ from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.previews import LATELY, Example, Preview
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Change, StoredSubscription, Wish
+from bolt_app.notifications.subscriptions.service import (
+    Change,
+    StoredSubscription,
+    SubscriptionSpec,
+)
 from bolt_app.slack import ids
 
 MOST_LISTED = 45
@@ -67,7 +71,7 @@ _LABELS: dict[Choice, str] = {
 def subscribed_answer(
     user_id: str,
     place: str,
-    wish: Wish,
+    wish: SubscriptionSpec,
     change: Change,
     preview: Preview | None,
     *,
@@ -268,7 +272,7 @@ class _Before(BaseModel):
     tz: str | None = None
 
     @classmethod
-    def of(cls, wish: Wish) -> Self:
+    def of(cls, wish: SubscriptionSpec) -> Self:
         digest = wish.digest
         return cls(
             filter=wish.filter,
@@ -279,11 +283,11 @@ class _Before(BaseModel):
             tz=None if digest is None else digest.tz,
         )
 
-    def wish(self, topic: str) -> Wish:
+    def wish(self, topic: str) -> SubscriptionSpec:
         digest = None if self.digest is None else Schedule.read(self.digest, self.tz or "UTC")
         if digest is not None and str(digest) != self.digest:
             raise ValueError("must be hourly or daily with a time")
-        return Wish(
+        return SubscriptionSpec(
             topic,
             str(parse_filter(self.filter)),
             self.mode,
@@ -360,7 +364,7 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
     return {**block, "block_id": {"topic": wish.topic}}
 
 
-def _offered(wish: Wish, now: datetime) -> Iterator[Choice]:
+def _offered(wish: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
     """Yield what can be chosen as things are."""
     if _is_muted(wish, now):
         yield "unmute"
@@ -373,7 +377,7 @@ def _offered(wish: Wish, now: datetime) -> Iterator[Choice]:
     yield "unsubscribe"
 
 
-def _is_muted(wish: Wish, now: datetime) -> bool:
+def _is_muted(wish: SubscriptionSpec, now: datetime) -> bool:
     return wish.muted_until is not None and wish.muted_until > now
 
 
@@ -389,7 +393,7 @@ def _empty(place: str, topics: Sequence[str]) -> Answer:
     )
 
 
-def _wish(wish: Wish) -> str:
+def _wish(wish: SubscriptionSpec) -> str:
     words = _topic(wish.topic)
     if wish.filter:
         words += f" where {_code(wish.filter)}"

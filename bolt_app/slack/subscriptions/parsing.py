@@ -113,7 +113,7 @@ class Help:
 
 
 @dataclass(frozen=True)
-class Misunderstood:
+class ParseError:
     """It was none of these: `reason` in a sentence, and the nearest that would be one."""
 
     reason: str
@@ -130,7 +130,7 @@ NotifyRequest = (
     | Quiet
     | SendTest
     | Help
-    | Misunderstood
+    | ParseError
 )
 
 
@@ -148,17 +148,17 @@ def parse_notify_command(text: str) -> NotifyRequest:
     if not words:
         return Help()
     if len(words) > LONGEST:
-        return Misunderstood(f"A command has up to {LONGEST} characters.")
+        return ParseError(f"A command has up to {LONGEST} characters.")
     first, *rest = words.split(maxsplit=1)
     command, arguments = first.lower(), rest[0].strip() if rest else ""
     if command not in COMMANDS:
         near = get_close_matches(command, COMMANDS, 1, 0.6)
         nearest = f"{near[0]} {arguments}".strip() if near else ""
-        return Misunderstood(f"I do not understand “{cut(first, 80)}”.", nearest)
+        return ParseError(f"I do not understand “{cut(first, 80)}”.", nearest)
     try:
         return _request(command, arguments)
     except ValueError as error:
-        return Misunderstood(str(error))
+        return ParseError(str(error))
 
 
 def _request(command: str, arguments: str) -> NotifyRequest:
@@ -168,7 +168,7 @@ def _request(command: str, arguments: str) -> NotifyRequest:
             return _subscribe(arguments)
         case "unsubscribe":
             if not arguments:
-                return Misunderstood("Say which topic.", "unsubscribe deploys")
+                return ParseError("Say which topic.", "unsubscribe deploys")
             return Unsubscribe(normal_pattern(arguments))
         case "mute":
             return _mute(arguments)
@@ -187,7 +187,7 @@ def _request(command: str, arguments: str) -> NotifyRequest:
 
 def _subscribe(arguments: str) -> NotifyRequest:
     if not arguments:
-        return Misunderstood("Say which topic.", "subscribe deploys")
+        return ParseError("Say which topic.", "subscribe deploys")
     topic, *rest = arguments.split(maxsplit=1)
     conditions, mode, schedule = rest[0] if rest else "", None, None
     asked = _MODE.search(conditions)
@@ -197,7 +197,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
             near = get_close_matches(word, MODE_WORDS, 1, 0.5) or ["thread"]
             reason = f"“{cut(word, 80)}” is no mode: {', '.join(MODE_WORDS)}."
             nearest = _with(conditions, asked, f"mode={near[0]}")
-            return Misunderstood(reason, f"subscribe {topic} {nearest}")
+            return ParseError(reason, f"subscribe {topic} {nearest}")
         mode = MODE_WORDS[word]
         conditions = _with(conditions, asked, "")
     asked = _DIGEST.search(conditions)
@@ -206,7 +206,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
             schedule = _schedule(asked["when"])
         except _NoScheduleError as error:
             nearest = _with(conditions, asked, f"digest {error.nearest}")
-            return Misunderstood(str(error), f"subscribe {topic} {nearest}")
+            return ParseError(str(error), f"subscribe {topic} {nearest}")
         conditions = _with(conditions, asked, "")
     wanted = str(parse_typed_filter(conditions.strip()))
     return Subscribe(normal_pattern(topic), wanted, mode, schedule)
@@ -225,7 +225,7 @@ def _digest(arguments: str) -> NotifyRequest:
     try:
         return Digest(_schedule(match["when"]), topic)
     except _NoScheduleError as error:
-        return Misunderstood(str(error), " ".join(filter(None, ["digest", topic, error.nearest])))
+        return ParseError(str(error), " ".join(filter(None, ["digest", topic, error.nearest])))
 
 
 def _quiet(arguments: str) -> NotifyRequest:
@@ -233,24 +233,24 @@ def _quiet(arguments: str) -> NotifyRequest:
         return Quiet(None)
     times = _FROM_UNTIL.fullmatch(arguments)
     if times is None:
-        return Misunderstood("Say from when until when, or off.", f"quiet {_QUIET_EXAMPLE}")
+        return ParseError("Say from when until when, or off.", f"quiet {_QUIET_EXAMPLE}")
     try:
         start, end = read_time(times["start"]), read_time(times["end"])
     except ValueError as error:
-        return Misunderstood(str(error), f"quiet {_QUIET_EXAMPLE}")
+        return ParseError(str(error), f"quiet {_QUIET_EXAMPLE}")
     if start == end:
         reason = "The quiet hours begin when they end."
-        return Misunderstood(reason, f"quiet {_QUIET_EXAMPLE}")
+        return ParseError(reason, f"quiet {_QUIET_EXAMPLE}")
     return Quiet(QuietHours(start, end))
 
 
-def _no_digest(words: Sequence[str]) -> Misunderstood:
+def _no_digest(words: Sequence[str]) -> ParseError:
     """Return what is the nearest to words without a frequency in them."""
     near = {word: get_close_matches(word.lower(), _FREQUENCIES, 1, 0.6) for word in words}
     frequency = next((found[0] for found in near.values() if found), DAILY)
     topic = next((word for word, found in near.items() if not found and _is_pattern(word)), "")
     nearest = " ".join(filter(None, ["digest", topic, _EXAMPLES[frequency]]))
-    return Misunderstood(f"Say how often: {', '.join(_EXAMPLES.values())}.", nearest)
+    return ParseError(f"Say how often: {', '.join(_EXAMPLES.values())}.", nearest)
 
 
 def _schedule(words: str) -> Schedule | None:
@@ -286,10 +286,10 @@ def _is_pattern(word: str) -> bool:
 def _mute(arguments: str) -> NotifyRequest:
     match = _MUTE.fullmatch(arguments)
     if match is None:
-        return Misunderstood("Say for how long, as in 30m, 2h, 3d or 1w.", "mute 2h")
+        return ParseError("Say for how long, as in 30m, 2h, 3d or 1w.", "mute 2h")
     duration = timedelta(**{_UNITS[match["unit"][0].lower()]: int(match["number"])})
     if not timedelta(0) < duration <= LONGEST_MUTE:
-        return Misunderstood("Mute for a minute at least, and 30 days at most.", "mute 2h")
+        return ParseError("Mute for a minute at least, and 30 days at most.", "mute 2h")
     topic = match["before"] or match["after"]
     return Mute(duration, normal_pattern(topic) if topic else None)
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import request
 
-from bolt_app.credentials.api_keys import KeyRecord, Scope
+from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
@@ -17,7 +17,7 @@ from bolt_app.workspaces.client import NotInstalledError
 _REALM: Final = 'Bearer realm="Bellhop"'
 
 
-def require_caller(services: Services, scope: Scope) -> KeyRecord:
+def require_caller(services: Services, scope: Scope) -> ApiKeyRecord:
     """Return the key this request came with, and charge it for the request.
 
     Raises:
@@ -29,7 +29,7 @@ def require_caller(services: Services, scope: Scope) -> KeyRecord:
     return key
 
 
-def require_sender(services: Services) -> KeyRecord:
+def require_sender(services: Services) -> ApiKeyRecord:
     """Return the key of somebody who sends, though it may have been revoked since it was read.
 
     Acceptance looks again, in its transaction, and charges the key. Where it is revoked or over a
@@ -49,7 +49,7 @@ def require_sender(services: Services) -> KeyRecord:
 
 
 def charge_request(
-    services: Services, key: KeyRecord, *, requests: int = 1, deliveries: int = 0
+    services: Services, key: ApiKeyRecord, *, requests: int = 1, deliveries: int = 0
 ) -> None:
     """Charge a key for a request that accepts nothing.
 
@@ -69,7 +69,7 @@ def charge_request(
         raise over_limit(error) from None
 
 
-def revoked(services: Services, key: KeyRecord) -> ApiError:
+def revoked(services: Services, key: ApiKeyRecord) -> ApiError:
     """Return the error for a key that was revoked while it was used, and forget the key.
 
     The next request with it is refused before its body is read.
@@ -84,7 +84,7 @@ def over_limit(error: LimitError | TooManyGuessesError) -> ApiError:
     return ApiError(429, str(error), headers={"Retry-After": str(error.retry_after)})
 
 
-def _find(services: Services, *, is_fresh: bool) -> KeyRecord | None:
+def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
     """Return the key; an address that has guessed too often may use only known ones.
 
     Args:
@@ -103,13 +103,13 @@ def _find(services: Services, *, is_fresh: bool) -> KeyRecord | None:
     return found
 
 
-def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord:
+def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKeyRecord:
     state = "unknown" if key is None else key.state(services.clock())
     if key is None or state != "active":
         _count_rejected(services, key)
         raise _useless(state)
     try:
-        services.calls.find_place(key.team_id)
+        services.client.find_workspace(key.team_id)
     except NotInstalledError as error:
         raise ApiError(403, str(error)) from None
     if not key.may(scope):
@@ -122,7 +122,7 @@ def _check(services: Services, key: KeyRecord | None, scope: Scope) -> KeyRecord
     return key
 
 
-def _count_rejected(services: Services, key: KeyRecord | None) -> None:
+def _count_rejected(services: Services, key: ApiKeyRecord | None) -> None:
     if key is None:
         services.audit.reject(AuditAction.API_KEY_REJECTED)
     else:

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.charsets import CharsetError, UnknownCharsetError, decode
-from bolt_app.credentials.api_keys import KeyRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.content.errors import (
     MOST_PROBLEMS,
@@ -70,7 +70,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             charge_request(services, caller)
             raise
         try:
-            answer = services.acceptance.accept(Sender.of(caller), requests, idempotency_key=key)
+            answer = services.intake.accept(Sender.of(caller), requests, idempotency_key=key)
         except IdempotencyConflictError as error:
             charge_request(services, caller)
             raise ApiError(409, str(error)) from None
@@ -190,7 +190,7 @@ def _require_alone(document: dict[str, Any]) -> None:
         raise invalid(problems)
 
 
-def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest]) -> None:
+def _require_allowed(caller: ApiKeyRecord, requests: Sequence[NotificationRequest]) -> None:
     _require_destinations(caller, [to for one in requests for to in one.recipients])
     others = {one.source for one in requests} - {None, caller.source}
     if others and not caller.manages_all:
@@ -201,7 +201,7 @@ def _require_allowed(caller: KeyRecord, requests: Sequence[NotificationRequest])
         )
 
 
-def _require_destinations(caller: KeyRecord, addresses: Iterable[str]) -> None:
+def _require_destinations(caller: ApiKeyRecord, addresses: Iterable[str]) -> None:
     forbidden = caller.forbidden(dict.fromkeys(addresses))
     if forbidden:
         raise ApiError(
@@ -211,7 +211,7 @@ def _require_destinations(caller: KeyRecord, addresses: Iterable[str]) -> None:
         )
 
 
-def _find(services: Services, caller: KeyRecord, notification_id: str) -> NotificationReport:
+def _find(services: Services, caller: ApiKeyRecord, notification_id: str) -> NotificationReport:
     report = None
     if is_notification_id(notification_id):
         report = services.history.find(caller.team_id, notification_id, _visible(services, caller))
@@ -220,7 +220,7 @@ def _find(services: Services, caller: KeyRecord, notification_id: str) -> Notifi
     return report
 
 
-def _require_owner(services: Services, notification_id: str) -> KeyRecord:
+def _require_owner(services: Services, notification_id: str) -> ApiKeyRecord:
     """Return the caller, who may change the notification: it is theirs, or they are admin."""
     caller = require_caller(services, "send")
     report = _find(services, caller, notification_id)
@@ -238,7 +238,7 @@ def _require_owner(services: Services, notification_id: str) -> KeyRecord:
     return caller
 
 
-def _visible(services: Services, caller: KeyRecord) -> Visible | None:
+def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
     """Return what a key may see; None where it may see everything in its workspace.
 
     By a key of their own nobody reads what they could not read in Slack.
@@ -246,18 +246,18 @@ def _visible(services: Services, caller: KeyRecord) -> Visible | None:
     Raises:
         SlackCallError: Slack had to be asked which channels are public, and does not say.
     """
-    if caller.is_persons:
+    if caller.is_personal:
         # So that the list of channels is as old as it may be.
         services.channels.names_of_public(caller.team_id, ())
     elif not caller.channels:
         return None
     return services.history.visible_to(
-        caller.team_id, caller.source, caller.channels, only_public=caller.is_persons
+        caller.team_id, caller.source, caller.channels, only_public=caller.is_personal
     )
 
 
 def _told(
-    caller: KeyRecord, deliveries: list[DeliveryReport]
+    caller: ApiKeyRecord, deliveries: list[DeliveryReport]
 ) -> list[DeliveryReport] | list[AcceptedDelivery]:
     """Return what a key may be told of deliveries, as its scopes say."""
     return deliveries if caller.may("read") else _in_brief(deliveries)

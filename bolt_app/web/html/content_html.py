@@ -25,7 +25,7 @@ _BREAK = Markup("<br>")
 _STYLES = {"bold": "strong", "italic": "em", "strike": "del", "code": "code"}
 
 
-def said_html(content: Mapping[str, Any], reader: Reader) -> Markup:
+def content_html(content: Mapping[str, Any], reader: Reader) -> Markup:
     """Return what stands under the title.
 
     Args:

@@ -17,7 +17,7 @@ from bolt_app.notifications.history.visibility import ViewedNotification, Viewer
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services
-from bolt_app.web.html.content_html import said_html
+from bolt_app.web.html.content_html import content_html
 from bolt_app.web.html.mrkdwn_html import Reader
 from bolt_app.web.pages.profile import active_installation, recorded_profile
 from bolt_app.web.sessions import remember_wanted_page
@@ -37,7 +37,7 @@ def create_blueprint(services: Services) -> Blueprint:
         # Who has just signed in may still be to be recorded.
         profile, _ = recorded_profile(services, installation)
         # While Slack does not say what the person may see, its error is the answer.
-        found = services.viewing.find(_viewers(services, installation), notification_id)
+        found = services.visibility.find(_viewers(services, installation), notification_id)
         if found is None:
             _remember(notification_id)
             return render_template("notification_missing.html"), 404
@@ -69,7 +69,7 @@ def _render(services: Services, profile: Profile | None, found: ViewedNotificati
         title=title_of(found.content),
         severity=severity_of(found.content),
         link=link_of(found.content),
-        said=said_html(found.content, Reader(found.people, found.channels, local)),
+        said=content_html(found.content, Reader(found.people, found.channels, local)),
         state_words=STATE_WORDS,
         local=local,
         now=services.clock(),

@@ -39,8 +39,8 @@ from bolt_app.web.sessions import (
     signed_in_installation,
 )
 from bolt_app.workspaces.channels import PublicChannel
-from bolt_app.workspaces.client import BotPlace, NotInstalledError
-from bolt_app.workspaces.greetings import TooManyHellosError
+from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
+from bolt_app.workspaces.greetings import TooManyGreetingsError
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
-        place = place_of(installation, services.profiles.find_for(installation))
+        place = workspace_of(installation, services.profiles.find_for(installation))
         person = services.access.person(place.team_id, installation.user_id)
         found = visible_channels(services, person, place, request.args.get("q", ""))
         return jsonify(channels=[_channel_json(channel) for channel in found])
@@ -157,7 +157,7 @@ def active_installation(services: Services) -> StoredInstallation | None:
     if profile is None:
         # Nothing is known of them that a page could show; what they do is decided when they do it.
         return installation
-    place = place_of(installation, profile)
+    place = workspace_of(installation, profile)
     if profile.is_deleted or services.access.is_deactivated(place.team_id, installation.user_id):
         return None
     return installation
@@ -166,7 +166,7 @@ def active_installation(services: Services) -> StoredInstallation | None:
 def render_profile(services: Services, installation: StoredInstallation, query: str) -> str:
     """Return the page of the person who is signed in."""
     profile, problem = recorded_profile(services, installation)
-    place = place_of(installation, profile)
+    place = workspace_of(installation, profile)
     channels, channel_problem = find_channels(services, installation, place, query)
     return render_template(
         "profile.html",
@@ -187,19 +187,19 @@ def render_profile(services: Services, installation: StoredInstallation, query: 
     )
 
 
-def is_operator(profile: Profile | None, place: BotPlace) -> bool:
+def is_operator(profile: Profile | None, place: BotWorkspace) -> bool:
     """Whether to show how Bellhop is run: to admins, and to the person who has just installed."""
     workspace = _workspace_in(profile, place)
     return has_installed() or (workspace is not None and workspace.role in ("Owner", "Admin"))
 
 
-def is_guest(profile: Profile | None, place: BotPlace) -> bool:
+def is_guest(profile: Profile | None, place: BotWorkspace) -> bool:
     """Whether the person is known as a guest of the workspace that the page is about."""
     workspace = _workspace_in(profile, place)
     return workspace is not None and workspace.is_guest
 
 
-def _workspace_in(profile: Profile | None, place: BotPlace) -> Workspace | None:
+def _workspace_in(profile: Profile | None, place: BotWorkspace) -> Workspace | None:
     workspaces = () if profile is None else profile.workspaces
     return next((one for one in workspaces if one.team_id == place.team_id), None)
 
@@ -226,7 +226,7 @@ def recorded_profile(
 
 
 def find_channels(
-    services: Services, installation: StoredInstallation, place: BotPlace, query: str
+    services: Services, installation: StoredInstallation, place: BotWorkspace, query: str
 ) -> tuple[list[PublicChannel], str | None]:
     """Return the channels to choose from, or why there are none."""
     if installation.bot_token is None:
@@ -240,7 +240,7 @@ def find_channels(
 
 
 def visible_channels(
-    services: Services, person: Person, place: BotPlace, query: str
+    services: Services, person: Person, place: BotWorkspace, query: str
 ) -> list[PublicChannel]:
     """Return the public channels that a person may choose from; a guest only those they are in.
 
@@ -259,30 +259,30 @@ def say_hello(services: Services, installation: StoredInstallation, channel_id: 
     if not channel_id:
         flash("Choose a channel first.", "problem")
         return
-    place = place_of(installation, services.profiles.find_for(installation))
+    place = workspace_of(installation, services.profiles.find_for(installation))
     try:
         person = services.access.person(place.team_id, installation.user_id)
         person.require(Action.POST_TEST)
         person.require_channel(channel_id)
-        posted = services.poster.hello(place, channel_id, installation.user_id)
+        posted = services.greetings.hello(place, channel_id, installation.user_id)
     except SlackCallError as error:
         flash(error.sentence, "problem")
-    except (NotInstalledError, AccessDeniedError, TooManyHellosError) as error:
+    except (NotInstalledError, AccessDeniedError, TooManyGreetingsError) as error:
         flash(str(error), "problem")
     else:
         flash(posted.permalink or "", "hello")
 
 
-def place_of(installation: StoredInstallation, profile: Profile | None) -> BotPlace:
+def workspace_of(installation: StoredInstallation, profile: Profile | None) -> BotWorkspace:
     """Return the workspace the page is about: for an organisation, the person's own in it."""
     if installation.team_id is not None or profile is None:
-        return BotPlace.of(installation, installation.team_id or "")
+        return BotWorkspace.of(installation, installation.team_id or "")
     own = (
         workspace.team_id
         for workspace in profile.workspaces
         if workspace.enterprise_id == installation.enterprise_id
     )
-    return BotPlace.of(installation, next(own, ""))
+    return BotWorkspace.of(installation, next(own, ""))
 
 
 def open_slack_url(services: Services, installation: StoredInstallation, team_id: str) -> str:

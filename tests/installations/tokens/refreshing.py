@@ -6,7 +6,7 @@ import time
 
 from bolt_app.db import Database
 from bolt_app.http_loop import HttpLoop
-from bolt_app.installations.store import SQLAlchemyInstallationStore
+from bolt_app.installations.store import Installations
 from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.slack_api import SlackApi
@@ -24,7 +24,7 @@ def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
         time.sleep(seconds)
 
     try:
-        store = SQLAlchemyInstallationStore(CLIENT_ID, database)
+        store = Installations(CLIENT_ID, database)
         rotator = TokenRotator(
             RefreshLeases(database, store),
             api,

@@ -10,18 +10,18 @@ from sqlalchemy import text
 
 from bolt_app.db import Database
 from bolt_app.installations.store import Grant
-from bolt_app.installations.tokens.grants import Asker
+from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.installations.conftest import HOUR, Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed, refused
 
 ACCESS = "oauth.v2.access"
-ANN = Asker(None, "T1", "U1")
-NOBODY = Asker(None, "T1")
+ANN = TokenRequest(None, "T1", "U1")
+NOBODY = TokenRequest(None, "T1")
 
 
-def found(tokens: Tokens, asker: Asker = ANN) -> Grant:
+def found(tokens: Tokens, asker: TokenRequest = ANN) -> Grant:
     grant = tokens.grants.find(asker)
     assert grant is not None
     return grant

@@ -9,7 +9,7 @@ import pytest
 
 from bolt_app.db import Database
 from bolt_app.http_loop import HttpLoop
-from bolt_app.installations.tokens.grants import Asker
+from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.manifest import load_manifest, load_scopes
 from bolt_app.slack_api import SlackApi, SlackCallError
 from slack_sandbox import AppConfig, SandboxServer
@@ -43,7 +43,7 @@ def tokens(database: Database, stand_in: SandboxServer, clock: FakeClock, http: 
 
 
 @pytest.fixture
-def asker(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> Asker:
+def asker(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> TokenRequest:
     """Install for Ann and return her as the one who asks."""
     scopes = load_scopes()
     query = urlencode(
@@ -76,10 +76,10 @@ def asker(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> Asker:
         user_refresh_token=person["refresh_token"],
         user_token_expires_at=expires_at,
     )
-    return Asker(None, answer["team"]["id"], person["id"])
+    return TokenRequest(None, answer["team"]["id"], person["id"])
 
 
-def pair(tokens: Tokens, asker: Asker) -> tuple[str, str]:
+def pair(tokens: Tokens, asker: TokenRequest) -> tuple[str, str]:
     grant = tokens.grants.find(asker)
     assert grant is not None
     assert grant.bot_token is not None
@@ -94,7 +94,7 @@ def lives(api: SlackApi, token: str) -> bool:
         return False
 
 
-def test_tokens_live_on_for_days(tokens: Tokens, asker: Asker, clock: FakeClock) -> None:
+def test_tokens_live_on_for_days(tokens: Tokens, asker: TokenRequest, clock: FakeClock) -> None:
     assert asker.team_id == ACME
     seen = {pair(tokens, asker)}
     for _ in range(5):
@@ -107,7 +107,9 @@ def test_tokens_live_on_for_days(tokens: Tokens, asker: Asker, clock: FakeClock)
     assert len(seen) == 6
 
 
-def test_tokens_come_back_after_a_weekend(tokens: Tokens, asker: Asker, clock: FakeClock) -> None:
+def test_tokens_come_back_after_a_weekend(
+    tokens: Tokens, asker: TokenRequest, clock: FakeClock
+) -> None:
     before = pair(tokens, asker)
     clock.advance(60 * HOUR)
     after = pair(tokens, asker)
@@ -117,7 +119,7 @@ def test_tokens_come_back_after_a_weekend(tokens: Tokens, asker: Asker, clock: F
 
 
 def test_after_an_uninstall_in_slack_the_refresh_is_refused(
-    tokens: Tokens, asker: Asker, stand_in: SandboxServer, clock: FakeClock
+    tokens: Tokens, asker: TokenRequest, stand_in: SandboxServer, clock: FakeClock
 ) -> None:
     stand_in.sandbox.uninstall(ACME)
     clock.advance(60 * HOUR)

@@ -132,7 +132,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def post(bellhop: Bellhop, payload: Any, query: str = "") -> None:
-    url = bellhop.services.hooks.create(ACME, "alerts", [GENERAL], source="alerts") + query
+    url = bellhop.services.webhooks.create(ACME, "alerts", [GENERAL], source="alerts") + query
     answer = request("POST", url, json.dumps(payload).encode(), {"Content-Type": "text/json"})
     assert answer.status == 200
     bellhop.clock.advance(2)

@@ -17,7 +17,7 @@ from bolt_app.notifications.content.meaning import severity_of, title_of, with_m
 from bolt_app.notifications.history.search import Filter
 from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.commands import run
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -158,11 +158,13 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def hook(bellhop: Bellhop, **more: Any) -> str:
-    return bellhop.services.hooks.create(ACME, "alerts", ["topic:alerts"], **more)
+    return bellhop.services.webhooks.create(ACME, "alerts", ["topic:alerts"], **more)
 
 
 def subscribe(bellhop: Bellhop, filter_: str = "", **more: Any) -> None:
-    bellhop.services.subscriptions.subscribe(ACME, GENERAL, Wish("alerts", filter_, **more))
+    bellhop.services.subscriptions.subscribe(
+        ACME, GENERAL, SubscriptionSpec("alerts", filter_, **more)
+    )
 
 
 def test_a_red_alert_passes_a_filter_and_keeps_its_layout(installed: Bellhop) -> None:
@@ -266,12 +268,12 @@ class TestUnrouted:
 
     def test_it_is_counted_for_a_week(self, installed: Bellhop) -> None:
         accept(installed, "topic:alerts", "x")
-        assert installed.services.health.of_team(ACME).unrouted == 1
-        assert installed.services.health.of_team(ACME, channels=[GENERAL]).unrouted == 0
+        assert installed.services.statistics.of_team(ACME).unrouted == 1
+        assert installed.services.statistics.of_team(ACME, channels=[GENERAL]).unrouted == 0
 
         installed.clock.advance(8 * 24 * 3600)
 
-        assert installed.services.health.of_team(ACME).unrouted == 0
+        assert installed.services.statistics.of_team(ACME).unrouted == 0
 
     def test_guests_are_not_told(self, installed: Bellhop) -> None:
         installed.slack.users[BEN].is_restricted = True

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bolt_app.notifications.content.summaries import HEADLINE_LENGTH, headline, plain
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
@@ -148,8 +148,10 @@ def test_every_summary_says_it_once_and_escapes_it_once(
 ) -> None:
     bellhop.install(ANN)
     schedule = Schedule() if place is digest else None
-    bellhop.services.subscriptions.subscribe(ACME, GENERAL, Wish("alerts", digest=schedule))
-    url = bellhop.services.hooks.create(ACME, "alerts", ["topic:alerts"])
+    bellhop.services.subscriptions.subscribe(
+        ACME, GENERAL, SubscriptionSpec("alerts", digest=schedule)
+    )
+    url = bellhop.services.webhooks.create(ACME, "alerts", ["topic:alerts"])
     for _ in range(2):
         body = json.dumps({part: SAID[part]}).encode()
         assert request("POST", url, body, {"Content-Type": "application/json"}).status == 200

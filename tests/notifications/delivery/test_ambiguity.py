@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Delivery
 from bolt_app.slack_api import SlackApi
-from bolt_app.workspaces.client import InstallationCalls
+from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.rate_limits import RateLimits
 from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
@@ -28,7 +28,7 @@ def hand(bellhop: Bellhop) -> Hand:
 
 
 def test_a_lost_answer_is_found_in_the_channel(bellhop: Bellhop, hand: Hand) -> None:
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     id_ = accept(bellhop, GENERAL, "once")
     hand.deliver()
@@ -63,14 +63,14 @@ def test_what_certainly_was_not_sent_is_sent_again_without_looking(
     services = bellhop.services
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    unreachable = InstallationCalls(
+    unreachable = WorkspaceClient(
         services.store,
         services.grants,
         SlackApi(f"http://127.0.0.1:{port}/api/", services.http),
         RateLimits(services.database, clock=bellhop.clock),
     )
     id_ = accept(bellhop, GENERAL, "once")
-    Hand(bellhop, calls=unreachable).deliver()
+    Hand(bellhop, client=unreachable).deliver()
     assert states(bellhop, id_) == ["waiting"]
 
     bellhop.clock.advance(SETTLED)
@@ -96,7 +96,7 @@ def test_until_it_is_known_nothing_overtakes_it(bellhop: Bellhop, hand: Hand) ->
 
 
 def test_where_nobody_can_know_it_is_left_for_a_person(bellhop: Bellhop, hand: Hand) -> None:
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     bellhop.slack.faults.add(UNREADABLE)
     id_ = accept(bellhop, GENERAL, "once?")
@@ -111,7 +111,7 @@ def test_where_nobody_can_know_it_is_left_for_a_person(bellhop: Bellhop, hand: H
 
 
 def test_or_sent_again_where_the_sender_said_so(bellhop: Bellhop, hand: Hand) -> None:
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     bellhop.slack.faults.add(UNREADABLE)
     id_ = accept(bellhop, GENERAL, "at least once", on_unknown="resend")
@@ -124,7 +124,7 @@ def test_or_sent_again_where_the_sender_said_so(bellhop: Bellhop, hand: Hand) ->
 
 
 def test_while_slack_cannot_be_asked_it_is_not_sent(bellhop: Bellhop, hand: Hand) -> None:
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     bellhop.slack.faults.add(Fault("conversations.history", "server_error", times=2))
     id_ = accept(bellhop, GENERAL, "once")
@@ -137,7 +137,7 @@ def test_while_slack_cannot_be_asked_it_is_not_sent(bellhop: Bellhop, hand: Hand
 
 
 def test_an_uninstall_in_between_is_waited_out(bellhop: Bellhop, hand: Hand) -> None:
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     id_ = accept(bellhop, GENERAL, "once")
     hand.deliver()
@@ -147,7 +147,7 @@ def test_an_uninstall_in_between_is_waited_out(bellhop: Bellhop, hand: Hand) -> 
     assert states(bellhop, id_) == ["sending"]
 
     bellhop.install(ANN)
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     hand.deliver()
 
     assert states(bellhop, id_) == ["sent"]
@@ -182,7 +182,7 @@ def test_a_lost_answer_in_a_thread_is_found_there(bellhop: Bellhop, hand: Hand) 
 
 
 def test_it_is_found_in_a_busy_channel(bellhop: Bellhop, hand: Hand) -> None:
-    bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+    bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     id_ = accept(bellhop, GENERAL, "needle")
     hand.deliver()
@@ -201,7 +201,7 @@ class TestDeath:
 
     @pytest.fixture(autouse=True)
     def two_messages(self, bellhop: Bellhop, hand: Hand) -> None:
-        bellhop.services.channels.join(bellhop.services.calls.find_place(ACME), GENERAL)
+        bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
         accept(bellhop, GENERAL, "1")
         accept(bellhop, GENERAL, "2")
 

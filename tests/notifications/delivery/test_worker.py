@@ -20,8 +20,8 @@ from bolt_app.notifications.content import fallbacks
 from bolt_app.notifications.content.message import render
 from bolt_app.notifications.delivery.outcomes import MOST_INTERNAL_ERRORS
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
-from bolt_app.workspaces.client import BotPlace
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.workspaces.client import BotWorkspace
 from slack_sandbox import Fault
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.notifications.hand import accept, deliveries, states, texts
@@ -60,7 +60,7 @@ def has_sent(bellhop: Bellhop, ids: list[str], number: int) -> bool:
 
 
 def test_what_is_held_goes_out_within_seconds_of_its_time(running: Bellhop) -> None:
-    wish = Wish("deploys", digest=Schedule())
+    wish = SubscriptionSpec("deploys", digest=Schedule())
     running.services.subscriptions.subscribe(ACME, GENERAL, wish)
     ids = [accept(running, "topic:deploys", title=title) for title in ("One", "Two")]
     due_at = utc_now() + timedelta(seconds=1)
@@ -135,24 +135,24 @@ class TestInternalErrors:
     def test_an_outage_of_the_database_gives_nothing_up(
         self, quick: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        find_place, failures = (
-            quick.services.calls.find_place,
+        find_workspace, failures = (
+            quick.services.client.find_workspace,
             iter(range(2 * MOST_INTERNAL_ERRORS)),
         )
 
-        def find_later(team_id: str) -> BotPlace:
+        def find_later(team_id: str) -> BotWorkspace:
             if next(failures, None) is not None:
                 raise OperationalError("SELECT", {}, Exception())
-            return find_place(team_id)
+            return find_workspace(team_id)
 
-        monkeypatch.setattr(quick.services.calls, "find_place", find_later)
+        monkeypatch.setattr(quick.services.client, "find_place", find_later)
         id_ = accept(quick, GENERAL, "x")
         with delivering(quick):
             wait_until(quick, lambda: states(quick, id_) == ["sent"])
 
 
 def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bellhop) -> None:
-    running.services.channels.join(running.services.calls.find_place(ACME), GENERAL)
+    running.services.channels.join(running.services.client.find_workspace(ACME), GENERAL)
     running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.5))
     with delivering(running):
         id_ = accept(running, GENERAL, "on its way")

@@ -10,10 +10,10 @@ from sqlalchemy import func, select, update
 
 from bolt_app.db.models import Preference, User
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.digests.preferences import Preferred
+from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -35,7 +35,7 @@ def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
 
 
 def choose(bellhop: Bellhop, user_id: str = ANN, **given: Any) -> None:
-    bellhop.services.preferences.choose(ACME, user_id, Preferred(**given))
+    bellhop.services.preferences.choose(ACME, user_id, NotificationPreferences(**given))
 
 
 def held_until(bellhop: Bellhop, notification_id: str) -> list[datetime | None]:
@@ -62,7 +62,7 @@ class TestQuietHours:
 
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL, "topic:deploys"])
     def test_however_it_is_addressed(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
-        bellhop.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+        bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
         choose(bellhop, quiet=NIGHT)
         ids = [accept(bellhop, to, title=title) for title in ("One", "Two")]
         critical = accept(bellhop, to, title="Fire", severity="critical")
@@ -99,7 +99,7 @@ class TestQuietHours:
     def test_a_digest_that_is_due_in_them_waits_for_their_end(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
-        wish = Wish("deploys", digest=Schedule())
+        wish = SubscriptionSpec("deploys", digest=Schedule())
         bellhop.services.subscriptions.subscribe(ACME, ANN, wish)
         choose(bellhop, quiet=NIGHT)
 
@@ -124,7 +124,7 @@ class TestQuietHours:
         choose(bellhop, quiet=NIGHT, direct="off")
         request = NotificationRequest.model_validate({"to": ANN, "text": "A test"})
 
-        answer = bellhop.services.acceptance.accept(Sender(ACME, f"slack:{ANN}"), [request])
+        answer = bellhop.services.intake.accept(Sender(ACME, f"slack:{ANN}"), [request])
 
         assert states(bellhop, answer.notifications[0].id) == ["waiting"]
 
@@ -154,7 +154,7 @@ class TestDirect:
         assert deliveries(bellhop, muted)[0].finished_at == bellhop.clock()
 
     def test_subscriptions_are_none_of_it(self, bellhop: Bellhop, hand: Hand) -> None:
-        bellhop.services.subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+        bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
         choose(bellhop, direct="off")
 
         assert states(bellhop, accept(bellhop, "topic:deploys", "a")) == ["waiting"]
@@ -165,7 +165,7 @@ class TestChoosing:
         preferences = bellhop.services.preferences
         choose(bellhop, direct="hourly")
         bellhop.clock.advance(1)
-        change = preferences.choose(ACME, ANN, Preferred(NIGHT, "off", "Asia/Tokyo"))
+        change = preferences.choose(ACME, ANN, NotificationPreferences(NIGHT, "off", "Asia/Tokyo"))
         found = preferences.find(ACME, ANN)
         assert (found.quiet, found.direct, found.tz) == (NIGHT, "off", "Europe/Berlin")
 
@@ -179,7 +179,7 @@ class TestChoosing:
     def test_nothing_is_kept_of_who_chose_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT)
         bellhop.clock.advance(1)
-        change = bellhop.services.preferences.choose(ACME, ANN, Preferred())
+        change = bellhop.services.preferences.choose(ACME, ANN, NotificationPreferences())
 
         count = select(func.count()).select_from(Preference)
         with bellhop.services.database.reading() as session:

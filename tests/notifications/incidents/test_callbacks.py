@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 from bolt_app.db.models import Callback
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.incidents.callback_sender import RETRIES, CallbackSender
-from bolt_app.notifications.incidents.service import Answer as Said
+from bolt_app.notifications.incidents.service import Answer as IncidentSignal
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -63,7 +63,7 @@ def raised(bellhop: Bellhop, sender: Caller, **given: Any) -> str:
     return id_
 
 
-def answered(bellhop: Bellhop, id_: str, *answers: Said, user_id: str = ANN) -> None:
+def answered(bellhop: Bellhop, id_: str, *answers: IncidentSignal, user_id: str = ANN) -> None:
     for answer in answers:
         assert bellhop.services.incidents.answer(ACME, id_, user_id, answer)
 
@@ -122,7 +122,7 @@ def test_each_answer_is_told_once_in_order(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answers: list[Said] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
+    answers: list[IncidentSignal] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
     answered(installed, id_, *answers, "resolve", "reopen")
     assert not installed.services.incidents.answer(ACME, id_, BEN, "reopen")
 

@@ -13,9 +13,9 @@ from sqlalchemy import insert, select, update
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, WorkspaceQueue
 from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.intake.service import Acceptance, Accepted, Sender
+from bolt_app.notifications.intake.service import Accepted, Intake, Sender
 from bolt_app.notifications.queue.wakeup import Wakeup
-from bolt_app.notifications.subscriptions.service import Subscriptions, Wish
+from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA, GENERAL
 
@@ -44,17 +44,13 @@ def wakeup() -> FakeWakeup:
 
 
 @pytest.fixture
-def acceptance(database: Database, wakeup: FakeWakeup, clock: FakeClock) -> Acceptance:
-    return Acceptance(database, wakeup, clock=clock)
+def intake(database: Database, wakeup: FakeWakeup, clock: FakeClock) -> Intake:
+    return Intake(database, wakeup, clock=clock)
 
 
-def accept(
-    acceptance: Acceptance, *said: dict[str, Any], sender: Sender = COMMAND
-) -> Sequence[Accepted]:
-    requests = [
-        read_one({"to": "#general", "text": "x", **one}, acceptance._clock()) for one in said
-    ]
-    return acceptance.accept(sender, requests).notifications
+def accept(intake: Intake, *said: dict[str, Any], sender: Sender = COMMAND) -> Sequence[Accepted]:
+    requests = [read_one({"to": "#general", "text": "x", **one}, intake._clock()) for one in said]
+    return intake.accept(sender, requests).notifications
 
 
 def lanes(database: Database) -> set[tuple[str, str]]:
@@ -100,10 +96,10 @@ def know_channel(database: Database, name: str, channel_id: str, team_id: str = 
 
 class TestLanes:
     def test_each_address_has_one(
-        self, acceptance: Acceptance, database: Database, wakeup: FakeWakeup
+        self, intake: Intake, database: Database, wakeup: FakeWakeup
     ) -> None:
-        accept(acceptance, {"to": ["#general", GENERAL, ANN, "@ann@acme.example"]})
-        accept(acceptance, {}, sender=Sender(BETA, "command"))
+        accept(intake, {"to": ["#general", GENERAL, ANN, "@ann@acme.example"]})
+        accept(intake, {}, sender=Sender(BETA, "command"))
 
         addresses = [(ACME, "#general"), (ACME, GENERAL), (ACME, ANN), (ACME, "@ann@acme.example")]
         assert lanes(database) == {*addresses, (BETA, "#general")}
@@ -111,18 +107,18 @@ class TestLanes:
         assert wakeup.notified == [ACME, BETA]
 
     def test_each_transaction_is_a_change_with_a_number(
-        self, acceptance: Acceptance, database: Database
+        self, intake: Intake, database: Database
     ) -> None:
-        accept(acceptance, {}, {"delay": 30})
-        accept(acceptance, {})
+        accept(intake, {}, {"delay": 30})
+        accept(intake, {})
 
         assert changes(database) == [(1, "waiting"), (1, "scheduled"), (2, "waiting")]
 
     def test_what_came_before_with_a_key_hurries_with_what_comes_after(
-        self, acceptance: Acceptance, database: Database
+        self, intake: Intake, database: Database
     ) -> None:
-        accept(acceptance, {"key": "db"}, {"key": "other"})
-        accept(acceptance, {"key": "db", "severity": "critical"})
+        accept(intake, {"key": "db"}, {"key": "other"})
+        accept(intake, {"key": "db", "severity": "critical"})
 
         with database.reading() as session:
             rows = session.scalars(select(Delivery).order_by(Delivery.id)).all()
@@ -133,76 +129,79 @@ class TestLanes:
 
 class TestRouting:
     def test_a_known_channels_name_leads_to_the_channel(
-        self, acceptance: Acceptance, database: Database
+        self, intake: Intake, database: Database
     ) -> None:
         know_channel(database, "general", GENERAL)
         know_channel(database, "random", "C0BETA0002", team_id=BETA)
 
-        accept(acceptance, {"to": ["#General", "#random"]})
+        accept(intake, {"to": ["#General", "#random"]})
 
         assert targets(database) == [(GENERAL, "#general"), ("#random", "#random")]
 
     def test_two_names_of_one_channel_are_one_delivery(
-        self, acceptance: Acceptance, database: Database
+        self, intake: Intake, database: Database
     ) -> None:
         know_channel(database, "general", GENERAL)
 
-        [accepted] = accept(acceptance, {"to": ["#general", GENERAL, "#General"]})
+        [accepted] = accept(intake, {"to": ["#general", GENERAL, "#General"]})
 
         assert [one.to for one in accepted.deliveries] == ["#general"]
         assert targets(database) == [(GENERAL, "#general")]
 
     def test_while_a_name_still_hands_on_what_comes_queues_behind_it(
-        self, acceptance: Acceptance, database: Database
+        self, intake: Intake, database: Database
     ) -> None:
-        accept(acceptance, {})
+        accept(intake, {})
         know_channel(database, "general", GENERAL)
 
-        accept(acceptance, {})
+        accept(intake, {})
         with database.writing() as session:
             session.execute(update(Delivery).values(state="sent"))
-        accept(acceptance, {})
+        accept(intake, {})
 
         assert [address for address, _ in targets(database)] == ["#general", "#general", GENERAL]
 
     def test_a_topic_is_routed_as_its_subscribers_are_when_it_is_accepted(
-        self, acceptance: Acceptance, database: Database, clock: FakeClock
+        self, intake: Intake, database: Database, clock: FakeClock
     ) -> None:
         know_channel(database, "general", GENERAL)
         subscriptions = Subscriptions(database, clock=clock)
-        assert subscriptions.subscribe(ACME, "#general", Wish("Deploys")).before is None
-        assert subscriptions.subscribe(ACME, "#General", Wish("deploys")).before is not None
-        subscriptions.subscribe(ACME, ANN, Wish("deploys"))
+        assert subscriptions.subscribe(ACME, "#general", SubscriptionSpec("Deploys")).before is None
+        assert (
+            subscriptions.subscribe(ACME, "#General", SubscriptionSpec("deploys")).before
+            is not None
+        )
+        subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
         first, second = accept(
-            acceptance, {"to": "topic:deploys"}, {"to": ["topic:other", "topic:deploys", ANN]}
+            intake, {"to": "topic:deploys"}, {"to": ["topic:other", "topic:deploys", ANN]}
         )
         assert subscriptions.unsubscribe(ACME, ANN, "deploys") is not None
         assert subscriptions.unsubscribe(ACME, ANN, "deploys") is None
-        [third] = accept(acceptance, {"to": "topic:deploys"})
+        [third] = accept(intake, {"to": "topic:deploys"})
 
         reached = [[one.to for one in each.deliveries] for each in (first, second, third)]
         assert reached == [["#general", ANN], ["#general", ANN], ["#general"]]
         assert targets(database)[0] == (GENERAL, "#general")
 
     def test_what_goes_to_nobody_first_is_in_nobodys_way(
-        self, acceptance: Acceptance, database: Database, wakeup: FakeWakeup
+        self, intake: Intake, database: Database, wakeup: FakeWakeup
     ) -> None:
-        accept(acceptance, {"to": "topic:nobody"})
+        accept(intake, {"to": "topic:nobody"})
         assert wakeup.notified == []
 
-        accept(acceptance, {})
+        accept(intake, {})
 
         assert numbers(database) == {ACME: 1}
 
     def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
         with pytest.raises(ValueError, match="cannot be sent on to a topic"):
-            Subscriptions(database).subscribe(ACME, "topic:b", Wish("a"))
+            Subscriptions(database).subscribe(ACME, "topic:b", SubscriptionSpec("a"))
 
 
 class TestRows:
     def test_they_say_how_it_is_to_go_out(
-        self, acceptance: Acceptance, database: Database, clock: FakeClock
+        self, intake: Intake, database: Database, clock: FakeClock
     ) -> None:
         expires_at = clock() + timedelta(hours=1)
         said = {
@@ -212,7 +211,7 @@ class TestRows:
             "on_unknown": "resend",
             "expires_at": expires_at.isoformat(),
         }
-        [accepted, plain] = accept(acceptance, said, {"mode": "thread"})
+        [accepted, plain] = accept(intake, said, {"mode": "thread"})
 
         with database.reading() as session:
             first, second = session.scalars(select(Delivery).order_by(Delivery.id))
@@ -234,14 +233,14 @@ class TestRows:
 
 
 def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(
-    acceptance: Acceptance, database: Database
+    intake: Intake, database: Database
 ) -> None:
     """Ids in a lane are given in the order of commits, whoever was written together with whom."""
 
     def send(number: int) -> tuple[int, Accepted]:
         to = [f"#channel-{number % 3}", f"#channel-{(number + 1) % 3}"]
         sender = Sender(ACME if number % 2 else BETA, "command")
-        [accepted] = accept(acceptance, {"to": to, "text": str(number)}, sender=sender)
+        [accepted] = accept(intake, {"to": to, "text": str(number)}, sender=sender)
         return number, accepted
 
     with ThreadPoolExecutor(12) as pool:
@@ -266,19 +265,17 @@ def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(
     assert len(lane_rows) == len(set(lane_rows)) == 6
 
 
-def test_what_cannot_be_written_is_nobody_elses_trouble(
-    acceptance: Acceptance, database: Database
-) -> None:
+def test_what_cannot_be_written_is_nobody_elses_trouble(intake: Intake, database: Database) -> None:
     """A request that no database takes, against all checks, beside others at the same time."""
-    bad = read_one({"to": "#general", "text": "x"}, acceptance._clock())
+    bad = read_one({"to": "#general", "text": "x"}, intake._clock())
     bad.key = "\ud800"
 
     def send(number: int) -> bool:
         try:
             if number % 10 == 0:
-                acceptance.accept(COMMAND, [bad])
+                intake.accept(COMMAND, [bad])
             else:
-                accept(acceptance, {})
+                accept(intake, {})
         except Exception:
             return False
         return True

@@ -19,7 +19,7 @@ from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.incidents.blocks import Answer
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
@@ -73,11 +73,13 @@ def busy(bellhop: Bellhop) -> Bellhop:
     bellhop.install(ANN)
     services = bellhop.services
     for address in (GENERAL, ANN):
-        services.subscriptions.subscribe(ACME, address, Wish("deploys", digest=Schedule()))
+        services.subscriptions.subscribe(
+            ACME, address, SubscriptionSpec("deploys", digest=Schedule())
+        )
     accept(bellhop, GENERAL, "asks", key="cpu", actions=["acknowledge", "resolve"])
     Hand(bellhop).deliver()
     bellhop.clock.advance(1)
-    services.acceptance.accept(Sender(ACME, CI.name), [request(GENERAL, "of a key")])
+    services.intake.accept(Sender(ACME, CI.name), [request(GENERAL, "of a key")])
     accept(bellhop, "#random", "by name")
     accept(bellhop, "#nowhere", "to nobody")
     accept(bellhop, ANN, "to Ann", delay=3600)
@@ -131,8 +133,8 @@ def due(bellhop: Bellhop) -> None:
 
 
 def named(bellhop: Bellhop) -> None:
-    place = bellhop.services.calls.find_place(ACME)
-    listed_at = bellhop.services.channels.refresh_listing(place)
+    workspace = bellhop.services.client.find_workspace(ACME)
+    listed_at = bellhop.services.channels.refresh_listing(workspace)
     Hand(bellhop).dispatcher._transitions.refuse_unlisted(ACME, listed_at)
 
 

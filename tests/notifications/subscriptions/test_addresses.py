@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bolt_app.notifications.subscriptions.service import Wish
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
 from tests.commands import run
 from tests.people import ACME, ANN, GENERAL
@@ -102,8 +102,8 @@ def test_an_email_address_gets_the_id_once_slack_gives_it(installed: Bellhop) ->
     assert addresses(installed) == ["@ben@acme.example"]
     installed.slack.faults.clear()
 
-    place = installed.services.calls.find_place(ACME)
-    user_id = installed.services.people.find(place, "ben@acme.example")
+    workspace = installed.services.client.find_workspace(ACME)
+    user_id = installed.services.users.find(workspace, "ben@acme.example")
 
     assert addresses(installed) == [user_id]
 
@@ -116,9 +116,9 @@ def test_of_two_the_one_that_was_changed_later_stays(
     pair = [(GENERAL, "service=id"), ("#general", "service=name")]
     for address, filter_ in pair if is_name_later else reversed(pair):
         installed.clock.advance(1)
-        services.subscriptions.subscribe(ACME, address, Wish("deploys", filter_))
+        services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys", filter_))
 
-    services.channels.find(services.calls.find_place(ACME), "#general")
+    services.channels.find(services.client.find_workspace(ACME), "#general")
 
     [found] = services.subscriptions.of_team(ACME)
     expected = "service=name" if is_name_later else "service=id"

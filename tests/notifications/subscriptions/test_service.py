@@ -17,10 +17,10 @@ from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import patterns_for
-from bolt_app.notifications.intake.service import Acceptance, Sender
+from bolt_app.notifications.intake.service import Intake, Sender
 from bolt_app.notifications.subscriptions.channel_sync import pause
 from bolt_app.notifications.subscriptions.previews import Previews
-from bolt_app.notifications.subscriptions.service import Change, Subscriptions, Wish
+from bolt_app.notifications.subscriptions.service import Change, Subscriptions, SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.notifications.intake.test_service import FakeWakeup, know_channel
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
@@ -37,23 +37,23 @@ class World:
         self.clock = clock
         self.subscriptions = Subscriptions(database, clock=clock)
         self.previews = Previews(database, clock=clock)
-        self._acceptance = Acceptance(database, FakeWakeup(), clock=clock)
+        self._intake = Intake(database, FakeWakeup(), clock=clock)
 
     def subscribe(self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any) -> Change:
-        return self.subscriptions.subscribe(ACME, to, Wish(topic, filter_, **more))
+        return self.subscriptions.subscribe(ACME, to, SubscriptionSpec(topic, filter_, **more))
 
     def send(self, to: str = "topic:deploys", team_id: str = ACME, **said: Any) -> list[str]:
         """Send a moment later, and return whom it goes to."""
         self.clock.advance(0.001)
         request = read_one({"to": to, "text": "x", **said}, self.clock())
-        answer = self._acceptance.accept(Sender(team_id, "command"), [request])
+        answer = self._intake.accept(Sender(team_id, "command"), [request])
         return [one.to for one in answer.notifications[0].deliveries]
 
     def modes(self) -> list[str]:
         with self.database.reading() as session:
             return list(session.scalars(select(Delivery.mode).order_by(Delivery.id)))
 
-    def wishes(self, to: str = GENERAL) -> list[Wish]:
+    def wishes(self, to: str = GENERAL) -> list[SubscriptionSpec]:
         return [one.wish for one in self.subscriptions.of_address(ACME, to)]
 
 

@@ -9,14 +9,14 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError
-from bolt_app.blockkit.elements import Answer, Block, plain_answer, section, told_modal
+from bolt_app.blockkit.elements import Answer, Block, info_modal, plain_answer, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.credentials.api_keys import SCOPES
-from bolt_app.credentials.create_once import MadeAlreadyError
+from bolt_app.credentials.create_once import AlreadyCreatedError
 from bolt_app.recipients import normal_address
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.credentials.actions import Administering
+from bolt_app.slack.credentials.actions import CredentialActions
 from bolt_app.slack.credentials.blocks import (
     CHANNELS_BLOCK,
     LIFETIME_BLOCK,
@@ -25,28 +25,28 @@ from bolt_app.slack.credentials.blocks import (
     NEVER,
     SCOPES_BLOCK,
     TARGET_BLOCK,
-    hook_made_view,
-    hook_modal,
-    key_made_view,
+    key_created_view,
     key_modal,
+    webhook_created_view,
+    webhook_modal,
 )
 from bolt_app.slack.ensure_can_post import NotInvitedError
 from bolt_app.slack.home.refresh import shown_anyway
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form, text_of
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.signed_actions import is_at_home, signed_fields
 from bolt_app.slack_api import SlackCallError
 
 
-class NamelessError(Exception):
+class MissingNameError(Exception):
     """What is to be made has no name."""
 
     def __init__(self) -> None:
         super().__init__("Give it a name, by which others know what it is for.")
 
 
-def register_key_and_hook_actions(app: App, services: Services) -> None:
+def register_credential_actions(app: App, services: Services) -> None:
     """Listen for the buttons and the modals."""
 
     @app.action(ids.NEW_API_KEY)
@@ -55,19 +55,19 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         ask(body, context, key_modal())
 
     @app.action(ids.NEW_HOOK)
-    def ask_for_hook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+    def ask_for_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        ask(body, context, hook_modal())
+        ask(body, context, webhook_modal())
 
     @app.view(ids.NEW_API_KEY_VIEW)
-    def make_key(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
-        admin = Administering.of(services, context)
+    def create_key(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        admin = CredentialActions.of(services, context)
         with reading_form():
             name, lifetime = text_of(view, NAME_BLOCK), _lifetime(view)
             chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
         scopes = [one for one in SCOPES if one in chosen]
         if not name:
-            _refuse(ack, NAME_BLOCK, NamelessError())
+            _refuse(ack, NAME_BLOCK, MissingNameError())
             return
         try:
             channels = _addresses(text_of(view, CHANNELS_BLOCK))
@@ -75,23 +75,23 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
             _refuse(ack, CHANNELS_BLOCK, error)
             return
         try:
-            secret = admin.make_key(name, scopes, channels, lifetime, _receipt(view))
-        except (AccessDeniedError, MadeAlreadyError) as error:
+            secret = admin.create_key(name, scopes, channels, lifetime, _receipt(view))
+        except (AccessDeniedError, AlreadyCreatedError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
-        ack(response_action="update", view=key_made_view(name, admin.user_id, secret))
+        ack(response_action="update", view=key_created_view(name, admin.user_id, secret))
 
     @app.view(ids.NEW_HOOK_VIEW)
-    def make_hook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
-        admin = Administering.of(services, context)
+    def create_webhook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
+        admin = CredentialActions.of(services, context)
         with reading_form():
             name, channel_id = text_of(view, NAME_BLOCK), _channel(view)
         if not name:
-            _refuse(ack, NAME_BLOCK, NamelessError())
+            _refuse(ack, NAME_BLOCK, MissingNameError())
             return
         try:
-            url = admin.make_hook(name, channel_id, _receipt(view))
-        except (AccessDeniedError, MadeAlreadyError) as error:
+            url = admin.create_webhook(name, channel_id, _receipt(view))
+        except (AccessDeniedError, AlreadyCreatedError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
         except (NotInvitedError, SlackCallError) as error:
@@ -99,7 +99,7 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
             return
         ack(
             response_action="update",
-            view=hook_made_view(name, admin.user_id, channel_id, url),
+            view=webhook_created_view(name, admin.user_id, channel_id, url),
         )
 
     @app.action(ids.REVOKE_API_KEY)
@@ -109,25 +109,25 @@ def register_key_and_hook_actions(app: App, services: Services) -> None:
         show(context, lambda admin: admin.revoke_key(key_id))
 
     @app.action(ids.REVOKE_HOOK)
-    def revoke_hook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
+    def revoke_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         hook_id = _row_at_home(body, context, "hook")
-        show(context, lambda admin: admin.revoke_hook(hook_id))
+        show(context, lambda admin: admin.revoke_webhook(hook_id))
 
     def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
         """Open a modal for an admin; others are told in a modal that they are none."""
         try:
-            Administering.of(services, context).check()
+            CredentialActions.of(services, context).check()
         except AccessDeniedError as error:
-            view = told_modal("For admins", [section(str(error))])
+            view = info_modal("For admins", [section(str(error))])
         open_modal(services, context, body, view)
 
-    def show(context: BoltContext, do: Callable[[Administering], Answer]) -> None:
+    def show(context: BoltContext, do: Callable[[CredentialActions], Answer]) -> None:
         """Do what was asked, and show what came of it at home."""
-        own = OwnProfile.of(services, context)
+        own = ProfileActions.of(services, context)
         try:
             with shown_anyway(own):
-                answer = do(Administering.of(services, context))
+                answer = do(CredentialActions.of(services, context))
         except AccessDeniedError as error:
             publish_home(own, plain_answer(str(error)))
             return

@@ -7,22 +7,22 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError, Action
-from bolt_app.blockkit.elements import plain_answer, section, told_modal
+from bolt_app.blockkit.elements import info_modal, plain_answer, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.history.service import NothingToRetryError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.credentials.actions import Administering
+from bolt_app.slack.credentials.actions import CredentialActions
 from bolt_app.slack.home.blocks import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
 from bolt_app.slack.home.refresh import shown_anyway
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import open_modal, reading_form, text_of
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.respond import show_at_home
 from bolt_app.slack.signed_actions import is_at_home, signed_text
-from bolt_app.slack.subscriptions.actions import Subscribing
+from bolt_app.slack.subscriptions.actions import SubscriptionActions
 
 
 def register_home_actions(app: App, services: Services) -> None:
@@ -31,7 +31,7 @@ def register_home_actions(app: App, services: Services) -> None:
     @app.action(ids.HOME_TEST)
     def send_test(ack: Ack, context: BoltContext) -> None:
         ack()
-        Subscribing.own(services, context).test()
+        SubscriptionActions.own(services, context).test()
 
     @app.action(ids.RETRY_NOTIFICATION)
     def retry(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
@@ -39,9 +39,9 @@ def register_home_actions(app: App, services: Services) -> None:
         notification_id = signed_text(context, "notification")
         if not is_at_home(body):
             raise OutdatedError
-        own = OwnProfile.of(services, context)
+        own = ProfileActions.of(services, context)
         try:
-            answer = Administering.of(services, context).retry(notification_id)
+            answer = CredentialActions.of(services, context).retry(notification_id)
         except (AccessDeniedError, NothingToRetryError) as error:
             answer = plain_answer(str(error))
         publish_home(own, failed_notice=answer)
@@ -52,7 +52,7 @@ def register_home_actions(app: App, services: Services) -> None:
         person = services.access.person(context.team_id or "", context.user_id or "")
         if not person.may(Action.SUBSCRIBE_SELF):
             denial = services.access.denial(person, Action.SUBSCRIBE_SELF)
-            view = told_modal("For members", [section(str(denial))])
+            view = info_modal("For members", [section(str(denial))])
         else:
             is_member = person.may(Action.SEE_WORKSPACE)
             topics = services.previews.look(person.team_id).topics if is_member else []
@@ -67,7 +67,10 @@ def register_home_actions(app: App, services: Services) -> None:
         if errors:
             ack(response_action="errors", errors=errors)
             return
-        own, subscribing = OwnProfile.of(services, context), Subscribing.own(services, context)
+        own, subscribing = (
+            ProfileActions.of(services, context),
+            SubscriptionActions.own(services, context),
+        )
         with shown_anyway(own):
             outcome = subscribing.subscribe(
                 normal_pattern(topic), str(parse_typed_filter(filter_)), None

@@ -7,14 +7,14 @@ from typing import Any
 
 from slack_bolt import Ack, App, BoltContext, Respond
 
-from bolt_app.notifications.digests.preferences import NOW, Preferred
+from bolt_app.notifications.digests.preferences import NOW, NotificationPreferences
 from bolt_app.notifications.subscriptions.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.home.refresh import shown_anyway
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form
-from bolt_app.slack.preferences.actions import Preferring
+from bolt_app.slack.preferences.actions import PreferenceActions
 from bolt_app.slack.preferences.blocks import (
     DAILY_BLOCK,
     DIRECT_BLOCK,
@@ -25,7 +25,7 @@ from bolt_app.slack.preferences.blocks import (
     preferences_modal,
     read_undo_preference_fields,
 )
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.respond import show_at_home
 from bolt_app.slack.signed_actions import is_at_home, signed_fields
 
@@ -36,7 +36,7 @@ def register_preference_actions(app: App, services: Services) -> None:
     @app.action(ids.HOME_PREFERENCES)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        preferred = Preferring.of(services, context).find()
+        preferred = PreferenceActions.of(services, context).find()
         open_modal(services, context, body, preferences_modal(preferred))
 
     @app.view(ids.PREFERENCES_VIEW)
@@ -48,7 +48,10 @@ def register_preference_actions(app: App, services: Services) -> None:
             error = "The quiet hours begin when they end: give two times."
             ack(response_action="errors", errors={UNTIL_BLOCK: error})
             return
-        own, preferring = OwnProfile.of(services, context), Preferring.of(services, context)
+        own, preferring = (
+            ProfileActions.of(services, context),
+            PreferenceActions.of(services, context),
+        )
         with shown_anyway(own):
             answer = preferring.choose(preferred)
         ack()
@@ -62,19 +65,19 @@ def register_preference_actions(app: App, services: Services) -> None:
         context: BoltContext,
     ) -> None:
         ack()
-        preferring = Preferring.of(services, context)
+        preferring = PreferenceActions.of(services, context)
         change = read_undo_preference_fields(preferring.user_id, signed_fields(context))
         if not is_at_home(body):
             answer = preferring.undo(change)
             respond(text=answer.text, blocks=answer.blocks, replace_original=True)
             return
-        own = OwnProfile.of(services, context)
+        own = ProfileActions.of(services, context)
         with shown_anyway(own):
             answer = preferring.undo(change)
         publish_home(own, home_notice(answer))
 
 
-def _read(view: dict[str, Any]) -> Preferred:
+def _read(view: dict[str, Any]) -> NotificationPreferences:
     """Return what somebody asked for in the modal."""
     start, end, daily_at = (
         time.fromisoformat(input_of(view, name)["selected_time"])
@@ -84,7 +87,7 @@ def _read(view: dict[str, Any]) -> Preferred:
     direct = input_of(view, DIRECT_BLOCK)["selected_option"]["value"]
     if direct not in (NOW, HOURLY, DAILY, OFF):
         raise ValueError("must be one of the options")
-    return Preferred(
+    return NotificationPreferences(
         QuietHours(start, end) if keeps_quiet else None,
         str(Schedule(daily_at)) if direct == DAILY else direct,
     )

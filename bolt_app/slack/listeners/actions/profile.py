@@ -8,7 +8,7 @@ from slack_bolt import Ack, App, BoltContext, Respond
 
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.signed_actions import signed_blocks
 
 
@@ -18,14 +18,14 @@ def register_profile_actions(app: App, services: Services) -> None:
     @app.action(ids.REFRESH_PROFILE)
     def refresh(ack: Ack, respond: Respond, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        answer = OwnProfile.of(services, context).refresh()
+        answer = ProfileActions.of(services, context).refresh()
         blocks = signed_blocks(services, context, body, answer.blocks)
         respond(text=answer.text, blocks=blocks, replace_original=True)
 
     @app.action(ids.UNLINK_PROFILE)
     def unlink(ack: Ack, respond: Respond, context: BoltContext) -> None:
         ack()
-        answer = OwnProfile.of(services, context).unlink()
+        answer = ProfileActions.of(services, context).unlink()
         services.background.submit(services.revocations.revoke_pending)
         respond(text=answer.text, blocks=answer.blocks, replace_original=True)
 

@@ -16,7 +16,7 @@ from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.home.refresh import shown_anyway
 from bolt_app.slack.home.view import publish_home
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.signed_actions import (
     is_at_home,
     is_ephemeral,
@@ -24,7 +24,7 @@ from bolt_app.slack.signed_actions import (
     signed_fields,
     signed_text,
 )
-from bolt_app.slack.subscriptions.actions import Outcome, Subscribing, attempt
+from bolt_app.slack.subscriptions.actions import Outcome, SubscriptionActions, attempt
 from bolt_app.slack.subscriptions.blocks import (
     DAILY_AT,
     Choice,
@@ -49,7 +49,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
     ) -> None:
         ack()
         changes = read_undo_fields(signed_fields(context))
-        subscribing = Subscribing.here(services, context)
+        subscribing = SubscriptionActions.here(services, context)
         show(respond, body, context, subscribing, lambda: subscribing.undo(changes))
 
     @app.action(ids.CHANGE_SUBSCRIPTION)
@@ -63,7 +63,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack()
         choice = read_choice((action.get("selected_option") or {}).get("value"))
         topic = signed_text(context, "topic")
-        subscribing = Subscribing.here(services, context)
+        subscribing = SubscriptionActions.here(services, context)
         do = partial(_change, subscribing, choice, topic)
         show(respond, body, context, subscribing, do)
 
@@ -71,7 +71,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
         respond: Respond,
         body: dict[str, Any],
         context: BoltContext,
-        subscribing: Subscribing,
+        subscribing: SubscriptionActions,
         do: Callable[[], Outcome],
     ) -> None:
         """Do it, and show it where the button is: in the App Home, or in place of its message."""
@@ -85,13 +85,13 @@ def register_subscription_actions(app: App, services: Services) -> None:
             )
             _respond(respond, outcome, blocks)
             return
-        own = OwnProfile.of(services, context)
+        own = ProfileActions.of(services, context)
         with shown_anyway(own):
             outcome = attempt(do)
         publish_home(own, outcome.answer)
 
 
-def _change(subscribing: Subscribing, choice: Choice, topic: str) -> Outcome:
+def _change(subscribing: SubscriptionActions, choice: Choice, topic: str) -> Outcome:
     match choice:
         case "mute-hour":
             return subscribing.mute(timedelta(hours=1), topic)
@@ -109,7 +109,7 @@ def _change(subscribing: Subscribing, choice: Choice, topic: str) -> Outcome:
             return subscribing.unsubscribe(topic)
 
 
-def _announce(respond: Respond, subscribing: Subscribing, outcome: Outcome) -> None:
+def _announce(respond: Respond, subscribing: SubscriptionActions, outcome: Outcome) -> None:
     """Tell a channel what was changed in a list that one person alone sees.
 
     Everybody there may undo it, as what is changed by a command.

@@ -7,16 +7,16 @@ from slack_bolt import Ack, App, BoltContext
 from bolt_app.blockkit.signed_values import shown_to
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.preferences.actions import Preferring
-from bolt_app.slack.subscriptions.actions import Outcome, Subscribing, attempt
+from bolt_app.slack.preferences.actions import PreferenceActions
+from bolt_app.slack.subscriptions.actions import Outcome, SubscriptionActions, attempt
 from bolt_app.slack.subscriptions.blocks import help_answer
 from bolt_app.slack.subscriptions.parsing import (
     Digest,
     Help,
     ListHere,
-    Misunderstood,
     Mute,
     NotifyRequest,
+    ParseError,
     Quiet,
     SendTest,
     Subscribe,
@@ -32,7 +32,7 @@ def register_notify_command(app: App, services: Services) -> None:
     @app.command(ids.NOTIFY_COMMAND)
     def answer_notify_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
         request = parse_notify_command(command.get("text", ""))
-        subscribing = Subscribing.here(services, context)
+        subscribing = SubscriptionActions.here(services, context)
         outcome = attempt(lambda: answer_notify_request(subscribing, request))
         is_private = not outcome.is_change or subscribing.address == subscribing.user_id
         address = subscribing.address
@@ -46,7 +46,7 @@ def register_notify_command(app: App, services: Services) -> None:
         )
 
 
-def answer_notify_request(subscribing: Subscribing, request: NotifyRequest) -> Outcome:
+def answer_notify_request(subscribing: SubscriptionActions, request: NotifyRequest) -> Outcome:
     """Do what was asked, and return what to answer."""
     match request:
         case Subscribe(topic, filter_, mode, schedule):
@@ -64,10 +64,10 @@ def answer_notify_request(subscribing: Subscribing, request: NotifyRequest) -> O
         case Quiet(hours):
             person = subscribing.services, subscribing.team_id, subscribing.user_id
             # It is nobody else's business: the channel is not told.
-            return Outcome(Preferring(*person).keep_quiet(hours))
+            return Outcome(PreferenceActions(*person).set_quiet_hours(hours))
         case SendTest():
             return subscribing.test()
-        case Misunderstood(reason, nearest):
+        case ParseError(reason, nearest):
             return Outcome(help_answer(reason, nearest))
         case Help():
             return Outcome(help_answer())

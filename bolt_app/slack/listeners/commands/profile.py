@@ -9,7 +9,7 @@ from bolt_app.blockkit.elements import Answer
 from bolt_app.blockkit.signed_values import shown_to
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.profile.blocks import (
     help_answer,
     other_not_linked_answer,
@@ -34,14 +34,16 @@ def register_profile_command(app: App, services: Services) -> None:
     @app.command(ids.PROFILE_COMMAND)
     def answer_profile_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
         request = parse_profile_command(command.get("text", ""))
-        own = OwnProfile.of(services, context)
+        own = ProfileActions.of(services, context)
         answer = answer_profile_request(services, own, request)
         address = shown_to(own.user_id, address_of_command(context))
         blocks = services.signer.sign_blocks(answer.blocks, own.team_id, address)
         ack(text=answer.text, blocks=blocks)
 
 
-def answer_profile_request(services: Services, own: OwnProfile, request: ProfileRequest) -> Answer:
+def answer_profile_request(
+    services: Services, own: ProfileActions, request: ProfileRequest
+) -> Answer:
     """Return what to show for `request` of the person `own` belongs to."""
     match request:
         case ShowOwn():

@@ -92,7 +92,7 @@ def _tell(
         topics = first_of([f"`{one.topic}`" for one in followed if one.created_by == user_id])
         text = f"{what}. What you subscribed it to ({topics}) {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
-        services.acceptance.accept(
+        services.intake.accept(
             Sender(team_id, "lifecycle"),
             [request],
             idempotency_key=f"{origin.event_id}/{user_id}",

@@ -9,7 +9,7 @@ from slack_bolt import App, BoltContext
 
 from bolt_app.services import Services
 from bolt_app.slack.home.view import publish_home
-from bolt_app.slack.profile.actions import OwnProfile
+from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ def register_home_events(app: App, services: Services) -> None:
         if event.get("tab") != "home":
             return
         try:
-            publish_home(OwnProfile.of(services, context))
+            publish_home(ProfileActions.of(services, context))
         except NotInstalledError:
             # To be asked again helps nobody.
             logger.info("a home is not published: Bellhop is not installed there")

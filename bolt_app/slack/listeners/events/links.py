@@ -47,7 +47,7 @@ def register_link_events(app: App, services: Services) -> None:
         # While a message is written, Slack gives a word for its channel that looks like an id
         # (https://api.slack.com/changelog/2021-08-changes-to-unfurls).
         is_posted = event.get("source") == "conversations_history"
-        found = services.viewing.find_shared(
+        found = services.visibility.find_shared(
             team_id,
             id_,
             event["channel"] if is_posted else None,
@@ -57,10 +57,10 @@ def register_link_events(app: App, services: Services) -> None:
         return None if found is None else unfurled(found, url)
 
     def _show(team_id: str, event: dict[str, Any], unfurls: dict[str, Any]) -> None:
-        place = services.calls.find_place(team_id)
+        workspace = services.client.find_workspace(team_id)
         where = {"unfurl_id": event["unfurl_id"], "source": event["source"]}
         try:
-            services.calls.as_bot(place, "chat.unfurl", unfurls=unfurls, **where)
+            services.client.as_bot(workspace, "chat.unfurl", unfurls=unfurls, **where)
         except SlackCallError as error:
             if not error.is_permanent:
                 raise

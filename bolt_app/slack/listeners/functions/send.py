@@ -65,7 +65,7 @@ def register_send_step(app: App, services: Services) -> None:
         except StepError as error:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
-        answer = services.acceptance.accept(
+        answer = services.intake.accept(
             Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
         )
         accepted.ask(execution_id, lambda: True)
@@ -86,9 +86,9 @@ def register_send_step(app: App, services: Services) -> None:
             raise StepError(f"The notification was not sent: {problems}.") from None
 
     def _end(team_id: str, method: str, execution_id: str, **more: Any) -> None:
-        place = services.calls.find_place(team_id)
+        workspace = services.client.find_workspace(team_id)
         try:
-            services.calls.as_bot(place, method, function_execution_id=execution_id, **more)
+            services.client.as_bot(workspace, method, function_execution_id=execution_id, **more)
         except SlackCallError as error:
             if not error.is_permanent:
                 raise
