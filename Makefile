@@ -16,50 +16,50 @@ QUICK := not (postgresql or browser or alertmanager or proxies or faults or slow
 
 .PHONY: demo run test test-all faults lint format coverage benchmark bake-off clean
 
-demo: .venv/app
+demo: .venv/ready
 	@umask 077 && rm -rf var/demo && mkdir -p var/demo && chmod 700 var && \
 		printf '%s\n' $(DEMO) >$(DEMO_ENV)
 	@env $(DEMO) HOST=127.0.0.1 PORT=$(PORT) PUBLIC_URL=http://127.0.0.1:$(PORT) \
 		$(BIN)/python -m slack_sandbox --port $(SANDBOX_PORT) --append-env $(DEMO_ENV) \
 		--app-url http://127.0.0.1:$(PORT) --run $(BIN)/python app.py
 
-run: .venv/app
+run: .venv/ready
 	$(BIN)/python app.py
 
-test: .venv/tests
+test: .venv/ready
 	$(BIN)/pytest -n $(WORKERS) -m "$(QUICK)"
 	@echo "Left out: tests with PostgreSQL, Chromium, Alertmanager, nginx or Caddy, of faults, and" \
 		"slow ones; \`make test-all\` runs them too."
 
-test-all: .venv/tests
+test-all: .venv/ready
 	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m "not faults" --hypothesis-profile=long
 	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m faults
 
-faults: .venv/tests
+faults: .venv/ready
 	REQUIRE_POSTGRES=1 $(BIN)/pytest -n $(WORKERS) -m faults --count=$(RUNS)
 
-lint: .venv/tests
+lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: .venv/tests
+format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-coverage: .venv/tests
+coverage: .venv/ready
 	$(BIN)/coverage run -m pytest -n $(WORKERS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-benchmark: .venv/tests
+benchmark: .venv/ready
 	$(BIN)/python -m benchmarks.interactions
 	$(BIN)/python -m benchmarks.delivery
 
 bake-off: var/engines/ready
 	var/engines/bin/python -m benchmarks.engines
 
-var/engines/ready: requirements.txt benchmarks/requirements.txt
+var/engines/ready: requirements.txt pyproject.toml benchmarks/requirements.txt
 	$(PYTHON) -m venv var/engines
 	var/engines/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	touch $@
@@ -67,13 +67,13 @@ var/engines/ready: requirements.txt benchmarks/requirements.txt
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage htmlcov
 
-.venv/app: requirements.txt
+.venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Bellhop needs Python 3.11 or newer")'
 	@echo "Installing Bellhop's libraries into .venv: this takes about a minute, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-.venv/tests: .venv/app tests/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
-	touch $@
+# The versions and hashes that the image installs.
+requirements.lock: pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml -o $@

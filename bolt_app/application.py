@@ -80,7 +80,7 @@ TESTS_A_MINUTE = 10
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     """Build the WSGI application.
 
-    The embedded database is brought up to date here; PostgreSQL by `flask --app app db upgrade`.
+    The embedded database is brought up to date here; PostgreSQL by `bellhop db upgrade`.
 
     Args:
         settings: what `load_settings` returns.

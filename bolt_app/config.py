@@ -23,7 +23,9 @@ from bolt_app.cores import available_cores
 from bolt_app.delays import Delays
 from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
 
-ROOT = Path(__file__).resolve().parent.parent
+_CHECKOUT = Path(__file__).resolve().parent.parent
+# Holds `.env` and `var/`: the checkout, or the working directory of an installed package.
+ROOT = _CHECKOUT if (_CHECKOUT / "app.py").exists() else Path.cwd()
 SLACK_ORIGIN = "https://slack.com"
 # Slack's own; everything else stands in for it.
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
@@ -113,7 +115,7 @@ class Settings:
     def command(self) -> str:
         """How a person on this machine begins a command, such as `send`."""
         env_file = f"--env-file {shlex.quote(self.env_file)} " if self.env_file else ""
-        return f".venv/bin/flask {env_file}--app app"
+        return f".venv/bin/bellhop {env_file}".rstrip()
 
     @property
     def uses_https(self) -> bool:
@@ -406,7 +408,7 @@ class _Reader:
             "ENCRYPTION_KEYS",
             var,
             lambda: Fernet.generate_key().decode(),
-            "flask --app app new-key",
+            "bellhop new-key",
         )
         keys = tuple(_split(value))
         for number, key in enumerate(keys, start=1):
@@ -415,7 +417,7 @@ class _Reader:
             except ValueError:
                 self.problem(
                     f"ENCRYPTION_KEYS: key {number} of {len(keys)} is no Fernet key "
-                    "(32 bytes in URL-safe base64): make one with `flask --app app new-key`."
+                    "(32 bytes in URL-safe base64): make one with `bellhop new-key`."
                 )
         return keys
 
@@ -424,12 +426,12 @@ class _Reader:
             "SESSION_SECRET",
             var,
             lambda: secrets.token_urlsafe(48),
-            "flask --app app new-key",
+            "bellhop new-key",
         )
         if value and len(value) < 32:
             self.problem(
                 "SESSION_SECRET is too short: give at least 32 random characters, "
-                "as `flask --app app new-key` prints."
+                "as `bellhop new-key` prints."
             )
         return value
 

@@ -14,8 +14,14 @@ from urllib.parse import urlsplit
 
 import yaml
 
-MANIFEST_PATH = Path(__file__).resolve().parent.parent / "manifest.yml"
-STEP_PATH = Path(__file__).resolve().with_name("workflow_step.yml")
+_FOLDER = Path(__file__).resolve().parent
+# Beside the package in a checkout, inside it in a wheel.
+MANIFEST_PATH = next(
+    path
+    for path in (_FOLDER.parent / "manifest.yml", _FOLDER / "manifest.yml")
+    if path.exists() or path.parent == _FOLDER
+)
+STEP_PATH = _FOLDER / "workflow_step.yml"
 PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
 # Where Slack wants a host alone.
 PLACEHOLDER_HOST = "bellhop.example.com"

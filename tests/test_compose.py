@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import tomllib
 from typing import Any
 
 import pytest
@@ -96,18 +97,37 @@ def test_the_image_runs_as_an_unprivileged_user() -> None:
 
 @pytest.mark.parametrize("name", ["worker", "migrate"])
 def test_the_commands_exist(services: dict[str, Any], name: str, bellhop: Bellhop) -> None:
-    flask, option, app, *command = shlex.split(services[name]["command"])
+    program, *command = shlex.split(services[name]["command"])
 
-    assert (flask, option, app) == ("flask", "--app", "app")
+    assert program == "bellhop"
     shown = bellhop.app.test_cli_runner().invoke(args=[*command, "--help"])
     assert shown.exit_code == 0
 
 
 def test_the_image_has_what_runs() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-    copied = re.findall(r"^COPY (.+) \S+$", dockerfile, re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
     kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
     for path in " ".join(copied).split():
         assert (ROOT / path).exists()
         assert f"!{path}" in kept
+
+
+def test_the_image_has_neither_the_tests_tools_nor_the_sandbox() -> None:
+    kept = (ROOT / ".dockerignore").read_text(encoding="utf-8")
+    locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+
+    assert "slack_sandbox" not in kept
+    assert "requirements.txt" not in kept
+    assert not re.search(r"^(pytest|hypothesis|ruff|mypy|playwright)", locked, re.MULTILINE)
+
+
+def test_the_lock_file_has_every_dependency_with_a_hash() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {re.split(r"[\[<>=]", one)[0].replace("_", "-") for one in project["dependencies"]}
+    locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = re.split(r"^(?=[\w.-]+(?:\[\w+\])?==)", locked, flags=re.MULTILINE)[1:]
+
+    assert names <= {re.split(r"[\[=]", pin)[0] for pin in pins}
+    assert all("--hash=sha256:" in pin for pin in pins)

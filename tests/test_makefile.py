@@ -13,7 +13,7 @@ from bolt_app.config import ROOT
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_an_installation_of_libraries_is_announced() -> None:
     planned = subprocess.run(
-        ["make", "--dry-run", "--always-make", ".venv/app"],  # noqa: S607
+        ["make", "--dry-run", "--always-make", ".venv/ready"],  # noqa: S607
         cwd=ROOT,
         capture_output=True,
         text=True,

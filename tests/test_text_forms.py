@@ -96,7 +96,7 @@ def by_escalation(bellhop: Bellhop, address: str) -> str:
 
 
 def by_hook(bellhop: Bellhop, address: str) -> str:
-    assert run(bellhop, "hook", "create", "--team", ACME, "--to", address).exit_code == 0
+    assert run(bellhop, "webhook", "create", "--team", ACME, "--to", address).exit_code == 0
     return bellhop.services.webhooks.of_team(ACME)[-1].to[0]
 
 

@@ -1,14 +1,29 @@
-"""Commands: `flask --app app …`."""
+"""The commands of `bellhop`."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+
 from flask import Flask
 
-from bolt_app.cli import access, database, notifications, send, setup, topics, worker, workspaces
-from bolt_app.cli import api_keys as keys
-from bolt_app.cli import retry_pending as retry_pending
-from bolt_app.cli import webhooks as hooks
+from bolt_app.cli import (
+    access,
+    api_keys,
+    database,
+    notifications,
+    retry_pending,
+    send,
+    setup,
+    topics,
+    webhooks,
+    worker,
+    workspaces,
+)
 from bolt_app.services import FindServices
+
+# Earlier names of commands: scripts may use them.
+_ALIASES: Mapping[str, str] = {"hook": "webhook", "catch-up": "retry-pending"}
 
 
 def register_commands(app: Flask, find_services: FindServices) -> None:
@@ -22,8 +37,8 @@ def register_commands(app: Flask, find_services: FindServices) -> None:
     for group in (
         database,
         retry_pending,
-        keys,
-        hooks,
+        api_keys,
+        webhooks,
         topics,
         send,
         notifications,
@@ -32,3 +47,7 @@ def register_commands(app: Flask, find_services: FindServices) -> None:
         workspaces,
     ):
         group.register(app, find_services)
+    for alias, name in _ALIASES.items():
+        command = copy.copy(app.cli.commands[name])
+        command.hidden = True
+        app.cli.add_command(command, alias)

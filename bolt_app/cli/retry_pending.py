@@ -1,4 +1,4 @@
-"""The command that does what Slack did not let us do in time."""
+"""The command that repeats what Slack delayed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bolt_app.services import FindServices
 def register(app: Flask, find_services: FindServices) -> None:
     """Add the command."""
 
-    @app.cli.command("catch-up")
+    @app.cli.command("retry-pending")
     @one_line_errors
     def retry_pending() -> None:
         """Record profiles, revoke tokens and check installations that Slack delayed."""

@@ -1,4 +1,4 @@
-"""Commands for hooks: addresses that take what a Slack incoming webhook takes."""
+"""Commands for incoming webhooks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from bolt_app.services import FindServices
 
 def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
-    group = AppGroup("hook", help="Addresses that take what a Slack incoming webhook takes.")
+    group = AppGroup(
+        "webhook", help="Incoming webhooks: addresses for senders."
+    )
     app.cli.add_command(group)
 
     @group.command("create")

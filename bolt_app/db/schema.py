@@ -66,7 +66,7 @@ def require_current(database: Database) -> None:
     if current != head_revision():
         raise SchemaError(
             f"The database's schema is at {current or 'no revision'} and should be at "
-            f"{head_revision()}: run `flask --app app db upgrade`."
+            f"{head_revision()}: run `bellhop db upgrade`."
         )
 
 

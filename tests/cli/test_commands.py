@@ -106,8 +106,8 @@ class TestWorkspaces:
             ("send", "--to", "#general", "hello"),
             ("api-key", "create", "--name", "ci"),
             ("api-key", "list"),
-            ("hook", "create", "--to", "#general"),
-            ("hook", "list"),
+            ("webhook", "create", "--to", "#general"),
+            ("webhook", "list"),
             ("topic", "subscribe", "deploys", "#general"),
             ("topic", "unsubscribe", "deploys", "#general"),
             ("topic", "list"),
@@ -171,7 +171,7 @@ class TestCatchUp:
         bellhop.install(ANN)
         assert bellhop.services.profiles.find(ACME, ANN) is None
 
-        done = run(bellhop, "catch-up")
+        done = run(bellhop, "retry-pending")
 
         assert done.stdout == "Profiles recorded: 1. Tokens revoked: 0. Installations checked: 0.\n"
         profile = bellhop.services.profiles.find(ACME, ANN)
@@ -183,7 +183,7 @@ class TestCatchUp:
         bellhop.install(ANN)
         bellhop.install(BEN, query="?only=profile")
 
-        done = run(bellhop, "catch-up")
+        done = run(bellhop, "retry-pending")
 
         assert done.exit_code == 1
         assert (
@@ -191,7 +191,7 @@ class TestCatchUp:
         )
 
     def test_with_nothing_to_do_it_does_nothing(self, bellhop: Bellhop) -> None:
-        assert run(bellhop, "catch-up").stdout.startswith(
+        assert run(bellhop, "retry-pending").stdout.startswith(
             "Profiles recorded: 0. Tokens revoked: 0."
         )
 

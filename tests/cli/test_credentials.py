@@ -28,7 +28,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 @pytest.mark.parametrize(
     "command",
     [
-        ["hook", "create", *TEAM, "--to", GENERAL, "--to"],
+        ["webhook", "create", *TEAM, "--to", GENERAL, "--to"],
         ["api-key", "create", *TEAM, "--name", "x", "--channel"],
         ["topic", "subscribe", *TEAM, "deploys"],
     ],
@@ -46,13 +46,13 @@ def test_a_recipient_that_slack_does_not_know_is_warned_of(
 
 @pytest.mark.parametrize("address", ["#general", GENERAL, "topic:deploys", ANN])
 def test_a_recipient_that_is_known_is_not_warned_of(installed: Bellhop, address: str) -> None:
-    assert run(installed, "hook", "create", *TEAM, "--to", address).stderr == ""
+    assert run(installed, "webhook", "create", *TEAM, "--to", address).stderr == ""
 
 
 def test_a_recipient_is_stored_while_slack_does_not_answer(installed: Bellhop) -> None:
     installed.slack.faults.add(Fault("*", "server_error"))
 
-    assert run(installed, "hook", "create", *TEAM, "--to", "#nothere").stderr == ""
+    assert run(installed, "webhook", "create", *TEAM, "--to", "#nothere").stderr == ""
     assert len(installed.services.webhooks.of_team(ACME)) == 1
 
 
@@ -105,21 +105,23 @@ class TestApiKeys:
 class TestHooks:
     def test_the_last_line_is_the_address(self, installed: Bellhop) -> None:
         to = ["--to", "#ops", "--to", "topic:alerts"]
-        done = run(installed, "hook", "create", *TEAM, *to, "--name", "alertmanager")
+        done = run(installed, "webhook", "create", *TEAM, *to, "--name", "alertmanager")
 
         url = done.stdout.splitlines()[-1]
         assert url.startswith(f"{installed.url}/hooks/")
         assert request("POST", url, b'{"text": "x"}').text == "ok"
-        shown = run(installed, "hook", "list", *TEAM)
+        shown = run(installed, "webhook", "list", *TEAM)
         assert shown.stdout == "1  alertmanager, to #ops, topic:alerts; active\n"
-        assert run(installed, "hook", "revoke", "1").stdout == "Hook 1 is revoked.\n"
+        assert run(installed, "webhook", "revoke", "1").stdout == "Hook 1 is revoked.\n"
         assert request("POST", url, b'{"text": "x"}').text == "no_service"
-        assert run(installed, "hook", "list", *TEAM).stdout.endswith("; revoked\n")
-        assert_failed(run(installed, "hook", "revoke", "1"), "There is no hook 1, or it is revoked")
+        assert run(installed, "webhook", "list", *TEAM).stdout.endswith("; revoked\n")
+        assert_failed(
+            run(installed, "webhook", "revoke", "1"), "There is no hook 1, or it is revoked"
+        )
 
     def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
-        nowhere = run(installed, "hook", "create", "--team", BETA, "--to", "#ops")
-        malformed = run(installed, "hook", "create", *TEAM, "--to", "ops")
+        nowhere = run(installed, "webhook", "create", "--team", BETA, "--to", "#ops")
+        malformed = run(installed, "webhook", "create", *TEAM, "--to", "ops")
 
         assert_failed(nowhere, f"not installed in the workspace {BETA}")
         assert_failed(malformed, "'ops' is no address", status=2)

@@ -236,7 +236,7 @@ def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
         post(url)
 
     keys = run(limited, "api-key", "list", "--team", ACME).stdout
-    hooks = run(limited, "hook", "list", "--team", ACME).stdout
+    hooks = run(limited, "webhook", "list", "--team", ACME).stdout
     limited.slack.open_home(ANN, ACME)
     limited.slack.deliver_due()
     view = limited.slack.home_view(ACME, ANN)
@@ -307,7 +307,7 @@ class TestCancelling:
         url = bellhop.services.webhooks.create(ACME, "alerts", ["#a"])
         assert post(url).text == "ok"
 
-        done = run(bellhop, "hook", "revoke", "1", "--cancel")
+        done = run(bellhop, "webhook", "revoke", "1", "--cancel")
 
         assert done.stdout == "Hook 1 is revoked.\n1 delivery is cancelled.\n"
         assert self.states(bellhop) == [("#a", "cancelled")]
@@ -316,7 +316,7 @@ class TestCancelling:
         assert post(url).text == "no_service"
 
     def test_there_is_nothing_to_revoke(self, bellhop: Bellhop) -> None:
-        for command in ("api-key", "hook"):
+        for command in ("api-key", "webhook"):
             assert_failed(run(bellhop, command, "revoke", "7", "--cancel"), "There is no ")
 
 

@@ -223,17 +223,17 @@ class TestKeys:
 class TestNames:
     @pytest.mark.parametrize("name", ["", "a b", "a|b", "x" * 65, "ä"])
     def test_what_cannot_be_a_source(self, installed: Bellhop, name: str) -> None:
-        for command in (["api-key", "create", "--name", "x"], ["hook", "create", "--to", "#a"]):
+        for command in (["api-key", "create", "--name", "x"], ["webhook", "create", "--to", "#a"]):
             done = run(installed, *command, "--team", ACME, "--source", name)
             assert_failed(done, "is not a source", status=2)
 
     def test_they_are_listed(self, installed: Bellhop) -> None:
         more = ["--team", ACME, "--source", "monitoring", "--allow-broadcast"]
         run(installed, "api-key", "create", "--name", "x", *more)
-        made = run(installed, "hook", "create", "--to", "#a", *more)
+        made = run(installed, "webhook", "create", "--to", "#a", *more)
 
         keys = run(installed, "api-key", "list", "--team", ACME).stdout
-        hooks = run(installed, "hook", "list", "--team", ACME).stdout
+        hooks = run(installed, "webhook", "list", "--team", ACME).stdout
 
         assert keys == "1  x: send, read; active; source monitoring; may broadcast\n"
         assert hooks == "1  to #a; active; source monitoring; may broadcast\n"

@@ -189,7 +189,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
         ask(bellhop, user_id, "list")
     ask(bellhop, BEN, "subscribe deploys", DEPLOYS)
     ask(bellhop, BEN, "unsubscribe deploys", DEPLOYS)
-    for command in ("topic", "api-key", "hook"):
+    for command in ("topic", "api-key", "webhook"):
         arguments = [command, "list", "--team", ACME]
         result = run(bellhop, *arguments)
         assert result.exit_code == 0, (command, result.output, result.exception)

@@ -93,7 +93,7 @@ def build_document(public_url: str) -> dict[str, Any]:
                 "apiKey": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key made with `flask --app app api-key create`. Its scopes "
+                    "description": "A key made with `bellhop api-key create`. Its scopes "
                     "are `send`, `read` and `admin`, which includes the others.",
                 }
             },

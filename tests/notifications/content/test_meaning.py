@@ -231,14 +231,14 @@ class TestKeys:
     )
     def test_a_field_names_the_key(self, installed: Bellhop, payload: Any) -> None:
         given = ("--team", ACME, "--to", "#x", "--key-field", "alert name")
-        made = run(installed, "hook", "create", *given)
+        made = run(installed, "webhook", "create", *given)
         url = made.stdout.splitlines()[-1]
 
         post(installed, url, payload)
         assert newest(installed).key == "disk &amp; co"
         post(installed, f"{url}?key=given", payload)
         assert newest(installed).key == "given"
-        assert "key from alert name" in run(installed, "hook", "list", "--team", ACME).stdout
+        assert "key from alert name" in run(installed, "webhook", "list", "--team", ACME).stdout
 
     def test_a_resolved_alert_changes_the_red_message(self, installed: Bellhop) -> None:
         subscribe(installed, "severity>=warning")
