@@ -1,18 +1,23 @@
-"""Who is to see that something has changed: told by whatever changes it, heard by what shows it."""
+"""Signals between services of one process, sent after the change is committed.
+
+https://blinker.readthedocs.io/en/stable/
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from blinker import Signal
+
 
 @dataclass(frozen=True)
 class ChangeSignal:
-    """Those whom a change concerns.
+    """The people whose App Homes show what has changed.
 
     Attributes:
         user_id: one person; None means the admins of the workspace.
-        is_deleted_person: whether the person's data was deleted while they had their App Home open.
+        is_deleted_person: whether the person's data was deleted while their App Home was open.
     """
 
     team_id: str
@@ -21,27 +26,23 @@ class ChangeSignal:
 
 
 class Signals:
-    """Passes on, in this process, that something has changed: after it is committed."""
+    """The signals of one application."""
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[ChangeSignal], None]] = []
+        self._changed = Signal()
 
-    def listen(self, listener: Callable[[ChangeSignal], None]) -> None:
-        """Let `listener` hear of every change. It is called by who makes it: it must be quick."""
-        self._listeners.append(listener)
+    def connect(self, receiver: Callable[[ChangeSignal], None]) -> None:
+        """Call `receiver` for every change, in the thread that makes it: it must be quick."""
+        self._changed.connect(receiver, weak=False)
 
     def person_changed(self, team_id: str, user_id: str) -> None:
-        """Say that something of one person's has changed."""
-        self._tell(ChangeSignal(team_id, user_id))
+        """Publish that the data of one person has changed."""
+        self._changed.send(ChangeSignal(team_id, user_id))
 
     def person_deleted(self, team_id: str, user_id: str) -> None:
-        """Say that a person's data was deleted; their App Home, which was open, still shows it."""
-        self._tell(ChangeSignal(team_id, user_id, is_deleted_person=True))
+        """Publish that a person's data was deleted; their open App Home still shows it."""
+        self._changed.send(ChangeSignal(team_id, user_id, is_deleted_person=True))
 
     def admin_data_changed(self, team_id: str) -> None:
-        """Say that something has changed which the admins of a workspace see."""
-        self._tell(ChangeSignal(team_id, None))
-
-    def _tell(self, concerned: ChangeSignal) -> None:
-        for listener in self._listeners:
-            listener(concerned)
+        """Publish that data has changed which the admins of a workspace see."""
+        self._changed.send(ChangeSignal(team_id, None))

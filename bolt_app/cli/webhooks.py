@@ -24,9 +24,7 @@ from bolt_app.services import FindServices
 
 def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
-    group = AppGroup(
-        "webhook", help="Incoming webhooks: addresses for senders."
-    )
+    group = AppGroup("webhook", help="Incoming webhooks: addresses for senders.")
     app.cli.add_command(group)
 
     @group.command("create")

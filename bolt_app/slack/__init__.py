@@ -73,5 +73,5 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_link_events(app, services)
     register_preference_actions(app, services)
     register_lifecycle_events(app, services)
-    services.signals.listen(HomeRefresher(services).hear)
+    services.signals.connect(HomeRefresher(services).hear)
     return app

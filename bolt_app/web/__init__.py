@@ -1,11 +1,11 @@
-"""What is served over HTTP: pages for people, the API, hooks, health, errors."""
+"""Everything served over HTTP: pages for people, the API, webhooks, health, errors."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 from bolt_app.services import Services
-from bolt_app.web import api, client_addresses, errors, headers, inputs, sessions
+from bolt_app.web import api, client_addresses, csrf, errors, headers, inputs, sessions
 from bolt_app.web import health as ops
 from bolt_app.web import webhooks as hooks
 from bolt_app.web.pages import notifications as notification_pages
@@ -22,5 +22,6 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(hooks.create_blueprint(services))
     app.register_blueprint(ops.create_blueprint(services.readiness))
     inputs.register_input_checks(app)
+    csrf.register_csrf_protection(app)
     errors.register_errors(app)
     headers.register_headers(app, services.settings)

@@ -8,11 +8,9 @@ forms, the page to come back to. Whether the session is still good is a row's bu
 from __future__ import annotations
 
 import hashlib
-import hmac
-import secrets
 from urllib.parse import quote
 
-from flask import Flask, Request, Response, abort, g, request, session
+from flask import Flask, Request, Response, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
@@ -68,7 +66,7 @@ def configure_sessions(app: Flask, settings: Settings) -> None:
         # Set where it changes alone: an answer that comes late must not bring an old one back.
         SESSION_REFRESH_EACH_REQUEST=False,
     )
-    app.jinja_env.globals.update(csrf_token=csrf_token, offers_sign_out=offers_sign_out)
+    app.jinja_env.globals.update(offers_sign_out=offers_sign_out)
 
 
 def sign_in(
@@ -157,25 +155,6 @@ def offers_sign_out() -> bool:
     """
     has_session: bool = g.get("has_session", _token() is not None)
     return has_session
-
-
-def csrf_token() -> str:
-    """Return the token that a form of this session must carry."""
-    if _CSRF not in session:
-        session[_CSRF] = secrets.token_urlsafe(32)
-    return str(session[_CSRF])
-
-
-def require_csrf_token() -> None:
-    """Refuse a form that this session was not shown.
-
-    Raises:
-        werkzeug.exceptions.BadRequest: the form's token is missing or another one.
-    """
-    given = request.form.get("csrf_token", "")
-    expected = session.get(_CSRF, "")
-    if not expected or not hmac.compare_digest(given.encode(), str(expected).encode()):
-        abort(400, "This form is out of date. Go back, reload the page and try again.")
 
 
 def _token() -> str | None:

@@ -8,6 +8,7 @@ from html import unescape
 
 import pytest
 
+from bolt_app.web.csrf import EXEMPT
 from bolt_app.workspaces.greetings import HELLOS_IN_CHANNEL
 from slack_sandbox import Fault
 from slack_sandbox.seed import GUEST
@@ -335,6 +336,19 @@ def test_who_linked_alone_is_offered_the_bot(bellhop: Bellhop) -> None:
 
     assert "its bot has to be added to the workspace" in page
     assert "Say hello" not in page
+
+
+def test_every_form_is_protected(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    forms = [
+        rule.rule
+        for rule in bellhop.app.url_map.iter_rules()
+        if "POST" in (rule.methods or ()) and rule.endpoint.split(".")[0] not in EXEMPT
+    ]
+
+    assert "/profile/unlink" in forms
+    for path in forms:
+        assert browser.post(path, {"answer": "join"}).status == 400, path
 
 
 @pytest.mark.parametrize("action", ["/profile/hello", "/signout"])

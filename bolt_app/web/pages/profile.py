@@ -34,7 +34,6 @@ from bolt_app.web.sessions import (
     earlier_account,
     forget_earlier_account,
     has_installed,
-    require_csrf_token,
     sign_out,
     signed_in_installation,
 )
@@ -95,7 +94,6 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.post("/profile/hello")
     def hello() -> BaseResponse:
-        require_csrf_token()
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
@@ -104,7 +102,6 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.post("/signout")
     def signout() -> BaseResponse:
-        require_csrf_token()
         response = make_response(redirect(url_for("pages.home"), 303))
         sign_out(services, response)
         return response
@@ -121,7 +118,6 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.post("/profile/unlink")
     def unlink() -> BaseResponse:
-        require_csrf_token()
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
@@ -134,7 +130,6 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.post("/profile/join")
     def join() -> BaseResponse:
-        require_csrf_token()
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)

@@ -1,0 +1,36 @@
+"""Protection of forms against cross-site request forgery, on for every view that is not exempt.
+
+https://flask-wtf.readthedocs.io/en/1.3.x/csrf/
+"""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.exceptions import BadRequest
+
+# Requests to these carry a key, a secret address or a signature instead of a browser's cookie.
+EXEMPT = ("api", "hooks", "slack")
+_OUTDATED = "This form is out of date. Go back, reload the page and try again."
+
+
+def register_csrf_protection(app: Flask) -> None:
+    """Reject forms without this session's token with 400; templates call `csrf_token()`.
+
+    The blueprints are registered before.
+    """
+    app.config.update(
+        # A token is valid as long as its session.
+        WTF_CSRF_TIME_LIMIT=None,
+        # Our pages send no Referer; the cookie is SameSite and the token proves the origin.
+        WTF_CSRF_SSL_STRICT=False,
+        WTF_CSRF_HEADERS=[],
+    )
+    protection = CSRFProtect(app)
+    for name in EXEMPT:
+        protection.exempt(app.blueprints[name])
+
+    @app.errorhandler(CSRFError)
+    def answer_forged(error: CSRFError) -> ResponseReturnValue:
+        return app.handle_user_exception(BadRequest(_OUTDATED))
