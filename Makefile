@@ -14,7 +14,7 @@ RUNS ?= 1
 REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1
 QUICK := not (postgresql or browser or alertmanager or proxies or faults or slow)
 
-.PHONY: demo run test test-all faults lint format coverage benchmark bake-off clean
+.PHONY: demo run test test-all faults lint format docs coverage benchmark bake-off clean
 
 demo: .venv/ready
 	@umask 077 && rm -rf var/demo && mkdir -p var/demo && chmod 700 var && \
@@ -46,6 +46,10 @@ lint: .venv/ready
 format: .venv/ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The generated parts of docs/architecture.md.
+docs: .venv/ready
+	$(BIN)/python -m tests.architecture
 
 coverage: .venv/ready
 	$(BIN)/coverage run -m pytest -n $(WORKERS)

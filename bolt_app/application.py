@@ -52,6 +52,7 @@ from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
+from bolt_app.profiles.workspace import workspace_of
 from bolt_app.readiness import Readiness
 from bolt_app.services import Services
 from bolt_app.signals import Signals
@@ -61,7 +62,6 @@ from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
-from bolt_app.web.pages.profile import workspace_of
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings

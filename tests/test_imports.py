@@ -49,6 +49,7 @@ LAYERS: Sequence[set[str]] = [
     {"worker", "health_server"},
     {"slack", "web", "cli"},
     {"application", "server"},
+    {"__main__"},
     {"__init__"},
 ]
 # The same inside `notifications`.

@@ -28,6 +28,7 @@ from bolt_app.installations.store import StoredInstallation
 from bolt_app.lifecycle.personal_data import personal_data
 from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
 from bolt_app.profiles.service import Profile, Workspace
+from bolt_app.profiles.workspace import workspace_of
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.sessions import (
@@ -266,18 +267,6 @@ def say_hello(services: Services, installation: StoredInstallation, channel_id: 
         flash(str(error), "problem")
     else:
         flash(posted.permalink or "", "hello")
-
-
-def workspace_of(installation: StoredInstallation, profile: Profile | None) -> BotWorkspace:
-    """Return the workspace the page is about: for an organisation, the person's own in it."""
-    if installation.team_id is not None or profile is None:
-        return BotWorkspace.of(installation, installation.team_id or "")
-    own = (
-        workspace.team_id
-        for workspace in profile.workspaces
-        if workspace.enterprise_id == installation.enterprise_id
-    )
-    return BotWorkspace.of(installation, next(own, ""))
 
 
 def open_slack_url(services: Services, installation: StoredInstallation, team_id: str) -> str:
