@@ -50,7 +50,7 @@ from bolt_app.notifications.queue.change_feed import resume_workspaces
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.notifications.subscriptions.previews import Previews
-from bolt_app.notifications.subscriptions.service import Subscriptions
+from bolt_app.notifications.subscriptions.service import SubscriptionLimits, Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.profiles.workspace import workspace_of
 from bolt_app.readiness import Readiness
@@ -163,7 +163,14 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         permalinks=permalinks,
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
-        subscriptions=Subscriptions(database, signals, clock=clock),
+        subscriptions=Subscriptions(
+            database,
+            signals,
+            SubscriptionLimits(
+                settings.subscriptions_per_destination, settings.subscriptions_per_workspace
+            ),
+            clock=clock,
+        ),
         preferences=Preferences(database, signals, clock=clock),
         previews=Previews(database, clock=clock),
         statistics=Statistics(database, clock=clock),

@@ -99,6 +99,8 @@ class Settings:
     sender_deliveries_per_minute: int = 60_000
     sender_open_deliveries: int = 100_000
     sender_new_destinations_per_hour: int = 1000
+    subscriptions_per_destination: int = 100
+    subscriptions_per_workspace: int = 10_000
     wrong_keys_per_minute: int = 30
     retry_hours: int = 24
     keep_days: int = 30
@@ -226,6 +228,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         sender_new_destinations_per_hour=reader.number(
             "SENDER_NEW_DESTINATIONS_PER_HOUR", 1000, least=1, most=1_000_000
+        ),
+        subscriptions_per_destination=reader.number(
+            "SUBSCRIPTIONS_PER_DESTINATION", 100, least=1, most=10_000
+        ),
+        subscriptions_per_workspace=reader.number(
+            "SUBSCRIPTIONS_PER_WORKSPACE", 10_000, least=1, most=1_000_000
         ),
         wrong_keys_per_minute=reader.number("WRONG_KEYS_PER_MINUTE", 30, least=1, most=1_000_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),

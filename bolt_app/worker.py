@@ -73,7 +73,7 @@ def create_dispatcher(
     return Dispatcher(
         Store(database, retry_for=retry_for, clock=clock),
         Transitions(database, settings.public_url, clock=clock),
-        Sender(calls, channels, people, services.signer, delays),
+        Sender(calls, channels, people, services.access, services.signer, delays),
         Resolver(calls, channels, people, delays, clock=clock),
         ownership,
         limits=Limits(

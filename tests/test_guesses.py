@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
@@ -60,6 +61,36 @@ def test_a_key_that_was_good_goes_on_whatever_it_is_used_for(strict: Bellhop, me
     assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
 
     assert known.call(method, NOTIFICATIONS, BODY).status in (200, 202)
+
+
+@on_sqlite
+@pytest.mark.parametrize("end", ["revoked", "expired"])
+def test_keys_that_have_ended_are_guesses_too(strict: Bellhop, end: str) -> None:
+    text = strict.services.api_keys.create(ACME, "ci", lifetime=timedelta(hours=1))
+    put_bot(strict)
+    ended, unknown = Caller(strict.url, text), caller(strict)
+    assert ended.send(BODY).status == 202
+    if end == "expired":
+        strict.clock.advance(3600)
+    else:
+        strict.services.api_keys.revoke(1)
+    assert ended.send(BODY).status == 401
+
+    answers = [ended.get(NOTIFICATIONS).status for _ in range(3)]
+
+    assert answers[-1] == 429
+    assert unknown.send(BODY).status == 429
+
+
+@on_sqlite
+def test_hook_addresses_that_were_revoked_are_guesses_too(strict: Bellhop) -> None:
+    put_bot(strict)
+    revoked = strict.services.webhooks.create(ACME, "", ["#ops"])
+    strict.services.webhooks.revoke(1)
+
+    answers = [request("POST", revoked, b'{"text": "x"}').status for _ in range(3)]
+
+    assert answers == [404, 404, 429]
 
 
 @on_sqlite

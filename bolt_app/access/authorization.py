@@ -314,6 +314,24 @@ class Authorization:
                 return
         self.person(workspace.team_id, user_id, workspace=workspace).require(Action.USE)
 
+    def may_receive(self, workspace: BotWorkspace, user_id: str, *, by_subscription: bool) -> bool:
+        """Whether a person may be sent a direct message, at the moment of the delivery.
+
+        A guest receives what is addressed to them, and nothing by a subscription of their own.
+        A linked person is believed to be as stored, which follows Slack's events; for what comes by
+        a subscription the role counts, which is at most `STALE_AFTER` old.
+
+        Raises:
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        if not by_subscription and self._roles.find((workspace.team_id, user_id)) is None:
+            home_id = workspace.enterprise_id or ""
+            is_deactivated = self._stored_as_deactivated(workspace.team_id, user_id, home_id)
+            if is_deactivated is not None:
+                return not is_deactivated
+        person = self.person(workspace.team_id, user_id, workspace=workspace)
+        return person.may(Action.SUBSCRIBE_SELF if by_subscription else Action.USE)
+
     def is_deactivated(self, team_id: str, user_id: str) -> bool:
         """Whether an account is known to be deactivated: as stored, or as Slack says.
 
@@ -381,9 +399,9 @@ class Authorization:
         )
         return {one["id"]: one["name"] for one in channels}
 
-    def _stored_as_deactivated(self, team_id: str, user_id: str) -> bool | None:
+    def _stored_as_deactivated(self, team_id: str, user_id: str, home_id: str = "") -> bool | None:
         """Return whether a linked person is deactivated, as stored; None where nobody linked."""
-        values = {"workspace_id": team_id, "user_id": user_id, "home_id": ""}
+        values = {"workspace_id": team_id, "user_id": user_id, "home_id": home_id}
         with self._database.reading_connection() as connection:
             return connection.scalar(IS_DEACTIVATED, values)
 

@@ -14,7 +14,11 @@ from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
-from bolt_app.notifications.subscriptions.service import StoredSubscription, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import (
+    StoredSubscription,
+    SubscriptionSpec,
+    TooManySubscriptionsError,
+)
 from bolt_app.services import FindServices
 
 
@@ -50,6 +54,8 @@ def register(app: Flask, find_services: FindServices) -> None:
             change = services.subscriptions.subscribe(team_id, where, wish)
         except ValueError as error:
             fail(str(error), status=MISUSED)
+        except TooManySubscriptionsError as error:
+            fail(str(error))
         warn_of_unknown(services, place, [address])
         what = f"what is sent to {change.topic}{' where ' + wanted if wanted else ''}"
         click.echo(f"{address} gets {what}{'' if change.before is None else ', as changed now'}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -61,6 +61,7 @@ class Charge:
     """What one credential's requests are to bring.
 
     Attributes:
+        deliveries: as `count_addressed` counts them.
         destinations: the addresses that the sender named itself.
     """
 
@@ -92,6 +93,24 @@ class LimitError(Exception):
         self.limit = limit
         self.until = until
         self.retry_after = max(1, math.ceil((until - now).total_seconds()))
+
+
+def count_addressed(deliveries: Iterable[tuple[str, int | None]]) -> int:
+    """Return how many of the deliveries count as their sender's.
+
+    Each that the sender addressed counts, and one for all those of a notification that
+    subscriptions made: how many subscribe is others' doing.
+
+    Args:
+        deliveries: the id of the notification, and that of the subscription, if any.
+    """
+    named, subscribed = 0, set()
+    for notification_id, subscription_id in deliveries:
+        if subscription_id is None:
+            named += 1
+        else:
+            subscribed.add(notification_id)
+    return named + len(subscribed)
 
 
 def _charge_statement(table: Any) -> Any:
@@ -152,7 +171,7 @@ _REJECT = {
 }
 _OPEN = union_all(
     *(
-        select(Delivery.id)
+        select(Delivery.notification_id, Delivery.subscription_id)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Notification, Notification.id == Delivery.notification_id)
         .where(
@@ -161,7 +180,12 @@ _OPEN = union_all(
         for state in (IS_WAITING, IS_LATER)
     )
 ).subquery()
-_COUNT_OPEN = select(func.count()).select_from(_OPEN)
+# As `count_addressed` counts.
+_IS_SUBSCRIBED = _OPEN.c.subscription_id.is_not(None)
+_COUNT_OPEN = select(
+    func.count().filter(~_IS_SUBSCRIBED)
+    + func.count(_OPEN.c.notification_id.distinct()).filter(_IS_SUBSCRIBED)
+).select_from(_OPEN)
 
 
 @dataclass(frozen=True)

@@ -405,6 +405,11 @@ class Installations(InstallationStore):
         )
         return session.scalar(own) is not None
 
+    def teams_with_own_bot(self, session: Session) -> Sequence[str]:
+        """Return the workspaces that have installations of their own."""
+        own = BotInstallation.client_id == self.client_id, BotInstallation.team_id != ""
+        return session.scalars(select(BotInstallation.team_id).where(*own)).all()
+
     def has_working_user(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
     ) -> bool:

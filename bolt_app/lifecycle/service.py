@@ -47,6 +47,7 @@ from bolt_app.profiles.service import (
     forget_users,
     is_linked,
     is_older,
+    leave_organization,
     register_team,
     was_active_after,
 )
@@ -246,6 +247,9 @@ class Lifecycle:
     def follow_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
         """Record the workspaces that an organization's installation serves, and erase another.
 
+        Others that were recorded as its workspaces, and have no installation of their own, are not
+        its any more.
+
         Args:
             check: one about the organization, or about a workspace that is erased unless it is
                 listed or has an installation of its own.
@@ -257,6 +261,9 @@ class Lifecycle:
             for team_id, name in listed.items():
                 facts = {"enterprise_id": check.enterprise_id, **({"name": name} if name else {})}
                 register_team(session, team_id, facts, self._clock())
+            own = self._store.teams_with_own_bot(session)
+            kept = {*listed, *own}
+            leave_organization(session, check.enterprise_id, kept, until=check.created_at)
             is_served = not check.team_id or check.team_id in listed
             if not is_served and not self._store.has_own_bot(session, check.team_id):
                 self._erase_workspaces(session, None, check.team_id)

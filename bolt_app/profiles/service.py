@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -493,6 +493,19 @@ def was_active_after(session: Session, team_id: str, user_id: str, moment: int) 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:
     """Take over a team's new `name` or `domain`, if the team is known."""
     session.execute(update(Team).where(Team.team_id == team_id).values(**facts))
+
+
+def leave_organization(
+    session: Session, enterprise_id: str, kept: Collection[str], *, until: datetime
+) -> None:
+    """Let the workspaces of an organization be its no more, all but `kept`.
+
+    Args:
+        until: workspaces that were recorded later stay.
+    """
+    known = _teams_of(enterprise_id, None).where(Team.created_at <= until)
+    left = [one for one in session.scalars(known) if one not in kept]
+    session.execute(update(Team).where(Team.team_id.in_(left)).values(enterprise_id=""))
 
 
 def forget_users(

@@ -33,10 +33,15 @@ def tell(services: Services, context: BoltContext, body: dict[str, Any], text: s
     if "command" in body:
         return _json({"response_type": "ephemeral", "text": text})
     if isinstance(body.get("response_url"), str):
-        services.background.submit(_respond, services, body["response_url"], text)
+        tell_aside(services, body["response_url"], text)
     elif (body.get("view") or {}).get("type") == "home":
         show_at_home(ProfileActions.of(services, context), plain_answer(text))
     return BoltResponse(status=200, body="")
+
+
+def tell_aside(services: Services, response_url: str, text: str) -> None:
+    """Tell a person alone, in the background, beside what the whole channel sees."""
+    services.background.submit(_respond, services, response_url, text)
 
 
 def show_at_home(own: ProfileActions, notice: Answer) -> None:

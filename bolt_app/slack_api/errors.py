@@ -59,6 +59,9 @@ SENTENCES: Mapping[str, str] = {
     "not_authed": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "not_in_channel": "Bellhop is not in that channel. Invite it there with /invite.",
     "ratelimited": "Slack asks us to slow down. Try again in a minute.",
+    "recipient_denied": (
+        "The person is not of this workspace, is deactivated, or is a guest who may not subscribe."
+    ),
     "request_timeout": "Slack did not get the request in time. Try again in a minute.",
     "restricted_action": "A setting of the workspace forbids posting there.",
     "restricted_action_read_only_channel": "That channel is read-only.",

@@ -65,13 +65,16 @@ def create_blueprint(services: Services) -> Blueprint:
         )
 
     def find(secret: str) -> WebhookRecord | None:
-        """Return the hook; an address that has guessed too often may use only known ones."""
+        """Return the hook; an address that has guessed too often may use only known ones.
+
+        A revoked hook counts as a guess.
+        """
         known = services.webhooks.remembered(secret)
         if known is not None:
             return known
         services.guesses.check(request.remote_addr)
         found = services.webhooks.remember(secret)
-        if found is None:
+        if found is None or found.revoked_at is not None:
             services.guesses.count(request.remote_addr)
         return found
 

@@ -266,6 +266,16 @@ class WorkspaceClient:
             if not error.is_permanent:
                 raise
 
+    def as_function(self, token: str, method: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call `method` with the token that Slack gave for one step of a workflow.
+
+        https://docs.slack.dev/reference/events/function_executed
+
+        Raises:
+            SlackCallError: Slack refused, or no answer came.
+        """
+        return self._api.call(token, method, **arguments)
+
     def as_user(
         self, installation: StoredInstallation, method: str, /, **arguments: Any
     ) -> dict[str, Any]:

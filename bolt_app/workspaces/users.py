@@ -30,7 +30,7 @@ LOOKUP = "users.lookupByEmail"
 LOOKUPS_PER_MINUTE = 30
 REMEMBERED_FOR = timedelta(minutes=5)
 MOST_REMEMBERED = 10_000
-_UNKNOWN = "users_not_found"
+UNKNOWN = "users_not_found"
 
 
 class LookupLimitError(SlackCallError):
@@ -91,7 +91,7 @@ class Users:
         if user_id is None:
             user_id = self._remembered.ask(key, lambda: self._look_up(workspace, email))
         if not user_id:
-            raise SlackCallError(LOOKUP, _UNKNOWN)
+            raise SlackCallError(LOOKUP, UNKNOWN)
         if is_subscribed:
             with self._database.writing() as session:
                 self._store_ids(session, workspace.team_id, {f"@{email}": user_id})
@@ -104,7 +104,7 @@ class Users:
         try:
             answer = self._client.as_bot(workspace, LOOKUP, email=email, team_id=workspace.team_id)
         except SlackCallError as error:
-            if error.code != _UNKNOWN:
+            if error.code != UNKNOWN:
                 raise
             return ""
         return str(answer["user"]["id"])

@@ -291,7 +291,20 @@ def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop)
     assert "Nowhere as yet" not in seen
     assert "sent there" not in seen
     assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
-    assert "Did you mean" in ask(installed, ANN, "subscribe deployy", DEPLOYS)
+    assert installed.slack.ephemerals(ANN) == []
+
+
+def test_a_topic_is_suggested_to_the_member_and_not_to_guests_of_the_channel(
+    installed: Bellhop,
+) -> None:
+    delivered(installed, "topic:payroll", "x")
+
+    in_channel = ask(installed, BEN, "subscribe payrol", DEPLOYS)
+
+    installed.wait_for_ephemeral(BEN, "Did you mean `/notify subscribe payroll`?")
+    assert "payroll" not in in_channel
+    assert installed.slack.ephemerals(GUEST) == []
+    assert "subscribe payroll`?" in ask(installed, BEN, "subscribe payrol")
 
 
 def test_a_guest_who_may_subscribe_is_told_no_topic(

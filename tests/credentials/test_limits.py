@@ -155,18 +155,56 @@ class TestRequests:
         assert key.use.rejected == 10
 
 
-@limits(sender_deliveries_per_minute=3)
-def test_deliveries_are_counted_where_they_go(limited: Bellhop) -> None:
-    ci = caller(limited)
-    for address in (GENERAL, RANDOM):
-        limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
-    assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
+def subscribe(bellhop: Bellhop, number: int) -> None:
+    """Subscribe so many destinations to deploys."""
+    for one in range(number):
+        bellhop.services.subscriptions.subscribe(
+            ACME, f"C0MANY{one:04}", SubscriptionSpec("deploys")
+        )
 
-    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries a minute")
+
+@limits(sender_deliveries_per_minute=3)
+def test_deliveries_are_counted_where_the_sender_addressed_them(limited: Bellhop) -> None:
+    ci = caller(limited)
+    assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
+
+    assert_rejected(ci.send({"to": ["#a", "#b"], "text": "x"}), "3 deliveries a minute")
 
     limited.clock.advance(1)
     assert ci.send({"to": "#a", "text": "x"}).status == 202
     assert stored(limited) == (2, 3)
+
+
+@limits(sender_deliveries_per_minute=3)
+def test_subscriptions_make_one_delivery_of_the_senders(limited: Bellhop) -> None:
+    subscribe(limited, 5)
+    ci = caller(limited)
+    assert ci.send({"to": ["topic:deploys", "#a"], "text": "x"}).status == 202
+    assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
+
+    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries a minute")
+
+
+@limits(sender_open_deliveries=2)
+def test_subscriptions_make_one_open_delivery_of_the_senders(limited: Bellhop) -> None:
+    subscribe(limited, 5)
+    ci = caller(limited)
+    assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
+    assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
+
+    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "2 open deliveries")
+
+
+@limits(sender_deliveries_per_minute=2)
+def test_what_subscriptions_made_is_sent_again_as_one(limited: Bellhop) -> None:
+    limited.install(ANN)
+    subscribe(limited, 5)
+    ci = caller(limited)
+    sent = ci.send({"to": "topic:deploys", "text": "x"}).json()
+    limited.clock.advance(5)
+    Hand(limited).deliver()
+
+    assert ci.call("POST", f"{NOTIFICATIONS}/{sent['id']}/retry").status == 202
 
 
 @limits(sender_deliveries_per_minute=2)
@@ -367,6 +405,21 @@ class TestEndingIncidents:
 
         limited.clock.advance(60)
         assert self.again(ci).status == 202
+
+    @limits(sender_deliveries_per_minute=2)
+    def test_those_in_subscribed_channels_count_once(self, limited: Bellhop) -> None:
+        limited.install(ANN)
+        for address in (GENERAL, RANDOM):
+            limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
+        ci, about = caller(limited), {"to": "topic:deploys", "text": "x", "key": "K"}
+        assert ci.send({**about, "actions": ["mute"]}).status == 202
+        limited.clock.advance(5)
+        Hand(limited).deliver()
+        limited.clock.advance(60)
+
+        assert ci.send({"to": "topic:nobody", "text": "x", "key": "K"}).status == 202
+        assert ci.send({"to": "#a", "text": "x"}).status == 202
+        assert_rejected(ci.send({"to": "#a", "text": "x"}), "2 deliveries a minute")
 
     @limits(sender_open_deliveries=4)
     def test_they_count_as_open(self, limited: Bellhop) -> None:

@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.history.search import Filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import (
+    SubscriptionLimits,
+    Subscriptions,
+    SubscriptionSpec,
+)
 from bolt_app.workspaces.hello import welcome_text
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -24,6 +29,9 @@ def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
     bellhop.slack.invite_bot(ANN, channel_id)
     # Else the event could be handled at the same time as those of the test.
     bellhop.slack.deliver_due()
+    # As they were when they subscribed it.
+    members = bellhop.slack.channels[channel_id].members
+    members += [one for one in (ANN, BEN) if one not in members]
     for topic, user_id in (("a", ANN), ("b", BEN), ("c", BEN), ("d", None)):
         wish = SubscriptionSpec(topic, created_by=user_id)
         bellhop.services.subscriptions.subscribe(ACME, channel_id, wish)
@@ -63,6 +71,36 @@ def test_an_archived_channel_pauses_until_it_is_unarchived(bellhop: Bellhop, cha
     bellhop.slack.unarchive_channel(channel)
     happen(bellhop)
     assert reached(bellhop) == [channel]
+
+
+@pytest.mark.parametrize("channel", [LEADS], indirect=True)
+def test_who_has_left_a_private_channel_is_told_no_topic(bellhop: Bellhop, channel: str) -> None:
+    bellhop.slack.channels[channel].members.remove(BEN)
+
+    bellhop.slack.archive_channel(channel)
+    happen(bellhop)
+
+    [to_ben], [to_ann] = told(bellhop, BEN), told(bellhop, ANN)
+    assert "What you subscribed it to pauses until" in to_ben
+    assert "What you subscribed it to (`a`) pauses until" in to_ann
+
+
+def test_who_is_deactivated_is_told_nothing(bellhop: Bellhop, channel: str) -> None:
+    bellhop.slack.users[BEN].deleted = True
+
+    bellhop.slack.archive_channel(channel)
+    happen(bellhop)
+
+    assert told(bellhop, BEN) == []
+
+
+def test_nobody_is_told_after_the_next_installation(bellhop: Bellhop, channel: str) -> None:
+    bellhop.slack.uninstall(ACME)
+    bellhop.settle()
+
+    bellhop.slack.send_event(ACME, {"type": "channel_archive", "channel": channel})
+
+    assert bellhop.services.history.search(ACME, Filter()).notifications == []
 
 
 def test_a_channel_the_bot_was_removed_from_pauses_until_it_is_invited(
@@ -173,7 +211,8 @@ def test_what_is_told_twice_takes_effect_once(bellhop: Bellhop, kind: str) -> No
 
 def test_many_subscriptions_of_one_person_keep_nobody_from_being_told(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
-    subscriptions = bellhop.services.subscriptions
+    database, many = bellhop.services.database, SubscriptionLimits(per_destination=601)
+    subscriptions = Subscriptions(database, limits=many, clock=bellhop.clock)
     for number in range(600):
         wish = SubscriptionSpec(f"{'a' * 70}/{number:03}", created_by=ANN)
         subscriptions.subscribe(ACME, GENERAL, wish)

@@ -9,7 +9,8 @@ import pytest
 from bolt_app.slack import ids
 from slack_sandbox import Fault
 from slack_sandbox.world import View
-from tests.notifications.hand import Hand, accept
+from tests.commands import assert_failed, run
+from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
@@ -26,7 +27,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
     return bellhop
 
 
-def fail_at(bellhop: Bellhop, address: str, title: str) -> str:
+def fail_at(bellhop: Bellhop, address: str | list[str], title: str) -> str:
     bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
     # Names that senders invent are looked up no more often.
     bellhop.clock.advance(60)
@@ -76,6 +77,36 @@ def test_a_second_retry_is_answered(installed: Bellhop) -> None:
     installed.slack.click(ANN, view, ids.RETRY_NOTIFICATION)
 
     installed.wait_for_home(ACME, ANN, "Nothing of this notification can be sent again")
+
+
+def test_a_retry_leaves_out_what_the_admin_may_not_see(installed: Bellhop) -> None:
+    """Ann sees #general, and neither a direct message to Ben nor a channel she is not in."""
+    private = installed.slack.add_channel(ACME, "board", members=[BEN], is_private=True)
+    installed.slack.invite_bot(BEN, private.id)
+    id_ = fail_at(installed, [GENERAL, BEN, private.id], "Disk full")
+
+    installed.slack.click(ANN, home(installed, ANN), ids.RETRY_NOTIFICATION)
+    installed.wait_for_home(ACME, ANN, "retried a notification")
+    installed.clock.advance(2)
+    Hand(installed).deliver()
+
+    report = installed.services.history.find(ACME, id_)
+    assert report is not None
+    states = {one.to: one.state for one in report.deliveries}
+    assert states == {GENERAL: "sent", BEN: "dead", private.id: "dead"}
+
+
+def test_what_was_for_a_deleted_person_is_not_retried(installed: Bellhop) -> None:
+    id_ = fail_at(installed, BEN, "For Ben")
+    asked = installed.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
+    assert asked is not None
+    installed.slack.click(BEN, asked, ids.UNLINK_PROFILE, confirmed=True)
+
+    result = run(installed, "notifications", "retry", "--team", ACME, id_)
+
+    assert_failed(result, "the person it was for unlinked")
+    [delivery] = deliveries(installed, id_)
+    assert (delivery.state, delivery.target) == ("dead", "@deleted")
 
 
 @pytest.mark.parametrize("user_id", [BEN, GUEST])

@@ -444,6 +444,27 @@ def test_people_who_change_their_minds_leave_the_channels_their_turns(installed:
     assert len(installed.slack.calls_to("chat.update")) >= 4
 
 
+def test_people_who_answer_many_incidents_leave_their_channel_its_turns(
+    installed: Bellhop,
+) -> None:
+    """Twenty incidents, each muted and unmuted in turn, four a second; what is new comes too."""
+    asking = {"actions": ["mute"], "severity": "info"}
+    incidents = [raised(installed, GENERAL, key=f"disk/db{one}", **asking) for one in range(20)]
+    for number in range(5):
+        accept(installed, GENERAL, title=f"wanted {number}", severity="critical")
+    for number in range(15):
+        installed.clock.advance(1)
+        for place in range(4):
+            id_ = incidents[(number * 4 + place) % 20]
+            answer: Answer = "unmute" if number % 10 >= 5 else "mute"
+            installed.services.incidents.answer(ACME, id_, BEN, answer)
+        Hand(installed).deliver()
+
+    wanted = [one for one in installed.slack.messages(GENERAL) if "wanted" in one.text]
+    assert len(wanted) == 5
+    assert len(installed.slack.calls_to("chat.update")) >= 4
+
+
 def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
     raised(installed)
     for answer in ("acknowledge", "assign", "resolve"):

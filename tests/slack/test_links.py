@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bolt_app.notifications.content.message import COLOURS, SIGNS
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept
@@ -173,6 +175,27 @@ def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) ->
             for id_ in (public, here)
         ]
         assert len([one for one in shared if one is not None]) == count
+
+
+@pytest.mark.parametrize("is_outside", [True, False])
+def test_another_organisation_is_shown_no_topic(installed: Bellhop, is_outside: bool) -> None:
+    installed.services.subscriptions.subscribe(ACME, RANDOM, SubscriptionSpec("buy-globex"))
+    if is_outside:
+        installed.slack.share_channel(RANDOM, BEA)
+    id_ = delivered(installed, "topic:buy-globex", "Green", title="Build")
+
+    text = shown(post(installed, link(installed, id_)))
+
+    assert "Build" in text
+    assert ("buy-globex" in text) is not is_outside
+
+
+def test_another_organisation_is_shown_nothing_before_it_is_posted(installed: Bellhop) -> None:
+    installed.slack.share_channel(RANDOM, BEA)
+    later = (installed.clock() + timedelta(days=1)).isoformat()
+    id_ = accept(installed, RANDOM, "x", send_at=later)
+
+    assert post(installed, link(installed, id_)).attachments == []
 
 
 def test_a_shared_channel_is_named_as_one(installed: Bellhop) -> None:

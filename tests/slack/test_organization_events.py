@@ -8,6 +8,7 @@ import pytest
 
 from bolt_app.db.models import Team
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.profiles.service import register_team
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey
@@ -18,6 +19,7 @@ from tests.running import Bellhop
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
+MOVED = "T0MOVED001"
 NORTH_GENERAL, SOUTH_GENERAL = "C0GLBX0001", "C0GLBX1001"
 
 
@@ -181,6 +183,26 @@ def test_a_late_report_closes_no_workspace(installed: Bellhop) -> None:
     installed.slack.send_event(NORTH, {"type": "team_access_revoked", "team_ids": [SOUTH]})
     installed.settle()
 
+    assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
+
+
+def test_a_workspace_that_slack_does_not_list_is_no_longer_the_organizations(
+    installed: Bellhop,
+) -> None:
+    installed.settle()
+    before = {"enterprise_id": GRID, "name": "Moved away"}
+    with installed.services.database.writing() as session:
+        register_team(session, MOVED, before, installed.clock())
+    assert installed.services.client.find_workspace(MOVED).is_enterprise_install
+
+    installed.services.lifecycle.organization_installed(GRID)
+    installed.settle()
+
+    moved = team_of(installed, MOVED)
+    assert moved is not None
+    assert moved.enterprise_id == ""
+    with pytest.raises(NotInstalledError):
+        installed.services.client.find_workspace(MOVED)
     assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
 
 

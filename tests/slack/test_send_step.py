@@ -147,6 +147,26 @@ def test_a_flood_fails(installed: Bellhop) -> None:
     assert "Fx later" not in str(installed.slack.calls_to("functions.completeError"))
 
 
+def test_after_an_uninstall_a_step_fails_and_nothing_is_sent_later(installed: Bellhop) -> None:
+    installed.slack.uninstall(ACME)
+    installed.settle()
+    event = {
+        "type": "function_executed",
+        "function": {"callback_id": ids.SEND_STEP},
+        "inputs": {"channel": GENERAL, "text": "x"},
+        "function_execution_id": "Fx1",
+        "bot_access_token": "xwfp-of-the-step",
+    }
+
+    installed.slack.send_event(ACME, event)
+
+    [failed] = installed.slack.calls_to("functions.completeError")
+    assert failed.token == "xwfp-of-the-step"
+    assert failed.arguments["function_execution_id"] == "Fx1"
+    assert "not installed in this workspace any more" in failed.arguments["error"]
+    assert installed.services.history.search(ACME, Filter()).notifications == []
+
+
 def test_the_log_names_the_execution(installed: Bellhop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     run = step(installed, channel=GENERAL)

@@ -22,6 +22,8 @@ ATTEMPT_ROWS = (
         Delivery.lane_id,
         Delivery.notification_id,
         Delivery.state,
+        Delivery.target,
+        Delivery.subscription_id,
         Delivery.key,
         Delivery.mode,
         Delivery.on_unknown,
@@ -67,6 +69,8 @@ class Attempt:
         attempt_number: by which the outcome is recorded; another attempt has another one.
         mark: the metadata of the message, by which it is found again.
         address: of the lane, for which the values of the message's buttons are signed.
+        target: the address as the sender or the subscription names it.
+        by_subscription: whether nobody but a subscription addressed it.
         tried_at: when the first attempt began.
         is_repeat: whether an earlier attempt may have been posted.
         update_ts: the message to change.
@@ -80,6 +84,7 @@ class Attempt:
     team_id: str
     lane_id: int
     address: str
+    target: str
     channel_id: str
     content: Mapping[str, Any] = field(repr=False)
     mark: str
@@ -89,6 +94,7 @@ class Attempt:
     send_at: datetime
     tried_at: datetime
     notification_id: str
+    by_subscription: bool = False
     is_repeat: bool = False
     update_ts: str | None = None
     thread_ts: str | None = None
@@ -141,6 +147,8 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "team_id": row.team_id,
         "lane_id": row.lane_id,
         "address": row.address,
+        "target": row.target,
+        "by_subscription": row.subscription_id is not None,
         "mark": mark_of(row),
         "number": row.attempts + 1,
         "attempt_number": row.attempt_number + 1,

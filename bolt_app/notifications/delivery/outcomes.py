@@ -9,6 +9,7 @@ from bolt_app.delays import Delays
 from bolt_app.slack_api import SlackCallError
 
 INTERNAL_ERROR = "internal_error"
+RECIPIENT_DENIED = "recipient_denied"
 # So many errors of our own in a row end a delivery, so that others go on.
 MOST_INTERNAL_ERRORS = 5
 
@@ -75,6 +76,15 @@ def classify_error(
     if error.is_permanent:
         return Outcome("dead", error.code, requested=False)
     return Outcome(state, error.code, wait=backoff(attempts, delays), requested=False)
+
+
+def recipient_denied(*, by_subscription: bool) -> Outcome:
+    """Return the outcome where the person may not receive the message any more.
+
+    Nobody failed to send what only a subscription addressed: it is cancelled, as when that ends.
+    """
+    state = "cancelled" if by_subscription else "dead"
+    return Outcome(state, RECIPIENT_DENIED, requested=False)
 
 
 def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:

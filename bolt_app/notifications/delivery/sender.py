@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from datetime import datetime, timedelta
 from typing import Any
 
+from bolt_app.access.authorization import Authorization
 from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
@@ -22,6 +23,7 @@ from bolt_app.notifications.delivery.outcomes import (
     dead_installation,
     internal_error,
     not_made,
+    recipient_denied,
     sent,
 )
 from bolt_app.notifications.incidents.blocks import incident_blocks
@@ -30,7 +32,7 @@ from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_person
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.users import Users
+from bolt_app.workspaces.users import LOOKUP, UNKNOWN, Users
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +70,12 @@ class Sender:
         client: WorkspaceClient,
         channels: Channels,
         users: Users,
+        access: Authorization,
         signer: ValueSigner,
         delays: Delays,
     ) -> None:
         self._delays = delays
+        self._access = access
         self._client = client
         self._channels = channels
         self._users = users
@@ -91,7 +95,10 @@ class Sender:
             # The message was never posted: there is nothing to show again.
             return Outcome("cancelled", requested=False)
         try:
-            workspace, first, others = await asyncio.to_thread(self._prepare, attempt)
+            workspace = await asyncio.to_thread(self._client.find_workspace, attempt.team_id)
+            if not await asyncio.to_thread(self._may_receive, workspace, attempt):
+                return recipient_denied(by_subscription=attempt.by_subscription)
+            first, others = await asyncio.to_thread(self._prepare, workspace, attempt)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_UNAVAILABLE as error:
@@ -214,11 +221,28 @@ class Sender:
             return dead_installation("not_installed", self._delays, is_repeat=attempt.is_repeat)
         return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
 
+    def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
+        """Whether the person, if it is one, is still to get what was accepted for them.
+
+        A message that only shows again what the person has got already is not refused: a name that
+        was erased has to leave it.
+
+        Raises:
+            SlackCallError: Slack does not say; or the address is another person's, or nobody's.
+        """
+        address = attempt.address
+        if attempt.is_refresh or not is_person(address):
+            return True
+        # The address may have become someone else's since its lane was found.
+        is_email, email = attempt.target.startswith("@"), attempt.target.removeprefix("@")
+        if is_email and self._users.find(workspace, email) != address:
+            raise SlackCallError(LOOKUP, UNKNOWN)
+        return self._access.may_receive(workspace, address, by_subscription=attempt.by_subscription)
+
     def _prepare(
-        self, attempt: Attempt
-    ) -> tuple[BotWorkspace, dict[str, Any], Iterator[dict[str, Any]]]:
-        """Return the workspace, the best rendering of the message, and ever simpler ones."""
-        workspace = self._client.find_workspace(attempt.team_id)
+        self, workspace: BotWorkspace, attempt: Attempt
+    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+        """Return the best rendering of the message, and ever simpler ones."""
         content = content_in_state(attempt.content, attempt.incident)
         if "mentions" in content:
             content = mention(content, self._users.find_all(workspace, content["mentions"]))
@@ -234,7 +258,7 @@ class Sender:
             {**marked, **{name: value for name, value in one.items() if name not in looks}}
             for one in given
         )
-        return workspace, next(messages), messages
+        return next(messages), messages
 
     def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
         if attempt.incident is None:

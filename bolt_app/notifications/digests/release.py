@@ -174,15 +174,15 @@ def _write_digest(
         "content": digest_content(entries, look, public_url),
         "created_at": now,
     }
-    subscriptions = {row.subscription_id for row in rows}
+    subscriptions = [row.subscription_id for row in rows if row.subscription_id is not None]
     delivery = {
         "notification_id": digest_id,
         "team_id": lane.team_id,
         "lane_id": lane.id,
         "seq": seq,
         "target": lane.address,
-        # What is known of a subscription is what came of it last.
-        "subscription_id": subscriptions.pop() if len(subscriptions) == 1 else None,
+        # A digest with anything in it that a subscription addressed is subject to its rules.
+        "subscription_id": max(subscriptions, default=None),
         "state": "waiting",
         "source": SOURCE,
         "rank": 0,

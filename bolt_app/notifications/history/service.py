@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    and_,
     case,
     literal,
     or_,
@@ -20,10 +21,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.limits import count_addressed
 from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
 from bolt_app.db import Database
 from bolt_app.db.content import stored_length
 from bolt_app.db.models import (
+    DELETED_ADDRESS,
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
@@ -79,9 +82,22 @@ T = TypeVar("T")
 class NothingToRetryError(Exception):
     """No delivery of the notification is dead or unknown."""
 
+    def __init__(
+        self,
+        words: str = (
+            "Nothing of this notification can be sent again: only what is dead or unknown can."
+        ),
+    ) -> None:
+        super().__init__(words)
+
+
+class ErasedRecipientError(NothingToRetryError):
+    """Each delivery that failed was for a person whose data was deleted since."""
+
     def __init__(self) -> None:
         super().__init__(
-            "Nothing of this notification can be sent again: only what is dead or unknown can."
+            "Nothing of this notification can be sent again: the person it was for unlinked, "
+            "and their address was deleted."
         )
 
 
@@ -279,25 +295,44 @@ class History:
                 )
                 cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
 
-    def retry(self, team_id: str, notification_id: str) -> None:
+    def retry(
+        self, team_id: str, notification_id: str, only: Collection[int] | None = None
+    ) -> None:
         """Let the deliveries of a notification that are dead or unknown go out after all, now.
 
-        An expiry that has passed meanwhile counts no more: somebody wants it in spite of it.
+        An expiry that has passed meanwhile counts no more: someone wants it in spite of it. People
+        whose data was deleted have no address any more.
+
+        Args:
+            only: the ids of the deliveries that may go out; None: all.
 
         Raises:
             NothingToRetryError: none is.
+            ErasedRecipientError: those that are were for people whose data was deleted.
         """
 
         with self._database.writing() as session:
             now = self._clock()
             seq = begin_change(session.connection(), [team_id])[team_id]
-            mine = _deliveries_of(team_id, notification_id)
+            mine = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
+            if only is not None:
+                mine &= Delivery.id.in_(only)
             again = {**_anew(now), "seq": seq}
-            changed = session.execute(update(Delivery).where(mine, IS_TROUBLED).values(again))
+            has_address = Delivery.target != DELETED_ADDRESS
+            changed = session.execute(update(Delivery).where(mine, has_address).values(again))
             if changed.rowcount == 0:  # type: ignore[attr-defined]
-                raise NothingToRetryError
+                failed = session.scalar(select(Delivery.id).where(mine).limit(1))
+                raise NothingToRetryError if failed is None else ErasedRecipientError
             record_effect(session, now)
         self._wakeup.notify(team_id)
+
+    def count_retried(self, team_id: str, notification_id: str) -> int:
+        """Return how many deliveries count as the sender's if it retries a notification."""
+        with self._database.reading() as session:
+            failed = select(Delivery.notification_id, Delivery.subscription_id).where(
+                _deliveries_of(team_id, notification_id), IS_TROUBLED
+            )
+            return count_addressed((row[0], row[1]) for row in session.execute(failed))
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
         deliveries = _delivery_reports(session, [row.id for row in rows])

@@ -183,16 +183,33 @@ class Visibility:
         """
         found: list[FailedNotification] = []
         for report in self._history.failed(viewer.team_id, MOST_FAILED_LOOKED_AT):
-            failed = [one for one in report.deliveries if one.state in FAILED_STATES]
-            own = report.model_copy(update={"deliveries": failed})
-            routes = self._routes(viewer, own)
-            names = person.channel_names(set(routes.addresses.values()))
-            seen = _seen(viewer, person, own, routes, names)
+            seen = self._seen_failed(viewer, person, report)
             if seen:
                 found.append(FailedNotification(report.id, headline(report.content), seen))
             if len(found) == most:
                 break
         return found
+
+    def failed_ids(self, viewer: Viewer, person: Person, notification_id: str) -> set[int]:
+        """Return the ids of those failed deliveries of a notification that a person may see.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack had to be asked, and refused or did not answer.
+        """
+        report = self._history.find(viewer.team_id, notification_id)
+        if report is None:
+            return set()
+        return {one.report.id for one in self._seen_failed(viewer, person, report)}
+
+    def _seen_failed(
+        self, viewer: Viewer, person: Person, report: NotificationReport
+    ) -> list[ViewedDelivery]:
+        failed = [one for one in report.deliveries if one.state in FAILED_STATES]
+        own = report.model_copy(update={"deliveries": failed})
+        routes = self._routes(viewer, own)
+        names = person.channel_names(set(routes.addresses.values()))
+        return _seen(viewer, person, own, routes, names)
 
     def find_shared(
         self,
@@ -206,7 +223,7 @@ class Visibility:
         """Return a notification as it may be shown where somebody has posted a link to it.
 
         It went to that channel too; or to a public channel, a member shares it, and no other
-        organisation reads there.
+        organisation reads there. Another organisation is shown what was posted there, and no topic.
 
         Args:
             channel_id: of the message; None while it is written.
@@ -222,16 +239,18 @@ class Visibility:
             return None
         with self._database.reading_connection() as connection:
             routed = _routed(connection, [notification_id])
-            addresses = {row.address for row in routed if row.is_published}
-        if channel_id not in addresses and (
-            is_outside or not self._may_share(team_id, shared_by, addresses)
-        ):
+        addresses = {row.address for row in routed if row.is_published}
+        if is_outside:
+            posted = {row.address for row in routed if row.state == "sent"}
+            if channel_id not in posted:
+                return None
+        elif channel_id not in addresses and not self._may_share(team_id, shared_by, addresses):
             return None
         with self._database.reading_connection() as connection:
             return SharedNotification(
                 id=report.id,
                 content=report.content,
-                topics=_topics(connection, report.id),
+                topics=() if is_outside else _topics(connection, report.id),
                 created_at=report.created_at,
                 incident=_incident(connection, team_id, report, self._clock()),
             )
@@ -390,6 +409,7 @@ def _routed(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
         select(
             Delivery.id,
             Delivery.notification_id,
+            Delivery.state,
             Lane.address,
             IS_PUBLISHED.label("is_published"),
             IS_WITHDRAWN.label("is_withdrawn"),

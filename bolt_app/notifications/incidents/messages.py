@@ -35,6 +35,9 @@ REFRESH_RANK = -10
 REFRESH_INTERVAL = timedelta(seconds=3)
 # Where its sender has ended an incident, it goes no further ahead than what senders send.
 ENDING_RANK = 0
+# In a channel in which so many wait, others go no further ahead either: people who answer many
+# incidents keep new messages from it no longer.
+MOST_AHEAD = 3
 # A refresh that is due so much later comes at the end of a snooze.
 _SOON = timedelta(minutes=1)
 
@@ -81,6 +84,7 @@ class MessagePosition:
     ts: str | None
     thread_ts: str | None
     source: str
+    subscription_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,31 @@ def refresh(
         if row.send_at <= due[row.lane_id]
     }
     others = [one for one in places if (one.lane_id, one.ts) not in about_to]
-    rows = [_refreshing(one, change, due[one.lane_id]) | {"rank": rank} for one in others]
+    crowded = _crowded(connection, places, change.now)
+    ranks = {
+        one.lane_id: max(rank, ENDING_RANK) if one.lane_id in crowded else rank for one in places
+    }
+    rows = [
+        _refreshing(one, change, due[one.lane_id]) | {"rank": ranks[one.lane_id]} for one in others
+    ]
     _insert(connection, rows)
-    _hurry(connection, change, places, rank)
+    _hurry(connection, change, [one for one in places if one.lane_id not in crowded], rank)
+
+
+def _crowded(connection: Connection, places: Sequence[MessagePosition], now: datetime) -> set[int]:
+    """Return the lanes in which as many refreshes wait as may go ahead of new messages."""
+    waiting = (
+        select(Delivery.lane_id)
+        .where(
+            Delivery.lane_id.in_({one.lane_id for one in places}),
+            Delivery.mode == REFRESH,
+            IS_QUEUED,
+            Delivery.send_at <= now + _SOON,
+        )
+        .group_by(Delivery.lane_id)
+        .having(func.count(Delivery.key.distinct()) >= MOST_AHEAD)
+    )
+    return set(connection.scalars(waiting))
 
 
 def _due(
@@ -289,6 +315,7 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Messag
             Delivery.ts,
             Delivery.thread_ts,
             Delivery.source,
+            Delivery.subscription_id,
         )
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.id.in_(latest))

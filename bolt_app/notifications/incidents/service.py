@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.limits import count_addressed
 from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
 from bolt_app.db.receipts import record_effect
@@ -281,8 +282,8 @@ def follow(
 
     Args:
         seq: the number of the change that this is part of.
-        charge: called with an incident that ends and the number of its messages to refresh, before
-            they are; what it raises is raised.
+        charge: called with an incident that ends and how many of its messages to refresh count as
+            the sender's, before they are; what it raises is raised.
     """
     by_key = {(one.team_id, one.key): one.asks for one in said}
     known = _known(connection, by_key)
@@ -317,7 +318,8 @@ def _end(
     if connection.execute(_END, values).rowcount == 0:
         return
     messages = find_messages(connection, team_id, key)
-    charge(about, len(messages))
+    addressed = count_addressed((one.notification_id, one.subscription_id) for one in messages)
+    charge(about, addressed)
     change = Change(team_id, key, seq, now)
     stop_following(connection, change, _ENDS["resolve"])
     refresh(connection, change, messages, rank=ENDING_RANK)

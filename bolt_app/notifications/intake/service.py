@@ -15,7 +15,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.api_keys import ApiKeyRecord
-from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
+from bolt_app.credentials.limits import (
+    Charge,
+    LimitError,
+    Limits,
+    SenderLimits,
+    count_addressed,
+)
 from bolt_app.credentials.sources import Credential, stored_key
 from bolt_app.credentials.webhooks import WebhookRecord
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
@@ -504,7 +510,8 @@ def _charges(
 ) -> list[Charge]:
     """Return what each credential is charged for what it submitted.
 
-    A destination counts where the sender named it: subscriptions are others' doing.
+    A destination counts where the sender named it: subscriptions are others' doing, and all that
+    they make of a notification counts once.
     """
     rows: dict[str, list[Row]] = {}
     for one in coming:
@@ -517,7 +524,10 @@ def _charges(
     for credential, its in of_credential.items():
         sent = [row for one in its for draft in one.drafts for row in rows.get(draft.id, ())]
         named = {row["lane_address"] for row in sent if row["subscription_id"] is None}
-        charges.append(Charge(credential, requests_each * len(its), len(sent), named))
+        addressed = count_addressed(
+            (row["notification_id"], row["subscription_id"]) for row in sent
+        )
+        charges.append(Charge(credential, requests_each * len(its), addressed, named))
     return charges
 
 

@@ -22,6 +22,7 @@ from bolt_app.db.upsert import upsert
 from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
+from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
 from bolt_app.notifications.subscriptions.store import read_subscription
@@ -57,6 +58,24 @@ class TopicLoopError(ValueError):
 
     def __init__(self) -> None:
         super().__init__("A topic cannot be sent on to a topic: give a channel or a person.")
+
+
+class TooManySubscriptionsError(Exception):
+    """The channel, the person or the workspace has as many subscriptions as it may have."""
+
+    def __init__(self, where: str, limit: int) -> None:
+        super().__init__(
+            f"{where} has {limit:,} subscriptions, which is the limit: end one first. One to "
+            "`name/*` takes the place of many."
+        )
+
+
+@dataclass(frozen=True)
+class SubscriptionLimits:
+    """How many subscriptions there may be."""
+
+    per_destination: int = 100
+    per_workspace: int = 10_000
 
 
 @dataclass(frozen=True)
@@ -143,10 +162,16 @@ class Subscriptions:
     """The subscriptions of all workspaces. A topic is there as soon as it is named."""
 
     def __init__(
-        self, database: Database, signals: Signals | None = None, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        signals: Signals | None = None,
+        limits: SubscriptionLimits | None = None,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._signals = signals or Signals()
+        self._limits = limits or SubscriptionLimits()
         self._clock = clock
 
     def subscribe(self, team_id: str, address: str, wish: SubscriptionSpec) -> Change:
@@ -155,6 +180,7 @@ class Subscriptions:
         Raises:
             ValueError: the topic or address is none.
             FilterError: the filter is none.
+            TooManySubscriptionsError: there are as many as there may be.
         """
         where, topic = _channel_or_person(address), normal_pattern(wish.topic)
         words, now = str(parse_filter(wish.filter)), self._clock()
@@ -164,6 +190,7 @@ class Subscriptions:
             record_effect(session, now)
             before = _find(session, team_id, where, topic)
             if before is None:
+                self._require_room(session, team_id, where)
                 _mark_beginning(session, team_id, where, topic, now)
             upsert(
                 session,
@@ -274,6 +301,9 @@ class Subscriptions:
                 may have left. No button keeps the id of a person.
 
         Returns: whether it was done; all is undone or nothing.
+
+        Raises:
+            TooManySubscriptionsError: there are as many as there may be.
         """
         now = self._clock()
         try:
@@ -294,6 +324,23 @@ class Subscriptions:
             return False
         self._tell(team_id, address)
         return True
+
+    def _require_room(self, session: Session, team_id: str, address: str) -> None:
+        """Make sure that there may be another subscription; no other begins meanwhile.
+
+        Raises:
+            TooManySubscriptionsError: there may not.
+        """
+        # Locks the workspace, after subscriptions, as everywhere.
+        begin_change(session.connection(), [team_id])
+        in_team = select(func.count()).where(Subscription.team_id == team_id)
+        here = in_team.where(Subscription.address == address)
+        limits = self._limits
+        if session.scalars(here).one() >= limits.per_destination:
+            where = "This person" if is_person(address) else "This channel"
+            raise TooManySubscriptionsError(where, limits.per_destination)
+        if session.scalars(in_team).one() >= limits.per_workspace:
+            raise TooManySubscriptionsError("This workspace", limits.per_workspace)
 
     def _tell(self, team_id: str, address: str) -> None:
         if is_person(address):
@@ -317,6 +364,7 @@ class Subscriptions:
             "changed_at": now,
         }
         if change.changed_at is None:
+            self._require_room(session, team_id, address)
             _mark_beginning(session, team_id, address, change.topic, now)
             key = {"id": change.id, "team_id": team_id, "address": address}
             session.execute(insert(Subscription).values({**values, "created_by": by, **key}))

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from slack_bolt import BoltContext
 
-from bolt_app.access.authorization import Action
+from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.elements import Answer
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.notifications.history.visibility import Viewer
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import revoked_answer
 from bolt_app.slack.ensure_can_post import ensure_can_post
@@ -30,8 +31,10 @@ class CredentialActions:
         """Return the person a Bolt request comes from."""
         return cls(services, context.team_id or "", context.user_id or "")
 
-    def check(self, action: Action = Action.ADMINISTER) -> None:
+    def check(self, action: Action = Action.ADMINISTER) -> Person:
         """Make sure that the person may do something, as Slack says at this moment.
+
+        Returns: the person.
 
         Raises:
             AccessDeniedError: they may not.
@@ -39,16 +42,22 @@ class CredentialActions:
         """
         person = self.services.access.person(self.team_id, self.user_id, now=True)
         person.require(action)
+        return person
 
-    def retry(self, notification_id: str) -> Answer:
-        """Deliver what failed of a notification after all.
+    def retry(self, notification_id: str, viewer: Viewer) -> Answer:
+        """Deliver after all what failed of a notification, where the person may see that it did.
+
+        Args:
+            viewer: the same person, as one who looks at notifications.
 
         Raises:
             AccessDeniedError: not this person.
-            NothingToRetryError: nothing of it has failed, or it was retried before.
+            NothingToRetryError: nothing that they see has failed, or it was retried before.
+            SlackCallError: Slack does not say what they see.
         """
-        self.check(Action.RETRY_FAILED)
-        self.services.history.retry(self.team_id, notification_id)
+        person = self.check(Action.RETRY_FAILED)
+        seen = self.services.visibility.failed_ids(viewer, person, notification_id)
+        self.services.history.retry(self.team_id, notification_id, seen)
         return retried_answer(self.user_id)
 
     def create_key(

@@ -9,7 +9,7 @@ from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.elements import Answer, Block
 from bolt_app.blockkit.signed_values import home_of
 from bolt_app.notifications.history.statistics import Health
-from bolt_app.notifications.history.visibility import FailedNotification, Viewer
+from bolt_app.notifications.history.visibility import FailedNotification
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import credential_blocks
 from bolt_app.slack.home.blocks import home_view
@@ -115,10 +115,8 @@ def _failed(
 
 
 def _find_failed(own: ProfileActions, person: Person) -> Sequence[FailedNotification]:
-    profile = own.services.profiles.find(own.team_id, own.user_id, own.enterprise_id)
-    viewer = Viewer(own.team_id, own.user_id, profile.email if profile else None)
     try:
-        return own.services.visibility.failed(viewer, person, MOST_FAILED)
+        return own.services.visibility.failed(own.viewer(), person, MOST_FAILED)
     except SlackCallError as error:
         logger.info("a person's channels are unknown", extra={"error": error.code})
         return []

@@ -12,6 +12,7 @@ from bolt_app.blockkit.elements import Answer
 from bolt_app.installations.flow import INSTALL_PATH
 from bolt_app.installations.store import Grant, StoredInstallation
 from bolt_app.installations.tokens.grants import TokenRequest
+from bolt_app.notifications.history.visibility import Viewer
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services
 from bolt_app.slack.profile.blocks import (
@@ -90,6 +91,11 @@ class ProfileActions:
         if installation is not None:
             self.services.lifecycle.unlink(installation)
         return unlinked_answer()
+
+    def viewer(self) -> Viewer:
+        """Return the person as one who looks at notifications."""
+        profile = self.services.profiles.find(self.team_id, self.user_id, self.enterprise_id)
+        return Viewer(self.team_id, self.user_id, profile.email if profile else None)
 
     def _installation(self) -> StoredInstallation | None:
         if self.grant.installation_id is None:

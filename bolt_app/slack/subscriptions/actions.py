@@ -16,7 +16,11 @@ from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
 from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
-from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import (
+    Change,
+    SubscriptionSpec,
+    TooManySubscriptionsError,
+)
 from bolt_app.services import Services
 from bolt_app.slack.ensure_can_post import NotInvitedError, ensure_can_post
 from bolt_app.slack.preferences.time_zones import time_zone_of
@@ -25,6 +29,7 @@ from bolt_app.slack.subscriptions.blocks import (
     digest_answer,
     list_answer,
     muted_answer,
+    near_sentence,
     not_subscribed_answer,
     not_undone_answer,
     nothing_to_mute_answer,
@@ -51,10 +56,15 @@ class TooManyTestsError(AccessDeniedError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What to answer, and whether everybody in the channel is to see it."""
+    """What to answer, and whether everybody in the channel is to see it.
+
+    Attributes:
+        aside: what the person alone is to read besides.
+    """
 
     answer: Answer
     is_change: bool = False
+    aside: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,7 @@ class SubscriptionActions:
             AccessDeniedError: not this person.
             NotInvitedError: the bot could not post here.
             SlackCallError: the channel is archived.
+            TooManySubscriptionsError: there are as many here as there may be.
         """
         self._require(Action.SUBSCRIBE_SELF)
         is_outside = ensure_can_post(self.services, self.team_id, self.address)
@@ -130,16 +141,19 @@ class SubscriptionActions:
         change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
         is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
         near = lately.near_topic(topic) if is_told else None
+        is_own = is_person(self.address)
         answer = subscribed_answer(
             self.user_id,
             self.place,
             wish,
             change,
             preview,
-            near=near,
+            near=near if is_own else None,
             undo=self._undo([change]),
         )
-        return Outcome(answer, is_change=True)
+        # Guests may read in the channel: they learn of no topic of other channels.
+        aside = None if is_own or near is None else near_sentence(near)
+        return Outcome(answer, is_change=True, aside=aside)
 
     def unsubscribe(self, topic: str) -> Outcome:
         """Bring it no more.
@@ -208,6 +222,7 @@ class SubscriptionActions:
 
         Raises:
             AccessDeniedError: not this person.
+            TooManySubscriptionsError: there are as many here as there may be.
         """
         self._require(Action.SUBSCRIBE_SELF)
         undo = self.services.subscriptions.undo
@@ -273,7 +288,10 @@ class SubscriptionActions:
             return ()
 
     def _require(self, for_self: Action) -> None:
-        """Make sure that the person may change what comes here.
+        """Make sure that the person may change what comes here, as Slack says at this moment.
+
+        The change lasts, whatever the person becomes, and an event about that may have reached
+        another process alone.
 
         Args:
             for_self: what it needs where "here" is the person; it needs `CHANGE_CHANNEL` elsewhere.
@@ -282,16 +300,15 @@ class SubscriptionActions:
             AccessDeniedError: they may not.
             SlackCallError: Slack had to be asked, and refused or did not answer.
         """
-        if self.address != self.user_id:
-            self.person.require(Action.CHANGE_CHANNEL)
-        elif for_self is not Action.USE:
-            # Whether they may use Bellhop at all was decided when the request came.
-            self.person.require(for_self)
+        action = for_self if self.address == self.user_id else Action.CHANGE_CHANNEL
+        # Whether they may use Bellhop at all was decided when the request came.
+        if action is not Action.USE:
+            self.services.access.person(self.team_id, self.user_id, now=True).require(action)
 
 
 def attempt(do: Callable[[], Outcome]) -> Outcome:
     """Do what was asked; where it is refused, the outcome says why."""
     try:
         return do()
-    except (AccessDeniedError, NotInvitedError) as error:
+    except (AccessDeniedError, NotInvitedError, TooManySubscriptionsError) as error:
         return Outcome(plain_answer(str(error)))

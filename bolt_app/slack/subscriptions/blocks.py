@@ -89,7 +89,7 @@ def subscribed_answer(
     text = f"<@{user_id}> {verb} {place} to {_wish(wish)}."
     lines = [] if preview is None else [_previewed(preview)]
     if near is not None:
-        lines.append(f"Did you mean `/notify subscribe {escape(near)}`?")
+        lines.append(near_sentence(near))
     for name, known in (preview.misspelled if preview else {}).items():
         lines.append(
             f"No recent notification has the field {_code(name)}: did you mean {_code(known)}?"
@@ -203,6 +203,11 @@ def subscription_blocks(
 def tested_answer(place: str) -> Answer:
     """Say that a notification is on its way."""
     return plain_answer(f"A test notification is on its way to {place}.")
+
+
+def near_sentence(topic: str) -> str:
+    """Ask whether a known topic was meant."""
+    return f"Did you mean `/notify subscribe {escape(topic)}`?"
 
 
 def help_answer(reason: str = "", nearest: str = "") -> Answer:

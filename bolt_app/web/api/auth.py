@@ -85,7 +85,9 @@ def over_limit(error: LimitError | TooManyGuessesError) -> ApiError:
 
 
 def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
-    """Return the key; an address that has guessed too often may use only known ones.
+    """Return the key; an address that has guessed too often may use only known, good ones.
+
+    A revoked or expired key counts as a guess.
 
     Args:
         is_fresh: whether to look whether it was revoked since it was found first.
@@ -93,14 +95,18 @@ def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
     secret, keys = _bearer_token(), services.api_keys
     address = request.remote_addr
     try:
-        if keys.remembered(secret) is None:
+        if not _is_good(services, keys.remembered(secret)):
             services.guesses.check(address)
     except TooManyGuessesError as error:
         raise over_limit(error) from None
     found = keys.find(secret) if is_fresh else keys.remember(secret)
-    if found is None:
+    if not _is_good(services, found):
         services.guesses.count(address)
     return found
+
+
+def _is_good(services: Services, key: ApiKeyRecord | None) -> bool:
+    return key is not None and key.state(services.clock()) == "active"
 
 
 def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKeyRecord:

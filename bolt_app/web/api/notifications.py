@@ -124,8 +124,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/notifications/<notification_id>/retry")
     def retry(notification_id: str) -> Response:
         caller = _require_owner(services, notification_id)
-        report = _find(services, caller, notification_id)
-        again = sum(one.state in ("dead", "unknown") for one in report.deliveries)
+        again = services.history.count_retried(caller.team_id, notification_id)
         charge_request(services, caller, requests=0, deliveries=again)
         try:
             services.history.retry(caller.team_id, notification_id)

@@ -116,7 +116,7 @@ class TestWhere:
             ("#nowhere", "channel_not_found"),
             ("C0NOWHERE1", "channel_not_found"),
             ("@nobody@acme.example", "users_not_found"),
-            ("U0NOBODY01", "channel_not_found"),
+            ("U0NOBODY01", "recipient_denied"),
         ],
     )
     def test_an_address_nobody_has(

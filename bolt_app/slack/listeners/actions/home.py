@@ -22,7 +22,7 @@ from bolt_app.slack.modals import open_modal, reading_form, text_of
 from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.respond import show_at_home
 from bolt_app.slack.signed_actions import is_at_home, signed_text
-from bolt_app.slack.subscriptions.actions import SubscriptionActions
+from bolt_app.slack.subscriptions.actions import SubscriptionActions, attempt
 
 
 def register_home_actions(app: App, services: Services) -> None:
@@ -41,7 +41,7 @@ def register_home_actions(app: App, services: Services) -> None:
             raise OutdatedError
         own = ProfileActions.of(services, context)
         try:
-            answer = CredentialActions.of(services, context).retry(notification_id)
+            answer = CredentialActions.of(services, context).retry(notification_id, own.viewer())
         except (AccessDeniedError, NothingToRetryError) as error:
             answer = plain_answer(str(error))
         publish_home(own, failed_notice=answer)
@@ -72,8 +72,10 @@ def register_home_actions(app: App, services: Services) -> None:
             SubscriptionActions.own(services, context),
         )
         with shown_anyway(own):
-            outcome = subscribing.subscribe(
-                normal_pattern(topic), str(parse_typed_filter(filter_)), None
+            outcome = attempt(
+                lambda: subscribing.subscribe(
+                    normal_pattern(topic), str(parse_typed_filter(filter_)), None
+                )
             )
         ack()
         show_at_home(own, outcome.answer)

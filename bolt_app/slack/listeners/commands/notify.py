@@ -8,6 +8,7 @@ from bolt_app.blockkit.signed_values import shown_to
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.preferences.actions import PreferenceActions
+from bolt_app.slack.respond import tell_aside
 from bolt_app.slack.subscriptions.actions import Outcome, SubscriptionActions, attempt
 from bolt_app.slack.subscriptions.blocks import help_answer
 from bolt_app.slack.subscriptions.parsing import (
@@ -44,6 +45,8 @@ def register_notify_command(app: App, services: Services) -> None:
             blocks=blocks,
             response_type="ephemeral" if is_private else "in_channel",
         )
+        if outcome.aside is not None:
+            tell_aside(services, command["response_url"], outcome.aside)
 
 
 def answer_notify_request(subscribing: SubscriptionActions, request: NotifyRequest) -> Outcome:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from slack_bolt import App, BoltContext
 
+from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.text import first_of
 from bolt_app.lifecycle.service import EventOrigin
 from bolt_app.notifications.content.schema import read_one
@@ -14,7 +17,11 @@ from bolt_app.notifications.intake.service import Sender
 from bolt_app.notifications.subscriptions.channel_sync import Followed
 from bolt_app.services import Services
 from bolt_app.slack.listeners.events.origin import origin_of
+from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import DELETED_PERSON
+from bolt_app.workspaces.client import NotInstalledError
+
+logger = logging.getLogger(__name__)
 
 # A private channel's events have names of their own.
 KINDS = ("channel", "group")
@@ -29,7 +36,7 @@ def register_channel_events(app: App, services: Services) -> None:
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.address_paused(origin, channel_id, "archived")
         what = f"<#{channel_id}> was archived", "pauses until it is unarchived"
-        _tell(services, origin, followed, *what)
+        _tell(services, _Channel.of(origin, event), followed, *what)
 
     def unarchived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         lifecycle.address_resumed(origin_of(body, context), event["channel"], "archived")
@@ -39,13 +46,14 @@ def register_channel_events(app: App, services: Services) -> None:
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.address_paused(origin, channel_id, "removed")
         what = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
-        _tell(services, origin, followed, *what)
+        _tell(services, _Channel.of(origin, event), followed, *what)
 
     def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.channel_deleted(origin, channel_id)
-        _tell(services, origin, followed, f"The channel {channel_id} was deleted", "has ended")
+        what = f"The channel {channel_id} was deleted", "has ended"
+        _tell(services, _Channel.of(origin, event), followed, *what)
 
     def renamed(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         channel = event["channel"]
@@ -77,23 +85,57 @@ def register_channel_events(app: App, services: Services) -> None:
         services.access.membership_changed(context.team_id or "", event["user"])
 
 
+@dataclass(frozen=True)
+class _Channel:
+    """A channel that something has become of, and the event that says so."""
+
+    origin: EventOrigin
+    id: str
+    is_private: bool
+
+    @classmethod
+    def of(cls, origin: EventOrigin, event: Mapping[str, Any]) -> _Channel:
+        return cls(origin, event["channel"], event["type"].startswith("group_"))
+
+
 def _tell(
     services: Services,
-    origin: EventOrigin,
+    channel: _Channel,
     followed: Sequence[Followed],
     what: str,
     consequence: str,
 ) -> None:
-    """Tell whoever subscribed a channel, each once, what has become of it."""
-    team_id = origin.team_id or ""
+    """Notify the people who subscribed a channel, each once, of its end or pause.
+
+    Its topics are named to those who may see it now: the others have left it since.
+    """
+    team_id = channel.origin.team_id or ""
     for user_id in sorted(
         {one.created_by for one in followed if one.created_by} - {DELETED_PERSON}
     ):
         topics = first_of([f"`{one.topic}`" for one in followed if one.created_by == user_id])
-        text = f"{what}. What you subscribed it to ({topics}) {consequence}."
+        try:
+            person = services.access.person(team_id, user_id)
+            if not person.may(Action.USE):
+                continue
+            named = f" ({topics})" if _sees(person, channel) else ""
+        except NotInstalledError:
+            # The next installation would send it late.
+            return
+        except SlackCallError as error:
+            logger.info("no topics are named", extra={"error": error.code})
+            named = ""
+        text = f"{what}. What you subscribed it to{named} {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
         services.intake.accept(
             Sender(team_id, "lifecycle"),
             [request],
-            idempotency_key=f"{origin.event_id}/{user_id}",
+            idempotency_key=f"{channel.origin.event_id}/{user_id}",
         )
+
+
+def _sees(person: Person, channel: _Channel) -> bool:
+    """Whether a person may see a channel, which may be gone by now."""
+    if not channel.is_private and person.may(Action.SEE_WORKSPACE):
+        return True
+    return channel.id in person.own_channels()

@@ -26,6 +26,7 @@ from bolt_app.slack import ids
 from bolt_app.slack_api import SlackCallError
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.text_forms import lowered
+from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,10 @@ _CHANNEL = re.compile(r"[CG][A-Z0-9]{7,63}")
 # For the steps of a workspace, in one process: a workflow has no key to limit.
 MOST_A_MINUTE = 100
 MOST_REMEMBERED = 10_000
+UNINSTALLED = (
+    "The notification was not sent: Bellhop is not installed in this workspace any more, or Slack "
+    "refuses its token. Add it to Slack again."
+)
 
 
 class StepError(Exception):
@@ -55,6 +60,10 @@ def register_send_step(app: App, services: Services) -> None:
     @app.function(ids.SEND_STEP)
     def send(event: dict[str, Any], context: BoltContext) -> None:
         team_id, execution_id = context.team_id or "", event["function_execution_id"]
+        if not _is_installed(team_id, context):
+            # Nothing is stored: the next installation would send it late.
+            _fail_uninstalled(event)
+            return
         try:
             request = _read(event["inputs"])
             if accepted.find(execution_id) is None and limit.take(team_id):
@@ -76,6 +85,25 @@ def register_send_step(app: App, services: Services) -> None:
         page = page_url(services.settings.public_url, id_)
         outputs = {"notification_id": id_, "page_url": page}
         _end(team_id, "functions.completeSuccess", execution_id, outputs=outputs)
+
+    def _is_installed(team_id: str, context: BoltContext) -> bool:
+        """Whether the bot can post in the workspace, and answer the step."""
+        if "installation_problem" in context:
+            return False
+        try:
+            services.client.find_workspace(team_id)
+        except NotInstalledError:
+            return False
+        return True
+
+    def _fail_uninstalled(event: Mapping[str, Any]) -> None:
+        """Let a step fail, with the token that Slack gives for this execution alone."""
+        said = {"function_execution_id": event["function_execution_id"], "error": UNINSTALLED}
+        token = str(event.get("bot_access_token") or "")
+        try:
+            services.client.as_function(token, "functions.completeError", **said)
+        except SlackCallError as error:
+            logger.info("a step is not to be answered", extra={"error": error.code})
 
     def _read(inputs: Mapping[str, Any]) -> NotificationRequest:
         said = {name: inputs[name] for name in ("title", "text", "severity") if inputs.get(name)}

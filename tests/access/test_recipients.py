@@ -1,0 +1,172 @@
+"""What a person may still receive is decided when it is delivered, not when it was accepted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bolt_app.access.authorization import STALE_AFTER
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from slack_sandbox import Fault
+from tests.conftest import FakeClock
+from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.people import ACME, ANN, BEA, BEN, GENERAL
+from tests.running import Bellhop, running_bellhop
+
+pytestmark = pytest.mark.sqlite_only
+
+GUEST = "U0GUS00001"
+HOUR = 3600.0
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def in_an_hour(bellhop: Bellhop) -> str:
+    return str((bellhop.clock() + timedelta(seconds=HOUR)).isoformat())
+
+
+def become(bellhop: Bellhop, user_id: str, **facts: Any) -> None:
+    """Let a person change without an event: Slack gave up sending it."""
+    for name, value in facts.items():
+        setattr(bellhop.slack.users[user_id], name, value)
+
+
+def deliver(bellhop: Bellhop, *, after: float = HOUR) -> None:
+    bellhop.clock.advance(after)
+    Hand(bellhop).deliver()
+
+
+def outcome(bellhop: Bellhop, id_: str) -> list[tuple[str, str | None]]:
+    return [(one.state, one.error) for one in deliveries(bellhop, id_)]
+
+
+DENIED = "recipient_denied"
+CHANGES = [{"is_restricted": True}, {"deleted": True}, {"team_id": "T0BETA0001"}]
+
+
+@pytest.mark.parametrize("facts", CHANGES)
+def test_what_was_subscribed_is_not_delivered_to_who_may_not_subscribe_now(
+    installed: Bellhop, facts: dict[str, Any]
+) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    id_ = accept(installed, "topic:payroll", "x", send_at=in_an_hour(installed))
+    become(installed, BEN, **facts)
+
+    deliver(installed)
+
+    assert outcome(installed, id_) == [("cancelled", DENIED)]
+    assert installed.slack.messages(installed.slack.app_dm(ACME, BEN).id) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"), [(CHANGES[0], "sent"), (CHANGES[1], "dead"), (CHANGES[2], "dead")]
+)
+def test_what_is_addressed_to_a_person_is_for_guests_too_and_for_nobody_else(
+    installed: Bellhop, facts: dict[str, Any], state: str
+) -> None:
+    id_ = accept(installed, BEN, "x", send_at=in_an_hour(installed))
+    become(installed, BEN, **facts)
+
+    deliver(installed)
+
+    assert outcome(installed, id_) == [(state, None if state == "sent" else DENIED)]
+
+
+def test_a_digest_is_what_its_subscriptions_are(installed: Bellhop) -> None:
+    subscriptions, hourly = installed.services.subscriptions, Schedule.read("hourly", "UTC")
+    for topic in ("payroll", "hr"):
+        subscriptions.subscribe(ACME, BEN, SubscriptionSpec(topic, digest=hourly))
+        accept(installed, f"topic:{topic}", "x")
+    become(installed, BEN, is_restricted=True)
+
+    deliver(installed)
+
+    assert installed.slack.messages(installed.slack.app_dm(ACME, BEN).id) == []
+
+
+def test_an_escalation_by_a_subscription_is_one_of_it(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    escalate = {"to": "topic:payroll", "after": HOUR}
+    id_ = accept(installed, GENERAL, "x", actions=["acknowledge"], escalate=escalate)
+    become(installed, BEN, is_restricted=True)
+
+    deliver(installed, after=0)
+    deliver(installed)
+
+    assert [one.error for one in deliveries(installed, id_)] == [None, DENIED]
+
+
+def test_guests_get_what_they_subscribed_to_where_they_may_subscribe(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, subscriptions_by="anyone") as bellhop:
+        bellhop.install(ANN)
+        bellhop.services.subscriptions.subscribe(ACME, GUEST, SubscriptionSpec("deploys"))
+        id_ = accept(bellhop, "topic:deploys", "x")
+        Hand(bellhop).deliver()
+
+        assert states(bellhop, id_) == ["sent"]
+
+
+def test_an_address_that_is_another_persons_by_now_leads_to_nobody(installed: Bellhop) -> None:
+    address = f"@{installed.slack.users[BEN].email}"
+    later = accept(installed, address, "later", send_at=in_an_hour(installed))
+    accept(installed, address, "now")
+    deliver(installed, after=0)
+    become(installed, ANN, email=installed.slack.users[BEN].email)
+    become(installed, BEN, email="ben@elsewhere.example")
+
+    deliver(installed)
+
+    assert outcome(installed, later) == [("dead", "users_not_found")]
+
+
+def test_a_person_of_another_organization_gets_no_direct_message(installed: Bellhop) -> None:
+    installed.slack.share_channel(GENERAL, BEA)
+    id_ = accept(installed, BEA, "x")
+
+    deliver(installed, after=0)
+
+    assert outcome(installed, id_) == [("dead", DENIED)]
+
+
+def test_while_slack_does_not_say_who_they_are_it_waits(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys"))
+    id_ = accept(installed, "topic:deploys", "x")
+    installed.slack.faults.add(Fault("users.info", "server_error", times=1))
+
+    deliver(installed, after=0)
+    assert outcome(installed, id_) == [("waiting", "unavailable")]
+
+    deliver(installed)
+    assert outcome(installed, id_) == [("sent", None)]
+
+
+def test_slack_is_asked_once_a_minute_about_a_person(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys"))
+    asked = len(installed.slack.calls_to("users.info"))
+    for _ in range(3):
+        accept(installed, "topic:deploys", "x")
+        deliver(installed, after=STALE_AFTER.total_seconds() / 4)
+
+    assert len(installed.slack.calls_to("users.info")) == asked + 1
+
+
+def test_a_linked_person_is_not_asked_about_for_what_is_addressed_to_them(
+    installed: Bellhop,
+) -> None:
+    installed.clock.advance(HOUR)
+    asked = len(installed.slack.calls_to("users.info"))
+    id_ = accept(installed, ANN, "x")
+
+    deliver(installed, after=0)
+
+    assert states(installed, id_) == ["sent"]
+    assert len(installed.slack.calls_to("users.info")) == asked
