@@ -19,7 +19,7 @@ from bolt_app.credentials.records import (
 )
 from bolt_app.credentials.secrets import hash_of, new_api_key
 from bolt_app.credentials.sources import Credential
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
 from bolt_app.db.receipts import record_effect
@@ -51,7 +51,9 @@ _COLUMNS = (
 # Read for every request, and so put together once.
 _FIND = select(*_COLUMNS).where(ApiKey.secret_hash == bindparam("secret_hash"))
 # Read for every App Home of an admin.
-_OF_TEAM = select(*_COLUMNS).where(ApiKey.team_id == bindparam("team_id")).order_by(ApiKey.id)
+_OF_TEAM = PreparedSelect(
+    select(*_COLUMNS).where(ApiKey.team_id == bindparam("team_id")).order_by(ApiKey.id)
+)
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,7 @@ class ApiKeys:
 
     def of_team(self, team_id: str) -> list[ApiKeyRecord]:
         """Return the keys of a workspace, the oldest first."""
-        with self._database.reading_connection() as connection:
-            return [_record(row) for row in connection.execute(_OF_TEAM, {"team_id": team_id})]
+        return [_record(row) for row in self._database.fetch(_OF_TEAM, {"team_id": team_id})]
 
     def revoke(
         self, key_id: int, *, team_id: str | None = None, revoked_by: str | None = None

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from bolt_app.db.encryption import Cipher, use_cipher
+from bolt_app.db.prepared import CompiledSelect, PreparedSelect, Values
 from bolt_app.db.process_lock import ProcessLock
 from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_others
 
@@ -56,6 +57,7 @@ class Database:
             else None
         )
         self._read = sessionmaker(self.engine, expire_on_commit=False)
+        self._prepared: dict[PreparedSelect, CompiledSelect] = {}
         self._write = sessionmaker(self._writing_engine, expire_on_commit=False)
 
     @property
@@ -98,6 +100,20 @@ class Database:
         """
         with self.reading_engine.connect() as connection:
             yield connection
+
+    def fetch(self, prepared: PreparedSelect, values: Values) -> list[Any]:
+        """Return the rows of a prepared SELECT, as `reading_connection` would read them."""
+        engine = self.reading_engine
+        # Whoever listens to an engine's statements is to hear of all.
+        if not engine.dispatch.before_cursor_execute:
+            compiled = self._prepared.get(prepared)
+            if compiled is None:
+                compiled = self._prepared[prepared] = CompiledSelect(prepared, engine)
+            # SQLAlchemy reads again what the driver failed to read, and raises its own errors.
+            with suppress(engine.dialect.loaded_dbapi.Error):
+                return compiled.fetch(values)
+        with self.reading_connection() as connection:
+            return list(connection.execute(prepared.statement, dict(values)))
 
     def truncate_wal(self) -> bool:
         """Move the write-ahead log into the database file and empty it (SQLite; else do nothing).

@@ -1,21 +1,20 @@
-"""The database's schema: bring it up to date, compare it with the models."""
+"""The database's schema: bring it up to date, compare it with the models.
+
+At each start it is only checked. Alembic, which takes long to load, comes with `db.migrating`.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, func, inspect, select, text
 
 from bolt_app.db.engine import Database
-from bolt_app.db.models import Base
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+# https://alembic.sqlalchemy.org/en/latest/tutorial.html#running-our-first-migration
+_VERSION_TABLE = "alembic_version"
 _ADVISORY_LOCK = 0x62656C6C686F70  # "bellhop"
 
 
@@ -42,16 +41,20 @@ def upgrade(database: Database, revision: str = "head") -> str | None:
         _refuse_unknown(before)
         if revision == "head" and before == head_revision():
             return before
-        command.upgrade(_config(connection), revision)
+        from bolt_app.db.migrating import migrate_up
+
+        migrate_up(connection, revision)
         return before
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Take the schema back to `revision`, or to nothing with `base`."""
+    from bolt_app.db.migrating import migrate_down
+
     with database.writing_connection() as connection:
         if not database.is_sqlite:
             _take_time(connection)
-        command.downgrade(_config(connection), revision)
+        migrate_down(connection, revision)
 
 
 def require_current(database: Database) -> None:
@@ -72,18 +75,22 @@ def require_current(database: Database) -> None:
 
 def current_revision(connection: Connection) -> str | None:
     """Return the revision the database is at, or None where nothing was ever migrated."""
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_VERSION_TABLE):
+        return None
+    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
+    return revision
 
 
 def head_revision() -> str:
     """Return the newest revision this version of Bellhop knows."""
-    return str(_scripts().get_current_head())
+    return max(_revisions())
 
 
 def differences(connection: Connection) -> list[object]:
     """Return how the database's schema differs from the models; empty when it does not."""
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
-    return list(compare_metadata(context, Base.metadata))
+    from bolt_app.db.migrating import compare_with_models
+
+    return compare_with_models(connection)
 
 
 def _take_time(connection: Connection) -> None:
@@ -97,8 +104,7 @@ def _take_time(connection: Connection) -> None:
 
 
 def _refuse_unknown(revision: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if revision is not None and revision not in known:
+    if revision is not None and revision not in _revisions():
         raise SchemaError(
             f"The database is at revision {revision}, which a newer Bellhop made: "
             "run that version, or restore a backup."
@@ -106,13 +112,9 @@ def _refuse_unknown(revision: str | None) -> None:
 
 
 @cache
-def _scripts() -> ScriptDirectory:
-    """Return the migrations, which are part of the program: read once in a process."""
-    return ScriptDirectory(str(MIGRATIONS))
+def _revisions() -> frozenset[str]:
+    """Return the revisions of the migrations, by which their files are named and follow each other.
 
-
-def _config(connection: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    config.attributes["connection"] = connection
-    return config
+    They are part of the program: read once in a process.
+    """
+    return frozenset(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, upda
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.encryption import DecryptionError
@@ -32,16 +32,19 @@ from bolt_app.db.models import (
 from bolt_app.db.upsert import count_up, upsert
 
 _EXPIRED = "token_expired"
-# Read again and again, and so prepared once.
 _REVISION = select(InstallationRevision.revision).where(
     InstallationRevision.client_id == bindparam("client_id"),
     InstallationRevision.enterprise_id == bindparam("enterprise_id"),
     InstallationRevision.team_id == bindparam("team_id"),
 )
+# Read for every call of a method.
+_FIND_REVISION = PreparedSelect(_REVISION)
 # Read for every request from Slack.
-_STANDING = select(
-    _REVISION.scalar_subquery().label("revision"),
-    IS_DEACTIVATED.scalar_subquery().label("is_deactivated"),
+_STANDING = PreparedSelect(
+    select(
+        _REVISION.scalar_subquery().label("revision"),
+        IS_DEACTIVATED.scalar_subquery().label("is_deactivated"),
+    )
 )
 # Read for every message.
 _PLACE = (
@@ -223,8 +226,8 @@ class Installations(InstallationStore):
 
     def revision(self, *, enterprise_id: str | None, team_id: str | None) -> int:
         """Return how often the installation has changed, 0 where there never was one."""
-        with self._database.reading_connection() as connection:
-            return connection.scalar(_REVISION, self._key(enterprise_id, team_id)) or 0
+        rows = self._database.fetch(_FIND_REVISION, self._key(enterprise_id, team_id))
+        return rows[0].revision if rows else 0
 
     def standing(
         self,
@@ -247,9 +250,8 @@ class Installations(InstallationStore):
             "home_id": enterprise_id or "",
             "user_id": user_id,
         }
-        with self._database.reading_connection() as connection:
-            revision, is_deactivated = connection.execute(_STANDING, values).one()
-        return InstallationStatus(revision or 0, is_deactivated)
+        [standing] = self._database.fetch(_STANDING, values)
+        return InstallationStatus(standing.revision or 0, standing.is_deactivated)
 
     def find_grant(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None

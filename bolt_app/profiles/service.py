@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.ending import end_earlier_credentials
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
     Channel,
@@ -99,8 +99,10 @@ _PROFILES = (
     .order_by(Membership.linked_at, Membership.id)
 )
 _PROFILE = _PROFILES.where(User.id == bindparam("row_id"))
-_PROFILE_OF_MEMBER = _PROFILES.where(User.id == _FIND_MEMBER.scalar_subquery())
-_PROFILE_OF_COLLEAGUE = _PROFILES.where(User.id == _FIND_COLLEAGUE.scalar_subquery())
+_PROFILE_OF_MEMBER = PreparedSelect(_PROFILES.where(User.id == _FIND_MEMBER.scalar_subquery()))
+_PROFILE_OF_COLLEAGUE = PreparedSelect(
+    _PROFILES.where(User.id == _FIND_COLLEAGUE.scalar_subquery())
+)
 
 # Each membership of one account.
 _ACCOUNTS = (
@@ -262,8 +264,7 @@ class Profiles:
         """Return the linked profile of `user_id` in a workspace or its organisation, if any."""
         statement = _PROFILE_OF_MEMBER if enterprise_id is None else _PROFILE_OF_COLLEAGUE
         values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
-        with self._database.reading_connection() as connection:
-            rows = connection.execute(statement, values).all()
+        rows = self._database.fetch(statement, values)
         return _profile(rows) if rows else None
 
     def find_for(self, installation: StoredInstallation) -> Profile | None:

@@ -27,10 +27,7 @@ from bolt_app.slack.listeners.functions.send import register_send_step
 from bolt_app.slack.listeners.shortcuts.notification import register_notification_shortcut
 from bolt_app.slack.organization_workspaces import register_organization_workspaces
 from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.signed_actions import (
-    register_foreign_interactions,
-    register_signature_checks,
-)
+from bolt_app.slack.signed_actions import register_signature_checks
 
 
 def create_bolt_app(services: Services, flow: InstallFlow, authorize: InstallationAuthorize) -> App:
@@ -52,9 +49,7 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
         raise_error_for_unhandled_request=False,
     )
     rejected = RejectedValues()
-    # Before anything takes effect, it is known whether this is for Bellhop, and whether the person
-    # may use it.
-    register_foreign_interactions(app)
+    # Before anything takes effect, it is known whether the person may use Bellhop.
     register_error_answers(app, services, rejected)
     register_organization_workspaces(app, services)
     register_signature_checks(app, services, rejected)

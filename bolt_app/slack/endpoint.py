@@ -23,6 +23,7 @@ from bolt_app.services import Services
 from bolt_app.slack import deferred_responses as late
 from bolt_app.slack.request_parsing import MalformedRequestError, parse_request
 from bolt_app.slack.response_url import SlackRespond
+from bolt_app.slack.signed_actions import may_be_own
 from bolt_app.slack.verification import RequestVerifier
 
 logger = logging.getLogger(__name__)
@@ -72,8 +73,11 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
     def receive() -> Response:
         try:
             bolt_request = parse_request(request.get_data(), services.signer)
+            is_own = may_be_own(bolt_request.body)
         except MalformedRequestError:
             return _reject(400)
+        if not is_own:
+            return Response(status=200)
         _use_slack_respond(services, bolt_request)
         dispatch = partial(_dispatch, app, bolt_request, g.receipt_id)
         work = services.requests.submit(copy_context().run, dispatch)

@@ -30,13 +30,8 @@ from bolt_app.slack.rejected_values import RejectedValues
 from bolt_app.slack.respond import tell
 
 OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
-_UNSIGNED_TYPES = ("event_callback", "message_action")
+_OTHER_TYPES = ("event_callback", "message_action", "url_verification", "view_submission")
 _RENEWED = "This button is outdated, and nothing was changed. The message gets new ones: use those."
-
-
-def register_foreign_interactions(app: App) -> None:
-    """Acknowledge what is not Bellhop's own, before Slack is asked about the person."""
-    app.use(_ForeignInteractions())
 
 
 def register_signature_checks(app: App, services: Services, rejected: RejectedValues) -> None:
@@ -47,27 +42,19 @@ def register_signature_checks(app: App, services: Services, rejected: RejectedVa
     app.use(_SignatureChecks(services, rejected))
 
 
-# Middleware is a class here, because Bolt collects all possible arguments for a function, for each
-# request.
-class _ForeignInteractions(Middleware):
-    """Lets pass what may be Bellhop's own."""
-
-    def process(
-        self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
-    ) -> BoltResponse:
-        """Go on with what may be Bellhop's own; of the rest nothing comes."""
-        return next() if _may_be_own(req.body) else BoltResponse(status=200, body="")
-
-
-def _may_be_own(body: Mapping[str, Any]) -> bool:
+def may_be_own(body: Mapping[str, Any]) -> bool:
+    """Whether a request may be about what Bellhop has; of the rest nothing comes."""
     kind = body.get("type")
     if kind == "block_actions":
-        return body["actions"][0].get("action_id") in OWN_ACTIONS
-    return kind in (*_UNSIGNED_TYPES, "view_submission") or (kind is None and "command" in body)
+        return str(body["actions"][0].get("action_id")) in OWN_ACTIONS
+    return kind in _OTHER_TYPES or (kind is None and "command" in body)
 
 
 class _SignatureChecks(Middleware):
-    """Lets pass what carries a value that was signed for it."""
+    """Lets pass what carries a value that was signed for it.
+
+    A class, because Bolt collects all possible arguments for a function, for each request.
+    """
 
     def __init__(self, services: Services, rejected: RejectedValues) -> None:
         self._services = services

@@ -12,7 +12,7 @@ from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import Channel, ChannelListing
 from bolt_app.db.upsert import upsert
 from bolt_app.recipients import normal_channel_name
@@ -31,7 +31,9 @@ LISTING_LIFETIME = timedelta(minutes=5)
 LISTING_GRACE = timedelta(minutes=15)
 PAGE_SIZE = 999
 # The channels that are listed and may be shown to every member of the workspace.
-_LISTED_AT = select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
+_LISTED_AT = PreparedSelect(
+    select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
+)
 IS_PUBLIC = and_(Channel.is_private.is_(False), Channel.is_archived.is_(False))
 
 
@@ -189,8 +191,8 @@ class Channels:
 
     def listed_at(self, team_id: str) -> datetime | None:
         """Return when the channels of a workspace were last listed."""
-        with self._database.reading_connection() as connection:
-            return connection.scalar(_LISTED_AT, {"team_id": team_id})
+        rows = self._database.fetch(_LISTED_AT, {"team_id": team_id})
+        return rows[0].listed_at if rows else None
 
     def _age_of_list(self, team_id: str) -> timedelta | None:
         listed_at = self.listed_at(team_id)

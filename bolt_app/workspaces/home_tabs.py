@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select, update
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import HomeTab
 from bolt_app.db.upsert import upsert
 from bolt_app.signals import ChangeSignal
@@ -19,8 +19,10 @@ from bolt_app.signals import ChangeSignal
 # So much older than its last publication a record may be: a home is opened far more often than what
 # is recorded of it changes, and a write costs more than all else that an opened home does.
 RECORDED_AGAIN_AFTER = timedelta(days=1)
-_RECORDED = select(HomeTab.for_admin, HomeTab.published_at).where(
-    HomeTab.team_id == bindparam("team_id"), HomeTab.user_id == bindparam("user_id")
+_RECORDED = PreparedSelect(
+    select(HomeTab.for_admin, HomeTab.published_at).where(
+        HomeTab.team_id == bindparam("team_id"), HomeTab.user_id == bindparam("user_id")
+    )
 )
 
 
@@ -59,9 +61,8 @@ class HomeTabs:
 
     def _recorded(self, team_id: str, user_id: str) -> Any:
         """Return the row of a person's home, or None."""
-        with self._database.reading_connection() as connection:
-            key = {"team_id": team_id, "user_id": user_id}
-            return connection.execute(_RECORDED, key).first()
+        rows = self._database.fetch(_RECORDED, {"team_id": team_id, "user_id": user_id})
+        return rows[0] if rows else None
 
     def of(self, concerned: ChangeSignal) -> list[str]:
         """Return the people who see at home what concerns those."""

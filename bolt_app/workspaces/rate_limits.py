@@ -6,20 +6,22 @@ https://docs.slack.dev/apis/web-api/rate-limits: a limit holds for one method an
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import bindparam, select
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import RateLimit
 from bolt_app.db.upsert import upsert
 from bolt_app.slack_api import SlackCallError
 
 # What a whole workspace waits for is written in `team_paces`, which is read before a lane is run.
 PACED_BY_LANES = frozenset({"chat.postMessage"})
-_FREE_AT = select(RateLimit.free_at).where(
-    RateLimit.team_id == bindparam("team_id"), RateLimit.method == bindparam("method")
+_FREE_AT = PreparedSelect(
+    select(RateLimit.free_at).where(
+        RateLimit.team_id == bindparam("team_id"), RateLimit.method == bindparam("method")
+    )
 )
 
 
@@ -38,13 +40,11 @@ class RateLimits:
         """
         if method in PACED_BY_LANES:
             return
-        with self._database.reading_connection() as connection:
-            free_at: datetime | None = connection.scalar(
-                _FREE_AT, {"team_id": team_id, "method": method}
-            )
         now = self._clock()
-        if free_at is not None and free_at > now:
-            wait = math.ceil((free_at - now).total_seconds())
+        for limit in self._database.fetch(_FREE_AT, {"team_id": team_id, "method": method}):
+            if limit.free_at <= now:
+                return
+            wait = math.ceil((limit.free_at - now).total_seconds())
             raise SlackCallError(method, "ratelimited", retry_after=wait)
 
     def obey(self, team_id: str, error: SlackCallError) -> None:

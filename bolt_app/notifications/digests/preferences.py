@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import Membership, Preference, User
 from bolt_app.db.receipts import record_effect
 from bolt_app.db.upsert import upsert
@@ -31,17 +31,17 @@ _PROFILE_TZ = (
     .limit(1)
     .scalar_subquery()
 )
-_PREFERENCES = select(
+_CHOSEN = select(
     Preference.user_id,
     Preference.quiet_from,
     Preference.quiet_until,
     Preference.direct,
     Preference.changed_at,
     func.coalesce(_PROFILE_TZ, Preference.tz).label("tz"),
-).where(
-    Preference.team_id == bindparam("team_id"),
-    Preference.user_id.in_(bindparam("user_ids", expanding=True)),
-)
+).where(Preference.team_id == bindparam("team_id"))
+_PREFERENCES = _CHOSEN.where(Preference.user_id.in_(bindparam("user_ids", expanding=True)))
+# Read for every App Home.
+_OF_PERSON = PreparedSelect(_CHOSEN.where(Preference.user_id == bindparam("user_id")))
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,8 @@ class Preferences:
 
     def find(self, team_id: str, user_id: str) -> NotificationPreferences:
         """Return what a person chose; where that is nothing, what is usual."""
-        with self._database.reading_connection() as connection:
-            return find_preferences(connection, team_id, [user_id]).get(
-                user_id, NotificationPreferences()
-            )
+        rows = self._database.fetch(_OF_PERSON, {"team_id": team_id, "user_id": user_id})
+        return _preferred(rows[0]) if rows else NotificationPreferences()
 
     def choose(
         self, team_id: str, user_id: str, preferred: NotificationPreferences

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, literal, select
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
     IS_HELD,
@@ -87,13 +87,17 @@ class Statistics:
             channels: the only ones that count, by their ids; None counts everything, and shows
                 what went to public channels.
         """
-        counts, recent = _OF_EVERYTHING if channels is None else _OF_CHANNELS
-        values = {"team_id": team_id, "most": most, "channels": list(channels or ())}
+        values: dict[str, Any] = {"team_id": team_id, "most": most}
+        if channels is not None:
+            return self._of_channels({**values, "channels": list(channels)})
         values["unrouted_since"] = id_of_moment(self._clock() - UNROUTED_WITHIN)
+        [counts] = self._database.fetch(_COUNTS, values)
+        return _health(counts, self._database.fetch(_RECENT, values))
+
+    def _of_channels(self, values: dict[str, Any]) -> Health:
         with self._database.reading_connection() as connection:
-            waiting, held, troubled, unrouted = connection.execute(counts, values).one()
-            rows = connection.execute(recent, values).all()
-        return Health(waiting, held, troubled, unrouted, [_seen(row) for row in rows])
+            counts = connection.execute(_COUNTS_IN_CHANNELS, values).one()
+            return _health(counts, connection.execute(_RECENT_IN_CHANNELS, values).all())
 
 
 def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
@@ -171,8 +175,15 @@ def _of_public_channels(statement: Select[Any]) -> Select[Any]:
 
 # Read for every App Home, and so prepared once.
 _IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
-_OF_EVERYTHING = _counts(_count_unrouted()), _of_public_channels(_recent())
-_OF_CHANNELS = _counts(literal(0), _IN_CHANNELS), _recent().where(_IN_CHANNELS)
+_COUNTS = PreparedSelect(_counts(_count_unrouted()))
+_RECENT = PreparedSelect(_of_public_channels(_recent()))
+_COUNTS_IN_CHANNELS = _counts(literal(0), _IN_CHANNELS)
+_RECENT_IN_CHANNELS = _recent().where(_IN_CHANNELS)
+
+
+def _health(counts: Sequence[int], recent: Sequence[Any]) -> Health:
+    waiting, held, troubled, unrouted = counts
+    return Health(waiting, held, troubled, unrouted, [_seen(row) for row in recent])
 
 
 def _seen(row: Any) -> SeenDelivery:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Delivery, EventReceipt, Subscription
 from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
@@ -37,7 +37,7 @@ _LATEST = (
     .correlate(Subscription)
     .scalar_subquery()
 )
-_OF_ADDRESS = (
+_OF_ADDRESS = PreparedSelect(
     select(
         Subscription,
         Delivery.state.label("last_state"),
@@ -376,8 +376,7 @@ class Subscriptions:
     def of_address(self, team_id: str, address: str) -> list[StoredSubscription]:
         """Return the subscriptions of a channel or person, by topic, with what came last."""
         values = {"team_id": team_id, "address": address}
-        with self._database.reading_connection() as connection:
-            return [_with_last(row) for row in connection.execute(_OF_ADDRESS, values)]
+        return [_with_last(row) for row in self._database.fetch(_OF_ADDRESS, values)]
 
     def of_team(self, team_id: str) -> list[StoredSubscription]:
         """Return every subscription of a workspace, by topic."""

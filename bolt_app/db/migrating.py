@@ -1,0 +1,35 @@
+"""Alembic's work on the schema. Loading Alembic takes long, so only a change of schema loads it."""
+
+from __future__ import annotations
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from bolt_app.db.models import Base
+from bolt_app.db.schema import MIGRATIONS
+
+
+def migrate_up(connection: Connection, revision: str) -> None:
+    """Run the migrations up to a revision."""
+    command.upgrade(_config(connection), revision)
+
+
+def migrate_down(connection: Connection, revision: str) -> None:
+    """Run the migrations down to a revision."""
+    command.downgrade(_config(connection), revision)
+
+
+def compare_with_models(connection: Connection) -> list[object]:
+    """Return how the schema differs from the models."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return list(compare_metadata(context, Base.metadata))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
