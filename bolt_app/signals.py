@@ -17,12 +17,14 @@ class ChangeSignal:
 
     Attributes:
         user_id: one person; None means the admins of the workspace.
+        is_everyone: whether it concerns everyone in the workspace, admins first.
         is_deleted_person: whether the person's data was deleted while their App Home was open.
     """
 
     team_id: str
     user_id: str | None
     is_deleted_person: bool = False
+    is_everyone: bool = False
 
 
 class Signals:
@@ -46,3 +48,7 @@ class Signals:
     def admin_data_changed(self, team_id: str) -> None:
         """Publish that data has changed which the admins of a workspace see."""
         self._changed.send(ChangeSignal(team_id, None))
+
+    def workspace_changed(self, team_id: str) -> None:
+        """Publish that data has changed which many people of a workspace see."""
+        self._changed.send(ChangeSignal(team_id, None, is_everyone=True))

@@ -24,6 +24,7 @@ from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.delivery.timetable import PeriodicTask, Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.worker import DeliveryWorker
+from bolt_app.notifications.history.failure_watch import FailureWatch
 from bolt_app.notifications.history.retention import Retention
 from bolt_app.services import Services
 
@@ -70,10 +71,19 @@ def create_dispatcher(
     delays, retry_for = settings.delays, timedelta(hours=settings.retry_hours)
     calls, channels, people = services.client, services.channels, services.users
     per_minute = settings.workspace_per_minute
+    transitions = Transitions(database, settings.public_url, clock=clock)
     return Dispatcher(
         Store(database, retry_for=retry_for, clock=clock),
-        Transitions(database, settings.public_url, clock=clock),
-        Sender(calls, channels, people, services.access, services.signer, delays),
+        transitions,
+        Sender(
+            calls,
+            channels,
+            people,
+            services.access,
+            services.signer,
+            delays,
+            transitions.follow_move,
+        ),
         Resolver(calls, channels, people, delays, clock=clock),
         ownership,
         limits=Limits(
@@ -109,7 +119,9 @@ def _periodic_tasks(services: Services) -> list[PeriodicTask]:
         "delete_audit_events": services.audit.delete_expired,
     }
     tasks = [PeriodicTask(name, call, RARELY_SECONDS) for name, call in rarely.items()]
+    failures = FailureWatch(services.database, services.signals)
     often = {
+        "watch_failures": failures.run,
         "send_callbacks": services.callback_sender.start,
         "check_installations": services.installation_checks.run,
     }

@@ -77,7 +77,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, channels)
-        click.echo("The key is shown only now. Whoever has it may use it: keep it like a password.")
+        click.echo("Shown only now. Anyone with this key can use it: store it like a password.")
         click.echo(secret)
 
     @group.command("list")

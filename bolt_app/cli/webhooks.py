@@ -69,7 +69,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, to)
-        click.echo("The address is shown only now. Whoever has it may post: keep it to yourself.")
+        click.echo("Shown only now. Anyone with this address can send: store it like a password.")
         click.echo(url)
 
     @group.command("list")
@@ -92,7 +92,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     @cancel_option
     @one_line_errors
     def revoke(hook_id: int, *, cancel: bool) -> None:
-        """Let the hook with that id take nothing any more."""
+        """Revoke a webhook."""
         services = find_services()
         is_revoked = services.webhooks.revoke(hook_id) is not None
         # What one sent that was revoked before can still be cancelled.

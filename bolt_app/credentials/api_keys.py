@@ -130,7 +130,8 @@ class ApiKeys:
         self._database = database
         self._signals = signals or Signals()
         self._clock = clock
-        # By the hashes of their texts. Of a key nothing ever changes but whether it is revoked.
+        # By the hashes of their texts. A key only changes where it is revoked, or one
+        # of its channels gets another id.
         self._remembered: dict[str, ApiKeyRecord] = {}
 
     def create(
@@ -217,6 +218,14 @@ class ApiKeys:
         for secret_hash, known in list(self._remembered.items()):
             if known.id == key_id:
                 self._remembered.pop(secret_hash, None)
+
+    def read_again(self, known: ApiKeyRecord) -> ApiKeyRecord:
+        """Return a key as it is stored now."""
+        self.forget(known.id)
+        mine = select(*_COLUMNS).where(ApiKey.id == known.id)
+        with self._database.reading_connection() as connection:
+            row = connection.execute(mine).first()
+        return known if row is None else _record(row)
 
     def of_team(self, team_id: str) -> list[ApiKeyRecord]:
         """Return the keys of a workspace, the oldest first."""

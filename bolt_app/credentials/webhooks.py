@@ -32,6 +32,7 @@ from bolt_app.text_forms import visible
 
 HOOKS_PATH = "/hooks/"
 MOST_REMEMBERED = 10_000
+KEY_FIELD_LENGTH = 255
 
 _COLUMNS = (
     Hook.id,
@@ -104,7 +105,8 @@ class Webhooks:
         self._public_url = public_url
         self._signals = signals or Signals()
         self._clock = clock
-        # By the hashes of their secrets. Nothing of a hook ever changes but whether it is revoked.
+        # By the hashes of their secrets. A hook only changes where it is revoked, or
+        # a channel gets another id: the former one is good for sending, too.
         self._remembered: dict[str, WebhookRecord] = {}
 
     def create(
@@ -130,7 +132,8 @@ class Webhooks:
             receipt: names the request: of those with one receipt only the first makes a hook.
 
         Raises:
-            ValueError: one of `to` is not an address, or `source` is not a source.
+            ValueError: one of `to` is not an address, `key_field` is too long, or `source` is not
+                a source.
             AlreadyCreatedError: a request with this receipt made its hook.
         """
         secret, now = new_webhook_secret(), self._clock()
@@ -139,7 +142,7 @@ class Webhooks:
             "name": visible(name),
             "secret_hash": hash_of(secret),
             "target": " ".join(dict.fromkeys(map(normal_address, to))),
-            "key_field": None if key_field is None else visible(key_field) or None,
+            "key_field": normal_key_field(key_field),
             "created_at": now,
             "created_by": created_by,
             **sender_row(source, allow_broadcast=allow_broadcast),
@@ -230,6 +233,18 @@ class Webhooks:
         self._signals.admin_data_changed(revoked.team_id)
         name: str = revoked.name
         return name
+
+
+def normal_key_field(text: str | None) -> str | None:
+    """Return the name of a field as it is stored; None for an empty one.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    name = visible(text or "").strip()
+    if len(name) > KEY_FIELD_LENGTH:
+        raise ValueError(f"The name of a field has at most {KEY_FIELD_LENGTH} characters.")
+    return name or None
 
 
 def _record(row: Any) -> WebhookRecord:

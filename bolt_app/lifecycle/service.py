@@ -23,6 +23,7 @@ from bolt_app.db.models import InstallationCheck
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, record_effect, take_receipt
 from bolt_app.installations.store import Installations, StoredInstallation
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
+from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.channel_sync import (
     Followed,
@@ -32,7 +33,6 @@ from bolt_app.notifications.subscriptions.channel_sync import (
     end,
     find_subscribed,
     leave,
-    move,
     pause,
     rename,
     resume,
@@ -433,11 +433,16 @@ class Lifecycle:
         )
 
     def channel_moved(self, origin: EventOrigin, old_id: str, new_id: str) -> None:
-        """Follow a channel's new id.
+        """Let everything that is stored of a channel follow its new id.
 
         https://docs.slack.dev/reference/events/channel_id_changed
         """
-        self._follow(origin, None, lambda session, team_id: move(session, team_id, old_id, new_id))
+
+        def change(session: Session, team_id: str) -> None:
+            move_channel(session.connection(), team_id, old_id, new_id, self._clock())
+
+        self._follow(origin, None, change)
+        self._wakeup.notify(origin.team_id)
 
     def _follow(
         self, origin: EventOrigin, subject: str | None, change: Callable[[Session, str], T]

@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
-from bolt_app.db.models import Channel, ChannelListing
+from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.db.upsert import upsert
 from bolt_app.recipients import normal_channel_name
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.text_forms import visible
+from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 from bolt_app.workspaces.store_ids import StoreIds
 
@@ -180,14 +181,8 @@ class Channels:
 
     def find_listed(self, team_id: str, name: str) -> str | None:
         """Return the id of the channel that had a name when the channels were listed."""
-        with self._database.reading() as session:
-            return session.scalar(
-                select(Channel.channel_id)
-                .where(Channel.team_id == team_id, Channel.name == name)
-                # Where one name stands for several, the archived one is meant least.
-                .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
-                .limit(1)
-            )
+        with self._database.reading_connection() as connection:
+            return find_named(connection, team_id, [name]).get(name)
 
     def listed_at(self, team_id: str) -> datetime | None:
         """Return when the channels of a workspace were last listed."""
@@ -269,13 +264,12 @@ def _replace_channels(
     }
     if rows:
         session.execute(insert(Channel), list(rows.values()))
-    # The last counts where one name stands for several: the archived one is meant least.
-    ordered = sorted(
-        rows.values(),
-        key=lambda row: (row["is_archived"], row["is_private"], row["channel_id"]),
-        reverse=True,
+    named = select(Subscription.address).where(
+        Subscription.team_id == team_id, Subscription.address.startswith("#")
     )
-    return {f"#{row['name']}": row["channel_id"] for row in ordered}
+    names = {address[1:] for address in session.scalars(named)}
+    ids = find_named(session.connection(), team_id, names)
+    return {f"#{name}": channel_id for name, channel_id in ids.items()}
 
 
 def _public_channel(row: Channel) -> PublicChannel:

@@ -19,6 +19,9 @@ from bolt_app.signals import ChangeSignal
 # So much older than its last publication a record may be: a home is opened far more often than what
 # is recorded of it changes, and a write costs more than all else that an opened home does.
 RECORDED_AGAIN_AFTER = timedelta(days=1)
+# Homes that one change of a workspace publishes: Slack takes some hundred a minute
+# (https://docs.slack.dev/reference/methods/views.publish).
+MOST_OF_WORKSPACE = 50
 _RECORDED = PreparedSelect(
     select(HomeTab.for_admin, HomeTab.published_at).where(
         HomeTab.team_id == bindparam("team_id"), HomeTab.user_id == bindparam("user_id")
@@ -65,8 +68,18 @@ class HomeTabs:
         return rows[0] if rows else None
 
     def of(self, concerned: ChangeSignal) -> list[str]:
-        """Return the people who see at home what concerns those."""
+        """Return the people who see at home what concerns those.
+
+        Of everyone in a workspace at most `MOST_OF_WORKSPACE`: admins, then those who opened their
+        home last.
+        """
         mine = select(HomeTab.user_id).where(HomeTab.team_id == concerned.team_id)
+        if concerned.is_everyone:
+            latest = mine.order_by(
+                HomeTab.for_admin.desc(), HomeTab.published_at.desc(), HomeTab.user_id
+            )
+            with self._database.reading() as session:
+                return list(session.scalars(latest.limit(MOST_OF_WORKSPACE)))
         if concerned.user_id is None:
             mine = mine.where(HomeTab.for_admin)
         else:

@@ -30,7 +30,7 @@ def test_a_person_chooses_at_home(
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_contain_text("begin when they end")
     dialog.get_by_label("Until", exact=True).fill("06:30")
-    dialog.get_by_label("What is sent to you by name comes").select_option("daily")
+    dialog.get_by_label("Direct notifications are delivered").select_option("daily")
     dialog.get_by_role("button", name="Save").click()
 
     expect(page.get_by_text("quiet hours from 22:00 to 06:30").first).to_be_visible()

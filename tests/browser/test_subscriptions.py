@@ -52,7 +52,7 @@ def test_a_person_subscribes_mutes_and_undoes(
     page.get_by_role("button", name="Undo").last.click()
     expect(page.get_by_text("undid the change")).to_be_visible()
     say(page, "/notify help")
-    expect(page.get_by_text("What you can ask")).to_be_visible()
+    expect(page.get_by_text("Commands, in a channel")).to_be_visible()
     shoot(page, f"notify-help-{look}")
 
     [one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)

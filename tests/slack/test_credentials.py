@@ -215,6 +215,28 @@ def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
     assert url not in text
 
 
+def test_a_hook_takes_keys_from_a_field(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_HOOK)
+    given = hook_values(key_field=" alertname ")
+
+    assert installed.slack.submit_view(ANN, modal.id, given).errors == {}
+
+    [hook] = installed.services.webhooks.of_team(ACME)
+    assert hook.key_field == "alertname"
+    assert "key from `alertname`" in said(home(installed))
+
+
+def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
+    modal, long = open_form(installed, ids.NEW_HOOK), "x" * 256
+
+    result = installed.slack.submit_view(ANN, modal.id, hook_values(key_field=long))
+
+    assert "at most 255 characters" in result.errors["key_field"]
+    with pytest.raises(ValueError, match="at most 255 characters"):
+        installed.services.webhooks.create(ACME, "", [GENERAL], key_field=long)
+    assert installed.services.webhooks.of_team(ACME) == []
+
+
 def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:
     installed.services.webhooks.create(ACME, "", [GENERAL])
 

@@ -129,7 +129,7 @@ def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:
 
     assert "Ann Archer" in text
     assert "ann@acme.example" in text
-    assert "Nothing as yet." in text
+    assert "No subscriptions yet." in text
     assert "All is well" in text
     assert ids.UNLINK_PROFILE not in text
 
@@ -173,7 +173,7 @@ def test_a_subscription_is_ended_and_comes_back(installed: Bellhop) -> None:
 
     choose(installed, "unsubscribe", "deploys")
     assert reached(installed) == []
-    assert "Nothing as yet." in said(shown(installed))
+    assert "No subscriptions yet." in said(shown(installed))
 
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
     assert reached(installed) == [ANN]
@@ -257,7 +257,7 @@ def test_it_shows_what_was_posted_for_all_to_see_and_nothing_else(installed: Bel
     assert f"<#{GENERAL}>, sent <!date^" in text
     for hidden in ("secret", "Ben", "Later"):
         assert hidden not in text
-    assert "1 waiting to go out, 1 refused by Slack" in text
+    assert "1 waiting to go out, 1 failed (rejected" in text
 
 
 def test_it_is_shown_though_the_channels_cannot_be_listed(installed: Bellhop) -> None:
@@ -271,3 +271,13 @@ def test_the_messages_tab_is_none_of_it(installed: Bellhop) -> None:
     installed.slack.deliver_due()
 
     assert installed.slack.home_view(ACME, ANN) is None
+
+
+def test_a_guest_is_offered_nothing_that_guests_may_not(installed: Bellhop) -> None:
+    installed.slack.users[BEN].is_restricted = True
+
+    text = said(home(installed, BEN))
+
+    assert ids.HOME_SUBSCRIBE not in text
+    assert "Guests cannot subscribe to topics" in text
+    assert ids.HOME_TEST in text

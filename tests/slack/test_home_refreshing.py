@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bolt_app.notifications.history.failure_watch import FailureWatch
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.signals import ChangeSignal
 from bolt_app.slack import ids
+from bolt_app.worker import create_worker
+from bolt_app.workspaces.home_tabs import MOST_OF_WORKSPACE, HomeTabs
 from slack_sandbox import Fault
 from tests.commands import flask, run, settings_file
+from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
@@ -128,3 +133,69 @@ def test_a_broken_slack_harms_nothing(installed: Bellhop) -> None:
     installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
     wait_until_said(installed, "`deploys`")
+
+
+class TestFailedDeliveries:
+    """The list of failed deliveries in open homes."""
+
+    @pytest.fixture
+    def watch(self, installed: Bellhop) -> FailureWatch:
+        open_home(installed)
+        open_home(installed, BEN)
+        watch = FailureWatch(installed.services.database, installed.services.signals)
+        watch.run()
+        return watch
+
+    def fail(self, bellhop: Bellhop) -> str:
+        """Let a delivery fail in a public channel."""
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", "api_error", times=1, error="restricted_action")
+        )
+        id_ = accept(bellhop, GENERAL, title="Backup of db3")
+        Hand(bellhop).deliver()
+        return id_
+
+    def test_what_fails_shows_at_home_and_what_is_retried_does_not(
+        self, installed: Bellhop, watch: FailureWatch
+    ) -> None:
+        id_ = self.fail(installed)
+        watch.run()
+        for user_id in (ANN, BEN):
+            wait_until_said(installed, "1 failed (rejected", user_id)
+
+        installed.services.history.retry(ACME, id_)
+        watch.run()
+        for user_id in (ANN, BEN):
+            wait_until_said(installed, "1 waiting", user_id)
+
+    def test_a_flood_publishes_each_home_once_a_run(
+        self, installed: Bellhop, watch: FailureWatch
+    ) -> None:
+        before = len(installed.slack.calls_to(PUBLISH))
+        for _ in range(5):
+            self.fail(installed)
+            installed.clock.advance(5)
+        watch.run()
+        watch.run()
+
+        for user_id in (ANN, BEN):
+            wait_until_said(installed, "5 failed (rejected", user_id)
+        assert len(installed.slack.calls_to(PUBLISH)) == before + 2
+
+    def test_of_many_homes_those_of_admins_and_the_latest_are_published(
+        self, installed: Bellhop
+    ) -> None:
+        homes = HomeTabs(installed.services.database, clock=installed.clock)
+        for number in range(MOST_OF_WORKSPACE + 5):
+            homes.opened(ACME, f"U0MANY{number:04}")
+            installed.clock.advance(1)
+        homes.published(ACME, "U0MANY0000", for_admin=True)
+
+        found = homes.of(ChangeSignal(ACME, None, is_everyone=True))
+
+        assert len(found) == MOST_OF_WORKSPACE
+        assert found[:2] == ["U0MANY0000", f"U0MANY{MOST_OF_WORKSPACE + 4:04}"]
+
+    def test_the_worker_watches(self, installed: Bellhop) -> None:
+        tasks = create_worker(installed.services)._timetable._tasks
+        assert "watch_failures" in {one.name for one in tasks}

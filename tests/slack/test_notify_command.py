@@ -366,8 +366,8 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("words", "answer"),
         [
-            ("", "*What you can ask"),
-            ("help", "*What you can ask"),
+            ("", "*Commands"),
+            ("help", "*Commands"),
             ("subscibe deploys", "Did you mean `/notify subscribe deploys`?"),
             ("subscribe deploys <x>", "“&lt;x&gt;” is no condition"),
             ("unsubscribe deploys", "`deploys` is not subscribed to here. Nothing is."),

@@ -71,6 +71,16 @@ class Channel(Base):
     member_count: Mapped[int]
 
 
+class ChannelMove(Base):
+    """A channel whose id has changed: the old one means the new one."""
+
+    __tablename__ = "channel_moves"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    old_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    new_id: Mapped[str] = mapped_column(SlackId)
+
+
 class ChannelListing(Base):
     """When the channels of a team were last listed."""
 
@@ -273,6 +283,14 @@ class Delivery(Base):
             sqlite_where=text("ts IS NOT NULL"),
             postgresql_where=text("ts IS NOT NULL"),
         ),
+        # Which message is in the place of a deleted one.
+        Index(
+            "ix_deliveries_replaced",
+            "lane_id",
+            "replaced_ts",
+            sqlite_where=text("replaced_ts IS NOT NULL"),
+            postgresql_where=text("replaced_ts IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -313,6 +331,8 @@ class Delivery(Base):
     channel_id: Mapped[str | None] = mapped_column(SlackId)
     ts: Mapped[str | None] = mapped_column(String(32))
     thread_ts: Mapped[str | None] = mapped_column(String(32))
+    # Of the message, deleted in Slack by then, in whose place this one was posted.
+    replaced_ts: Mapped[str | None] = mapped_column(String(32))
     permalink: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
     # When to look whether an earlier attempt has taken effect after all, after a later one has.

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.delivery.replaced_messages import current_thread
 from bolt_app.notifications.incidents.messages import content_of_message, escalated, reminder
 from bolt_app.notifications.incidents.view import ShownIncident, find_shown
 
@@ -66,6 +67,7 @@ class Attempt:
 
     Attributes:
         number: how many attempts were made, this one included.
+        key: of the notification, behind its source.
         attempt_number: by which the outcome is recorded; another attempt has another one.
         mark: the metadata of the message, by which it is found again.
         address: of the lane, for which the values of the message's buttons are signed.
@@ -76,6 +78,8 @@ class Attempt:
         update_ts: the message to change.
         thread_ts: the message to reply to.
         is_refresh: whether it only shows a message again.
+        may_post_again: whether a refresh posts the message again where it was deleted.
+        is_reminder: whether it only reminds people of a message.
         failing_since: since when no attempt in the lane has succeeded.
         size: of the content, as it is stored.
     """
@@ -95,11 +99,14 @@ class Attempt:
     tried_at: datetime
     notification_id: str
     by_subscription: bool = False
+    key: str | None = field(default=None, repr=False)
     is_repeat: bool = False
     update_ts: str | None = None
     thread_ts: str | None = None
     incident: ShownIncident | None = None
     is_refresh: bool = False
+    may_post_again: bool = False
+    is_reminder: bool = False
     failing_since: datetime | None = None
     size: int = 0
 
@@ -130,7 +137,7 @@ def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
         channel_id=channel_id,
         content=escalated(row.content) if row.mode == ESCALATE else row.content,
         update_ts=update_ts,
-        thread_ts=thread_ts,
+        thread_ts=_current(connection, row, thread_ts),
         notification_id=row.notification_id,
         incident=_incident(connection, row, row.content, now),
     )
@@ -156,6 +163,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "send_at": row.send_at,
         "tried_at": row.tried_at or now,
         "is_repeat": row.state == "sending",
+        "key": row.key,
         "failing_since": row.failing_since,
     }
 
@@ -165,8 +173,9 @@ def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
         **_common(row, now),
         channel_id=row.channel_id or row.address,
         content=reminder(connection, row.team_id, row.key),
-        thread_ts=row.thread_ts,
+        thread_ts=_current(connection, row, row.thread_ts),
         notification_id=row.notification_id,
+        is_reminder=True,
     )
 
 
@@ -176,22 +185,29 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
     A message that was being sent when it was asked for is in the channel by now.
     """
     channel_id, ts, thread_ts = row.channel_id, row.ts, row.thread_ts
-    if ts is None:
-        root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
-        if root is not None:
-            channel_id, ts = root.channel_id, root.ts
+    root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
+    if ts is None and root is not None:
+        channel_id, ts = root.channel_id, root.ts
     last = None if ts is None else content_of_message(connection, row.lane_id, row.key, ts)
     content = row.content if last is None else last.content
+    incident = _incident(connection, row, content, now)
+    # Of all messages about an incident the latest in the channel, while people are to see it.
+    is_latest = root is not None and root.ts == ts
     return Attempt(
         **_common(row, now),
         channel_id=channel_id or row.address,
         content=content,
         update_ts=ts,
-        thread_ts=thread_ts,
+        thread_ts=_current(connection, row, thread_ts),
         notification_id=row.notification_id if last is None else last.notification_id,
-        incident=_incident(connection, row, content, now),
+        incident=incident,
         is_refresh=True,
+        may_post_again=is_latest and incident is not None and incident.wants_attention,
     )
+
+
+def _current(connection: Connection, row: Any, thread_ts: str | None) -> str | None:
+    return None if thread_ts is None else current_thread(connection, row.lane_id, thread_ts)
 
 
 def _incident(

@@ -29,6 +29,7 @@ class Outcome:
         is_undone: whether the attempt was not made after all, and does not count.
         is_reply: whether the message is in a thread; None where that did not change. Slack posts a
             reply in the channel itself where the thread is gone.
+        replaced_ts: the deleted message in whose place the message is.
     """
 
     state: str
@@ -41,6 +42,7 @@ class Outcome:
     requested: bool = True
     is_undone: bool = False
     is_reply: bool | None = None
+    replaced_ts: str | None = None
 
     @property
     def is_final(self) -> bool:

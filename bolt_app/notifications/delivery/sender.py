@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from bolt_app.notifications.content.message import mention
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
+    backoff,
     classify_error,
     dead_installation,
     internal_error,
@@ -28,6 +30,7 @@ from bolt_app.notifications.delivery.outcomes import (
 )
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
+from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_person
 from bolt_app.workspaces.channels import Channels
@@ -41,7 +44,7 @@ EVENT_TYPE = "bellhop_delivery"
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
 POST, UPDATE = "chat.postMessage", "chat.update"
-THREAD_GONE = "thread_not_found"
+MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
 CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
 # What chat.postMessage takes and chat.update does not.
@@ -50,7 +53,7 @@ ONLY_WHEN_POSTING = ("unfurl_links", "unfurl_media", "mrkdwn", *CUSTOM_LOOKS)
 # (https://docs.slack.dev/reference/methods/chat.update).
 CANNOT_BE_CHANGED = frozenset(
     {
-        "message_not_found",
+        MESSAGE_GONE,
         "cant_update_message",
         "edit_window_closed",
         "msg_too_long",
@@ -73,8 +76,16 @@ class Sender:
         access: Authorization,
         signer: ValueSigner,
         delays: Delays,
+        follow_move: Callable[[str, str], bool],
     ) -> None:
+        """Send with a workspace's client.
+
+        Args:
+            follow_move: moves what is stored with a former id of a channel; returns whether the
+                id (workspace, channel) has changed.
+        """
         self._delays = delays
+        self._follow_move = follow_move
         self._access = access
         self._client = client
         self._channels = channels
@@ -115,7 +126,7 @@ class Sender:
             logger.info("a message was not sent: the workspace may have another owner")
             return not_made(is_repeat=attempt.is_repeat)
         except (NotInstalledError, SlackCallError) as error:
-            return self._failed(error, attempt)
+            return await self._unless_moved(attempt, self._failed(error, attempt))
         except Exception:
             logger.exception("an attempt failed")
             return self._after_internal_error(attempt, may_have_posted=True)
@@ -144,7 +155,7 @@ class Sender:
         except Exception:
             logger.exception("a look failed")
             return self._after_internal_error(attempt, may_have_posted=True)
-        return _sent(*found[0]) if found else None
+        return _sent(attempt, *found[0]) if found else None
 
     async def look_again(
         self, attempt: Attempt, ts: str | None, check: Check
@@ -165,7 +176,7 @@ class Sender:
         found = [one async for one in self._find(workspace, attempt, check)]
         known, refused = None, None
         if ts is None and found:
-            known = _sent(*found[0])
+            known = _sent(attempt, *found[0])
             ts = known.ts
         for channel_id, message in found:
             if str(message["ts"]) != ts and not message.get("reply_count"):
@@ -183,7 +194,7 @@ class Sender:
         except SlackCallError as error:
             if not error.is_permanent or error.is_dead_token:
                 raise
-            return None if error.code == "message_not_found" else error.code
+            return None if error.code == MESSAGE_GONE else error.code
         return None
 
     async def mark_at(self, team_id: str, channel_id: str, ts: str) -> str | None:
@@ -215,6 +226,23 @@ class Sender:
         if outcome.is_final:
             del self._internal_errors[attempt.delivery_id]
         return outcome
+
+    async def _unless_moved(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """Return the outcome; the delivery waits again where the channel has another id by now."""
+        if outcome.error != NOT_FOUND or not outcome.is_final:
+            return outcome
+        try:
+            has_moved = await asyncio.to_thread(
+                self._follow_move, attempt.team_id, attempt.channel_id
+            )
+        except Exception:
+            logger.exception("the new id of a channel cannot be looked up")
+            return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
+        if not has_moved:
+            return outcome
+        state = "sending" if attempt.is_repeat else "waiting"
+        wait = backoff(attempt.number, self._delays)
+        return Outcome(state, NOT_FOUND, wait=wait, requested=False)
 
     def _failed(self, error: NotInstalledError | SlackCallError, attempt: Attempt) -> Outcome:
         if isinstance(error, NotInstalledError):
@@ -305,7 +333,8 @@ class Sender:
             answer = await self._client.call_as_bot(
                 workspace, POST, before_request=check, **message
             )
-        return _sent(str(answer["channel"]), {"ts": answer["ts"], **(answer.get("message") or {})})
+        posted = {"ts": answer["ts"], **(answer.get("message") or {})}
+        return _sent(attempt, str(answer["channel"]), posted)
 
     async def _update(
         self, workspace: BotWorkspace, attempt: Attempt, given: Mapping[str, Any], check: Check
@@ -319,9 +348,12 @@ class Sender:
         except SlackCallError as error:
             if error.code not in CANNOT_BE_CHANGED:
                 raise
-            if attempt.is_refresh:
+            is_gone = error.code == MESSAGE_GONE
+            if attempt.is_refresh and not (is_gone and attempt.may_post_again):
                 return Outcome("cancelled", error.code)
-            return await self._post(workspace, attempt, given, check)
+            posted = await self._post(workspace, attempt, given, check)
+            # A message that only cannot be changed keeps its replies and buttons.
+            return posted if is_gone else replace(posted, replaced_ts=None)
         return sent(attempt.channel_id, str(attempt.update_ts))
 
     async def _join(self, workspace: BotWorkspace, channel_id: str, check: Check) -> None:
@@ -402,10 +434,16 @@ def _mark(message: Mapping[str, Any]) -> str | None:
     return None if mark is None else str(mark)
 
 
-def _sent(channel_id: str, message: Mapping[str, Any]) -> Outcome:
+def _sent(attempt: Attempt, channel_id: str, message: Mapping[str, Any]) -> Outcome:
     """Return the outcome of a message that Slack shows: in a thread, or in the channel itself."""
     ts, thread_ts = str(message["ts"]), message.get("thread_ts")
-    return sent(channel_id, ts, is_reply=thread_ts is not None and thread_ts != ts)
+    is_reply = thread_ts is not None and thread_ts != ts
+    replaced_ts = None
+    if attempt.update_ts is not None and attempt.update_ts != ts:
+        replaced_ts = attempt.update_ts
+    elif not is_reply:
+        replaced_ts = attempt.thread_ts
+    return replace(sent(channel_id, ts, is_reply=is_reply), replaced_ts=replaced_ts)
 
 
 def _slack_time(moment: datetime) -> str:

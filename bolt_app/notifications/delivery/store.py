@@ -46,6 +46,7 @@ from bolt_app.db.models import (
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
+from bolt_app.notifications.delivery.replaced_messages import Replacement, replace_message
 from bolt_app.notifications.delivery.work import WantedPage, Work
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
@@ -200,6 +201,7 @@ _FINISH = BulkUpdate(
         "new_error": Text(),
         "new_channel_id": String(),
         "new_ts": String(),
+        "new_replaced_ts": String(),
         "new_is_root": Boolean(),
         "new_retry_at": UTCDateTime(),
         "new_second_look_at": UTCDateTime(),
@@ -215,6 +217,7 @@ _FINISH = BulkUpdate(
             # A message that is shown again stays where it is, whatever the outcome.
             channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
             ts=func.coalesce(given["new_ts"], Delivery.ts),
+            replaced_ts=func.coalesce(given["new_replaced_ts"], Delivery.replaced_ts),
             # Slack may have posted a reply in the channel itself.
             thread_ts=case((given["new_is_root"], None), else_=Delivery.thread_ts),
             retry_at=given["new_retry_at"],
@@ -521,6 +524,8 @@ class Store:
         finished = [self._after_all(connection, one) for one in current]
         if finished:
             _FINISH.execute(connection, [_finished(one) for one in finished])
+            for one in finished:
+                _replace_message(connection, one)
             # Of two outcomes in one lane the latest counts.
             _ATTEMPTED.execute(connection, list(_attempted(finished).values()))
         kept = {id(one) for one in (*current, *locked)}
@@ -681,6 +686,23 @@ def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
     }
 
 
+def _replace_message(connection: Connection, one: Finish) -> None:
+    """Let what refers to a deleted message refer to the one in its place."""
+    attempt, outcome = one.attempt, one.outcome
+    # Nothing is put over a reminder.
+    if outcome.replaced_ts is None or attempt.is_reminder:
+        return
+    replacement = Replacement(
+        lane_id=attempt.lane_id,
+        key=attempt.key,
+        replaced_ts=outcome.replaced_ts,
+        channel_id=str(outcome.channel_id),
+        ts=str(outcome.ts),
+        thread_ts=attempt.thread_ts if outcome.is_reply else None,
+    )
+    replace_message(connection, replacement)
+
+
 def _finished(one: Finish) -> dict[str, Any]:
     outcome = one.outcome
     retry_at = None if outcome.is_final else one.at + timedelta(seconds=outcome.wait)
@@ -691,6 +713,7 @@ def _finished(one: Finish) -> dict[str, Any]:
         "new_error": outcome.error,
         "new_channel_id": outcome.channel_id,
         "new_ts": outcome.ts,
+        "new_replaced_ts": outcome.replaced_ts,
         "new_is_root": outcome.is_reply is False,
         "new_retry_at": retry_at if outcome.wait else None,
         "new_second_look_at": one.second_look_at,

@@ -21,7 +21,6 @@ from bolt_app.db.models import (
     IS_LATER,
     IS_PENDING,
     IS_WAITING,
-    Channel,
     Delivery,
     Lane,
     WorkspaceQueue,
@@ -33,7 +32,9 @@ from bolt_app.notifications.digests.release import HeldLane, release
 from bolt_app.notifications.incidents.messages import Change, MessagePosition, refresh
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
+from bolt_app.notifications.queue.moved_channels import follow_move
 from bolt_app.slack_ids import is_id
+from bolt_app.workspaces.channel_names import find_named
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +172,11 @@ class Transitions:
             ended = self._ended("dead", error, seq)
             connection.execute(update(Delivery).where(pending_in(lane_id)).values(ended))
 
+    def follow_move(self, team_id: str, channel_id: str) -> bool:
+        """Move what is stored with a channel's former id; return whether the id has changed."""
+        with self._database.writing_connection() as connection:
+            return follow_move(connection, team_id, channel_id, self._clock())
+
     def refuse_unlisted(self, team_id: str, listed_at: datetime) -> None:
         """After a listing of channels, move or end what is for channels by name.
 
@@ -178,30 +184,22 @@ class Transitions:
         """
         before = id_of_moment(listed_at + timedelta(milliseconds=1))
         lanes = (
-            select(Lane.id, Lane.address, Channel.channel_id)
-            .outerjoin(
-                Channel,
-                and_(Channel.team_id == Lane.team_id, "#" + Channel.name == Lane.address),
-            )
+            select(Lane.id, Lane.address)
             .where(Lane.team_id == team_id, Lane.address.startswith("#"))
             .where(exists().where(Delivery.lane_id == Lane.id, IS_PENDING))
-            # Where one name stands for several channels, the archived one is meant least.
-            .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
             rows = connection.execute(lanes).all()
-            known: dict[int, str] = {}
-            for row in rows:
-                if row.channel_id is not None:
-                    known.setdefault(row.id, row.channel_id)
-            for lane_id, channel_id in known.items():
-                self._move(connection, team_id, lane_id, channel_id, seq)
+            known = find_named(connection, team_id, {row.address[1:] for row in rows})
             ended = self._ended("dead", "channel_not_found", seq)
             for row in rows:
-                if row.channel_id is None:
-                    old = (pending_in(row.id), Delivery.notification_id < before)
-                    connection.execute(update(Delivery).where(*old).values(ended))
+                channel_id = known.get(row.address[1:])
+                if channel_id is not None:
+                    self._move(connection, team_id, row.id, channel_id, seq)
+                    continue
+                old = (pending_in(row.id), Delivery.notification_id < before)
+                connection.execute(update(Delivery).where(*old).values(ended))
 
     def fail(
         self, team_id: str, delivery_id: int, error: str | None, wait: float, retry_for: timedelta

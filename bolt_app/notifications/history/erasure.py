@@ -242,5 +242,12 @@ def _erase_deliveries(connection: Connection, lane_ids: Collection[int]) -> None
     connection.execute(
         update(Delivery)
         .where(Delivery.lane_id.in_(lane_ids), Delivery.state.not_in(OPEN_STATES))
-        .values(target=DELETED_ADDRESS, channel_id=None, ts=None, thread_ts=None, permalink=None)
+        .values(
+            target=DELETED_ADDRESS,
+            channel_id=None,
+            ts=None,
+            thread_ts=None,
+            replaced_ts=None,
+            permalink=None,
+        )
     )

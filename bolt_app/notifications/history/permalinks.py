@@ -69,7 +69,7 @@ class Permalinks:
             return None
         permalink = str(answer["permalink"])
         with self._database.writing() as session:
-            session.execute(
-                update(Delivery).where(Delivery.id == delivery.id).values(permalink=permalink)
-            )
+            # Another message may have taken its place meanwhile.
+            mine = (Delivery.id == delivery.id, Delivery.ts == delivery.ts)
+            session.execute(update(Delivery).where(*mine).values(permalink=permalink))
         return permalink

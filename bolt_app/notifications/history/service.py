@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from itertools import accumulate
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     and_,
-    case,
-    literal,
     or_,
     select,
     update,
@@ -30,7 +26,6 @@ from bolt_app.db.models import (
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
-    Channel,
     Delivery,
     Incident,
     Lane,
@@ -45,10 +40,11 @@ from bolt_app.notifications.content.states import FAILED_STATES, shown_state
 from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import Filter, Visible, find_page
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
-from bolt_app.notifications.queue.change_feed import begin_change, stored_urgency
-from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
+from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.queue.retrying import waiting_again
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
 # A page has so many characters of contents, or one notification.
@@ -142,15 +138,8 @@ class History:
             only_public: whether what others have sent is limited to public channels.
         """
         names = [one.removeprefix("#") for one in channels if one.startswith("#")]
-        named = (
-            select(Channel.name, Channel.channel_id)
-            .where(Channel.team_id == team_id, Channel.name.in_(names))
-            # The last counts where one name stands for several, as it does for deliveries.
-            .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
-        )
         with self._database.reading_connection() as connection:
-            rows = connection.execute(named).all() if names else ()
-            found = {row.name: row.channel_id for row in rows}.values()
+            found = find_named(connection, team_id, names).values()
             sources = credentials_of(connection, team_id, source)
         addresses = [*channels, *found] if channels else None
         return Visible(sources, addresses, team_id if only_public else None)
@@ -317,7 +306,7 @@ class History:
             mine = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
             if only is not None:
                 mine &= Delivery.id.in_(only)
-            again = {**_anew(now), "seq": seq}
+            again = {**waiting_again(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(update(Delivery).where(mine, has_address).values(again))
             if changed.rowcount == 0:  # type: ignore[attr-defined]
@@ -376,27 +365,6 @@ def _fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
     read = accumulate(lengths.get(id_, 0) for id_ in ids)
     number = sum(characters <= PAGE_CHARACTERS for characters in read)
     return ids[: max(1, number)]
-
-
-def _anew(now: datetime) -> dict[str, Any]:
-    passed = Delivery.expires_at <= now
-    at = stored_urgency(0, now)
-    return {
-        "state": "waiting",
-        "urgency": case(
-            (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
-            else_=literal(at, BigInteger) + Delivery.rank * round(STEP_SECONDS * 1000),
-        ),
-        "retry_at": None,
-        "second_look_at": None,
-        "attempts": 0,
-        "tried_at": None,
-        "attempted_at": None,
-        "error": None,
-        "finished_at": None,
-        "send_at": now,
-        "expires_at": case((passed, None), else_=Delivery.expires_at),
-    }
 
 
 def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, IncidentReport]:

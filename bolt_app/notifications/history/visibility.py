@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import ApiKey, Channel, Delivery, Hook, Lane, Notification
+from bolt_app.db.models import ApiKey, Delivery, Hook, Lane, Notification
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.shown import shown_content
 from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES
@@ -35,6 +35,7 @@ from bolt_app.notifications.incidents.view import ShownIncident, find_people, fi
 from bolt_app.recipients import email_address
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_id, is_person
+from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.client import NotInstalledError
 
 # Of the latest failed notifications so many are looked at for those that a person may see.
@@ -390,15 +391,11 @@ def _at_their_channels(
 ) -> dict[int, str]:
     """Return the addresses, with the ids of channels in the place of names that are known."""
     names = {one[1:] for one in addresses.values() if one.startswith("#")}
-    if not names:
-        return dict(addresses)
-    statement = (
-        select(Channel.name, Channel.channel_id)
-        .where(Channel.team_id == team_id, Channel.name.in_(names))
-        .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
-    )
-    known = {f"#{row.name}": row.channel_id for row in connection.execute(statement)}
-    return {id_: known.get(address, address) for id_, address in addresses.items()}
+    known = find_named(connection, team_id, names)
+    return {
+        id_: known.get(address[1:], address) if address.startswith("#") else address
+        for id_, address in addresses.items()
+    }
 
 
 def _routed(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:

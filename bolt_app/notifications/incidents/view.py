@@ -33,6 +33,12 @@ class ShownIncident:
     muted_by: Person | None
     changed_at: datetime
 
+    @property
+    def wants_attention(self) -> bool:
+        """Whether its message still matters: it is neither resolved nor snoozed nor muted."""
+        is_quiet = self.muted_by is not None or self.snoozed_until is not None
+        return self.state != "resolved" and not is_quiet
+
 
 _FIND = select(Incident.__table__).where(
     Incident.team_id == bindparam("team_id"), Incident.key == bindparam("key")

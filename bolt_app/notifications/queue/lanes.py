@@ -8,22 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bolt_app.db.models import (
-    IS_LATER,
-    IS_WAITING,
-    Delivery,
-    Lane,
-)
-from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.db.models import IS_LATER, IS_WAITING, Delivery, Lane
 
 _ENSURE: dict[str, Any] = {
     dialect.dialect.name: dialect.insert(Lane.__table__).on_conflict_do_nothing()
@@ -51,17 +39,6 @@ def pending_in(lane_id: Any) -> ColumnElement[bool]:
         for state in (IS_WAITING, IS_LATER)
     )
     return Delivery.id.in_(union_all(waiting, later))
-
-
-def move_pending(connection: Connection, team_id: str, old: str, new: str) -> None:
-    """Move what is still to go to an address to another, which stands for the same by now."""
-    old_id = connection.scalar(select(lane_id_of(team_id, old)))
-    if old_id is None:
-        return
-    seq = begin_change(connection, [team_id])[team_id]
-    ensure_lanes(connection, [(team_id, new)])
-    moved = {"lane_id": lane_id_of(team_id, new), "seq": seq}
-    connection.execute(update(Delivery).where(pending_in(old_id)).values(moved))
 
 
 def mark_successor(connection: Connection, lane_id: int, team_id: str, address: str) -> None:

@@ -11,7 +11,6 @@ from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, ChannelListing, Subscription
-from bolt_app.notifications.queue.lanes import move_pending
 from bolt_app.recipients import normal_channel_name
 
 PauseReason = Literal["archived", "removed", "deactivated", "guest"]
@@ -158,16 +157,3 @@ def leave(session: Session, team_id: str, channel_id: str) -> None:
     mine = (Channel.team_id == team_id, Channel.channel_id == channel_id)
     session.execute(delete(Channel).where(*mine, Channel.is_private))
     session.execute(update(Channel).where(*mine).values(is_member=False))
-
-
-def move(session: Session, team_id: str, old_id: str, new_id: str) -> None:
-    """Follow the new id of a channel: its subscriptions, and what is still to go there."""
-    there = select(Subscription.topic).where(
-        Subscription.team_id == team_id, Subscription.address == new_id
-    )
-    mine = (Subscription.team_id == team_id, Subscription.address == old_id)
-    # What is subscribed under the new id already stays as it is.
-    session.execute(delete(Subscription).where(*mine, Subscription.topic.in_(there)))
-    session.execute(update(Subscription).where(*mine).values(address=new_id))
-    session.execute(delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == old_id))
-    move_pending(session.connection(), team_id, old_id, new_id)

@@ -12,30 +12,25 @@ from sqlalchemy import Connection, bindparam, exists, or_, select
 from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.content.modes import ESCALATE
 from bolt_app.notifications.content.topics import patterns_for
+from bolt_app.notifications.queue.moved_channels import current_ids
 from bolt_app.notifications.subscriptions.filters import facts_of
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.store import is_usable, read_subscription
 from bolt_app.recipients import topic_of
+from bolt_app.workspaces.channel_names import find_named, named_channels
 
 # Read for every notification, and so put together once.
 # The channels whose names are known, unless a lane of that name still has something to hand on.
-_KNOWN_CHANNELS = (
-    select(Channel.name, Channel.channel_id)
-    .where(
-        Channel.team_id == bindparam("team_id"),
-        Channel.name.in_(bindparam("names", expanding=True)),
-        *(
-            ~exists().where(
-                Lane.team_id == Channel.team_id,
-                Lane.address == "#" + Channel.name,
-                Delivery.lane_id == Lane.id,
-                state,
-            )
-            for state in (IS_WAITING, IS_LATER)
-        ),
+_KNOWN_CHANNELS = named_channels(
+    *(
+        ~exists().where(
+            Lane.team_id == Channel.team_id,
+            Lane.address == "#" + Channel.name,
+            Delivery.lane_id == Lane.id,
+            state,
+        )
+        for state in (IS_WAITING, IS_LATER)
     )
-    # The last counts where one name stands for several: the archived one is meant least.
-    .order_by(Channel.is_archived.desc(), Channel.is_private.desc(), Channel.channel_id)
 )
 _ALL_SUBSCRIPTIONS = (
     select(
@@ -118,7 +113,9 @@ def route(
     Two addresses of one channel, or a topic's and a channel's own, are one delivery.
     """
     subscriptions = _subscriptions(connection, team_id, notifications, now)
-    legs = [list(_legs(one, subscriptions)) for one in notifications]
+    legs = _at_present_ids(
+        connection, team_id, [list(_legs(one, subscriptions)) for one in notifications]
+    )
     channels = _known_channels(connection, team_id, legs)
     legs = [[_at_its_lane(leg, channels) for leg in each] for each in legs]
     following = {
@@ -182,6 +179,15 @@ def _legs(one: RoutingResult, subscriptions: Mapping[str, Sequence[Any]]) -> Ite
                 yield replace(leg, follows=True)
 
 
+def _at_present_ids(
+    connection: Connection, team_id: str, legs: Sequence[Sequence[Destination]]
+) -> Sequence[Sequence[Destination]]:
+    """Return legs with the present ids of channels whose ids have changed."""
+    channels = {leg.address for each in legs for leg in each if leg.address[0] in "CG"}
+    moved = current_ids(connection, team_id, channels)
+    return [[_at_its_lane(leg, moved) for leg in each] for each in legs] if moved else legs
+
+
 def _by_id(patterns: Iterable[str], subscriptions: Mapping[str, Sequence[Any]]) -> list[Any]:
     rows = [row for pattern in patterns for row in subscriptions.get(pattern, ())]
     return sorted(rows, key=lambda row: row.id)
@@ -199,10 +205,8 @@ def _known_channels(
     While a lane of a name still has something to hand on, what comes later queues behind it.
     """
     names = {leg.address[1:] for each in legs for leg in each if leg.address[0] == "#"}
-    if not names:
-        return {}
-    rows = connection.execute(_KNOWN_CHANNELS, {"team_id": team_id, "names": list(names)})
-    return {f"#{name}": channel_id for name, channel_id in rows}
+    found = find_named(connection, team_id, names, _KNOWN_CHANNELS)
+    return {f"#{name}": channel_id for name, channel_id in found.items()}
 
 
 def find_messages(

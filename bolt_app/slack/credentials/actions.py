@@ -88,8 +88,13 @@ class CredentialActions:
             receipt=receipt,
         )
 
-    def create_webhook(self, name: str, channel_id: str, receipt: str) -> str:
+    def create_webhook(
+        self, name: str, channel_id: str, key_field: str | None, receipt: str
+    ) -> str:
         """Make a hook into a channel and return its address.
+
+        Args:
+            key_field: the field of what it takes whose value is the notification's key.
 
         Raises:
             AccessDeniedError: not this person.
@@ -100,7 +105,12 @@ class CredentialActions:
         self.check()
         ensure_can_post(self.services, self.team_id, channel_id)
         return self.services.webhooks.create(
-            self.team_id, name, [channel_id], created_by=self.user_id, receipt=receipt
+            self.team_id,
+            name,
+            [channel_id],
+            key_field=key_field,
+            created_by=self.user_id,
+            receipt=receipt,
         )
 
     def revoke_key(self, key_id: int) -> Answer:

@@ -33,7 +33,7 @@ Record = TypeVar("Record", ApiKeyRecord, WebhookRecord)
 # Of the hundred blocks that Slack takes.
 MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
-LIFETIME_BLOCK, TARGET_BLOCK = "lifetime", "target"
+LIFETIME_BLOCK, TARGET_BLOCK, KEY_FIELD_BLOCK = "lifetime", "target", "key_field"
 NEVER = "never"
 LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
 _SCOPES: dict[Scope, str] = {
@@ -124,6 +124,13 @@ def webhook_modal() -> Block:
                 },
                 "Into a private channel Bellhop must be invited first.",
             ),
+            text_input(
+                KEY_FIELD_BLOCK,
+                "Key field",
+                "The field, such as alertname, that names the subject. A later message with the "
+                "same value changes the earlier one. Empty: each message is posted.",
+                optional=True,
+            ),
         ],
     )
 
@@ -159,7 +166,10 @@ def _made_view(title: str, text: str, secret: str) -> Block:
             section(text),
             section("*Copy it now: it is shown only this once.*"),
             section(f"```{secret}```"),
-            context("Whoever has it may send: keep it like a password. You can revoke it at home."),
+            context(
+                "Anyone who has it can send notifications: store it like a password. "
+                "You can revoke it in App Home."
+            ),
         ],
     )
 
@@ -194,6 +204,8 @@ def _key(key: ApiKeyRecord, now: datetime) -> Block:
 def _hook(hook: WebhookRecord) -> Block:
     name = _name(hook.name or str(hook.id))
     facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
+    if hook.key_field is not None:
+        facts.append(f"key from {_name(hook.key_field)}")
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
     if hook.revoked_at is not None:
         return section(text)
@@ -208,7 +220,7 @@ def _good(key: ApiKeyRecord, state: str) -> str:
 
 
 def _made(one: ApiKeyRecord | WebhookRecord) -> str:
-    by = person_mention(one.created_by) if one.created_by else "whoever runs Bellhop"
+    by = person_mention(one.created_by) if one.created_by else "the command line"
     return f"by {by}, {date(one.created_at)}"
 
 

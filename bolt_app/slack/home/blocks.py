@@ -56,6 +56,7 @@ def home_view(
     failed: Iterable[Block] = (),
     for_admin: Sequence[Block] = (),
     stand_in: str = "",
+    may_subscribe: bool = True,
 ) -> dict[str, Any]:
     """Return the view of one person.
 
@@ -69,7 +70,9 @@ def home_view(
         failed: failed deliveries, as the person may see them.
         for_admin: what only admins see.
         stand_in: the address of what stands in for Slack, where it is not Slack.
+        may_subscribe: whether the person may subscribe to topics.
     """
+    subscribe = [button("Subscribe…", ids.HOME_SUBSCRIBE, style="primary")]
     blocks = [
         *_stand_in_warning(stand_in),
         header("Your profile"),
@@ -78,9 +81,9 @@ def home_view(
         header("What comes to you"),
         *(notice.blocks if notice else ()),
         preferences_section(preferred),
-        *_subscriptions(subscriptions, now),
+        *_subscriptions(subscriptions, now, may_subscribe=may_subscribe),
         actions(
-            button("Subscribe…", ids.HOME_SUBSCRIBE, style="primary"),
+            *(subscribe if may_subscribe else ()),
             button("Quiet hours and direct notifications…", ids.HOME_PREFERENCES),
             button("Send me a test", ids.HOME_TEST),
         ),
@@ -90,8 +93,8 @@ def home_view(
         *failed,
         *for_admin,
         context(
-            "`/notify` in a channel chooses what comes there  •  `/profile` shows your profile, "
-            "reads it anew or unlinks it"
+            "`/notify` in a channel sets what is delivered there  •  `/profile` shows, refreshes "
+            "or unlinks your profile"
         ),
     ]
     return {"type": "home", "blocks": blocks}
@@ -127,11 +130,15 @@ def _stand_in_warning(stand_in: str) -> list[Block]:
     return [section(f"{SIGNS['warning']} {words}")]
 
 
-def _subscriptions(subscriptions: Sequence[StoredSubscription], now: datetime) -> list[Block]:
+def _subscriptions(
+    subscriptions: Sequence[StoredSubscription], now: datetime, *, may_subscribe: bool
+) -> list[Block]:
+    if not subscriptions and not may_subscribe:
+        return [section("Guests cannot subscribe to topics: ask a member of this workspace.")]
     if not subscriptions:
         return [
             section(
-                "Nothing as yet. Subscribe to a topic, such as `deploys`, to get what your "
+                "No subscriptions yet. Subscribe to a topic, such as `deploys`, to get what your "
                 "company's systems send there."
             )
         ]
@@ -151,14 +158,16 @@ def _health(health: Health | None, public_url: str) -> Iterator[Block]:
 
 def _state(health: Health) -> str:
     if not (health.waiting or health.held or health.troubled or health.unrouted):
-        return f"{SIGNS['success']} All is well: nothing waits, and nothing was refused."
+        return f"{SIGNS['success']} All is well: nothing waits, and nothing has failed."
     facts = []
     if health.waiting:
         facts.append(f"{_number(health.waiting)} waiting to go out")
     if health.held:
         facts.append(f"{_number(health.held)} held for later")
     if health.troubled:
-        facts.append(f"{_number(health.troubled)} refused by Slack or of unknown outcome")
+        facts.append(
+            f"{_number(health.troubled)} failed (rejected by Slack, or delivery not confirmed)"
+        )
     if health.unrouted:
         facts.append(
             f"{_number(health.unrouted)} unrouted in the last {UNROUTED_WITHIN.days} days "

@@ -64,6 +64,7 @@ def publish_home(
         notice=notice,
         failed=_failed(own, person, health, failed_notice),
         for_admin=_admin_blocks(services, own.team_id, admin_notice) if for_admin else (),
+        may_subscribe=person is None or person.may(Action.SUBSCRIBE_SELF),
         stand_in="" if services.settings.is_slack else services.settings.slack_base_url,
     )
     view["blocks"] = services.signer.sign_blocks(view["blocks"], own.team_id, home_of(own.user_id))

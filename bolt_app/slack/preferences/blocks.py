@@ -35,7 +35,7 @@ _USUAL_QUIET = QuietHours(time(22), time(7))
 _USUAL_DAILY = time(9)
 _KEEP = option("keep", "Hold what comes in these hours until they end")
 _DIRECT_WORDS = {
-    NOW: "at once",
+    NOW: "immediately",
     HOURLY: "every hour, as one message",
     DAILY: "every day, as one message",
     OFF: "not at all",
@@ -75,9 +75,9 @@ def preferences_modal(preferred: NotificationPreferences) -> dict[str, Any]:
             input_block(FROM_BLOCK, "From", _time_picker(quiet.start)),
             input_block(UNTIL_BLOCK, "Until", _time_picker(quiet.end)),
             {"type": "divider"},
-            input_block(DIRECT_BLOCK, "What is sent to you by name comes", select),
+            input_block(DIRECT_BLOCK, "Direct notifications are delivered", select),
             input_block(DAILY_BLOCK, "… where that is every day, at", _time_picker(daily_at)),
-            context("The times are those of where you live. What is critical comes at once."),
+            context("Times are in your time zone. Critical notifications are delivered at once."),
         ],
     )
 
@@ -174,7 +174,7 @@ def _chosen(preferred: NotificationPreferences) -> str:
     schedule = preferred.schedule
     if schedule is not None and schedule.daily_at is not None:
         direct = f"every day at {schedule.daily_at:%H:%M} ({tz}), as one message"
-    return f"You have {quiet}. What is sent to you by name comes {direct}."
+    return f"You have {quiet}. Direct notifications are delivered {direct}."
 
 
 def _option(kind: str) -> Block:

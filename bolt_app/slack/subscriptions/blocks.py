@@ -215,23 +215,23 @@ def help_answer(reason: str = "", nearest: str = "") -> Answer:
     if nearest:
         return plain_answer(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
     if reason:
-        return plain_answer(f"{escape(reason)}\n`/notify help` shows all there is.")
+        return plain_answer(f"{escape(reason)}\n`/notify help` shows all commands.")
     return plain_answer(
-        "*What you can ask, in a channel or in a direct message*\n"
-        "• `/notify subscribe deploys` brings what is sent to `topic:deploys` here\n"
-        "• `/notify subscribe deploys/* severity&gt;=warning service=api -label:bot` brings what "
-        "is sent below `deploys/`, warnings and worse, of one service, without a label\n"
-        "• `/notify subscribe deploys mode=thread` answers in the thread of the earlier message "
-        "about the same thing; `mode=update` changes that message, `mode=channel` posts anew\n"
-        "• `/notify unsubscribe deploys` ends it\n"
-        "• `/notify list` shows what is subscribed here\n"
-        "• `/notify mute 2h` and `/notify mute deploys 1d` bring nothing for a while; "
-        "`/notify unmute` ends that\n"
-        "• `/notify digest deploys daily 09:00` or `hourly` brings what is not critical as one "
-        "message; `/notify digest deploys off` ends that\n"
-        "• `/notify quiet 22:00-07:00` lets nothing come to you in these hours that is not "
-        "critical; `/notify quiet off` ends that\n"
-        "• `/notify test` sends a notification here"
+        "*Commands, in a channel or in a direct message*\n"
+        "• `/notify subscribe deploys`: deliver notifications to `topic:deploys` here\n"
+        "• `/notify subscribe deploys/* severity&gt;=warning service=api -label:bot`: deliver "
+        "topics below `deploys/`, only warnings and worse, of one service, without a label\n"
+        "• `/notify subscribe deploys mode=thread`: reply in the thread of the earlier message "
+        "with the same key; `mode=update` changes that message, `mode=channel` posts a new one\n"
+        "• `/notify unsubscribe deploys`: end a subscription\n"
+        "• `/notify list`: show the subscriptions here\n"
+        "• `/notify mute 2h` or `/notify mute deploys 1d`: deliver nothing for a while; "
+        "`/notify unmute` ends it\n"
+        "• `/notify digest deploys daily 09:00` or `hourly`: deliver one summary of everything "
+        "that is not critical; `/notify digest deploys off` ends it\n"
+        "• `/notify quiet 22:00-07:00`: your quiet hours, in which only critical notifications "
+        "are delivered to you; `/notify quiet off` ends them\n"
+        "• `/notify test`: send a test notification here"
     )
 
 
@@ -345,9 +345,7 @@ def _change(text: str, small: str, undo: Fields | None) -> Answer:
 
 def _listed(one: StoredSubscription, now: datetime) -> Block:
     wish = one.wish
-    facts = [
-        f"by {person_mention(wish.created_by)}" if wish.created_by else "by whoever runs Bellhop"
-    ]
+    facts = [f"by {person_mention(wish.created_by)}" if wish.created_by else "by the command line"]
     if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")
     if one.paused is not None:
@@ -393,8 +391,8 @@ def _empty(place: str, topics: Sequence[str]) -> Answer:
     name = topics[0] if topics else "deploys"
     return plain_answer(
         f"*No topic comes to {place} yet.*\n"
-        f"`/notify subscribe {escape(name)}` brings what is sent to `topic:{escape(name)}` here; "
-        f"`/notify help` shows what else there is.{lately}"
+        f"`/notify subscribe {escape(name)}` delivers notifications to `topic:{escape(name)}` "
+        f"here; `/notify help` shows all commands.{lately}"
     )
 
 

@@ -64,7 +64,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         try:
             key = _idempotency_key()
             requests, is_batch = _requests(services)
-            _require_allowed(caller, requests)
+            _require_allowed(services, caller, requests)
         except (ApiError, RequestEntityTooLarge):
             # A rejected request counts too.
             charge_request(services, caller)
@@ -189,8 +189,10 @@ def _require_alone(document: dict[str, Any]) -> None:
         raise invalid(problems)
 
 
-def _require_allowed(caller: ApiKeyRecord, requests: Sequence[NotificationRequest]) -> None:
-    _require_destinations(caller, [to for one in requests for to in one.recipients])
+def _require_allowed(
+    services: Services, caller: ApiKeyRecord, requests: Sequence[NotificationRequest]
+) -> None:
+    _require_destinations(services, caller, [to for one in requests for to in one.recipients])
     others = {one.source for one in requests} - {None, caller.source}
     if others and not caller.manages_all:
         raise ApiError(
@@ -200,8 +202,14 @@ def _require_allowed(caller: ApiKeyRecord, requests: Sequence[NotificationReques
         )
 
 
-def _require_destinations(caller: ApiKeyRecord, addresses: Iterable[str]) -> None:
+def _require_destinations(
+    services: Services, caller: ApiKeyRecord, addresses: Iterable[str]
+) -> None:
     forbidden = caller.forbidden(dict.fromkeys(addresses))
+    if forbidden:
+        # A channel may have got another id since the key was read.
+        caller = services.api_keys.read_again(caller)
+        forbidden = caller.forbidden(forbidden)
     if forbidden:
         raise ApiError(
             403,
@@ -225,7 +233,7 @@ def _require_owner(services: Services, notification_id: str) -> ApiKeyRecord:
     report = _find(services, caller, notification_id)
     if report.source != caller.credential.name:
         # Sent with another key, which may have been allowed to send elsewhere.
-        _require_destinations(caller, [one.to for one in report.deliveries])
+        _require_destinations(services, caller, [one.to for one in report.deliveries])
     if caller.may("admin"):
         return caller
     if report.source not in services.history.credentials_of(caller.team_id, caller.source):

@@ -30,7 +30,7 @@ CI = Credential("api_key", 1)
 ALL_ANSWERS: list[Any] = ["acknowledge", "assign", "resolve", "snooze", "mute"]
 
 # The modules that write deliveries. Those on the right write only what no owner has in memory:
-# its own begins and finishes, and links.
+# its own begins and finishes, where messages are, and links.
 NUMBERED = {
     "intake/service.py",
     "delivery/transitions.py",
@@ -39,9 +39,14 @@ NUMBERED = {
     "digests/hold.py",
     "incidents/messages.py",
     "queue/lanes.py",
+    "queue/moved_channels.py",
     "digests/release.py",
 }
-UNNUMBERED = {"delivery/store.py", "history/permalinks.py"}
+UNNUMBERED = {
+    "delivery/replaced_messages.py",
+    "delivery/store.py",
+    "history/permalinks.py",
+}
 
 
 def rows(bellhop: Bellhop) -> dict[int, tuple[Any, ...]]:

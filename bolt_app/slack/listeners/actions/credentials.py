@@ -13,12 +13,14 @@ from bolt_app.blockkit.elements import Answer, Block, info_modal, plain_answer, 
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.credentials.api_keys import SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
+from bolt_app.credentials.webhooks import normal_key_field
 from bolt_app.recipients import normal_address
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.credentials.actions import CredentialActions
 from bolt_app.slack.credentials.blocks import (
     CHANNELS_BLOCK,
+    KEY_FIELD_BLOCK,
     LIFETIME_BLOCK,
     LIFETIMES,
     NAME_BLOCK,
@@ -86,11 +88,17 @@ def register_credential_actions(app: App, services: Services) -> None:
         admin = CredentialActions.of(services, context)
         with reading_form():
             name, channel_id = text_of(view, NAME_BLOCK), _channel(view)
+            written = text_of(view, KEY_FIELD_BLOCK)
         if not name:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return
         try:
-            url = admin.create_webhook(name, channel_id, _receipt(view))
+            key_field = normal_key_field(written)
+        except ValueError as error:
+            _refuse(ack, KEY_FIELD_BLOCK, error)
+            return
+        try:
+            url = admin.create_webhook(name, channel_id, key_field, _receipt(view))
         except (AccessDeniedError, AlreadyCreatedError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return

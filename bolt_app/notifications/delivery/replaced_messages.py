@@ -1,0 +1,81 @@
+"""Messages posted in the place of ones that people deleted in Slack.
+
+Slack posts a reply to a deleted message in the channel itself, without an error
+(https://docs.slack.dev/reference/methods/chat.postMessage), and changes no deleted message
+(`message_not_found`, https://docs.slack.dev/reference/methods/chat.update). The message posted then
+takes the place of the deleted one: replies, updates, buttons and links lead to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from bolt_app.db.models import Delivery
+
+_REPLACEMENT = (
+    select(Delivery.ts)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.replaced_ts == bindparam("ts"),
+        Delivery.replaced_ts.is_not(None),
+        Delivery.state == "sent",
+    )
+    .order_by(Delivery.id.desc())
+    .limit(1)
+)
+_SHOWN_THERE = (
+    update(Delivery)
+    .where(
+        Delivery.lane_id == bindparam("in_lane_id"),
+        Delivery.key == bindparam("of_key"),
+        Delivery.key.is_not(None),
+        Delivery.ts == bindparam("old_ts"),
+    )
+    .values(
+        channel_id=bindparam("new_channel_id"),
+        ts=bindparam("new_ts"),
+        thread_ts=bindparam("new_thread_ts"),
+        permalink=None,
+    )
+)
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A message in the place of another of the same lane.
+
+    Attributes:
+        key: of both messages; None for a message that only replies to the other.
+        thread_ts: of the thread it is in.
+    """
+
+    lane_id: int
+    key: str | None = field(repr=False)
+    replaced_ts: str
+    channel_id: str
+    ts: str
+    thread_ts: str | None
+
+
+def current_thread(connection: Connection, lane_id: int, thread_ts: str) -> str:
+    """Return the message to reply to: the latest one in the place of a deleted one."""
+    while ts := connection.scalar(_REPLACEMENT, {"lane_id": lane_id, "ts": thread_ts}):
+        thread_ts = ts
+    return thread_ts
+
+
+def replace_message(connection: Connection, one: Replacement) -> None:
+    """Let all deliveries about a key that refer to a deleted message refer to the new one."""
+    if one.key is None:
+        return
+    values = {
+        "in_lane_id": one.lane_id,
+        "of_key": one.key,
+        "old_ts": one.replaced_ts,
+        "new_channel_id": one.channel_id,
+        "new_ts": one.ts,
+        "new_thread_ts": one.thread_ts,
+    }
+    connection.execute(_SHOWN_THERE, values)

@@ -1,0 +1,34 @@
+"""Deliveries that have ended and go out after all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, case, literal
+
+from bolt_app.db.models import Delivery
+from bolt_app.notifications.queue.change_feed import stored_urgency
+from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
+
+
+def waiting_again(now: datetime) -> dict[str, Any]:
+    """Return the values with which an ended delivery goes out after all, at its urgency now."""
+    passed = Delivery.expires_at <= now
+    at = stored_urgency(0, now)
+    return {
+        "state": "waiting",
+        "urgency": case(
+            (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
+            else_=literal(at, BigInteger) + Delivery.rank * round(STEP_SECONDS * 1000),
+        ),
+        "retry_at": None,
+        "second_look_at": None,
+        "attempts": 0,
+        "tried_at": None,
+        "attempted_at": None,
+        "error": None,
+        "finished_at": None,
+        "send_at": now,
+        "expires_at": case((passed, None), else_=Delivery.expires_at),
+    }

@@ -1,0 +1,40 @@
+"""Which channel a name means: the one place that decides it where several share the name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, select
+
+from bolt_app.db.models import Channel
+
+# An archived channel is meant least, then a private one. All but the first of a name are ignored.
+_NAMED = (
+    select(Channel.name, Channel.channel_id)
+    .where(
+        Channel.team_id == bindparam("team_id"),
+        Channel.name.in_(bindparam("names", expanding=True)),
+    )
+    .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
+)
+
+
+def named_channels(*conditions: Any) -> Select[str, str]:
+    """Return the statement for `find_named`, limited to channels that meet conditions."""
+    return _NAMED.where(*conditions)
+
+
+def find_named(
+    connection: Connection,
+    team_id: str,
+    names: Collection[str],
+    statement: Select[str, str] = _NAMED,
+) -> dict[str, str]:
+    """Return the ids of the channels that names (without `#`) mean, where they are known."""
+    if not names:
+        return {}
+    found: dict[str, str] = {}
+    for name, channel_id in connection.execute(statement, {"team_id": team_id, "names": [*names]}):
+        found.setdefault(name, channel_id)
+    return found

@@ -1,0 +1,314 @@
+"""Messages that someone deleted in Slack: nothing that comes later is lost or misplaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from slack_sandbox import Fault
+from slack_sandbox.world import Message
+from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.people import ACME, ANN, BEN, GENERAL
+from tests.running import Bellhop
+
+RANDOM = "C0ACME0002"
+KEY = "disk/db1"
+INCIDENT: dict[str, Any] = {
+    "title": "Disk full",
+    "actions": ["acknowledge", "assign", "resolve", "snooze", "mute"],
+}
+# What a message is about, what was answered, and what else it says.
+WORDS = (
+    "first",
+    "second",
+    "third",
+    "over",
+    "Acknowledged",
+    "takes care",
+    "Resolved",
+    "No answer yet",
+)
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    return bellhop
+
+
+def deliver(bellhop: Bellhop, seconds: float = 5) -> None:
+    """Deliver all that is due, past the pace of the channels."""
+    bellhop.clock.advance(seconds)
+    hand = Hand(bellhop)
+    for _ in range(3):
+        hand.deliver()
+        bellhop.clock.advance(8)
+
+
+def send(bellhop: Bellhop, text: str, to: str = GENERAL, **given: Any) -> str:
+    id_ = accept(bellhop, to, text, **given)
+    deliver(bellhop)
+    return id_
+
+
+def delete_all(bellhop: Bellhop, channel_id: str = GENERAL) -> Sequence[Message]:
+    """Delete every message of a channel, as an admin may in Slack."""
+    messages = bellhop.slack.messages(channel_id)
+    with bellhop.slack.edit():
+        for one in messages:
+            one.deleted = True
+    return messages
+
+
+def answer(bellhop: Bellhop, notification_id: str, what: Any) -> None:
+    assert bellhop.services.incidents.answer(ACME, notification_id, BEN, what)
+    deliver(bellhop)
+
+
+def shown(bellhop: Bellhop, channel_id: str = GENERAL) -> list[str]:
+    """Return the messages of a channel, oldest first; a reply after the one it replies to."""
+    messages = bellhop.slack.messages(channel_id)
+    names = {one.ts: _name(one) for one in messages}
+    return [
+        _name(one)
+        if one.thread_ts in (None, one.ts)
+        else f"{names.get(one.thread_ts, 'deleted')} > {_name(one)}"
+        for one in messages
+    ]
+
+
+def _name(message: Message) -> str:
+    said = json.dumps([message.text, message.blocks, message.attachments])
+    return " ".join(one.lower() for one in WORDS if one in said)
+
+
+Then = Callable[[Bellhop, str], object]
+
+
+def repeated(mode: str, **given: Any) -> Then:
+    def then(bellhop: Bellhop, _first: str) -> None:
+        for text in ("second", "third"):
+            send(bellhop, text, key=KEY, mode=mode, **given)
+
+    return then
+
+
+def answered(*answers: str) -> Then:
+    def then(bellhop: Bellhop, first: str) -> None:
+        for one in answers:
+            answer(bellhop, first, one)
+
+    return then
+
+
+def in_turn(*each: Then) -> Then:
+    def then(bellhop: Bellhop, first: str) -> None:
+        for one in each:
+            one(bellhop, first)
+
+    return then
+
+
+def later(**given: float) -> Then:
+    return lambda bellhop, _first: deliver(bellhop, timedelta(**given).total_seconds())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of message, what comes after it was deleted, and what the channel shows then."""
+
+    first: Mapping[str, Any]
+    then: Then
+    shows: Sequence[str]
+
+
+CASES = {
+    "plain": Case({}, lambda bellhop, _first: send(bellhop, "second"), ["second"]),
+    "new with a key": Case({"key": KEY, "mode": "new"}, repeated("new"), ["second", "third"]),
+    "update": Case({"key": KEY, "mode": "update"}, repeated("update"), ["third"]),
+    "thread": Case(
+        {"key": KEY, "mode": "thread"}, repeated("thread"), ["second", "second > third"]
+    ),
+    "thread, then update": Case(
+        {"key": KEY, "mode": "thread"},
+        in_turn(
+            repeated("thread"),
+            lambda bellhop, _first: send(bellhop, "first", key=KEY, mode="update"),
+        ),
+        ["first", "first > third"],
+    ),
+    "incident, acknowledged": Case(INCIDENT, answered("acknowledge"), ["first acknowledged"]),
+    "incident, answered twice": Case(
+        INCIDENT, answered("acknowledge", "assign"), ["first takes care"]
+    ),
+    "incident, resolved in the end": Case(
+        INCIDENT, answered("acknowledge", "resolve"), ["first resolved"]
+    ),
+    "incident, resolved": Case(INCIDENT, answered("resolve"), []),
+    "incident, muted": Case(INCIDENT, answered("mute"), []),
+    "incident, snoozed": Case(INCIDENT, answered("snooze"), []),
+    "incident reminder": Case(
+        INCIDENT, in_turn(answered("snooze"), later(hours=1)), ["first", "first > over"]
+    ),
+    "incident, continued": Case(
+        INCIDENT | {"key": KEY},
+        in_turn(answered("acknowledge"), repeated("thread", **INCIDENT)),
+        [
+            "first acknowledged",
+            "first acknowledged > second acknowledged",
+            "first acknowledged > third acknowledged",
+        ],
+    ),
+    "incident, continued and then acknowledged": Case(
+        INCIDENT | {"key": KEY},
+        in_turn(
+            lambda bellhop, _first: send(bellhop, "second", key=KEY, mode="thread", **INCIDENT),
+            answered("acknowledge"),
+        ),
+        ["second acknowledged"],
+    ),
+    "escalation": Case(
+        INCIDENT | {"escalate": {"after": 600}},
+        in_turn(later(minutes=11), answered("acknowledge")),
+        ["first acknowledged"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_of_each_kind(installed: Bellhop, name: str) -> None:
+    case = CASES[name]
+    first = send(installed, "first", **case.first)
+    delete_all(installed)
+
+    case.then(installed, first)
+
+    assert shown(installed) == case.shows
+
+
+def test_a_digest_goes_on(installed: Bellhop) -> None:
+    wish = SubscriptionSpec("deploys", digest=Schedule())
+    installed.services.subscriptions.subscribe(ACME, GENERAL, wish)
+    for _ in range(2):
+        for text in ("first", "second"):
+            accept(installed, "topic:deploys", text)
+        deliver(installed, 3600)
+        delete_all(installed)
+        for text in ("first", "third"):
+            accept(installed, "topic:deploys", text)
+        deliver(installed, 3600)
+
+        assert shown(installed) == ["first third"]
+        delete_all(installed)
+
+
+def test_an_escalation_that_was_deleted_is_shown_again(installed: Bellhop) -> None:
+    first = send(installed, "first", escalate={"after": 600, "to": RANDOM}, **INCIDENT)
+    deliver(installed, 600)
+    delete_all(installed, RANDOM)
+
+    answer(installed, first, "acknowledge")
+
+    assert shown(installed, GENERAL) == shown(installed, RANDOM) == ["first acknowledged"]
+
+
+def test_a_message_in_the_place_of_another_has_its_buttons_and_link(installed: Bellhop) -> None:
+    first = send(installed, "first", **INCIDENT)
+    [gone] = delete_all(installed)
+    answer(installed, first, "acknowledge")
+    [message] = installed.slack.messages(GENERAL)
+
+    assert installed.slack.click(ANN, message, "incident.resolve").error is None
+    deliver(installed)
+
+    assert shown(installed) == ["first resolved"]
+    assert installed.services.history.find_by_message(ACME, GENERAL, message.ts) == first
+    assert installed.services.history.find_by_message(ACME, GENERAL, gone.ts) is None
+    report = installed.services.history.find(ACME, first)
+    assert report is not None
+    [link] = [one.permalink for one in installed.services.permalinks.add(ACME, report).deliveries]
+    assert message.ts.replace(".", "") in str(link)
+
+
+def test_a_reminder_alone_begins_a_thread(installed: Bellhop) -> None:
+    """Its message is deleted between the end of the snooze and the reminder."""
+    first = send(installed, "first", key=KEY, **INCIDENT)
+    answer(installed, first, "snooze")
+    hand = Hand(installed)
+    installed.clock.advance(3600)
+    hand.deliver()
+    delete_all(installed)
+    deliver(installed)
+    repeated("thread")(installed, first)
+
+    assert shown(installed) == ["over", "over > second", "over > third"]
+
+
+class TestThreadsThatSendersName:
+    def test_replies_stay_together(self, installed: Bellhop) -> None:
+        installed.slack.post_as(BEN, GENERAL, "release 7")
+        [root] = delete_all(installed)
+
+        ids = [send(installed, text, thread_ts=root.ts) for text in ("first", "second", "third")]
+
+        assert shown(installed) == ["first", "first > second", "first > third"]
+        assert states(installed, *ids) == ["sent"] * 3
+
+    def test_they_move_with_each_message_that_is_deleted(self, installed: Bellhop) -> None:
+        installed.slack.post_as(BEN, GENERAL, "release 7")
+        [root] = delete_all(installed)
+        send(installed, "first", thread_ts=root.ts)
+        delete_all(installed)
+
+        for text in ("second", "third"):
+            send(installed, text, thread_ts=root.ts)
+
+        assert shown(installed) == ["second", "second > third"]
+
+    def test_a_reply_about_another_key_takes_no_incident_over(self, installed: Bellhop) -> None:
+        first = send(installed, "first", key=KEY, **INCIDENT)
+        [root] = delete_all(installed)
+        send(installed, "second", key="other", mode="thread", thread_ts=root.ts)
+
+        answer(installed, first, "acknowledge")
+
+        assert shown(installed) == ["second", "first acknowledged"]
+
+
+def test_a_deleted_message_with_replies_takes_more(installed: Bellhop) -> None:
+    send(installed, "first", key=KEY, mode="thread")
+    [root] = installed.slack.messages(GENERAL)
+    send(installed, "second", key=KEY, mode="thread")
+    with installed.slack.edit():
+        root.deleted = True
+
+    send(installed, "third", key=KEY, mode="thread")
+
+    assert shown(installed) == ["deleted > second", "deleted > third"]
+
+
+@pytest.mark.parametrize("fault", ["lost_answer", "ratelimited"])
+def test_a_message_posted_again_in_doubt_is_posted_once(installed: Bellhop, fault: str) -> None:
+    first = send(installed, "first", **INCIDENT)
+    delete_all(installed)
+    if fault == "lost_answer":
+        installed.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
+    else:
+        installed.slack.faults.add(
+            Fault("chat.postMessage", "rate_limited", times=1, retry_after=1)
+        )
+
+    answer(installed, first, "acknowledge")
+    deliver(installed, 30)
+    answer(installed, first, "resolve")
+
+    assert shown(installed) == ["first resolved"]
+    [message] = installed.slack.messages(GENERAL)
+    assert {one.ts for one in deliveries(installed, first)} == {message.ts}

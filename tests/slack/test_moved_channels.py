@@ -1,0 +1,254 @@
+"""A channel gets another id: everything that is stored with the old one follows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import MetaData, select, update
+
+from bolt_app.db.models import Channel, UserInstallation
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.people import ACME, ANN, BEN
+from tests.running import Bellhop
+
+# Where the old id stays, and why.
+KEPT = {
+    ("channel_moves", "old_id"): "the move itself",
+    ("deliveries", "target"): "as its sender wrote it",
+    ("api_keys", "channels"): "senders may name either id",
+    ("audit_events", "credential"): "the past",
+    ("event_times", "subject"): "of events about that id",
+}
+
+
+@pytest.fixture
+def private(bellhop: Bellhop) -> str:
+    """A private channel that Bellhop is in and knows."""
+    bellhop.install(ANN)
+    channel = bellhop.slack.add_channel(ACME, "leads-2", members=[ANN], is_private=True)
+    bellhop.slack.invite_bot(ANN, channel.id)
+    bellhop.slack.deliver_due()
+    bellhop.services.channels.refresh_listing(bellhop.services.client.find_workspace(ACME))
+    return channel.id
+
+
+def deliver(bellhop: Bellhop, seconds: float = 5) -> None:
+    bellhop.clock.advance(seconds)
+    hand = Hand(bellhop)
+    for _ in range(3):
+        hand.deliver()
+        bellhop.clock.advance(8)
+
+
+def fill(bellhop: Bellhop, channel_id: str) -> str:
+    """Let every table that names channels name this one; return an incident's notification."""
+    services = bellhop.services
+    services.subscriptions.subscribe(
+        ACME, channel_id, SubscriptionSpec("deploys", digest=Schedule())
+    )
+    services.webhooks.create(ACME, "Grafana", [channel_id, ANN])
+    services.api_keys.create(ACME, "ci", channels=[channel_id])
+    incident = accept(
+        bellhop, channel_id, "down", key="db", actions=["acknowledge", "snooze", "resolve"]
+    )
+    deliver(bellhop)
+    report = services.history.find(ACME, incident)
+    assert report is not None
+    services.permalinks.add(ACME, report)
+    assert services.incidents.answer(ACME, incident, BEN, "snooze")
+    accept(bellhop, "topic:deploys", "held")
+    accept(bellhop, channel_id, "scheduled", delay=600)
+    deliver(bellhop)
+    accept(bellhop, channel_id, "waiting")
+    with services.database.writing() as session:
+        session.execute(update(UserInstallation).values(incoming_webhook_channel_id=channel_id))
+    return incident
+
+
+def places_of(bellhop: Bellhop, channel_id: str) -> set[tuple[str, str]]:
+    """Return the tables and columns in which an id is found."""
+    found = set()
+    with bellhop.services.database.engine.connect() as connection:
+        metadata = MetaData()
+        metadata.reflect(connection)
+        for table in metadata.sorted_tables:
+            for row in connection.execute(select(table)).mappings():
+                for column, value in row.items():
+                    if channel_id in json.dumps(value, default=str):
+                        found.add((table.name, str(column)))
+    return found
+
+
+def move_unnoticed(bellhop: Bellhop, channel_id: str) -> str:
+    """Give a channel another id while the app is not reached: Slack repeats the event later."""
+    bellhop.slack.set_app_url("http://127.0.0.1:1")
+    moved = bellhop.slack.change_channel_id(channel_id).id
+    bellhop.slack.deliver_due()
+    bellhop.slack.set_app_url(bellhop.url)
+    return moved
+
+
+def moved_event(old_id: str, new_id: str) -> dict[str, Any]:
+    return {"type": "channel_id_changed", "old_channel_id": old_id, "new_channel_id": new_id}
+
+
+def in_order(ids: Sequence[str]) -> list[dict[str, Any]]:
+    return [moved_event(ids[0], ids[1]), moved_event(ids[1], ids[2])]
+
+
+ORDERS: dict[str, Callable[[Sequence[str]], list[dict[str, Any]]]] = {
+    "in order": in_order,
+    "out of order": lambda ids: in_order(ids)[::-1],
+    "repeated": lambda ids: in_order(ids) * 2,
+    "repeated out of order": lambda ids: in_order(ids)[::-1] + in_order(ids),
+    "the last one first and again": lambda ids: [*in_order(ids)[::-1], in_order(ids)[1]],
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_everything_follows_over_two_moves(bellhop: Bellhop, private: str, name: str) -> None:
+    incident = fill(bellhop, private)
+    before = places_of(bellhop, private)
+    second = move_unnoticed(bellhop, private)
+    third = move_unnoticed(bellhop, second)
+
+    for event in ORDERS[name]((private, second, third)):
+        bellhop.slack.send_event(ACME, event)
+
+    left = places_of(bellhop, private) | places_of(bellhop, second)
+    assert before - KEPT.keys() >= {
+        ("channels", "channel_id"),
+        ("deliveries", "channel_id"),
+        ("deliveries", "permalink"),
+        ("hooks", "target"),
+        ("lanes", "address"),
+        ("subscriptions", "address"),
+        ("installations", "incoming_webhook_channel_id"),
+    }
+    assert left <= KEPT.keys()
+    deliver(bellhop, 3600)
+    deliver(bellhop)
+    assert_all_is_there(bellhop, third, incident)
+
+
+def assert_all_is_there(bellhop: Bellhop, channel_id: str, incident: str) -> None:
+    [first, *rest] = bellhop.slack.messages(channel_id)
+    said = json.dumps([[one.text, one.blocks, one.attachments] for one in rest])
+    for words in ("held", "scheduled", "waiting", "snooze is over"):
+        assert words in said
+    assert [one.state for one in deliveries(bellhop, incident)].count("dead") == 0
+    # The message still has its buttons, and later ones find it.
+    assert bellhop.slack.click(ANN, first, "incident.acknowledge").error is None
+    deliver(bellhop)
+    assert "Acknowledged by" in json.dumps(first.attachments + first.blocks)
+    accept(bellhop, channel_id, "up again", key="db")
+    deliver(bellhop)
+    assert "up again" in first.text + json.dumps(first.attachments)
+
+
+def test_an_old_id_that_senders_name_later_means_the_new_one(
+    bellhop: Bellhop, private: str
+) -> None:
+    moved = bellhop.slack.change_channel_id(private).id
+    bellhop.slack.deliver_due()
+
+    ids = [accept(bellhop, one, "x") for one in (private, moved)]
+    deliver(bellhop)
+
+    assert states(bellhop, *ids) == ["sent", "sent"]
+    assert len(bellhop.slack.messages(moved)) == 2
+    assert len({one.lane_id for id_ in ids for one in deliveries(bellhop, id_)}) == 1
+
+
+def test_a_key_with_a_limit_may_name_either_id(bellhop: Bellhop, private: str) -> None:
+    secret = bellhop.services.api_keys.create(ACME, "ci", channels=[private])
+    post = {"Authorization": f"Bearer {secret}"}
+
+    def status(channel_id: str) -> int:
+        document = {"to": channel_id, "text": "x"}
+        return (
+            bellhop.app.test_client()
+            .post("/api/v1/notifications", json=document, headers=post)
+            .status_code
+        )
+
+    assert status(private) == 202
+    moved = move_unnoticed(bellhop, private)
+    assert status(moved) == 403
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+
+    assert (status(private), status(moved)) == (202, 202)
+
+
+def test_what_failed_before_the_event_came_goes_out_after_it(
+    bellhop: Bellhop, private: str
+) -> None:
+    moved = move_unnoticed(bellhop, private)
+    early = accept(bellhop, private, "early")
+    Hand(bellhop).deliver()
+    [lost] = deliveries(bellhop, early)
+    assert (lost.state, lost.error) == ("dead", "channel_not_found")
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert states(bellhop, early) == ["sent"]
+    assert [one.text for one in bellhop.slack.messages(moved)] == ["early"]
+
+
+def test_what_is_being_sent_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
+    id_ = accept(bellhop, private, "on its way")
+    hand = Hand(bellhop)
+    moved: list[str] = []
+
+    def move_once() -> None:
+        if not moved:
+            moved.append(bellhop.slack.change_channel_id(private).id)
+            bellhop.slack.deliver_due()
+
+    hand.ownership.before_request = move_once
+    hand.deliver()
+    bellhop.clock.advance(30)
+    hand.deliver()
+
+    assert states(bellhop, id_) == ["sent"]
+    assert [one.text for one in bellhop.slack.messages(moved[0])] == ["on its way"]
+
+
+def test_two_lanes_of_one_channel_become_one(bellhop: Bellhop, private: str) -> None:
+    """The new id is used before the event comes."""
+    incident = fill(bellhop, private)
+    moved = move_unnoticed(bellhop, private)
+    accept(bellhop, moved, "early")
+    deliver(bellhop)
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+
+    deliver(bellhop, 3600)
+    deliver(bellhop)
+
+    assert_all_is_there(bellhop, moved, incident)
+
+
+def test_a_listed_channel_is_known_by_its_new_id_alone(bellhop: Bellhop, private: str) -> None:
+    moved = move_unnoticed(bellhop, private)
+    bellhop.services.channels.refresh_listing(bellhop.services.client.find_workspace(ACME))
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+
+    with bellhop.services.database.reading() as session:
+        ids = session.scalars(select(Channel.channel_id).where(Channel.name == "leads-2")).all()
+    assert ids == [moved]
+
+
+def test_a_channel_may_have_its_former_id_again(bellhop: Bellhop, private: str) -> None:
+    bellhop.slack.send_event(ACME, moved_event(private, "C0ACME0777"))
+    bellhop.slack.send_event(ACME, moved_event("C0ACME0777", private))
+
+    ids = [accept(bellhop, one, "x") for one in (private, "C0ACME0777")]
+    deliver(bellhop)
+
+    assert states(bellhop, *ids) == ["sent", "sent"]
