@@ -38,7 +38,6 @@ NUMBERED = {
     "history/service.py",
     "digests/hold.py",
     "incidents/messages.py",
-    "queue/lanes.py",
     "queue/moved_channels.py",
     "digests/release.py",
 }
