@@ -8,13 +8,13 @@ answer a request in one statement, and removals that join somebody else's transa
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from slack_sdk.oauth import InstallationStore
 from slack_sdk.oauth.installation_store import Bot, Installation
-from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -39,6 +39,17 @@ _REVISION = select(InstallationRevision.revision).where(
 )
 # Read for every call of a method.
 _FIND_REVISION = PreparedSelect(_REVISION)
+# Read for all messages that are sent together.
+_REVISIONS = select(
+    InstallationRevision.enterprise_id,
+    InstallationRevision.team_id,
+    InstallationRevision.revision,
+).where(
+    InstallationRevision.client_id == bindparam("client_id"),
+    tuple_(InstallationRevision.enterprise_id, InstallationRevision.team_id).in_(
+        bindparam("places", expanding=True)
+    ),
+)
 # Read for every request from Slack.
 _STANDING = PreparedSelect(
     select(
@@ -228,6 +239,16 @@ class Installations(InstallationStore):
         """Return how often the installation has changed, 0 where there never was one."""
         rows = self._database.fetch(_FIND_REVISION, self._key(enterprise_id, team_id))
         return rows[0].revision if rows else 0
+
+    def revisions(
+        self, places: Collection[tuple[str | None, str | None]]
+    ) -> dict[tuple[str | None, str | None], int]:
+        """Return the revisions of installations, by enterprise and workspace, in one statement."""
+        keys = {(enterprise_id or "", team_id or ""): None for enterprise_id, team_id in places}
+        values = {"client_id": self.client_id, "places": list(keys)}
+        with self._database.reading_connection() as connection:
+            rows = connection.execute(_REVISIONS, values).all()
+        return {(row.enterprise_id or None, row.team_id or None): row.revision for row in rows}
 
     def standing(
         self,

@@ -27,7 +27,7 @@ def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
     "death",
     [
         Death("begun", 150),
-        Death("granted", 150),
+        Death("granted", 30),
         Death("checked", 150),
         Death("answered", 150),
         Death("handed_in", 30),

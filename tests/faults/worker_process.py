@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -22,6 +22,8 @@ from sqlalchemy import event
 from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.db import Database
+from bolt_app.installations.store import Grant
+from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.sender import Check, Sender
@@ -29,7 +31,6 @@ from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.services import Services
 from bolt_app.worker import create_worker
-from bolt_app.workspaces.client import WorkspaceClient
 
 Step = Literal[
     "begun",
@@ -54,7 +55,7 @@ class Death:
     """The worker kills itself when it comes to a step for the so-manieth time.
 
     - `begun`: the attempt is in the database, and nothing is sent.
-    - `granted`: the token to send it with is being looked up, in a thread.
+    - `granted`: tokens are being looked up, in a thread, for all that is sent together.
     - `checked`: the last check has passed, and the request is about to be sent.
     - `answered`: Slack has answered, and nobody else knows.
     - `handed_in`: the outcomes of attempts are about to be written.
@@ -115,7 +116,8 @@ def _work(settings: Settings, fate: Fate | None) -> None:
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     """Call `arrive` each time the worker comes to a step."""
     send, commit, check = Sender.send, Store.commit, Dispatcher._check
-    ready_token, release = WorkspaceClient._ready_token, releasing.release
+    grants, release = services.client._unchanged, releasing.release
+    look_up = grants._look_up
     writing = threading.local()
 
     async def watched_send(self: Sender, *given: Any) -> Any:
@@ -133,9 +135,9 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
 
         return confirm_and_arrive
 
-    def watched_ready_token(self: WorkspaceClient, *given: Any) -> str:
+    def watched_look_up(askers: Collection[TokenRequest]) -> Mapping[TokenRequest, Grant]:
         arrive("granted")
-        return ready_token(self, *given)
+        return look_up(askers)
 
     def watched_commit(self: Store, finishes: Any, begins: Any, **room: int) -> Any:
         if not finishes:
@@ -155,13 +157,14 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
         release(*given)
         arrive("released")
 
-    for owner, name, watched in (
+    steps: tuple[tuple[object, str, object], ...] = (
         (Sender, "send", watched_send),
         (Dispatcher, "_check", watched_check),
-        (WorkspaceClient, "_ready_token", watched_ready_token),
+        (grants, "_look_up", watched_look_up),
         (Store, "commit", watched_commit),
         (transitions, "release", watched_release),
-    ):
+    )
+    for owner, name, watched in steps:
         setattr(owner, name, watched)
     event.listen(services.database.engine, "commit", before_commit)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -44,6 +44,12 @@ class Grants:
     def revision(self, asker: TokenRequest) -> int:
         """Return the revision of the installation, in one indexed read."""
         return self._store.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
+
+    def revisions(self, askers: Collection[TokenRequest]) -> dict[TokenRequest, int]:
+        """Return the revisions of the installations, in one indexed read for all."""
+        places = {asker: (asker.enterprise_id, asker.team_id) for asker in askers}
+        found = self._store.revisions(places.values())
+        return {asker: found.get(place, 0) for asker, place in places.items()}
 
     def standing(self, asker: TokenRequest, workspace_id: str) -> InstallationStatus:
         """Return how things stand for a request in a workspace, in one read."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
@@ -16,8 +15,7 @@ from typing import Any
 
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
-from bolt_app.logs import describe_error
-from bolt_app.notifications.delivery.attempts import Attempt, mark_of
+from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Changes, Ownership
@@ -25,13 +23,13 @@ from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.reader import Reader
 from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
 from bolt_app.notifications.delivery.scheduler import Scheduler
+from bolt_app.notifications.delivery.second_looks import SecondLooks
 from bolt_app.notifications.delivery.sender import Check, Sender
 from bolt_app.notifications.delivery.store import (
     MOST_BYTES,
     Begin,
     Committed,
     Finish,
-    SecondLook,
     Store,
 )
 from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
@@ -41,9 +39,8 @@ from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspace
 from bolt_app.notifications.delivery.writer import Writer
 from bolt_app.notifications.queue.rank import STEP_SECONDS
 from bolt_app.notifications.queue.shards import OwnedShard
-from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.slack_api import NotSentError
 from bolt_app.slack_ids import is_id
-from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +79,15 @@ class Dispatcher:
         self._clock = clock
         self._tasks = Tasks(executor)
         self._scheduler = Scheduler(limits)
+        self._second_looks = SecondLooks(
+            store,
+            transitions,
+            sender,
+            self._tasks.run,
+            notice=self.notice,
+            wait=delays.second_look,
+            clock=clock.now,
+        )
         self._workspaces = Workspaces()
         self._reader = Reader(
             store,
@@ -99,7 +105,9 @@ class Dispatcher:
             is_current=self._is_current,
             committed=self._committed,
             rejected=self._rejected,
-            lost=self._give_back,
+            lost=lambda begins: self._give_back(
+                (one.work for one in begins), DATABASE_DOWN_SECONDS
+            ),
             notify=notify,
             room=lambda: MOST_BYTES - self._bytes_under_way,
         )
@@ -247,9 +255,9 @@ class Dispatcher:
         try:
             await doing
         except Exception as error:
-            log_failure(work.kind.value, error)
-            now = self._clock.monotonic()
-            self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
+            if not isinstance(error, NotSentError):
+                log_failure(work.kind.value, error)
+            self._give_back([work], DATABASE_DOWN_SECONDS)
 
     def _check(self, shard: OwnedShard) -> Check:
         async def check() -> None:
@@ -259,12 +267,13 @@ class Dispatcher:
         return check
 
     async def _post(self, begin: Begin, attempt: Attempt) -> None:
-        try:
-            outcome = await self._sender.send(attempt, self._check(begin.shard))
-        finally:
-            self._bytes_under_way -= attempt.size
-        is_doubled = attempt.is_repeat and outcome.is_final
-        self._finish(begin, attempt, outcome, looks_again=is_doubled)
+        with self._reader.restoring(attempt.team_id):
+            try:
+                outcome = await self._sender.send(attempt, self._check(begin.shard))
+            finally:
+                self._bytes_under_way -= attempt.size
+            is_doubled = attempt.is_repeat and outcome.is_final
+            self._finish(begin, attempt, outcome, looks_again=is_doubled)
 
     async def _look(self, work: Work, owned: OwnedWorkspace) -> None:
         owned.doubts.pop(work.delivery_id, None)
@@ -324,57 +333,21 @@ class Dispatcher:
             self._scheduler.retry(work, now + wait, now, attempted=False)
 
     async def _second_look(self, work: Work, owned: OwnedWorkspace) -> None:
-        """Leave one message of a delivery, with the content that was put there last."""
-        found = await self._tasks.run(self._store.ended_attempt, work.delivery_id)
-        again_at, known, refused = None, None, None
-        if found is not None:
-            row, attempt = found
-            check = self._check(owned.shard)
-            try:
-                known, refused = await self._sender.look_again(attempt, row.ts, check)
-                if row.ts is not None and row.key is not None:
-                    await self._repair_content(row)
-            except NotSentError:
-                now = self._clock.monotonic()
-                self._scheduler.give_back(work, now + DATABASE_DOWN_SECONDS, now)
-                return
-            except (NotInstalledError, SlackCallError) as error:
-                if isinstance(error, NotInstalledError) or not _is_over(error):
-                    again_at = self._second_look_at()
-                logger.info("no second look", extra={"error": describe_error(error)})
-        if refused is not None:
-            shown = {"delivery": work.delivery_id, "error": refused}
-            logger.warning("a duplicate cannot be deleted", extra=shown)
-        ended = SecondLook(work.delivery_id, again_at, refused, known)
-        await self._tasks.run(self._store.end_second_look, ended)
+        again_at = await self._second_looks.look(work.delivery_id, self._check(owned.shard))
         self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
         if again_at is not None:
             self._scheduler.look_again(work.team_id, work.delivery_id, self._clock.at(again_at))
-
-    async def _repair_content(self, row: Any) -> None:
-        """Let a message that an old update changed last show the latest content again."""
-        place = row.lane_id, row.channel_id, row.ts
-        shown = await self._tasks.run(self._transitions.shown_mark, *place)
-        mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
-        if shown is not None and mark is not None and mark != mark_of(shown):
-            logger.warning("a message showed an older content", extra={"delivery": row.id})
-            await self._tasks.run(self._transitions.show_again, shown)
-            self._reader.notice(row.team_id)
 
     # Writing.
 
     def _finish(
         self, begin: Begin, attempt: Attempt, outcome: Outcome, *, looks_again: bool
     ) -> None:
-        at = self._second_look_at() if looks_again else None
+        at = self._second_looks.due() if looks_again else None
         done = Finish(begin.work, begin.shard, attempt, outcome, self._clock.now(), at)
         self._writer.finish(done)
         if self._writer.is_needed:
             self._tasks.start(self._writer.write())
-
-    def _second_look_at(self) -> datetime:
-        wait = self._delays.second_look * random.uniform(1.0, 1.5)  # noqa: S311
-        return self._clock.now() + timedelta(seconds=wait)
 
     def _is_current(self, finish: Finish) -> bool:
         owned = self._workspaces.find(finish.attempt.team_id)
@@ -382,42 +355,42 @@ class Dispatcher:
 
     def _rejected(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
         """Look at deliveries again that the database cannot store as they are."""
-        self._give_back(begins, STEP_SECONDS)
+        self._give_back((one.work for one in begins), STEP_SECONDS)
         now = self._clock.monotonic()
         for finish in finishes:
-            self._scheduler.doubt(finish.work, now + STEP_SECONDS, now)
+            with self._reader.restoring(finish.work.team_id):
+                self._scheduler.doubt(finish.work, now + STEP_SECONDS, now)
 
-    def _give_back(self, begins: Iterable[Begin], wait: float) -> None:
+    def _give_back(self, works: Iterable[Work], wait: float) -> None:
         now = self._clock.monotonic()
-        for one in begins:
-            self._scheduler.give_back(one.work, now + wait, now)
+        for work in works:
+            with self._reader.restoring(work.team_id):
+                self._scheduler.give_back(work, now + wait, now)
 
     def _committed(self, committed: Committed) -> None:
         now = self._clock.monotonic()
         for finish in committed.finished:
-            self._scheduled_next(finish, now)
+            with self._reader.restoring(finish.work.team_id):
+                self._scheduled_next(finish, now)
         for finish in committed.stale:
-            logger.warning(
-                "an outcome came too late",
-                extra={
-                    "delivery": finish.attempt.delivery_id,
-                    "channel": finish.outcome.channel_id,
-                    "ts": finish.outcome.ts,
-                },
-            )
-            self._scheduler.finish(finish.work, now)
-        changed = [one.work.delivery_id for one in committed.stale]
-        changed += [one.work.delivery_id for one in committed.refused]
-        if changed:
-            self._tasks.start(self._reader.read_again(changed))
+            _log_stale(finish)
+        self._end(committed.stale, now, attempted=True)
+        self._end(committed.refused, now, attempted=False)
         if committed.locked_finishes:
             self._tasks.start(self._write_later(committed.locked_finishes))
-        for begin in committed.refused:
-            self._scheduler.finish(begin.work, now, attempted=False)
-        self._give_back(committed.locked_begins, LOCKED_SECONDS)
+        self._give_back((one.work for one in committed.locked_begins), LOCKED_SECONDS)
         for begin, attempt in committed.begun:
             self._bytes_under_way += attempt.size
             self._tasks.start(self._post(begin, attempt))
+
+    def _end(self, ended: Sequence[Finish | Begin], now: float, *, attempted: bool) -> None:
+        """End work whose row is not what was known of it."""
+        for one in ended:
+            with self._reader.restoring(one.work.team_id):
+                self._scheduler.finish(one.work, now, attempted=attempted)
+        if ended:
+            ids = [one.work.delivery_id for one in ended]
+            self._tasks.start(self._reader.read_again(ids))
 
     async def _write_later(self, finishes: Sequence[Finish]) -> None:
         await asyncio.sleep(LOCKED_SECONDS)
@@ -439,6 +412,10 @@ class Dispatcher:
         if finish.second_look_at is not None:
             due = self._clock.at(finish.second_look_at)
             self._scheduler.look_again(work.team_id, work.delivery_id, due)
+        owned = self._workspaces.find(work.team_id)
+        if owned is not None and work.delivery_id in owned.doubts:
+            # The workspace was read again while this was under way.
+            self._reader.notice(work.team_id)
         _log(finish)
 
     def _pause(self, team_id: str, outcome: Outcome) -> None:
@@ -461,8 +438,13 @@ class Dispatcher:
             log_failure("write of a pause", error)
 
 
-def _is_over(error: SlackCallError) -> bool:
-    return error.is_permanent and not error.is_dead_token
+def _log_stale(finish: Finish) -> None:
+    extra = {
+        "delivery": finish.attempt.delivery_id,
+        "channel": finish.outcome.channel_id,
+        "ts": finish.outcome.ts,
+    }
+    logger.warning("an outcome came too late", extra=extra)
 
 
 def _log(finish: Finish) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,8 @@ from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.scheduler import Scheduler
-from bolt_app.notifications.delivery.store import BATCH, Feed, Snapshot, Store
+from bolt_app.notifications.delivery.statements import BATCH
+from bolt_app.notifications.delivery.store import Feed, Snapshot, Store
 from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
@@ -24,6 +26,8 @@ from bolt_app.slack_ids import is_id
 # No pause that we write ourselves is as long: it was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0
 LOADERS = 4
+# Changes that are applied before other work of the loop has its turn.
+AT_ONCE = 256
 
 
 class Reader:
@@ -57,6 +61,7 @@ class Reader:
         # The shards whose workspaces are known.
         self._ready: dict[int, OwnedShard] = {}
         self._is_reading = False
+        self._is_reading_pages = False
         self._is_closed = False
         self._loaders = asyncio.Semaphore(LOADERS)
 
@@ -83,8 +88,9 @@ class Reader:
         if self._dirty and not self._is_reading:
             self._is_reading = True
             self._tasks.start(self._read_changes())
-        if pages := self._scheduler.wanted():
-            self._tasks.start(self._read_pages(pages))
+        if not self._is_reading_pages and (pages := self._scheduler.wanted()):
+            self._is_reading_pages = True
+            self._tasks.start(self._read_wanted(pages))
 
     def forget(self, team_id: str) -> None:
         """Forget a workspace that is not owned any more."""
@@ -127,22 +133,32 @@ class Reader:
 
     async def _load(self, team_id: str, owned: OwnedWorkspace) -> None:
         async with self._loaders:
-            while self._workspaces.find(team_id) is owned:
-                try:
+            if self._workspaces.find(team_id) is owned:
+                with self.restoring(team_id):
                     await self._load_pages(team_id, owned)
-                    return
-                except Exception as error:
-                    log_failure("load of a workspace", error)
-                    await asyncio.sleep(DATABASE_DOWN_SECONDS)
-                    self._take_over_again(team_id, owned)
 
-    def _take_over_again(self, team_id: str, owned: OwnedWorkspace) -> None:
-        """Begin like a new owner, who does not know what is under way."""
-        if self._workspaces.find(team_id) is owned:
-            self.forget(team_id)
-            again = OwnedWorkspace(owned.shard, 0, self._clock.monotonic())
-            self._workspaces.add(team_id, again)
-            self.load_soon(team_id, again)
+    @contextmanager
+    def restoring(self, team_id: str) -> Iterator[None]:
+        """Let memory and rows agree after an error: the workspace is read again from its rows.
+
+        After a pause it is read as by a new owner: all that is under way is in doubt until its
+        outcome is written.
+        """
+        owned = self._workspaces.find(team_id)
+        try:
+            yield
+        except Exception as error:
+            log_failure("delivery in a workspace", error)
+            if owned is not None and self._workspaces.find(team_id) is owned:
+                self.forget(team_id)
+                again = OwnedWorkspace(owned.shard, 0, self._clock.monotonic())
+                again.is_scheduled, again.seen = True, set()
+                self._workspaces.add(team_id, again)
+                self._tasks.start(self._load_later(team_id, again))
+
+    async def _load_later(self, team_id: str, owned: OwnedWorkspace) -> None:
+        await asyncio.sleep(DATABASE_DOWN_SECONDS)
+        await self._load(team_id, owned)
 
     async def _load_pages(self, team_id: str, owned: OwnedWorkspace) -> None:
         since = self._clock.now() - timedelta(seconds=self._limits.longest_burst())
@@ -217,6 +233,12 @@ class Reader:
                     has_more=has_more,
                 )
 
+    async def _read_wanted(self, pages: Sequence[WantedPage]) -> None:
+        try:
+            await self._read_pages(pages)
+        finally:
+            self._is_reading_pages = False
+
     async def _read_pages(self, pages: Sequence[WantedPage]) -> None:
         most = self._limits.page
         try:
@@ -231,14 +253,15 @@ class Reader:
             self._load_page(page, rows[:most], has_more=len(rows) > most)
 
     def _load_page(self, page: WantedPage, rows: Sequence[Any], *, has_more: bool) -> None:
-        self._scheduler.load(
-            page.team_id,
-            page.lane_id,
-            page.source,
-            [self.queued(row) for row in rows],
-            self._clock.monotonic(),
-            has_more=has_more,
-        )
+        with self.restoring(page.team_id):
+            self._scheduler.load(
+                page.team_id,
+                page.lane_id,
+                page.source,
+                [self.queued(row) for row in rows],
+                self._clock.monotonic(),
+                has_more=has_more,
+            )
 
     # The change feed.
 
@@ -265,7 +288,8 @@ class Reader:
                     await asyncio.sleep(DATABASE_DOWN_SECONDS)
                     continue
                 for feed in feeds:
-                    await self._apply(feed)
+                    with self.restoring(feed.team_id):
+                        await self._apply(feed)
                 self._tasks.wake()
         finally:
             self._is_reading = False
@@ -287,7 +311,10 @@ class Reader:
         if owned.seen is not None:
             await self._load_changed(team_id, owned, feed.rows)
             return
-        self._apply_rows(team_id, feed.rows)
+        for start in range(0, len(feed.rows), AT_ONCE):
+            if self._workspaces.find(team_id) is owned:
+                self._apply_rows(team_id, feed.rows[start : start + AT_ONCE])
+                await asyncio.sleep(0)
 
     def _apply_rows(self, team_id: str, rows: Iterable[Any]) -> None:
         now = self._clock.monotonic()
@@ -326,9 +353,17 @@ class Reader:
 
     async def read_again(self, delivery_ids: Sequence[int]) -> None:
         """Continue with rows as they are: they are not what was known of them."""
-        for row in await self._tasks.run(self._store.rows, delivery_ids):
-            if row.team_id in self._workspaces:
-                self._apply_rows(row.team_id, [row])
+        while not self._is_closed:
+            try:
+                rows = await self._tasks.run(self._store.rows, delivery_ids)
+            except Exception as error:
+                log_failure("read of deliveries", error)
+                await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                continue
+            for row in rows:
+                with self.restoring(row.team_id):
+                    self._apply_rows(row.team_id, [row])
+            return
 
     def _put_first(self, row: Any, now: float) -> None:
         due = self._clock.at_most(row.retry_at, self._delays.longest_retry * 1.2)

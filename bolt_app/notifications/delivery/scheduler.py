@@ -175,11 +175,17 @@ class Scheduler:
 
     # Work.
 
-    def step(self, now: float, most: int = 256) -> list[Work]:
-        """Return what to begin now, at most `most`; each counts as under way from now on."""
+    def step(self, now: float, most: int = 64) -> list[Work]:
+        """Return what to begin now; each counts as under way from now on.
+
+        Args:
+            most: turns of workspaces; the others follow with the next step, which is due at once.
+        """
         self._wake(now, most)
         works: list[Work] = []
-        while self._ready and len(works) < most:
+        for _ in range(most):
+            if not self._ready:
+                break
             workspace = self._ready.popleft()
             workspace.is_ready = False
             if not self._is_owned(workspace):

@@ -43,6 +43,8 @@ EVENT_TYPE = "bellhop_delivery"
 # Slack's clock and ours need not agree.
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
+# Rendering takes a millisecond for so many bytes, at most; others are rendered in a thread.
+LARGE_CONTENT = 16 * 1024
 POST, UPDATE = "chat.postMessage", "chat.update"
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
@@ -106,10 +108,12 @@ class Sender:
             # The message was never posted: there is nothing to show again.
             return Outcome("cancelled", requested=False)
         try:
-            workspace = await asyncio.to_thread(self._client.find_workspace, attempt.team_id)
-            if not await asyncio.to_thread(self._may_receive, workspace, attempt):
+            workspace = await self._client.find_workspace_soon(attempt.team_id)
+            if _is_for_person(attempt) and not await asyncio.to_thread(
+                self._may_receive, workspace, attempt
+            ):
                 return recipient_denied(by_subscription=attempt.by_subscription)
-            first, others = await asyncio.to_thread(self._prepare, workspace, attempt)
+            first, others = await self._prepare(workspace, attempt)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_UNAVAILABLE as error:
@@ -138,7 +142,7 @@ class Sender:
             the message is not there, and is to be posted.
         """
         try:
-            workspace = await asyncio.to_thread(self._client.find_workspace, attempt.team_id)
+            workspace = await self._client.find_workspace_soon(attempt.team_id)
             found = [one async for one in self._find(workspace, attempt, check)]
         except NotSentError:
             return Outcome("sending", requested=False)
@@ -172,7 +176,7 @@ class Sender:
             NotInstalledError, SlackCallError: nothing can be known now.
             NotSentError: the workspace may have another owner by now.
         """
-        workspace = await asyncio.to_thread(self._client.find_workspace, attempt.team_id)
+        workspace = await self._client.find_workspace_soon(attempt.team_id)
         found = [one async for one in self._find(workspace, attempt, check)]
         known, refused = None, None
         if ts is None and found:
@@ -203,7 +207,7 @@ class Sender:
         Raises:
             NotInstalledError, SlackCallError: nothing can be known now.
         """
-        workspace = await asyncio.to_thread(self._client.find_workspace, team_id)
+        workspace = await self._client.find_workspace_soon(team_id)
         # A reply is only found by its own ts, which `conversations.replies` takes as well.
         answer = await self._client.call_as_bot(
             workspace,
@@ -250,27 +254,31 @@ class Sender:
         return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
 
     def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
-        """Whether the person, if it is one, is still to get what was accepted for them.
-
-        A message that only shows again what the person has got already is not refused: a name that
-        was erased has to leave it.
+        """Whether the person is still to get what was accepted for them.
 
         Raises:
             SlackCallError: Slack does not say; or the address is another person's, or nobody's.
         """
         address = attempt.address
-        if attempt.is_refresh or not is_person(address):
-            return True
         # The address may have become someone else's since its lane was found.
         is_email, email = attempt.target.startswith("@"), attempt.target.removeprefix("@")
         if is_email and self._users.find(workspace, email) != address:
             raise SlackCallError(LOOKUP, UNKNOWN)
         return self._access.may_receive(workspace, address, by_subscription=attempt.by_subscription)
 
-    def _prepare(
+    async def _prepare(
         self, workspace: BotWorkspace, attempt: Attempt
     ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         """Return the best rendering of the message, and ever simpler ones."""
+        content = attempt.content
+        waits = "mentions" in content or any(name in content for name in CUSTOM_LOOKS)
+        if waits or attempt.size > LARGE_CONTENT:
+            return await asyncio.to_thread(self._render, workspace, attempt)
+        return self._render(workspace, attempt)
+
+    def _render(
+        self, workspace: BotWorkspace, attempt: Attempt
+    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
         content = content_in_state(attempt.content, attempt.incident)
         if "mentions" in content:
             content = mention(content, self._users.find_all(workspace, content["mentions"]))
@@ -448,3 +456,11 @@ def _sent(attempt: Attempt, channel_id: str, message: Mapping[str, Any]) -> Outc
 
 def _slack_time(moment: datetime) -> str:
     return f"{moment.timestamp():.6f}"
+
+
+def _is_for_person(attempt: Attempt) -> bool:
+    """Whether the person's role decides about an attempt.
+
+    A message that is shown again is not refused: a name that was erased has to leave it.
+    """
+    return not attempt.is_refresh and is_person(attempt.address)

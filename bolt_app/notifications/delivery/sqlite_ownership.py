@@ -57,7 +57,7 @@ class SQLiteOwnership(Ownership):
     @property
     def next_at(self) -> float:
         """When `step` has something to do."""
-        return self._step_at if self._is_valid() else float("-inf")
+        return self._step_at
 
     def unowned_seconds(self, now: float) -> float:
         """Return how long ago an owner last showed life."""
@@ -77,7 +77,10 @@ class SQLiteOwnership(Ownership):
 
     async def confirm(self, shard: OwnedShard) -> bool:
         """Return whether the lock is held; the kernel does not take it from a living process."""
-        return self._owned.get(shard.number) == shard and self._is_valid()
+        if not self._is_valid():
+            self._step_at = float("-inf")
+            return False
+        return self._owned.get(shard.number) == shard
 
     async def leave(self) -> None:
         """Give up the lock."""

@@ -12,252 +12,47 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Connection,
-    Integer,
-    String,
-    Text,
-    and_,
-    bindparam,
-    case,
-    cast,
-    func,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, func, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.bulk import BulkUpdate
-from bolt_app.db.models import (
-    IS_OPEN,
-    IS_SENDING,
-    IS_WAITING,
-    OPEN_STATES,
-    Delivery,
-    Lane,
-    Notification,
-    Shard,
-    WorkspaceQueue,
-)
-from bolt_app.db.types import UTCDateTime
+from bolt_app.db.models import OPEN_STATES, Delivery, WorkspaceQueue
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.replaced_messages import Replacement, replace_message
+from bolt_app.notifications.delivery.statements import (
+    ABSORB,
+    ATTEMPTED,
+    BATCH,
+    BEGIN,
+    BY_ID,
+    CHANGES,
+    EXPIRE,
+    FINISH,
+    GIVE_UP,
+    IN_DOUBT,
+    NUMBER,
+    PAGE,
+    QUEUES,
+    RECENT,
+    RETRIED,
+    SECOND_LOOKS,
+    SIZES,
+    STATES,
+    SUMS,
+    TO_BEGIN,
+    TO_FINISH,
+    TOKENS,
+    URGENT,
+)
 from bolt_app.notifications.delivery.work import WantedPage, Work
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
 
 RETRY_FOR = timedelta(days=1)
-# Rows that one statement reads.
-BATCH = 1000
 # Content that is under way at once, as it is stored.
 MOST_BYTES = 4 * 1024 * 1024
 _AFTER_ALL = 2**62
-
-_DELIVERIES = Delivery.__table__
-_ROWS = (
-    Delivery.id,
-    Delivery.team_id,
-    Delivery.lane_id,
-    Delivery.seq,
-    Delivery.state,
-    Delivery.source,
-    Delivery.rank,
-    Delivery.urgency,
-    Delivery.key,
-    Delivery.mode,
-    Delivery.retry_at,
-    Delivery.second_look_at,
-    Lane.address,
-)
-_OF_TEAM = select(*_ROWS).join(Lane).where(Delivery.team_id == bindparam("team_id"))
-_IN_DOUBT = _OF_TEAM.where(IS_SENDING).order_by(Delivery.id)
-_RETRIED = _OF_TEAM.where(IS_WAITING, Delivery.retry_at.is_not(None)).order_by(Delivery.id)
-_SECOND_LOOKS = _OF_TEAM.where(Delivery.second_look_at.is_not(None))
-_URGENT = (
-    _OF_TEAM.where(
-        IS_WAITING,
-        Delivery.retry_at.is_(None),
-        tuple_(Delivery.urgency, Delivery.id)
-        > tuple_(bindparam("after_urgency"), bindparam("after_id")),
-    )
-    .order_by(Delivery.urgency, Delivery.id)
-    .limit(BATCH)
-)
-_PAGE = (
-    select(*_ROWS)
-    .join(Lane)
-    .where(
-        Delivery.lane_id == bindparam("lane_id"),
-        Delivery.source == bindparam("source"),
-        IS_WAITING,
-        Delivery.retry_at.is_(None),
-    )
-    .order_by(Delivery.urgency, Delivery.id)
-    .limit(bindparam("most"))
-)
-_CHANGES = (
-    select(WorkspaceQueue.seq.label("latest"), WorkspaceQueue.pause_reason, *_ROWS)
-    .outerjoin(
-        Delivery,
-        and_(
-            Delivery.team_id == WorkspaceQueue.team_id,
-            tuple_(Delivery.seq, Delivery.id)
-            > tuple_(bindparam("after_seq"), bindparam("after_id")),
-            IS_OPEN,
-        ),
-    )
-    .outerjoin(Lane, Lane.id == Delivery.lane_id)
-    .where(WorkspaceQueue.team_id == bindparam("team_id"))
-    .order_by(Delivery.seq, Delivery.id)
-    .limit(BATCH)
-)
-_RECENT = select(Lane.id, Lane.attempted_at).where(
-    Lane.team_id == bindparam("team_id"), Lane.attempted_at > bindparam("since")
-)
-_HAS_WORK = [
-    select(Delivery.id).where(Delivery.team_id == WorkspaceQueue.team_id, condition).exists()
-    for condition in (IS_WAITING, IS_SENDING, Delivery.second_look_at.is_not(None))
-]
-_QUEUES = select(
-    WorkspaceQueue.team_id,
-    WorkspaceQueue.shard,
-    WorkspaceQueue.seq,
-    WorkspaceQueue.paused_until,
-    WorkspaceQueue.pause_reason,
-    case((_HAS_WORK[0] | _HAS_WORK[1] | _HAS_WORK[2], True), else_=False).label("has_work"),
-).where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
-_SUMS = (
-    select(WorkspaceQueue.shard, func.sum(WorkspaceQueue.seq))
-    .where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
-    .group_by(WorkspaceQueue.shard)
-)
-_TOKENS = (
-    select(Shard.number, Shard.token)
-    .where(Shard.number.in_(bindparam("numbers", expanding=True)))
-    .with_for_update(read=True, skip_locked=True)
-)
-_TO_BEGIN = ATTEMPT_ROWS.where(
-    Delivery.id.in_(bindparam("ids", expanding=True)),
-    Delivery.state.in_(("waiting", "sending")),
-).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
-_SIZES = (
-    select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
-    .join(Notification, Notification.id == Delivery.notification_id)
-    .where(Delivery.id.in_(bindparam("ids", expanding=True)))
-)
-_STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
-    Delivery.id.in_(bindparam("ids", expanding=True))
-)
-# The rows of lanes are referred to by those of deliveries that are being inserted.
-_TO_FINISH = (
-    _STATES.join(Lane)
-    .where(IS_SENDING)
-    .with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
-)
-_BEGIN = BulkUpdate(
-    {
-        "delivery_id": BigInteger(),
-        "attempts": Integer(),
-        "attempt_number": Integer(),
-        "tried_at": UTCDateTime(),
-        "attempted_at": UTCDateTime(),
-        "thread_ts": String(),
-    },
-    lambda given: (
-        update(_DELIVERIES)  # type: ignore[arg-type]
-        .where(Delivery.id == given["delivery_id"])
-        .values(
-            state="sending",
-            attempts=given["attempts"],
-            attempt_number=given["attempt_number"],
-            tried_at=given["tried_at"],
-            attempted_at=given["attempted_at"],
-            thread_ts=given["thread_ts"],
-            retry_at=None,
-        )
-    ),
-)
-_ATTEMPTED = BulkUpdate(
-    {"id_of_lane": Integer(), "last_attempt_at": UTCDateTime(), "first_failure_at": UTCDateTime()},
-    lambda given: (
-        update(Lane.__table__)  # type: ignore[arg-type]
-        .where(Lane.id == given["id_of_lane"])
-        .values(
-            attempted_at=func.coalesce(given["last_attempt_at"], Lane.attempted_at),
-            failing_since=given["first_failure_at"],
-        )
-    ),
-)
-_FINISH = BulkUpdate(
-    {
-        "delivery_id": BigInteger(),
-        "new_state": String(),
-        "not_counted": Integer(),
-        "new_error": Text(),
-        "new_channel_id": String(),
-        "new_ts": String(),
-        "new_replaced_ts": String(),
-        "new_is_root": Boolean(),
-        "new_retry_at": UTCDateTime(),
-        "new_second_look_at": UTCDateTime(),
-        "new_finished_at": UTCDateTime(),
-    },
-    lambda given: (
-        update(_DELIVERIES)  # type: ignore[arg-type]
-        .where(Delivery.id == given["delivery_id"])
-        .values(
-            state=given["new_state"],
-            attempts=Delivery.attempts - given["not_counted"],
-            error=given["new_error"],
-            # A message that is shown again stays where it is, whatever the outcome.
-            channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
-            ts=func.coalesce(given["new_ts"], Delivery.ts),
-            replaced_ts=func.coalesce(given["new_replaced_ts"], Delivery.replaced_ts),
-            # Slack may have posted a reply in the channel itself.
-            thread_ts=case((given["new_is_root"], None), else_=Delivery.thread_ts),
-            retry_at=given["new_retry_at"],
-            second_look_at=given["new_second_look_at"],
-            finished_at=given["new_finished_at"],
-        )
-    ),
-)
-_EXPIRE = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(
-        Delivery.lane_id.in_(bindparam("lane_ids", expanding=True)),
-        IS_WAITING,
-        Delivery.expires_at <= bindparam("now"),
-    )
-    .values(state="expired", finished_at=bindparam("now"))
-)
-_ABSORB = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(
-        Delivery.id == bindparam("delivery_id"),
-        Delivery.lane_id == bindparam("in_lane_id"),
-        IS_WAITING,
-    )
-    .values(state="digested", digest_id=bindparam("absorber"), finished_at=bindparam("now"))
-)
-_NUMBER = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(Delivery.id == bindparam("delivery_id"))
-    .values(seq=bindparam("new_seq"))
-)
-_GIVE_UP = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(
-        Delivery.lane_id == bindparam("failing_lane_id"),
-        IS_WAITING,
-        Delivery.send_at <= bindparam("cutoff"),
-    )
-    .values(state="dead", error=bindparam("new_error"), finished_at=bindparam("now"))
-)
 
 
 @dataclass(frozen=True)
@@ -363,12 +158,12 @@ class Store:
     def queues(self, shards: Collection[int]) -> Sequence[Any]:
         """Return the queues of shards, each with whether there is anything to do."""
         with self._database.reading_connection() as connection:
-            return connection.execute(_QUEUES, {"shards": list(shards)}).all()
+            return connection.execute(QUEUES, {"shards": list(shards)}).all()
 
     def sums(self, shards: Collection[int]) -> dict[int, int]:
         """Return the sum of the latest numbers in each shard, which grows with every change."""
         with self._database.reading_connection() as connection:
-            rows = connection.execute(_SUMS, {"shards": list(shards)})
+            rows = connection.execute(SUMS, {"shards": list(shards)})
             return {shard: int(number) for shard, number in rows}
 
     def snapshot(self, team_id: str, since: datetime) -> Snapshot | None:
@@ -378,18 +173,18 @@ class Store:
             since: lanes with an attempt after this moment keep their pace.
         """
         mine = {"team_id": team_id}
-        queue = _QUEUES.where(WorkspaceQueue.team_id == team_id)
+        queue = QUEUES.where(WorkspaceQueue.team_id == team_id)
         with self._database.reading_connection() as connection:
             shards = select(WorkspaceQueue.shard).where(WorkspaceQueue.team_id == team_id)
             found = connection.execute(queue, {"shards": connection.scalars(shards).all()}).first()
             if found is None:
                 return None
-            recent = connection.execute(_RECENT, {**mine, "since": since})
+            recent = connection.execute(RECENT, {**mine, "since": since})
             return Snapshot(
                 found,
-                connection.execute(_IN_DOUBT, mine).all(),
-                connection.execute(_RETRIED, mine).all(),
-                connection.execute(_SECOND_LOOKS, mine).all(),
+                connection.execute(IN_DOUBT, mine).all(),
+                connection.execute(RETRIED, mine).all(),
+                connection.execute(SECOND_LOOKS, mine).all(),
                 {id_: at for id_, at in recent if at is not None},
                 self._urgent(connection, team_id, None),
             )
@@ -404,7 +199,7 @@ class Store:
         with self._database.reading_connection() as connection:
             return [
                 connection.execute(
-                    _PAGE, {"lane_id": one.lane_id, "source": one.source, "most": most}
+                    PAGE, {"lane_id": one.lane_id, "source": one.source, "most": most}
                 ).all()
                 for one in wanted
             ]
@@ -417,9 +212,8 @@ class Store:
 
     def rows(self, delivery_ids: Collection[int]) -> Sequence[Any]:
         """Return deliveries, as the change feed has them."""
-        mine = select(*_ROWS).join(Lane).where(Delivery.id.in_(delivery_ids))
         with self._database.reading_connection() as connection:
-            return connection.execute(mine).all()
+            return connection.execute(BY_ID, {"ids": list(delivery_ids)}).all()
 
     def latest_attempt(self, delivery_id: int, state: str) -> tuple[Any, Attempt] | None:
         """Return a delivery's row and its latest attempt, without beginning another.
@@ -468,7 +262,7 @@ class Store:
             committed = self._finish(connection, finishes)
             for one in committed.finished:
                 changed = {"new_seq": numbers[one.attempt.team_id]}
-                connection.execute(_NUMBER, changed | {"delivery_id": one.attempt.delivery_id})
+                connection.execute(NUMBER, changed | {"delivery_id": one.attempt.delivery_id})
         return committed
 
     def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
@@ -507,13 +301,13 @@ class Store:
     def _urgent(self, connection: Connection, team_id: str, last: Any) -> Sequence[Any]:
         after = (-_AFTER_ALL, 0) if last is None else (last.urgency, last.id)
         values = {"team_id": team_id, "after_urgency": after[0], "after_id": after[1]}
-        return connection.execute(_URGENT, values).all()
+        return connection.execute(URGENT, values).all()
 
     def _finish(self, connection: Connection, finishes: Sequence[Finish]) -> Committed:
         if not finishes:
             return Committed()
         ids = {"ids": [one.attempt.delivery_id for one in finishes]}
-        mine = {row.id: row.attempt_number for row in connection.execute(_TO_FINISH, ids)}
+        mine = {row.id: row.attempt_number for row in connection.execute(TO_FINISH, ids)}
         missing = [one for one in finishes if one.attempt.delivery_id not in mine]
         locked = _still_sending(connection, missing) if missing else []
         current = [
@@ -523,11 +317,11 @@ class Store:
         ]
         finished = [self._after_all(connection, one) for one in current]
         if finished:
-            _FINISH.execute(connection, [_finished(one) for one in finished])
+            FINISH.execute(connection, [_finished(one) for one in finished])
             for one in finished:
                 _replace_message(connection, one)
             # Of two outcomes in one lane the latest counts.
-            _ATTEMPTED.execute(connection, list(_attempted(finished).values()))
+            ATTEMPTED.execute(connection, list(_attempted(finished).values()))
         kept = {id(one) for one in (*current, *locked)}
         stale = [one for one in finishes if id(one) not in kept]
         return Committed(finished, stale, locked)
@@ -556,23 +350,23 @@ class Store:
         now: datetime,
     ) -> None:
         values = {"failing_lane_id": lane_id, "new_error": error, "cutoff": cutoff, "now": now}
-        connection.execute(_GIVE_UP, values)
+        connection.execute(GIVE_UP, values)
 
     def _begin(
         self, connection: Connection, begins: Sequence[Begin], room: int, now: datetime
     ) -> Committed:
         numbers = sorted({one.shard.number for one in begins})
-        tokens = {tuple(row) for row in connection.execute(_TOKENS, {"numbers": numbers})}
+        tokens = {tuple(row) for row in connection.execute(TOKENS, {"numbers": numbers})}
         owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
         unowned = [one for one in begins if (one.shard.number, one.shard.token) not in tokens]
         sizes = _sizes(connection, owned, room)
         waiting = [one for one in owned if one.work.delivery_id not in sizes]
         owned = [one for one in owned if one.work.delivery_id in sizes]
         ids = [one.work.delivery_id for one in owned]
-        rows = {row.id: row for row in connection.execute(_TO_BEGIN, {"ids": ids})} if ids else {}
+        rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
         late = [row.lane_id for row in rows.values() if _is_expired(row, now)]
         if late:
-            connection.execute(_EXPIRE, {"lane_ids": late, "now": now})
+            connection.execute(EXPIRE, {"lane_ids": late, "now": now})
         begun, missing = [], []
         for one in owned:
             row = rows.get(one.work.delivery_id)
@@ -595,7 +389,7 @@ def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
     after = (known, _AFTER_ALL)
     while True:
         values = {"team_id": team_id, "after_seq": after[0], "after_id": after[1]}
-        found = connection.execute(_CHANGES, values).all()
+        found = connection.execute(CHANGES, values).all()
         if not found:
             return None
         rows += [row for row in found if row.id is not None]
@@ -611,7 +405,7 @@ def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[i
     A content in memory takes many times as much.
     """
     ids = {"ids": [one.work.delivery_id for one in begins]}
-    found = {row.id: int(row.size or 0) for row in connection.execute(_SIZES, ids)}
+    found = {row.id: int(row.size or 0) for row in connection.execute(SIZES, ids)}
     sizes: dict[int, int] = {}
     for one in begins:
         # Rows that are gone are reported by what begins them.
@@ -625,7 +419,7 @@ def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[i
 def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:
     """Return those whose row was skipped, because another transaction has locked it."""
     ids = {"ids": [one.attempt.delivery_id for one in missing]}
-    rows = {row.id: row for row in connection.execute(_STATES, ids)}
+    rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
         one
         for one in missing
@@ -636,7 +430,7 @@ def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Fi
 
 def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Begin]:
     ids = {"ids": [one.work.delivery_id for one in missing]}
-    rows = {row.id: row for row in connection.execute(_STATES, ids)}
+    rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
         one
         for one in missing
@@ -649,7 +443,7 @@ def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Beg
 def _write_begun(
     connection: Connection, begun: Sequence[tuple[Begin, Attempt]], now: datetime
 ) -> None:
-    _BEGIN.execute(
+    BEGIN.execute(
         connection,
         [
             {
@@ -666,7 +460,7 @@ def _write_begun(
     for one, attempt in begun:
         for id_ in one.work.absorbed:
             absorbed = {"delivery_id": id_, "in_lane_id": attempt.lane_id, "now": now}
-            connection.execute(_ABSORB, absorbed | {"absorber": attempt.notification_id})
+            connection.execute(ABSORB, absorbed | {"absorber": attempt.notification_id})
 
 
 def _is_expired(row: Any, now: datetime) -> bool:

@@ -11,8 +11,8 @@ from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.turns import Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 
-# Timers handled at once; the others follow with the next work.
-_MOST_TIMERS = 256
+# Timers handled at once; the others follow with the next work. A lane needs about two a delivery.
+_MOST_TIMERS = 8
 
 
 class Workspace:

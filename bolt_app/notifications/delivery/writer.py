@@ -14,6 +14,9 @@ from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS
 
 logger = logging.getLogger(__name__)
 
+# Between two transactions: what becomes ready meanwhile is written with the next one.
+GATHER_SECONDS = 0.005
+
 _Write = Callable[[Sequence[Finish], Sequence[Begin]], Committed]
 
 
@@ -32,7 +35,7 @@ class Writer:
         is_current: Callable[[Finish], bool],
         committed: Callable[[Committed], None],
         rejected: Callable[[Sequence[Finish], Sequence[Begin]], None],
-        lost: Callable[[Sequence[Begin], float], None],
+        lost: Callable[[Sequence[Begin]], None],
         notify: Callable[[str], None],
         room: Callable[[], int],
     ) -> None:
@@ -42,7 +45,7 @@ class Writer:
             room: returns how many bytes of content may begin.
             run: runs a function in a thread.
             is_current: whether the workspace of an outcome still has the owner that began it.
-            lost: takes begins that may have been written or not, and seconds to wait.
+            lost: takes begins that may have been written or not.
             notify: wakes the owner of a workspace.
         """
         self._store = store
@@ -56,6 +59,7 @@ class Writer:
         self._finishes: list[Finish] = []
         self._begins: list[Begin] = []
         self._is_writing = False
+        self._next_at = float("-inf")
 
     @property
     def is_needed(self) -> bool:
@@ -79,11 +83,15 @@ class Writer:
         if self._is_writing:
             return
         self._is_writing = True
+        loop = asyncio.get_running_loop()
         try:
             while self._finishes or self._begins:
+                if (wait := self._next_at - loop.time()) > 0:
+                    await asyncio.sleep(wait)
                 finishes, self._finishes = self._finishes, []
                 begins, self._begins = self._begins, []
                 await self._write_together(finishes, begins)
+                self._next_at = loop.time() + GATHER_SECONDS
         finally:
             self._is_writing = False
 
@@ -107,7 +115,7 @@ class Writer:
         except DATABASE_UNAVAILABLE as error:
             logger.warning("the database is not answering", extra={"error": describe_error(error)})
             self._finishes += finishes
-            self._lost(begins, DATABASE_DOWN_SECONDS)
+            self._lost(begins)
             await asyncio.sleep(DATABASE_DOWN_SECONDS)
         except Exception:
             if len(finishes) + len(begins) == 1:

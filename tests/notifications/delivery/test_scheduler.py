@@ -662,3 +662,34 @@ def test_every_row_is_begun_once_in_order_and_in_bounded_time(
         if (one.lane_id, one.source) == (other.lane_id, other.source):
             earlier, later = sorted((one, other))
             assert order.index(earlier.id) < order.index(later.id)
+
+
+def test_a_step_looks_at_few_workspaces_and_the_next_ones_at_the_others() -> None:
+    desk, most = Desk(), 10
+    teams = [f"W{number}" for number in range(3 * most)]
+    for team in teams:
+        desk.scheduler.add_workspace(team, desk.now - 86_400)
+        desk.scheduler.put(team, [desk.row()], desk.now)
+    desk.scheduler.put(TEAM, [desk.row(lane) for lane in range(1, 3 * most)], desk.now)
+    desk.scheduler.pause(TEAM, desk.now + 60)
+
+    begun: list[str] = []
+    for _ in range(len(teams)):
+        works = desk.scheduler.step(desk.now, most)
+        assert len(works) <= most
+        begun += [work.team_id for work in works]
+        if len(begun) < len(teams):
+            assert (desk.scheduler.next_at() or 0.0) <= desk.now
+    assert sorted(begun) == sorted(teams)
+
+
+def test_lanes_whose_time_has_come_together_all_begin() -> None:
+    desk, lanes = Desk(), range(1, 1_001)
+    for lane in lanes:
+        desk.scheduler.put_first(TEAM, desk.row(lane), NOW + 1, NOW, in_doubt=False)
+    desk.now += 2
+
+    begun: set[int] = set()
+    while (due := desk.scheduler.next_at()) is not None and due <= desk.now:
+        begun |= {work.lane_id for work in desk.scheduler.step(desk.now)}
+    assert begun == set(lanes)

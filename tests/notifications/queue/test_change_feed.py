@@ -43,7 +43,7 @@ NUMBERED = {
 }
 UNNUMBERED = {
     "delivery/replaced_messages.py",
-    "delivery/store.py",
+    "delivery/statements.py",
     "history/permalinks.py",
 }
 

@@ -1,0 +1,98 @@
+"""Second looks: one message of a delivery stays, with its latest content, after a repeat."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from bolt_app.clock import Clock
+from bolt_app.logs import describe_error
+from bolt_app.notifications.delivery.attempts import mark_of
+from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.store import SecondLook, Store
+from bolt_app.notifications.delivery.transitions import Transitions
+from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.client import NotInstalledError
+
+logger = logging.getLogger(__name__)
+
+
+class SecondLooks:
+    """Deletes duplicates that Slack accepted late, and repairs what a late update has set back."""
+
+    def __init__(
+        self,
+        store: Store,
+        transitions: Transitions,
+        sender: Sender,
+        run: Callable[..., Awaitable[Any]],
+        *,
+        notice: Callable[[str], None],
+        wait: float,
+        clock: Clock,
+    ) -> None:
+        """Take what it works with.
+
+        Args:
+            run: runs a function in a thread.
+            notice: called with a workspace that has changed.
+            wait: seconds from a repeat to the look.
+        """
+        self._store = store
+        self._transitions = transitions
+        self._sender = sender
+        self._run = run
+        self._notice = notice
+        self._wait = wait
+        self._clock = clock
+
+    def due(self) -> datetime:
+        """Return when to look at what is posted again now."""
+        wait = self._wait * random.uniform(1.0, 1.5)  # noqa: S311
+        return self._clock() + timedelta(seconds=wait)
+
+    async def look(self, delivery_id: int, check: Check) -> datetime | None:
+        """Look at the messages of a delivery; return when to look again, where Slack did not say.
+
+        Args:
+            check: awaited right before each request that changes something.
+
+        Raises:
+            NotSentError: the workspace may have another owner by now.
+        """
+        found = await self._run(self._store.ended_attempt, delivery_id)
+        again_at, known, refused = None, None, None
+        if found is not None:
+            row, attempt = found
+            try:
+                known, refused = await self._sender.look_again(attempt, row.ts, check)
+                if row.ts is not None and row.key is not None:
+                    await self._repair_content(row)
+            except (NotInstalledError, SlackCallError) as error:
+                again_at = None if _is_over(error) else self.due()
+                logger.info("no second look", extra={"error": describe_error(error)})
+        if refused is not None:
+            shown = {"delivery": delivery_id, "error": refused}
+            logger.warning("a duplicate cannot be deleted", extra=shown)
+        ended = SecondLook(delivery_id, again_at, refused, known)
+        await self._run(self._store.end_second_look, ended)
+        return again_at
+
+    async def _repair_content(self, row: Any) -> None:
+        """Let a message that an old update changed last show the latest content again."""
+        place = row.lane_id, row.channel_id, row.ts
+        shown = await self._run(self._transitions.shown_mark, *place)
+        mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
+        if shown is not None and mark is not None and mark != mark_of(shown):
+            logger.warning("a message showed an older content", extra={"delivery": row.id})
+            await self._run(self._transitions.show_again, shown)
+            self._notice(row.team_id)
+
+
+def _is_over(error: NotInstalledError | SlackCallError) -> bool:
+    if isinstance(error, NotInstalledError):
+        return False
+    return error.is_permanent and not error.is_dead_token

@@ -1,0 +1,237 @@
+"""Statements of the store, prepared once because they run for every batch."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Integer,
+    String,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    select,
+    tuple_,
+    update,
+)
+
+from bolt_app.db.bulk import BulkUpdate
+from bolt_app.db.models import (
+    IS_OPEN,
+    IS_SENDING,
+    IS_WAITING,
+    Delivery,
+    Lane,
+    Notification,
+    Shard,
+    WorkspaceQueue,
+)
+from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
+
+# Rows that one statement reads.
+BATCH = 1000
+_DELIVERIES = Delivery.__table__
+_ROWS = (
+    Delivery.id,
+    Delivery.team_id,
+    Delivery.lane_id,
+    Delivery.seq,
+    Delivery.state,
+    Delivery.source,
+    Delivery.rank,
+    Delivery.urgency,
+    Delivery.key,
+    Delivery.mode,
+    Delivery.retry_at,
+    Delivery.second_look_at,
+    Lane.address,
+)
+_OF_TEAM = select(*_ROWS).join(Lane).where(Delivery.team_id == bindparam("team_id"))
+BY_ID = select(*_ROWS).join(Lane).where(Delivery.id.in_(bindparam("ids", expanding=True)))
+IN_DOUBT = _OF_TEAM.where(IS_SENDING).order_by(Delivery.id)
+RETRIED = _OF_TEAM.where(IS_WAITING, Delivery.retry_at.is_not(None)).order_by(Delivery.id)
+SECOND_LOOKS = _OF_TEAM.where(Delivery.second_look_at.is_not(None))
+URGENT = (
+    _OF_TEAM.where(
+        IS_WAITING,
+        Delivery.retry_at.is_(None),
+        tuple_(Delivery.urgency, Delivery.id)
+        > tuple_(bindparam("after_urgency"), bindparam("after_id")),
+    )
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(BATCH)
+)
+PAGE = (
+    select(*_ROWS)
+    .join(Lane)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.source == bindparam("source"),
+        IS_WAITING,
+        Delivery.retry_at.is_(None),
+    )
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(bindparam("most"))
+)
+CHANGES = (
+    select(WorkspaceQueue.seq.label("latest"), WorkspaceQueue.pause_reason, *_ROWS)
+    .outerjoin(
+        Delivery,
+        and_(
+            Delivery.team_id == WorkspaceQueue.team_id,
+            tuple_(Delivery.seq, Delivery.id)
+            > tuple_(bindparam("after_seq"), bindparam("after_id")),
+            IS_OPEN,
+        ),
+    )
+    .outerjoin(Lane, Lane.id == Delivery.lane_id)
+    .where(WorkspaceQueue.team_id == bindparam("team_id"))
+    .order_by(Delivery.seq, Delivery.id)
+    .limit(BATCH)
+)
+RECENT = select(Lane.id, Lane.attempted_at).where(
+    Lane.team_id == bindparam("team_id"), Lane.attempted_at > bindparam("since")
+)
+_HAS_WORK = [
+    select(Delivery.id).where(Delivery.team_id == WorkspaceQueue.team_id, condition).exists()
+    for condition in (IS_WAITING, IS_SENDING, Delivery.second_look_at.is_not(None))
+]
+QUEUES = select(
+    WorkspaceQueue.team_id,
+    WorkspaceQueue.shard,
+    WorkspaceQueue.seq,
+    WorkspaceQueue.paused_until,
+    WorkspaceQueue.pause_reason,
+    case((_HAS_WORK[0] | _HAS_WORK[1] | _HAS_WORK[2], True), else_=False).label("has_work"),
+).where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+SUMS = (
+    select(WorkspaceQueue.shard, func.sum(WorkspaceQueue.seq))
+    .where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+    .group_by(WorkspaceQueue.shard)
+)
+TOKENS = (
+    select(Shard.number, Shard.token)
+    .where(Shard.number.in_(bindparam("numbers", expanding=True)))
+    .with_for_update(read=True, skip_locked=True)
+)
+TO_BEGIN = ATTEMPT_ROWS.where(
+    Delivery.id.in_(bindparam("ids", expanding=True)),
+    Delivery.state.in_(("waiting", "sending")),
+).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
+SIZES = (
+    select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .where(Delivery.id.in_(bindparam("ids", expanding=True)))
+)
+STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
+    Delivery.id.in_(bindparam("ids", expanding=True))
+)
+# The rows of lanes are referred to by those of deliveries that are being inserted.
+TO_FINISH = (
+    STATES.join(Lane)
+    .where(IS_SENDING)
+    .with_for_update(key_share=True, skip_locked=True, of=[Delivery, Lane])
+)
+BEGIN = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "attempts": Integer(),
+        "attempt_number": Integer(),
+        "tried_at": UTCDateTime(),
+        "attempted_at": UTCDateTime(),
+        "thread_ts": String(),
+    },
+    lambda given: (
+        update(_DELIVERIES)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values(
+            state="sending",
+            attempts=given["attempts"],
+            attempt_number=given["attempt_number"],
+            tried_at=given["tried_at"],
+            attempted_at=given["attempted_at"],
+            thread_ts=given["thread_ts"],
+            retry_at=None,
+        )
+    ),
+)
+ATTEMPTED = BulkUpdate(
+    {"id_of_lane": Integer(), "last_attempt_at": UTCDateTime(), "first_failure_at": UTCDateTime()},
+    lambda given: (
+        update(Lane.__table__)  # type: ignore[arg-type]
+        .where(Lane.id == given["id_of_lane"])
+        .values(
+            attempted_at=func.coalesce(given["last_attempt_at"], Lane.attempted_at),
+            failing_since=given["first_failure_at"],
+        )
+    ),
+)
+FINISH = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "new_state": String(),
+        "not_counted": Integer(),
+        "new_error": Text(),
+        "new_channel_id": String(),
+        "new_ts": String(),
+        "new_replaced_ts": String(),
+        "new_is_root": Boolean(),
+        "new_retry_at": UTCDateTime(),
+        "new_second_look_at": UTCDateTime(),
+        "new_finished_at": UTCDateTime(),
+    },
+    lambda given: (
+        update(_DELIVERIES)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values(
+            state=given["new_state"],
+            attempts=Delivery.attempts - given["not_counted"],
+            error=given["new_error"],
+            # A message that is shown again stays where it is, whatever the outcome.
+            channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
+            ts=func.coalesce(given["new_ts"], Delivery.ts),
+            replaced_ts=func.coalesce(given["new_replaced_ts"], Delivery.replaced_ts),
+            # Slack may have posted a reply in the channel itself.
+            thread_ts=case((given["new_is_root"], None), else_=Delivery.thread_ts),
+            retry_at=given["new_retry_at"],
+            second_look_at=given["new_second_look_at"],
+            finished_at=given["new_finished_at"],
+        )
+    ),
+)
+EXPIRE = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id.in_(bindparam("lane_ids", expanding=True)),
+        IS_WAITING,
+        Delivery.expires_at <= bindparam("now"),
+    )
+    .values(state="expired", finished_at=bindparam("now"))
+)
+ABSORB = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.id == bindparam("delivery_id"),
+        Delivery.lane_id == bindparam("in_lane_id"),
+        IS_WAITING,
+    )
+    .values(state="digested", digest_id=bindparam("absorber"), finished_at=bindparam("now"))
+)
+NUMBER = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id == bindparam("delivery_id"))
+    .values(seq=bindparam("new_seq"))
+)
+GIVE_UP = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id == bindparam("failing_lane_id"),
+        IS_WAITING,
+        Delivery.send_at <= bindparam("cutoff"),
+    )
+    .values(state="dead", error=bindparam("new_error"), finished_at=bindparam("now"))
+)
