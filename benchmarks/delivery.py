@@ -56,6 +56,8 @@ WARM_UP_SECONDS, ACCEPT_SECONDS = 2.0, 6.0
 OLD_ROWS = 1_000_000
 IDLE_SECONDS = 20.0
 COST_RUNS = 5
+# A tenth of a second apart.
+START_LOOKS = 1200
 
 
 @dataclass
@@ -190,25 +192,8 @@ def bellhop(
             running_stand_in(url, channels=channels, latency_ms=latency_ms, certificate=certificate)
         )
         environment = {
-            **os.environ,
-            "FLASK_ENV_FILE": os.devnull,
-            "DATA_DIR": folder,
-            "DATABASE_URL": database_url,
-            "ENCRYPTION_KEYS": "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E=",
-            "SESSION_SECRET": secrets.token_urlsafe(40),
-            "SLACK_CLIENT_ID": CLIENT_ID,
-            "SLACK_CLIENT_SECRET": CLIENT_SECRET,
-            "SLACK_SIGNING_SECRET": SIGNING_SECRET,
-            "SLACK_BASE_URL": slack.url,
-            "PUBLIC_URL": url,
-            "PORT": str(port),
-            "LOG_LEVEL": "WARNING",
+            **app_environment(folder, database_url, slack.url, port),
             "CHANNEL_PER_MINUTE": str(channel_per_minute),
-            "WORKSPACE_PER_MINUTE": "600000",
-            # One key sends it all, and the limits are not what is measured.
-            "SENDER_REQUESTS_PER_MINUTE": "10000000",
-            "SENDER_DELIVERIES_PER_MINUTE": "10000000",
-            "SENDER_OPEN_DELIVERIES": "10000000",
             **({"SSL_CERT_FILE": str(certificate)} if certificate else {}),
             **changes,
         }
@@ -222,6 +207,30 @@ def bellhop(
         )
         key = created.strip().splitlines()[-1]
         yield MessagePosition(f"127.0.0.1:{port}", slack, key, environment, process, root)
+
+
+def app_environment(folder: str, database_url: str, slack_url: str, port: int) -> dict[str, str]:
+    """Return the environment of a Bellhop whose senders and workspaces have no limits."""
+    return {
+        **os.environ,
+        "FLASK_ENV_FILE": os.devnull,
+        "DATA_DIR": folder,
+        "DATABASE_URL": database_url,
+        "ENCRYPTION_KEYS": "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E=",
+        "SESSION_SECRET": secrets.token_urlsafe(40),
+        "SLACK_CLIENT_ID": CLIENT_ID,
+        "SLACK_CLIENT_SECRET": CLIENT_SECRET,
+        "SLACK_SIGNING_SECRET": SIGNING_SECRET,
+        "SLACK_BASE_URL": slack_url,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "PORT": str(port),
+        "LOG_LEVEL": "WARNING",
+        "WORKSPACE_PER_MINUTE": "600000",
+        # One key sends it all, and the limits are not what is measured.
+        "SENDER_REQUESTS_PER_MINUTE": "10000000",
+        "SENDER_DELIVERIES_PER_MINUTE": "10000000",
+        "SENDER_OPEN_DELIVERIES": "10000000",
+    }
 
 
 @contextmanager
@@ -438,7 +447,7 @@ def running(
     """Run a server until it is not needed any more."""
     process = subprocess.Popen(command, cwd=root, env=environment)  # noqa: S603
     try:
-        for _ in range(300):
+        for _ in range(START_LOOKS):
             if process.poll() is not None:
                 raise SystemExit(f"{command} ended with status {process.returncode}")
             try:
@@ -449,6 +458,8 @@ def running(
                 time.sleep(0.1)
             else:
                 break
+        else:
+            raise SystemExit(f"{command} does not answer")
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
@@ -462,12 +473,12 @@ def receiver() -> Iterator[str]:
         yield urlsplit(url).netloc
 
 
-def install(url: str, slack: StandIn) -> None:
+def install(url: str, slack: StandIn, person: str = PERSON) -> None:
     """Let somebody click Add to Slack and approve."""
     browser = Browser(url)
-    landed = browser.get(slack.authorize(browser.get("/slack/install").location))
+    landed = browser.get(slack.authorize(browser.get("/slack/install").location, person))
     if landed.status not in (200, 303):
-        raise SystemExit(f"the install of {PERSON} failed: {landed.status}")
+        raise SystemExit(f"the install of {person} failed: {landed.status}")
 
 
 def flask(arguments: list[str], environment: dict[str, str], root: Path) -> str:

@@ -32,3 +32,9 @@ def _proportional_kibibytes(pid: int) -> int:
         if line.startswith("Pss:"):
             return int(line.split()[1])
     return 0
+
+
+def peak_mebibytes(pid: int) -> float:
+    """Return the greatest resident memory of a process so far."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024

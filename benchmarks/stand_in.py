@@ -12,11 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from bolt_app.manifest import load_manifest
-from slack_sandbox import AppConfig, Fault, SandboxServer
+from slack_sandbox import AppConfig, Fault, Sandbox, SandboxServer
 from slack_sandbox.people import add_member
+from slack_sandbox.world import Channel, User, Workspace
 
 CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET = "111.222", "client-secret", "signing-secret"
 TEAM, PERSON = "T0ACME0001", "U0ANN00001"
+
+
+def channel_ids(team_id: str, number: int) -> list[str]:
+    """Return the ids of so many channels of a workspace that `add_workspace` made."""
+    return [f"C{team_id[1:]}X{place:04}" for place in range(number)]
+
+
+def team_of(channel_id: str) -> str:
+    """Return the workspace of such a channel."""
+    return "T" + channel_id[1:].partition("X")[0]
 
 
 @dataclass(frozen=True)
@@ -27,9 +38,15 @@ class StandIn:
     channels: list[str]
     _pipe: Connection
 
-    def authorize(self, address: str) -> str:
-        """Approve as a person; return where the browser is sent, with the bot in every channel."""
-        return str(self._ask("authorize", address))
+    def authorize(self, address: str, person: str = PERSON) -> str:
+        """Approve as a person; return where the browser is sent."""
+        return str(self._ask("authorize", (person, address)))
+
+    def add_workspace(self, number: int, channels: int) -> tuple[str, str]:
+        """Make a workspace with channels, see `channel_ids`; return its id and its admin's."""
+        team_id, person = f"T0MORE{number:04}", f"U0MORE{number:04}"
+        self._ask("add_workspace", (team_id, person, channels))
+        return team_id, person
 
     def posted_at(self) -> list[tuple[str, float]]:
         """Return the channel and the Unix time of every message that was posted."""
@@ -76,6 +93,19 @@ def running_stand_in(
         process.join()
 
 
+def _add_workspace(sandbox: Sandbox, team_id: str, person: str, channels: int) -> list[Channel]:
+    name = team_id.lower()
+    made = [
+        Channel(id_, team_id, f"channel-{place}", members=[person])
+        for place, id_ in enumerate(channel_ids(team_id, channels))
+    ]
+    with sandbox.edit():
+        sandbox.world.workspaces[team_id] = Workspace(team_id, name, name)
+        sandbox.world.users[person] = User(person, team_id, name, name, is_admin=True)
+        sandbox.world.channels.update((one.id, one) for one in made)
+    return made
+
+
 def _serve(
     pipe: Connection, app_url: str, channels: int, latency_ms: int, certificate: Path | None
 ) -> None:
@@ -101,11 +131,13 @@ def _serve(
             what, argument = pipe.recv()
             answer: Any = None
             if what == "authorize":
-                answer = sandbox.authorize(PERSON, argument)
+                answer = sandbox.authorize(*argument)
+            elif what == "add_workspace":
+                made += _add_workspace(sandbox, *argument)
             elif what == "join":
-                installation = sandbox.installation_for(TEAM)
-                bot = installation.bot_user_id if installation else None
                 for channel in made:
+                    installation = sandbox.installation_for(channel.team_id)
+                    bot = installation.bot_user_id if installation else None
                     add_member(sandbox, channel, str(bot))
             elif what == "posted_at":
                 calls = sandbox.calls_to("chat.postMessage")

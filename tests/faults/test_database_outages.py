@@ -26,6 +26,7 @@ from tests.faults.load import (
 from tests.faults.tcp_proxy import TcpProxy
 from tests.faults.worker_process import working
 
+POST = "chat.postMessage"
 OUTAGE_SECONDS = 2
 BREAK_OFF = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
@@ -101,6 +102,29 @@ def test_a_server_that_is_away_for_a_while(
             with tcp_proxy.outage():
                 time.sleep(OUTAGE_SECONDS)
             load.wait_until_sent()
+
+        assert load.result() == Result()
+
+
+def test_lock_sessions_that_are_cut(
+    tcp_proxy: TcpProxy, database_url: str, encryption_key: str
+) -> None:
+    session_url = through(tcp_proxy, database_url)
+    with quick_bellhop(
+        database_url, encryption_key, delays=DELAYS, database_session_url=session_url
+    ) as bellhop:
+        load = Load(bellhop)
+        load.accept()
+        with working(bellhop.settings), working(bellhop.settings):
+            for number in range(50, TOTAL, 200):
+                load.wait_until_sent(number)
+                before = len(bellhop.slack.calls_to(POST))
+                with tcp_proxy.outage():
+                    time.sleep(OUTAGE_SECONDS)
+                    # Requests under way, and those whose last check had passed.
+                    most = before + 2 * bellhop.settings.workspace_requests
+                    assert len(bellhop.slack.calls_to(POST)) <= most
+            load.wait_until_settled()
 
         assert load.result() == Result()
 

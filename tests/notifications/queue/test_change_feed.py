@@ -44,6 +44,7 @@ NUMBERED = {
 UNNUMBERED = {
     "delivery/replaced_messages.py",
     "delivery/statements.py",
+    "delivery/store.py",
     "history/permalinks.py",
 }
 
