@@ -49,8 +49,6 @@ class Code:
     user_scopes: tuple[str, ...]
     redirect_uri: str | None
     issued_at: float
-    openid: bool = False
-    nonce: str | None = None
     used: bool = False
 
 
@@ -74,16 +72,6 @@ class ResponseUrl:
     expires_at: float
     original: Message | None = None
     uses: int = 0
-
-
-@dataclass
-class Scheduled:
-    """A message that waits for its time."""
-
-    id: str
-    team_id: str
-    post_at: int
-    message: Message
 
 
 @dataclass
@@ -138,7 +126,6 @@ class Core:
         self.codes: dict[str, Code] = {}
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
-        self.scheduled: dict[str, Scheduled] = {}
         self.step_runs: dict[str, StepRun] = {}
         self.shared_links: dict[str, SharedLinks] = {}
 

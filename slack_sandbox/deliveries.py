@@ -219,26 +219,20 @@ class EventQueue:
         if mine:
             self._attempt(delivery, generation)
 
-    def serve(self, stopping: threading.Event, also: Callable[[], float | None]) -> None:
-        """Send what is due until ``stopping`` is set. ``also`` is other timed work.
-
-        ``also`` does what is due of it and says in how many seconds it wants to be called again.
-        """
+    def serve(self, stopping: threading.Event) -> None:
+        """Send due deliveries until ``stopping`` is set."""
         while not stopping.is_set():
-            next_call = also()
             with self._changed:
                 delivery = self._take()
                 if delivery is None:
-                    self._changed.wait(self._patience(next_call))
+                    self._changed.wait(self._seconds_until_due())
                     continue
                 generation = self._generation
             self._attempt(delivery, generation)
 
-    def _patience(self, other: float | None) -> float:
+    def _seconds_until_due(self) -> float:
         waits = [delivery.due_at - self._clock() for delivery in self._waiting]
-        if other is not None:
-            waits.append(other)
-        # A clock that tests move by hand gives no hint, so look again every now and then.
+        # A test moves its clock without notifying this queue, so check once a second.
         return max(0.001, min([*waits, 1.0]))
 
     def _take(self) -> Delivery | None:

@@ -33,7 +33,7 @@ def install(core: Core, code: Code) -> JsonDict:
 
 
 def refreshed(core: Core, issued: IssuedToken) -> JsonDict:
-    """The answer to a refresh or an exchange of one token."""
+    """The answer to a token refresh."""
     token = issued.token
     answer: JsonDict = {
         "ok": True,

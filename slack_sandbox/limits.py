@@ -19,7 +19,6 @@ from slack_sandbox.errors import RateLimitedError
 class Tier(enum.Enum):
     """The rate-limit tiers of Slack's Web API methods."""
 
-    ONE = "tier 1"
     TWO = "tier 2"
     THREE = "tier 3"
     FOUR = "tier 4"
@@ -35,7 +34,6 @@ class RateLimits:
     enabled: bool = True
     per_minute: dict[Tier, int] = field(
         default_factory=lambda: {
-            Tier.ONE: 1,
             Tier.TWO: 20,
             Tier.THREE: 50,
             Tier.FOUR: 100,

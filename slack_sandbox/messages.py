@@ -248,25 +248,6 @@ def visible_messages(core: Core, channel_id: str) -> list[Message]:
     return [one for one in core.world.messages[channel_id] if not one.deleted]
 
 
-def post_due(core: Core) -> float | None:
-    """Post the scheduled messages whose time has come; seconds until the next one.
-
-    A message with metadata never arrives, as it has been seen with Slack.
-    """
-    with core.lock:
-        now = core.clock()
-        due = [one for one in core.scheduled.values() if one.post_at <= now]
-        for one in due:
-            del core.scheduled[one.id]
-            if one.message.metadata is None:
-                one.message.ts = core.world.next_ts(now)
-                place = one.message.channel_id
-                one.message.thread_ts = thread_of(core, place, one.message.thread_ts)
-                add_message(core, one.message)
-        waits = [one.post_at - now for one in core.scheduled.values()]
-    return min(waits, default=None)
-
-
 def _publish_message(core: Core, message: Message) -> None:
     channel = core.world.channels.get(message.channel_id)
     installation = core.installation_for(message.team_id)

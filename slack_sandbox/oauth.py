@@ -10,28 +10,22 @@ import ipaddress
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from slack_sandbox.config import AppConfig
 from slack_sandbox.core import CODE_LIFETIME, Code, Core
 from slack_sandbox.errors import ApiError, AuthorizeError, NotFoundError
-from slack_sandbox.scopes import BOT_SCOPES, OPENID_SCOPES, USER_SCOPES
+from slack_sandbox.scopes import BOT_SCOPES, USER_SCOPES
 from slack_sandbox.tokens import InstallKey
 from slack_sandbox.world import User
 
-Flow = Literal["oauth", "openid"]
-AUTHORIZE_PATHS: dict[str, Flow] = {
-    "/oauth/v2/authorize": "oauth",
-    "/openid/connect/authorize": "openid",
-}
+AUTHORIZE_PATH = "/oauth/v2/authorize"
 
 
 @dataclass(frozen=True)
 class AuthorizeRequest:
-    """What an app asks of a person on the authorize page."""
+    """The parameters of an authorize page."""
 
-    flow: Flow
     bot_scopes: tuple[str, ...]
     user_scopes: tuple[str, ...]
     redirect_uri: str
@@ -40,7 +34,6 @@ class AuthorizeRequest:
     """What the app named, which it must name again when it redeems the code."""
     state: str
     team: str | None = None
-    nonce: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +45,7 @@ class Place:
     people: tuple[User, ...]
 
 
-def read_request(config: AppConfig, flow: Flow, params: Mapping[str, str]) -> AuthorizeRequest:
+def read_request(config: AppConfig, params: Mapping[str, str]) -> AuthorizeRequest:
     """Read the query of an authorize page.
 
     Raises :class:`AuthorizeError` where Slack shows an error instead of the page.
@@ -61,33 +54,26 @@ def read_request(config: AppConfig, flow: Flow, params: Mapping[str, str]) -> Au
         raise AuthorizeError("invalid_client_id", "Invalid client_id parameter")
     sent = params.get("redirect_uri") or None
     redirect_uri = _checked_redirect(config, sent)
-    bot: tuple[str, ...] = ()
-    if flow == "openid":
-        user = _openid_scopes(params)
-    else:
-        bot = _scopes(params.get("scope", ""), BOT_SCOPES)
-        user = _scopes(params.get("user_scope", ""), USER_SCOPES)
-        if not bot and not user:
-            raise AuthorizeError("invalid_scope", "No scopes requested")
+    bot = _scopes(params.get("scope", ""), BOT_SCOPES)
+    user = _scopes(params.get("user_scope", ""), USER_SCOPES)
+    if not bot and not user:
+        raise AuthorizeError("invalid_scope", "No scopes requested")
     return AuthorizeRequest(
-        flow,
         bot,
         user,
         redirect_uri,
         sent,
         params.get("state", ""),
         params.get("team") or None,
-        params.get("nonce") or None,
     )
 
 
 def request_from_url(config: AppConfig, url: str) -> AuthorizeRequest:
     """The same from a whole authorize address."""
     parts = urlsplit(url)
-    flow = AUTHORIZE_PATHS.get(parts.path)
-    if flow is None:
+    if parts.path != AUTHORIZE_PATH:
         raise AuthorizeError("not_found", f"{parts.path} is not an authorize page")
-    return read_request(config, flow, dict(parse_qsl(parts.query, keep_blank_values=True)))
+    return read_request(config, dict(parse_qsl(parts.query, keep_blank_values=True)))
 
 
 def places(core: Core, request: AuthorizeRequest) -> list[Place]:
@@ -100,7 +86,7 @@ def places(core: Core, request: AuthorizeRequest) -> list[Place]:
             people = [one for one in core.world.people_of(workspace.id) if _may(one, request)]
             key = InstallKey(workspace.enterprise_id, workspace.id)
             found.append(Place(key, workspace.name, tuple(people)))
-        if core.config.org_deploy and request.flow == "oauth" and request.team is None:
+        if core.config.org_deploy and request.team is None:
             found += _organisations(core)
     return found
 
@@ -139,8 +125,6 @@ def allow(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) 
             request.user_scopes,
             request.sent_redirect_uri,
             core.clock(),
-            openid=request.flow == "openid",
-            nonce=request.nonce,
         )
         core.codes[code.value] = code
     return _with_query(request.redirect_uri, code=code.value, state=request.state)
@@ -159,7 +143,7 @@ def direct_install(core: Core, user_id: str, team_id: str) -> str:
         "scope": ",".join(config.bot_scopes),
         "user_scope": ",".join(config.user_scopes),
     }
-    request = read_request(config, "oauth", query)
+    request = read_request(config, query)
     return allow(core, request, core.key_for(team_id), user_id)
 
 
@@ -171,10 +155,10 @@ def check_client(config: AppConfig, client_id: str | None, client_secret: str | 
         raise ApiError("bad_client_secret")
 
 
-def redeem(core: Core, value: str | None, redirect_uri: str | None, flow: Flow) -> Code:
+def redeem(core: Core, value: str | None, redirect_uri: str | None) -> Code:
     """Use a code up. Raises the :class:`ApiError` of ``oauth.v2.access`` when it is no good."""
     code = core.codes.get(value or "")
-    if code is None or code.openid != (flow == "openid"):
+    if code is None:
         raise ApiError("invalid_code")
     if code.used:
         raise ApiError("code_already_used")
@@ -208,15 +192,6 @@ def _scopes(text: str, known: Mapping[str, str]) -> tuple[str, ...]:
         raise AuthorizeError(
             "invalid_scope", f"Invalid permissions requested: {', '.join(unknown)}"
         )
-    return scopes
-
-
-def _openid_scopes(params: Mapping[str, str]) -> tuple[str, ...]:
-    if params.get("response_type") != "code":
-        raise AuthorizeError("invalid_response_type", "response_type must be code")
-    scopes = tuple(dict.fromkeys(params.get("scope", "").split()))
-    if "openid" not in scopes or any(one not in OPENID_SCOPES for one in scopes):
-        raise AuthorizeError("invalid_scope", "Invalid permissions requested")
     return scopes
 
 

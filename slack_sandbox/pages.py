@@ -1,15 +1,15 @@
-"""The pages a browser sees: consent for OAuth and for Sign in with Slack, and pictures."""
+"""The OAuth consent page and the pictures of people, workspaces and the app."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from slack_sandbox import oauth, openid
+from slack_sandbox import oauth
 from slack_sandbox.avatars import avatar
 from slack_sandbox.errors import AuthorizeError
 from slack_sandbox.sandbox import Sandbox
-from slack_sandbox.scopes import BOT_SCOPES, OPENID_SCOPES, USER_SCOPES
+from slack_sandbox.scopes import BOT_SCOPES, USER_SCOPES
 from slack_sandbox.tokens import InstallKey
 
 _LARGEST_PICTURE = 1_024
@@ -19,29 +19,16 @@ def create_pages(sandbox: Sandbox) -> Blueprint:
     """The blueprint of these pages."""
     pages = Blueprint("sandbox_pages", __name__)
 
-    def authorize_page() -> BaseResponse | str:
-        flow = oauth.AUTHORIZE_PATHS[request.path]
-        asked = oauth.read_request(sandbox.config, flow, request.values.to_dict())
+    @pages.route(oauth.AUTHORIZE_PATH, methods=["GET", "POST"])
+    def authorize() -> BaseResponse | str:
+        asked = oauth.read_request(sandbox.config, request.values.to_dict())
         if request.method == "POST":
             return redirect(_decided(sandbox, asked))
         return _consent_page(sandbox, asked)
 
-    for path in oauth.AUTHORIZE_PATHS:
-        pages.add_url_rule(
-            path, f"authorize_{path}".replace("/", "_"), authorize_page, methods=["GET", "POST"]
-        )
-
     @pages.errorhandler(AuthorizeError)
     def refused(error: AuthorizeError) -> tuple[str, int]:
         return render_template("sandbox/refused.html", error=error), 400
-
-    @pages.get("/openid/connect/keys")
-    def keys() -> Response:
-        return jsonify(openid.jwks())
-
-    @pages.get("/.well-known/openid-configuration")
-    def configuration() -> Response:
-        return jsonify(openid.configuration(sandbox))
 
     @pages.get("/avatars/<who>/<int:size>.svg")
     def picture(who: str, size: int) -> Response:
@@ -64,7 +51,6 @@ def _decided(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
 
 
 def _consent_page(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
-    known = OPENID_SCOPES if asked.flow == "openid" else USER_SCOPES
     choices = [
         {
             "name": place.name,
@@ -87,7 +73,7 @@ def _consent_page(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
         app_name=sandbox.config.name,
         asked=asked,
         bot_scopes=[(one, BOT_SCOPES[one]) for one in asked.bot_scopes],
-        user_scopes=[(one, known[one]) for one in asked.user_scopes],
+        user_scopes=[(one, USER_SCOPES[one]) for one in asked.user_scopes],
         choices=choices,
         fields=request.args.to_dict(),
     )

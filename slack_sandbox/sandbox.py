@@ -11,7 +11,7 @@ from slack_sandbox.core import Core, StepRun
 from slack_sandbox.deliveries import Delivery
 from slack_sandbox.errors import AuthorizeError, SandboxError
 from slack_sandbox.interactions import InteractionResult, State
-from slack_sandbox.messages import post_due, visible_messages
+from slack_sandbox.messages import visible_messages
 from slack_sandbox.people import CommandResult
 from slack_sandbox.tokens import Installation, InstallKey
 from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspace
@@ -309,8 +309,7 @@ class Sandbox(Core):
         return delivery
 
     def deliver_due(self) -> None:
-        """Do everything that is due by the clock now: events, retries, scheduled messages."""
-        post_due(self)
+        """Send every event and retry that is due now, and wait for the answers."""
         self.events.deliver_due()
 
     def update_user(self, user_id: str, **profile: Any) -> User:

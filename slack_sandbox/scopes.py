@@ -59,13 +59,6 @@ USER_SCOPES = {
 }
 """Scopes that let an app act as the person who grants them."""
 
-OPENID_SCOPES = {
-    "openid": "Confirm your identity",
-    "email": "See your e-mail address",
-    "profile": "See your name and picture",
-}
-"""Scopes of Sign in with Slack."""
-
 EVENT_SCOPES: dict[str, tuple[str, ...]] = {
     "app_home_opened": (),
     "app_mention": ("app_mentions:read",),

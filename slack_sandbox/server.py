@@ -20,7 +20,6 @@ from slack_sandbox.config import AppConfig
 from slack_sandbox.control import create_control
 from slack_sandbox.errors import ApiError, NotFoundError
 from slack_sandbox.http_server import KeepAliveServer
-from slack_sandbox.messages import post_due
 from slack_sandbox.pages import create_pages
 from slack_sandbox.responses import parsed_body, use_response_url
 from slack_sandbox.sandbox import Sandbox
@@ -179,4 +178,4 @@ class SandboxServer:
         self._server.serve_forever(poll_interval=0.05)
 
     def _send(self) -> None:
-        self.sandbox.events.serve(self._stopping, lambda: post_due(self.sandbox))
+        self.sandbox.events.serve(self._stopping)

@@ -60,7 +60,6 @@ class Token:
     expires_at: float | None = None
     dead: str | None = None
     """The error Slack answers to a token that no longer works."""
-    openid: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -143,12 +142,6 @@ class TokenBook:
             lasting = self._new(key, kind, user_id, granted, None)
         return IssuedToken(lasting, None)
 
-    def issue_openid(self, key: InstallKey, user_id: str, scopes: tuple[str, ...]) -> Token:
-        """A token for ``openid.connect.userInfo`` alone."""
-        token = self._new(key, "user", user_id, scopes, None)
-        token.openid = True
-        return token
-
     def refresh(self, refresh_token: str, now: float) -> IssuedToken:
         """Trade a refresh token, which works once. Raises ``invalid_refresh_token``."""
         grant = self._refreshes.get(refresh_token)
@@ -157,14 +150,6 @@ class TokenBook:
         grant.used = True
         scopes = self.scopes_of(grant.key, grant.kind, grant.user_id)
         return self._rotating(grant.key, grant.kind, grant.user_id, scopes, now)
-
-    def exchange(self, token: Token, now: float) -> IssuedToken:
-        """Trade a long-lived token for a rotating one (``oauth.v2.exchange``)."""
-        if token.expires_at is not None:
-            raise ApiError("token_already_exchanged")
-        issued = self._rotating(token.key, token.kind, token.user_id, token.scopes, now)
-        token.dead = "token_revoked"
-        return issued
 
     def revoke(self, key: InstallKey, kind: TokenKind, user_id: str) -> bool:
         """Kill the tokens of one person, or of the bot. Says whether there was a live one."""
@@ -191,9 +176,7 @@ class TokenBook:
         return (
             token
             for token in self._tokens.values()
-            if token.is_live
-            and not token.openid
-            and (token.key, token.kind, token.user_id) == (key, kind, user_id)
+            if token.is_live and (token.key, token.kind, token.user_id) == (key, kind, user_id)
         )
 
     def _kill_refreshes(self, key: InstallKey, kind: TokenKind, user_id: str) -> None:

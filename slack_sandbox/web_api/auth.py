@@ -1,11 +1,10 @@
-"""``auth.*`` and ``apps.uninstall``: what a token is, and its end."""
+"""``auth.*``: identity and revocation of a token."""
 
 from __future__ import annotations
 
-from slack_sandbox.changes import after_revocation, uninstall_installation
+from slack_sandbox.changes import after_revocation
 from slack_sandbox.errors import ApiError
 from slack_sandbox.limits import Tier
-from slack_sandbox.oauth import check_client
 from slack_sandbox.web_api.call import Call
 from slack_sandbox.web_api.paging import page_after
 from slack_sandbox.web_api.registry import method
@@ -72,16 +71,3 @@ def list_teams(call: Call) -> JsonDict:
         "teams": [{"id": one, "name": call.core.get_workspace(one).name} for one in page],
         "response_metadata": {"next_cursor": cursor},
     }
-
-
-@method("apps.uninstall", Tier.ONE)
-def uninstall(call: Call) -> JsonDict:
-    """Remove the app from where the token belongs
-    (https://docs.slack.dev/reference/methods/apps.uninstall).
-    """
-    if call.text("client_id") != call.core.config.client_id:
-        raise ApiError("invalid_client_id")
-    check_client(call.core.config, call.text("client_id"), call.text("client_secret"))
-    installation = call.installation
-    uninstall_installation(call.core, installation, installation.team_ids[0])
-    return {"ok": True}

@@ -22,8 +22,6 @@ class Call:
     core: Core
     arguments: Mapping[str, Any]
     token_or_none: Token | None
-    presented: str | None = None
-    """The token as it was sent, for the methods that check it themselves."""
     basic: tuple[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
 

@@ -1,14 +1,12 @@
-"""``chat.*``: posting, changing, deleting and scheduling messages."""
+"""``chat.*``: posting, updating and deleting messages."""
 
 from __future__ import annotations
 
-from slack_sandbox.core import Scheduled
 from slack_sandbox.errors import ApiError, InvalidArgumentsError
 from slack_sandbox.limits import Tier
 from slack_sandbox.message_log import micros
 from slack_sandbox.messages import (
     Content,
-    add_ephemeral,
     add_message,
     bot_profile,
     change,
@@ -24,9 +22,6 @@ from slack_sandbox.world import Channel, JsonDict, Message
 
 MARKDOWN_LENGTH = 12_000
 UPDATE_LENGTH = 4_000
-FARTHEST = 120 * 86_400
-SCHEDULE_WINDOW = 300
-SCHEDULED_PER_WINDOW = 30
 _WRITE = ("chat:write",)
 
 
@@ -47,24 +42,6 @@ def post_message(call: Call) -> JsonDict:
         "ts": message.ts,
         "message": message.as_slack(with_metadata=True),
     }
-
-
-@method("chat.postEphemeral", Tier.FOUR, scopes=_WRITE, takes_json=True)
-def post_ephemeral(call: Call) -> JsonDict:
-    """Post for one person alone
-    (https://docs.slack.dev/reference/methods/chat.postEphemeral).
-    """
-    channel = call.find_channel(call.need_text("channel"))
-    user_id = call.need_text("user")
-    content = _content(call)
-    _check_open(call, channel)
-    if user_id not in channel.members:
-        raise ApiError("user_not_in_channel")
-    message = _message(call, channel, content)
-    message.thread_ts = call.text("thread_ts") or None
-    message.ephemeral_to = user_id
-    add_ephemeral(call.core, message)
-    return {"ok": True, "message_ts": message.ts}
 
 
 @method("chat.update", Tier.THREE, scopes=_WRITE, takes_json=True)
@@ -126,49 +103,6 @@ def get_permalink(call: Call) -> JsonDict:
         "channel": channel.id,
         "permalink": f"{call.core.base_url}/{place}",
     }
-
-
-@method("chat.scheduleMessage", Tier.THREE, scopes=_WRITE, takes_json=True)
-def schedule_message(call: Call) -> JsonDict:
-    """Post later (https://docs.slack.dev/reference/methods/chat.scheduleMessage)."""
-    name = call.need_text("channel")
-    content = _content(call)
-    channel = _target(call, name)
-    post_at = _post_at(call)
-    near = [
-        one
-        for one in call.core.scheduled.values()
-        if one.message.channel_id == channel.id and abs(one.post_at - post_at) < SCHEDULE_WINDOW
-    ]
-    if len(near) >= SCHEDULED_PER_WINDOW:
-        raise ApiError("restricted_too_many")
-    message = _message(call, channel, content)
-    message.thread_ts = _thread(call, channel)
-    one = Scheduled(call.core.world.next_id("Q"), channel.team_id, post_at, message)
-    call.core.scheduled[one.id] = one
-    call.core.events.wake()
-    shown = message.as_slack()
-    del shown["ts"]
-    return {
-        "ok": True,
-        "channel": channel.id,
-        "scheduled_message_id": one.id,
-        "post_at": post_at,
-        "message": shown | {"type": "delayed_message"},
-    }
-
-
-def _post_at(call: Call) -> int:
-    try:
-        post_at = int(call.need_text("post_at"))
-    except ValueError:
-        raise ApiError("invalid_time") from None
-    now = call.core.clock()
-    if post_at <= now:
-        raise ApiError("time_in_past")
-    if post_at > now + FARTHEST:
-        raise ApiError("time_too_far")
-    return post_at
 
 
 def _content(call: Call) -> Content:

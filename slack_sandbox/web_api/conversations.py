@@ -152,19 +152,6 @@ def replies(call: Call) -> JsonDict:
     return _page_of_messages(call, log, chain(head, found), default=MOST_PER_PAGE)
 
 
-@method("conversations.members", Tier.FOUR, scopes=_ANY_READ)
-def members(call: Call) -> JsonDict:
-    """Who is in a conversation
-    (https://docs.slack.dev/reference/methods/conversations.members).
-    """
-    channel = call.find_channel(call.need_text("channel"))
-    call.need(_READ[_kind(channel)])
-    page, cursor = page_after(
-        channel.members, call.text("cursor"), call.limit(100), lambda one: one
-    )
-    return {"ok": True, "members": page, "response_metadata": {"next_cursor": cursor}}
-
-
 def direct_message(call: Call, user_id: str) -> Channel:
     """The direct message between the caller and somebody, opened when there is none.
 

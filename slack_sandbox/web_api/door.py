@@ -133,14 +133,12 @@ def _let_in(core: Core, method: Method, read: _Read, headers: dict[str, str]) ->
         headers["x-oauth-scopes"] = ",".join(token.scopes)
         headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
         _check_scopes(method, token)
-    call = Call(core, read.arguments, token, read.token, read.basic)
+    call = Call(core, read.arguments, token, read.basic)
     body = method.handler(call)
     return _with_warnings(body, (*read.warnings, *call.warnings))
 
 
 def _check_scopes(method: Method, token: Token) -> None:
-    if token.openid != method.needs_openid:
-        raise missing_scope(token, ("openid",) if method.needs_openid else method.scopes)
     if method.scopes and not set(method.scopes) & set(token.scopes):
         raise missing_scope(token, method.scopes)
 

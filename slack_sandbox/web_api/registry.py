@@ -27,7 +27,6 @@ class Method:
     scopes: tuple[str, ...] = ()
     takes_json: bool = False
     needs_token: bool = True
-    needs_openid: bool = False
 
 
 METHODS: dict[str, Method] = {}
@@ -40,12 +39,11 @@ def method(
     scopes: tuple[str, ...] = (),
     takes_json: bool = False,
     needs_token: bool = True,
-    needs_openid: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register the decorated function as the method ``name``."""
 
     def register(handler: Handler) -> Handler:
-        METHODS[name] = Method(name, handler, tier, scopes, takes_json, needs_token, needs_openid)
+        METHODS[name] = Method(name, handler, tier, scopes, takes_json, needs_token)
         return handler
 
     return register

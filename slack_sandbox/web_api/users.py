@@ -5,7 +5,6 @@ from __future__ import annotations
 from slack_sandbox.errors import ApiError
 from slack_sandbox.limits import Tier
 from slack_sandbox.web_api.call import Call
-from slack_sandbox.web_api.paging import page_after
 from slack_sandbox.web_api.registry import method
 from slack_sandbox.world import JsonDict
 
@@ -17,20 +16,6 @@ def info(call: Call) -> JsonDict:
     The e-mail is there only with ``users:read.email``.
     """
     return {"ok": True, "user": call.show_user(call.find_seen_user(call.need_text("user")))}
-
-
-@method("users.list", Tier.TWO, scopes=("users:read",))
-def list_users(call: Call) -> JsonDict:
-    """Everyone in a workspace (https://docs.slack.dev/reference/methods/users.list)."""
-    people = list(call.core.world.people_of(call.team_id()))
-    limit = call.limit(default=len(people) or 1)
-    page, cursor = page_after(people, call.text("cursor"), limit, lambda one: one.id)
-    return {
-        "ok": True,
-        "members": [call.show_user(one) for one in page],
-        "cache_ts": int(call.core.clock()),
-        "response_metadata": {"next_cursor": cursor},
-    }
 
 
 @method("users.lookupByEmail", Tier.THREE, scopes=("users:read.email",))

@@ -7,7 +7,7 @@ from slack_sandbox.blocks.check import VIEW_BYTES
 from slack_sandbox.core import Trigger
 from slack_sandbox.errors import ApiError, InvalidArgumentsError
 from slack_sandbox.limits import Tier
-from slack_sandbox.views import make_view, new_hash, open_stack, replace_stack
+from slack_sandbox.views import make_view, new_hash, replace_stack
 from slack_sandbox.web_api.call import Call
 from slack_sandbox.web_api.registry import method
 from slack_sandbox.world import JsonDict, View
@@ -21,18 +21,6 @@ def open_view(call: Call) -> JsonDict:
     view = _made(call, described, trigger.team_id, trigger.user_id)
     with call.core.edit():
         replace_stack(call.core, view)
-    return {"ok": True, "view": view.as_slack()}
-
-
-@method("views.push", Tier.FOUR, takes_json=True)
-def push_view(call: Call) -> JsonDict:
-    """Lay a modal on top of another (https://docs.slack.dev/reference/methods/views.push)."""
-    described = _described(call, "modal")
-    trigger = _trigger(call)
-    view = _made(call, described, trigger.team_id, trigger.user_id)
-    with call.core.edit():
-        if not open_stack(call.core, view):
-            raise ApiError("push_limit_reached")
     return {"ok": True, "view": view.as_slack()}
 
 

@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 
 from slack_sandbox import Sandbox
 from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, DEACTIVATED
-from tests.slack_sandbox.conftest import FakeClock, Installer, MakeServer
+from tests.slack_sandbox.conftest import Installer, MakeServer
 
 
 @pytest.fixture
@@ -148,17 +148,6 @@ class TestThreads:
         for ts in (reply, more["ts"]):
             bot.chat_delete(channel=channel, ts=ts)
         assert bot.conversations_history(channel=channel)["messages"] == []
-
-    def test_a_scheduled_reply_to_what_is_gone_by_then(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        first = bot.chat_postMessage(channel=channel, text="first")["ts"]
-        at = int(clock.now) + 60
-        bot.chat_scheduleMessage(channel=channel, text="later", post_at=at, thread_ts=first)
-        bot.chat_delete(channel=channel, ts=first)
-        clock.move(60)
-        slack.deliver_due()
-        assert [one.thread_ts for one in slack.messages(channel)] == [None]
 
 
 class TestUnreachableImages:
@@ -318,58 +307,3 @@ def test_a_permalink(bot: WebClient, slack: Sandbox, channel: str) -> None:
     ts = bot.chat_postMessage(channel=channel, text="x")["ts"]
     link = bot.chat_getPermalink(channel=channel, message_ts=ts)["permalink"]
     assert link == f"{slack.base_url}/archives/{channel}/p{ts.replace('.', '')}"
-
-
-def test_an_ephemeral_is_for_one(bot: WebClient, slack: Sandbox, channel: str) -> None:
-    bot.chat_postEphemeral(channel=channel, user=BEN, text="only you")
-    assert [one.text for one in slack.ephemerals(BEN)] == ["only you"]
-    assert slack.ephemerals(ANN) == []
-    assert slack.messages(channel) == []
-    assert (
-        _refused(bot.chat_postEphemeral, channel=channel, user=DEACTIVATED, text="x")
-        == "user_not_in_channel"
-    )
-
-
-class TestScheduling:
-    def test_it_comes_when_it_is_due(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        bot.chat_scheduleMessage(channel=channel, text="later", post_at=int(clock.now) + 60)
-        slack.deliver_due()
-        assert slack.messages(channel) == []
-        clock.move(60)
-        slack.deliver_due()
-        assert [one.text for one in slack.messages(channel)] == ["later"]
-
-    def test_with_metadata_it_never_comes(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        bot.chat_scheduleMessage(
-            channel=channel,
-            text="later",
-            post_at=int(clock.now) + 60,
-            metadata={"event_type": "t", "event_payload": {}},
-        )
-        clock.move(60)
-        slack.deliver_due()
-        assert slack.messages(channel) == []
-
-    def test_no_past_no_far_future_no_crowd(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        def schedule(after: int) -> str:
-            return _refused(
-                bot.chat_scheduleMessage,
-                channel=channel,
-                text="x",
-                post_at=int(clock.now) + after,
-            )
-
-        assert schedule(0) == "time_in_past"
-        assert schedule(121 * 86_400) == "time_too_far"
-        for place in range(30):
-            bot.chat_scheduleMessage(
-                channel=channel, text="x", post_at=int(clock.now) + 600 + place
-            )
-        assert schedule(640) == "restricted_too_many"

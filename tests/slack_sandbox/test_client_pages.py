@@ -11,7 +11,7 @@ from slack_sdk import WebClient
 
 from slack_sandbox import Sandbox, SandboxServer
 from slack_sandbox.seed import ACME, ANN, BEN, BETA
-from tests.slack_sandbox.asking import HttpAnswer, ask
+from tests.slack_sandbox.asking import HttpAnswer, ask, post_json
 from tests.slack_sandbox.conftest import Installer
 
 
@@ -103,11 +103,11 @@ def test_only_the_piece_that_changed_is_another(slack: Sandbox, general: str) ->
     assert changed == {"places"}
 
 
-def test_somebody_elses_ephemeral_is_not_shown(
+def test_an_ephemeral_message_is_shown_only_to_its_recipient(
     bot: WebClient, slack: Sandbox, general: str
 ) -> None:
-    bot.conversations_join(channel=general)
-    bot.chat_postEphemeral(channel=general, user=ANN, text="psst")
+    url = slack.new_response_url("commands", ANN, slack.channels[general])
+    assert post_json(url, {"text": "psst"}).status == 200
 
     assert "psst" in str(live(slack, general, ANN))
     assert "Only visible to you" in str(live(slack, general, ANN))

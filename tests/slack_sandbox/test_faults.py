@@ -15,7 +15,7 @@ from slack_sdk.errors import SlackApiError
 
 from slack_sandbox import Fault, Sandbox, SandboxServer
 from slack_sandbox.faults import FaultKind
-from slack_sandbox.seed import ACME, ANN
+from slack_sandbox.seed import ANN
 from tests.slack_sandbox.asking import FORM, ask, post_json
 
 
@@ -202,34 +202,6 @@ class TestOverHttp:
         assert answer["last"][1]["arguments"] == {"user": ANN}
         assert answer["last"][0]["arguments"]["code"] == "[hidden]"
         assert "xox" not in json.dumps(answer)
-        assert self._ask(server, "DELETE", "calls")[1]["total"] == 0
-
-    def test_a_command(self, server: SandboxServer, bot: WebClient, general: str) -> None:
-        body = {"user_id": ANN, "channel_id": general, "command": "/profile", "text": ""}
-        status, answer = self._ask(server, "POST", "command", body)
-        assert (status, answer["status"], answer["error"]) == (200, 200, None)
-        assert self._ask(server, "POST", "command", {**body, "user_id": "U0"})[0] == 404
-        assert self._ask(server, "POST", "command", {"user_id": ANN})[0] == 400
-
-    def test_the_world_events_and_uninstalling(
-        self, server: SandboxServer, bot: WebClient, slack: Sandbox
-    ) -> None:
-        assert self._ask(server, "GET", "world")[1]["installed"] == [ACME]
-        event = {"team_id": ACME, "event": {"type": "team_rename", "name": "Ajax"}}
-        assert self._ask(server, "POST", "event", event)[1]["state"] == "delivered"
-        assert self._ask(server, "GET", "deliveries")[1]["deliveries"][0]["name"] == "team_rename"
-        assert self._ask(server, "POST", "uninstall", {"team_id": ACME})[0] == 200
-        assert not slack.is_installed(ACME)
-        assert self._ask(server, "POST", "limits", {"enabled": False})[1] == {"enabled": False}
-        assert self._ask(server, "POST", "reset", {})[0] == 200
-
-    def test_unreachable_hosts(self, server: SandboxServer, slack: Sandbox) -> None:
-        hosts = {"hosts": ["Intranet.example"]}
-        answer = self._ask(server, "POST", "unreachable-hosts", hosts)
-        assert answer == (200, {"hosts": ["intranet.example"]})
-        assert self._ask(server, "POST", "unreachable-hosts", {"hosts": "x"})[0] == 400
-        slack.reset()
-        assert slack.unreachable_hosts == set()
 
     def test_a_form_from_another_page_does_nothing(
         self, server: SandboxServer, slack: Sandbox

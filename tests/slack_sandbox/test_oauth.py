@@ -1,19 +1,15 @@
-"""OAuth v2, token rotation and Sign in with Slack, as an app meets them."""
+"""OAuth v2 and token rotation."""
 
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from slack_sandbox import AuthorizeError, Sandbox, SandboxServer
+from slack_sandbox import AuthorizeError
 from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, GRID, GUEST, NORTH, WES
 from tests.slack_sandbox.asking import FORM, ask
 from tests.slack_sandbox.conftest import (
@@ -273,81 +269,8 @@ class TestRotation:
         assert self._works(installer, second["access_token"]) == "yes"
         assert self._works(installer, third["access_token"]) == "yes"
 
-    def test_a_lasting_token_is_exchanged(self, installer: Installer) -> None:
-        lasting = installer.install()["access_token"]
-        config = installer.slack.config
-        object.__setattr__(config, "token_rotation", True)
-        answer = installer.client.oauth_v2_exchange(
-            client_id=CLIENT_ID, client_secret=CLIENT_SECRET, token=lasting
-        )
-        assert answer["access_token"].startswith("xoxe.xoxb-1-")
-        assert self._works(installer, lasting) == "token_revoked"
-        assert self._works(installer, answer["access_token"]) == "yes"
-
     def test_revoking_sends_no_event(self, make_server: MakeServer) -> None:
         installer, answer = self._installed(make_server)
         installer.client.auth_revoke(token=answer["access_token"])
         assert self._works(installer, answer["access_token"]) == "token_revoked"
         assert installer.slack.deliveries == []
-
-
-class TestOpenId:
-    def _signed_in(self, server: SandboxServer) -> dict[str, Any]:
-        installer = Installer(server)
-        query = {
-            "client_id": CLIENT_ID,
-            "scope": "openid email profile",
-            "response_type": "code",
-            "redirect_uri": installer.redirect_uri,
-            "state": "s",
-            "nonce": "n-1",
-        }
-        url = f"{server.url}/openid/connect/authorize?{urlencode(query)}"
-        code = _query(server.sandbox.authorize(BEN, url))["code"]
-        data = installer.client.openid_connect_token(
-            client_id=CLIENT_ID,
-            client_secret=CLIENT_SECRET,
-            code=code,
-            redirect_uri=installer.redirect_uri,
-        ).data
-        assert isinstance(data, dict)
-        return data
-
-    def test_the_id_token_is_signed_with_the_published_key(self, server: SandboxServer) -> None:
-        head, body, signature = self._signed_in(server)["id_token"].split(".")
-        key = ask(f"{server.url}/openid/connect/keys").json["keys"][0]
-        public = rsa.RSAPublicNumbers(_number(key["e"]), _number(key["n"])).public_key()
-        public.verify(
-            _decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256()
-        )
-        claims = json.loads(_decoded(body))
-        assert claims["nonce"] == "n-1"
-        assert claims["aud"] == CLIENT_ID
-        assert claims["iss"] == server.url
-        assert claims["https://slack.com/user_id"] == BEN
-        assert claims["email"] == "ben@acme.example"
-
-    def test_user_info_tells_who_it_is(self, server: SandboxServer) -> None:
-        token = self._signed_in(server)["access_token"]
-        client = WebClient(token=token, base_url=f"{server.url}/api/")
-        answer = client.openid_connect_userInfo()
-        assert answer["sub"] == BEN
-        assert answer["https://slack.com/team_id"] == ACME
-        with pytest.raises(SlackApiError) as caught:
-            client.users_info(user=BEN)
-        assert _error(caught) == "missing_scope"
-
-    def test_an_openid_code_is_no_install(self, installer: Installer, slack: Sandbox) -> None:
-        with pytest.raises(SlackApiError) as caught:
-            installer.client.openid_connect_token(
-                client_id=CLIENT_ID, client_secret=CLIENT_SECRET, code=installer.code()
-            )
-        assert _error(caught) == "invalid_code"
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(_decoded(text), "big")

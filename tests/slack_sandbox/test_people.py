@@ -253,11 +253,11 @@ class TestClicks:
         assert slack.messages(general) == []
         assert _respond(url, {"delete_original": True}) == (400, "message_not_found")
 
-    def test_an_ephemeral_is_clicked_by_its_reader_alone(
+    def test_only_the_recipient_can_click_in_an_ephemeral_message(
         self, slack: Sandbox, app: FakeApp, bot: WebClient, general: str
     ) -> None:
-        bot.conversations_join(channel=general)
-        bot.chat_postEphemeral(channel=general, user=ANN, text="x", blocks=BLOCKS)
+        url = slack.new_response_url("commands", ANN, slack.channels[general])
+        _respond(url, {"text": "x", "blocks": BLOCKS})
         message = slack.ephemerals(ANN)[-1]
         slack.click(ANN, message, "go")
         payload = app.asked.payload()
