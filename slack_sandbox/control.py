@@ -1,7 +1,7 @@
-"""Switches and records over HTTP, for other processes and for pages.
+"""Control over HTTP, for other processes and for the client's pages.
 
-Everything is JSON below ``/sandbox/``. A page of another origin can neither read nor post:
-bodies must be sent as ``application/json``, which a browser asks permission for first.
+Everything is JSON below ``/sandbox/``. A page of another origin can neither read nor post: bodies
+must be ``application/json``, for which a browser requires permission.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def create_control(sandbox: Sandbox) -> Blueprint:
         return jsonify(
             total=len(sandbox.call_log),
             counts=sandbox.call_log.counts(),
-            last=[one.summary() for one in last],
+            last=[call.summary() for call in last],
         )
 
     @control.errorhandler(BadRequest)

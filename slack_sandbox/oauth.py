@@ -1,4 +1,4 @@
-"""OAuth v2 as Slack does it: what is asked for, who allows it, and the code that comes of it.
+"""OAuth v2: authorize requests, consent and authorization codes.
 
 See https://docs.slack.dev/authentication/installing-with-oauth.
 """
@@ -29,16 +29,16 @@ class AuthorizeRequest:
     bot_scopes: tuple[str, ...]
     user_scopes: tuple[str, ...]
     redirect_uri: str
-    """Where the browser goes."""
+    """Where the browser is sent."""
     sent_redirect_uri: str | None
-    """What the app named, which it must name again when it redeems the code."""
+    """The app's own parameter, which it must repeat when it redeems the code."""
     state: str
     team: str | None = None
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a person may allow it: a workspace, or a whole organisation."""
+class InstallTarget:
+    """A workspace or organization, with the people who may install the app there."""
 
     key: InstallKey
     name: str
@@ -48,7 +48,7 @@ class Place:
 def read_request(config: AppConfig, params: Mapping[str, str]) -> AuthorizeRequest:
     """Read the query of an authorize page.
 
-    Raises :class:`AuthorizeError` where Slack shows an error instead of the page.
+    Raises :class:`AuthorizeError` where Slack shows an error page.
     """
     if params.get("client_id") != config.client_id:
         raise AuthorizeError("invalid_client_id", "Invalid client_id parameter")
@@ -69,37 +69,39 @@ def read_request(config: AppConfig, params: Mapping[str, str]) -> AuthorizeReque
 
 
 def request_from_url(config: AppConfig, url: str) -> AuthorizeRequest:
-    """The same from a whole authorize address."""
+    """Read the query of a complete authorize URL."""
     parts = urlsplit(url)
     if parts.path != AUTHORIZE_PATH:
         raise AuthorizeError("not_found", f"{parts.path} is not an authorize page")
     return read_request(config, dict(parse_qsl(parts.query, keep_blank_values=True)))
 
 
-def places(core: Core, request: AuthorizeRequest) -> list[Place]:
-    """Where the request may be allowed, each with the people who may."""
-    found: list[Place] = []
+def install_targets(core: Core, request: AuthorizeRequest) -> list[InstallTarget]:
+    """The workspaces and organizations of a request, with the people who may allow it."""
+    found: list[InstallTarget] = []
     with core.lock:
         for workspace in core.world.workspaces.values():
             if request.team not in (None, workspace.id):
                 continue
-            people = [one for one in core.world.people_of(workspace.id) if _may(one, request)]
+            people = [
+                user for user in core.world.people_of(workspace.id) if _may_install(user, request)
+            ]
             key = InstallKey(workspace.enterprise_id, workspace.id)
-            found.append(Place(key, workspace.name, tuple(people)))
+            found.append(InstallTarget(key, workspace.name, tuple(people)))
         if core.config.org_deploy and request.team is None:
-            found += _organisations(core)
+            found += _organizations(core)
     return found
 
 
-def _organisations(core: Core) -> list[Place]:
+def _organizations(core: Core) -> list[InstallTarget]:
     return [
-        Place(
+        InstallTarget(
             InstallKey(enterprise.id, None),
             enterprise.name,
             tuple(
-                one
-                for one in core.world.users.values()
-                if one.enterprise_id == enterprise.id and one.is_org_admin and not one.deleted
+                user
+                for user in core.world.users.values()
+                if user.enterprise_id == enterprise.id and user.is_org_admin and not user.deleted
             ),
         )
         for enterprise in core.world.enterprises.values()
@@ -107,15 +109,17 @@ def _organisations(core: Core) -> list[Place]:
 
 
 def allow(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) -> str:
-    """A person presses Allow; the address their browser is sent to, with a code and the state.
+    """Allow a request. Returns the redirect URL with a code and the state.
 
-    Raises :class:`AuthorizeError` when that person may not allow it there.
+    Raises :class:`AuthorizeError` if that person may not install the app there.
     """
     with core.lock:
-        place = next((one for one in places(core, request) if one.key == key), None)
-        if place is None:
-            raise AuthorizeError("invalid_team", "This workspace is not offered")
-        if all(one.id != user_id for one in place.people):
+        target = next(
+            (target for target in install_targets(core, request) if target.key == key), None
+        )
+        if target is None:
+            raise AuthorizeError("invalid_team", "The app cannot be installed in this workspace")
+        if all(user.id != user_id for user in target.people):
             raise AuthorizeError("not_allowed", "You are not allowed to install this app here")
         code = Code(
             f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**13)}.{secrets.token_hex(32)}",
@@ -131,12 +135,12 @@ def allow(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) 
 
 
 def cancel(request: AuthorizeRequest) -> str:
-    """A person presses Cancel; the address their browser is sent to."""
+    """Cancel a request. Returns the redirect URL."""
     return _with_query(request.redirect_uri, error="access_denied", state=request.state)
 
 
 def direct_install(core: Core, user_id: str, team_id: str) -> str:
-    """An install from Slack's directory: the callback address, with a code and no state."""
+    """Install from Slack's directory. Returns the redirect URL with a code and no state."""
     config = core.config
     query = {
         "client_id": config.client_id,
@@ -148,7 +152,7 @@ def direct_install(core: Core, user_id: str, team_id: str) -> str:
 
 
 def check_client(config: AppConfig, client_id: str | None, client_secret: str | None) -> None:
-    """Raise ``invalid_client_id`` or ``bad_client_secret`` unless they are the app's."""
+    """Raise ``invalid_client_id`` or ``bad_client_secret`` for wrong credentials."""
     if client_id != config.client_id:
         raise ApiError("invalid_client_id")
     if not hmac.compare_digest((client_secret or "").encode(), config.client_secret.encode()):
@@ -156,7 +160,7 @@ def check_client(config: AppConfig, client_id: str | None, client_secret: str | 
 
 
 def redeem(core: Core, value: str | None, redirect_uri: str | None) -> Code:
-    """Use a code up. Raises the :class:`ApiError` of ``oauth.v2.access`` when it is no good."""
+    """Redeem a code. Raises the :class:`ApiError` of ``oauth.v2.access`` for an invalid one."""
     code = core.codes.get(value or "")
     if code is None:
         raise ApiError("invalid_code")
@@ -170,24 +174,24 @@ def redeem(core: Core, value: str | None, redirect_uri: str | None) -> Code:
     return code
 
 
-def user_of(core: Core, user_id: str) -> User:
-    """A person. Raises AuthorizeError for an id nobody has."""
+def find_user(core: Core, user_id: str) -> User:
+    """The person with this id. Raises AuthorizeError for an unknown one."""
     try:
         return core.get_user(user_id)
     except NotFoundError as error:
         raise AuthorizeError("user_not_found", str(error)) from None
 
 
-def _may(user: User, request: AuthorizeRequest) -> bool:
+def _may_install(user: User, request: AuthorizeRequest) -> bool:
     if user.deleted or user.is_bot:
         return False
-    # Guests may sign in and grant nothing but their own data; they may not bring in a bot.
+    # Guests may grant user scopes, but not install a bot.
     return not (request.bot_scopes and (user.is_restricted or user.is_ultra_restricted))
 
 
 def _scopes(text: str, known: Mapping[str, str]) -> tuple[str, ...]:
-    scopes = tuple(dict.fromkeys(one for one in text.split(",") if one))
-    unknown = [one for one in scopes if one not in known]
+    scopes = tuple(dict.fromkeys(scope for scope in text.split(",") if scope))
+    unknown = [scope for scope in scopes if scope not in known]
     if unknown:
         raise AuthorizeError(
             "invalid_scope", f"Invalid permissions requested: {', '.join(unknown)}"
@@ -201,7 +205,7 @@ def _checked_redirect(config: AppConfig, sent: str | None) -> str:
             raise AuthorizeError("bad_redirect_uri", "The app has no redirect URL")
         return config.redirect_urls[0]
     target = urlsplit(sent)
-    if any(_is_under(target, urlsplit(one)) for one in config.redirect_urls):
+    if any(_is_under(target, urlsplit(url)) for url in config.redirect_urls):
         if target.scheme == "https" or _is_loopback(target.hostname or ""):
             return sent
         raise AuthorizeError("bad_redirect_uri", "A redirect URL must use https")
@@ -212,7 +216,7 @@ def _checked_redirect(config: AppConfig, sent: str | None) -> str:
 
 
 def _is_under(target: SplitResult, configured: SplitResult) -> bool:
-    """Slack takes a configured address and anything below its path."""
+    """Slack accepts a configured URL and any path below it."""
     if (target.scheme, target.netloc) != (configured.scheme, configured.netloc):
         return False
     stem = configured.path.rstrip("/")

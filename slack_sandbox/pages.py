@@ -21,10 +21,10 @@ def create_pages(sandbox: Sandbox) -> Blueprint:
 
     @pages.route(oauth.AUTHORIZE_PATH, methods=["GET", "POST"])
     def authorize() -> BaseResponse | str:
-        asked = oauth.read_request(sandbox.config, request.values.to_dict())
+        authorization = oauth.read_request(sandbox.config, request.values.to_dict())
         if request.method == "POST":
-            return redirect(_decided(sandbox, asked))
-        return _consent_page(sandbox, asked)
+            return redirect(_redirect_target(sandbox, authorization))
+        return _consent_page(sandbox, authorization)
 
     @pages.errorhandler(AuthorizeError)
     def refused(error: AuthorizeError) -> tuple[str, int]:
@@ -40,44 +40,47 @@ def create_pages(sandbox: Sandbox) -> Blueprint:
     return pages
 
 
-def _decided(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
+def _redirect_target(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) -> str:
     if request.form.get("decision") != "allow":
-        return oauth.cancel(asked)
-    place, _, user_id = request.form.get("who", "").partition(":")
-    keys = {_word(one.key): one.key for one in oauth.places(sandbox, asked)}
-    if place not in keys:
+        return oauth.cancel(authorization)
+    target, _, user_id = request.form.get("who", "").partition(":")
+    keys = {
+        _target_id(target.key): target.key
+        for target in oauth.install_targets(sandbox, authorization)
+    }
+    if target not in keys:
         raise AuthorizeError("invalid_team", "Choose who you are first")
-    return oauth.allow(sandbox, asked, keys[place], user_id)
+    return oauth.allow(sandbox, authorization, keys[target], user_id)
 
 
-def _consent_page(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
+def _consent_page(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) -> str:
     choices = [
         {
-            "name": place.name,
-            "whole": place.key.is_org,
+            "name": target.name,
+            "whole": target.key.is_org,
             "people": [
                 {
-                    "value": f"{_word(place.key)}:{one.id}",
-                    "name": one.real_name,
-                    "detail": one.title or one.email or one.name,
-                    "picture": one.images("")["image_48"],
+                    "value": f"{_target_id(target.key)}:{user.id}",
+                    "name": user.real_name,
+                    "detail": user.title or user.email or user.name,
+                    "picture": user.images("")["image_48"],
                 }
-                for one in place.people
+                for user in target.people
             ],
         }
-        for place in oauth.places(sandbox, asked)
-        if place.people
+        for target in oauth.install_targets(sandbox, authorization)
+        if target.people
     ]
     return render_template(
         "sandbox/authorize.html",
         app_name=sandbox.config.name,
-        asked=asked,
-        bot_scopes=[(one, BOT_SCOPES[one]) for one in asked.bot_scopes],
-        user_scopes=[(one, USER_SCOPES[one]) for one in asked.user_scopes],
+        authorization=authorization,
+        bot_scopes=[(scope, BOT_SCOPES[scope]) for scope in authorization.bot_scopes],
+        user_scopes=[(scope, USER_SCOPES[scope]) for scope in authorization.user_scopes],
         choices=choices,
         fields=request.args.to_dict(),
     )
 
 
-def _word(key: InstallKey) -> str:
+def _target_id(key: InstallKey) -> str:
     return key.team_id or key.enterprise_id or ""

@@ -13,20 +13,20 @@ from slack_sandbox.world import JsonDict
 
 @method("auth.test", Tier.SPECIAL, takes_json=True)
 def test(call: Call) -> JsonDict:
-    """Who the token is (https://docs.slack.dev/reference/methods/auth.test)."""
+    """Identify the token (https://docs.slack.dev/reference/methods/auth.test)."""
     core, token = call.core, call.token
     workspace = core.world.workspaces.get(token.key.team_id or "")
     enterprise = core.world.enterprises.get(token.key.enterprise_id or "")
-    place = workspace or enterprise
-    if place is None:
+    owner = workspace or enterprise
+    if owner is None:
         raise ApiError("invalid_auth")
-    host = f"{place.domain}.slack.com" if workspace else f"{place.domain}.enterprise.slack.com"
+    host = f"{owner.domain}.slack.com" if workspace else f"{owner.domain}.enterprise.slack.com"
     answer: JsonDict = {
         "ok": True,
         "url": f"https://{host}/",
-        "team": place.name,
+        "team": owner.name,
         "user": call.viewer.name,
-        "team_id": place.id,
+        "team_id": owner.id,
         "user_id": token.user_id,
     }
     if token.kind == "bot":
@@ -42,8 +42,7 @@ def test(call: Call) -> JsonDict:
 def revoke(call: Call) -> JsonDict:
     """Revoke the token (https://docs.slack.dev/reference/methods/auth.revoke).
 
-    With token rotation no event follows, as it has been seen with Slack
-    (https://github.com/slackapi/bolt-js/issues/1965).
+    With token rotation no event follows (https://github.com/slackapi/bolt-js/issues/1965).
     """
     if call.flag("test"):
         return {"ok": True, "revoked": False}
@@ -61,13 +60,13 @@ def revoke(call: Call) -> JsonDict:
 
 @method("auth.teams.list", Tier.TWO)
 def list_teams(call: Call) -> JsonDict:
-    """The workspaces that the token serves
-    (https://docs.slack.dev/reference/methods/auth.teams.list).
-    """
+    """List the workspaces of the token (https://docs.slack.dev/reference/methods/auth.teams.list)."""
     teams = sorted(call.installation.team_ids)
     page, cursor = page_after(teams, call.text("cursor"), call.limit(default=100), str)
     return {
         "ok": True,
-        "teams": [{"id": one, "name": call.core.get_workspace(one).name} for one in page],
+        "teams": [
+            {"id": team_id, "name": call.core.get_workspace(team_id).name} for team_id in page
+        ],
         "response_metadata": {"next_cursor": cursor},
     }

@@ -11,16 +11,16 @@ from slack_sandbox.world import JsonDict
 
 @method("users.info", Tier.FOUR, scopes=("users:read",))
 def info(call: Call) -> JsonDict:
-    """One person (https://docs.slack.dev/reference/methods/users.info).
+    """Return a user (https://docs.slack.dev/reference/methods/users.info).
 
-    The e-mail is there only with ``users:read.email``.
+    ``email`` requires ``users:read.email``.
     """
     return {"ok": True, "user": call.show_user(call.find_seen_user(call.need_text("user")))}
 
 
 @method("users.lookupByEmail", Tier.THREE, scopes=("users:read.email",))
 def lookup_by_email(call: Call) -> JsonDict:
-    """The active person with an e-mail address
+    """Find the active user with an email address
     (https://docs.slack.dev/reference/methods/users.lookupByEmail).
     """
     email = call.need_text("email").lower()
@@ -34,7 +34,7 @@ def lookup_by_email(call: Call) -> JsonDict:
 
 @method("team.info", Tier.THREE, scopes=("team:read",))
 def team_info(call: Call) -> JsonDict:
-    """The workspace (https://docs.slack.dev/reference/methods/team.info)."""
+    """Return the workspace (https://docs.slack.dev/reference/methods/team.info)."""
     own = call.token.key.team_id
     team_id = call.text("team") or call.text("team_id") or own or call.installation.team_ids[0]
     if team_id not in call.installation.team_ids:

@@ -11,7 +11,7 @@ from slack_sdk.errors import SlackApiError
 
 from slack_sandbox import AuthorizeError
 from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, GRID, GUEST, NORTH, WES
-from tests.slack_sandbox.asking import FORM, ask
+from tests.slack_sandbox.client import FORM, request
 from tests.slack_sandbox.conftest import (
     BOT_SCOPES,
     CLIENT_ID,
@@ -46,7 +46,7 @@ def _redeem(installer: Installer, code: str, **changes: Any) -> dict[str, Any]:
     return data
 
 
-def test_install_hands_out_a_bot_and_a_user_token(installer: Installer) -> None:
+def test_an_installation_has_a_bot_and_a_user_token(installer: Installer) -> None:
     answer = installer.install(ANN)
 
     assert answer["access_token"].startswith("xoxb-")
@@ -63,11 +63,11 @@ def test_install_hands_out_a_bot_and_a_user_token(installer: Installer) -> None:
     assert "refresh_token" not in answer
 
 
-def test_basic_authorization_does_for_the_client_credentials(installer: Installer) -> None:
+def test_client_credentials_in_basic_authorization(installer: Installer) -> None:
     body = urlencode({"code": installer.code(), "redirect_uri": installer.redirect_uri}).encode()
     secret = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
     url = f"{installer.url}/api/oauth.v2.access"
-    assert ask(url, body, {**FORM, "Authorization": f"Basic {secret}"}).json["ok"] is True
+    assert request(url, body, {**FORM, "Authorization": f"Basic {secret}"}).json["ok"] is True
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_basic_authorization_does_for_the_client_credentials(installer: Installe
         ({"grant_type": "password"}, "invalid_grant_type"),
     ],
 )
-def test_a_wrong_redemption_is_refused(
+def test_an_invalid_redemption_is_rejected(
     installer: Installer, changes: dict[str, Any], error: str
 ) -> None:
     code = changes.pop("code", None) or installer.code()
@@ -98,7 +98,7 @@ def test_a_code_works_once(installer: Installer) -> None:
     assert _error(caught) == "code_already_used"
 
 
-def test_a_code_lives_ten_minutes(installer: Installer, clock: FakeClock) -> None:
+def test_a_code_expires_after_ten_minutes(installer: Installer, clock: FakeClock) -> None:
     code = installer.code()
     clock.move(600)
     with pytest.raises(SlackApiError) as caught:
@@ -106,7 +106,7 @@ def test_a_code_lives_ten_minutes(installer: Installer, clock: FakeClock) -> Non
     assert _error(caught) == "invalid_code"
 
 
-def test_scopes_add_up_and_the_bot_token_stays(installer: Installer) -> None:
+def test_reinstalling_adds_scopes_to_the_same_bot_token(installer: Installer) -> None:
     first = installer.install(ANN, scope="commands", user_scope="users:read")
     again = installer.install(BEN, scope="chat:write", user_scope="users:read")
 
@@ -116,7 +116,7 @@ def test_scopes_add_up_and_the_bot_token_stays(installer: Installer) -> None:
     assert again["authed_user"]["access_token"] != first["authed_user"]["access_token"]
 
 
-def test_user_scopes_alone_bring_no_bot_token(installer: Installer) -> None:
+def test_user_scopes_alone_create_no_bot_token(installer: Installer) -> None:
     answer = installer.install(BEN, scope="")
 
     assert "access_token" not in answer
@@ -124,11 +124,11 @@ def test_user_scopes_alone_bring_no_bot_token(installer: Installer) -> None:
     assert answer["authed_user"]["access_token"].startswith("xoxp-")
 
 
-def test_no_user_scope_brings_no_user_token(installer: Installer) -> None:
+def test_no_user_scope_creates_no_user_token(installer: Installer) -> None:
     assert installer.install(BEN, user_scope="")["authed_user"] == {"id": BEN}
 
 
-def test_an_organisation_wide_install_has_no_team(installer: Installer) -> None:
+def test_an_organization_wide_install_has_no_team(installer: Installer) -> None:
     answer = installer.install(WES, org=True)
 
     assert answer["team"] is None
@@ -136,7 +136,7 @@ def test_an_organisation_wide_install_has_no_team(installer: Installer) -> None:
     assert answer["is_enterprise_install"] is True
 
 
-def test_an_organisation_that_has_it_takes_no_workspace_install(installer: Installer) -> None:
+def test_an_organization_installation_blocks_workspace_installations(installer: Installer) -> None:
     installer.install(WES, org=True)
     with pytest.raises(SlackApiError) as caught:
         installer.install(WES, team=NORTH)
@@ -160,27 +160,27 @@ def test_one_person_in_two_workspaces_gets_two_installations(installer: Installe
         ({"scope": "", "user_scope": ""}, "invalid_scope"),
     ],
 )
-def test_the_authorize_page_refuses(
+def test_the_authorize_page_rejects_invalid_requests(
     installer: Installer, changes: dict[str, str], error: str
 ) -> None:
     url = installer.authorize_url(**changes)
     with pytest.raises(AuthorizeError) as caught:
         installer.slack.authorize(ANN, url)
     assert caught.value.error == error
-    page = ask(url)
+    page = request(url)
     assert page.status == 400
     assert error in page.text
     assert "This is not Slack" in page.text
 
 
-def test_a_guest_may_not_bring_in_a_bot(installer: Installer) -> None:
+def test_a_guest_cannot_install_a_bot(installer: Installer) -> None:
     with pytest.raises(AuthorizeError) as caught:
         installer.slack.authorize(GUEST, installer.authorize_url())
     assert caught.value.error == "not_allowed"
     assert installer.install(GUEST, scope="")["authed_user"]["id"] == GUEST
 
 
-def test_a_redirect_below_a_configured_one_is_taken(installer: Installer) -> None:
+def test_a_redirect_url_below_a_configured_one_is_accepted(installer: Installer) -> None:
     below = f"{installer.redirect_uri}/deeper?x=1"
     callback = installer.slack.authorize(ANN, installer.authorize_url(redirect_uri=below))
     assert callback.startswith(f"{installer.redirect_uri}/deeper?x=1&code=")
@@ -191,7 +191,7 @@ def test_cancel_returns_access_denied_and_the_state(installer: Installer) -> Non
     assert query == {"error": "access_denied", "state": "state-1"}
 
 
-def test_an_install_from_the_directory_has_an_empty_state(installer: Installer) -> None:
+def test_a_directory_install_has_an_empty_state(installer: Installer) -> None:
     callback = installer.slack.issue_code(ANN)
     query = _query(callback)
     assert callback.startswith(installer.redirect_uri)
@@ -200,16 +200,16 @@ def test_an_install_from_the_directory_has_an_empty_state(installer: Installer) 
     assert answer["authed_user"]["id"] == ANN
 
 
-def test_the_page_lists_people_and_allow_sends_the_browser_back(installer: Installer) -> None:
+def test_the_consent_page_lists_people_and_redirects(installer: Installer) -> None:
     url = installer.authorize_url(state="a state & more")
-    text = ask(url).text
+    text = request(url).text
     assert "This is not Slack" in text
     for words in ("Ann Archer", "Ben Baker", "Globex Grid", "Send messages as itself"):
         assert words in text
     assert "Gus Guest" not in text
 
     form = {**_query(url), "who": f"{ACME}:{BEN}", "decision": "allow"}
-    answer = ask(url.partition("?")[0], urlencode(form).encode(), FORM)
+    answer = request(url.partition("?")[0], urlencode(form).encode(), FORM)
     assert answer.status == 302
     query = _query(answer.headers["Location"])
     assert query["state"] == "a state & more"
@@ -245,7 +245,7 @@ class TestRotation:
             assert level["refresh_token"].startswith("xoxe-1-")
             assert level["expires_in"] == 43_200
 
-    def test_an_expired_token_says_so(self, make_server: MakeServer, clock: FakeClock) -> None:
+    def test_an_expired_token_is_rejected(self, make_server: MakeServer, clock: FakeClock) -> None:
         installer, answer = self._installed(make_server)
         assert self._works(installer, answer["access_token"]) == "yes"
         clock.move(43_200)
@@ -269,7 +269,7 @@ class TestRotation:
         assert self._works(installer, second["access_token"]) == "yes"
         assert self._works(installer, third["access_token"]) == "yes"
 
-    def test_revoking_sends_no_event(self, make_server: MakeServer) -> None:
+    def test_revoking_a_rotating_token_sends_no_event(self, make_server: MakeServer) -> None:
         installer, answer = self._installed(make_server)
         installer.client.auth_revoke(token=answer["access_token"])
         assert self._works(installer, answer["access_token"]) == "token_revoked"

@@ -1,4 +1,4 @@
-"""Starting, stopping, sharing, and ``python -m slack_sandbox``."""
+"""The server: start, stop, concurrency, and ``python -m slack_sandbox``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.slack_sandbox.fake_app import FakeApp
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_manifest_gives_way_to_the_apps_address(slack: Sandbox, app: FakeApp) -> None:
+def test_app_url_replaces_the_origin_of_manifest_urls(slack: Sandbox, app: FakeApp) -> None:
     config = slack.config
     assert config.redirect_urls == (f"{app.url}/slack/oauth_redirect",)
     assert config.events_url == config.interactivity_url == f"{app.url}/slack/events"
@@ -38,21 +38,21 @@ def test_the_manifest_gives_way_to_the_apps_address(slack: Sandbox, app: FakeApp
     assert slack.config.redirect_urls == ("https://elsewhere.example:8443/slack/oauth_redirect",)
 
 
-def test_secrets_stay_out_of_the_repr(slack: Sandbox) -> None:
+def test_repr_contains_no_secrets(slack: Sandbox) -> None:
     shown = repr(slack.config)
     assert slack.config.client_secret not in shown
     assert slack.config.signing_secret not in shown
 
 
 @pytest.mark.parametrize("manifest", [{}, {"display_information": {"name": ""}}, {"settings": 1}])
-def test_a_manifest_that_is_none(manifest: dict[str, object]) -> None:
+def test_an_invalid_manifest_is_rejected(manifest: dict[str, object]) -> None:
     with pytest.raises(ManifestError):
         AppConfig.from_manifest(
             manifest, app_url="http://x", client_id="", client_secret="", signing_secret=""
         )
 
 
-def test_threads_are_used_again(server: SandboxServer) -> None:
+def test_threads_are_reused(server: SandboxServer) -> None:
     def ask_often(_: int) -> None:
         for _ in range(20):
             connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
@@ -62,11 +62,11 @@ def test_threads_are_used_again(server: SandboxServer) -> None:
 
     with ThreadPoolExecutor(4) as clients:
         list(clients.map(ask_often, range(4)))
-    workers = [one for one in threading.enumerate() if one.name == "sandbox connections"]
+    workers = [thread for thread in threading.enumerate() if thread.name == "sandbox connections"]
     assert 0 < len(workers) <= 20
 
 
-def test_a_connection_is_kept_and_closed_at_the_stop(make_server: MakeServer) -> None:
+def test_connections_are_persistent_until_the_stop(make_server: MakeServer) -> None:
     server = make_server()
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
     for _ in range(3):
@@ -81,11 +81,11 @@ def test_a_connection_is_kept_and_closed_at_the_stop(make_server: MakeServer) ->
         connection.request("POST", "/api/auth.test")
 
 
-def test_a_server_that_never_started_stops(slack: Sandbox) -> None:
+def test_stopping_a_server_that_never_started(slack: Sandbox) -> None:
     SandboxServer(slack.config).stop()
 
 
-def test_many_at_once(installer: Installer, slack: Sandbox, server: SandboxServer) -> None:
+def test_concurrent_calls(installer: Installer, slack: Sandbox, server: SandboxServer) -> None:
     slack.limits.enabled = False
     token = installer.install()["access_token"]
 
@@ -119,7 +119,7 @@ class TestCommandLine:
     def _command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "slack_sandbox", *map(str, arguments)]
 
-    def test_it_runs_a_command_with_credentials_and_takes_its_status(self, manifest: Path) -> None:
+    def test_run_passes_credentials_and_returns_the_exit_status(self, manifest: Path) -> None:
         names = (
             "SLACK_CLIENT_ID",
             "SLACK_CLIENT_SECRET",
@@ -156,7 +156,7 @@ class TestCommandLine:
         assert len({values[name] for name in names[:3]}) == 3
         assert done.stderr == ""
 
-    def test_a_signal_reaches_the_command(self, manifest: Path) -> None:
+    def test_run_forwards_signals(self, manifest: Path) -> None:
         script = (
             "import signal, sys\n"
             "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
@@ -175,7 +175,7 @@ class TestCommandLine:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 5
 
-    def test_alone_it_stops_when_told(self, manifest: Path) -> None:
+    def test_the_sandbox_stops_on_a_signal(self, manifest: Path) -> None:
         command = self._command("--port", "0", "--manifest", manifest, "--latency-ms", "1")
         with subprocess.Popen(  # noqa: S603
             command, cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -185,7 +185,7 @@ class TestCommandLine:
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
 
-    def test_errors_are_one_line(self, manifest: Path, tmp_path: Path) -> None:
+    def test_errors_are_a_single_line(self, manifest: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.yml"
         broken.write_text("{")
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -194,7 +194,7 @@ class TestCommandLine:
                 (["--manifest", tmp_path / "none.yml"], "No such file"),
                 (["--manifest", broken], "is not YAML"),
                 (["--manifest", manifest, "--port", port], "Choose another --port"),
-                (["--manifest", manifest, "--app-url", "x"], "must be a http address"),
+                (["--manifest", manifest, "--app-url", "x"], "must be an http or https URL"),
                 (
                     ["--manifest", manifest, "--port", "0", "--run", "no-such-program"],
                     "cannot start no-such-program",
@@ -214,7 +214,7 @@ class TestCommandLine:
                 assert len(done.stderr.splitlines()) == 1
 
 
-def test_ids_are_unlike_every_other() -> None:
+def test_ids_are_unique() -> None:
     world = World()
 
     assert len({world.next_id("C") for _ in range(3000)}) == 3000

@@ -1,4 +1,4 @@
-"""Attachments, which most tools that post alerts still send.
+"""Legacy attachments, which most alerting tools still send.
 
 See https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments.
 """
@@ -30,19 +30,19 @@ _NO_COLOUR = "#8a8f98"
 
 
 def attachment_tag(attachment: JsonDict, reader: Reader) -> Markup:
-    """One attachment with its colour bar."""
+    """An attachment with its color bar."""
     if records(attachment.get("blocks")):
         shown = blocks_tag(records(attachment.get("blocks")), reader)
     else:
         shown = _legacy(attachment, reader)
-    before = _text(attachment, "pretext", reader)
+    previous = _text(attachment, "pretext", reader)
     body = tag("div", {"class": "grow"}, shown)
-    bar = swatch(_colour(string(attachment.get("color"))))
-    return join([before, tag("div", {"class": "attachment"}, bar, body)])
+    bar = swatch(_color(string(attachment.get("color"))))
+    return join([previous, tag("div", {"class": "attachment"}, bar, body)])
 
 
 def _legacy(attachment: JsonDict, reader: Reader) -> Markup:
-    pieces = [
+    fragments = [
         _author(attachment, reader),
         _title(attachment, reader),
         _text(attachment, "text", reader),
@@ -51,11 +51,11 @@ def _legacy(attachment: JsonDict, reader: Reader) -> Markup:
         _picture(attachment, "thumb_url", "accessory-image", reader),
         _footer(attachment, reader),
     ]
-    shown = join(pieces)
+    shown = join(fragments)
     return shown or tag("div", {"class": "text"}, string(attachment.get("fallback")))
 
 
-def _colour(asked: str) -> str:
+def _color(asked: str) -> str:
     if asked in _NAMED:
         return _NAMED[asked]
     match = _HEX.fullmatch(asked)
@@ -101,12 +101,12 @@ def _fields(attachment: JsonDict, reader: Reader) -> Markup:
     fields = [
         tag(
             "div",
-            {"class": "text" if one.get("short") is True else "text wide"},
-            tag("strong", {}, unformatted(string(one.get("title")), reader)),
+            {"class": "text" if field.get("short") is True else "text wide"},
+            tag("strong", {}, unformatted(string(field.get("title")), reader)),
             Markup("<br>"),
-            _words(attachment, "fields", string(one.get("value")), reader),
+            _words(attachment, "fields", string(field.get("value")), reader),
         )
-        for one in records(attachment.get("fields"))
+        for field in records(attachment.get("fields"))
     ]
     return tag("div", {"class": "fields"}, *fields) if fields else Markup()
 
@@ -124,5 +124,5 @@ def _footer(attachment: JsonDict, reader: Reader) -> Markup:
     moment = None if timestamp is None else reader.local(timestamp)
     if moment is not None:
         said.append(f"{day_name(moment, reader)} at {clock(moment, reader)}")
-    shown = " · ".join(one for one in said if one)
+    shown = " · ".join(fragment for fragment in said if fragment)
     return tag("div", {"class": "quiet"}, shown) if shown else Markup()

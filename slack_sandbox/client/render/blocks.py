@@ -1,4 +1,4 @@
-"""Block Kit's blocks as HTML (https://docs.slack.dev/reference/block-kit/blocks)."""
+"""Block Kit blocks as HTML (https://docs.slack.dev/reference/block-kit/blocks)."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def _block(block: JsonDict, reader: Reader, errors: Mapping[str, str]) -> Markup
 
 
 def _section(block: JsonDict, reader: Reader) -> Markup:
-    pieces: list[Markup] = []
+    fragments: list[Markup] = []
     if block.get("text"):
-        pieces.append(tag("div", {"class": "text"}, text_object(block.get("text"), reader)))
+        fragments.append(tag("div", {"class": "text"}, text_object(block.get("text"), reader)))
     fields = [
-        tag("div", {"class": "text"}, text_object(one, reader))
-        for one in records(block.get("fields"))
+        tag("div", {"class": "text"}, text_object(field, reader))
+        for field in records(block.get("fields"))
     ]
     if fields:
-        pieces.append(tag("div", {"class": "fields"}, *fields))
-    shown = tag("div", {"class": "grow"}, *pieces)
+        fragments.append(tag("div", {"class": "fields"}, *fields))
+    shown = tag("div", {"class": "grow"}, *fragments)
     accessory = record(block.get("accessory"))
     if not accessory:
         return tag("div", {"class": "block section"}, shown)
@@ -72,17 +72,17 @@ def _divider(block: JsonDict, reader: Reader) -> Markup:
 
 def _context(block: JsonDict, reader: Reader) -> Markup:
     shown = [
-        picture(one.get("image_url"), string(one.get("alt_text")), reader, "tiny-image")
-        if one.get("type") == "image"
-        else tag("span", {"class": "text"}, text_object(one, reader))
-        for one in records(block.get("elements"))
+        picture(element.get("image_url"), string(element.get("alt_text")), reader, "tiny-image")
+        if element.get("type") == "image"
+        else tag("span", {"class": "text"}, text_object(element, reader))
+        for element in records(block.get("elements"))
     ]
     return tag("div", {"class": "block context"}, *shown)
 
 
 def _actions(block: JsonDict, reader: Reader) -> Markup:
     block_id = string(block.get("block_id"))
-    shown = [element_tag(one, block_id, reader) for one in records(block.get("elements"))]
+    shown = [element_tag(element, block_id, reader) for element in records(block.get("elements"))]
     return tag("div", {"class": "block actions"}, *shown)
 
 
@@ -138,7 +138,7 @@ def _table(block: JsonDict, reader: Reader) -> Markup:
             {},
             *(
                 tag("th" if number == 0 else "td", {"class": _align(columns, place)}, cell)
-                for place, cell in enumerate(_cell(one, reader) for one in row)
+                for place, cell in enumerate(_cell(cell, reader) for cell in row)
             ),
         )
         for number, row in enumerate(rows)
@@ -158,26 +158,26 @@ def _align(columns: list[JsonDict], place: int) -> str | None:
 
 
 def _card(block: JsonDict, reader: Reader) -> Markup:
-    pieces: list[Markup] = []
+    fragments: list[Markup] = []
     for name, kind in (("hero_image", "large-image"), ("icon", "tiny-image")):
         image = record(block.get(name))
         if image:
             alt = string(image.get("alt_text"))
-            pieces.append(picture(image.get("image_url"), alt, reader, kind))
+            fragments.append(picture(image.get("image_url"), alt, reader, kind))
     for name, element in (("title", "strong"), ("subtitle", "div"), ("body", "div")):
         if block.get(name):
-            pieces.append(tag(element, {}, text_object(block.get(name), reader)))
+            fragments.append(tag(element, {}, text_object(block.get(name), reader)))
     if block.get("subtext"):
-        pieces.append(tag("div", {"class": "quiet"}, text_object(block.get("subtext"), reader)))
+        fragments.append(tag("div", {"class": "quiet"}, text_object(block.get("subtext"), reader)))
     block_id = string(block.get("block_id"))
-    buttons = [element_tag(one, block_id, reader) for one in records(block.get("actions"))]
+    buttons = [element_tag(action, block_id, reader) for action in records(block.get("actions"))]
     if buttons:
-        pieces.append(tag("div", {"class": "actions"}, *buttons))
-    return tag("div", {"class": "block card"}, *pieces)
+        fragments.append(tag("div", {"class": "actions"}, *buttons))
+    return tag("div", {"class": "block card"}, *fragments)
 
 
 def _carousel(block: JsonDict, reader: Reader) -> Markup:
-    cards = [_card(one, reader) for one in records(block.get("elements"))]
+    cards = [_card(element, reader) for element in records(block.get("elements"))]
     return tag("div", {"class": "block carousel scroll"}, *cards)
 
 

@@ -1,4 +1,4 @@
-"""Dates as Slack words them for the person who reads.
+"""Dates in Slack's formats, for a reader.
 
 See https://docs.slack.dev/messaging/formatting-message-text#date-formatting.
 """

@@ -1,7 +1,8 @@
 """Interactive elements as the browser's own controls.
 
-What the page's script needs to know stands in ``data-`` attributes: ``action-id``,
-``block-id``, ``reads`` (how its value is read) and ``sends`` (what makes it an action).
+The page's script reads ``data-`` attributes: ``action-id``, ``block-id``, ``reads`` (how to read
+the value) and ``sends`` (the DOM event that sends an action).
+
 See https://docs.slack.dev/reference/block-kit/block-elements.
 """
 
@@ -43,7 +44,7 @@ def element_tag(
 
 
 class _About:
-    """An element with what surrounds it."""
+    """An element with its context."""
 
     def __init__(
         self, element: JsonDict, block_id: str, reader: Reader, label: str, sends: str
@@ -92,7 +93,7 @@ def _button(about: _About) -> Markup:
     return link(
         url,
         text,
-        **{name: str(one) for name, one in attributes.items() if one},
+        **{name: str(value) for name, value in attributes.items() if value},
         **({"data-value": str(value)} if value else {}),
         **({"data-asks": "true"} if asks else {}),
     )
@@ -110,7 +111,7 @@ def _overflow(about: _About) -> Markup:
         if safe_url(option.get("url")) is None:
             rows.append(tag("button", {"type": "button", **marks}, text))
         else:
-            given = {name: str(one) for name, one in marks.items() if one}
+            given = {name: str(value) for name, value in marks.items() if value}
             rows.append(link(option.get("url"), text, **given))
     summary = tag("summary", {"class": "button", "aria-label": "More actions"}, "⋯")
     return tag(
@@ -130,10 +131,13 @@ def _option_tags(options: Iterable[JsonDict], chosen: str) -> Markup:
     return join(
         tag(
             "option",
-            {"value": string(one.get("value")), "selected": string(one.get("value")) == chosen},
-            words(one.get("text")),
+            {
+                "value": string(option.get("value")),
+                "selected": string(option.get("value")) == chosen,
+            },
+            words(option.get("text")),
         )
-        for one in options
+        for option in options
     )
 
 
@@ -160,10 +164,10 @@ def _static_select(about: _About) -> Markup:
 
 
 def _pickable(about: _About) -> list[tuple[str, str]]:
-    """What a menu of people, channels or conversations offers."""
+    """The options of a menu of people, channels or conversations."""
     reader = about.reader
     if "users" in about.kind:
-        return [(one, reader.people.get(one, one)) for one in reader.pickable_people]
+        return [(person, reader.people.get(person, person)) for person in reader.pickable_people]
     return [(channel_id, f"#{name}") for channel_id, name in reader.channels.items()]
 
 
@@ -192,7 +196,9 @@ def _pick_many(about: _About) -> Markup:
 
 
 def _multi_static(about: _About) -> Markup:
-    chosen = {string(one.get("value")) for one in records(about.element.get("initial_options"))}
+    chosen = {
+        string(option.get("value")) for option in records(about.element.get("initial_options"))
+    }
     return _many(about, _boxes(about, "checkbox", _options(about.element), chosen))
 
 
@@ -226,7 +232,9 @@ def _box(about: _About, kind: str, value: str, text: Markup, checked: bool) -> M
 
 
 def _checkboxes(about: _About) -> Markup:
-    chosen = {string(one.get("value")) for one in records(about.element.get("initial_options"))}
+    chosen = {
+        string(option.get("value")) for option in records(about.element.get("initial_options"))
+    }
     boxes = _boxes(about, "checkbox", _options(about.element), chosen)
     attributes = {"class": "bare", "aria-label": about.label or None, **about.marks("many")}
     return tag("fieldset", attributes, *boxes)
@@ -323,7 +331,7 @@ _ELEMENTS: dict[str, Callable[[_About], Markup]] = {
 
 
 def timestamp_of(typed: str, reader: Reader) -> str:
-    """What was typed into a date-and-time picker as the timestamp Slack sends."""
+    """The value of a date-and-time picker as the timestamp Slack sends."""
     try:
         moment = datetime.fromisoformat(typed)
     except ValueError:

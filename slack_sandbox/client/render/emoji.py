@@ -1,4 +1,4 @@
-"""A modest choice of emoji by Slack's names."""
+"""A selection of emoji by Slack's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The person who looks: what they can name, their clock, and which pictures are near."""
+"""The reader: names, clock and trusted picture hosts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 @dataclass(frozen=True)
 class Reader:
-    """Everything that decides how one message looks to one person.
+    """The rendering context of one person.
 
-    ``people`` and ``channels`` are labels by id; ``pickable_people`` are the ids a menu of
-    people offers. ``scope`` keeps the names of form fields of different messages apart.
+    ``people`` and ``channels`` map ids to labels; ``pickable_people`` are the ids in a menu of
+    people. ``scope`` keeps form field names of different messages apart.
     """
 
     user_id: str
@@ -41,9 +41,10 @@ class Reader:
         except (ValueError, OverflowError, OSError):
             return None
 
-    def place_url(self, place_id: str) -> str:
+    def conversation_url(self, conversation_id: str) -> str:
         """The page of a channel, or of the conversation with a person."""
-        return f"/client/{quote(self.team_id)}/{quote(place_id, safe='')}?as={quote(self.user_id)}"
+        path = f"/client/{quote(self.team_id)}/{quote(conversation_id, safe='')}"
+        return f"{path}?as={quote(self.user_id)}"
 
     def shows_picture(self, url: str) -> bool:
         """Whether a picture is on this machine: others are not fetched, only linked to."""

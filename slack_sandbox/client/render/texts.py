@@ -1,4 +1,4 @@
-"""Text objects, and pictures with the words that stand for them."""
+"""Text objects, and pictures with their alternative text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an app sent, read without trust: attachments are whatever the app made of them."""
+"""Safe access to untrusted values: an app may send anything in attachments."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def record(value: object) -> JsonDict:
 
 
 def records(value: object) -> list[JsonDict]:
-    """The objects in a list, or none."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    """The objects in a list; empty for any other value."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def strings(value: object) -> list[str]:
-    """The strings in a list, or none."""
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    """The strings in a list; empty for any other value."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def whole_number(value: object) -> int | None:
