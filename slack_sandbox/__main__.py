@@ -20,7 +20,12 @@ import yaml
 from slack_sandbox.config import AppConfig
 from slack_sandbox.errors import ManifestError, SandboxError
 from slack_sandbox.faults import Fault
+from slack_sandbox.sandbox import Sandbox
+from slack_sandbox.seed import ACME, ANN
 from slack_sandbox.server import SandboxServer
+
+_OAUTH = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
+_CREDENTIALS = (*_OAUTH, "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN")
 
 
 class _Signals:
@@ -64,13 +69,20 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(f"The local stand-in for Slack is at {server.url} (this is not Slack).\n")
         sys.stdout.flush()
         credentials = _credentials(config, server.url)
-        if options.append_env is not None:
-            try:
+        try:
+            if options.install:
+                credentials = _single_workspace(credentials, _install(server.sandbox))
+            if options.append_env is not None:
                 _append(options.append_env, credentials)
-            except OSError as error:
-                return _fail(f"cannot write {options.append_env}: {error.strerror}")
+        except SandboxError as error:
+            return _fail(f"cannot install the app: {error}")
+        except OSError as error:
+            return _fail(f"cannot write {options.append_env}: {error.strerror}")
         if options.run:
-            return _run(options.run, {**os.environ, **credentials}, signals)
+            return _run(options.run, _environment(credentials), signals)
+        if options.append_env is None:
+            sys.stdout.writelines(_lines(credentials))
+            sys.stdout.flush()
         signals.stopped.wait()
         return 0
 
@@ -93,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--signing-secret", help="the app's signing secret")
     parser.add_argument("--latency-ms", type=int, default=0, help="latency of every response")
     parser.add_argument("--no-rate-limits", action="store_true", help="disable rate limits")
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="install the app in Acme and set SLACK_BOT_TOKEN, for an app without OAuth",
+    )
     parser.add_argument(
         "--append-env",
         type=Path,
@@ -167,12 +184,36 @@ def _credentials(config: AppConfig, slack_url: str) -> dict[str, str]:
     }
 
 
+def _single_workspace(credentials: Mapping[str, str], token: str) -> dict[str, str]:
+    """The credentials of an app without OAuth: Bolt ignores a bot token next to a client id."""
+    kept = {name: value for name, value in credentials.items() if name not in _OAUTH}
+    return {**kept, "SLACK_BOT_TOKEN": token}
+
+
+def _environment(credentials: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the command, without inherited credentials."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _CREDENTIALS}
+    return {**inherited, **credentials}
+
+
 def _append(path: Path, values: Mapping[str, str]) -> None:
     """Append lines to a file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(descriptor, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.writelines(_lines(values))
+
+
+def _lines(values: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}\n" for name, value in values.items()]
+
+
+def _install(sandbox: Sandbox) -> str:
+    """Install the app in the first workspace. Returns the bot token."""
+    token = sandbox.install(ANN, ACME).get("access_token")
+    if token is None:
+        raise SandboxError("the manifest has no bot scopes")
+    return str(token)
 
 
 def _run(command: list[str], environment: Mapping[str, str], signals: _Signals) -> int:

@@ -94,6 +94,10 @@ class AppConfig:
         display = _section(manifest, "display_information")
         features = _section(manifest, "features")
         settings = _section(manifest, "settings")
+        if settings.get("socket_mode_enabled"):
+            raise ManifestError(
+                "Socket Mode is not supported: disable settings.socket_mode_enabled"
+            )
         oauth = _section(manifest, "oauth_config")
         events = _section(settings, "event_subscriptions")
         interactivity = _section(settings, "interactivity")
@@ -175,13 +179,13 @@ def _strings(parent: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _command(entry: Any) -> SlashCommand:
-    if not isinstance(entry, Mapping) or "command" not in entry:
-        raise ManifestError("a slash command in the manifest has no name")
+    if not isinstance(entry, Mapping) or not entry.get("command") or not entry.get("url"):
+        raise ManifestError("a slash command in the manifest has no command or url")
     return SlashCommand(
         command=str(entry["command"]),
         description=str(entry.get("description", "")),
         usage_hint=str(entry.get("usage_hint", "")),
-        url=str(entry.get("url", "")),
+        url=str(entry["url"]),
         should_escape=bool(entry.get("should_escape", False)),
     )
 

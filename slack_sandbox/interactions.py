@@ -79,7 +79,7 @@ def use_shortcut(core: Core, user_id: str, message: Message, callback_id: str) -
     with core.lock:
         _check_sees(core, user_id, message)
         if message.is_ephemeral:
-            raise SandboxError("an ephemeral message has no shortcuts")
+            raise SandboxError("a message visible to only one person has no shortcuts")
         if callback_id not in {
             shortcut.callback_id for shortcut in shortcuts_in(core, message.team_id)
         }:

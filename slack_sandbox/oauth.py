@@ -113,6 +113,22 @@ def allow(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) 
 
     Raises :class:`AuthorizeError` if that person may not install the app there.
     """
+    code = _new_code(core, request, key, user_id)
+    return _with_query(request.redirect_uri, code=code.value, state=request.state)
+
+
+def manifest_code(core: Core, user_id: str, team_id: str) -> Code:
+    """A code for the scopes of the manifest, without a redirect URL.
+
+    Raises :class:`AuthorizeError` if that person may not install the app there.
+    """
+    bot = _scopes(",".join(core.config.bot_scopes), BOT_SCOPES)
+    user = _scopes(",".join(core.config.user_scopes), USER_SCOPES)
+    request = AuthorizeRequest(bot, user, redirect_uri="", sent_redirect_uri=None, state="")
+    return _new_code(core, request, core.key_for(team_id), user_id)
+
+
+def _new_code(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) -> Code:
     with core.lock:
         target = next(
             (target for target in install_targets(core, request) if target.key == key), None
@@ -131,7 +147,7 @@ def allow(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) 
             core.clock(),
         )
         core.codes[code.value] = code
-    return _with_query(request.redirect_uri, code=code.value, state=request.state)
+    return code
 
 
 def cancel(request: AuthorizeRequest) -> str:

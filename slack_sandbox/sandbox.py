@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from slack_sandbox import changes, interactions, links, oauth, people, workflows
+from slack_sandbox import changes, installs, interactions, links, oauth, people, workflows
 from slack_sandbox.calls import ApiCall
 from slack_sandbox.core import Core, StepRun
 from slack_sandbox.deliveries import Delivery
@@ -287,6 +287,18 @@ class Sandbox(Core):
         else:
             key = self.key_for(team_id or request.team or user.team_id)
         return oauth.allow(self, request, key, user_id)
+
+    def install(self, user_id: str, team_id: str | None = None) -> JsonDict:
+        """Install the app with the scopes of its manifest, without the app's OAuth pages.
+
+        Returns the response of ``oauth.v2.access``. Raises AuthorizeError if that person may not
+        install the app there.
+        """
+        user = oauth.find_user(self, user_id)
+        with self.edit():
+            code = oauth.manifest_code(self, user_id, team_id or user.team_id)
+            code.used = True
+            return installs.install(self, code)
 
     def cancel(self, authorize_url: str) -> str:
         """Click Cancel on an authorize page. Returns the callback URL with ``error``."""

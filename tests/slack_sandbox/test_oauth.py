@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
+from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
-from slack_sandbox import AuthorizeError
-from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, GRID, GUEST, NORTH, WES
+from slack_sandbox import AuthorizeError, Sandbox, SandboxServer
+from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, GRID, GUEST, NORTH, SOUTH, WES
 from tests.slack_sandbox.client import FORM, request
 from tests.slack_sandbox.conftest import (
     BOT_SCOPES,
@@ -198,6 +199,19 @@ def test_a_directory_install_has_an_empty_state(installer: Installer) -> None:
     assert query["state"] == ""
     answer = _redeem(installer, query["code"], redirect_uri=None)
     assert answer["authed_user"]["id"] == ANN
+
+
+def test_install_grants_the_scopes_of_the_manifest(
+    server: SandboxServer, slack: Sandbox, installer: Installer
+) -> None:
+    answer = slack.install(BEN)
+    assert (answer["scope"], answer["team"]["id"]) == (",".join(BOT_SCOPES), ACME)
+    assert answer["authed_user"]["id"] == BEN
+    client = WebClient(token=answer["access_token"], base_url=f"{server.url}/api/")
+    assert client.auth_test()["user_id"] == answer["bot_user_id"]
+    assert slack.install(WES, SOUTH)["enterprise"]["id"] == GRID
+    with pytest.raises(AuthorizeError):
+        slack.install(GUEST)
 
 
 def test_the_consent_page_lists_people_and_redirects(installer: Installer) -> None:

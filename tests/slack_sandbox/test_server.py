@@ -44,7 +44,17 @@ def test_repr_contains_no_secrets(slack: Sandbox) -> None:
     assert slack.config.signing_secret not in shown
 
 
-@pytest.mark.parametrize("manifest", [{}, {"display_information": {"name": ""}}, {"settings": 1}])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        {"display_information": {"name": ""}},
+        {"settings": 1},
+        {**MANIFEST, "settings": {"socket_mode_enabled": True}},
+        {**MANIFEST, "features": {"slash_commands": [{"command": "/x"}]}},
+        {**MANIFEST, "features": {"slash_commands": [{"url": "https://example.com/"}]}},
+    ],
+)
 def test_an_invalid_manifest_is_rejected(manifest: dict[str, object]) -> None:
     with pytest.raises(ManifestError):
         AppConfig.from_manifest(
@@ -156,6 +166,29 @@ class TestCommandLine:
         assert len({values[name] for name in names[:3]}) == 3
         assert done.stderr == ""
 
+    def test_install_passes_a_bot_token_in_place_of_oauth_credentials(self, manifest: Path) -> None:
+        script = (
+            "import os\n"
+            "from slack_sdk import WebClient\n"
+            "url = os.environ['SLACK_BASE_URL'] + '/api/'\n"
+            "answer = WebClient(os.environ['SLACK_BOT_TOKEN'], url).auth_test()\n"
+            "print(answer['team_id'], [name for name in os.environ if 'SLACK_CLIENT' in name])\n"
+        )
+        done = subprocess.run(  # noqa: S603
+            self._command(
+                *("--port", "0", "--manifest", manifest, "--install"),
+                *("--run", sys.executable, "-c", script),
+            ),
+            cwd=ROOT,
+            env={**os.environ, "SLACK_CLIENT_ID": "1.1", "SLACK_CLIENT_SECRET": "inherited"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[1] == f"{ACME} []"
+
     def test_run_forwards_signals(self, manifest: Path) -> None:
         script = (
             "import signal, sys\n"
@@ -182,18 +215,24 @@ class TestCommandLine:
         ) as process:
             assert process.stdout is not None
             assert "http://127.0.0.1:" in process.stdout.readline()
+            printed = [process.stdout.readline().partition("=")[0] for _ in range(7)]
+            assert {"SLACK_CLIENT_ID", "SLACK_SIGNING_SECRET", "SLACK_BASE_URL"} <= set(printed)
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
 
     def test_errors_are_a_single_line(self, manifest: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.yml"
         broken.write_text("{")
+        botless = tmp_path / "user_scopes_only.yml"
+        oauth = {"oauth_config": {"scopes": {"user": ["users:read"]}}}
+        botless.write_text(yaml.safe_dump(MANIFEST | oauth))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             cases: list[tuple[list[str | Path], str]] = [
                 (["--manifest", tmp_path / "none.yml"], "No such file"),
                 (["--manifest", broken], "is not YAML"),
                 (["--manifest", manifest, "--port", port], "Choose another --port"),
+                (["--manifest", botless, "--port", "0", "--install"], "no bot scopes"),
                 (["--manifest", manifest, "--app-url", "x"], "must be an http or https URL"),
                 (
                     ["--manifest", manifest, "--port", "0", "--run", "no-such-program"],
