@@ -59,9 +59,9 @@ def missing_outputs(run: StepRun, outputs: Mapping[str, Any]) -> list[str]:
     return [*_missing(known, outputs), *sorted(set(outputs) - set(known))]
 
 
-def _missing(known: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> list[str]:
+def _missing(known: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, parameter in known.items()
-        if parameter.get("is_required") and not given.get(name)
+        if parameter.get("is_required") and not values.get(name)
     ]

@@ -129,8 +129,10 @@ def _check_unique_ids(blocks: list[JsonDict], pointer: str, errors: list[str]) -
             add_error(errors, text_of, f"{pointer}/{index}/block_id")
         seen.add(block_id or "")
         action_ids = [element.get("action_id") for _, element in elements_of([block])]
-        given = [action_id for action_id in action_ids if action_id is not None]
-        for repeated in sorted({action_id for action_id in given if given.count(action_id) > 1}):
+        explicit = [action_id for action_id in action_ids if action_id is not None]
+        for repeated in sorted(
+            {action_id for action_id in explicit if explicit.count(action_id) > 1}
+        ):
             add_error(errors, f"action_id `{repeated}` already exists", f"{pointer}/{index}")
 
 

@@ -42,12 +42,12 @@ def text(maximum: int, *, minimum: int = 1, plain: bool = False) -> Rule:
     return typed(text_kinds(maximum, minimum=minimum, plain=plain))
 
 
-def _pattern(expression: str, words: str) -> Rule:
+def _pattern(expression: str, message: str) -> Rule:
     compiled = re.compile(expression)
 
     def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, str) or not compiled.fullmatch(value):
-            add_error(errors, words, pointer)
+            add_error(errors, message, pointer)
 
     return check
 

@@ -85,12 +85,12 @@ def integer(minimum: int, maximum: int) -> Rule:
     return check
 
 
-def one_of(*words: str) -> Rule:
+def one_of(*options: str) -> Rule:
     """One of these strings."""
 
     def check(value: Any, pointer: str, errors: list[str]) -> None:
-        if value not in words:
-            add_error(errors, f"must be a valid enum value: {', '.join(words)}", pointer)
+        if value not in options:
+            add_error(errors, f"must be a valid enum value: {', '.join(options)}", pointer)
 
     return check
 
@@ -144,10 +144,10 @@ def either(*names: str) -> Rule:
     """Exactly one of these properties."""
 
     def check(value: Any, pointer: str, errors: list[str]) -> None:
-        given = [name for name in names if value.get(name) is not None]
-        if len(given) != 1:
-            words = ", ".join(f"`{name}`" for name in names)
-            add_error(errors, f"must define exactly one of {words}", pointer)
+        present = [name for name in names if value.get(name) is not None]
+        if len(present) != 1:
+            listed = ", ".join(f"`{name}`" for name in names)
+            add_error(errors, f"must define exactly one of {listed}", pointer)
 
     return check
 
@@ -157,8 +157,8 @@ def at_least_one(*names: str) -> Rule:
 
     def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not any(value.get(name) for name in names):
-            words = " or ".join(f"`{name}`" for name in names)
-            add_error(errors, f"must define either {words}", pointer)
+            listed = " or ".join(f"`{name}`" for name in names)
+            add_error(errors, f"must define either {listed}", pointer)
 
     return check
 

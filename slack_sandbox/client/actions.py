@@ -109,10 +109,10 @@ class _Body:
     """The JSON object of a request. Raises BadRequest for any other body."""
 
     def __init__(self) -> None:
-        given = request.get_json() if request.is_json else None
-        if not isinstance(given, dict):
+        fields = request.get_json() if request.is_json else None
+        if not isinstance(fields, dict):
             raise BadRequest("The body must be a JSON object, sent as application/json.")
-        self._given: JsonDict = given
+        self._fields: JsonDict = fields
 
     def text(self, name: str) -> str:
         value = self.find_text(name)
@@ -121,11 +121,11 @@ class _Body:
         return value
 
     def find_text(self, name: str) -> str | None:
-        value = self._given.get(name)
+        value = self._fields.get(name)
         return value if isinstance(value, str) and value else None
 
     def flag(self, name: str) -> bool:
-        return self._given.get(name) is True
+        return self._fields.get(name) is True
 
     def conversation(self, sandbox: Sandbox) -> Conversation:
         return find_conversation(
@@ -133,17 +133,17 @@ class _Body:
         )
 
     def value(self) -> str | list[str] | None:
-        return _chosen(self._given.get("value"))
+        return _chosen(self._fields.get("value"))
 
     def state(self) -> dict[str, dict[str, Any]]:
-        given = self._given.get("state") or {}
-        if not isinstance(given, dict) or not all(
-            isinstance(typed, dict) for typed in given.values()
+        fields = self._fields.get("state") or {}
+        if not isinstance(fields, dict) or not all(
+            isinstance(typed, dict) for typed in fields.values()
         ):
             raise BadRequest("state must hold objects by block id.")
         return {
             block_id: {action_id: _chosen(value) for action_id, value in typed.items()}
-            for block_id, typed in given.items()
+            for block_id, typed in fields.items()
         }
 
 
@@ -240,5 +240,5 @@ def _with_timestamps(
 def _response(sandbox: Sandbox, done: InteractionResult) -> Response:
     if done.error is None or done.errors:
         return jsonify(ok=not done.errors)
-    said = _FAILURES.get(done.error, "sent an invalid response")
-    return jsonify(error=f"{sandbox.config.name} {said} ({done.error}).")
+    failure = _FAILURES.get(done.error, "sent an invalid response")
+    return jsonify(error=f"{sandbox.config.name} {failure} ({done.error}).")

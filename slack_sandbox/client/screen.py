@@ -19,7 +19,7 @@ from slack_sandbox.client.conversations import (
     selectable_users,
 )
 from slack_sandbox.client.render import Reader, blocks_tag
-from slack_sandbox.client.render.texts import words
+from slack_sandbox.client.render.texts import label_text
 from slack_sandbox.client.timeline import DayDivider, timeline
 from slack_sandbox.interactions import shortcuts_in
 from slack_sandbox.sandbox import Sandbox
@@ -243,14 +243,14 @@ def _head(sandbox: Sandbox, conversation: Conversation) -> JsonDict:
     }
 
 
-def _tab(sandbox: Sandbox, conversation: Conversation, asked: str) -> str:
+def _tab(sandbox: Sandbox, conversation: Conversation, requested: str) -> str:
     """The selected tab of the app; empty for its messages."""
     if conversation.kind != "app":
         return ""
     config = sandbox.config
-    if asked == "about" or not sandbox.is_installed(conversation.workspace.id):
+    if requested == "about" or not sandbox.is_installed(conversation.workspace.id):
         return "about"
-    if asked == "messages":
+    if requested == "messages":
         return "" if config.messages_tab else "about"
     if config.home_tab:
         return "home"
@@ -311,8 +311,8 @@ def _modal(sandbox: Sandbox, user: User, reader: Reader) -> Fragment:
     return _part(
         "modal",
         view=view,
-        title=words(view.title),
-        submit=words(view.submit),
-        close=words(view.close),
+        title=label_text(view.title),
+        submit=label_text(view.submit),
+        close=label_text(view.close),
         body=blocks_tag(view.blocks, reader.within(view.id), view.errors),
     )

@@ -97,11 +97,11 @@ def get_permalink(call: Call) -> JsonDict:
     message = find_message(call.core, channel.id, call.need_text("message_ts"))
     if message is None:
         raise ApiError("message_not_found")
-    place = f"archives/{channel.id}/p{message.ts.replace('.', '')}"
+    path = f"archives/{channel.id}/p{message.ts.replace('.', '')}"
     return {
         "ok": True,
         "channel": channel.id,
-        "permalink": f"{call.core.base_url}/{place}",
+        "permalink": f"{call.core.base_url}/{path}",
     }
 
 

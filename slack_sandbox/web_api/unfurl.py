@@ -80,11 +80,11 @@ def _links(call: Call) -> SharedLinks:
     return shared_links
 
 
-def _attachment(call: Call, url: str, given: JsonDict) -> JsonDict:
-    if not given:
+def _attachment(call: Call, url: str, unfurl: JsonDict) -> JsonDict:
+    if not unfurl:
         return {}
     unreachable = call.core.unreachable_hosts
-    [attachment] = checked_content(None, None, [given], unreachable=unreachable).attachments
+    [attachment] = checked_content(None, None, [unfurl], unreachable=unreachable).attachments
     viewer = call.viewer
     return attachment | {
         "from_url": url,

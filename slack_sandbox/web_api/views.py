@@ -116,6 +116,6 @@ def _find_view(call: Call) -> View:
 
 
 def _check_hash(call: Call, view: View) -> None:
-    given = call.text("hash")
-    if given and given != view.hash:
+    expected = call.text("hash")
+    if expected and expected != view.hash:
         raise ApiError("hash_conflict")

@@ -71,18 +71,18 @@ class FakeApp:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 received = Received(self.path, headers, self.rfile.read(size).decode())
                 app.received.append(received)
-                said = app.answer(received)
+                answer = app.answer(received)
                 # The sandbox closes the connection after its timeout.
                 with contextlib.suppress(ConnectionError):
-                    self._say(said)
+                    self._respond(answer)
 
-            def _say(self, said: Answer) -> None:
-                self.send_response(said.status)
-                self.send_header("Content-Type", said.content_type)
-                for name, value in said.headers.items():
+            def _respond(self, answer: Answer) -> None:
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.content_type)
+                for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(said.body.encode())
+                self.wfile.write(answer.body.encode())
 
             def log_message(self, *args: object) -> None:
                 pass

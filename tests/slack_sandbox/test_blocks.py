@@ -46,7 +46,7 @@ GOOD: list[dict[str, Any]] = [
             {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a"},
         ],
     },
-    _actions(*[_button(action_id=f"go-{place}") for place in range(25)]),
+    _actions(*[_button(action_id=f"go-{index}") for index in range(25)]),
     _actions(
         _button(
             value="x" * 2_000,

@@ -168,7 +168,7 @@ class TestUnreachableImages:
         slack.unreachable_hosts = {"intranet.example"}
 
     @pytest.mark.parametrize(
-        ("block", "place"),
+        ("block", "pointer"),
         [
             (IMAGE, "image_url"),
             ({"type": "context", "elements": [IMAGE]}, "elements/0/image_url"),
@@ -183,7 +183,7 @@ class TestUnreachableImages:
         ],
     )
     def test_blocks(
-        self, bot: WebClient, slack: Sandbox, channel: str, block: dict[str, Any], place: str
+        self, bot: WebClient, slack: Sandbox, channel: str, block: dict[str, Any], pointer: str
     ) -> None:
         for where, error, arguments in (
             ("/blocks/0", "invalid_blocks", {"blocks": [block]}),
@@ -197,7 +197,9 @@ class TestUnreachableImages:
                 bot.chat_postMessage(channel=channel, text="x", **arguments)
             answer = caught.value.response
             assert answer["error"] == error
-            assert answer["errors"] == [f"downloading image failed [json-pointer:{where}/{place}]"]
+            assert answer["errors"] == [
+                f"downloading image failed [json-pointer:{where}/{pointer}]"
+            ]
         assert slack.messages(channel) == []
 
     def test_other_hosts_and_legacy_images_are_accepted(self, bot: WebClient, channel: str) -> None:

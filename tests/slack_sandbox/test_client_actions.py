@@ -268,7 +268,7 @@ def test_a_malformed_body_is_rejected(slack: Sandbox, body: Any) -> None:
     "action", ["message", "join", "invite", "open-app", "action", "submit", "close"]
 )
 def test_a_cross_site_form_is_rejected(slack: Sandbox, general: str, action: str) -> None:
-    form = f"team={ACME}&place={general}&user={ANN}&text=x".encode()
+    form = f"team={ACME}&conversation={general}&user={ANN}&text=x".encode()
     for headers in (FORM, {"Content-Type": "text/plain"}):
         assert request(f"{slack.base_url}/live/{action}", form, headers).status == 400
     assert slack.messages(general) == []

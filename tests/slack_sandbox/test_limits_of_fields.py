@@ -53,7 +53,7 @@ def option(**changes: Any) -> Json:
 
 
 def options(number: int) -> list[Json]:
-    return [option(value=str(place)) for place in range(number)]
+    return [option(value=str(index)) for index in range(number)]
 
 
 def select(kind: str = "static_select", **changes: Any) -> Json:
@@ -96,8 +96,8 @@ BLOCKS: dict[str, tuple[Callable[[int], Json], int]] = {
         lambda n: {
             "type": "actions",
             "elements": [
-                {"type": "button", "text": plain("Go"), "action_id": str(place)}
-                for place in range(n)
+                {"type": "button", "text": plain("Go"), "action_id": str(index)}
+                for index in range(n)
             ],
         },
         25,
@@ -181,8 +181,8 @@ BLOCKS: dict[str, tuple[Callable[[int], Json], int]] = {
     "card.actions": (
         lambda n: card(
             actions=[
-                {"type": "button", "text": plain("Go"), "action_id": str(place)}
-                for place in range(n)
+                {"type": "button", "text": plain("Go"), "action_id": str(index)}
+                for index in range(n)
             ]
         ),
         3,

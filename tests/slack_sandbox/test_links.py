@@ -21,9 +21,9 @@ BLOCKS: dict[str, Any] = {
 
 @pytest.fixture
 def message(bot: WebClient, slack: Sandbox, general: str) -> Message:
-    said = slack.post_as(ANN, general, f"see <{URL}|this>, or https://other.example/x")
+    message = slack.post_as(ANN, general, f"see <{URL}|this>, or https://other.example/x")
     slack.deliver_due()
-    return said
+    return message
 
 
 def event(app: FakeApp) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_messages_between_two_times(
     times: list[int], after: int | None, before: int | None
 ) -> None:
     log = log_of(times)
-    found = [micros(log[place].ts) for place in log.between(after, before)]
+    found = [micros(log[index].ts) for index in log.between(after, before)]
     assert found == sorted(
         at for at in times if (after is None or at > after) and (before is None or at < before)
     )

@@ -148,8 +148,8 @@ class TestResponseUrls:
         return app.last_request.form()["response_url"]
 
     def test_five_uses(self, slack: Sandbox, url: str) -> None:
-        for place in range(5):
-            assert _respond(url, {"text": str(place)}) == (200, "ok")
+        for index in range(5):
+            assert _respond(url, {"text": str(index)}) == (200, "ok")
         assert _respond(url, {"text": "6"}) == (404, "used_url")
         assert len(slack.ephemerals(ANN)) == 5
 

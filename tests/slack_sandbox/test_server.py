@@ -99,12 +99,12 @@ def test_concurrent_calls(installer: Installer, slack: Sandbox, server: SandboxS
     slack.limits.enabled = False
     token = installer.install()["access_token"]
 
-    def call(place: int) -> str:
+    def call(index: int) -> str:
         client = WebClient(token=token, base_url=f"{server.url}/api/")
-        user = ANN if place % 2 else BEN
+        user = ANN if index % 2 else BEN
         found = client.users_info(user=user)["user"]["id"]
         assert found == user
-        return str(client.chat_postMessage(channel=user, text=str(place))["ts"])
+        return str(client.chat_postMessage(channel=user, text=str(index))["ts"])
 
     with ThreadPoolExecutor(8) as pool:
         stamps = list(pool.map(call, range(40)))

@@ -374,7 +374,7 @@ class TestConversations:
             bot.conversations_history(channel=general)
         assert _error(caught) == "not_in_channel"
         bot.conversations_join(channel=general)
-        posted = [slack.post_as(ANN, general, f"number {place}") for place in range(5)]
+        posted = [slack.post_as(ANN, general, f"number {index}") for index in range(5)]
         slack.post_as(BEN, general, "a reply", thread_ts=posted[0].ts)
 
         pages = [
@@ -382,7 +382,7 @@ class TestConversations:
             for page in bot.conversations_history(channel=general, limit=2)
         ]
         assert [message["text"] for messages, _ in pages for message in messages] == [
-            f"number {place}" for place in (4, 3, 2, 1, 0)
+            f"number {index}" for index in (4, 3, 2, 1, 0)
         ]
         assert [more for _, more in pages] == [True, True, False]
         parent = pages[-1][0][-1]

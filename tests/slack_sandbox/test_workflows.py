@@ -38,8 +38,8 @@ def test_a_step_sends_function_executed(app: FakeApp, run: StepRun, clock: FakeC
 def test_a_step_completes_once(bot: WebClient, run: StepRun) -> None:
     bot.functions_completeSuccess(function_execution_id=run.id, outputs={"greeting": "Hello"})
     assert (run.state, run.outputs) == ("completed", {"greeting": "Hello"})
-    said = {"function_execution_id": run.id, "error": "no"}
-    assert error_of(bot, "completeError", **said) == "execution_not_in_running_state"
+    completion = {"function_execution_id": run.id, "error": "no"}
+    assert error_of(bot, "completeError", **completion) == "execution_not_in_running_state"
 
 
 def test_a_step_fails_with_a_message(bot: WebClient, run: StepRun) -> None:
@@ -49,10 +49,10 @@ def test_a_step_fails_with_a_message(bot: WebClient, run: StepRun) -> None:
 
 @pytest.mark.parametrize("outputs", [{}, {"greeting": "x", "other": "y"}])
 def test_outputs_are_validated(bot: WebClient, run: StepRun, outputs: dict[str, str]) -> None:
-    said = {"function_execution_id": run.id, "outputs": outputs}
-    assert error_of(bot, "completeSuccess", **said) == "parameter_validation_failed"
-    said["function_execution_id"] = "Fx0"
-    assert error_of(bot, "completeSuccess", **said) == "function_execution_not_found"
+    completion = {"function_execution_id": run.id, "outputs": outputs}
+    assert error_of(bot, "completeSuccess", **completion) == "parameter_validation_failed"
+    completion["function_execution_id"] = "Fx0"
+    assert error_of(bot, "completeSuccess", **completion) == "function_execution_not_found"
 
 
 def test_inputs_are_validated(bot: WebClient, slack: Sandbox) -> None:

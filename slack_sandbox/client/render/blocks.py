@@ -11,7 +11,7 @@ from slack_sandbox.client.render.markdown import markdown
 from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.rich_text import rich_text
 from slack_sandbox.client.render.tags import join, tag
-from slack_sandbox.client.render.texts import picture, text_object, words
+from slack_sandbox.client.render.texts import label_text, picture, text_object
 from slack_sandbox.client.render.values import JsonDict, record, records, string
 
 _GROUPED = frozenset(
@@ -30,7 +30,7 @@ _LEVELS = frozenset({"default", "info", "warning", "error", "success"})
 def blocks_tag(
     blocks: Iterable[JsonDict], reader: Reader, errors: Mapping[str, str] | None = None
 ) -> Markup:
-    """Blocks in their order; ``errors`` are those of a modal, by block id."""
+    """Blocks in order; ``errors`` are a modal's errors by block id."""
     return join(_block(block, reader, errors or {}) for block in blocks)
 
 
@@ -98,7 +98,7 @@ def _image(block: JsonDict, reader: Reader) -> Markup:
 def _input(block: JsonDict, reader: Reader, error: str | None) -> Markup:
     element = record(block.get("element"))
     sends = "change" if block.get("dispatch_action") is True else ""
-    label = words(block.get("label"))
+    label = label_text(block.get("label"))
     shown: list[str] = [text_object(block.get("label"), reader)]
     if block.get("optional") is True:
         shown.append(tag("span", {"class": "quiet"}, " (optional)"))
@@ -137,8 +137,8 @@ def _table(block: JsonDict, reader: Reader) -> Markup:
             "tr",
             {},
             *(
-                tag("th" if number == 0 else "td", {"class": _align(columns, place)}, cell)
-                for place, cell in enumerate(_cell(cell, reader) for cell in row)
+                tag("th" if number == 0 else "td", {"class": _align(columns, index)}, cell)
+                for index, cell in enumerate(_cell(cell, reader) for cell in row)
             ),
         )
         for number, row in enumerate(rows)
@@ -152,9 +152,9 @@ def _cell(cell: JsonDict, reader: Reader) -> Markup:
     return join([string(cell.get("text"))])
 
 
-def _align(columns: list[JsonDict], place: int) -> str | None:
-    asked = columns[place].get("align") if place < len(columns) else None
-    return asked if asked in ("center", "right") else None
+def _align(columns: list[JsonDict], index: int) -> str | None:
+    align = columns[index].get("align") if index < len(columns) else None
+    return align if align in ("center", "right") else None
 
 
 def _card(block: JsonDict, reader: Reader) -> Markup:

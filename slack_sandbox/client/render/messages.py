@@ -9,7 +9,7 @@ from slack_sandbox.client.render.blocks import blocks_tag
 from slack_sandbox.client.render.mrkdwn import mrkdwn
 from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.tags import join, tag
-from slack_sandbox.client.render.texts import text_object, words
+from slack_sandbox.client.render.texts import label_text, text_object
 from slack_sandbox.client.render.values import JsonDict, records, string
 
 
@@ -36,9 +36,9 @@ def confirm_dialog(confirm: JsonDict, reader: Reader) -> dict[str, str]:
     (https://docs.slack.dev/reference/block-kit/composition-objects/confirmation-dialog-object).
     """
     return {
-        "title": words(confirm.get("title")),
+        "title": label_text(confirm.get("title")),
         "html": text_object(confirm.get("text"), reader),
-        "confirm": words(confirm.get("confirm")),
-        "deny": words(confirm.get("deny")),
+        "confirm": label_text(confirm.get("confirm")),
+        "deny": label_text(confirm.get("deny")),
         "style": "danger" if confirm.get("style") == "danger" else "primary",
     }

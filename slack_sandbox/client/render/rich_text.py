@@ -29,7 +29,7 @@ _UNICODE = re.compile(r"[0-9a-fA-F]{2,6}")
 
 
 def rich_text(block: JsonDict, reader: Reader) -> Markup:
-    """The whole block."""
+    """A ``rich_text`` block."""
     return join(_part(element, reader) for element in records(block.get("elements")))
 
 

@@ -25,12 +25,12 @@ def tag(name: str, attributes: Attributes, *children: str) -> Markup:
 
 
 def join(children: Iterable[str], separator: str = "") -> Markup:
-    """One fragment of markup out of several; plain strings are escaped."""
+    """Several fragments as one; plain strings are escaped."""
     return escape(separator).join(children)
 
 
 def safe_url(value: object) -> str | None:
-    """The address, if it is one a page may link to: http, https, mailto or tel."""
+    """The URL if its scheme is http, https, mailto or tel; otherwise None."""
     if not isinstance(value, str) or _LINK.fullmatch(value) is None:
         return None
     try:
@@ -41,7 +41,7 @@ def safe_url(value: object) -> str | None:
 
 
 def link(url: object, *children: str, **attributes: str) -> Markup:
-    """A link that opens in a new tab; only its text where the address is not safe."""
+    """A link that opens in a new tab; only its text if the URL is unsafe."""
     address = safe_url(url)
     if address is None:
         return join(children)

@@ -8,14 +8,14 @@ JsonDict = dict[str, Any]
 
 
 def string(value: object) -> str:
-    """A string or number as a string; nothing else is shown."""
+    """A string, or a number as a string; otherwise empty."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return str(value)
 
 
 def record(value: object) -> JsonDict:
-    """An object, or an empty one."""
+    """An object; empty for any other value."""
     return value if isinstance(value, dict) else {}
 
 
@@ -30,7 +30,7 @@ def strings(value: object) -> list[str]:
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number, also one written as a string, as ``ts`` may be."""
+    """A number or numeric string as an integer; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
