@@ -1,8 +1,8 @@
-"""A local stand-in for Slack, for tests, demonstrations and measurements.
+"""The sandbox: a local stand-in for Slack, for development, tests, demonstrations and measurements.
 
-It is not Slack: it plays the part of it that this app speaks to, never more leniently, with
-everything in memory. :class:`SandboxServer` runs it; :class:`Sandbox` is what it holds and what
-people do in it. Nothing here imports anything else of the app.
+It implements a subset of Slack's Web API, OAuth, events and interactions, keeps everything in
+memory, and is never more lenient than Slack. :class:`SandboxServer` serves it over HTTP;
+:class:`Sandbox` holds its state and the actions of its people. The package depends on no app.
 """
 
 from slack_sandbox.calls import ApiCall

@@ -1,4 +1,4 @@
-"""``python -m slack_sandbox``: run the stand-in, alone or with the app it stands in for."""
+"""``python -m slack_sandbox``: run the sandbox, alone or together with an app."""
 
 from __future__ import annotations
 
@@ -20,20 +20,25 @@ import yaml
 from slack_sandbox.config import AppConfig
 from slack_sandbox.errors import ManifestError, SandboxError
 from slack_sandbox.faults import Fault
+from slack_sandbox.sandbox import Sandbox
+from slack_sandbox.seed import ACME, ANN
 from slack_sandbox.server import SandboxServer
+
+_OAUTH = ("SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
+_CREDENTIALS = (*_OAUTH, "SLACK_SIGNING_SECRET", "SLACK_BOT_TOKEN")
 
 
 class _Signals:
-    """Catches what asks the process to end: passes it on to the command, or remembers it."""
+    """Termination signals: forwarded to the child process, or recorded until there is one."""
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, self._handle)
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signal_number, self._handle)
 
     def pass_on_to(self, child: subprocess.Popen[bytes]) -> None:
-        """From now on signals go to ``child``, with the one that came too early."""
+        """Forward signals to ``child``, including one that has already arrived."""
         self._child = child
         if self.stopped.is_set():
             child.terminate()
@@ -45,34 +50,39 @@ class _Signals:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the stand-in until told to stop; the exit status."""
+    """Run the sandbox until a signal or the end of the command. Returns the exit status."""
     options = _parser().parse_args(arguments)
     signals = _Signals()
     try:
         config = _config(options)
         server = SandboxServer(config, options.host, options.port)
     except (SandboxError, ValueError, OverflowError) as error:
-        return _complain(str(error))
+        return _fail(str(error))
     except OSError as error:
-        place = f"{options.host}:{options.port}"
+        address = f"{options.host}:{options.port}"
         reason = error.strerror or error
-        return _complain(
-            f"cannot listen on {place}: {reason}. Choose another --port, with make SANDBOX_PORT."
-        )
+        return _fail(f"cannot listen on {address}: {reason}. Choose another --port.")
     server.sandbox.limits.enabled = not options.no_rate_limits
     if options.latency_ms > 0:
         server.sandbox.faults.add(Fault(kind="latency", seconds=options.latency_ms / 1000))
     with server:
-        sys.stdout.write(f"The stand-in for Slack is at {server.url} (this is not Slack).\n")
+        sys.stdout.write(f"The local stand-in for Slack is at {server.url} (this is not Slack).\n")
         sys.stdout.flush()
         credentials = _credentials(config, server.url)
-        if options.append_env is not None:
-            try:
+        try:
+            if options.install:
+                credentials = _single_workspace(credentials, _install(server.sandbox))
+            if options.append_env is not None:
                 _append(options.append_env, credentials)
-            except OSError as error:
-                return _complain(f"cannot write {options.append_env}: {error.strerror}")
+        except SandboxError as error:
+            return _fail(f"cannot install the app: {error}")
+        except OSError as error:
+            return _fail(f"cannot write {options.append_env}: {error.strerror}")
         if options.run:
-            return _run(options.run, {**os.environ, **credentials}, signals)
+            return _run(options.run, _environment(credentials), signals)
+        if options.append_env is None:
+            sys.stdout.writelines(_lines(credentials))
+            sys.stdout.flush()
         signals.stopped.wait()
         return 0
 
@@ -80,32 +90,37 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m slack_sandbox",
-        description="A local stand-in for Slack. It is not Slack, and nothing leaves this machine.",
+        description="A local stand-in for Slack. It is not Slack; nothing leaves this machine.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=3100, help="port to listen on (0: a free one)")
+    parser.add_argument(
+        "--port", type=int, default=3100, help="port to listen on (0: any free port)"
+    )
     parser.add_argument(
         "--manifest", type=Path, default=Path("manifest.yml"), help="the app's Slack manifest"
     )
-    parser.add_argument(
-        "--app-url", default="http://127.0.0.1:3000", help="where the app is reached"
-    )
+    parser.add_argument("--app-url", default="http://127.0.0.1:3000", help="address of the app")
     parser.add_argument("--client-id", help="the app's client id")
-    parser.add_argument("--client-secret", help="its client secret")
-    parser.add_argument("--signing-secret", help="its signing secret")
-    parser.add_argument("--latency-ms", type=int, default=0, help="delay of every answer")
-    parser.add_argument("--no-rate-limits", action="store_true", help="take any number of calls")
+    parser.add_argument("--client-secret", help="the app's client secret")
+    parser.add_argument("--signing-secret", help="the app's signing secret")
+    parser.add_argument("--latency-ms", type=int, default=0, help="latency of every response")
+    parser.add_argument("--no-rate-limits", action="store_true", help="disable rate limits")
+    parser.add_argument(
+        "--install",
+        action="store_true",
+        help="install the app in Acme and set SLACK_BOT_TOKEN, for an app without OAuth",
+    )
     parser.add_argument(
         "--append-env",
         type=Path,
         metavar="FILE",
-        help="add the app's credentials and addresses to this file, for commands run beside it",
+        help="append the app's credentials and addresses to this file",
     )
     parser.add_argument(
         "--run",
         nargs=argparse.REMAINDER,
         metavar="COMMAND",
-        help="start this with the credentials in its environment, and end with it",
+        help="run this command with the credentials in its environment, and exit with it",
     )
     return parser
 
@@ -113,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
 def _config(options: argparse.Namespace) -> AppConfig:
     url = urlsplit(options.app_url)
     if url.scheme not in ("http", "https") or not url.hostname:
-        raise SandboxError(f"--app-url must be a http address, not {options.app_url}")
+        raise SandboxError(f"--app-url must be an http or https URL, not {options.app_url}")
     return AppConfig.from_manifest(
         _manifest(options.manifest),
         app_url=options.app_url,
@@ -132,7 +147,7 @@ def _config(options: argparse.Namespace) -> AppConfig:
 
 
 def _setting(name: str, options: argparse.Namespace) -> str | None:
-    """A credential from the environment, but not where ``--run`` makes up its own."""
+    """A credential from the environment; ``--run`` uses generated credentials instead."""
     return None if options.run else os.environ.get(name)
 
 
@@ -153,7 +168,7 @@ def _manifest(path: Path) -> Mapping[str, Any]:
 
 
 def _credentials(config: AppConfig, slack_url: str) -> dict[str, str]:
-    """The environment of the app: an address that is set already stays as it is."""
+    """The app's environment variables. Addresses that are already set stay as they are."""
     app = urlsplit(config.app_url)
     addresses = {
         "HOST": app.hostname or "127.0.0.1",
@@ -169,26 +184,50 @@ def _credentials(config: AppConfig, slack_url: str) -> dict[str, str]:
     }
 
 
+def _single_workspace(credentials: Mapping[str, str], token: str) -> dict[str, str]:
+    """The credentials of an app without OAuth: Bolt ignores a bot token next to a client id."""
+    kept = {name: value for name, value in credentials.items() if name not in _OAUTH}
+    return {**kept, "SLACK_BOT_TOKEN": token}
+
+
+def _environment(credentials: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the command, without inherited credentials."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _CREDENTIALS}
+    return {**inherited, **credentials}
+
+
 def _append(path: Path, values: Mapping[str, str]) -> None:
-    """Add lines to a file that only its owner can read."""
+    """Append lines to a file that only its owner can read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.fchmod(descriptor, 0o600)
     with os.fdopen(descriptor, "a", encoding="utf-8") as file:
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
+        file.writelines(_lines(values))
+
+
+def _lines(values: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}\n" for name, value in values.items()]
+
+
+def _install(sandbox: Sandbox) -> str:
+    """Install the app in the first workspace. Returns the bot token."""
+    token = sandbox.install(ANN, ACME).get("access_token")
+    if token is None:
+        raise SandboxError("the manifest has no bot scopes")
+    return str(token)
 
 
 def _run(command: list[str], environment: Mapping[str, str], signals: _Signals) -> int:
     try:
-        child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own words
+        child = subprocess.Popen(command, env=environment)  # noqa: S603 - the user's own command
     except OSError as error:
-        return _complain(f"cannot start {command[0]}: {error.strerror}")
+        return _fail(f"cannot start {command[0]}: {error.strerror}")
     signals.pass_on_to(child)
     status = child.wait()
     return status if status >= 0 else 128 - status
 
 
-def _complain(sentence: str) -> int:
-    sys.stderr.write(f"sandbox: {sentence}\n")
+def _fail(message: str) -> int:
+    sys.stderr.write(f"sandbox: {message}\n")
     return 1
 
 

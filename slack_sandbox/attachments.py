@@ -1,8 +1,8 @@
-"""Legacy attachments, read as strictly as Slack does.
+"""Validation of legacy attachments.
 
-See https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments. What that
-page leaves open is as it was met: text is cut at 8,000 bytes
-(https://github.com/StackStorm/hubot-stackstorm/issues/108), legacy fields beside blocks are
+See https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments.
+Undocumented limits follow observations: text is truncated at 8,000 bytes
+(https://github.com/StackStorm/hubot-stackstorm/issues/108), legacy fields next to blocks are
 ``invalid_attachments`` (https://github.com/slackapi/java-slack-sdk/issues/184), and so are more
 than 20 blocks (https://github.com/slackapi/bolt-python/issues/914).
 """
@@ -16,10 +16,10 @@ from slack_sandbox.blocks import check_blocks
 from slack_sandbox.blocks.rules import (
     Field,
     Rule,
+    add_error,
     anything,
     array,
     boolean,
-    complain,
     one_of,
     record,
     required,
@@ -34,14 +34,14 @@ FOOTER_LENGTH = 300
 MOST_ACTIONS = 5
 
 
-def _number(value: Any, pointer: str, complaints: list[str]) -> None:
-    """A time in Unix seconds, also as text."""
+def _number(value: Any, pointer: str, errors: list[str]) -> None:
+    """A time in Unix seconds, also as a string."""
     try:
         if isinstance(value, bool):
             raise TypeError
         float(value)
     except (TypeError, ValueError):
-        complain(complaints, "must provide a number", pointer)
+        add_error(errors, "must provide a number", pointer)
 
 
 _FIELD = record({"title": Field(string()), "value": Field(string()), "short": Field(boolean)})
@@ -84,37 +84,35 @@ _LEGACY: dict[str, Rule] = {
     ),
     "ts": _number,
     "fields": array(_FIELD),
-    "mrkdwn_in": array(string()),  # Alertmanager names `fallback` too, and Slack takes it
+    "mrkdwn_in": array(string()),  # Slack accepts `fallback`, which Alertmanager sends
     "actions": array(_ACTION, MOST_ACTIONS),
 }
 _BESIDE_BLOCKS = frozenset({"blocks", "color", "fallback", "id"})
-# Either of these makes something to see of an attachment.
+# Any of these makes an attachment visible.
 _SHOWN = frozenset(_LEGACY) - {"callback_id", "color", "mrkdwn_in", "ts"} | {"blocks"}
 
 
 def check_attachment(
     attachment: JsonDict, pointer: str, unreachable: Collection[str] = ()
 ) -> list[str]:
-    """Slack's errors about an attachment, in its words; none where it is valid."""
-    complaints: list[str] = []
+    """Slack's errors for an attachment; empty if it is valid."""
+    errors: list[str] = []
     if attachment.get("blocks"):
         for name in sorted(set(attachment) - _BESIDE_BLOCKS):
-            complain(complaints, f"invalid additional property: {name}", pointer)
+            add_error(errors, f"invalid additional property: {name}", pointer)
         blocks = f"{pointer}/blocks"
-        array(anything, MOST_BLOCKS)(attachment["blocks"], blocks, complaints)
-        if not complaints:
-            complaints += check_blocks(
-                attachment["blocks"], pointer=blocks, unreachable=unreachable
-            )
+        array(anything, MOST_BLOCKS)(attachment["blocks"], blocks, errors)
+        if not errors:
+            errors += check_blocks(attachment["blocks"], pointer=blocks, unreachable=unreachable)
     for name, value in attachment.items():
-        # Names that Slack does not know are left alone.
+        # Slack ignores unknown names.
         if name in _LEGACY and value is not None:
-            _LEGACY[name](value, f"{pointer}/{name}", complaints)
-    return complaints
+            _LEGACY[name](value, f"{pointer}/{name}", errors)
+    return errors
 
 
-def as_shown(attachment: JsonDict, number: int) -> JsonDict:
-    """A good attachment as Slack keeps it: with a number, and without what is too long."""
+def normalized(attachment: JsonDict, number: int) -> JsonDict:
+    """A valid attachment as Slack stores it: numbered and truncated."""
     copy = {"id": number, **attachment}
     if isinstance(copy.get("text"), str):
         copy["text"] = copy["text"].encode()[:TEXT_BYTES].decode(errors="ignore")
@@ -124,6 +122,6 @@ def as_shown(attachment: JsonDict, number: int) -> JsonDict:
     return copy
 
 
-def says_something(attachment: JsonDict) -> bool:
-    """Whether there is anything to see of an attachment."""
+def has_content(attachment: JsonDict) -> bool:
+    """Whether an attachment has any visible content."""
     return any(attachment.get(name) for name in _SHOWN)

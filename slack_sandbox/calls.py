@@ -1,4 +1,4 @@
-"""A record of the Web API calls the app has made, cheap at thousands of them."""
+"""A log of the app's Web API calls, cheap for thousands of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 SECRET_ARGUMENTS = frozenset({"token", "code", "client_secret", "refresh_token"})
 KEPT = 5_000
-"""How many calls are kept whole; the counters know of all of them."""
+"""Number of complete calls kept; the counters include all calls."""
 
 
 @dataclass(frozen=True)
 class ApiCall:
-    """One call as it came and as it was answered (``answer`` is None where none was sent)."""
+    """One call and its response (``answer`` is None if the connection was dropped)."""
 
     method: str
     token: str | None = field(repr=False)
@@ -25,7 +25,7 @@ class ApiCall:
     status: int
 
     def summary(self) -> dict[str, Any]:
-        """The call without secrets, for pages and for other processes."""
+        """The call without secrets, for pages and other processes."""
         answer = self.answer or {}
         return {
             "method": self.method,
@@ -41,7 +41,7 @@ class ApiCall:
 
 
 class CallLog:
-    """The last :data:`KEPT` calls, and how many there were of each method."""
+    """The last :data:`KEPT` calls, and a counter for each method."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class CallLog:
             self._counts[call.method] += 1
 
     def all(self) -> list[ApiCall]:
-        """The calls still kept, oldest first."""
+        """The kept calls, oldest first."""
         with self._lock:
             return list(self._kept)
 
@@ -65,12 +65,12 @@ class CallLog:
             return list(self._kept)[-number:] if number > 0 else []
 
     def counts(self) -> dict[str, int]:
-        """How many calls of each method since the last :meth:`clear`."""
+        """Number of calls of each method since the last :meth:`clear`."""
         with self._lock:
             return dict(self._counts)
 
     def clear(self) -> None:
-        """Forget every call."""
+        """Delete all calls and counters."""
         with self._lock:
             self._kept.clear()
             self._counts.clear()

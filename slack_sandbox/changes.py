@@ -1,4 +1,4 @@
-"""Changes that happen at Slack without the app's doing, with the events it is told."""
+"""Changes at Slack that the app does not make itself, with their events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _FIXED = frozenset({"id", "team_id", "team_ids", "is_bot", "bot_id", "app_id"})
 
 
 def update_user(core: Core, user_id: str, **changes: Any) -> User:
-    """Change what is known of a person; the app hears ``user_change``."""
+    """Change a person's fields and publish ``user_change``."""
     with core.edit():
         user = core.get_user(user_id)
-        known = {one.name for one in dataclasses.fields(user)} - _FIXED
+        known = {field.name for field in dataclasses.fields(user)} - _FIXED
         unknown = set(changes) - known
         if unknown:
-            raise SandboxError(f"a person has no {', '.join(sorted(unknown))}")
+            raise SandboxError(f"a user has no field {', '.join(sorted(unknown))}")
         for name, value in changes.items():
             setattr(user, name, value)
         user.updated = int(core.clock())
@@ -42,7 +42,7 @@ def _publish_user_change(core: Core, team_id: str, user: User) -> None:
 
 
 def rename_team(core: Core, team_id: str, name: str) -> Workspace:
-    """Give a workspace another name; the app hears ``team_rename``."""
+    """Rename a workspace and publish ``team_rename``."""
     with core.edit():
         workspace = core.get_workspace(team_id)
         workspace.name = name
@@ -51,7 +51,7 @@ def rename_team(core: Core, team_id: str, name: str) -> Workspace:
 
 
 def change_domain(core: Core, team_id: str, domain: str) -> Workspace:
-    """Give a workspace another address; the app hears ``team_domain_change``."""
+    """Change a workspace's domain and publish ``team_domain_change``."""
     with core.edit():
         workspace = core.get_workspace(team_id)
         workspace.domain = domain
@@ -66,7 +66,7 @@ def change_domain(core: Core, team_id: str, domain: str) -> Workspace:
 
 
 def change_team_access(core: Core, team_id: str, *, is_granted: bool) -> None:
-    """Let an organization's installation serve a workspace, or no longer; the app hears of it.
+    """Grant or revoke an organization installation's access to a workspace.
 
     https://docs.slack.dev/reference/events/team_access_granted and
     https://docs.slack.dev/reference/events/team_access_revoked
@@ -76,9 +76,9 @@ def change_team_access(core: Core, team_id: str, *, is_granted: bool) -> None:
         installation = core.tokens.installations.get(key)
         if installation is None:
             raise SandboxError("the app is not installed in the organization")
-        others = tuple(one for one in installation.team_ids if one != team_id)
+        others = tuple(served for served in installation.team_ids if served != team_id)
         if not others:
-            raise SandboxError("an organization's installation serves one workspace at least")
+            raise SandboxError("an organization's installation needs at least one workspace")
         installation.team_ids = (*others, team_id) if is_granted else others
         kind = "team_access_granted" if is_granted else "team_access_revoked"
         core.publish(others[0], {"type": kind, "team_ids": [team_id]})
@@ -92,11 +92,11 @@ def add_channel(
     members: Iterable[str] = (),
     is_private: bool = False,
 ) -> Channel:
-    """Make a channel; the app hears ``channel_created`` of a public one."""
+    """Create a channel, and publish ``channel_created`` if it is public."""
     with core.edit():
         core.get_workspace(team_id)
-        if any(one.name == name for one in core.world.channels_of(team_id)):
-            raise SandboxError(f"there is a #{name} already")
+        if any(channel.name == name for channel in core.world.channels_of(team_id)):
+            raise SandboxError(f"#{name} already exists")
         now = int(core.clock())
         channel = Channel(core.world.next_id("C"), team_id, name, is_private, created=now)
         channel.members = list(members)
@@ -115,7 +115,7 @@ def add_channel(
 
 
 def rename_channel(core: Core, channel_id: str, name: str) -> Channel:
-    """Give a channel another name; the app hears ``channel_rename``."""
+    """Rename a channel and publish ``channel_rename``."""
     with core.edit():
         channel = core.get_channel(channel_id)
         channel.previous_names.insert(0, channel.name)
@@ -133,12 +133,12 @@ def rename_channel(core: Core, channel_id: str, name: str) -> Channel:
 
 
 def archive_channel(core: Core, channel_id: str, by: str = "USLACKBOT") -> Channel:
-    """Archive a channel; the app hears ``channel_archive``."""
+    """Archive a channel and publish ``channel_archive``."""
     return _set_archived(core, channel_id, by, archived=True)
 
 
 def unarchive_channel(core: Core, channel_id: str, by: str = "USLACKBOT") -> Channel:
-    """Bring an archived channel back; the app hears ``channel_unarchive``."""
+    """Unarchive a channel and publish ``channel_unarchive``."""
     return _set_archived(core, channel_id, by, archived=False)
 
 
@@ -152,7 +152,7 @@ def _set_archived(core: Core, channel_id: str, by: str, *, archived: bool) -> Ch
 
 
 def delete_channel(core: Core, channel_id: str, by: str = "USLACKBOT") -> None:
-    """Delete a channel and its messages; the app hears ``channel_deleted``."""
+    """Delete a channel with its messages and publish ``channel_deleted``."""
     with core.edit():
         channel = core.get_channel(channel_id)
         _publish_channel(core, channel, "deleted", {"channel": channel.id, "actor_id": by})
@@ -161,7 +161,7 @@ def delete_channel(core: Core, channel_id: str, by: str = "USLACKBOT") -> None:
 
 
 def change_channel_id(core: Core, channel_id: str) -> Channel:
-    """Give a channel another id, as sharing it may; the app hears ``channel_id_changed``."""
+    """Change a channel's id, as sharing a channel can, and publish ``channel_id_changed``."""
     with core.edit():
         channel = core.world.channels.pop(core.get_channel(channel_id).id)
         channel.id = core.world.next_id("C")
@@ -179,7 +179,7 @@ def change_channel_id(core: Core, channel_id: str) -> Channel:
 
 
 def remove_bot(core: Core, channel_id: str, by: str = "USLACKBOT") -> None:
-    """Take the app's bot out of a channel; the app hears ``channel_left``."""
+    """Remove the app's bot from a channel and publish ``channel_left``."""
     with core.edit():
         channel = core.get_channel(channel_id)
         installation = core.installation_for(channel.team_id)
@@ -190,22 +190,24 @@ def remove_bot(core: Core, channel_id: str, by: str = "USLACKBOT") -> None:
         _publish_channel(core, channel, "left", {"channel": channel.id, "actor_id": by})
 
 
-def _publish_channel(core: Core, channel: Channel, what: str, event: JsonDict) -> None:
+def _publish_channel(core: Core, channel: Channel, change: str, event: JsonDict) -> None:
     kind = "group" if channel.is_private else "channel"
-    core.publish(channel.team_id, {"type": f"{kind}_{what}", **event})
+    core.publish(channel.team_id, {"type": f"{kind}_{change}", **event})
 
 
 def revoke_tokens(
     core: Core, team_id: str, *, users: Iterable[str] = (), bot: bool = False
 ) -> None:
-    """Revoke the tokens of some people, or the bot's; the app hears ``tokens_revoked``.
+    """Revoke tokens of people, or the bot's, and publish ``tokens_revoked``.
 
-    When no token is left the app is uninstalled, as
-    https://docs.slack.dev/reference/events/app_uninstalled says.
+    Without any token left, the app is uninstalled
+    (https://docs.slack.dev/reference/events/app_uninstalled).
     """
     with core.edit():
         installation = _installed(core, team_id)
-        people = [one for one in users if core.tokens.revoke(installation.key, "user", one)]
+        people = [
+            user_id for user_id in users if core.tokens.revoke(installation.key, "user", user_id)
+        ]
         bots: list[str] = []
         bot_user_id = installation.bot_user_id
         if bot and bot_user_id and core.tokens.revoke(installation.key, "bot", bot_user_id):
@@ -221,19 +223,21 @@ def after_revocation(
     oauth: list[str],
     bot: list[str],
 ) -> None:
-    """Tell the app of dead tokens, take a dead bot out of its channels, settle what is left."""
+    """Publish the revocation, remove a revoked bot from its channels, and uninstall if no token is
+    left.
+    """
     event = {"type": "tokens_revoked", "tokens": {"oauth": oauth, "bot": bot}}
     if oauth or bot:
         core.publish(team_id, event)
     for channel in core.world.channels.values():
-        channel.members = [one for one in channel.members if one not in bot]
+        channel.members = [member for member in channel.members if member not in bot]
     if not core.tokens.live(installation.key):
         core.publish(team_id, {"type": "app_uninstalled"})
         _forget(core, installation)
 
 
 def uninstall(core: Core, team_id: str, *, uninstalled_first: bool = True) -> None:
-    """Remove the app; it hears ``app_uninstalled`` and ``tokens_revoked``, in either order."""
+    """Uninstall the app and publish ``app_uninstalled`` and ``tokens_revoked``, in either order."""
     with core.edit():
         uninstall_installation(
             core, _installed(core, team_id), team_id, uninstalled_first=uninstalled_first

@@ -1,4 +1,4 @@
-"""The one app that is registered with the stand-in, read from its Slack manifest."""
+"""The app registered with the sandbox, as described by its Slack manifest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slack_sandbox.errors import ManifestError
 
 @dataclass(frozen=True)
 class SlashCommand:
-    """A slash command as the manifest registers it."""
+    """A slash command of the manifest."""
 
     command: str
     description: str
@@ -24,7 +24,7 @@ class SlashCommand:
 
 @dataclass(frozen=True)
 class MessageShortcut:
-    """A shortcut in the menu of every message, as the manifest registers it."""
+    """A message shortcut of the manifest."""
 
     callback_id: str
     name: str
@@ -33,7 +33,7 @@ class MessageShortcut:
 
 @dataclass(frozen=True)
 class Function:
-    """A step for workflows, as the manifest registers it: its parameters as Slack reads them."""
+    """A workflow step of the manifest, with its parameters in Slack's format."""
 
     callback_id: str
     title: str
@@ -43,9 +43,9 @@ class Function:
 
 @dataclass(frozen=True)
 class AppConfig:
-    """What Slack knows of an app: its manifest and its credentials.
+    """An app's manifest and credentials.
 
-    Make one with :meth:`from_manifest`. The secrets stay out of ``repr``.
+    Build it with :meth:`from_manifest`. Its ``repr`` contains no secrets.
     """
 
     app_id: str
@@ -86,14 +86,18 @@ class AppConfig:
     ) -> AppConfig:
         """Read an app manifest (https://docs.slack.dev/reference/app-manifest).
 
-        The scheme, host and port of every URL in it give way to those of ``app_url``, and so does
-        that host among the domains whose links are unfurled.
-        ``token_rotation`` overrides the manifest's own setting. Raises
-        :class:`ManifestError` when the manifest is not a mapping with a name.
+        The scheme, host and port of ``app_url`` replace those of every URL in the manifest, and its
+        host replaces theirs in ``unfurl_domains``. ``token_rotation`` overrides the manifest's
+        setting. Raises :class:`ManifestError` for a manifest without a name, or with entries of the
+        wrong type.
         """
         display = _section(manifest, "display_information")
         features = _section(manifest, "features")
         settings = _section(manifest, "settings")
+        if settings.get("socket_mode_enabled"):
+            raise ManifestError(
+                "Socket Mode is not supported: disable settings.socket_mode_enabled"
+            )
         oauth = _section(manifest, "oauth_config")
         events = _section(settings, "event_subscriptions")
         interactivity = _section(settings, "interactivity")
@@ -114,7 +118,7 @@ class AppConfig:
             redirect_urls=_strings(oauth, "redirect_urls"),
             bot_scopes=_strings(scopes, "bot"),
             user_scopes=_strings(scopes, "user"),
-            slash_commands=tuple(_command(one) for one in features.get("slash_commands") or ()),
+            slash_commands=tuple(_command(entry) for entry in features.get("slash_commands") or ()),
             unfurl_domains=_strings(features, "unfurl_domains"),
             message_shortcuts=tuple(_shortcuts(features)),
             functions=tuple(_functions(manifest, settings)),
@@ -132,30 +136,32 @@ class AppConfig:
         return config.at(app_url)
 
     def at(self, app_url: str) -> AppConfig:
-        """The same app reached at another origin (scheme, host and port of ``app_url``)."""
+        """The same app at another origin (scheme, host and port of ``app_url``)."""
         hosts = {_host(url) for url in (*self.redirect_urls, self.events_url or "")}
         return dataclasses.replace(
             self,
             app_url=app_url.rstrip("/"),
             unfurl_domains=tuple(
-                _host(app_url) if one in hosts else one for one in self.unfurl_domains
+                _host(app_url) if domain in hosts else domain for domain in self.unfurl_domains
             ),
             redirect_urls=tuple(_moved(url, app_url) for url in self.redirect_urls),
             slash_commands=tuple(
-                dataclasses.replace(one, url=_moved(one.url, app_url))
-                for one in self.slash_commands
+                dataclasses.replace(command, url=_moved(command.url, app_url))
+                for command in self.slash_commands
             ),
             events_url=self.events_url and _moved(self.events_url, app_url),
             interactivity_url=self.interactivity_url and _moved(self.interactivity_url, app_url),
         )
 
     def find_function(self, callback_id: str) -> Function | None:
-        """The registered step of that id, if there is one."""
-        return next((one for one in self.functions if one.callback_id == callback_id), None)
+        """The workflow step with this id, or None."""
+        return next(
+            (function for function in self.functions if function.callback_id == callback_id), None
+        )
 
     def find_command(self, command: str) -> SlashCommand | None:
-        """The registered slash command of that name (with its slash), if there is one."""
-        return next((one for one in self.slash_commands if one.command == command), None)
+        """The slash command with this name (including its slash), or None."""
+        return next((entry for entry in self.slash_commands if entry.command == command), None)
 
 
 def _section(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -173,19 +179,19 @@ def _strings(parent: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _command(entry: Any) -> SlashCommand:
-    if not isinstance(entry, Mapping) or "command" not in entry:
-        raise ManifestError("a slash command in the manifest has no name")
+    if not isinstance(entry, Mapping) or not entry.get("command") or not entry.get("url"):
+        raise ManifestError("a slash command in the manifest has no command or url")
     return SlashCommand(
         command=str(entry["command"]),
         description=str(entry.get("description", "")),
         usage_hint=str(entry.get("usage_hint", "")),
-        url=str(entry.get("url", "")),
+        url=str(entry["url"]),
         should_escape=bool(entry.get("should_escape", False)),
     )
 
 
 def _shortcuts(features: Mapping[str, Any]) -> Iterator[MessageShortcut]:
-    """The shortcuts of messages; there is no place yet for those of the type ``global``."""
+    """Message shortcuts. Global shortcuts are not supported and are ignored."""
     for entry in features.get("shortcuts") or ():
         if not isinstance(entry, Mapping) or not entry.get("callback_id") or not entry.get("name"):
             raise ManifestError("a shortcut in the manifest has no callback_id or name")
@@ -195,7 +201,7 @@ def _shortcuts(features: Mapping[str, Any]) -> Iterator[MessageShortcut]:
 
 
 def _functions(manifest: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Function]:
-    """The steps; Slack wants an app with any to be org-ready, and to say where they run."""
+    """Workflow steps. Slack requires an org-ready app and a function runtime for them."""
     functions = _section(manifest, "functions")
     if functions and not settings.get("org_deploy_enabled"):
         raise ManifestError("functions need settings.org_deploy_enabled")

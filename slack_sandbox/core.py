@@ -1,4 +1,4 @@
-"""The state every part of the stand-in works on, behind one lock."""
+"""The state shared by all parts of the sandbox, behind one lock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from slack_sandbox.faults import FaultBoard
 from slack_sandbox.limits import RateLimits
 from slack_sandbox.scopes import EVENT_SCOPES
 from slack_sandbox.seed import seeded_world
-from slack_sandbox.tokens import Installation, InstallKey, TokenBook
+from slack_sandbox.tokens import Installation, InstallKey, TokenStore
 from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspace
 
 _T = TypeVar("_T")
@@ -40,7 +40,7 @@ CODE_LIFETIME = 600.0
 
 @dataclass
 class Code:
-    """An authorization code, good once and for ten minutes."""
+    """An authorization code: single use, valid for ten minutes."""
 
     value: str = field(repr=False)
     key: InstallKey
@@ -49,14 +49,12 @@ class Code:
     user_scopes: tuple[str, ...]
     redirect_uri: str | None
     issued_at: float
-    openid: bool = False
-    nonce: str | None = None
     used: bool = False
 
 
 @dataclass
 class Trigger:
-    """A ``trigger_id``: leave to open a modal for one person, once, for three seconds."""
+    """A ``trigger_id``: lets the app open one modal for one person within three seconds."""
 
     user_id: str
     team_id: str
@@ -66,7 +64,7 @@ class Trigger:
 
 @dataclass
 class ResponseUrl:
-    """Where an answer to a command or click may go: five times, for thirty minutes."""
+    """A ``response_url``: five uses within thirty minutes."""
 
     team_id: str
     channel_id: str
@@ -77,18 +75,8 @@ class ResponseUrl:
 
 
 @dataclass
-class Scheduled:
-    """A message that waits for its time."""
-
-    id: str
-    team_id: str
-    post_at: int
-    message: Message
-
-
-@dataclass
 class StepRun:
-    """One execution of a step of the app's in a workflow."""
+    """One execution of a workflow step of the app."""
 
     id: str
     team_id: str
@@ -100,9 +88,9 @@ class StepRun:
 
 @dataclass
 class SharedLinks:
-    """Links of which the app was told: in a message, or in what somebody is writing.
+    """Links announced to the app by ``link_shared``, in a message or a draft.
 
-    ``shown`` is what the app shows under each of them.
+    ``shown`` maps each URL to the app's unfurl.
     """
 
     team_id: str
@@ -112,7 +100,7 @@ class SharedLinks:
 
 
 class Core:
-    """State and the small operations that everything else is made of."""
+    """The shared state, and the basic operations on it."""
 
     def __init__(self, config: AppConfig, clock: Callable[[], float] = time.time) -> None:
         self.config = config
@@ -122,30 +110,29 @@ class Core:
         self.changed = threading.Condition(self.lock)
         self.faults = FaultBoard()
         self.limits = RateLimits(clock)
-        # Seconds that the app has for its answer. Tests on a busy machine give it more than Slack.
+        # Seconds in which the app must respond. Tests on a busy machine allow more than Slack.
         self.answer_within = ANSWER_WITHIN
         self.call_log = CallLog()
         self.events = EventQueue(self._send_event_attempt, clock)
         self.unreachable_hosts: set[str] = set()
-        """The hosts from which Slack cannot fetch images: a switch, as faults are."""
+        """Hosts from which Slack cannot fetch images."""
         self.version = 0
         self.is_closed = False
-        self._blank()
+        self._reset_state()
 
-    def _blank(self) -> None:
+    def _reset_state(self) -> None:
         self.world = seeded_world()
-        self.tokens = TokenBook()
+        self.tokens = TokenStore()
         self.codes: dict[str, Code] = {}
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
-        self.scheduled: dict[str, Scheduled] = {}
         self.step_runs: dict[str, StepRun] = {}
         self.shared_links: dict[str, SharedLinks] = {}
 
     def reset(self) -> None:
-        """Back to the seeded world: nothing installed, no faults, no calls, no deliveries."""
+        """Return to the seeded world: no installations, faults, calls or deliveries."""
         with self.edit():
-            self._blank()
+            self._reset_state()
         self.faults.clear()
         self.unreachable_hosts.clear()
         self.limits.clear()
@@ -154,55 +141,54 @@ class Core:
 
     @contextmanager
     def edit(self) -> Iterator[None]:
-        """Hold the lock, and tell whoever waits that something changed."""
+        """Hold the lock, and notify everyone waiting for a change."""
         with self.changed:
             yield
             self.version += 1
             self.changed.notify_all()
 
     def wait_for_change(self, version: int, timeout: float) -> int:
-        """Wait until something happened after ``version``; returns the version now.
+        """Wait until something changes after ``version``. Returns the current version.
 
-        Returns at once when the server stops: a page that waits again and again looks at
-        ``is_closed``.
+        Returns at once if the server is stopping; a page that waits in a loop checks ``is_closed``.
         """
         with self.changed:
             self.changed.wait_for(lambda: self.is_closed or self.version != version, timeout)
             return self.version
 
     def close(self) -> None:
-        """Wake everyone who waits for a change; there will be none."""
+        """Wake every waiting client; no more changes follow."""
         with self.changed:
             self.is_closed = True
             self.changed.notify_all()
 
-    # Finding things; each raises NotFoundError.
+    # Lookups; each raises NotFoundError.
 
     def get_workspace(self, team_id: str) -> Workspace:
-        """The workspace of that id."""
+        """The workspace with this id."""
         return _found(self.world.workspaces, team_id, "workspace")
 
     def get_user(self, user_id: str) -> User:
-        """The person or bot of that id."""
+        """The person or bot with this id."""
         return _found(self.world.users, user_id, "user")
 
     def get_channel(self, channel_id: str) -> Channel:
-        """The conversation of that id."""
+        """The conversation with this id."""
         return _found(self.world.channels, channel_id, "channel")
 
     def get_view(self, view_id: str) -> View:
-        """The open modal or published home tab of that id."""
+        """The open modal or published Home tab with this id."""
         homes = {view.id: view for view in self.world.homes.values()}
         return _found({**self.world.views, **homes}, view_id, "view")
 
     # Installations.
 
     def key_for(self, team_id: str) -> InstallKey:
-        """The key of a workspace-level install."""
+        """The key of a workspace-level installation."""
         return InstallKey(self.get_workspace(team_id).enterprise_id, team_id)
 
     def installation_for(self, team_id: str) -> Installation | None:
-        """The installation that serves a workspace: its own, or its organisation's."""
+        """The installation that serves a workspace: its own, or its organization's."""
         key = self.key_for(team_id)
         org = self.tokens.installations.get(InstallKey(key.enterprise_id, None))
         if org is not None and team_id not in org.team_ids:
@@ -210,15 +196,15 @@ class Core:
         return self.tokens.installations.get(key) or org
 
     def bot_scopes(self, installation: Installation) -> tuple[str, ...]:
-        """What the bot of an installation has been granted."""
+        """The scopes granted to the bot of an installation."""
         if installation.bot_user_id is None:
             return ()
         return self.tokens.scopes_of(installation.key, "bot", installation.bot_user_id)
 
-    def direct_message(self, team_id: str, one: str, other: str) -> Channel:
-        """The direct message between two, opened when there is none yet."""
+    def direct_message(self, team_id: str, user_id: str, other: str) -> Channel:
+        """The direct message between two users; opened if necessary."""
         for channel in self.world.channels_of(team_id):
-            if channel.is_im and set(channel.members) == {one, other}:
+            if channel.is_im and set(channel.members) == {user_id, other}:
                 return channel
         channel = Channel(
             self.world.next_id("D"),
@@ -226,15 +212,15 @@ class Core:
             "",
             is_im=True,
             created=int(self.clock()),
-            members=[one, other],
+            members=[user_id, other],
         )
         self.world.channels[channel.id] = channel
         return channel
 
-    # Handing out.
+    # Triggers and response URLs.
 
     def new_trigger(self, user_id: str, team_id: str) -> str:
-        """A fresh ``trigger_id`` for a person."""
+        """A new ``trigger_id`` for a person."""
         serial = f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**12)}"
         trigger_id = f"{serial}.{secrets.token_hex(16)}"
         with self.lock:
@@ -246,7 +232,7 @@ class Core:
     def new_response_url(
         self, kind: str, user_id: str, channel: Channel, original: Message | None = None
     ) -> str:
-        """A fresh ``response_url`` for an answer to a person in a channel."""
+        """A new ``response_url`` for responses to a person in a channel."""
         path = f"{kind}/{channel.team_id}/{secrets.randbelow(10**13)}/{secrets.token_urlsafe(18)}"
         with self.lock:
             self.response_urls[path] = ResponseUrl(
@@ -259,10 +245,10 @@ class Core:
             _drop_oldest(self.response_urls, 20_000)
         return f"{self.base_url}/hooks/{path}"
 
-    # Telling the app.
+    # Requests to the app.
 
     def headers_for(self, body: bytes, content_type: str) -> dict[str, str]:
-        """The headers of a signed delivery."""
+        """The headers of a signed request to the app."""
         return {
             "Content-Type": content_type,
             "User-Agent": USER_AGENT,
@@ -272,7 +258,7 @@ class Core:
         }
 
     def publish(self, team_id: str, event: JsonDict, subscription: str | None = None) -> None:
-        """Queue an event, if the app is installed, has subscribed to it and may know of it."""
+        """Queue an event if the app is installed, subscribed to it and has a scope for it."""
         installation = self.installation_for(team_id)
         name = subscription or event["type"]
         if installation is None or name not in self.config.bot_events:
@@ -285,7 +271,7 @@ class Core:
     def queue_event(
         self, team_id: str, event: JsonDict, installation: Installation | None
     ) -> Delivery:
-        """Queue an event whatever the app has subscribed to."""
+        """Queue an event regardless of the app's subscriptions."""
         with self.lock:
             wrapper = self._wrapped(team_id, event, installation)
             now = self.clock()
@@ -325,7 +311,7 @@ class Core:
         return wrapper
 
     def _is_shared(self, event: JsonDict) -> bool:
-        """Whether people of other organisations are in the channel that an event is about."""
+        """Whether the event's channel is shared with another organization."""
         named = event.get("channel") or (event.get("item") or {}).get("channel")
         channel_id = named.get("id") if isinstance(named, dict) else named
         channel = self.world.channels.get(str(channel_id))
@@ -362,7 +348,7 @@ def _found(things: Mapping[str, _T], thing_id: str, kind: str) -> _T:
     try:
         return things[thing_id]
     except KeyError:
-        raise NotFoundError(f"there is no {kind} {thing_id}") from None
+        raise NotFoundError(f"unknown {kind} {thing_id}") from None
 
 
 def _drop_oldest(things: dict[str, Any], limit: int) -> None:

@@ -1,4 +1,4 @@
-"""What the stand-in sends to the app: signed requests, and events with Slack's retries.
+"""Requests to the app: signed, and events with Slack's retries.
 
 See https://docs.slack.dev/authentication/verifying-requests-from-slack and
 https://docs.slack.dev/apis/events-api#retries.
@@ -23,9 +23,9 @@ from slack_sandbox.world import JsonDict
 
 USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
 ANSWER_WITHIN = 3.0
-"""Seconds the app has for its answer."""
+"""Seconds in which the app must respond."""
 RETRY_AFTER = (0.0, 60.0, 300.0)
-"""Seconds before the first, second and third time an event is sent again."""
+"""Seconds before the first, second and third retry of an event."""
 _BODY_LIMIT = 1_000_000
 _KEPT = 500
 
@@ -34,7 +34,9 @@ DeliveryKind = Literal["event", "command", "interaction", "url_verification"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the app answered, or why there is no answer (``problem``, a reason of Slack's)."""
+    """The app's response, or the reason for its absence (``problem``, one of Slack's retry
+    reasons).
+    """
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """Whether the answer came in time with a 2xx status."""
+        """Whether the response arrived in time with a 2xx status."""
         return self.problem is None and 200 <= self.status < 300
 
     @property
@@ -55,7 +57,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One time a delivery was tried. ``reason`` says what went wrong, if anything did."""
+    """One attempt of a delivery; ``reason`` is None if it succeeded."""
 
     number: int
     at: float
@@ -66,7 +68,7 @@ class Attempt:
 
 @dataclass(eq=False)
 class Delivery:
-    """Something sent to the app, with every attempt."""
+    """A request to the app, with every attempt."""
 
     id: str
     kind: DeliveryKind
@@ -82,7 +84,7 @@ class Delivery:
     _settled: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def wait(self, timeout: float = 10.0) -> bool:
-        """Wait until it was delivered or given up. Says whether that came within ``timeout``."""
+        """Wait until the delivery succeeds or is given up. Returns False after ``timeout``."""
         return self._settled.wait(timeout)
 
     @property
@@ -92,7 +94,7 @@ class Delivery:
         return parsed
 
     def summary(self) -> JsonDict:
-        """What a page shows of it."""
+        """The delivery without its body, for pages."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -103,13 +105,13 @@ class Delivery:
         }
 
     def settle(self, state: Literal["delivered", "failed"]) -> None:
-        """Mark it as over."""
+        """Set the final state."""
         self.state = state
         self._settled.set()
 
 
 def signature_headers(body: bytes, secret: str, at: float) -> dict[str, str]:
-    """The two headers that prove a request came from Slack."""
+    """The two headers that authenticate a request from Slack."""
     timestamp = str(int(at))
     base = b"v0:" + timestamp.encode() + b":" + body
     digest = hmac.new(secret.encode(), base, hashlib.sha256).hexdigest()
@@ -117,9 +119,10 @@ def signature_headers(body: bytes, secret: str, at: float) -> dict[str, str]:
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], within: float = ANSWER_WITHIN) -> Reply:
-    """POST ``body`` and wait ``within`` seconds for the answer. Never raises for network trouble.
+    """POST ``body`` and wait up to ``within`` seconds for the response. Never raises network
+    errors.
 
-    Redirects are not followed: like Slack, a delivery goes to the address that was registered.
+    Redirects are not followed: like Slack, the sandbox sends only to the registered address.
     """
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
@@ -149,9 +152,9 @@ def post(url: str, body: bytes, headers: Mapping[str, str], within: float = ANSW
 
 
 class EventQueue:
-    """Events waiting to be sent or sent again. Safe to use from several threads.
+    """Events waiting for delivery or retry. Thread-safe.
 
-    ``send`` makes one attempt over HTTP; ``clock`` decides what is due.
+    ``send`` makes one attempt over HTTP; ``clock`` decides when a delivery is due.
     """
 
     def __init__(self, send: Callable[[Delivery, int], Reply], clock: Callable[[], float]) -> None:
@@ -164,14 +167,14 @@ class EventQueue:
         self._log: deque[Delivery] = deque(maxlen=_KEPT)
 
     def add(self, delivery: Delivery) -> None:
-        """Queue a delivery; whoever serves the queue sends it when it is due."""
+        """Queue a delivery for the sender threads."""
         with self._changed:
             self._log.append(delivery)
             self._waiting.append(delivery)
             self._changed.notify_all()
 
-    def note(self, delivery: Delivery) -> None:
-        """Only remember a delivery that somebody else made."""
+    def record(self, delivery: Delivery) -> None:
+        """Log a delivery that was sent elsewhere."""
         with self._changed:
             self._log.append(delivery)
 
@@ -181,7 +184,7 @@ class EventQueue:
             return list(self._log)
 
     def clear(self) -> None:
-        """Forget everything; what is in flight is not sent again."""
+        """Delete all deliveries; a running attempt is not retried."""
         with self._changed:
             self._waiting.clear()
             self._log.clear()
@@ -189,12 +192,12 @@ class EventQueue:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Look again at what is due, after the clock was moved or work was added."""
+        """Check again for due deliveries, after the clock was moved."""
         with self._changed:
             self._changed.notify_all()
 
     def deliver_due(self) -> None:
-        """Send everything that is due now, and wait for what other threads are sending."""
+        """Send all due deliveries, and wait for running attempts of other threads."""
         while True:
             with self._changed:
                 delivery = self._take()
@@ -207,38 +210,32 @@ class EventQueue:
             self._attempt(delivery, generation)
 
     def deliver_one(self, delivery: Delivery) -> None:
-        """Try one queued delivery now, or wait for the thread that has taken it already."""
+        """Attempt a queued delivery now, or wait for the thread that already took it."""
         with self._changed:
-            mine = delivery in self._waiting
-            if mine:
+            is_queued = delivery in self._waiting
+            if is_queued:
                 self._waiting.remove(delivery)
                 self._in_flight += 1
             else:
                 self._changed.wait_for(lambda: delivery.attempts)
             generation = self._generation
-        if mine:
+        if is_queued:
             self._attempt(delivery, generation)
 
-    def serve(self, stopping: threading.Event, also: Callable[[], float | None]) -> None:
-        """Send what is due until ``stopping`` is set. ``also`` is other timed work.
-
-        ``also`` does what is due of it and says in how many seconds it wants to be called again.
-        """
+    def serve(self, stopping: threading.Event) -> None:
+        """Send due deliveries until ``stopping`` is set."""
         while not stopping.is_set():
-            next_call = also()
             with self._changed:
                 delivery = self._take()
                 if delivery is None:
-                    self._changed.wait(self._patience(next_call))
+                    self._changed.wait(self._seconds_until_due())
                     continue
                 generation = self._generation
             self._attempt(delivery, generation)
 
-    def _patience(self, other: float | None) -> float:
+    def _seconds_until_due(self) -> float:
         waits = [delivery.due_at - self._clock() for delivery in self._waiting]
-        if other is not None:
-            waits.append(other)
-        # A clock that tests move by hand gives no hint, so look again every now and then.
+        # A test moves its clock without notifying this queue, so check once a second.
         return max(0.001, min([*waits, 1.0]))
 
     def _take(self) -> Delivery | None:
@@ -246,25 +243,25 @@ class EventQueue:
         due = [delivery for delivery in self._waiting if delivery.due_at <= now]
         if not due:
             return None
-        delivery = min(due, key=lambda one: one.due_at)
+        delivery = min(due, key=lambda queued: queued.due_at)
         self._waiting.remove(delivery)
         self._in_flight += 1
         return delivery
 
     def _attempt(self, delivery: Delivery, generation: int) -> None:
-        again = False
+        is_retry = False
         try:
             reply = self._send(delivery, len(delivery.attempts))
-            again = self._note_attempt(delivery, reply)
+            is_retry = self._record_attempt(delivery, reply)
         finally:
-            # In one step, so that nobody sees the retry neither waiting nor in flight.
+            # In one step: a retry is always either waiting or in flight.
             with self._changed:
                 self._in_flight -= 1
-                if again and generation == self._generation:
+                if is_retry and generation == self._generation:
                     self._waiting.append(delivery)
                 self._changed.notify_all()
 
-    def _note_attempt(self, delivery: Delivery, reply: Reply) -> bool:
+    def _record_attempt(self, delivery: Delivery, reply: Reply) -> bool:
         number = len(delivery.attempts)
         reason = reply.problem or (None if reply.is_success else "http_error")
         delivery.attempts.append(
@@ -289,5 +286,5 @@ def _refuses_retries(reply: Reply) -> bool:
 
 
 def json_body(value: Any) -> bytes:
-    """A JSON request body as compact as Slack's."""
+    """A compact JSON request body, as Slack sends it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

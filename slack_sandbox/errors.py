@@ -1,4 +1,4 @@
-"""The stand-in's own errors. Slack's error codes travel in :class:`ApiError`."""
+"""The sandbox's exceptions. :class:`ApiError` carries Slack's error codes."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ JsonDict = dict[str, Any]
 
 
 class SandboxError(Exception):
-    """Something the stand-in was asked to do that nobody could do at Slack."""
+    """An action that is impossible at Slack."""
 
     @property
     def sentence(self) -> str:
-        """What is wrong, for a page."""
+        """The message as a sentence, for a page."""
         text = str(self)
         return f"{text[:1].upper()}{text[1:]}."
 
 
 class ManifestError(SandboxError):
-    """The app manifest lacks something, or is not one."""
+    """An invalid app manifest."""
 
 
 class NotFoundError(SandboxError):
-    """No such person, workspace, channel, message or view."""
+    """Unknown person, workspace, channel, message or view."""
 
 
 class AuthorizeError(SandboxError):
-    """Slack would show an error page instead of asking for consent.
+    """An error page of Slack in place of the consent page.
 
-    ``error`` is Slack's code (``invalid_scope``, ``bad_redirect_uri`` …); the text says what
-    the page says.
+    ``error`` is Slack's code (``invalid_scope``, ``bad_redirect_uri`` …), ``message`` the text of
+    the page.
     """
 
     def __init__(self, error: str, message: str) -> None:
@@ -39,9 +39,9 @@ class AuthorizeError(SandboxError):
 
 
 class ConfirmationNeededError(SandboxError):
-    """The button has a confirm dialog, and nobody has pressed its yes yet.
+    """The element has a confirm dialog, which has not been accepted.
 
-    ``confirm`` is the dialog as the app described it.
+    ``confirm`` is the dialog as described by the app.
     """
 
     def __init__(self, confirm: JsonDict) -> None:
@@ -50,7 +50,7 @@ class ConfirmationNeededError(SandboxError):
 
 
 class ApiError(SandboxError):
-    """An ``{"ok": false, "error": …}`` answer, with any further fields Slack adds."""
+    """An ``{"ok": false, "error": …}`` response, with Slack's additional fields."""
 
     def __init__(self, error: str, **extra: Any) -> None:
         super().__init__(error)
@@ -58,12 +58,12 @@ class ApiError(SandboxError):
         self.extra = extra
 
     def as_answer(self) -> JsonDict:
-        """The JSON body of the answer."""
+        """The JSON body of the response."""
         return {"ok": False, "error": self.error, **self.extra}
 
 
 class InvalidArgumentsError(ApiError):
-    """``invalid_arguments`` with the reasons Slack lists in ``response_metadata.messages``."""
+    """``invalid_arguments`` with the reasons in ``response_metadata.messages``."""
 
     def __init__(self, *reasons: str) -> None:
         super().__init__(
@@ -73,7 +73,7 @@ class InvalidArgumentsError(ApiError):
 
 
 class RateLimitedError(SandboxError):
-    """HTTP 429: come back after ``retry_after`` seconds."""
+    """HTTP 429: retry after ``retry_after`` seconds."""
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"rate limited for {retry_after} s")

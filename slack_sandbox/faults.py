@@ -1,4 +1,4 @@
-"""Switches that make the stand-in slow, busy, broken or silent."""
+"""Faults: slow, rate-limited, failing or lost Web API calls."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ FaultKind = Literal[
     "api_error",
 ]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
-AFTERWARDS: frozenset[FaultKind] = frozenset({"lost_answer", "reset_after"})
-"""The kinds that befall a call when it has been carried out."""
+FAULTS_AFTER_CALL: frozenset[FaultKind] = frozenset({"lost_answer", "reset_after"})
+"""Kinds that take effect after the call has been executed."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with calls of ``method`` (``*`` for all), ``times`` times or always.
+    """A fault of calls of ``method`` (``*``: all methods), ``times`` times or always.
 
-    - ``latency``: the answer comes ``seconds`` later.
+    - ``latency``: the response is delayed by ``seconds``.
     - ``rate_limited``: HTTP 429 with ``Retry-After: retry_after``.
-    - ``server_error``: HTTP ``status`` with an HTML body, nothing done.
-    - ``timeout``: the connection is held for ``seconds`` and closed, nothing done.
-    - ``reset``: the connection is reset (RST), nothing done.
-    - ``lost_answer``: the call is carried out and the connection closed without an answer.
-    - ``reset_after``: the call is carried out and the connection reset without an answer.
-    - ``api_error``: ``{"ok": false, "error": error}``, nothing done.
+    - ``server_error``: HTTP ``status`` with an HTML body; not executed.
+    - ``timeout``: the connection is held for ``seconds``, then closed; not executed.
+    - ``reset``: the connection is reset (RST); not executed.
+    - ``lost_answer``: executed; the connection is closed without a response.
+    - ``reset_after``: executed; the connection is reset without a response.
+    - ``api_error``: ``{"ok": false, "error": error}``; not executed.
 
-    With ``every``, only each ``every``-th of those calls suffers: 10 lets a tenth of them fail.
+    With ``every``, only each ``every``-th of these calls is affected: 10 means a tenth of them.
     """
 
     method: str = "*"
@@ -61,79 +61,81 @@ class Fault:
             raise ValueError("status must be between 400 and 599")
 
     def applies_to(self, method: str) -> bool:
-        """Whether calls of ``method`` suffer from it."""
+        """Whether the fault covers calls of ``method``."""
         return self.method in ("*", method)
 
 
 @dataclass
-class _Switched:
-    """A fault that is switched on: the calls it has seen, and the times it has left."""
+class _ActiveFault:
+    """An active fault: the calls it has counted, and its remaining uses."""
 
     fault: Fault
-    seen: int = 0
-    left: int | None = field(init=False)
+    calls: int = 0
+    remaining: int | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self.left = self.fault.times
+        self.remaining = self.fault.times
 
     def is_due(self, method: str) -> bool:
-        """Count a call, and say whether it is one that suffers."""
+        """Count a call. Returns whether the fault affects it."""
         if not self.fault.applies_to(method):
             return False
-        self.seen += 1
-        return self.seen % (self.fault.every or 1) == 0
+        self.calls += 1
+        return self.calls % (self.fault.every or 1) == 0
 
-    def use_up(self) -> None:
-        """Count a call that suffered."""
-        if self.left is not None:
-            self.left -= 1
+    def use(self) -> None:
+        """Count an affected call."""
+        if self.remaining is not None:
+            self.remaining -= 1
 
 
 class FaultBoard:
-    """The faults switched on now. Safe to use from several threads."""
+    """The active faults. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._switched: list[_Switched] = []
+        self._active: list[_ActiveFault] = []
         self._released = threading.Event()
         self._taken: Counter[str] = Counter()
 
     def add(self, fault: Fault) -> None:
-        """Switch a fault on. Those added first come first."""
+        """Activate a fault. Faults apply in the order they were added."""
         with self._lock:
-            self._switched.append(_Switched(fault))
+            self._active.append(_ActiveFault(fault))
 
     def clear(self) -> None:
-        """Switch every fault off and let go of the connections being held."""
+        """Deactivate all faults and release held connections."""
         with self._lock:
-            self._switched.clear()
+            self._active.clear()
             self._released.set()
             self._released = threading.Event()
 
     def all(self) -> list[Fault]:
-        """The faults switched on, with the times they have left."""
+        """The active faults, with their remaining uses."""
         with self._lock:
-            return [dataclasses.replace(one.fault, times=one.left) for one in self._switched]
+            return [
+                dataclasses.replace(active.fault, times=active.remaining) for active in self._active
+            ]
 
     def take(self, method: str) -> list[Fault]:
-        """The faults that hit this call: any latency, and the first of the other kinds."""
-        if not self._switched:
+        """The faults of this call: every latency, and the first of the other kinds."""
+        if not self._active:
             return []
         with self._lock:
-            due = [one for one in self._switched if one.is_due(method)]
-            slow = [one for one in due if one.fault.kind == "latency"]
-            hit = slow + [one for one in due if one.fault.kind != "latency"][:1]
-            for one in hit:
-                one.use_up()
-            self._switched = [one for one in self._switched if one.left != 0]
+            due = [active for active in self._active if active.is_due(method)]
+            slow = [active for active in due if active.fault.kind == "latency"]
+            hit = slow + [active for active in due if active.fault.kind != "latency"][:1]
+            for active in hit:
+                active.use()
+            self._active = [active for active in self._active if active.remaining != 0]
             self._taken[method] += bool(hit)
-            return [one.fault for one in hit]
+            return [active.fault for active in hit]
 
     def taken(self, method: str) -> int:
-        """How many calls of ``method`` suffered so far."""
+        """Number of affected calls of ``method``."""
         with self._lock:
             return self._taken[method]
 
     def wait(self, seconds: float) -> None:
-        """Hold a call for that long, or until :meth:`clear`."""
+        """Hold a call for ``seconds``, or until :meth:`clear`."""
         self._released.wait(seconds)

@@ -1,7 +1,7 @@
-"""A threaded HTTP/1.1 server that keeps its connections and closes them all when it stops.
+"""A threaded HTTP/1.1 server with persistent connections, all closed on stop.
 
-werkzeug's own development server reads requests well but closes every connection after one
-answer; only the answering is done here.
+werkzeug's development server closes every connection after one response; this module replaces only
+the sending of responses.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 _Arrival = tuple[Any, Any]
-"""A connection and the address it comes from."""
+"""A connection and its remote address."""
 
 
 class KeepAliveHandler(WSGIRequestHandler):
-    """Answers one request after another on a connection.
+    """Handles consecutive requests on one connection.
 
-    The application must have read the whole body of a request when it has answered.
+    The application must read the whole body of each request.
     """
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def run_wsgi(self) -> None:
-        """Call the application and send what it says."""
+        """Call the application and send its response."""
         environ = self.make_environ()
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -46,14 +46,14 @@ class KeepAliveHandler(WSGIRequestHandler):
             first = next(pieces, b"")
             status, headers = started[0]
             self._send(status, headers, first, pieces)
-        except OSError:  # the connection is gone, or was dropped on purpose
+        except OSError:  # closed by the client, or dropped by a fault
             self.close_connection = True
         finally:
             if hasattr(answer, "close"):
                 answer.close()
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """Say nothing: the calls are recorded, and addresses may hold codes."""
+        """Log nothing: calls are recorded elsewhere, and URLs may contain codes."""
 
     def _send(
         self, status: str, headers: list[tuple[str, str]], first: bytes, rest: Iterable[bytes]
@@ -70,7 +70,8 @@ class KeepAliveHandler(WSGIRequestHandler):
         if self.close_connection:
             lines.append("Connection: close")
         head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        # Head and first piece in one write: two small ones may wait for one another's receipt.
+        # Head and first piece in one write: the second of two small writes can be delayed by
+        # delayed acknowledgements.
         self.wfile.write(head + (b"" if bodiless else _piece(first, chunked)))
         for piece in () if bodiless else rest:
             self.wfile.write(_piece(piece, chunked))
@@ -85,10 +86,11 @@ def _piece(data: bytes, chunked: bool) -> bytes:
 
 
 class KeepAliveServer(ThreadedWSGIServer):
-    """Knows its open connections, so that stopping does not leave one waiting for more.
+    """Tracks open connections so that it can close them on stop.
 
-    A thread that is done with a connection takes the next: most clients open one for each call,
-    and to start a thread costs more than to answer. Raises OSError when the port is taken.
+    A thread that has finished a connection takes the next one: most clients open a connection for
+    each call, and starting a thread costs more than the response. Raises OSError if the port is in
+    use.
     """
 
     def __init__(self, host: str, port: int, app: Flask, tls: ssl.SSLContext | None = None) -> None:
@@ -100,13 +102,13 @@ class KeepAliveServer(ThreadedWSGIServer):
         self._workers: list[threading.Thread] = []
         self._idle = 0
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # Bound here: werkzeug ends the whole process when a port is taken.
+        # Bound here: werkzeug exits the whole process if the port is in use.
         with socket.create_server((host, port), family=family, backlog=128) as bound:
             super().__init__(host, port, app, KeepAliveHandler, fd=bound.fileno())
         self.ssl_context = tls
 
     def get_request(self) -> _Arrival:
-        """Accept a connection; its TLS handshake is left to the thread that will read from it."""
+        """Accept a connection. The reading thread does its TLS handshake."""
         connection, address = super().get_request()
         if self.ssl_context is not None:
             connection = self.ssl_context.wrap_socket(
@@ -115,7 +117,7 @@ class KeepAliveServer(ThreadedWSGIServer):
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Have a thread of its own answer a connection: an idle one, or else a new one."""
+        """Hand a connection to an idle thread, or else to a new one."""
         with self._lock:
             self._open.add(request)
             self.connections += 1
@@ -129,20 +131,20 @@ class KeepAliveServer(ThreadedWSGIServer):
             worker.start()
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection that is done."""
+        """Close a finished connection."""
         with self._lock:
             self._open.discard(request)
         super().shutdown_request(request)
 
     def close_all(self) -> None:
-        """Shut every connection, then the listening socket, and wait for the handlers."""
+        """Close every connection and the listening socket, and wait for the handlers."""
         with self._lock:
             waiting = list(self._open)
         for connection in waiting:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # gone by itself
+                continue  # closed by the client
         self.server_close()
         for _ in self._workers:
             self._arrived.put(None)

@@ -1,4 +1,4 @@
-"""What happens when a code or refresh token is redeemed: installations and their tokens.
+"""Redemption of codes and refresh tokens: installations and their tokens.
 
 See https://docs.slack.dev/reference/methods/oauth.v2.access.
 """
@@ -12,9 +12,9 @@ from slack_sandbox.world import JsonDict, User
 
 
 def install(core: Core, code: Code) -> JsonDict:
-    """Grant what a code stands for; the answer of ``oauth.v2.access``.
+    """Grant the scopes of a code. Returns the response of ``oauth.v2.access``.
 
-    Raises ``cannot_install_an_org_installed_app`` for a workspace whose organisation has it.
+    Raises ``cannot_install_an_org_installed_app`` for a workspace whose organization has the app.
     """
     key = code.key
     org = core.tokens.installations.get(InstallKey(key.enterprise_id, None))
@@ -29,26 +29,26 @@ def install(core: Core, code: Code) -> JsonDict:
         answer["authed_user"] = {"id": code.user_id}
     if code.bot_scopes:
         answer |= _grant_bot(core, installation, code)
-    return answer | whereabouts(core, key)
+    return answer | installation_context(core, key)
 
 
 def refreshed(core: Core, issued: IssuedToken) -> JsonDict:
-    """The answer to a refresh or an exchange of one token."""
+    """The response to a token refresh."""
     token = issued.token
     answer: JsonDict = {
         "ok": True,
         "app_id": core.config.app_id,
-        **handed_out(core, issued),
+        **token_fields(core, issued),
         "scope": ",".join(token.scopes),
     }
     if token.kind == "bot":
         answer["bot_user_id"] = token.user_id
     else:
         answer["user_id"] = token.user_id
-    return answer | whereabouts(core, token.key)
+    return answer | installation_context(core, token.key)
 
 
-def whereabouts(core: Core, key: InstallKey) -> JsonDict:
+def installation_context(core: Core, key: InstallKey) -> JsonDict:
     """``team``, ``enterprise`` and ``is_enterprise_install`` of an installation."""
     enterprise = core.world.enterprises.get(key.enterprise_id or "")
     team = core.world.workspaces.get(key.team_id or "")
@@ -59,8 +59,8 @@ def whereabouts(core: Core, key: InstallKey) -> JsonDict:
     }
 
 
-def handed_out(core: Core, issued: IssuedToken) -> JsonDict:
-    """A token with its type, and with rotation its refresh token and lifetime."""
+def token_fields(core: Core, issued: IssuedToken) -> JsonDict:
+    """A token with its type; with rotation also its refresh token and lifetime."""
     token = issued.token
     shown: JsonDict = {"access_token": token.value, "token_type": token.kind}
     if token.expires_at is not None:
@@ -72,7 +72,7 @@ def handed_out(core: Core, issued: IssuedToken) -> JsonDict:
 
 
 def bot_user(core: Core, installation: Installation) -> User:
-    """The app's bot in a workspace or organisation; it stays the same over re-installs."""
+    """The app's bot in a workspace or organization; reinstallation keeps it."""
     key = installation.key
     for user in core.world.users.values():
         is_ours = user.is_bot and user.app_id == core.config.app_id
@@ -108,7 +108,7 @@ def _grant_user(core: Core, code: Code) -> JsonDict:
     return {
         "id": code.user_id,
         "scope": ",".join(issued.token.scopes),
-        **handed_out(core, issued),
+        **token_fields(core, issued),
     }
 
 
@@ -125,7 +125,7 @@ def _grant_bot(core: Core, installation: Installation, code: Code) -> JsonDict:
     )
     return {
         "scope": ",".join(issued.token.scopes),
-        **handed_out(core, issued),
+        **token_fields(core, issued),
         "bot_user_id": bot.id,
     }
 
@@ -134,5 +134,7 @@ def _teams_of(core: Core, key: InstallKey) -> tuple[str, ...]:
     if key.team_id is not None:
         return (key.team_id,)
     return tuple(
-        one.id for one in core.world.workspaces.values() if one.enterprise_id == key.enterprise_id
+        workspace.id
+        for workspace in core.world.workspaces.values()
+        if workspace.enterprise_id == key.enterprise_id
     )

@@ -1,4 +1,4 @@
-"""What people do with blocks and views: click, choose, submit, close.
+"""Interactions with blocks and views: click, select, submit, close.
 
 See https://docs.slack.dev/reference/interaction-payloads.
 """
@@ -21,12 +21,12 @@ from slack_sandbox.views import make_view, open_stack
 from slack_sandbox.world import JsonDict, Message, View
 
 State = Mapping[str, Mapping[str, Any]]
-"""What was typed and chosen, by block id and action id: plain strings, or lists of them."""
+"""Input values by block id and action id: plain strings, or lists of strings."""
 
 
 @dataclass
 class InteractionResult:
-    """How an interaction went. ``errors`` are those a modal now shows, by block id."""
+    """The outcome of an interaction. ``errors`` are the errors shown in a modal, by block id."""
 
     status: int = 0
     body: JsonDict | str = ""
@@ -47,10 +47,10 @@ def act(
     confirmed: bool = False,
     state: State | None = None,
 ) -> InteractionResult:
-    """Use an element of a message or view, and tell the app (``block_actions``).
+    """Use an element of a message or view and send ``block_actions``.
 
-    Raises NotFoundError when there is no such element, ConfirmationNeededError when it asks
-    first and ``confirmed`` is false, SandboxError when the person cannot see it.
+    Raises NotFoundError for an unknown element, ConfirmationNeededError if it has a confirm dialog
+    and ``confirmed`` is false, SandboxError if the person cannot see it.
     """
     with core.lock:
         _check_sees(core, user_id, source)
@@ -63,28 +63,30 @@ def act(
             **_chosen(element, chosen),
             "action_ts": core.world.next_ts(core.clock()),
         }
-        payload = _base(core, "block_actions", user_id, source.team_id)
-        payload |= _where(core, user_id, source, state or {})
+        payload = _payload(core, "block_actions", user_id, source.team_id)
+        payload |= _origin(core, user_id, source, state or {})
         payload["actions"] = [action]
     return _result(_deliver(core, payload, action_id, source.team_id))
 
 
 def use_shortcut(core: Core, user_id: str, message: Message, callback_id: str) -> InteractionResult:
-    """Choose a shortcut in the menu of a message, and tell the app (``message_action``).
+    """Choose a message shortcut and send ``message_action``.
 
-    See https://docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload.
-    Raises NotFoundError where the app has no such shortcut there, SandboxError where the person
-    cannot see the message or nobody else can: then it has no menu.
+    See https://docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload. Raises
+    NotFoundError for an unknown shortcut, SandboxError if the person cannot see the message or the
+    message is ephemeral.
     """
     with core.lock:
         _check_sees(core, user_id, message)
         if message.is_ephemeral:
-            raise SandboxError("a message only one person sees has no shortcuts")
-        if callback_id not in {one.callback_id for one in shortcuts_in(core, message.team_id)}:
-            raise NotFoundError(f"there is no shortcut {callback_id} here")
-        payload = _base(core, "message_action", user_id, message.team_id)
+            raise SandboxError("a message visible to only one person has no shortcuts")
+        if callback_id not in {
+            shortcut.callback_id for shortcut in shortcuts_in(core, message.team_id)
+        }:
+            raise NotFoundError(f"unknown shortcut {callback_id}")
+        payload = _payload(core, "message_action", user_id, message.team_id)
         del payload["api_app_id"]
-        where = _where(core, user_id, message, {})
+        where = _origin(core, user_id, message, {})
         kept = ("trigger_id", "channel", "response_url", "message")
         payload |= {name: where[name] for name in kept}
         payload["callback_id"] = callback_id
@@ -94,7 +96,7 @@ def use_shortcut(core: Core, user_id: str, message: Message, callback_id: str) -
 
 
 def shortcuts_in(core: Core, team_id: str) -> tuple[MessageShortcut, ...]:
-    """The message shortcuts that people of a workspace have: those of an app with ``commands``."""
+    """The message shortcuts available in a workspace; they need the ``commands`` scope."""
     installation = core.installation_for(team_id)
     if installation is None or "commands" not in core.bot_scopes(installation):
         return ()
@@ -102,7 +104,7 @@ def shortcuts_in(core: Core, team_id: str) -> tuple[MessageShortcut, ...]:
 
 
 def submit_view(core: Core, user_id: str, view_id: str, values: State) -> InteractionResult:
-    """Submit a modal, and do what the app's ``response_action`` asks for."""
+    """Submit a modal and apply the app's ``response_action``."""
     with core.lock:
         view = _own_modal(core, user_id, view_id)
         missing = _missing(view, values)
@@ -117,12 +119,12 @@ def submit_view(core: Core, user_id: str, view_id: str, values: State) -> Intera
     result = _result(reply)
     if result.error is None:
         with core.edit():
-            _follow(core, view, result)
+            _apply_response_action(core, view, result)
     return result
 
 
 def close_view(core: Core, user_id: str, view_id: str, *, clear: bool) -> InteractionResult:
-    """Close a modal (``clear``: all of the stack), telling the app if it wants to know."""
+    """Close a modal (``clear``: the whole stack), with ``view_closed`` if the view asks for it."""
     with core.edit():
         view = _own_modal(core, user_id, view_id)
         payload = _view_payload(core, "view_closed", view, {})
@@ -134,7 +136,7 @@ def close_view(core: Core, user_id: str, view_id: str, *, clear: bool) -> Intera
 
 
 def close_modal(core: Core, view: View, *, everything: bool) -> None:
-    """Take a modal off the screen."""
+    """Remove a modal from the stack, and the modals above it."""
     stack = core.world.modals.get(view.user_id, [])
     gone = list(stack) if everything else stack[stack.index(view.id) :]
     for view_id in gone:
@@ -148,8 +150,9 @@ def find_element(
     block_id: str | None = None,
     chosen: str | Sequence[str] | None = None,
 ) -> tuple[JsonDict, JsonDict]:
-    """The block and element of an action. Several elements may share an action id only across
-    blocks, and then ``block_id``, or the value that is chosen, says which is meant.
+    """The block and element of an action.
+
+    Blocks may repeat an action id; ``block_id`` or the chosen value then selects the element.
     """
     blocks = list(source.blocks)
     if isinstance(source, Message):
@@ -162,12 +165,12 @@ def find_element(
     ]
     exact = [pair for pair in found if chosen is not None and chosen in _offers(pair[1])]
     if not found:
-        raise NotFoundError(f"there is no {action_id} here")
+        raise NotFoundError(f"unknown action {action_id}")
     return (exact or found)[0]
 
 
 def _offers(element: JsonDict) -> list[str | None]:
-    return [element.get("value"), *(one.get("value") for one in element.get("options") or ())]
+    return [element.get("value"), *(option.get("value") for option in element.get("options") or ())]
 
 
 _SINGLE = {
@@ -200,23 +203,23 @@ _INITIAL = {
 
 
 def _chosen(element: JsonDict, chosen: str | Sequence[str] | None) -> JsonDict:
-    """The part of an action, or of a view's state, that says what was chosen."""
+    """The fields of an action, or of a view's state, with the selected value."""
     kind = element["type"]
-    said: JsonDict = {"type": kind}
+    fields: JsonDict = {"type": kind}
     if kind == "button":
         kept = ("text", "value", "style", "url", "confirm")
-        return said | {name: element[name] for name in kept if name in element}
+        return fields | {name: element[name] for name in kept if name in element}
     if kind in _SINGLE:
-        return said | {_SINGLE[kind]: _one(chosen)}
+        return fields | {_SINGLE[kind]: _one(chosen)}
     if kind in _SEVERAL:
-        return said | {_SEVERAL[kind]: _many(chosen)}
+        return fields | {_SEVERAL[kind]: _many(chosen)}
     if kind == "datetimepicker":
         single = _one(chosen)
-        return said | {"selected_date_time": int(single) if single else None}
+        return fields | {"selected_date_time": int(single) if single else None}
     if kind in ("checkboxes", "multi_static_select"):
-        return said | {"selected_options": [_option(element, one) for one in _many(chosen)]}
+        return fields | {"selected_options": [_option(element, value) for value in _many(chosen)]}
     single = _one(chosen)
-    return said | {"selected_option": _option(element, single) if single is not None else None}
+    return fields | {"selected_option": _option(element, single) if single is not None else None}
 
 
 def _one(chosen: str | Sequence[str] | None) -> str | None:
@@ -255,7 +258,7 @@ def _initial(element: JsonDict) -> str | list[str] | None:
 
 
 def _values(blocks: list[JsonDict], state: State) -> JsonDict:
-    """``state.values``: every input and menu with what is in it."""
+    """``state.values``: the value of every input and menu."""
     values: JsonDict = {}
     for block, element in elements_of(blocks):
         if element["type"] in ("button", "overflow"):
@@ -268,14 +271,14 @@ def _values(blocks: list[JsonDict], state: State) -> JsonDict:
 
 
 def _missing(view: View, values: State) -> dict[str, str]:
-    """What Slack's own client refuses to submit: a required input left empty."""
+    """Required inputs left empty, which Slack's client does not submit."""
     filled = _values(view.blocks, values)
     missing: dict[str, str] = {}
     for block, element in elements_of(view.blocks):
         if block["type"] != "input" or block.get("optional"):
             continue
-        said = filled[block["block_id"]][element["action_id"]]
-        if not any(value for name, value in said.items() if name != "type"):
+        fields = filled[block["block_id"]][element["action_id"]]
+        if not any(value for name, value in fields.items() if name != "type"):
             missing[block["block_id"]] = "Please complete this required field."
     return missing
 
@@ -283,12 +286,12 @@ def _missing(view: View, values: State) -> dict[str, str]:
 def _check_sees(core: Core, user_id: str, source: Message | View) -> None:
     if isinstance(source, View):
         if source.user_id != user_id:
-            raise SandboxError("that view is somebody else's")
+            raise SandboxError("that view belongs to another person")
         return
     if source.deleted:
-        raise NotFoundError("the message is gone")
+        raise NotFoundError("the message was deleted")
     if source.ephemeral_to not in (None, user_id):
-        raise SandboxError("only somebody else can see that message")
+        raise SandboxError("that message is visible only to another person")
     if user_id not in core.get_channel(source.channel_id).members:
         raise SandboxError("that person is not in the channel")
 
@@ -296,11 +299,11 @@ def _check_sees(core: Core, user_id: str, source: Message | View) -> None:
 def _own_modal(core: Core, user_id: str, view_id: str) -> View:
     view = core.world.views.get(view_id)
     if view is None or view.user_id != user_id:
-        raise NotFoundError(f"there is no open view {view_id}")
+        raise NotFoundError(f"unknown view {view_id}")
     return view
 
 
-def _base(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
+def _payload(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
     user, workspace = core.get_user(user_id), core.get_workspace(team_id)
     installation = core.installation_for(team_id)
     enterprise = core.world.enterprise_of(team_id)
@@ -314,12 +317,12 @@ def _base(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
             "id": user.id,
             "username": user.name,
             "name": user.name,
-            # Somebody in a shared channel keeps their own workspace.
+            # A member of a shared channel keeps their own workspace.
             "team_id": team_id if user.is_in(team_id) and not is_org else user.team_id,
         },
         "api_app_id": core.config.app_id,
         "token": core.config.verification_token,
-        # Of an organisation-wide app Slack does not say in which workspace somebody is
+        # For an organization-wide app Slack omits the workspace
         # (https://github.com/slackapi/bolt-python/pull/23).
         "team": None if is_org else team,
         "enterprise": enterprise and {"id": enterprise.id, "name": enterprise.name},
@@ -327,7 +330,7 @@ def _base(core: Core, kind: str, user_id: str, team_id: str) -> JsonDict:
     }
 
 
-def _where(core: Core, user_id: str, source: Message | View, state: State) -> JsonDict:
+def _origin(core: Core, user_id: str, source: Message | View, state: State) -> JsonDict:
     trigger_id = core.new_trigger(user_id, source.team_id)
     if isinstance(source, View):
         return {
@@ -352,21 +355,21 @@ def _where(core: Core, user_id: str, source: Message | View, state: State) -> Js
     if source.thread_ts is not None:
         container["thread_ts"] = source.thread_ts
     if not source.is_ephemeral:
-        # Slack does not send the text of a message only one person sees.
+        # Slack does not send the content of an ephemeral message.
         where["message"] = source.as_slack()
     return where
 
 
 def _view_payload(core: Core, kind: str, view: View, values: State) -> JsonDict:
-    payload = _base(core, kind, view.user_id, view.team_id)
+    payload = _payload(core, kind, view.user_id, view.team_id)
     payload["view"] = _view(core, view, values)
     return payload
 
 
 def _view(core: Core, view: View, state: State) -> JsonDict:
-    """A view as interactions show it.
+    """A view in the format of interaction payloads.
 
-    The workspace that it names as the app's is the organisation where that has the app
+    For an organization's installation, ``app_installed_team_id`` is the organization
     (https://github.com/slackapi/bolt-js/issues/1720).
     """
     shown = view.as_slack(_values(view.blocks, state))
@@ -400,19 +403,19 @@ def _result(reply: Reply) -> InteractionResult:
     return result
 
 
-def _follow(core: Core, view: View, result: InteractionResult) -> None:
-    """Do what a ``response_action`` says; without one the modal closes."""
+def _apply_response_action(core: Core, view: View, result: InteractionResult) -> None:
+    """Apply a ``response_action``; without one, the modal closes."""
     if view.id not in core.world.views:
         return
     view.errors = {}
     body = result.body if isinstance(result.body, dict) else {}
-    asked = body.get("response_action")
-    if asked == "errors":
+    action = body.get("response_action")
+    if action == "errors":
         _show_errors(view, body, result)
-    elif asked in ("update", "push"):
-        _show_next(core, view, body, result, push=asked == "push")
-    elif asked in (None, "clear") and not (isinstance(result.body, str) and result.body.strip()):
-        close_modal(core, view, everything=asked == "clear")
+    elif action in ("update", "push"):
+        _show_view(core, view, body, result, push=action == "push")
+    elif action in (None, "clear") and not (isinstance(result.body, str) and result.body.strip()):
+        close_modal(core, view, everything=action == "clear")
     else:
         result.error = "invalid_response_action"
 
@@ -427,7 +430,7 @@ def _show_errors(view: View, body: JsonDict, result: InteractionResult) -> None:
     result.errors = dict(view.errors)
 
 
-def _show_next(
+def _show_view(
     core: Core, view: View, body: JsonDict, result: InteractionResult, *, push: bool
 ) -> None:
     described = body.get("view")

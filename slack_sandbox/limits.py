@@ -1,8 +1,8 @@
-"""Slack's rate limits, per method and workspace, and per channel for posting.
+"""Slack's rate limits: for each method and workspace, and for each channel when posting.
 
-See https://docs.slack.dev/apis/web-api/rate-limits. Slack promises *at least* so many calls a
-minute and does not say how it counts; a bucket that holds a minute's worth is what is played
-here. Posting refills at one a second for each channel, with a short burst.
+See https://docs.slack.dev/apis/web-api/rate-limits. Slack guarantees a minimum number of calls per
+minute and does not document its algorithm; the sandbox uses a token bucket that holds one minute of
+calls. Posting refills one message per second for each channel, with a short burst.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from slack_sandbox.errors import RateLimitedError
 class Tier(enum.Enum):
     """The rate-limit tiers of Slack's Web API methods."""
 
-    ONE = "tier 1"
     TWO = "tier 2"
     THREE = "tier 3"
     FOUR = "tier 4"
@@ -29,13 +28,12 @@ class Tier(enum.Enum):
 
 @dataclass
 class RateLimits:
-    """How many calls are taken. Every number may be changed while the stand-in runs."""
+    """Accepted calls per minute and method. All numbers can be changed at run time."""
 
     clock: Callable[[], float]
     enabled: bool = True
     per_minute: dict[Tier, int] = field(
         default_factory=lambda: {
-            Tier.ONE: 1,
             Tier.TWO: 20,
             Tier.THREE: 50,
             Tier.FOUR: 100,
@@ -45,14 +43,14 @@ class RateLimits:
     posts_per_second: float = 1.0
     posting_burst: int = 4
     posts_per_minute: int = 300
-    """The cap of a whole workspace on ``chat.postMessage``."""
+    """Limit of ``chat.postMessage`` for a whole workspace."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._buckets: dict[Hashable, _Bucket] = {}
 
     def clear(self) -> None:
-        """Forget what was used up."""
+        """Refill all buckets."""
         with self._lock:
             self._buckets.clear()
 
@@ -95,8 +93,8 @@ class _Bucket:
     filled_at: float
 
     def refill(self, now: float, rate: float, size: int) -> float:
-        """Fill up to ``now`` and say how long to wait for a whole drop (0 when there is one)."""
+        """Refill up to ``now``. Returns the seconds until the next call is allowed, or 0."""
         self.level = min(float(size), self.level + (now - self.filled_at) * rate)
         self.filled_at = now
-        # The margin keeps a caller who waits exactly as told from losing to a rounding error.
+        # The margin protects a caller that waits exactly Retry-After from rounding errors.
         return 0.0 if self.level >= 1 - 1e-9 else (1 - self.level) / rate

@@ -1,4 +1,4 @@
-"""Messages: checking what an app wants to post, posting it, changing it, taking it away."""
+"""Validation, posting, update and deletion of messages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from slack_sandbox.attachments import (
     MOST_ATTACHMENTS,
-    as_shown,
     check_attachment,
-    says_something,
+    has_content,
+    normalized,
 )
 from slack_sandbox.blocks import check_blocks, with_ids
 from slack_sandbox.core import Core
@@ -22,15 +22,16 @@ from slack_sandbox.world import Channel, JsonDict, Message
 
 TEXT_KEPT = 40_000
 BLOCK_CHARACTERS = 11_340
-"""All texts of blocks together; with one more, Slack was seen to say ``msg_blocks_too_long``
-(https://github.com/slackapi/bolt-js/issues/2867). Of few blocks it takes some more; its pages
-name no figure."""
+"""Limit for all texts of a message's blocks. Slack was observed to respond ``msg_blocks_too_long``
+above it (https://github.com/slackapi/bolt-js/issues/2867). For few blocks the observed limit is
+slightly higher; Slack documents no number.
+"""
 METADATA_BYTES = 16_000
 
 
 @dataclass
 class Content:
-    """What a message says, already checked."""
+    """The validated content of a message."""
 
     text: str = ""
     blocks: list[JsonDict] = field(default_factory=list)
@@ -47,13 +48,13 @@ def checked_content(
     *,
     unreachable: Collection[str] = (),
 ) -> Content:
-    """Check the parts of a message the way Slack does.
+    """Validate the content of a message as Slack does.
 
-    Raises :class:`ApiError` with Slack's code: ``no_text``, ``invalid_blocks`` (and its
-    ``response_metadata.messages``), ``invalid_attachments`` likewise, ``invalid_blocks_format``,
+    Raises :class:`ApiError` with Slack's code: ``no_text``, ``invalid_blocks`` and
+    ``invalid_attachments`` (with ``response_metadata.messages``), ``invalid_blocks_format``,
     ``msg_blocks_too_long``, ``too_many_attachments``, ``invalid_metadata_format`` …
 
-    From hosts in ``unreachable`` Slack cannot fetch images.
+    Slack cannot fetch images from the hosts in ``unreachable``.
     """
     content = Content(metadata=_checked_metadata(metadata))
     if text is not None and not isinstance(text, str):
@@ -62,7 +63,7 @@ def checked_content(
     content.blocks = _checked_blocks(blocks, unreachable)
     content.attachments = _checked_attachments(attachments, unreachable)
     _check_unique_ids(content)
-    shown = bool(content.attachments) and any(says_something(one) for one in attachments)
+    shown = bool(content.attachments) and any(has_content(attachment) for attachment in attachments)
     if not (content.text.strip() or content.blocks or shown):
         raise ApiError("no_text")
     if len(content.text) > TEXT_KEPT:
@@ -74,17 +75,17 @@ def checked_content(
 def _checked_blocks(blocks: Any, unreachable: Collection[str]) -> list[JsonDict]:
     if blocks is None or blocks == "":
         return []
-    if not isinstance(blocks, list) or not all(isinstance(one, dict) for one in blocks):
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise ApiError("invalid_blocks_format")
     _refuse("invalid_blocks", check_blocks(blocks, unreachable=unreachable))
     _check_length(blocks)
     return with_ids(blocks)
 
 
-def _refuse(error: str, complaints: list[str]) -> None:
-    if complaints:
-        messages = [f"[ERROR] {one}" for one in complaints]
-        raise ApiError(error, errors=complaints, response_metadata={"messages": messages})
+def _refuse(error: str, errors: list[str]) -> None:
+    if errors:
+        messages = [f"[ERROR] {text}" for text in errors]
+        raise ApiError(error, errors=errors, response_metadata={"messages": messages})
 
 
 def _check_length(blocks: list[JsonDict]) -> None:
@@ -95,11 +96,11 @@ def _check_length(blocks: list[JsonDict]) -> None:
 def _characters(value: Any) -> int:
     if isinstance(value, dict):
         return sum(
-            len(one) if name == "text" and isinstance(one, str) else _characters(one)
-            for name, one in value.items()
+            len(item) if name == "text" and isinstance(item, str) else _characters(item)
+            for name, item in value.items()
         )
     if isinstance(value, list):
-        return sum(_characters(one) for one in value)
+        return sum(_characters(item) for item in value)
     return 0
 
 
@@ -108,15 +109,15 @@ def _checked_attachments(attachments: Any, unreachable: Collection[str]) -> list
         return []
     if not isinstance(attachments, list):
         raise ApiError("invalid_attachments")
-    if not all(isinstance(one, dict) for one in attachments):
+    if not all(isinstance(attachment, dict) for attachment in attachments):
         raise ApiError("invalid_attachments")
     if len(attachments) > MOST_ATTACHMENTS:
         raise ApiError("too_many_attachments")
     checked: list[JsonDict] = []
-    for place, attachment in enumerate(attachments):
-        complaints = check_attachment(attachment, f"/attachments/{place}", unreachable)
-        _refuse("invalid_attachments", complaints)
-        copy = as_shown(attachment, place + 1)
+    for index, attachment in enumerate(attachments):
+        errors = check_attachment(attachment, f"/attachments/{index}", unreachable)
+        _refuse("invalid_attachments", errors)
+        copy = normalized(attachment, index + 1)
         if copy.get("blocks"):
             _check_length(copy["blocks"])
             copy["blocks"] = with_ids(copy["blocks"])
@@ -125,16 +126,16 @@ def _checked_attachments(attachments: Any, unreachable: Collection[str]) -> list
 
 
 def _check_unique_ids(content: Content) -> None:
-    """Refuse a ``block_id`` that a message has twice, also in two attachments.
+    """Reject a repeated ``block_id``, including one in two attachments.
 
-    It must be unique in a message (https://docs.slack.dev/reference/block-kit/blocks). For the
-    length of all attachments' blocks together Slack's pages name no limit, and none is kept here.
+    It must be unique in a message (https://docs.slack.dev/reference/block-kit/blocks). Slack
+    documents no limit for the total length of blocks in attachments, so the sandbox has none.
     """
     seen = {block["block_id"] for block in content.blocks}
-    for place, attachment in enumerate(content.attachments):
+    for index, attachment in enumerate(content.attachments):
         for number, block in enumerate(attachment.get("blocks") or []):
             if block["block_id"] in seen:
-                pointer = f"/attachments/{place}/blocks/{number}/block_id"
+                pointer = f"/attachments/{index}/blocks/{number}/block_id"
                 text = f"block_id `{block['block_id']}` already exists [json-pointer:{pointer}]"
                 _refuse("invalid_attachments", [text])
             seen.add(block["block_id"])
@@ -154,15 +155,15 @@ def _checked_metadata(metadata: Any) -> JsonDict | None:
 
 
 def find_message(core: Core, channel_id: str, ts: str) -> Message | None:
-    """The message of that time in a channel, unless it was deleted."""
+    """The message with this ``ts`` in a channel, unless it was deleted."""
     return core.world.messages[channel_id].find(ts)
 
 
 def thread_of(core: Core, channel_id: str, thread_ts: str | None) -> str | None:
-    """The thread that a reply to ``thread_ts`` goes into; None where Slack posts it in the channel.
+    """The thread of a reply to ``thread_ts``; None if Slack posts it in the channel.
 
-    So it does where the first message is gone. One that was deleted and has replies stays as a
-    tombstone, and takes more.
+    Slack does so if the parent was deleted without replies. A deleted parent with replies stays as
+    a tombstone and accepts more.
     """
     return None if thread_ts is None else core.world.messages[channel_id].thread_of(thread_ts)
 
@@ -185,7 +186,7 @@ def as_bot(core: Core, channel: Channel, installation: Installation, content: Co
 
 
 def bot_profile(core: Core, installation: Installation, team_id: str) -> JsonDict:
-    """The ``bot_profile`` of a message the app posts."""
+    """The ``bot_profile`` of the app's messages."""
     return {
         "id": installation.bot_id,
         "app_id": core.config.app_id,
@@ -205,7 +206,7 @@ def _icons(base_url: str, app_id: str) -> JsonDict:
 
 
 def add_message(core: Core, message: Message) -> None:
-    """Put a message into its channel, and tell the app where it listens."""
+    """Post a message and publish its events."""
     with core.edit():
         core.world.messages[message.channel_id].add(message)
         if message.thread_ts is not None:
@@ -220,13 +221,13 @@ def _mark_parent(core: Core, message: Message) -> None:
 
 
 def add_ephemeral(core: Core, message: Message) -> None:
-    """Show a message to the one person it is for."""
+    """Show a message to its recipient."""
     with core.edit():
         core.world.ephemerals.append(message)
 
 
 def change(core: Core, message: Message, content: Content, by: str | None) -> None:
-    """Replace what a message says. One that is given blocks is not marked as edited."""
+    """Replace the content of a message. A message updated with blocks is not marked as edited."""
     with core.edit():
         message.text = content.text
         message.blocks = content.blocks
@@ -238,33 +239,14 @@ def change(core: Core, message: Message, content: Content, by: str | None) -> No
 
 
 def remove(core: Core, message: Message) -> None:
-    """Take a message away."""
+    """Delete a message."""
     with core.edit():
         message.deleted = True
 
 
 def visible_messages(core: Core, channel_id: str) -> list[Message]:
-    """What everyone in a channel sees, oldest first."""
-    return [one for one in core.world.messages[channel_id] if not one.deleted]
-
-
-def post_due(core: Core) -> float | None:
-    """Post the scheduled messages whose time has come; seconds until the next one.
-
-    A message with metadata never arrives, as it has been seen with Slack.
-    """
-    with core.lock:
-        now = core.clock()
-        due = [one for one in core.scheduled.values() if one.post_at <= now]
-        for one in due:
-            del core.scheduled[one.id]
-            if one.message.metadata is None:
-                one.message.ts = core.world.next_ts(now)
-                place = one.message.channel_id
-                one.message.thread_ts = thread_of(core, place, one.message.thread_ts)
-                add_message(core, one.message)
-        waits = [one.post_at - now for one in core.scheduled.values()]
-    return min(waits, default=None)
+    """The messages everyone in a channel sees, oldest first."""
+    return [message for message in core.world.messages[channel_id] if not message.deleted]
 
 
 def _publish_message(core: Core, message: Message) -> None:

@@ -1,15 +1,15 @@
-"""The pages a browser sees: consent for OAuth and for Sign in with Slack, and pictures."""
+"""The OAuth consent page and the pictures of people, workspaces and the app."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, jsonify, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from slack_sandbox import oauth, openid
+from slack_sandbox import oauth
 from slack_sandbox.avatars import avatar
 from slack_sandbox.errors import AuthorizeError
 from slack_sandbox.sandbox import Sandbox
-from slack_sandbox.scopes import BOT_SCOPES, OPENID_SCOPES, USER_SCOPES
+from slack_sandbox.scopes import BOT_SCOPES, USER_SCOPES
 from slack_sandbox.tokens import InstallKey
 
 _LARGEST_PICTURE = 1_024
@@ -19,29 +19,16 @@ def create_pages(sandbox: Sandbox) -> Blueprint:
     """The blueprint of these pages."""
     pages = Blueprint("sandbox_pages", __name__)
 
-    def authorize_page() -> BaseResponse | str:
-        flow = oauth.AUTHORIZE_PATHS[request.path]
-        asked = oauth.read_request(sandbox.config, flow, request.values.to_dict())
+    @pages.route(oauth.AUTHORIZE_PATH, methods=["GET", "POST"])
+    def authorize() -> BaseResponse | str:
+        authorization = oauth.read_request(sandbox.config, request.values.to_dict())
         if request.method == "POST":
-            return redirect(_decided(sandbox, asked))
-        return _consent_page(sandbox, asked)
-
-    for path in oauth.AUTHORIZE_PATHS:
-        pages.add_url_rule(
-            path, f"authorize_{path}".replace("/", "_"), authorize_page, methods=["GET", "POST"]
-        )
+            return redirect(_redirect_target(sandbox, authorization))
+        return _consent_page(sandbox, authorization)
 
     @pages.errorhandler(AuthorizeError)
     def refused(error: AuthorizeError) -> tuple[str, int]:
         return render_template("sandbox/refused.html", error=error), 400
-
-    @pages.get("/openid/connect/keys")
-    def keys() -> Response:
-        return jsonify(openid.jwks())
-
-    @pages.get("/.well-known/openid-configuration")
-    def configuration() -> Response:
-        return jsonify(openid.configuration(sandbox))
 
     @pages.get("/avatars/<who>/<int:size>.svg")
     def picture(who: str, size: int) -> Response:
@@ -53,45 +40,47 @@ def create_pages(sandbox: Sandbox) -> Blueprint:
     return pages
 
 
-def _decided(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
+def _redirect_target(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) -> str:
     if request.form.get("decision") != "allow":
-        return oauth.cancel(asked)
-    place, _, user_id = request.form.get("who", "").partition(":")
-    keys = {_word(one.key): one.key for one in oauth.places(sandbox, asked)}
-    if place not in keys:
+        return oauth.cancel(authorization)
+    target, _, user_id = request.form.get("who", "").partition(":")
+    keys = {
+        _target_id(target.key): target.key
+        for target in oauth.install_targets(sandbox, authorization)
+    }
+    if target not in keys:
         raise AuthorizeError("invalid_team", "Choose who you are first")
-    return oauth.allow(sandbox, asked, keys[place], user_id)
+    return oauth.allow(sandbox, authorization, keys[target], user_id)
 
 
-def _consent_page(sandbox: Sandbox, asked: oauth.AuthorizeRequest) -> str:
-    known = OPENID_SCOPES if asked.flow == "openid" else USER_SCOPES
+def _consent_page(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) -> str:
     choices = [
         {
-            "name": place.name,
-            "whole": place.key.is_org,
+            "name": target.name,
+            "whole": target.key.is_org,
             "people": [
                 {
-                    "value": f"{_word(place.key)}:{one.id}",
-                    "name": one.real_name,
-                    "detail": one.title or one.email or one.name,
-                    "picture": one.images("")["image_48"],
+                    "value": f"{_target_id(target.key)}:{user.id}",
+                    "name": user.real_name,
+                    "detail": user.title or user.email or user.name,
+                    "picture": user.images("")["image_48"],
                 }
-                for one in place.people
+                for user in target.people
             ],
         }
-        for place in oauth.places(sandbox, asked)
-        if place.people
+        for target in oauth.install_targets(sandbox, authorization)
+        if target.people
     ]
     return render_template(
         "sandbox/authorize.html",
         app_name=sandbox.config.name,
-        asked=asked,
-        bot_scopes=[(one, BOT_SCOPES[one]) for one in asked.bot_scopes],
-        user_scopes=[(one, known[one]) for one in asked.user_scopes],
+        authorization=authorization,
+        bot_scopes=[(scope, BOT_SCOPES[scope]) for scope in authorization.bot_scopes],
+        user_scopes=[(scope, USER_SCOPES[scope]) for scope in authorization.user_scopes],
         choices=choices,
         fields=request.args.to_dict(),
     )
 
 
-def _word(key: InstallKey) -> str:
+def _target_id(key: InstallKey) -> str:
     return key.team_id or key.enterprise_id or ""

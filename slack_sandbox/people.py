@@ -1,4 +1,4 @@
-"""What people do in a channel: talk, join, and type slash commands.
+"""People's actions in a channel: posting, joining, and slash commands.
 
 See https://docs.slack.dev/interactivity/implementing-slash-commands.
 """
@@ -25,11 +25,11 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class CommandResult:
-    """How a slash command went.
+    """The outcome of a slash command.
 
-    ``error`` is the code the person was shown (``operation_timeout``, ``dispatch_failed`` …)
-    and ``message`` what appeared in the channel: the app's answer, or Slack's word on the error.
-    ``body`` is the JSON object of the answer, or its text.
+    ``error`` is the code shown to the person (``operation_timeout``, ``dispatch_failed`` …),
+    ``message`` the app's response in the channel, or Slack's error message. ``body`` is the JSON
+    object of the response, or its text.
     """
 
     status: int = 0
@@ -43,7 +43,7 @@ class CommandResult:
 def post_as(
     core: Core, user_id: str, channel_id: str, text: str, thread_ts: str | None = None
 ) -> Message:
-    """Say something in a channel as a person who is in it. Raises SandboxError otherwise."""
+    """Post a message as a member of the channel. Raises SandboxError for anyone else."""
     with core.lock:
         user, channel = _person_in(core, user_id, channel_id)
         if channel.is_archived:
@@ -66,8 +66,8 @@ def post_as(
 
 
 def _is_with_app(core: Core, channel: Channel) -> bool:
-    people = (core.get_user(one) for one in channel.members)
-    return channel.is_im and any(one.app_id == core.config.app_id for one in people)
+    people = (core.get_user(member) for member in channel.members)
+    return channel.is_im and any(user.app_id == core.config.app_id for user in people)
 
 
 def join_as(core: Core, user_id: str, channel_id: str) -> None:
@@ -80,7 +80,7 @@ def join_as(core: Core, user_id: str, channel_id: str) -> None:
 
 
 def add_member(core: Core, channel: Channel, user_id: str, inviter: str | None = None) -> None:
-    """Put somebody into a channel, with the event the app may be told."""
+    """Add a user to a channel and publish ``member_joined_channel``."""
     if user_id in channel.members:
         return
     channel.members.append(user_id)
@@ -97,7 +97,7 @@ def add_member(core: Core, channel: Channel, user_id: str, inviter: str | None =
 def send_command(
     core: Core, user_id: str, channel_id: str, command: str, text: str
 ) -> CommandResult:
-    """Type a slash command, and wait for the app as Slack does: three seconds."""
+    """Send a slash command and wait up to three seconds, as Slack does."""
     with core.lock:
         user, channel = _person_in(core, user_id, channel_id)
         installation = core.installation_for(channel.team_id)
@@ -116,7 +116,7 @@ def send_command(
 def deliver_now(
     core: Core, kind: DeliveryKind, name: str, url: str, team_id: str, body: bytes
 ) -> Reply:
-    """Send a signed form once, remember it, and give back the answer."""
+    """Send a signed form once, log it, and return the response."""
     headers = core.headers_for(body, FORM)
     started = core.clock()
     reply = post(url, body, headers, core.answer_within)
@@ -125,12 +125,12 @@ def deliver_now(
     delivery.attempts.append(Attempt(0, started, reply.status, reason, reply.elapsed))
     delivery.reply = reply
     delivery.settle("delivered" if reply.is_success else "failed")
-    core.events.note(delivery)
+    core.events.record(delivery)
     return reply
 
 
 def channel_name(channel: Channel) -> str:
-    """The channel's name as Slack puts it into commands and interactions."""
+    """The channel's name in commands and interactions."""
     if channel.is_im:
         return "directmessage"
     return "privategroup" if channel.is_private else channel.name
@@ -171,14 +171,14 @@ def _command_form(
 
 
 def _escaped(core: Core, text: str) -> str:
-    """Mentions as ``<@U…|name>`` and ``<#C…|name>``, for commands with ``should_escape``."""
+    """The text with mentions as ``<@U…|name>`` and ``<#C…|name>``, for ``should_escape``."""
 
     def person(match: re.Match[str]) -> str:
-        found = [one for one in core.world.users.values() if one.name == match[1]]
+        found = [user for user in core.world.users.values() if user.name == match[1]]
         return f"<@{found[0].id}|{found[0].name}>" if found else match[0]
 
     def channel(match: re.Match[str]) -> str:
-        found = [one for one in core.world.channels.values() if one.name == match[1]]
+        found = [channel for channel in core.world.channels.values() if channel.name == match[1]]
         return f"<#{found[0].id}|{found[0].name}>" if found else match[0]
 
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -220,7 +220,7 @@ def _error_of(reply: Reply) -> str | None:
 
 
 def _parsed(reply: Reply) -> JsonDict | None:
-    """The answer as a message body, or None where there is none to show."""
+    """The response as a message body, or None if it is empty."""
     if not reply.text.strip():
         return None
     kinds = [value for name, value in reply.headers.items() if name.lower() == "content-type"]

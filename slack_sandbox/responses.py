@@ -1,4 +1,4 @@
-"""What an app may answer: to a command at once, or later through a ``response_url``.
+"""Messages in response to commands and interactions, immediate or through a ``response_url``.
 
 See https://docs.slack.dev/interactivity/handling-user-interaction#message_responses.
 """
@@ -26,11 +26,11 @@ from slack_sandbox.world import Channel, JsonDict, Message
 
 
 def use_response_url(core: Core, path: str, body: Any) -> Message | None:
-    """Carry out what an app posted to a ``response_url``; the message it made or changed.
+    """Execute a POST to a ``response_url``. Returns the new or changed message.
 
-    Raises :class:`NotFoundError` for an address that was never given, and :class:`ApiError`
-    ``used_url`` after five uses, ``expired_url`` after thirty minutes, ``invalid_payload``,
-    or whatever is wrong with the message.
+    Raises :class:`NotFoundError` for an unknown address, and :class:`ApiError`: ``used_url`` after
+    five uses, ``expired_url`` after thirty minutes, ``invalid_payload``, or an error of the
+    message.
     """
     with core.lock:
         target = core.response_urls.get(path)
@@ -42,12 +42,12 @@ def use_response_url(core: Core, path: str, body: Any) -> Message | None:
             raise ApiError("used_url")
         if not isinstance(body, dict):
             raise ApiError("invalid_payload")
-        done = _carried_out(core, target, body)
+        message = _apply(core, target, body)
         target.uses += 1
-        return done
+        return message
 
 
-def _carried_out(core: Core, target: ResponseUrl, body: JsonDict) -> Message | None:
+def _apply(core: Core, target: ResponseUrl, body: JsonDict) -> Message | None:
     original = target.original
     if body.get("delete_original"):
         if original is None or original.deleted:
@@ -76,14 +76,14 @@ def post_response(
     body: JsonDict,
     content: Content | None = None,
 ) -> Message:
-    """Post an answer: for the person alone, or for the channel with ``in_channel``."""
+    """Post a response: ephemeral, or in the channel with ``in_channel``."""
     response_type = body.get("response_type", "ephemeral")
     if response_type not in ("ephemeral", "in_channel"):
         raise ApiError("invalid_response_type")
     message = as_bot(core, channel, installation, content or _content_of(core, body))
     thread_ts = body.get("thread_ts")
-    given = thread_ts if isinstance(thread_ts, str) else None
-    message.thread_ts = thread_of(core, channel.id, given)
+    thread = thread_ts if isinstance(thread_ts, str) else None
+    message.thread_ts = thread_of(core, channel.id, thread)
     if response_type == "in_channel":
         add_message(core, message)
     else:
@@ -103,7 +103,7 @@ def _content_of(core: Core, body: JsonDict) -> Content:
 
 
 def parsed_body(raw: bytes, content_type: str) -> Any:
-    """The JSON of a request to a ``response_url``. Raises ``invalid_payload``."""
+    """The JSON body of a request to a ``response_url``. Raises ``invalid_payload``."""
     try:
         if content_type.split(";")[0].strip() == "application/x-www-form-urlencoded":
             return json.loads(parse_qs(raw.decode())["payload"][0])

@@ -1,17 +1,17 @@
-"""The stand-in itself: what it holds, and what people, tests and pages do with it."""
+"""The sandbox's public interface: its state, the actions of people, and changes at Slack."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from slack_sandbox import changes, interactions, links, oauth, people, workflows
+from slack_sandbox import changes, installs, interactions, links, oauth, people, workflows
 from slack_sandbox.calls import ApiCall
 from slack_sandbox.core import Core, StepRun
 from slack_sandbox.deliveries import Delivery
 from slack_sandbox.errors import AuthorizeError, SandboxError
 from slack_sandbox.interactions import InteractionResult, State
-from slack_sandbox.messages import post_due, visible_messages
+from slack_sandbox.messages import visible_messages
 from slack_sandbox.people import CommandResult
 from slack_sandbox.tokens import Installation, InstallKey
 from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspace
@@ -20,20 +20,20 @@ from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspac
 class Sandbox(Core):
     """All state behind one lock; :class:`~slack_sandbox.server.SandboxServer` serves it.
 
-    Attributes worth knowing: ``config`` (the app), ``base_url`` (where the stand-in is),
-    ``faults`` (:class:`~slack_sandbox.faults.FaultBoard`), ``limits``
+    Main attributes: ``config`` (the app), ``base_url`` (address of the sandbox), ``faults``
+    (:class:`~slack_sandbox.faults.FaultBoard`), ``limits``
     (:class:`~slack_sandbox.limits.RateLimits`), ``clock``.
 
-    What changes the world queues its events; a running server sends them at once in the
-    background, :meth:`deliver_due` sends them now and waits.
+    Changes queue their events. A running server sends them in the background; :meth:`deliver_due`
+    sends them now and waits.
     """
 
     def set_app_url(self, app_url: str) -> None:
-        """Say where the app is, once that is known."""
+        """Set the app's address, when it becomes known only after the start."""
         with self.edit():
             self.config = self.config.at(app_url)
 
-    # Reading. Each answer is a snapshot that may be walked through without the lock.
+    # State. Each result is a snapshot that can be iterated without the lock.
 
     @property
     def workspaces(self) -> dict[str, Workspace]:
@@ -61,39 +61,39 @@ class Sandbox(Core):
 
     @property
     def installations(self) -> dict[InstallKey, Installation]:
-        """Where the app is installed."""
+        """Installations of the app by workspace or organization."""
         with self.lock:
             return dict(self.tokens.installations)
 
     def messages(self, channel_id: str) -> list[Message]:
-        """What everyone in a channel sees, oldest first, thread replies included."""
+        """The messages everyone in a channel sees, oldest first, including thread replies."""
         with self.lock:
             return visible_messages(self, channel_id)
 
     def ephemerals(self, user_id: str, channel_id: str | None = None) -> list[Message]:
-        """What only this person sees, oldest first, in one channel or all."""
+        """The messages only this person sees, oldest first, in one channel or all."""
         with self.lock:
             return [
-                one
-                for one in self.world.ephemerals
-                if one.ephemeral_to == user_id
-                and not one.deleted
-                and channel_id in (None, one.channel_id)
+                message
+                for message in self.world.ephemerals
+                if message.ephemeral_to == user_id
+                and not message.deleted
+                and channel_id in (None, message.channel_id)
             ]
 
     def home_view(self, team_id: str, user_id: str) -> View | None:
-        """The App Home tab the app published for a person, if it did."""
+        """The App Home tab the app published for a person, or None."""
         with self.lock:
             return self.world.homes.get((team_id, user_id))
 
     def open_modal(self, user_id: str) -> View | None:
-        """The modal on top of a person's stack, if one is open."""
+        """The modal on top of a person's stack, or None."""
         with self.lock:
             stack = self.world.modals.get(user_id)
             return self.world.views[stack[-1]] if stack else None
 
     def conversations_for(self, team_id: str, user_id: str) -> list[Channel]:
-        """The conversations a person's client lists: theirs, and the public ones."""
+        """The conversations a person's client lists: their own, and the public channels."""
         with self.lock:
             guest = self.get_user(user_id).is_restricted
             return [
@@ -104,9 +104,9 @@ class Sandbox(Core):
             ]
 
     def app_dm(self, team_id: str, user_id: str) -> Channel:
-        """The direct message between a person and the app, opened when needed.
+        """The direct message between a person and the app; opened if necessary.
 
-        Raises SandboxError when the app has no bot in that workspace.
+        Raises SandboxError if the app has no bot in that workspace.
         """
         with self.edit():
             installation = self.installation_for(team_id)
@@ -115,14 +115,14 @@ class Sandbox(Core):
             return self.direct_message(team_id, installation.bot_user_id, user_id)
 
     def is_installed(self, team_id: str) -> bool:
-        """Whether the app's bot is in a workspace."""
+        """Whether the app has a bot in a workspace."""
         with self.lock:
             installation = self.installation_for(team_id)
             return installation is not None and installation.bot_user_id is not None
 
     @property
     def calls(self) -> list[ApiCall]:
-        """The Web API calls made, oldest first (the last few thousand)."""
+        """The latest Web API calls, oldest first."""
         return self.call_log.all()
 
     def calls_to(self, method: str) -> list[ApiCall]:
@@ -131,19 +131,19 @@ class Sandbox(Core):
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """What was sent to the app, oldest first (the last few hundred)."""
+        """The latest requests sent to the app, oldest first."""
         return self.events.log()
 
-    # What a person does.
+    # Actions of a person.
 
     def post_as(
         self, user_id: str, channel_id: str, text: str, *, thread_ts: str | None = None
     ) -> Message:
-        """Say something in a channel. Raises SandboxError where that person cannot."""
+        """Post a message as a person. Raises SandboxError if that person cannot."""
         return people.post_as(self, user_id, channel_id, text, thread_ts)
 
     def compose_as(self, user_id: str, team_id: str, text: str) -> str | None:
-        """Write something and do not post it; the ``unfurl_id`` of the app's links in it."""
+        """Type a message without posting it. Returns the ``unfurl_id`` of the app's links in it."""
         return links.compose(self, user_id, team_id, text)
 
     def join_as(self, user_id: str, channel_id: str) -> None:
@@ -151,18 +151,18 @@ class Sandbox(Core):
         people.join_as(self, user_id, channel_id)
 
     def invite_bot(self, user_id: str, channel_id: str) -> None:
-        """Bring the app's bot into a channel that ``user_id`` is in."""
+        """Add the app's bot to a channel that ``user_id`` is in."""
         with self.edit():
             channel = self.get_channel(channel_id)
             installation = self.installation_for(channel.team_id)
             if installation is None or installation.bot_user_id is None:
                 raise SandboxError("the app has no bot in that workspace")
             if user_id not in channel.members:
-                raise SandboxError("only members may invite")
+                raise SandboxError("only members can invite the app")
             people.add_member(self, channel, installation.bot_user_id, user_id)
 
     def share_channel(self, channel_id: str, user_id: str) -> None:
-        """Share a channel with somebody of another organisation (Slack Connect)."""
+        """Share a channel with a person of another organization (Slack Connect)."""
         with self.edit():
             channel, user = self.get_channel(channel_id), self.get_user(user_id)
             if user.team_id not in (channel.team_id, *channel.connected_team_ids):
@@ -172,10 +172,10 @@ class Sandbox(Core):
     def send_command(
         self, user_id: str, channel_id: str, command: str, text: str = ""
     ) -> CommandResult:
-        """Type a slash command, and wait for the app as Slack does: three seconds.
+        """Send a slash command and wait up to three seconds, as Slack does.
 
-        An answer in time appears as a message (for this person alone, or ``in_channel``).
-        Anything else appears as Slack's own word to the person, and as ``result.error``.
+        A response in time appears as a message (only for this person, or ``in_channel``). Any other
+        outcome appears as Slack's error message to the person, and as ``result.error``.
         """
         return people.send_command(self, user_id, channel_id, command, text)
 
@@ -190,10 +190,10 @@ class Sandbox(Core):
         confirmed: bool = False,
         state: State | None = None,
     ) -> InteractionResult:
-        """Press a button. ``value`` tells apart buttons with one action id.
+        """Click a button. ``value`` distinguishes buttons that share an action id.
 
-        Raises ConfirmationNeededError when the button asks first; click again with
-        ``confirmed`` once the person said yes. ``state`` is what stands in the other inputs.
+        Raises ConfirmationNeededError if the button has a confirm dialog and ``confirmed`` is
+        false. ``state`` holds the values of the other inputs.
         """
         return interactions.act(
             self,
@@ -207,11 +207,11 @@ class Sandbox(Core):
         )
 
     def use_shortcut(self, user_id: str, message: Message, callback_id: str) -> InteractionResult:
-        """Choose one of the app's shortcuts in the menu of a message."""
+        """Choose a message shortcut of the app."""
         return interactions.use_shortcut(self, user_id, message, callback_id)
 
     def run_step(self, team_id: str, callback_id: str, inputs: Mapping[str, Any]) -> StepRun:
-        """Let a workflow come to a step of the app's; what becomes of it is in ``state``."""
+        """Run a workflow step of the app; ``state`` of the result is its progress."""
         return workflows.run_step(self, team_id, callback_id, inputs)
 
     def select_option(
@@ -225,10 +225,10 @@ class Sandbox(Core):
         confirmed: bool = False,
         state: State | None = None,
     ) -> InteractionResult:
-        """Choose from a menu, an overflow, check boxes, a date picker …
+        """Choose from a menu, an overflow, checkboxes, a date picker …
 
-        ``value`` is an option's value, an id, a date or a time; a list where several may be
-        chosen. Raises as :meth:`click`.
+        ``value`` is an option's value, an id, a date or a time; a list for elements with several
+        selections. Raises as :meth:`click`.
         """
         return interactions.act(
             self,
@@ -242,17 +242,19 @@ class Sandbox(Core):
         )
 
     def submit_view(self, user_id: str, view_id: str, values: State) -> InteractionResult:
-        """Submit a modal with ``values`` (block id, action id, plain value), then do what the
-        app's ``response_action`` says. Errors it shows are in ``result.errors`` and on the view.
+        """Submit a modal and apply the app's ``response_action``.
+
+        ``values`` are plain values by block id and action id. Errors are in ``result.errors`` and
+        on the view.
         """
         return interactions.submit_view(self, user_id, view_id, values)
 
     def close_view(self, user_id: str, view_id: str, *, clear: bool = False) -> InteractionResult:
-        """Close a modal (``clear``: the whole stack); the app hears of it if it asked to."""
+        """Close a modal (``clear``: the whole stack) and send ``view_closed`` if requested."""
         return interactions.close_view(self, user_id, view_id, clear=clear)
 
     def open_home(self, user_id: str, team_id: str, tab: str = "home") -> None:
-        """Look at the app's Home or Messages tab (``app_home_opened``)."""
+        """Open the app's Home or Messages tab (``app_home_opened``)."""
         channel = self.app_dm(team_id, user_id)
         event: JsonDict = {
             "type": "app_home_opened",
@@ -273,76 +275,88 @@ class Sandbox(Core):
         team_id: str | None = None,
         whole_organisation: bool = False,
     ) -> str:
-        """Press Allow on an authorize page; the callback address with ``code`` and ``state``.
+        """Click Allow on an authorize page. Returns the callback URL with ``code`` and ``state``.
 
         The workspace is ``team_id``, the page's own ``team``, or the person's. Raises
-        AuthorizeError where Slack would show an error page.
+        AuthorizeError where Slack shows an error page.
         """
         request = oauth.request_from_url(self.config, authorize_url)
-        user = oauth.user_of(self, user_id)
+        user = oauth.find_user(self, user_id)
         if whole_organisation:
             key = InstallKey(user.enterprise_id, None)
         else:
             key = self.key_for(team_id or request.team or user.team_id)
         return oauth.allow(self, request, key, user_id)
 
+    def install(self, user_id: str, team_id: str | None = None) -> JsonDict:
+        """Install the app with the scopes of its manifest, without the app's OAuth pages.
+
+        Returns the response of ``oauth.v2.access``. Raises AuthorizeError if that person may not
+        install the app there.
+        """
+        user = oauth.find_user(self, user_id)
+        with self.edit():
+            code = oauth.manifest_code(self, user_id, team_id or user.team_id)
+            code.used = True
+            return installs.install(self, code)
+
     def cancel(self, authorize_url: str) -> str:
-        """Press Cancel on an authorize page; the callback address with ``error``."""
+        """Click Cancel on an authorize page. Returns the callback URL with ``error``."""
         return oauth.cancel(oauth.request_from_url(self.config, authorize_url))
 
     def issue_code(self, user_id: str, team_id: str | None = None) -> str:
-        """Install from Slack's directory: the callback address with a code and an empty state."""
-        user = oauth.user_of(self, user_id)
+        """Install from Slack's directory. Returns the callback URL with a code and no state."""
+        user = oauth.find_user(self, user_id)
         if team_id is not None and not user.is_in(team_id):
             raise AuthorizeError("invalid_team", "That person is not in that workspace")
         return oauth.direct_install(self, user_id, team_id or user.team_id)
 
-    # What happens at Slack.
+    # Changes at Slack.
 
     def send_event(self, team_id: str, event: Mapping[str, Any]) -> Delivery:
-        """Send the app any event, subscribed or not, and try it once before returning.
+        """Send any event to the app, subscribed or not, and wait for the first attempt.
 
-        Failed attempts are repeated by the clock: see :meth:`deliver_due`.
+        The clock decides when failed attempts are repeated: see :meth:`deliver_due`.
         """
         delivery = self.queue_event(team_id, dict(event), self.installation_for(team_id))
         self.events.deliver_one(delivery)
         return delivery
 
     def deliver_due(self) -> None:
-        """Do everything that is due by the clock now: events, retries, scheduled messages."""
-        post_due(self)
+        """Send every event and retry that is due now, and wait for the answers."""
         self.events.deliver_due()
 
     def update_user(self, user_id: str, **profile: Any) -> User:
-        """Change what is known of a person (``user_change``); names as in :class:`User`."""
+        """Change a person's fields (``user_change``); names as in :class:`User`."""
         return changes.update_user(self, user_id, **profile)
 
     def rename_team(self, team_id: str, name: str) -> Workspace:
-        """Give a workspace another name (``team_rename``)."""
+        """Rename a workspace (``team_rename``)."""
         return changes.rename_team(self, team_id, name)
 
     def change_domain(self, team_id: str, domain: str) -> Workspace:
-        """Give a workspace another address (``team_domain_change``)."""
+        """Change a workspace's domain (``team_domain_change``)."""
         return changes.change_domain(self, team_id, domain)
 
     def change_team_access(self, team_id: str, *, is_granted: bool) -> None:
-        """Open a workspace to an organization's installation, or close it."""
+        """Grant or revoke an organization installation's access to a workspace."""
         changes.change_team_access(self, team_id, is_granted=is_granted)
 
     def add_channel(
         self, team_id: str, name: str, *, members: Iterable[str] = (), is_private: bool = False
     ) -> Channel:
-        """Make a channel (``channel_created`` where it is public)."""
+        """Create a channel (``channel_created`` if it is public)."""
         return changes.add_channel(self, team_id, name, members=members, is_private=is_private)
 
     def add_channels(self, team_id: str, number: int, stem: str = "channel") -> list[Channel]:
-        """Make many public channels, ``stem-1`` and so on, to page through."""
+        """Create many public channels, ``stem-1`` and so on, for tests of pagination."""
         return [
-            changes.add_channel(self, team_id, f"{stem}-{place}") for place in range(1, number + 1)
+            changes.add_channel(self, team_id, f"{stem}-{target}")
+            for target in range(1, number + 1)
         ]
 
     def rename_channel(self, channel_id: str, name: str) -> Channel:
-        """Give a channel another name (``channel_rename``)."""
+        """Rename a channel (``channel_rename``)."""
         return changes.rename_channel(self, channel_id, name)
 
     def archive_channel(self, channel_id: str) -> Channel:
@@ -350,7 +364,7 @@ class Sandbox(Core):
         return changes.archive_channel(self, channel_id)
 
     def unarchive_channel(self, channel_id: str) -> Channel:
-        """Bring a channel back (``channel_unarchive``)."""
+        """Unarchive a channel (``channel_unarchive``)."""
         return changes.unarchive_channel(self, channel_id)
 
     def delete_channel(self, channel_id: str) -> None:
@@ -358,17 +372,17 @@ class Sandbox(Core):
         changes.delete_channel(self, channel_id)
 
     def change_channel_id(self, channel_id: str) -> Channel:
-        """Give a channel another id (``channel_id_changed``)."""
+        """Change a channel's id (``channel_id_changed``)."""
         return changes.change_channel_id(self, channel_id)
 
     def remove_bot(self, channel_id: str) -> None:
-        """Take the bot out of a channel (``channel_left``)."""
+        """Remove the bot from a channel (``channel_left``)."""
         changes.remove_bot(self, channel_id)
 
     def revoke_tokens(self, team_id: str, *, users: Iterable[str] = (), bot: bool = False) -> None:
-        """Revoke the tokens of people, or the bot's (``tokens_revoked``)."""
+        """Revoke people's tokens, or the bot's (``tokens_revoked``)."""
         changes.revoke_tokens(self, team_id, users=users, bot=bot)
 
     def uninstall(self, team_id: str, *, uninstalled_first: bool = True) -> None:
-        """Remove the app (``app_uninstalled`` and ``tokens_revoked``, in either order)."""
+        """Uninstall the app (``app_uninstalled`` and ``tokens_revoked``, in either order)."""
         changes.uninstall(self, team_id, uninstalled_first=uninstalled_first)

@@ -1,7 +1,7 @@
-"""The permissions the stand-in knows, in the words its consent page uses.
+"""The scopes the sandbox knows, with the descriptions of its consent page.
 
-A subset of https://docs.slack.dev/reference/scopes: asking for any other is answered as for a
-scope that does not exist, which is stricter than Slack.
+A subset of https://docs.slack.dev/reference/scopes. Any other scope is rejected as unknown, which
+is stricter than Slack.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BOT_SCOPES = {
     "channels:manage": "Manage public channels it has been added to, and create new ones",
     "channels:read": "See basic information about public channels",
     "chat:write": "Send messages as itself",
-    "chat:write.customize": "Send messages with a customised name and picture",
+    "chat:write.customize": "Send messages with a customized name and picture",
     "chat:write.public": "Send messages to channels it is not a member of",
     "commands": "Add shortcuts and slash commands that people can use",
     "groups:history": "See messages in private channels it has been added to",
@@ -59,13 +59,6 @@ USER_SCOPES = {
 }
 """Scopes that let an app act as the person who grants them."""
 
-OPENID_SCOPES = {
-    "openid": "Confirm your identity",
-    "email": "See your e-mail address",
-    "profile": "See your name and picture",
-}
-"""Scopes of Sign in with Slack."""
-
 EVENT_SCOPES: dict[str, tuple[str, ...]] = {
     "app_home_opened": (),
     "app_mention": ("app_mentions:read",),
@@ -96,4 +89,4 @@ EVENT_SCOPES: dict[str, tuple[str, ...]] = {
     "tokens_revoked": (),
     "user_change": ("users:read",),
 }
-"""For each event the scopes of which the app needs one to be told of it."""
+"""For each event, the scopes of which the app needs at least one."""

@@ -1,4 +1,4 @@
-"""The world every stand-in starts with: two workspaces, an organisation and their people."""
+"""The seeded world: two workspaces, an organization with two more, and their people."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _people() -> list[User]:
             "Wes Wide",
             display_name="Wes",
             email="wes@globex.example",
-            title="Organisation admin",
+            title="Organization admin",
             tz="America/New_York",
             is_admin=True,
             is_owner=True,
@@ -122,11 +122,11 @@ def _people() -> list[User]:
 
 
 def _add_channels(world: World, team_id: str) -> None:
-    # T0GLBX0002 has C0GLBX1001 and so on: workspaces of one organisation differ in their number.
+    # T0GLBX0002 has C0GLBX1001 and so on: channel ids of one organization stay distinct.
     stem = f"C{team_id[1:6]}{int(team_id[6:]) - 1}"
-    active = [one for one in world.people_of(team_id) if not one.deleted]
-    everyone = [one.id for one in active]
-    full = [one.id for one in active if not one.is_restricted]
+    active = [user for user in world.people_of(team_id) if not user.deleted]
+    everyone = [user.id for user in active]
+    full = [user.id for user in active if not user.is_restricted]
     first = full[0]
     for number, (name, members) in enumerate(
         (
@@ -155,10 +155,10 @@ def _add_channels(world: World, team_id: str) -> None:
 
 
 _PURPOSES = {
-    "general": "What everyone should know.",
+    "general": "Company-wide announcements.",
     "random": "Everything else.",
-    "deploys": "What went out, and when.",
-    "alerts": "What needs a look now.",
+    "deploys": "Releases.",
+    "alerts": "Alerts that need attention.",
     "old-news": "Closed.",
     "leads": "Planning.",
 }

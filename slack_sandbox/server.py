@@ -1,4 +1,4 @@
-"""The stand-in on HTTP: one threaded server of its own, started and stopped cleanly."""
+"""The sandbox over HTTP: a threaded server with a clean start and stop."""
 
 from __future__ import annotations
 
@@ -20,25 +20,24 @@ from slack_sandbox.config import AppConfig
 from slack_sandbox.control import create_control
 from slack_sandbox.errors import ApiError, NotFoundError
 from slack_sandbox.http_server import KeepAliveServer
-from slack_sandbox.messages import post_due
 from slack_sandbox.pages import create_pages
 from slack_sandbox.responses import parsed_body, use_response_url
 from slack_sandbox.sandbox import Sandbox
-from slack_sandbox.web_api.door import (
+from slack_sandbox.web_api.dispatch import (
     FORM_TYPES,
     ApiAnswer,
     ApiRequest,
-    answer,
-    hit_by,
-    lost_after,
+    apply_faults,
+    dispatch,
+    drop_response,
 )
 
 _SENDERS = 4
-"""Threads that send events, so that one slow answer does not hold the others up."""
+"""Threads that send events, so that one slow response does not delay the others."""
 
 
 def create_sandbox_app(sandbox: Sandbox) -> Flask:
-    """The WSGI application of a stand-in."""
+    """The WSGI application of a sandbox."""
     app = Flask(__name__, static_url_path="/sandbox/static", static_folder="static")
     app.before_request(_read_body)
     app.register_blueprint(create_pages(sandbox))
@@ -47,7 +46,7 @@ def create_sandbox_app(sandbox: Sandbox) -> Flask:
 
     @app.route("/api/<method>", methods=["GET", "POST"])
     def web_api(method: str) -> Response:
-        asked = ApiRequest(
+        api_request = ApiRequest(
             request.method,
             request.headers.get("Content-Type", ""),
             request.headers.get("Authorization", ""),
@@ -55,7 +54,7 @@ def create_sandbox_app(sandbox: Sandbox) -> Flask:
             request.form.to_dict() if request.mimetype in FORM_TYPES else {},
             request.get_data(),
         )
-        return _worded(answer(sandbox, method, asked))
+        return _as_response(dispatch(sandbox, method, api_request))
 
     @app.post("/hooks/<path:path>")
     def response_url(path: str) -> Response:
@@ -65,59 +64,58 @@ def create_sandbox_app(sandbox: Sandbox) -> Flask:
 
 
 def _read_body() -> None:
-    """Take the whole body in, so that the next request on the connection begins where it ends."""
+    """Read the whole body: the next request on the connection starts after it."""
     request.get_data()
 
 
 def _response_url(sandbox: Sandbox, path: str) -> Response:
     faults = sandbox.faults.take("response_url")
-    instead = hit_by(sandbox, faults)
+    instead = apply_faults(sandbox, faults)
     if instead is not None:
-        return _worded(instead)
+        return _as_response(instead)
     try:
         body = parsed_body(request.get_data(), request.content_type or "")
         use_response_url(sandbox, path, body)
     except NotFoundError:
-        return _worded(ApiAnswer(404, {"ok": False, "error": "no_service"}))
+        return _as_response(ApiAnswer(404, {"ok": False, "error": "no_service"}))
     except ApiError as error:
         status = 404 if error.error in ("used_url", "expired_url") else 400
-        return _worded(ApiAnswer(status, error.as_answer()))
-    lost = lost_after(faults, ApiAnswer(200, None, html="ok"))
-    return _worded(lost) if lost.dropped else Response("ok", content_type="text/html")
+        return _as_response(ApiAnswer(status, error.as_answer()))
+    lost = drop_response(faults, ApiAnswer(200, None, html="ok"))
+    return _as_response(lost) if lost.dropped else Response("ok", content_type="text/html")
 
 
-def _worded(given: ApiAnswer) -> Response:
-    if given.dropped:
-        return _dropped(is_reset=given.dropped == "reset")
-    if given.html is not None:
-        return Response(given.html, given.status, content_type="text/html; charset=utf-8")
-    body = json.dumps(given.body, ensure_ascii=False)
+def _as_response(result: ApiAnswer) -> Response:
+    if result.dropped:
+        return _dropped(is_reset=result.dropped == "reset")
+    if result.html is not None:
+        return Response(result.html, result.status, content_type="text/html; charset=utf-8")
+    body = json.dumps(result.body, ensure_ascii=False)
     return Response(
-        body, given.status, given.headers, content_type="application/json; charset=utf-8"
+        body, result.status, result.headers, content_type="application/json; charset=utf-8"
     )
 
 
 def _dropped(*, is_reset: bool) -> Response:
-    """End the connection; the answer that WSGI insists on finds nobody there."""
+    """Close the connection. WSGI requires a response, which nobody receives."""
     connection: socket.socket = request.environ["werkzeug.socket"]
     if is_reset:
-        # With nothing to linger for, closing sends RST. The objects that still hold the socket
-        # are left without it.
+        # A linger time of zero makes close() send RST. The objects that still hold the socket
+        # keep a detached one.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(connection.detach())
     else:
-        with suppress(OSError):  # the client has gone already
+        with suppress(OSError):  # closed by the client
             connection.shutdown(socket.SHUT_RDWR)
     return Response(status=500)
 
 
 class SandboxServer:
-    """A stand-in for Slack that listens on a port of its own.
+    """A sandbox that listens on its own port.
 
-    Use it as a context manager, or :meth:`start` and :meth:`stop` it. ``port`` 0 takes a free
-    one; :attr:`url` says which. ``clock`` decides what is due, expired and worth how many calls.
-    With ``tls`` it speaks HTTPS.
-    Raises OSError when the port is taken.
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`. ``port`` 0 selects a free
+    port, available in :attr:`url`. ``clock`` controls due times, expiry and rate limits. With
+    ``tls`` the server speaks HTTPS. Raises OSError if the port is in use.
     """
 
     def __init__(
@@ -138,20 +136,20 @@ class SandboxServer:
 
     @property
     def connections(self) -> int:
-        """How many connections were opened to it so far."""
+        """Number of connections opened so far."""
         return self._server.connections
 
     def start(self) -> SandboxServer:
-        """Begin to answer and to send."""
-        jobs: list[Callable[[], None]] = [self._answer, *[self._send] * _SENDERS]
-        for job in jobs:
-            thread = threading.Thread(target=job, name="sandbox", daemon=True)
+        """Start responding to requests and sending events."""
+        targets: list[Callable[[], None]] = [self._answer, *[self._send] * _SENDERS]
+        for target in targets:
+            thread = threading.Thread(target=target, name="sandbox", daemon=True)
             thread.start()
             self._threads.append(thread)
         return self
 
     def stop(self) -> None:
-        """Close every connection and wait for the threads."""
+        """Close all connections and wait for the threads."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -179,4 +177,4 @@ class SandboxServer:
         self._server.serve_forever(poll_interval=0.05)
 
     def _send(self) -> None:
-        self.sandbox.events.serve(self._stopping, lambda: post_due(self.sandbox))
+        self.sandbox.events.serve(self._stopping)

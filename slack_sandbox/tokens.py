@@ -1,4 +1,4 @@
-"""Installations, access tokens, refresh tokens and what they may do.
+"""Installations, access tokens, refresh tokens and their scopes.
 
 See https://docs.slack.dev/authentication/tokens and
 https://docs.slack.dev/authentication/using-token-rotation.
@@ -14,33 +14,33 @@ from typing import Literal, NamedTuple
 from slack_sandbox.errors import ApiError
 
 TOKEN_LIFETIME = 43_200
-"""Seconds a rotating access token lives."""
+"""Lifetime of a rotating access token in seconds."""
 LIVE_TOKENS = 2
-"""Rotating access tokens that may be live at once for one grant."""
+"""Maximum number of live rotating access tokens for one grant."""
 
 TokenKind = Literal["bot", "user"]
 
 
 class InstallKey(NamedTuple):
-    """Where an app is installed: a workspace, or (``team_id`` None) a whole organisation."""
+    """A workspace, or (``team_id`` None) a whole organization."""
 
     enterprise_id: str | None
     team_id: str | None
 
     @property
     def is_org(self) -> bool:
-        """Whether it is an organisation-wide install."""
+        """Whether the installation is organization-wide."""
         return self.team_id is None
 
     @property
     def owner(self) -> str:
-        """The id that rate limits count for."""
+        """The id that rate limits are counted for."""
         return self.team_id or self.enterprise_id or ""
 
 
 @dataclass
 class Installation:
-    """The app in one workspace or organisation. ``team_ids`` are the workspaces it may serve."""
+    """The app in a workspace or organization. ``team_ids`` are the workspaces it may serve."""
 
     key: InstallKey
     bot_user_id: str | None = None
@@ -50,7 +50,7 @@ class Installation:
 
 @dataclass
 class Token:
-    """An access token that was handed out."""
+    """An issued access token."""
 
     value: str = field(repr=False)
     kind: TokenKind
@@ -59,17 +59,16 @@ class Token:
     scopes: tuple[str, ...]
     expires_at: float | None = None
     dead: str | None = None
-    """The error Slack answers to a token that no longer works."""
-    openid: bool = False
+    """The error of a token that no longer works."""
 
     @property
     def is_live(self) -> bool:
-        """Whether it was neither revoked nor uninstalled (it may still have expired)."""
+        """Whether the token is neither revoked nor uninstalled (it may have expired)."""
         return self.dead is None
 
 
 @dataclass
-class _Refresh:
+class _RefreshToken:
     kind: TokenKind
     key: InstallKey
     user_id: str
@@ -78,22 +77,22 @@ class _Refresh:
 
 
 class IssuedToken(NamedTuple):
-    """A token as ``oauth.v2.access`` hands it out; ``refresh_token`` only with rotation."""
+    """A token of ``oauth.v2.access``; ``refresh_token`` only with rotation."""
 
     token: Token
     refresh_token: str | None
 
 
-class TokenBook:
-    """Every installation and token there is. The caller holds the stand-in's lock."""
+class TokenStore:
+    """All installations and tokens. The caller holds the sandbox's lock."""
 
     def __init__(self) -> None:
         self.installations: dict[InstallKey, Installation] = {}
         self._tokens: dict[str, Token] = {}
-        self._refreshes: dict[str, _Refresh] = {}
+        self._refresh_tokens: dict[str, _RefreshToken] = {}
 
     def check(self, value: str | None, now: float) -> Token:
-        """The token of a call. Raises the :class:`ApiError` Slack answers when it is no good."""
+        """The token of a call. Raises Slack's :class:`ApiError` for an invalid one."""
         if not value:
             raise ApiError("not_authed")
         token = self._tokens.get(value)
@@ -114,9 +113,9 @@ class TokenBook:
         ]
 
     def scopes_of(self, key: InstallKey, kind: TokenKind, user_id: str) -> tuple[str, ...]:
-        """What a person, or the bot, has been granted so far."""
+        """The scopes granted to a person, or the bot, so far."""
         scopes = [token.scopes for token in self._of(key, kind, user_id)]
-        return _merged(*scopes)
+        return _union(*scopes)
 
     def issue(
         self,
@@ -128,11 +127,11 @@ class TokenBook:
         now: float,
         rotating: bool,
     ) -> IssuedToken:
-        """Hand out a token with ``scopes`` added to those granted before.
+        """Issue a token with ``scopes`` added to those granted before.
 
-        Without rotation the token a person or bot already has stays the same and gains scopes.
+        Without rotation, an existing token stays the same and gains the scopes.
         """
-        granted = _merged(self.scopes_of(key, kind, user_id), tuple(scopes))
+        granted = _union(self.scopes_of(key, kind, user_id), tuple(scopes))
         held = list(self._of(key, kind, user_id))
         for token in held:
             token.scopes = granted
@@ -143,47 +142,33 @@ class TokenBook:
             lasting = self._new(key, kind, user_id, granted, None)
         return IssuedToken(lasting, None)
 
-    def issue_openid(self, key: InstallKey, user_id: str, scopes: tuple[str, ...]) -> Token:
-        """A token for ``openid.connect.userInfo`` alone."""
-        token = self._new(key, "user", user_id, scopes, None)
-        token.openid = True
-        return token
-
     def refresh(self, refresh_token: str, now: float) -> IssuedToken:
-        """Trade a refresh token, which works once. Raises ``invalid_refresh_token``."""
-        grant = self._refreshes.get(refresh_token)
+        """Exchange a refresh token, which works once. Raises ``invalid_refresh_token``."""
+        grant = self._refresh_tokens.get(refresh_token)
         if grant is None or grant.used or grant.dead:
             raise ApiError("invalid_refresh_token")
         grant.used = True
         scopes = self.scopes_of(grant.key, grant.kind, grant.user_id)
         return self._rotating(grant.key, grant.kind, grant.user_id, scopes, now)
 
-    def exchange(self, token: Token, now: float) -> IssuedToken:
-        """Trade a long-lived token for a rotating one (``oauth.v2.exchange``)."""
-        if token.expires_at is not None:
-            raise ApiError("token_already_exchanged")
-        issued = self._rotating(token.key, token.kind, token.user_id, token.scopes, now)
-        token.dead = "token_revoked"
-        return issued
-
     def revoke(self, key: InstallKey, kind: TokenKind, user_id: str) -> bool:
-        """Kill the tokens of one person, or of the bot. Says whether there was a live one."""
+        """Revoke the tokens of one person, or of the bot. Returns whether there was a live one."""
         held = list(self._of(key, kind, user_id))
         for token in held:
             token.dead = "token_revoked"
-        self._kill_refreshes(key, kind, user_id)
+        self._revoke_refresh_tokens(key, kind, user_id)
         return bool(held)
 
     def uninstall(self, key: InstallKey) -> None:
-        """Forget an installation and kill all its tokens.
+        """Delete an installation and revoke all its tokens.
 
-        A bot token then answers ``account_inactive`` and a user token ``token_revoked``, as the
-        error tables of Slack's methods say.
+        A bot token then fails with ``account_inactive`` and a user token with ``token_revoked``, as
+        in the error tables of Slack's methods.
         """
         self.installations.pop(key, None)
         for token in self.live(key):
             token.dead = "account_inactive" if token.kind == "bot" else "token_revoked"
-        for grant in self._refreshes.values():
+        for grant in self._refresh_tokens.values():
             if grant.key == key:
                 grant.dead = True
 
@@ -191,26 +176,24 @@ class TokenBook:
         return (
             token
             for token in self._tokens.values()
-            if token.is_live
-            and not token.openid
-            and (token.key, token.kind, token.user_id) == (key, kind, user_id)
+            if token.is_live and (token.key, token.kind, token.user_id) == (key, kind, user_id)
         )
 
-    def _kill_refreshes(self, key: InstallKey, kind: TokenKind, user_id: str) -> None:
-        for grant in self._refreshes.values():
+    def _revoke_refresh_tokens(self, key: InstallKey, kind: TokenKind, user_id: str) -> None:
+        for grant in self._refresh_tokens.values():
             if (grant.key, grant.kind, grant.user_id) == (key, kind, user_id):
                 grant.dead = True
 
     def _rotating(
         self, key: InstallKey, kind: TokenKind, user_id: str, scopes: tuple[str, ...], now: float
     ) -> IssuedToken:
-        # The oldest gives way first, so that at most two are live, the new one included.
+        # The oldest expires first, so that at most two are live, including the new one.
         held = [t for t in self._of(key, kind, user_id) if t.expires_at and t.expires_at > now]
         for token in held[: max(0, len(held) - LIVE_TOKENS + 1)]:
             token.dead = "token_expired"
         token = self._new(key, kind, user_id, scopes, now + TOKEN_LIFETIME)
         refresh_token = f"xoxe-1-{secrets.token_urlsafe(96)}"
-        self._refreshes[refresh_token] = _Refresh(kind, key, user_id)
+        self._refresh_tokens[refresh_token] = _RefreshToken(kind, key, user_id)
         return IssuedToken(token, refresh_token)
 
     def _new(
@@ -230,5 +213,5 @@ class TokenBook:
         return token
 
 
-def _merged(*lists: tuple[str, ...]) -> tuple[str, ...]:
+def _union(*lists: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scope for scopes in lists for scope in scopes))

@@ -1,4 +1,4 @@
-"""Modals and App Home tabs: making them, and the stack a person has open."""
+"""Modals and App Home tabs: creation, and a person's stack of open modals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from slack_sandbox.core import Core
 from slack_sandbox.world import JsonDict, View
 
 DEEPEST_STACK = 3
-"""Modals that may lie on one another (https://docs.slack.dev/surfaces/modals)."""
+"""Maximum number of modals in a stack (https://docs.slack.dev/surfaces/modals)."""
 
 
 def make_view(
     core: Core, described: JsonDict, team_id: str, user_id: str, bot_id: str | None
 ) -> View:
-    """A view from a checked description, not shown yet."""
+    """Create a view from a validated description, without showing it."""
     return View(
         core.world.next_id("V"),
         team_id,
@@ -36,12 +36,12 @@ def make_view(
 
 
 def new_hash(core: Core) -> str:
-    """A hash that names one state of a view."""
+    """A hash that identifies one state of a view."""
     return f"{int(core.clock())}.{secrets.token_hex(4)}"
 
 
 def open_stack(core: Core, view: View) -> bool:
-    """Lay a modal on top of those open. Says no when three lie there already."""
+    """Add a modal to the top of the stack. Returns False if the stack is full."""
     stack = core.world.modals.setdefault(view.user_id, [])
     if len(stack) >= DEEPEST_STACK:
         return False
@@ -53,7 +53,7 @@ def open_stack(core: Core, view: View) -> bool:
 
 
 def replace_stack(core: Core, view: View) -> None:
-    """Show a modal in place of whatever was open."""
+    """Replace all open modals by this one."""
     for view_id in core.world.modals.pop(view.user_id, []):
         core.world.views.pop(view_id, None)
     open_stack(core, view)

@@ -1,4 +1,4 @@
-"""Steps of the app's in workflows, as Workflow Builder runs them.
+"""Workflow steps of the app, as run by Workflow Builder.
 
 See https://docs.slack.dev/workflows/workflow-steps.
 """
@@ -15,15 +15,15 @@ from slack_sandbox.world import JsonDict
 
 
 def run_step(core: Core, team_id: str, callback_id: str, inputs: Mapping[str, Any]) -> StepRun:
-    """Let a workflow come to a step of the app's, and tell the app (``function_executed``).
+    """Run a workflow step of the app and send ``function_executed``.
 
-    Raises NotFoundError where there is no such step, SandboxError where Slack would not run it: a
-    required input is missing, one is not the step's, or the app does not listen.
+    Raises NotFoundError for an unknown step, SandboxError where Slack would not run it: missing or
+    unknown inputs, or no subscription to the event.
     """
     with core.lock:
         function = core.config.find_function(callback_id)
         if function is None or core.installation_for(team_id) is None:
-            raise NotFoundError(f"there is no step {callback_id} in {team_id}")
+            raise NotFoundError(f"unknown step {callback_id} in {team_id}")
         if "function_executed" not in core.config.bot_events:
             raise SandboxError("the app has not subscribed to function_executed")
         wrong = [*_missing(function.inputs, inputs), *sorted(set(inputs) - set(function.inputs))]
@@ -36,8 +36,8 @@ def run_step(core: Core, team_id: str, callback_id: str, inputs: Mapping[str, An
             "callback_id": callback_id,
             "title": function.title,
             "type": "app",
-            "input_parameters": [dict(one) for one in function.inputs.values()],
-            "output_parameters": [dict(one) for one in function.outputs.values()],
+            "input_parameters": [dict(parameter) for parameter in function.inputs.values()],
+            "output_parameters": [dict(parameter) for parameter in function.outputs.values()],
             "app_id": core.config.app_id,
         }
         event: JsonDict = {
@@ -46,7 +46,7 @@ def run_step(core: Core, team_id: str, callback_id: str, inputs: Mapping[str, An
             "inputs": dict(inputs),
             "function_execution_id": run.id,
             "workflow_execution_id": core.world.next_id("Wx"),
-            # Good for nothing here: an app has its own.
+            # Present because Slack sends it; the sandbox does not accept it as a token.
             "bot_access_token": f"xwfp-{secrets.token_hex(16)}",
         }
         core.publish(team_id, event)
@@ -54,10 +54,14 @@ def run_step(core: Core, team_id: str, callback_id: str, inputs: Mapping[str, An
 
 
 def missing_outputs(run: StepRun, outputs: Mapping[str, Any]) -> list[str]:
-    """What an app that ends a step has left out, or made up."""
+    """Missing required outputs, and unknown ones."""
     known = run.function.outputs
     return [*_missing(known, outputs), *sorted(set(outputs) - set(known))]
 
 
-def _missing(known: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]) -> list[str]:
-    return [name for name, one in known.items() if one.get("is_required") and not given.get(name)]
+def _missing(known: Mapping[str, Mapping[str, Any]], values: Mapping[str, Any]) -> list[str]:
+    return [
+        name
+        for name, parameter in known.items()
+        if parameter.get("is_required") and not values.get(name)
+    ]

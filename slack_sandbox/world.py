@@ -1,8 +1,7 @@
-"""What the stand-in holds: workspaces, people, channels, messages and views.
+"""The sandbox's data: workspaces, people, channels, messages and views.
 
-Plain dataclasses with the names Slack uses. Each knows how to show itself the way Slack's
-Web API does (``as_slack``). Nothing here locks; :class:`slack_sandbox.sandbox.Sandbox`
-guards every access with its one lock.
+Plain dataclasses with Slack's names; ``as_slack`` is their representation in the Web API. Nothing
+here locks: :class:`slack_sandbox.sandbox.Sandbox` guards every access with one lock.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from slack_sandbox.message_log import MessageLog
 JsonDict = dict[str, Any]
 
 IMAGE_SIZES = (24, 32, 48, 72, 192, 512)
-"""The squares Slack cuts of a profile picture."""
+"""Sizes of a profile picture."""
 
 _ZONE_LABELS = {
     "Europe/Helsinki": ("Eastern European Time", "Eastern European Summer Time"),
@@ -31,7 +30,7 @@ _ZONE_LABELS = {
 
 @dataclass
 class Enterprise:
-    """An Enterprise organisation, which owns several workspaces."""
+    """An Enterprise organization, which owns several workspaces."""
 
     id: str
     name: str
@@ -40,7 +39,7 @@ class Enterprise:
 
 @dataclass
 class Workspace:
-    """One workspace (Slack's API says *team*)."""
+    """One workspace (*team* in Slack's API)."""
 
     id: str
     name: str
@@ -49,7 +48,7 @@ class Workspace:
     email_domain: str = ""
 
     def as_slack(self, base_url: str) -> JsonDict:
-        """This workspace as ``team.info`` shows it; pictures come from ``base_url``."""
+        """The workspace in the format of ``team.info``; picture URLs start with ``base_url``."""
         shown: JsonDict = {
             "id": self.id,
             "name": self.name,
@@ -73,7 +72,7 @@ class Workspace:
 
 @dataclass
 class User:
-    """A person or a bot user. People of an organisation may be in several workspaces."""
+    """A person or a bot user. An organization's people may be in several workspaces."""
 
     id: str
     team_id: str
@@ -109,7 +108,7 @@ class User:
 
     @property
     def label(self) -> str:
-        """The name a client shows: the display name, or the real one where it is empty."""
+        """The name shown in a client: the display name, or else the real name."""
         return self.display_name or self.real_name
 
     def is_in(self, team_id: str) -> bool:
@@ -117,11 +116,11 @@ class User:
         return team_id in self.team_ids
 
     def zone(self) -> datetime.tzinfo:
-        """The person's time zone, or Slack's default (Pacific time) where none is set."""
+        """The person's time zone, or Slack's default (Pacific time)."""
         return zoneinfo.ZoneInfo(self.tz or "America/Los_Angeles")
 
     def images(self, base_url: str) -> JsonDict:
-        """The picture addresses of ``profile``, ``image_24`` to ``image_512``."""
+        """The picture URLs of ``profile``, ``image_24`` to ``image_512``."""
         stem = f"{base_url}/avatars/{self.id}-{self.avatar_hash}"
         pictures: JsonDict = {f"image_{size}": f"{stem}/{size}.svg" for size in IMAGE_SIZES}
         pictures["image_original"] = f"{stem}/512.svg"
@@ -129,7 +128,7 @@ class User:
         return pictures
 
     def profile(self, base_url: str, *, with_email: bool) -> JsonDict:
-        """The ``profile`` object; ``email`` only with ``users:read.email`` (and if known)."""
+        """The ``profile`` object; ``email`` only with ``users:read.email``."""
         first, _, last = self.real_name.partition(" ")
         profile: JsonDict = {
             "title": self.title,
@@ -161,9 +160,9 @@ class User:
     def as_slack(
         self, base_url: str, *, at: float, with_email: bool = False, with_locale: bool = False
     ) -> JsonDict:
-        """This person as ``users.info`` shows them at the time ``at``.
+        """The person in the format of ``users.info`` at the time ``at``.
 
-        A deactivated account shows no time zone and no flags, as at Slack
+        A deactivated account has neither a time zone nor flags
         (https://docs.slack.dev/reference/objects/user-object).
         """
         shown: JsonDict = {
@@ -234,10 +233,10 @@ class Channel:
     members: list[str] = field(default_factory=list)
     previous_names: list[str] = field(default_factory=list)
     connected_team_ids: list[str] = field(default_factory=list)
-    """Workspaces of other organisations that share the channel (Slack Connect)."""
+    """Workspaces of other organizations that share the channel (Slack Connect)."""
 
     def as_slack(self, viewer_id: str) -> JsonDict:
-        """This conversation as the Web API shows it to ``viewer_id``.
+        """The conversation as the Web API shows it to ``viewer_id``.
 
         See https://docs.slack.dev/reference/objects/conversation-object.
         """
@@ -274,7 +273,7 @@ class Channel:
         }
 
     def _im_as_slack(self, viewer_id: str) -> JsonDict:
-        other = next((one for one in self.members if one != viewer_id), viewer_id)
+        other = next((member for member in self.members if member != viewer_id), viewer_id)
         return {
             "id": self.id,
             "created": self.created,
@@ -291,7 +290,7 @@ class Channel:
 
 @dataclass
 class Message:
-    """One message. ``ephemeral_to`` is the only person who sees it, if there is one."""
+    """One message. An ephemeral message is visible only to ``ephemeral_to``."""
 
     channel_id: str
     ts: str
@@ -316,13 +315,13 @@ class Message:
 
     @property
     def is_ephemeral(self) -> bool:
-        """Whether only one person sees it."""
+        """Whether only one person sees the message."""
         return self.ephemeral_to is not None
 
     def as_slack(self, *, with_metadata: bool = False) -> JsonDict:
-        """The message as Slack's API and payloads show it.
+        """The message in the format of Slack's API and payloads.
 
-        Of its metadata everybody sees the type, and the rest who asks for it
+        Without ``with_metadata``, it contains only the type of its metadata
         (https://docs.slack.dev/messaging/message-metadata).
         """
         shown: JsonDict = {"type": "message", "ts": self.ts, "text": self.text}
@@ -373,10 +372,12 @@ class View:
     root_view_id: str = ""
     previous_view_id: str | None = None
     errors: dict[str, str] = field(default_factory=dict)
-    """What a ``response_action: errors`` said, by block id, for the client to show."""
+    """Errors of ``response_action: errors``, by block id."""
 
     def as_slack(self, values: JsonDict | None = None) -> JsonDict:
-        """The view as ``views.*`` and interaction payloads show it, with ``values`` typed in."""
+        """The view in the format of ``views.*`` and interaction payloads, with its input
+        ``values``.
+        """
         plain_title: JsonDict = {"type": "plain_text", "text": "View Title", "emoji": True}
         return {
             "id": self.id,
@@ -403,7 +404,7 @@ class View:
 
 @dataclass
 class World:
-    """Everything that exists, by id."""
+    """All objects by id."""
 
     enterprises: dict[str, Enterprise] = field(default_factory=dict)
     workspaces: dict[str, Workspace] = field(default_factory=dict)
@@ -415,30 +416,30 @@ class World:
     homes: dict[tuple[str, str], View] = field(default_factory=dict)
     """Published App Home tabs by workspace and person."""
     modals: dict[str, list[str]] = field(default_factory=dict)
-    """The stack of open modals of each person, as view ids, the top one last."""
+    """Each person's stack of open modals, as view ids, the top one last."""
     _serial: int = 0
     _last_micros: int = 0
 
     def next_id(self, prefix: str) -> str:
-        """A new id that begins with ``prefix``, unlike every other of this world."""
+        """A new, unique id that starts with ``prefix``."""
         self._serial += 1
         return f"{prefix}0S{_base36(self._serial).rjust(8, '0')}"
 
     def next_ts(self, at: float) -> str:
-        """A message timestamp for ``at``, later than every one given before."""
+        """A unique message timestamp for ``at``, later than all before."""
         self._last_micros = max(int(at * 1_000_000), self._last_micros + 1)
         return f"{self._last_micros // 1_000_000}.{self._last_micros % 1_000_000:06d}"
 
     def people_of(self, team_id: str) -> Iterator[User]:
-        """The people and bots of a workspace, in the order they joined."""
+        """The people and bots of a workspace, in order of creation."""
         return (user for user in self.users.values() if user.is_in(team_id))
 
     def channels_of(self, team_id: str) -> Iterator[Channel]:
-        """The conversations of a workspace, in the order they were made."""
+        """The conversations of a workspace, in order of creation."""
         return (channel for channel in self.channels.values() if channel.team_id == team_id)
 
     def enterprise_of(self, team_id: str | None) -> Enterprise | None:
-        """The organisation that owns a workspace, if one does."""
+        """The organization that owns a workspace, or None."""
         workspace = self.workspaces.get(team_id or "")
         if workspace is None or workspace.enterprise_id is None:
             return None

@@ -1,4 +1,4 @@
-"""Whole lists of blocks and whole views, checked as Slack checks them."""
+"""Validation of lists of blocks and of views."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from slack_sandbox.blocks.elements import text
 from slack_sandbox.blocks.layout import BLOCKS, MOST_BLOCKS, SURFACES
 from slack_sandbox.blocks.rules import (
     Field,
+    add_error,
     anything,
     array,
     boolean,
-    complain,
     record,
     required,
     string,
@@ -36,43 +36,41 @@ def check_blocks(
     *,
     unreachable: Collection[str] = (),
 ) -> list[str]:
-    """What Slack finds wrong with blocks, in its words; nothing when they are good.
+    """Slack's errors for a list of blocks; empty if it is valid.
 
-    It cannot fetch images from the hosts in ``unreachable``.
-
-    Each complaint ends with the JSON pointer of what is meant
-    (https://docs.slack.dev/block-kit).
+    Images from the hosts in ``unreachable`` cannot be fetched. Each error ends with the JSON
+    pointer of the invalid value (https://docs.slack.dev/block-kit).
     """
-    complaints: list[str] = []
-    array(typed(BLOCKS, SURFACES[surface]), MOST_BLOCKS[surface])(blocks, pointer, complaints)
-    if not complaints:
-        _check_unique_ids(blocks, pointer, complaints)
-        _check_totals(blocks, pointer, complaints)
-        _check_images(blocks, pointer, unreachable, complaints)
-    return complaints
+    errors: list[str] = []
+    array(typed(BLOCKS, SURFACES[surface]), MOST_BLOCKS[surface])(blocks, pointer, errors)
+    if not errors:
+        _check_unique_ids(blocks, pointer, errors)
+        _check_totals(blocks, pointer, errors)
+        _check_images(blocks, pointer, unreachable, errors)
+    return errors
 
 
 def check_view(view: Any, *, unreachable: Collection[str] = ()) -> list[str]:
-    """What Slack finds wrong with a view (https://docs.slack.dev/reference/views)."""
-    complaints: list[str] = []
+    """Slack's errors for a view (https://docs.slack.dev/reference/views)."""
+    errors: list[str] = []
     if not isinstance(view, dict):
         return ["must provide an object [json-pointer:/view]"]
     kind = view.get("type")
     if kind not in ("modal", "home"):
         return [f"unsupported type: {kind} [json-pointer:/view/type]"]
-    (_MODAL if kind == "modal" else _HOME)(view, "/view", complaints)
-    if not complaints:
+    (_MODAL if kind == "modal" else _HOME)(view, "/view", errors)
+    if not errors:
         surface: Surface = "modal" if kind == "modal" else "home"
-        complaints += check_blocks(view["blocks"], surface, "/view/blocks", unreachable=unreachable)
-    if not complaints and kind == "modal" and not view.get("submit") and _has_input(view):
-        complain(complaints, "missing required field: submit", "/view")
+        errors += check_blocks(view["blocks"], surface, "/view/blocks", unreachable=unreachable)
+    if not errors and kind == "modal" and not view.get("submit") and _has_input(view):
+        add_error(errors, "missing required field: submit", "/view")
     if len(json.dumps(view)) > VIEW_BYTES:
-        complain(complaints, f"view must be less than {VIEW_BYTES} bytes", "/view")
-    return complaints
+        add_error(errors, f"view must be less than {VIEW_BYTES} bytes", "/view")
+    return errors
 
 
 def elements_of(blocks: list[JsonDict]) -> Iterator[tuple[JsonDict, JsonDict]]:
-    """Each element that can be acted on, with the block it stands in."""
+    """Each interactive element, with its block."""
     for block in blocks:
         found = [block.get("accessory"), block.get("element")]
         if block.get("type") in ("actions", "card"):
@@ -85,9 +83,9 @@ def elements_of(blocks: list[JsonDict]) -> Iterator[tuple[JsonDict, JsonDict]]:
 
 
 def with_ids(blocks: list[JsonDict]) -> list[JsonDict]:
-    """The blocks with the ``block_id`` and ``action_id`` values Slack makes up where none is given.
+    """The blocks with generated ``block_id`` and ``action_id`` values where they are missing.
 
-    What was given stays as it is; what need not change is not copied.
+    Existing ids are kept; unchanged parts are not copied.
     """
     return [_with_action_ids({"block_id": _made_up(), **block}) for block in blocks]
 
@@ -122,40 +120,42 @@ _MODAL = record(
 )
 
 
-def _check_unique_ids(blocks: list[JsonDict], pointer: str, complaints: list[str]) -> None:
+def _check_unique_ids(blocks: list[JsonDict], pointer: str, errors: list[str]) -> None:
     seen: set[str] = set()
-    for place, block in enumerate(blocks):
+    for index, block in enumerate(blocks):
         block_id = block.get("block_id")
         if block_id is not None and block_id in seen:
             text_of = f"block_id `{block_id}` already exists"
-            complain(complaints, text_of, f"{pointer}/{place}/block_id")
+            add_error(errors, text_of, f"{pointer}/{index}/block_id")
         seen.add(block_id or "")
         action_ids = [element.get("action_id") for _, element in elements_of([block])]
-        given = [one for one in action_ids if one is not None]
-        for one in sorted({one for one in given if given.count(one) > 1}):
-            complain(complaints, f"action_id `{one}` already exists", f"{pointer}/{place}")
+        explicit = [action_id for action_id in action_ids if action_id is not None]
+        for repeated in sorted(
+            {action_id for action_id in explicit if explicit.count(action_id) > 1}
+        ):
+            add_error(errors, f"action_id `{repeated}` already exists", f"{pointer}/{index}")
 
 
-def _check_totals(blocks: list[JsonDict], pointer: str, complaints: list[str]) -> None:
-    written = sum(len(one["text"]) for one in blocks if one["type"] == "markdown")
+def _check_totals(blocks: list[JsonDict], pointer: str, errors: list[str]) -> None:
+    written = sum(len(block["text"]) for block in blocks if block["type"] == "markdown")
     if written > 12_000:
-        complain(complaints, "markdown text must be less than 12001 characters", pointer)
-    if sum(one["type"] == "table" for one in blocks) > 1:
-        complain(complaints, "only one table is allowed", pointer)
+        add_error(errors, "markdown text must be less than 12001 characters", pointer)
+    if sum(block["type"] == "table" for block in blocks) > 1:
+        add_error(errors, "only one table is allowed", pointer)
 
 
 def _check_images(
-    value: Any, pointer: str, unreachable: Collection[str], complaints: list[str]
+    value: Any, pointer: str, unreachable: Collection[str], errors: list[str]
 ) -> None:
     if isinstance(value, list):
-        for place, item in enumerate(value):
-            _check_images(item, f"{pointer}/{place}", unreachable, complaints)
+        for index, item in enumerate(value):
+            _check_images(item, f"{pointer}/{index}", unreachable, errors)
     elif isinstance(value, dict):
         for name, item in value.items():
             if name == "image_url" and urlsplit(item).hostname in unreachable:
-                complain(complaints, "downloading image failed", f"{pointer}/{name}")
+                add_error(errors, "downloading image failed", f"{pointer}/{name}")
             else:
-                _check_images(item, f"{pointer}/{name}", unreachable, complaints)
+                _check_images(item, f"{pointer}/{name}", unreachable, errors)
 
 
 def _has_input(view: JsonDict) -> bool:

@@ -1,6 +1,6 @@
-"""What may stand inside blocks: text, options, confirm dialogs, buttons and other elements.
+"""Validation of block elements and composition objects.
 
-Lengths and counts are those of https://docs.slack.dev/reference/block-kit/block-elements and
+The limits are those of https://docs.slack.dev/reference/block-kit/block-elements and
 https://docs.slack.dev/reference/block-kit/composition-objects.
 """
 
@@ -13,10 +13,10 @@ from typing import Any
 from slack_sandbox.blocks.rules import (
     Field,
     Rule,
+    add_error,
     anything,
     array,
     boolean,
-    complain,
     either,
     integer,
     one_of,
@@ -29,7 +29,7 @@ from slack_sandbox.blocks.rules import (
 
 
 def text_kinds(maximum: int, *, minimum: int = 1, plain: bool = False) -> dict[str, Rule]:
-    """The kinds of text object, by type; ``plain`` where Slack takes no mrkdwn."""
+    """The types of text object; only ``plain_text`` if ``plain``."""
     shared = {"type": Field(anything), "text": required(string(maximum, minimum))}
     kinds = {"plain_text": record({**shared, "emoji": Field(boolean)})}
     if not plain:
@@ -38,16 +38,16 @@ def text_kinds(maximum: int, *, minimum: int = 1, plain: bool = False) -> dict[s
 
 
 def text(maximum: int, *, minimum: int = 1, plain: bool = False) -> Rule:
-    """A text object of a length."""
+    """A text object with a maximum length."""
     return typed(text_kinds(maximum, minimum=minimum, plain=plain))
 
 
-def _pattern(expression: str, words: str) -> Rule:
+def _pattern(expression: str, message: str) -> Rule:
     compiled = re.compile(expression)
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, str) or not compiled.fullmatch(value):
-            complain(complaints, words, pointer)
+            add_error(errors, message, pointer)
 
     return check
 
@@ -114,28 +114,31 @@ _FILTER = record(
 )
 
 
-def _initial_is_offered(value: Any, pointer: str, complaints: list[str]) -> None:
-    """An initial choice must be one of the options, the same in every field."""
+def _initial_is_offered(value: Any, pointer: str, errors: list[str]) -> None:
+    """An initial choice must equal one of the options in every field."""
     groups = value.get("option_groups") or []
-    offered = [*(value.get("options") or []), *(one for each in groups for one in each["options"])]
+    offered = [
+        *(value.get("options") or []),
+        *(option for each in groups for option in each["options"]),
+    ]
     initial = {"initial_option": [value.get("initial_option")]}
     initial["initial_options"] = value.get("initial_options") or []
     for name, chosen in initial.items():
-        if any(one is not None and one not in offered for one in chosen):
-            complain(complaints, f"{name} must match one of the options", f"{pointer}/{name}")
+        if any(choice is not None and choice not in offered for choice in chosen):
+            add_error(errors, f"{name} must match one of the options", f"{pointer}/{name}")
 
 
-def _lengths_fit(value: Any, pointer: str, complaints: list[str]) -> None:
+def _lengths_fit(value: Any, pointer: str, errors: list[str]) -> None:
     if (value.get("min_length") or 0) > (value.get("max_length") or 3000):
-        complain(complaints, "min_length must not be more than max_length", pointer)
+        add_error(errors, "min_length must not be more than max_length", pointer)
 
 
 def _if_good(rule: Rule) -> Rule:
-    """A rule that relies on the fields being what they should be."""
+    """Apply a rule only if the fields it uses are valid."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
-        if not complaints:
-            rule(value, pointer, complaints)
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
+        if not errors:
+            rule(value, pointer, errors)
 
     return check
 
@@ -261,8 +264,9 @@ ELEMENTS: dict[str, Rule] = {
         }
     ),
 }
-"""Every element the stand-in knows. ``external_select`` and files are left out: no app here
-serves options, and the stand-in stores no files; both are answered as unsupported."""
+"""All supported elements. ``external_select`` and file inputs are not supported and rejected as
+unsupported types, which is stricter than Slack.
+"""
 
 ACTION_ELEMENTS = frozenset(
     {

@@ -1,4 +1,4 @@
-"""The blocks themselves, by type and by where they may be shown.
+"""Validation of blocks, by type and surface.
 
 See https://docs.slack.dev/reference/block-kit/blocks.
 """
@@ -135,10 +135,10 @@ _CELL = typed(
 )
 
 
-def _input_needs_no_button(value: Any, pointer: str, complaints: list[str]) -> None:
+def _input_needs_no_button(value: Any, pointer: str, errors: list[str]) -> None:
     element = value.get("element")
     if isinstance(element, dict):
-        typed(ELEMENTS, INPUT_ELEMENTS)(element, f"{pointer}/element", complaints)
+        typed(ELEMENTS, INPUT_ELEMENTS)(element, f"{pointer}/element", errors)
 
 
 _CARD = _block(
@@ -217,8 +217,9 @@ BLOCKS: dict[str, Rule] = {
     "card": _CARD,
     "carousel": _block({"elements": required(array(typed({"card": _CARD}), 10, 1))}),
 }
-"""Every block the stand-in knows. ``video``, ``call``, ``file``, ``context_actions``,
-``task_card`` and ``plan`` are answered as unsupported, which is stricter than Slack."""
+"""All supported blocks. ``video``, ``call``, ``file``, ``context_actions``, ``task_card`` and
+``plan`` are rejected as unsupported types, which is stricter than Slack.
+"""
 
 EVERYWHERE = frozenset(
     {"section", "divider", "header", "context", "actions", "image", "input", "rich_text"}
@@ -228,5 +229,5 @@ SURFACES: dict[str, frozenset[str]] = {
     "modal": EVERYWHERE | {"alert"},
     "home": EVERYWHERE,
 }
-"""The blocks each surface shows."""
+"""The blocks allowed on each surface."""
 MOST_BLOCKS = {"message": 50, "modal": 100, "home": 100}

@@ -1,8 +1,7 @@
-"""Small rules that values are checked by, and the way they put a complaint.
+"""Validation rules, and the format of their errors.
 
-A rule is a function of a value, its JSON pointer and a list that complaints are added to.
-Complaints read like Slack's: ``must be less than 3001 characters
-[json-pointer:/blocks/0/text/text]``.
+A rule is a function of a value, its JSON pointer and the list of errors it appends to. Errors read
+like Slack's: ``must be less than 3001 characters [json-pointer:/blocks/0/text/text]``.
 """
 
 from __future__ import annotations
@@ -17,124 +16,126 @@ Rule = Callable[[Any, str, list[str]], None]
 
 @dataclass(frozen=True)
 class Field:
-    """A property of an object: its rule, and whether it must be there."""
+    """A property of an object: its rule, and whether it is required."""
 
     rule: Rule
     required: bool = False
 
 
 def required(rule: Rule) -> Field:
-    """A property that must be there."""
+    """A required property."""
     return Field(rule, required=True)
 
 
-def complain(complaints: list[str], text: str, pointer: str) -> None:
-    """Add a complaint about the value at ``pointer``."""
-    complaints.append(f"{text} [json-pointer:{pointer}]")
+def add_error(errors: list[str], text: str, pointer: str) -> None:
+    """Add an error about the value at ``pointer``."""
+    errors.append(f"{text} [json-pointer:{pointer}]")
 
 
 def string(maximum: int | None = None, minimum: int = 0) -> Rule:
-    """A string of a length."""
+    """A string with a length between ``minimum`` and ``maximum``."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, str):
-            complain(complaints, "must provide a string", pointer)
+            add_error(errors, "must provide a string", pointer)
         elif len(value) < minimum:
-            complain(complaints, f"must be more than {minimum - 1} characters", pointer)
+            add_error(errors, f"must be more than {minimum - 1} characters", pointer)
         elif maximum is not None and len(value) > maximum:
-            complain(complaints, f"must be less than {maximum + 1} characters", pointer)
+            add_error(errors, f"must be less than {maximum + 1} characters", pointer)
 
     return check
 
 
 def url(maximum: int = 3000) -> Rule:
-    """A http or https address (or ``mailto:``/``slack:`` where ``maximum`` allows)."""
+    """An http or https URL."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
-        before = len(complaints)
-        string(maximum, 1)(value, pointer, complaints)
-        if len(complaints) > before:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
+        before = len(errors)
+        string(maximum, 1)(value, pointer, errors)
+        if len(errors) > before:
             return
         try:
             parts = urlsplit(value)
         except ValueError:
             parts = urlsplit("")
-        spaced = any(one.isspace() for one in value)
+        spaced = any(character.isspace() for character in value)
         if parts.scheme not in ("http", "https") or not parts.hostname or spaced:
-            complain(complaints, "invalid url", pointer)
+            add_error(errors, "invalid url", pointer)
 
     return check
 
 
-def boolean(value: Any, pointer: str, complaints: list[str]) -> None:
-    """True or false."""
+def boolean(value: Any, pointer: str, errors: list[str]) -> None:
+    """A boolean."""
     if not isinstance(value, bool):
-        complain(complaints, "must provide a boolean", pointer)
+        add_error(errors, "must provide a boolean", pointer)
 
 
 def integer(minimum: int, maximum: int) -> Rule:
-    """A whole number between two others."""
+    """An integer between ``minimum`` and ``maximum``."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if isinstance(value, bool) or not isinstance(value, int):
-            complain(complaints, "must provide an integer", pointer)
+            add_error(errors, "must provide an integer", pointer)
         elif value < minimum:
-            complain(complaints, f"must be greater than {minimum - 1}", pointer)
+            add_error(errors, f"must be greater than {minimum - 1}", pointer)
         elif value > maximum:
-            complain(complaints, f"must be less than {maximum + 1}", pointer)
+            add_error(errors, f"must be less than {maximum + 1}", pointer)
 
     return check
 
 
-def one_of(*words: str) -> Rule:
-    """One of some words."""
+def one_of(*options: str) -> Rule:
+    """One of these strings."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
-        if value not in words:
-            complain(complaints, f"must be a valid enum value: {', '.join(words)}", pointer)
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
+        if value not in options:
+            add_error(errors, f"must be a valid enum value: {', '.join(options)}", pointer)
 
     return check
 
 
-def anything(value: Any, pointer: str, complaints: list[str]) -> None:
-    """Whatever comes."""
+def anything(value: Any, pointer: str, errors: list[str]) -> None:
+    """Any value."""
 
 
 def array(rule: Rule, maximum: int | None = None, minimum: int = 0) -> Rule:
-    """A list of so many things that each keep a rule."""
+    """A list with a number of items between ``minimum`` and ``maximum``, each validated by
+    ``rule``.
+    """
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, list):
-            complain(complaints, "must provide an array", pointer)
+            add_error(errors, "must provide an array", pointer)
             return
         if len(value) < minimum:
-            complain(complaints, f"no fewer than {minimum} items allowed", pointer)
+            add_error(errors, f"no fewer than {minimum} items allowed", pointer)
         if maximum is not None and len(value) > maximum:
-            complain(complaints, f"no more than {maximum} items allowed", pointer)
+            add_error(errors, f"no more than {maximum} items allowed", pointer)
             return
-        for place, item in enumerate(value):
-            rule(item, f"{pointer}/{place}", complaints)
+        for index, item in enumerate(value):
+            rule(item, f"{pointer}/{index}", errors)
 
     return check
 
 
 def record(fields: Mapping[str, Field], *also: Rule) -> Rule:
-    """An object with these properties and no others; ``also`` looks at it as a whole."""
+    """An object with only these properties; rules in ``also`` validate the whole object."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, dict):
-            complain(complaints, "must provide an object", pointer)
+            add_error(errors, "must provide an object", pointer)
             return
-        for name, one in fields.items():
-            if one.required and value.get(name) is None:
-                complain(complaints, f"missing required field: {name}", pointer)
+        for name, field in fields.items():
+            if field.required and value.get(name) is None:
+                add_error(errors, f"missing required field: {name}", pointer)
         for name, inner in value.items():
             if name not in fields:
-                complain(complaints, f"invalid additional property: {name}", pointer)
+                add_error(errors, f"invalid additional property: {name}", pointer)
             elif inner is not None:
-                fields[name].rule(inner, f"{pointer}/{name}", complaints)
+                fields[name].rule(inner, f"{pointer}/{name}", errors)
         for rule in also:
-            rule(value, pointer, complaints)
+            rule(value, pointer, errors)
 
     return check
 
@@ -142,43 +143,43 @@ def record(fields: Mapping[str, Field], *also: Rule) -> Rule:
 def either(*names: str) -> Rule:
     """Exactly one of these properties."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
-        given = [name for name in names if value.get(name) is not None]
-        if len(given) != 1:
-            words = ", ".join(f"`{name}`" for name in names)
-            complain(complaints, f"must define exactly one of {words}", pointer)
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
+        present = [name for name in names if value.get(name) is not None]
+        if len(present) != 1:
+            listed = ", ".join(f"`{name}`" for name in names)
+            add_error(errors, f"must define exactly one of {listed}", pointer)
 
     return check
 
 
 def at_least_one(*names: str) -> Rule:
-    """One of these properties, or several."""
+    """At least one of these properties."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not any(value.get(name) for name in names):
-            words = " or ".join(f"`{name}`" for name in names)
-            complain(complaints, f"must define either {words}", pointer)
+            listed = " or ".join(f"`{name}`" for name in names)
+            add_error(errors, f"must define either {listed}", pointer)
 
     return check
 
 
 def typed(rules: Mapping[str, Rule], allowed: Collection[str] | None = None) -> Rule:
-    """An object whose ``type`` says which rule it keeps."""
+    """An object whose ``type`` selects the rule."""
 
-    def check(value: Any, pointer: str, complaints: list[str]) -> None:
+    def check(value: Any, pointer: str, errors: list[str]) -> None:
         if not isinstance(value, dict):
-            complain(complaints, "must provide an object", pointer)
+            add_error(errors, "must provide an object", pointer)
             return
         kind = value.get("type")
         if kind is None:
-            complain(complaints, "missing required field: type", pointer)
+            add_error(errors, "missing required field: type", pointer)
         elif (
             not isinstance(kind, str)
             or kind not in rules
             or (allowed is not None and kind not in allowed)
         ):
-            complain(complaints, f"unsupported type: {kind}", f"{pointer}/type")
+            add_error(errors, f"unsupported type: {kind}", f"{pointer}/type")
         else:
-            rules[kind](value, pointer, complaints)
+            rules[kind](value, pointer, errors)
 
     return check

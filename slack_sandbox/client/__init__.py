@@ -1,10 +1,10 @@
-"""The stand-in's own chat client, to be looked at in a browser. It is not Slack."""
+"""The sandbox's chat client for a browser. It is not Slack's client."""
 
 from __future__ import annotations
 
 from flask import Blueprint
 
-from slack_sandbox.client.acts import register_acts
+from slack_sandbox.client.actions import register_actions
 from slack_sandbox.client.pages import register_pages
 from slack_sandbox.sandbox import Sandbox
 
@@ -19,5 +19,5 @@ def create_client_blueprint(sandbox: Sandbox) -> Blueprint:
         static_url_path="/client/static",
     )
     register_pages(client, sandbox)
-    register_acts(client, sandbox)
+    register_actions(client, sandbox)
     return client

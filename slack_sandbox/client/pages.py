@@ -7,34 +7,34 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
-from slack_sandbox.client.places import (
+from slack_sandbox.client.conversations import (
     APP,
-    Place,
-    find_place,
-    first_place,
-    latest_person,
-    place_url,
+    Conversation,
+    conversation_url,
+    find_conversation,
+    first_conversation,
+    latest_installer,
 )
-from slack_sandbox.client.screen import Screen, place_screen, start_screen
+from slack_sandbox.client.screen import Screen, conversation_screen, start_screen
 from slack_sandbox.errors import NotFoundError
 from slack_sandbox.faults import FAULT_KINDS
 from slack_sandbox.sandbox import Sandbox
 from slack_sandbox.web_api import METHODS
 
 _WAIT = 20.0
-"""Seconds a page waits for a change before it asks again."""
+"""Seconds a page waits for a change before it requests again."""
 
 
 def register_pages(client: Blueprint, sandbox: Sandbox) -> None:
     """Add the pages to the client's blueprint."""
 
-    def asked_place(team_id: str, place_id: str) -> Place:
-        return find_place(sandbox, team_id, place_id, request.args.get("as", ""))
+    def requested_conversation(team_id: str, conversation_id: str) -> Conversation:
+        return find_conversation(sandbox, team_id, conversation_id, request.args.get("as", ""))
 
-    def asked_screen(team_id: str, place_id: str) -> Screen:
-        return place_screen(
+    def requested_screen(team_id: str, conversation_id: str) -> Screen:
+        return conversation_screen(
             sandbox,
-            asked_place(team_id, place_id),
+            requested_conversation(team_id, conversation_id),
             thread_ts=request.args.get("thread") or None,
             tab=request.args.get("tab", ""),
         )
@@ -43,11 +43,11 @@ def register_pages(client: Blueprint, sandbox: Sandbox) -> None:
     def start() -> str:
         return render_template("client/start_page.html", screen=start_screen(sandbox))
 
-    @client.get("/client/<team_id>/<place_id>")
-    def place(team_id: str, place_id: str) -> str:
+    @client.get("/client/<team_id>/<conversation_id>")
+    def conversation(team_id: str, conversation_id: str) -> str:
         return render_template(
-            "client/place_page.html",
-            screen=asked_screen(team_id, place_id),
+            "client/conversation_page.html",
+            screen=requested_screen(team_id, conversation_id),
             fault_kinds=FAULT_KINDS,
             methods=["*", *sorted(METHODS), "response_url"],
             config=sandbox.config,
@@ -57,9 +57,9 @@ def register_pages(client: Blueprint, sandbox: Sandbox) -> None:
     def live_start() -> Response:
         return jsonify(start_screen(sandbox).as_json())
 
-    @client.get("/live/client/<team_id>/<place_id>")
-    def live_place(team_id: str, place_id: str) -> Response:
-        return jsonify(asked_screen(team_id, place_id).as_json())
+    @client.get("/live/client/<team_id>/<conversation_id>")
+    def live_conversation(team_id: str, conversation_id: str) -> Response:
+        return jsonify(requested_screen(team_id, conversation_id).as_json())
 
     @client.get("/live/changes")
     def changes() -> Response:
@@ -71,9 +71,9 @@ def register_pages(client: Blueprint, sandbox: Sandbox) -> None:
         return render_template(
             "client/traffic.html",
             faults=sandbox.faults.all(),
-            calls=[one.summary() for one in reversed(sandbox.call_log.last(40))],
+            calls=[call.summary() for call in reversed(sandbox.call_log.last(40))],
             total=len(sandbox.call_log),
-            deliveries=[one.summary() for one in reversed(sandbox.deliveries[-40:])],
+            deliveries=[delivery.summary() for delivery in reversed(sandbox.deliveries[-40:])],
         )
 
     @client.get("/app_redirect")
@@ -103,16 +103,16 @@ def register_pages(client: Blueprint, sandbox: Sandbox) -> None:
         return response
 
 
-def _as_latest(sandbox: Sandbox, team_id: str, place_id: str) -> BaseResponse:
-    """Go to a place as whoever authorized the app last; choose who to be where nobody did."""
-    user = latest_person(sandbox, team_id) if team_id in sandbox.workspaces else None
+def _as_latest(sandbox: Sandbox, team_id: str, conversation_id: str) -> BaseResponse:
+    """Redirect to a conversation as the latest installer, or to the start page if no one has."""
+    user = latest_installer(sandbox, team_id) if team_id in sandbox.workspaces else None
     if user is None:
         return redirect("/")
     try:
-        find_place(sandbox, team_id, place_id, user.id)
+        find_conversation(sandbox, team_id, conversation_id, user.id)
     except NotFoundError:
-        place_id = first_place(sandbox, team_id, user.id)
-    return redirect(place_url(team_id, place_id, user.id))
+        conversation_id = first_conversation(sandbox, team_id, user.id)
+    return redirect(conversation_url(team_id, conversation_id, user.id))
 
 
 def _content_security_policy(sandbox: Sandbox) -> str:

@@ -1,4 +1,4 @@
-"""One screen as pieces of HTML, each with a digest, so that a page replaces only what changed."""
+"""Screens as HTML fragments with digests, so that a page replaces only changed parts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from flask import render_template
 from markupsafe import Markup
 
-from slack_sandbox.client.places import (
+from slack_sandbox.client.conversations import (
     APP,
-    Place,
-    actors,
+    Conversation,
     app_bot_id,
-    first_place,
-    place_url,
+    conversation_url,
+    first_conversation,
     reader_for,
+    selectable_users,
 )
 from slack_sandbox.client.render import Reader, blocks_tag
-from slack_sandbox.client.render.texts import words
-from slack_sandbox.client.shown import Day, shown_messages
+from slack_sandbox.client.render.texts import label_text
+from slack_sandbox.client.timeline import DayDivider, timeline
 from slack_sandbox.interactions import shortcuts_in
 from slack_sandbox.sandbox import Sandbox
 from slack_sandbox.world import Channel, User, View
@@ -29,27 +29,27 @@ JsonDict = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some HTML; ``key`` names it among its siblings."""
+class Fragment:
+    """A piece of HTML; ``key`` identifies it among its siblings."""
 
     html: Markup
     key: str = ""
 
     @property
     def digest(self) -> str:
-        """Differs when the HTML differs."""
+        """A hash of the HTML."""
         return hashlib.blake2b(self.html.encode(), digest_size=8).hexdigest()
 
 
 @dataclass
 class Screen:
-    """What a page shows: ``parts`` and ``lists`` go into the elements of these ids."""
+    """The content of a page: ``parts`` and ``lists`` fill the elements with these ids."""
 
     version: int
     title: str
     about: JsonDict = field(default_factory=dict)
-    parts: dict[str, Piece] = field(default_factory=dict)
-    lists: dict[str, list[Piece]] = field(default_factory=dict)
+    parts: dict[str, Fragment] = field(default_factory=dict)
+    lists: dict[str, list[Fragment]] = field(default_factory=dict)
 
     def as_json(self) -> JsonDict:
         """The screen for the page's script."""
@@ -57,93 +57,101 @@ class Screen:
             "version": self.version,
             "title": self.title,
             "about": self.about,
-            "parts": {name: _as_json(one) for name, one in self.parts.items()},
-            "lists": {name: [_as_json(one) for one in row] for name, row in self.lists.items()},
+            "parts": {name: _as_json(fragment) for name, fragment in self.parts.items()},
+            "lists": {
+                name: [_as_json(fragment) for fragment in row] for name, row in self.lists.items()
+            },
         }
 
 
-def _as_json(piece: Piece) -> JsonDict:
-    return {"key": piece.key, "digest": piece.digest, "html": piece.html}
+def _as_json(fragment: Fragment) -> JsonDict:
+    return {"key": fragment.key, "digest": fragment.digest, "html": fragment.html}
 
 
 def start_screen(sandbox: Sandbox) -> Screen:
-    """Where one chooses who to be."""
-    screen = Screen(sandbox.version, "Who are you?")
+    """The start page, for choosing a person."""
+    screen = Screen(sandbox.version, "Choose a person")
     screen.parts["start"] = _part(
         "start", config=sandbox.config, workspaces=_workspaces(sandbox, APP, first=True)
     )
     return screen
 
 
-def place_screen(
-    sandbox: Sandbox, place: Place, *, thread_ts: str | None = None, tab: str = ""
+def conversation_screen(
+    sandbox: Sandbox, conversation: Conversation, *, thread_ts: str | None = None, tab: str = ""
 ) -> Screen:
-    """A place with everything around it. ``tab`` is one of the app's own: home or about."""
-    # Read first: what changes while the rest is put together is then seen by the next look.
+    """A conversation with its surroundings. ``tab`` is the app's: home, messages or about."""
+    # Read first, so that a change during rendering triggers another refresh.
     version = sandbox.version
-    reader = reader_for(sandbox, place.workspace.id, place.user)
-    tab = _tab(sandbox, place, tab)
-    screen = Screen(version, f"{place.title} · {place.workspace.name}")
-    screen.about = _about(sandbox, place, thread_ts, tab)
+    reader = reader_for(sandbox, conversation.workspace.id, conversation.user)
+    tab = _tab(sandbox, conversation, tab)
+    screen = Screen(version, f"{conversation.title} · {conversation.workspace.name}")
+    screen.about = _about(sandbox, conversation, thread_ts, tab)
     shared: JsonDict = {
-        "place": place,
+        "conversation": conversation,
         "config": sandbox.config,
         "tab": tab,
-        "is_installed": sandbox.is_installed(place.workspace.id),
+        "is_installed": sandbox.is_installed(conversation.workspace.id),
         "thread_ts": thread_ts,
     }
-    workspaces = _workspaces(sandbox, place.id)
+    workspaces = _workspaces(sandbox, conversation.id)
     screen.parts = {
         "who": _part("who", workspaces=workspaces, **shared),
-        "places": _part("places", **_sidebar(sandbox, place), **shared),
-        "head": _part("head", **_head(sandbox, place), **shared),
+        "conversations": _part("conversations", **_sidebar(sandbox, conversation), **shared),
+        "head": _part("head", **_head(sandbox, conversation), **shared),
         "notice": _part("notice", **shared),
         "tab": _tab_part(sandbox, reader, shared),
-        "composer": _part("composer", in_thread=False, **_talk(sandbox, place, tab), **shared),
-        "thread-composer": _part(
-            "composer", in_thread=True, **_talk(sandbox, place, tab), **shared
+        "composer": _part(
+            "composer", in_thread=False, **_composer(sandbox, conversation, tab), **shared
         ),
-        "modal": _modal(sandbox, place.user, reader),
+        "thread-composer": _part(
+            "composer", in_thread=True, **_composer(sandbox, conversation, tab), **shared
+        ),
+        "modal": _modal(sandbox, conversation.user, reader),
     }
     screen.lists = {
-        "messages": [] if tab else _messages(sandbox, place, reader, None),
-        "thread": _messages(sandbox, place, reader, thread_ts) if thread_ts else [],
+        "messages": [] if tab else _messages(sandbox, conversation, reader, None),
+        "thread": _messages(sandbox, conversation, reader, thread_ts) if thread_ts else [],
     }
     return screen
 
 
-def _part(template: str, **values: Any) -> Piece:
-    return Piece(Markup(render_template(f"client/{template}.html", **values).strip()))  # noqa: S704
+def _part(template: str, **values: Any) -> Fragment:
+    return Fragment(Markup(render_template(f"client/{template}.html", **values).strip()))  # noqa: S704
 
 
-def _about(sandbox: Sandbox, place: Place, thread_ts: str | None, tab: str) -> JsonDict:
+def _about(
+    sandbox: Sandbox, conversation: Conversation, thread_ts: str | None, tab: str
+) -> JsonDict:
     return {
-        "user": place.user.id,
-        "team": place.workspace.id,
-        "place": place.id,
-        "kind": place.kind,
+        "user": conversation.user.id,
+        "team": conversation.workspace.id,
+        "conversation": conversation.id,
+        "kind": conversation.kind,
         "tab": tab,
         "thread": thread_ts,
         "commands": [
-            {"insert": one.command, "name": f"{one.command} {one.usage_hint}".strip()}
-            | {"detail": one.description}
-            for one in sandbox.config.slash_commands
-            if sandbox.is_installed(place.workspace.id)
+            {"insert": command.command, "name": f"{command.command} {command.usage_hint}".strip()}
+            | {"detail": command.description}
+            for command in sandbox.config.slash_commands
+            if sandbox.is_installed(conversation.workspace.id)
         ],
         "people": [
-            {"insert": f"@{one.name}", "name": one.label, "detail": one.title}
-            for one in actors(sandbox, place.workspace.id)
+            {"insert": f"@{user.name}", "name": user.label, "detail": user.title}
+            for user in selectable_users(sandbox, conversation.workspace.id)
         ],
         "channels": [
-            {"insert": f"#{one.name}", "name": f"#{one.name}", "detail": one.purpose}
-            for one in sandbox.conversations_for(place.workspace.id, place.user.id)
-            if not one.is_im
+            {"insert": f"#{channel.name}", "name": f"#{channel.name}", "detail": channel.purpose}
+            for channel in sandbox.conversations_for(
+                conversation.workspace.id, conversation.user.id
+            )
+            if not channel.is_im
         ],
     }
 
 
-def _workspaces(sandbox: Sandbox, place_id: str, *, first: bool = False) -> list[JsonDict]:
-    """Every workspace with its people, each a link to being them."""
+def _workspaces(sandbox: Sandbox, conversation_id: str, *, first: bool = False) -> list[JsonDict]:
+    """Every workspace with its people and their links."""
     shown: list[JsonDict] = []
     for workspace in sandbox.workspaces.values():
         enterprise = sandbox.world.enterprise_of(workspace.id)
@@ -155,28 +163,34 @@ def _workspaces(sandbox: Sandbox, place_id: str, *, first: bool = False) -> list
                 "is_installed": sandbox.is_installed(workspace.id),
                 "people": [
                     {
-                        "user": one,
-                        "url": _be_url(sandbox, workspace.id, one, None if first else place_id),
-                        "picture": one.images("")["image_48"],
+                        "user": user,
+                        "url": _switch_url(
+                            sandbox, workspace.id, user, None if first else conversation_id
+                        ),
+                        "picture": user.images("")["image_48"],
                     }
-                    for one in actors(sandbox, workspace.id)
+                    for user in selectable_users(sandbox, workspace.id)
                 ],
             }
         )
     return shown
 
 
-def _be_url(sandbox: Sandbox, team_id: str, user: User, place_id: str | None) -> str:
-    """Being somebody keeps the channel where they see it too."""
-    visible = {one.id for one in sandbox.conversations_for(team_id, user.id) if not one.is_im}
-    if place_id not in visible:
-        place_id = first_place(sandbox, team_id, user.id)
-    return place_url(team_id, place_id, user.id)
+def _switch_url(sandbox: Sandbox, team_id: str, user: User, conversation_id: str | None) -> str:
+    """The link to another person; keeps the channel if that person can see it."""
+    visible = {
+        channel.id for channel in sandbox.conversations_for(team_id, user.id) if not channel.is_im
+    }
+    if conversation_id not in visible:
+        conversation_id = first_conversation(sandbox, team_id, user.id)
+    return conversation_url(team_id, conversation_id, user.id)
 
 
-def _sidebar(sandbox: Sandbox, place: Place) -> JsonDict:
-    team_id, user = place.workspace.id, place.user
-    channels = [one for one in sandbox.conversations_for(team_id, user.id) if not one.is_im]
+def _sidebar(sandbox: Sandbox, conversation: Conversation) -> JsonDict:
+    team_id, user = conversation.workspace.id, conversation.user
+    channels = [
+        channel for channel in sandbox.conversations_for(team_id, user.id) if not channel.is_im
+    ]
 
     def row(target: str, name: str, channel_id: str | None) -> JsonDict:
         messages = sandbox.messages(channel_id) if channel_id else []
@@ -184,19 +198,21 @@ def _sidebar(sandbox: Sandbox, place: Place) -> JsonDict:
         return {
             "id": target,
             "name": name,
-            "url": place_url(team_id, target, user.id),
-            "latest": max((one.ts for one in (*messages[-1:], *own[-1:])), default=""),
+            "url": conversation_url(team_id, target, user.id),
+            "latest": max((message.ts for message in (*messages[-1:], *own[-1:])), default=""),
         }
 
     return {
         "channels": [
-            row(one.id, one.name, one.id) | {"channel": one}
-            for one in sorted(channels, key=lambda one: (user.id not in one.members, one.name))
+            row(channel.id, channel.name, channel.id) | {"channel": channel}
+            for channel in sorted(
+                channels, key=lambda channel: (user.id not in channel.members, channel.name)
+            )
         ],
         "people": [
-            row(one.id, one.label, _dm_id(sandbox, team_id, user.id, one.id))
-            | {"is_self": one.id == user.id, "picture": one.images("")["image_24"]}
-            for one in actors(sandbox, team_id)
+            row(person.id, person.label, _dm_id(sandbox, team_id, user.id, person.id))
+            | {"is_self": person.id == user.id, "picture": person.images("")["image_24"]}
+            for person in selectable_users(sandbox, team_id)
         ],
         "app": row(APP, sandbox.config.name, _dm_id(sandbox, team_id, user.id, None)),
     }
@@ -210,85 +226,93 @@ def _dm_id(sandbox: Sandbox, team_id: str, user_id: str, other_id: str | None) -
     return None
 
 
-def _head(sandbox: Sandbox, place: Place) -> JsonDict:
+def _head(sandbox: Sandbox, conversation: Conversation) -> JsonDict:
     members: list[User] = []
-    bot_id = app_bot_id(sandbox, place.workspace.id)
-    channel = place.channel
-    if channel is not None and place.kind == "channel":
-        members = [one for one in sandbox.users.values() if one.id in channel.members]
+    bot_id = app_bot_id(sandbox, conversation.workspace.id)
+    channel = conversation.channel
+    if channel is not None and conversation.kind == "channel":
+        members = [user for user in sandbox.users.values() if user.id in channel.members]
     return {
         "members": members,
         "can_invite": bot_id is not None
-        and place.kind == "channel"
-        and place.is_member
+        and conversation.kind == "channel"
+        and conversation.is_member
         and channel is not None
         and not channel.is_archived
         and bot_id not in channel.members,
     }
 
 
-def _tab(sandbox: Sandbox, place: Place, asked: str) -> str:
-    """Which of the app's tabs is shown; empty for the conversation."""
-    if place.kind != "app":
+def _tab(sandbox: Sandbox, conversation: Conversation, requested: str) -> str:
+    """The selected tab of the app; empty for its messages."""
+    if conversation.kind != "app":
         return ""
     config = sandbox.config
-    if asked == "about" or not sandbox.is_installed(place.workspace.id):
+    if requested == "about" or not sandbox.is_installed(conversation.workspace.id):
         return "about"
-    if asked == "messages":
+    if requested == "messages":
         return "" if config.messages_tab else "about"
     if config.home_tab:
         return "home"
     return "" if config.messages_tab else "about"
 
 
-def _tab_part(sandbox: Sandbox, reader: Reader, shared: JsonDict) -> Piece:
-    place: Place = shared["place"]
+def _tab_part(sandbox: Sandbox, reader: Reader, shared: JsonDict) -> Fragment:
+    conversation: Conversation = shared["conversation"]
     home = Markup()
     view: View | None = None
     if shared["tab"] == "home":
-        view = sandbox.home_view(place.workspace.id, place.user.id)
+        view = sandbox.home_view(conversation.workspace.id, conversation.user.id)
         home = blocks_tag(view.blocks, reader.within(view.id)) if view else home
     return _part("tab", home=home, view=view, **shared)
 
 
-def _talk(sandbox: Sandbox, place: Place, tab: str) -> JsonDict:
-    """Whether there is a composer, and what stands in its place."""
-    channel: Channel | None = place.channel
-    hindrance = ""
+def _composer(sandbox: Sandbox, conversation: Conversation, tab: str) -> JsonDict:
+    """The composer, or the reason for its absence."""
+    channel: Channel | None = conversation.channel
+    disabled_reason = ""
     if channel is not None and channel.is_archived:
-        hindrance = "This channel is archived."
-    elif place.other is not None and place.other.deleted:
-        hindrance = f"{place.other.label} is no longer here."
-    elif place.kind == "app" and not sandbox.is_installed(place.workspace.id):
-        hindrance = f"{place.name} is not installed in {place.workspace.name}."
-    elif place.kind == "app" and sandbox.config.messages_tab_read_only:
-        hindrance = "Sending messages to this app has been turned off."
+        disabled_reason = "This channel is archived."
+    elif conversation.other is not None and conversation.other.deleted:
+        disabled_reason = f"{conversation.other.label} has been deactivated."
+    elif conversation.kind == "app" and not sandbox.is_installed(conversation.workspace.id):
+        disabled_reason = f"{conversation.name} is not installed in {conversation.workspace.name}."
+    elif conversation.kind == "app" and sandbox.config.messages_tab_read_only:
+        disabled_reason = "Sending messages to this app has been turned off."
     return {
         "is_open": not tab,
-        "hindrance": hindrance,
-        "can_join": not place.is_member and not hindrance,
+        "disabled_reason": disabled_reason,
+        "can_join": not conversation.is_member and not disabled_reason,
     }
 
 
-def _messages(sandbox: Sandbox, place: Place, reader: Reader, thread_ts: str | None) -> list[Piece]:
-    pieces: list[Piece] = []
-    shortcuts = shortcuts_in(sandbox, place.workspace.id)
-    for one in shown_messages(sandbox, place, reader, thread_ts):
-        template = "day" if isinstance(one, Day) else "message"
-        part = _part(template, one=one, place=place, thread_ts=thread_ts, shortcuts=shortcuts)
-        pieces.append(Piece(part.html, one.key))
-    return pieces
+def _messages(
+    sandbox: Sandbox, conversation: Conversation, reader: Reader, thread_ts: str | None
+) -> list[Fragment]:
+    fragments: list[Fragment] = []
+    shortcuts = shortcuts_in(sandbox, conversation.workspace.id)
+    for message in timeline(sandbox, conversation, reader, thread_ts):
+        template = "day" if isinstance(message, DayDivider) else "message"
+        part = _part(
+            template,
+            item=message,
+            conversation=conversation,
+            thread_ts=thread_ts,
+            shortcuts=shortcuts,
+        )
+        fragments.append(Fragment(part.html, message.key))
+    return fragments
 
 
-def _modal(sandbox: Sandbox, user: User, reader: Reader) -> Piece:
+def _modal(sandbox: Sandbox, user: User, reader: Reader) -> Fragment:
     view = sandbox.open_modal(user.id)
     if view is None:
-        return Piece(Markup())
+        return Fragment(Markup())
     return _part(
         "modal",
         view=view,
-        title=words(view.title),
-        submit=words(view.submit),
-        close=words(view.close),
+        title=label_text(view.title),
+        submit=label_text(view.submit),
+        close=label_text(view.close),
         body=blocks_tag(view.blocks, reader.within(view.id), view.errors),
     )

@@ -1,4 +1,4 @@
-"""The Web API: one module a family of methods, and the door they share (``door.py``)."""
+"""The Web API: one module for each family of methods, and their shared ``dispatch``."""
 
 from slack_sandbox.web_api import (
     auth,

@@ -1,11 +1,10 @@
-"""``auth.*`` and ``apps.uninstall``: what a token is, and its end."""
+"""``auth.*``: identity and revocation of a token."""
 
 from __future__ import annotations
 
-from slack_sandbox.changes import after_revocation, uninstall_installation
+from slack_sandbox.changes import after_revocation
 from slack_sandbox.errors import ApiError
 from slack_sandbox.limits import Tier
-from slack_sandbox.oauth import check_client
 from slack_sandbox.web_api.call import Call
 from slack_sandbox.web_api.paging import page_after
 from slack_sandbox.web_api.registry import method
@@ -14,20 +13,20 @@ from slack_sandbox.world import JsonDict
 
 @method("auth.test", Tier.SPECIAL, takes_json=True)
 def test(call: Call) -> JsonDict:
-    """Who the token is (https://docs.slack.dev/reference/methods/auth.test)."""
+    """Identify the token (https://docs.slack.dev/reference/methods/auth.test)."""
     core, token = call.core, call.token
     workspace = core.world.workspaces.get(token.key.team_id or "")
     enterprise = core.world.enterprises.get(token.key.enterprise_id or "")
-    place = workspace or enterprise
-    if place is None:
+    owner = workspace or enterprise
+    if owner is None:
         raise ApiError("invalid_auth")
-    host = f"{place.domain}.slack.com" if workspace else f"{place.domain}.enterprise.slack.com"
+    host = f"{owner.domain}.slack.com" if workspace else f"{owner.domain}.enterprise.slack.com"
     answer: JsonDict = {
         "ok": True,
         "url": f"https://{host}/",
-        "team": place.name,
+        "team": owner.name,
         "user": call.viewer.name,
-        "team_id": place.id,
+        "team_id": owner.id,
         "user_id": token.user_id,
     }
     if token.kind == "bot":
@@ -43,8 +42,7 @@ def test(call: Call) -> JsonDict:
 def revoke(call: Call) -> JsonDict:
     """Revoke the token (https://docs.slack.dev/reference/methods/auth.revoke).
 
-    With token rotation no event follows, as it has been seen with Slack
-    (https://github.com/slackapi/bolt-js/issues/1965).
+    With token rotation no event follows (https://github.com/slackapi/bolt-js/issues/1965).
     """
     if call.flag("test"):
         return {"ok": True, "revoked": False}
@@ -62,26 +60,13 @@ def revoke(call: Call) -> JsonDict:
 
 @method("auth.teams.list", Tier.TWO)
 def list_teams(call: Call) -> JsonDict:
-    """The workspaces that the token serves
-    (https://docs.slack.dev/reference/methods/auth.teams.list).
-    """
+    """List the workspaces of the token (https://docs.slack.dev/reference/methods/auth.teams.list)."""
     teams = sorted(call.installation.team_ids)
     page, cursor = page_after(teams, call.text("cursor"), call.limit(default=100), str)
     return {
         "ok": True,
-        "teams": [{"id": one, "name": call.core.get_workspace(one).name} for one in page],
+        "teams": [
+            {"id": team_id, "name": call.core.get_workspace(team_id).name} for team_id in page
+        ],
         "response_metadata": {"next_cursor": cursor},
     }
-
-
-@method("apps.uninstall", Tier.ONE)
-def uninstall(call: Call) -> JsonDict:
-    """Remove the app from where the token belongs
-    (https://docs.slack.dev/reference/methods/apps.uninstall).
-    """
-    if call.text("client_id") != call.core.config.client_id:
-        raise ApiError("invalid_client_id")
-    check_client(call.core.config, call.text("client_id"), call.text("client_secret"))
-    installation = call.installation
-    uninstall_installation(call.core, installation, installation.team_ids[0])
-    return {"ok": True}

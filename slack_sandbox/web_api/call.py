@@ -1,4 +1,4 @@
-"""One Web API call: who makes it, with which arguments."""
+"""One Web API call: its token and arguments."""
 
 from __future__ import annotations
 
@@ -17,26 +17,24 @@ MOST_PER_PAGE = 1_000
 
 @dataclass
 class Call:
-    """A call that has been let in. ``token`` is None only for methods that take none."""
+    """An authorized call. ``token_or_none`` is None only for methods without a token."""
 
     core: Core
     arguments: Mapping[str, Any]
     token_or_none: Token | None
-    presented: str | None = None
-    """The token as it was sent, for the methods that check it themselves."""
     basic: tuple[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
     def token(self) -> Token:
-        """The token of the call."""
+        """The token of the call. Raises ``not_authed``."""
         if self.token_or_none is None:
             raise ApiError("not_authed")
         return self.token_or_none
 
     @property
     def installation(self) -> Installation:
-        """The installation the token belongs to."""
+        """The token's installation. Raises ``invalid_auth``."""
         found = self.core.tokens.installations.get(self.token.key)
         if found is None:
             raise ApiError("invalid_auth")
@@ -44,24 +42,24 @@ class Call:
 
     @property
     def viewer(self) -> User:
-        """The bot or person whose eyes the call sees with."""
+        """The bot or person that the token belongs to."""
         return self.core.get_user(self.token.user_id)
 
     def has(self, *scopes: str) -> bool:
-        """Whether the token was granted one of these scopes."""
+        """Whether the token has at least one of these scopes."""
         return bool(set(scopes) & set(self.token.scopes))
 
     def need(self, *scopes: str) -> None:
-        """Raise ``missing_scope`` unless the token was granted one of these."""
+        """Raise ``missing_scope`` unless the token has at least one of these scopes."""
         if not self.has(*scopes):
             raise missing_scope(self.token, scopes)
 
     def team_id(self) -> str:
-        """The workspace the call is about.
+        """The workspace of the call.
 
-        A workspace's token means its workspace. An organisation's token must name one in
-        ``team_id``: ``missing_argument`` without, ``team_access_not_granted`` for one that the
-        app may not serve.
+        A workspace's token implies its workspace. An organization's token needs the argument
+        ``team_id``: raises ``missing_argument`` without it, and ``team_access_not_granted`` for a
+        workspace the app may not serve.
         """
         key = self.token.key
         if key.team_id is not None:
@@ -74,7 +72,7 @@ class Call:
         return team_id
 
     def text(self, name: str, default: str = "") -> str:
-        """An argument as text."""
+        """An argument as a string."""
         value = self.arguments.get(name)
         if value is None:
             return default
@@ -85,21 +83,21 @@ class Call:
         return str(value)
 
     def need_text(self, name: str) -> str:
-        """An argument that must be there."""
+        """A required argument as a string."""
         value = self.text(name)
         if not value:
             raise InvalidArgumentsError(f"missing required field: {name}")
         return value
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """An argument that is true or false; ``1`` and ``0`` do as well."""
+        """A boolean argument; ``1`` and ``0`` are accepted as well."""
         value = self.text(name).lower()
         if not value:
             return default
         return value in ("1", "true")
 
     def number(self, name: str, default: int) -> int:
-        """A whole number."""
+        """An integer argument."""
         value = self.text(name)
         if not value:
             return default
@@ -109,7 +107,7 @@ class Call:
             raise InvalidArgumentsError(f"must be an integer [json-pointer:/{name}]") from None
 
     def structure(self, name: str, error: str = "invalid_arguments") -> Any:
-        """An argument that is JSON: a value in a JSON body, or text to be read as JSON."""
+        """A JSON argument: a value of a JSON body, or a string of JSON."""
         value = self.arguments.get(name)
         if not isinstance(value, str) or not value:
             return value
@@ -128,12 +126,14 @@ class Call:
         return number
 
     def channels(self) -> list[Channel]:
-        """Every conversation of the workspaces the token serves."""
+        """All conversations of the token's workspaces."""
         teams = set(self.installation.team_ids)
-        return [one for one in self.core.world.channels.values() if one.team_id in teams]
+        return [
+            channel for channel in self.core.world.channels.values() if channel.team_id in teams
+        ]
 
     def sees(self, channel: Channel) -> bool:
-        """Whether the caller may know of a conversation at all."""
+        """Whether the caller may know that a conversation exists."""
         if self.viewer.id in channel.members:
             return True
         hidden = channel.is_private or channel.is_im
@@ -149,14 +149,14 @@ class Call:
         return channel
 
     def find_user(self, user_id: str) -> User:
-        """Somebody of the workspaces the token serves. Raises ``user_not_found``."""
+        """A user of the token's workspaces. Raises ``user_not_found``."""
         user = self.core.world.users.get(user_id)
         if user is None or not self._serves(user):
             raise ApiError("user_not_found")
         return user
 
     def find_seen_user(self, user_id: str) -> User:
-        """Somebody of those workspaces, or of another organisation in a shared channel of theirs.
+        """A user of the token's workspaces, or one who shares a channel with them.
 
         Raises ``user_not_found``.
         """
@@ -166,7 +166,7 @@ class Call:
         return user
 
     def show_user(self, user: User) -> JsonDict:
-        """A person as this token may see them."""
+        """A user with the fields this token may see."""
         return user.as_slack(
             self.core.base_url,
             at=self.core.clock(),
@@ -186,5 +186,5 @@ class Call:
 
 
 def missing_scope(token: Token, needed: tuple[str, ...]) -> ApiError:
-    """The ``missing_scope`` answer, with what was needed and what there is."""
+    """The ``missing_scope`` error, with needed and provided scopes."""
     return ApiError("missing_scope", needed=",".join(needed), provided=",".join(token.scopes))

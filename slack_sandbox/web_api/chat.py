@@ -1,14 +1,12 @@
-"""``chat.*``: posting, changing, deleting and scheduling messages."""
+"""``chat.*``: posting, updating and deleting messages."""
 
 from __future__ import annotations
 
-from slack_sandbox.core import Scheduled
 from slack_sandbox.errors import ApiError, InvalidArgumentsError
 from slack_sandbox.limits import Tier
 from slack_sandbox.message_log import micros
 from slack_sandbox.messages import (
     Content,
-    add_ephemeral,
     add_message,
     bot_profile,
     change,
@@ -24,9 +22,6 @@ from slack_sandbox.world import Channel, JsonDict, Message
 
 MARKDOWN_LENGTH = 12_000
 UPDATE_LENGTH = 4_000
-FARTHEST = 120 * 86_400
-SCHEDULE_WINDOW = 300
-SCHEDULED_PER_WINDOW = 30
 _WRITE = ("chat:write",)
 
 
@@ -35,7 +30,7 @@ def post_message(call: Call) -> JsonDict:
     """Post a message (https://docs.slack.dev/reference/methods/chat.postMessage)."""
     name = call.need_text("channel")
     content = _content(call)
-    channel = _target(call, name)
+    channel = _channel_argument(call, name)
     call.core.limits.spend_post(channel.team_id, channel.id)
     message = _message(call, channel, content)
     message.thread_ts = _thread(call, channel)
@@ -49,37 +44,19 @@ def post_message(call: Call) -> JsonDict:
     }
 
 
-@method("chat.postEphemeral", Tier.FOUR, scopes=_WRITE, takes_json=True)
-def post_ephemeral(call: Call) -> JsonDict:
-    """Post for one person alone
-    (https://docs.slack.dev/reference/methods/chat.postEphemeral).
-    """
-    channel = call.find_channel(call.need_text("channel"))
-    user_id = call.need_text("user")
-    content = _content(call)
-    _check_open(call, channel)
-    if user_id not in channel.members:
-        raise ApiError("user_not_in_channel")
-    message = _message(call, channel, content)
-    message.thread_ts = call.text("thread_ts") or None
-    message.ephemeral_to = user_id
-    add_ephemeral(call.core, message)
-    return {"ok": True, "message_ts": message.ts}
-
-
 @method("chat.update", Tier.THREE, scopes=_WRITE, takes_json=True)
 def update(call: Call) -> JsonDict:
-    """Change a message of one's own (https://docs.slack.dev/reference/methods/chat.update).
+    """Update the caller's own message (https://docs.slack.dev/reference/methods/chat.update).
 
-    Attachments and metadata that are not named stay, and so do blocks where no text is named
-    either; something empty takes them away.
+    Omitted attachments and metadata are kept, and so are blocks if text is omitted as well; empty
+    values remove them.
     """
     channel = call.find_channel(call.need_text("channel"))
     if channel.is_archived:
         raise ApiError("is_inactive")
-    message = _own(call, channel, call.need_text("ts"), "cant_update_message")
+    message = _own_message(call, channel, call.need_text("ts"), "cant_update_message")
     content = _content(call)
-    # Bytes were seen to be counted here.
+    # Observed: this limit counts bytes.
     if len(content.text.encode()) > UPDATE_LENGTH:
         raise ApiError("msg_too_long")
     named = {name for name, value in call.arguments.items() if value is not None}
@@ -103,16 +80,16 @@ def update(call: Call) -> JsonDict:
 
 @method("chat.delete", Tier.THREE, scopes=_WRITE, takes_json=True)
 def delete(call: Call) -> JsonDict:
-    """Delete a message of one's own (https://docs.slack.dev/reference/methods/chat.delete)."""
+    """Delete the caller's own message (https://docs.slack.dev/reference/methods/chat.delete)."""
     channel = call.find_channel(call.need_text("channel"))
-    message = _own(call, channel, call.need_text("ts"), "cant_delete_message")
+    message = _own_message(call, channel, call.need_text("ts"), "cant_delete_message")
     remove(call.core, message)
     return {"ok": True, "channel": channel.id, "ts": message.ts}
 
 
 @method("chat.getPermalink", Tier.SPECIAL)
 def get_permalink(call: Call) -> JsonDict:
-    """The address of a message, at the stand-in and not at slack.com, so that it opens.
+    """Return the address of a message in the sandbox's client.
 
     See https://docs.slack.dev/reference/methods/chat.getPermalink.
     """
@@ -120,55 +97,12 @@ def get_permalink(call: Call) -> JsonDict:
     message = find_message(call.core, channel.id, call.need_text("message_ts"))
     if message is None:
         raise ApiError("message_not_found")
-    place = f"archives/{channel.id}/p{message.ts.replace('.', '')}"
+    path = f"archives/{channel.id}/p{message.ts.replace('.', '')}"
     return {
         "ok": True,
         "channel": channel.id,
-        "permalink": f"{call.core.base_url}/{place}",
+        "permalink": f"{call.core.base_url}/{path}",
     }
-
-
-@method("chat.scheduleMessage", Tier.THREE, scopes=_WRITE, takes_json=True)
-def schedule_message(call: Call) -> JsonDict:
-    """Post later (https://docs.slack.dev/reference/methods/chat.scheduleMessage)."""
-    name = call.need_text("channel")
-    content = _content(call)
-    channel = _target(call, name)
-    post_at = _post_at(call)
-    near = [
-        one
-        for one in call.core.scheduled.values()
-        if one.message.channel_id == channel.id and abs(one.post_at - post_at) < SCHEDULE_WINDOW
-    ]
-    if len(near) >= SCHEDULED_PER_WINDOW:
-        raise ApiError("restricted_too_many")
-    message = _message(call, channel, content)
-    message.thread_ts = _thread(call, channel)
-    one = Scheduled(call.core.world.next_id("Q"), channel.team_id, post_at, message)
-    call.core.scheduled[one.id] = one
-    call.core.events.wake()
-    shown = message.as_slack()
-    del shown["ts"]
-    return {
-        "ok": True,
-        "channel": channel.id,
-        "scheduled_message_id": one.id,
-        "post_at": post_at,
-        "message": shown | {"type": "delayed_message"},
-    }
-
-
-def _post_at(call: Call) -> int:
-    try:
-        post_at = int(call.need_text("post_at"))
-    except ValueError:
-        raise ApiError("invalid_time") from None
-    now = call.core.clock()
-    if post_at <= now:
-        raise ApiError("time_in_past")
-    if post_at > now + FARTHEST:
-        raise ApiError("time_too_far")
-    return post_at
 
 
 def _content(call: Call) -> Content:
@@ -196,28 +130,28 @@ def _markdown(call: Call, markdown: str) -> Content:
     return checked_content(markdown, blocks, None, metadata, unreachable=())
 
 
-def _target(call: Call, name: str) -> Channel:
-    """The conversation to post to: by id, a person's id, or a public channel's ``#name``."""
+def _channel_argument(call: Call, name: str) -> Channel:
+    """The conversation to post to: a channel id, a user id, or a public channel's ``#name``."""
     if name[:1] in ("U", "W") and name in call.core.world.users:
         try:
             channel = direct_message(call, name)
         except ApiError as error:
-            # Where opening says who is the matter, posting says there is no such channel.
+            # conversations.open reports the user; posting reports only channel_not_found.
             missing = error.error == "user_not_found"
             raise (ApiError("channel_not_found") if missing else error) from None
     else:
-        channel = _named(call, name)
+        channel = _channel_by_name(call, name)
     _check_open(call, channel)
     return channel
 
 
-def _named(call: Call, name: str) -> Channel:
+def _channel_by_name(call: Call, name: str) -> Channel:
     if name in call.core.world.channels:
         return call.find_channel(name)
     found = [
-        one
-        for one in call.channels()
-        if one.name == name.removeprefix("#") and not one.is_im and not one.is_private
+        channel
+        for channel in call.channels()
+        if channel.name == name.removeprefix("#") and not channel.is_im and not channel.is_private
     ]
     if len(found) != 1 or not call.sees(found[0]):
         raise ApiError("channel_not_found")
@@ -254,7 +188,7 @@ def _message(call: Call, channel: Channel, content: Content) -> Message:
 
 
 def _customize(call: Call, message: Message) -> None:
-    username, emoji, url = (call.text(one) for one in ("username", "icon_emoji", "icon_url"))
+    username, emoji, url = (call.text(name) for name in ("username", "icon_emoji", "icon_url"))
     if not (username or emoji or url):
         return
     call.need("chat:write.customize")
@@ -277,7 +211,7 @@ def _thread(call: Call, channel: Channel) -> str | None:
     return thread_of(call.core, channel.id, thread_ts)
 
 
-def _own(call: Call, channel: Channel, ts: str, error: str) -> Message:
+def _own_message(call: Call, channel: Channel, ts: str, error: str) -> Message:
     if not ts.replace(".", "").isdigit():
         raise InvalidArgumentsError("must be a message timestamp [json-pointer:/ts]")
     message = find_message(call.core, channel.id, ts)

@@ -1,4 +1,4 @@
-"""``conversations.*``: channels, direct messages and what was said in them."""
+"""``conversations.*``: channels, direct messages and their history."""
 
 from __future__ import annotations
 
@@ -31,52 +31,55 @@ _ANY_HISTORY = ("channels:history", "groups:history", "mpim:history", "im:histor
 
 @method("conversations.list", Tier.TWO, scopes=_ANY_READ)
 def list_conversations(call: Call) -> JsonDict:
-    """Conversations, by kind and page by page
-    (https://docs.slack.dev/reference/methods/conversations.list).
-    """
+    """List conversations by type (https://docs.slack.dev/reference/methods/conversations.list)."""
     kinds = _kinds(call)
     team_id = call.team_id()
     found = [
-        one
-        for one in call.core.world.channels_of(team_id)
-        if _kind(one) in kinds and call.sees(one) and _listed(call, one)
+        channel
+        for channel in call.core.world.channels_of(team_id)
+        if _kind(channel) in kinds and call.sees(channel) and _listed(call, channel)
     ]
-    page, cursor = page_after(found, call.text("cursor"), call.limit(100), lambda one: one.id)
+    page, cursor = page_after(
+        found, call.text("cursor"), call.limit(100), lambda channel: channel.id
+    )
     return {
         "ok": True,
-        "channels": [_shown(call, one, with_count=True) for one in page],
+        "channels": [_shown(call, channel, with_count=True) for channel in page],
         "response_metadata": {"next_cursor": cursor},
     }
 
 
 @method("users.conversations", Tier.THREE, scopes=_ANY_READ)
 def conversations_of_user(call: Call) -> JsonDict:
-    """Conversations somebody is in, the caller's own or another person's
-    (https://docs.slack.dev/reference/methods/users.conversations).
+    """List the conversations of the caller, or of another user.
 
-    Of another person's only what is public, or what the caller is in too. The answer has neither
-    ``is_member`` nor ``num_members``.
+    See https://docs.slack.dev/reference/methods/users.conversations. For another user, the list
+    contains only public conversations and the caller's own. The response has neither ``is_member``
+    nor ``num_members``.
     """
     kinds = _kinds(call)
     team_id = call.team_id()
     user = call.find_user(call.text("user") or call.viewer.id)
     found = [
-        one
-        for one in call.core.world.channels_of(team_id)
-        if _kind(one) in kinds and user.id in one.members and call.sees(one) and _listed(call, one)
+        channel
+        for channel in call.core.world.channels_of(team_id)
+        if _kind(channel) in kinds
+        and user.id in channel.members
+        and call.sees(channel)
+        and _listed(call, channel)
     ]
     limit = call.limit(100, MOST_PER_PAGE - 1)
-    page, cursor = page_after(found, call.text("cursor"), limit, lambda one: one.id)
+    page, cursor = page_after(found, call.text("cursor"), limit, lambda channel: channel.id)
     return {
         "ok": True,
-        "channels": [_without_membership(_shown(call, one)) for one in page],
+        "channels": [_without_membership(_shown(call, channel)) for channel in page],
         "response_metadata": {"next_cursor": cursor},
     }
 
 
 @method("conversations.info", Tier.THREE, scopes=_ANY_READ)
 def info(call: Call) -> JsonDict:
-    """One conversation (https://docs.slack.dev/reference/methods/conversations.info)."""
+    """Return one conversation (https://docs.slack.dev/reference/methods/conversations.info)."""
     channel = call.find_channel(call.need_text("channel"))
     call.need(_READ[_kind(channel)])
     with_count = call.flag("include_num_members")
@@ -104,7 +107,7 @@ def join(call: Call) -> JsonDict:
 def open_conversation(call: Call) -> JsonDict:
     """Open a direct message (https://docs.slack.dev/reference/methods/conversations.open).
 
-    One person at a time: the stand-in has no group messages, and answers ``not_enough_users``.
+    With one user only: group messages are not supported and answered with ``not_enough_users``.
     """
     call.need("im:write")
     if call.text("channel"):
@@ -122,22 +125,26 @@ def open_conversation(call: Call) -> JsonDict:
 
 @method("conversations.history", Tier.THREE, scopes=_ANY_HISTORY, takes_json=True)
 def history(call: Call) -> JsonDict:
-    """What was said, newest first
-    (https://docs.slack.dev/reference/methods/conversations.history).
+    """Return messages, newest first.
 
-    Replies in threads are not part of it.
+    See https://docs.slack.dev/reference/methods/conversations.history. Thread replies are not
+    included.
     """
     channel = _readable(call)
     log = call.core.world.messages[channel.id]
-    places = log.between(*_window(call, newest_first=True))
-    found = (log[place] for place in reversed(places))
-    seen = (one for one in found if one.thread_ts in (None, one.ts) or one.reply_broadcast)
+    indexes = log.between(*_window(call, newest_first=True))
+    found = (log[index] for index in reversed(indexes))
+    seen = (
+        message
+        for message in found
+        if message.thread_ts in (None, message.ts) or message.reply_broadcast
+    )
     return _page_of_messages(call, log, seen, default=100)
 
 
 @method("conversations.replies", Tier.THREE, scopes=_ANY_HISTORY, takes_json=True)
 def replies(call: Call) -> JsonDict:
-    """A thread, its parent first
+    """Return a thread, its parent first
     (https://docs.slack.dev/reference/methods/conversations.replies).
     """
     channel = _readable(call)
@@ -146,27 +153,14 @@ def replies(call: Call) -> JsonDict:
     if parent is None:
         raise ApiError("thread_not_found")
     thread = log.thread(parent.ts)
-    found = (thread[place] for place in thread.between(*_window(call, newest_first=False)))
-    # Only the first page begins with the parent, whatever time is asked for.
+    found = (thread[index] for index in thread.between(*_window(call, newest_first=False)))
+    # Only the first page starts with the parent, regardless of the time bounds.
     head = () if call.text("cursor") else (parent,)
     return _page_of_messages(call, log, chain(head, found), default=MOST_PER_PAGE)
 
 
-@method("conversations.members", Tier.FOUR, scopes=_ANY_READ)
-def members(call: Call) -> JsonDict:
-    """Who is in a conversation
-    (https://docs.slack.dev/reference/methods/conversations.members).
-    """
-    channel = call.find_channel(call.need_text("channel"))
-    call.need(_READ[_kind(channel)])
-    page, cursor = page_after(
-        channel.members, call.text("cursor"), call.limit(100), lambda one: one
-    )
-    return {"ok": True, "members": page, "response_metadata": {"next_cursor": cursor}}
-
-
 def direct_message(call: Call, user_id: str) -> Channel:
-    """The direct message between the caller and somebody, opened when there is none.
+    """The direct message between the caller and a user; opened if necessary.
 
     Raises ``user_not_found``, ``user_disabled`` or ``cannot_dm_bot``.
     """
@@ -175,7 +169,7 @@ def direct_message(call: Call, user_id: str) -> Channel:
         raise ApiError("user_disabled")
     if user.is_bot:
         raise ApiError("cannot_dm_bot")
-    team_id = next(one for one in call.installation.team_ids if user.is_in(one))
+    team_id = next(team_id for team_id in call.installation.team_ids if user.is_in(team_id))
     return call.core.direct_message(team_id, call.viewer.id, user.id)
 
 
@@ -191,13 +185,13 @@ def _opened(call: Call, channel: Channel, *, existed: bool) -> JsonDict:
 def _user_ids(call: Call) -> list[str]:
     value = call.arguments.get("users")
     if isinstance(value, list):
-        return [str(one) for one in value]
-    return [one.strip() for one in call.text("users").split(",") if one.strip()]
+        return [str(user_id) for user_id in value]
+    return [user_id.strip() for user_id in call.text("users").split(",") if user_id.strip()]
 
 
 def _kinds(call: Call) -> list[str]:
-    """The kinds of conversation that are asked for, each of which needs a scope of its own."""
-    kinds = [one.strip() for one in call.text("types", "public_channel").split(",")]
+    """The requested conversation types; each needs its own scope."""
+    kinds = [kind.strip() for kind in call.text("types", "public_channel").split(",")]
     for kind in kinds:
         if kind not in _READ:
             raise ApiError("invalid_types")
@@ -218,7 +212,7 @@ def _kind(channel: Channel) -> str:
 def _listed(call: Call, channel: Channel) -> bool:
     if channel.is_archived and call.flag("exclude_archived"):
         return False
-    # Direct messages belong to those in them, even for an administrator.
+    # Direct messages are visible only to their members, even for an administrator.
     return not channel.is_im or call.viewer.id in channel.members
 
 
@@ -238,7 +232,7 @@ def _readable(call: Call) -> Channel:
 
 
 def _window(call: Call, *, newest_first: bool) -> tuple[int | None, int | None]:
-    """The edges in time, exclusive, between which the messages of this page lie."""
+    """The exclusive bounds in time of the messages on this page."""
     margin = 1 if call.flag("inclusive") else 0
     oldest, latest = call.text("oldest"), call.text("latest")
     after = _micros(oldest, "invalid_ts_oldest") - margin if oldest else None
@@ -262,13 +256,13 @@ def _page_of_messages(
     limit = call.number("limit", default) or default
     if not 1 <= limit <= MOST_PER_PAGE:
         raise InvalidArgumentsError("must be between 1 and 999 [json-pointer:/limit]")
-    seen = (one for one in found if not one.deleted or log.is_tombstone(one))
+    seen = (message for message in found if not message.deleted or log.is_tombstone(message))
     page = list(islice(seen, min(limit, MOST_PER_PAGE - 1)))
     has_more = next(seen, None) is not None
     with_metadata = call.flag("include_all_metadata")
     answer: JsonDict = {
         "ok": True,
-        "messages": [_with_thread(log, one, with_metadata) for one in page],
+        "messages": [_with_thread(log, message, with_metadata) for message in page],
         "has_more": has_more,
         "pin_count": 0,
     }
@@ -296,10 +290,10 @@ def _with_thread(log: MessageLog, message: Message, with_metadata: bool) -> Json
     if message.thread_ts is None:
         return shown
     if message.thread_ts != message.ts:
-        parent = log.find(message.thread_ts)  # of a tombstone nobody knows whose it was
+        parent = log.find(message.thread_ts)  # the author of a tombstone is unknown
         return shown | ({"parent_user_id": parent.user_id} if parent else {})
-    answers = [one for one in log.thread(message.ts) if not one.deleted]
-    who = list(dict.fromkeys(one.user_id for one in answers if one.user_id))
+    answers = [reply for reply in log.thread(message.ts) if not reply.deleted]
+    who = list(dict.fromkeys(reply.user_id for reply in answers if reply.user_id))
     return shown | {
         "reply_count": len(answers),
         "reply_users_count": len(who),

@@ -1,4 +1,4 @@
-"""``functions.*``: how the app ends a step of a workflow."""
+"""``functions.*``: completion of workflow steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slack_sandbox.world import JsonDict
 
 @method("functions.completeSuccess", Tier.THREE, takes_json=True)
 def complete_success(call: Call) -> JsonDict:
-    """The step is done (https://docs.slack.dev/reference/methods/functions.completeSuccess)."""
+    """Complete a step (https://docs.slack.dev/reference/methods/functions.completeSuccess)."""
     run = _running(call)
     outputs = call.structure("outputs")
     if not isinstance(outputs, dict):
@@ -29,7 +29,7 @@ def complete_success(call: Call) -> JsonDict:
 
 @method("functions.completeError", Tier.THREE, takes_json=True)
 def complete_error(call: Call) -> JsonDict:
-    """The step failed; people are told why
+    """Fail a step with a message for people
     (https://docs.slack.dev/reference/methods/functions.completeError).
     """
     run = _running(call)

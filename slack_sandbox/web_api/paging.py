@@ -14,30 +14,30 @@ _T = TypeVar("_T")
 def page_after(
     items: Sequence[_T], cursor: str, limit: int, key: Callable[[_T], str]
 ) -> tuple[list[_T], str]:
-    """A page of ``items`` and the cursor of the next, empty at the end.
+    """A page of ``items`` and the cursor of the next page, empty at the end.
 
-    A cursor names the last item shown, so that pages neither skip nor repeat when something is
-    added meanwhile. Raises ``invalid_cursor``.
+    A cursor contains the last item, so that pages neither skip nor repeat items when one is added.
+    Raises ``invalid_cursor``.
     """
     start = 0
     if cursor:
         last = read_cursor(cursor)
-        places = [place for place, item in enumerate(items) if key(item) == last]
-        if not places:
+        indexes = [index for index, item in enumerate(items) if key(item) == last]
+        if not indexes:
             raise ApiError("invalid_cursor")
-        start = places[0] + 1
+        start = indexes[0] + 1
     page = list(items[start : start + limit])
     more = start + limit < len(items)
     return page, make_cursor(key(page[-1])) if more else ""
 
 
 def make_cursor(key: str) -> str:
-    """A cursor that names the last item shown."""
+    """A cursor that contains the key of the last item."""
     return base64.b64encode(f"next_ts:{key}".encode()).decode()
 
 
 def read_cursor(cursor: str) -> str:
-    """What a cursor names. Raises ``invalid_cursor``."""
+    """The key in a cursor. Raises ``invalid_cursor``."""
     try:
         text = base64.b64decode(cursor, validate=True).decode()
     except ValueError:

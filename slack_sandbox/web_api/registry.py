@@ -1,4 +1,4 @@
-"""The Web API's methods by name, and what each asks of a caller."""
+"""The registry of Web API methods, with their scopes, tiers and formats."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Handler = Callable[[Call], JsonDict]
 
 @dataclass(frozen=True)
 class Method:
-    """One method: who may call it, how often, and what carries it out.
+    """One Web API method.
 
-    ``scopes``: the caller needs one of them. ``takes_json``: whether Slack reads a JSON body
-    for it (https://docs.slack.dev/apis/web-api#post_bodies). ``needs_token`` is false for the
-    methods that identify the app by its client id and secret.
+    ``scopes``: the token needs at least one of them. ``takes_json``: whether Slack reads a JSON
+    body for the method (https://docs.slack.dev/apis/web-api#post_bodies). ``needs_token`` is false
+    for methods authenticated with client id and secret.
     """
 
     name: str
@@ -27,7 +27,6 @@ class Method:
     scopes: tuple[str, ...] = ()
     takes_json: bool = False
     needs_token: bool = True
-    needs_openid: bool = False
 
 
 METHODS: dict[str, Method] = {}
@@ -40,12 +39,11 @@ def method(
     scopes: tuple[str, ...] = (),
     takes_json: bool = False,
     needs_token: bool = True,
-    needs_openid: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register the decorated function as the method ``name``."""
 
     def register(handler: Handler) -> Handler:
-        METHODS[name] = Method(name, handler, tier, scopes, takes_json, needs_token, needs_openid)
+        METHODS[name] = Method(name, handler, tier, scopes, takes_json, needs_token)
         return handler
 
     return register

@@ -1,4 +1,4 @@
-"""``chat.unfurl``: what the app shows under a link of its own."""
+"""``chat.unfurl``: previews of the app's links."""
 
 from __future__ import annotations
 
@@ -15,34 +15,39 @@ _SOURCES = ("composer", "conversations_history")
 
 @method("chat.unfurl", Tier.THREE, scopes=("links:write",), takes_json=True)
 def unfurl(call: Call) -> JsonDict:
-    """Show something under links that a person wrote
-    (https://docs.slack.dev/reference/methods/chat.unfurl).
+    """Set the previews of links in a person's message.
 
-    What is given for a link replaces what was given before; something empty takes it away.
-    Only links of which the app was told by ``link_shared`` can be given something.
+    See https://docs.slack.dev/reference/methods/chat.unfurl. A new preview replaces an older one;
+    an empty one removes it. Only links announced by ``link_shared`` can be unfurled.
     """
     links = _links(call)
     unfurls = call.structure("unfurls", "invalid_unfurls_format")
     if not unfurls:
         raise ApiError("missing_unfurls")
-    if not isinstance(unfurls, dict) or not all(isinstance(one, dict) for one in unfurls.values()):
+    if not isinstance(unfurls, dict) or not all(
+        isinstance(unfurl, dict) for unfurl in unfurls.values()
+    ):
         raise ApiError("invalid_unfurls_format")
     if not set(unfurls) <= set(links.urls):
         raise ApiError("cannot_unfurl_url")
-    shown = {url: _shown(call, url, one) for url, one in unfurls.items()}
+    shown = {url: _attachment(call, url, unfurl) for url, unfurl in unfurls.items()}
     with call.core.edit():
         links.shown |= shown
         if links.message is not None:
-            before = [one for one in links.message.attachments if one.get("from_url") not in shown]
-            added = [one for one in shown.values() if one]
+            before = [
+                attachment
+                for attachment in links.message.attachments
+                if attachment.get("from_url") not in shown
+            ]
+            added = [attachment for attachment in shown.values() if attachment]
             links.message.attachments = [*before, *added]
-            for number, one in enumerate(links.message.attachments, start=1):
-                one["id"] = number
+            for number, attachment in enumerate(links.message.attachments, start=1):
+                attachment["id"] = number
     return {"ok": True}
 
 
 def _links(call: Call) -> SharedLinks:
-    """The links that are meant: by their id, or by the message they stand in."""
+    """The links of the call, by ``unfurl_id`` or by channel and message."""
     known = call.core.shared_links
     if call.text("unfurl_id") or call.text("source"):
         if not call.text("unfurl_id"):
@@ -69,17 +74,17 @@ def _links(call: Call) -> SharedLinks:
     message = find_message(call.core, channel.id, call.text("ts"))
     if message is None:
         raise ApiError("cannot_find_message")
-    told = next((one for one in known.values() if one.message is message), None)
-    if told is None:
+    shared_links = next((shared for shared in known.values() if shared.message is message), None)
+    if shared_links is None:
         raise ApiError("cannot_unfurl_url")
-    return told
+    return shared_links
 
 
-def _shown(call: Call, url: str, given: JsonDict) -> JsonDict:
-    if not given:
+def _attachment(call: Call, url: str, unfurl: JsonDict) -> JsonDict:
+    if not unfurl:
         return {}
     unreachable = call.core.unreachable_hosts
-    [attachment] = checked_content(None, None, [given], unreachable=unreachable).attachments
+    [attachment] = checked_content(None, None, [unfurl], unreachable=unreachable).attachments
     viewer = call.viewer
     return attachment | {
         "from_url": url,

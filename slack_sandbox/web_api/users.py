@@ -5,37 +5,22 @@ from __future__ import annotations
 from slack_sandbox.errors import ApiError
 from slack_sandbox.limits import Tier
 from slack_sandbox.web_api.call import Call
-from slack_sandbox.web_api.paging import page_after
 from slack_sandbox.web_api.registry import method
 from slack_sandbox.world import JsonDict
 
 
 @method("users.info", Tier.FOUR, scopes=("users:read",))
 def info(call: Call) -> JsonDict:
-    """One person (https://docs.slack.dev/reference/methods/users.info).
+    """Return a user (https://docs.slack.dev/reference/methods/users.info).
 
-    The e-mail is there only with ``users:read.email``.
+    ``email`` requires ``users:read.email``.
     """
     return {"ok": True, "user": call.show_user(call.find_seen_user(call.need_text("user")))}
 
 
-@method("users.list", Tier.TWO, scopes=("users:read",))
-def list_users(call: Call) -> JsonDict:
-    """Everyone in a workspace (https://docs.slack.dev/reference/methods/users.list)."""
-    people = list(call.core.world.people_of(call.team_id()))
-    limit = call.limit(default=len(people) or 1)
-    page, cursor = page_after(people, call.text("cursor"), limit, lambda one: one.id)
-    return {
-        "ok": True,
-        "members": [call.show_user(one) for one in page],
-        "cache_ts": int(call.core.clock()),
-        "response_metadata": {"next_cursor": cursor},
-    }
-
-
 @method("users.lookupByEmail", Tier.THREE, scopes=("users:read.email",))
 def lookup_by_email(call: Call) -> JsonDict:
-    """The active person with an e-mail address
+    """Find the active user with an email address
     (https://docs.slack.dev/reference/methods/users.lookupByEmail).
     """
     email = call.need_text("email").lower()
@@ -49,7 +34,7 @@ def lookup_by_email(call: Call) -> JsonDict:
 
 @method("team.info", Tier.THREE, scopes=("team:read",))
 def team_info(call: Call) -> JsonDict:
-    """The workspace (https://docs.slack.dev/reference/methods/team.info)."""
+    """Return the workspace (https://docs.slack.dev/reference/methods/team.info)."""
     own = call.token.key.team_id
     team_id = call.text("team") or call.text("team_id") or own or call.installation.team_ids[0]
     if team_id not in call.installation.team_ids:

@@ -7,7 +7,7 @@ from slack_sandbox.blocks.check import VIEW_BYTES
 from slack_sandbox.core import Trigger
 from slack_sandbox.errors import ApiError, InvalidArgumentsError
 from slack_sandbox.limits import Tier
-from slack_sandbox.views import make_view, new_hash, open_stack, replace_stack
+from slack_sandbox.views import make_view, new_hash, replace_stack
 from slack_sandbox.web_api.call import Call
 from slack_sandbox.web_api.registry import method
 from slack_sandbox.world import JsonDict, View
@@ -16,32 +16,20 @@ from slack_sandbox.world import JsonDict, View
 @method("views.open", Tier.FOUR, takes_json=True)
 def open_view(call: Call) -> JsonDict:
     """Open a modal (https://docs.slack.dev/reference/methods/views.open)."""
-    described = _described(call, "modal")
+    described = _view_argument(call, "modal")
     trigger = _trigger(call)
-    view = _made(call, described, trigger.team_id, trigger.user_id)
+    view = _new_view(call, described, trigger.team_id, trigger.user_id)
     with call.core.edit():
         replace_stack(call.core, view)
     return {"ok": True, "view": view.as_slack()}
 
 
-@method("views.push", Tier.FOUR, takes_json=True)
-def push_view(call: Call) -> JsonDict:
-    """Lay a modal on top of another (https://docs.slack.dev/reference/methods/views.push)."""
-    described = _described(call, "modal")
-    trigger = _trigger(call)
-    view = _made(call, described, trigger.team_id, trigger.user_id)
-    with call.core.edit():
-        if not open_stack(call.core, view):
-            raise ApiError("push_limit_reached")
-    return {"ok": True, "view": view.as_slack()}
-
-
 @method("views.update", Tier.FOUR, takes_json=True)
 def update_view(call: Call) -> JsonDict:
-    """Change an open modal (https://docs.slack.dev/reference/methods/views.update)."""
-    view = _existing(call)
+    """Update an open modal (https://docs.slack.dev/reference/methods/views.update)."""
+    view = _find_view(call)
     _check_hash(call, view)
-    described = _described(call, view.type)
+    described = _view_argument(call, view.type)
     with call.core.edit():
         view.blocks = described["blocks"]
         view.title, view.submit = described.get("title"), described.get("submit")
@@ -63,13 +51,13 @@ def publish_view(call: Call) -> JsonDict:
     """
     if not call.core.config.home_tab:
         raise ApiError("not_enabled")
-    described = _described(call, "home")
+    described = _view_argument(call, "home")
     user = call.find_user(call.need_text("user_id"))
-    team_id = next(one for one in call.installation.team_ids if user.is_in(one))
+    team_id = next(team_id for team_id in call.installation.team_ids if user.is_in(team_id))
     before = call.core.world.homes.get((team_id, user.id))
     if before is not None:
         _check_hash(call, before)
-    view = _made(call, described, team_id, user.id)
+    view = _new_view(call, described, team_id, user.id)
     if before is not None:
         view.id = before.id
     with call.core.edit():
@@ -77,24 +65,24 @@ def publish_view(call: Call) -> JsonDict:
     return {"ok": True, "view": view.as_slack()}
 
 
-def _described(call: Call, kind: str) -> JsonDict:
+def _view_argument(call: Call, kind: str) -> JsonDict:
     described = call.structure("view")
     if described is None or described == "":
         raise InvalidArgumentsError("missing required field: view")
     if isinstance(described, dict) and len(str(described)) > VIEW_BYTES:
         raise ApiError("view_too_large")
-    complaints = check_view(described, unreachable=call.core.unreachable_hosts)
-    if complaints:
-        raise InvalidArgumentsError(*complaints)
+    errors = check_view(described, unreachable=call.core.unreachable_hosts)
+    if errors:
+        raise InvalidArgumentsError(*errors)
     if described["type"] != kind:
         raise InvalidArgumentsError(f"unsupported type: {described['type']} [json-pointer:/view]")
     return {**described, "blocks": with_ids(described["blocks"])}
 
 
-def _made(call: Call, described: JsonDict, team_id: str, user_id: str) -> View:
+def _new_view(call: Call, described: JsonDict, team_id: str, user_id: str) -> View:
     external_id = described.get("external_id")
     others = call.core.world.views.values()
-    if external_id and any(one.external_id == external_id for one in others):
+    if external_id and any(other.external_id == external_id for other in others):
         raise ApiError("duplicate_external_id")
     return make_view(call.core, described, team_id, user_id, call.installation.bot_id)
 
@@ -114,7 +102,7 @@ def _trigger(call: Call) -> Trigger:
     return trigger
 
 
-def _existing(call: Call) -> View:
+def _find_view(call: Call) -> View:
     view_id, external_id = call.text("view_id"), call.text("external_id")
     if not view_id and not external_id:
         raise InvalidArgumentsError("missing required field: view_id")
@@ -128,6 +116,6 @@ def _existing(call: Call) -> View:
 
 
 def _check_hash(call: Call, view: View) -> None:
-    given = call.text("hash")
-    if given and given != view.hash:
+    expected = call.text("hash")
+    if expected and expected != view.hash:
         raise ApiError("hash_conflict")

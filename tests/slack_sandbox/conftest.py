@@ -1,4 +1,4 @@
-"""A running stand-in with an app beside it, and a clock that tests move."""
+"""Fixtures: a running sandbox, an app, and a clock under the tests' control."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MANIFEST: dict[str, Any] = {
         "unfurl_domains": ["links.example"],
         "shortcuts": [
             {"name": "Link", "type": "message", "callback_id": "link", "description": "A link"},
-            {"name": "Ask", "type": "global", "callback_id": "ask", "description": "Anywhere"},
+            {"name": "Ask", "type": "global", "callback_id": "request", "description": "Anywhere"},
         ],
         "slash_commands": [
             {
@@ -97,7 +97,7 @@ MANIFEST: dict[str, Any] = {
 
 
 class FakeClock:
-    """A clock that stands still until it is moved."""
+    """A clock that advances only through :meth:`move`."""
 
     def __init__(self, now: float = 1_750_000_000.0) -> None:
         self.now = now
@@ -106,12 +106,12 @@ class FakeClock:
         return self.now
 
     def move(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now += seconds
 
 
 class Installer:
-    """Goes through OAuth the way a browser and an app would."""
+    """Installs the app through OAuth, as a browser and an app do."""
 
     def __init__(self, server: SandboxServer) -> None:
         self.slack = server.sandbox
@@ -120,11 +120,11 @@ class Installer:
 
     @property
     def redirect_uri(self) -> str:
-        """Where Slack sends the browser."""
+        """The app's redirect URL."""
         return f"{self.slack.config.app_url}/slack/oauth_redirect"
 
     def authorize_url(self, **changes: str) -> str:
-        """An address of the authorize page."""
+        """A URL of the authorize page."""
         query = {
             "client_id": CLIENT_ID,
             "scope": ",".join(BOT_SCOPES),
@@ -136,14 +136,14 @@ class Installer:
         return f"{self.url}/oauth/v2/authorize?{urlencode(query)}"
 
     def code(self, user_id: str = ANN, *, org: bool = False, **changes: str) -> str:
-        """The code a person's Allow brings."""
+        """The authorization code after Allow."""
         callback = self.slack.authorize(
             user_id, self.authorize_url(**changes), whole_organisation=org
         )
         return dict(parse_qsl(urlsplit(callback).query))["code"]
 
     def install(self, user_id: str = ANN, *, org: bool = False, **changes: str) -> dict[str, Any]:
-        """Install, and give back the answer of ``oauth.v2.access``."""
+        """Install the app. Returns the response of ``oauth.v2.access``."""
         answer = self.client.oauth_v2_access(
             client_id=CLIENT_ID,
             client_secret=CLIENT_SECRET,
@@ -218,6 +218,8 @@ def bot(server: SandboxServer, installer: Installer) -> WebClient:
 def general(slack: Sandbox) -> str:
     """The id of Acme's #general."""
     found = [
-        one.id for one in slack.channels.values() if (one.team_id, one.name) == (ACME, "general")
+        channel.id
+        for channel in slack.channels.values()
+        if (channel.team_id, channel.name) == (ACME, "general")
     ]
     return found[0]

@@ -1,4 +1,4 @@
-"""A small app on HTTP that records what the stand-in sends and answers what it is told."""
+"""An HTTP app that records requests and returns configured responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNING_SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 
 @dataclass(frozen=True)
 class Received:
-    """One request."""
+    """A recorded request."""
 
     path: str
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class Received:
         return json.loads(self.form()["payload"])
 
     def is_signed(self, at: float) -> bool:
-        """Whether Slack's signature is on it, at the time ``at``."""
+        """Whether the request has a valid Slack signature at the time ``at``."""
         clock = Clock()
         clock.now = lambda: at  # type: ignore[method-assign]
         verifier = SignatureVerifier(SIGNING_SECRET, clock)
@@ -44,7 +44,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the app says."""
+    """A response of the app."""
 
     status: int = 200
     body: str = ""
@@ -53,12 +53,12 @@ class Answer:
 
 
 def json_answer(value: Any) -> Answer:
-    """An answer in JSON."""
+    """A JSON response."""
     return Answer(200, json.dumps(value), "application/json; charset=utf-8")
 
 
 class FakeApp:
-    """Serves on a free port of the loopback; ``answer`` decides what it says."""
+    """Listens on a free loopback port; ``answer`` returns the response to each request."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -71,18 +71,18 @@ class FakeApp:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 received = Received(self.path, headers, self.rfile.read(size).decode())
                 app.received.append(received)
-                said = app.answer(received)
-                # An answer that comes too late finds the stand-in gone.
+                answer = app.answer(received)
+                # The sandbox closes the connection after its timeout.
                 with contextlib.suppress(ConnectionError):
-                    self._say(said)
+                    self._respond(answer)
 
-            def _say(self, said: Answer) -> None:
-                self.send_response(said.status)
-                self.send_header("Content-Type", said.content_type)
-                for name, value in said.headers.items():
+            def _respond(self, answer: Answer) -> None:
+                self.send_response(answer.status)
+                self.send_header("Content-Type", answer.content_type)
+                for name, value in answer.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(said.body.encode())
+                self.wfile.write(answer.body.encode())
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -94,9 +94,13 @@ class FakeApp:
         self._thread.start()
 
     @property
-    def asked(self) -> Received:
-        """The latest command or interaction; events may have followed it."""
-        forms = [one for one in list(self.received) if "json" not in one.headers["content-type"]]
+    def last_request(self) -> Received:
+        """The latest command or interaction, ignoring later events."""
+        forms = [
+            received
+            for received in list(self.received)
+            if "json" not in received.headers["content-type"]
+        ]
         return forms[-1]
 
     def stop(self) -> None:
@@ -108,8 +112,8 @@ class FakeApp:
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """The inner events received, of one type or all."""
         inner = [
-            one.payload()["event"]
-            for one in self.received
-            if one.headers["content-type"] == "application/json"
+            received.payload()["event"]
+            for received in self.received
+            if received.headers["content-type"] == "application/json"
         ]
-        return [one for one in inner if kind in (None, one["type"])]
+        return [event for event in inner if kind in (None, event["type"])]

@@ -1,4 +1,4 @@
-"""Block Kit: the limits Slack states, and nothing good refused."""
+"""Validation of Block Kit: valid input, and Slack's errors for invalid input."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ GOOD: list[dict[str, Any]] = [
             {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "a"},
         ],
     },
-    _actions(*[_button(action_id=f"go-{place}") for place in range(25)]),
+    _actions(*[_button(action_id=f"go-{index}") for index in range(25)]),
     _actions(
         _button(
             value="x" * 2_000,
@@ -162,30 +162,30 @@ BAD: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("block", GOOD, ids=lambda block: block["type"])
-def test_good_blocks_pass(block: dict[str, Any]) -> None:
+def test_valid_blocks_have_no_errors(block: dict[str, Any]) -> None:
     assert check_blocks([block]) == []
 
 
 @pytest.mark.parametrize(("block", "complaint"), BAD)
-def test_bad_blocks_are_named(block: Any, complaint: str) -> None:
+def test_invalid_blocks_have_slacks_errors(block: Any, complaint: str) -> None:
     assert complaint in "; ".join(check_blocks([block]))
 
 
-def test_fifty_blocks_and_no_more() -> None:
+def test_a_message_has_at_most_fifty_blocks() -> None:
     assert check_blocks([{"type": "divider"}] * 50) == []
     assert check_blocks([{"type": "divider"}] * 51) == [
         "no more than 50 items allowed [json-pointer:/blocks]"
     ]
 
 
-def test_block_ids_differ() -> None:
+def test_block_ids_must_be_unique() -> None:
     twice = [{"type": "divider", "block_id": "same"}] * 2
     assert check_blocks(twice) == [
         "block_id `same` already exists [json-pointer:/blocks/1/block_id]"
     ]
 
 
-def test_the_same_action_id_in_two_blocks_is_fine() -> None:
+def test_two_blocks_can_share_an_action_id() -> None:
     assert check_blocks([_actions(_button()), _actions(_button())]) == []
 
 
@@ -217,11 +217,11 @@ MODAL = {
         ({"colour": "red"}, "invalid additional property: colour"),
     ],
 )
-def test_views_have_limits_too(changes: dict[str, Any], complaint: str) -> None:
+def test_invalid_views_have_slacks_errors(changes: dict[str, Any], complaint: str) -> None:
     assert check_view(MODAL) == []
     assert complaint in "; ".join(check_view({**MODAL, **changes}))
 
 
-def test_an_alert_stands_in_a_modal() -> None:
+def test_a_modal_can_contain_an_alert() -> None:
     alert = {"type": "alert", "text": _plain("Careful"), "level": "warning"}
     assert check_view({**MODAL, "blocks": [alert]}) == []

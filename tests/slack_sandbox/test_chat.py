@@ -1,4 +1,4 @@
-"""Posting, changing, deleting, scheduling: what Slack takes and what it refuses."""
+"""``chat.*``: posting, updating and deleting messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 
 from slack_sandbox import Sandbox
 from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, DEACTIVATED
-from tests.slack_sandbox.conftest import FakeClock, Installer, MakeServer
+from tests.slack_sandbox.conftest import Installer, MakeServer
 
 
 @pytest.fixture
@@ -30,11 +30,13 @@ def _refused(call: Any, **arguments: Any) -> str:
 
 def _id(slack: Sandbox, name: str) -> str:
     return next(
-        one.id for one in slack.channels.values() if (one.team_id, one.name) == (ACME, name)
+        channel.id
+        for channel in slack.channels.values()
+        if (channel.team_id, channel.name) == (ACME, name)
     )
 
 
-def test_a_message_is_seen_by_everyone(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_a_message_is_visible_to_everyone(bot: WebClient, slack: Sandbox, channel: str) -> None:
     answer = bot.chat_postMessage(channel=channel, text="Hello <@U0ANN00001>")
     message = slack.messages(channel)[-1]
     assert (message.text, message.ts) == ("Hello <@U0ANN00001>", answer["ts"])
@@ -43,13 +45,13 @@ def test_a_message_is_seen_by_everyone(bot: WebClient, slack: Sandbox, channel: 
     assert answer["message"]["bot_profile"]["name"] == "Testbell"
 
 
-def test_a_public_channel_by_name(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_posting_to_a_public_channel_by_name(bot: WebClient, slack: Sandbox, channel: str) -> None:
     assert bot.chat_postMessage(channel="#general", text="hi")["channel"] == channel
     assert _refused(bot.chat_postMessage, channel="#nowhere", text="hi") == "channel_not_found"
     assert _refused(bot.chat_postMessage, channel="#leads", text="hi") == "channel_not_found"
 
 
-def test_a_person_by_id_opens_a_direct_message(bot: WebClient, slack: Sandbox) -> None:
+def test_posting_to_a_user_id_opens_a_direct_message(bot: WebClient, slack: Sandbox) -> None:
     answer = bot.chat_postMessage(channel=BEN, text="psst")
     assert answer["channel"].startswith("D")
     assert slack.app_dm(ACME, BEN).id == answer["channel"]
@@ -77,16 +79,16 @@ def test_a_person_by_id_opens_a_direct_message(bot: WebClient, slack: Sandbox) -
         ({"text": "x", "channel": DEACTIVATED}, "user_disabled"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_messages_are_rejected(
     bot: WebClient, slack: Sandbox, channel: str, arguments: dict[str, Any], error: str
 ) -> None:
-    # Not through chat_postMessage, which has a warning of its own where text is missing.
+    # Not through chat_postMessage, which warns about missing text.
     body = {"channel": channel, **arguments}
     assert _refused(bot.api_call, api_method="chat.postMessage", json=body) == error
     assert slack.messages(channel) == []
 
 
-def test_where_the_bot_is_not(bot: WebClient, slack: Sandbox) -> None:
+def test_posting_without_membership_is_rejected(bot: WebClient, slack: Sandbox) -> None:
     for name, error in (
         ("random", "not_in_channel"),
         ("leads", "channel_not_found"),
@@ -95,32 +97,32 @@ def test_where_the_bot_is_not(bot: WebClient, slack: Sandbox) -> None:
         assert _refused(bot.chat_postMessage, channel=_id(slack, name), text="x") == error
 
 
-def test_chat_write_public_needs_no_membership(installer: Installer, slack: Sandbox) -> None:
+def test_chat_write_public_posts_without_membership(installer: Installer, slack: Sandbox) -> None:
     token = installer.install(scope="chat:write,chat:write.public")["access_token"]
     installer.client.chat_postMessage(token=token, channel=_id(slack, "random"), text="x")
 
 
-def test_the_messages_tab_may_be_off(
+def test_direct_messages_need_the_messages_tab(
     bot: WebClient, slack: Sandbox, make_server: MakeServer
 ) -> None:
     object.__setattr__(slack.config, "messages_tab", False)
     assert _refused(bot.chat_postMessage, channel=BEN, text="x") == "messages_tab_disabled"
 
 
-def test_long_text_is_cut_with_a_warning(bot: WebClient, channel: str) -> None:
+def test_long_text_is_truncated_with_a_warning(bot: WebClient, channel: str) -> None:
     answer = bot.chat_postMessage(channel=channel, text="x" * 40_001)
     assert len(answer["message"]["text"]) == 40_000
     assert "message_truncated" in answer["warning"]
 
 
-def test_all_blocks_together_may_be_too_long(bot: WebClient, channel: str) -> None:
+def test_the_total_length_of_blocks_is_limited(bot: WebClient, channel: str) -> None:
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 2_900}}
     arguments = {"channel": channel, "text": "x", "blocks": [section] * 5}
     assert _refused(bot.chat_postMessage, **arguments) == "msg_blocks_too_long"
 
 
 class TestThreads:
-    def test_a_reply_to_nothing_is_posted_in_the_channel(
+    def test_a_reply_to_a_deleted_message_is_posted_in_the_channel(
         self, bot: WebClient, slack: Sandbox, channel: str
     ) -> None:
         gone = bot.chat_postMessage(channel=channel, text="gone")["ts"]
@@ -128,10 +130,12 @@ class TestThreads:
         for ts in ("1.000001", gone):
             answer = bot.chat_postMessage(channel=channel, text="reply", thread_ts=ts)
             assert "thread_ts" not in answer["message"]
-        assert [one.thread_ts for one in slack.messages(channel)] == [None, None]
+        assert [message.thread_ts for message in slack.messages(channel)] == [None, None]
         assert _refused(bot.conversations_replies, channel=channel, ts=gone) == "thread_not_found"
 
-    def test_a_deleted_message_with_replies_takes_more(self, bot: WebClient, channel: str) -> None:
+    def test_a_deleted_message_with_replies_accepts_replies(
+        self, bot: WebClient, channel: str
+    ) -> None:
         first = bot.chat_postMessage(channel=channel, text="first")["ts"]
         reply = bot.chat_postMessage(channel=channel, text="reply", thread_ts=first)["ts"]
         bot.chat_delete(channel=channel, ts=first)
@@ -140,29 +144,18 @@ class TestThreads:
         assert more["message"]["thread_ts"] == first
         [tombstone, *replies] = bot.conversations_replies(channel=channel, ts=first)["messages"]
         assert (tombstone["subtype"], tombstone["user"]) == ("tombstone", "USLACKBOT")
-        assert [one["text"] for one in replies] == ["reply", "more"]
+        assert [reply["text"] for reply in replies] == ["reply", "more"]
         shown = bot.conversations_history(channel=channel)["messages"]
-        assert [one["text"] for one in shown] == ["This message was deleted."]
+        assert [message["text"] for message in shown] == ["This message was deleted."]
         assert _refused(bot.chat_update, channel=channel, ts=first, text="x") == "message_not_found"
 
         for ts in (reply, more["ts"]):
             bot.chat_delete(channel=channel, ts=ts)
         assert bot.conversations_history(channel=channel)["messages"] == []
 
-    def test_a_scheduled_reply_to_what_is_gone_by_then(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        first = bot.chat_postMessage(channel=channel, text="first")["ts"]
-        at = int(clock.now) + 60
-        bot.chat_scheduleMessage(channel=channel, text="later", post_at=at, thread_ts=first)
-        bot.chat_delete(channel=channel, ts=first)
-        clock.move(60)
-        slack.deliver_due()
-        assert [one.thread_ts for one in slack.messages(channel)] == [None]
-
 
 class TestUnreachableImages:
-    """Slack fetches images when a message is posted, and refuses those it cannot fetch."""
+    """Slack fetches images when a message is posted, and rejects the message if it cannot."""
 
     IMAGE: ClassVar[dict[str, Any]] = {
         "type": "image",
@@ -175,7 +168,7 @@ class TestUnreachableImages:
         slack.unreachable_hosts = {"intranet.example"}
 
     @pytest.mark.parametrize(
-        ("block", "place"),
+        ("block", "pointer"),
         [
             (IMAGE, "image_url"),
             ({"type": "context", "elements": [IMAGE]}, "elements/0/image_url"),
@@ -190,7 +183,7 @@ class TestUnreachableImages:
         ],
     )
     def test_blocks(
-        self, bot: WebClient, slack: Sandbox, channel: str, block: dict[str, Any], place: str
+        self, bot: WebClient, slack: Sandbox, channel: str, block: dict[str, Any], pointer: str
     ) -> None:
         for where, error, arguments in (
             ("/blocks/0", "invalid_blocks", {"blocks": [block]}),
@@ -204,24 +197,26 @@ class TestUnreachableImages:
                 bot.chat_postMessage(channel=channel, text="x", **arguments)
             answer = caught.value.response
             assert answer["error"] == error
-            assert answer["errors"] == [f"downloading image failed [json-pointer:{where}/{place}]"]
+            assert answer["errors"] == [
+                f"downloading image failed [json-pointer:{where}/{pointer}]"
+            ]
         assert slack.messages(channel) == []
 
-    def test_other_hosts_and_legacy_images_are_taken(self, bot: WebClient, channel: str) -> None:
+    def test_other_hosts_and_legacy_images_are_accepted(self, bot: WebClient, channel: str) -> None:
         image = {**self.IMAGE, "image_url": "https://cdn.example/graph.png"}
         bot.chat_postMessage(channel=channel, text="x", blocks=[image])
         legacy = [{"fallback": "x", "image_url": self.IMAGE["image_url"]}]
         bot.chat_postMessage(channel=channel, text="x", attachments=legacy)
 
 
-def test_long_texts_of_attachments_are_cut(bot: WebClient, channel: str) -> None:
+def test_long_attachment_texts_are_truncated(bot: WebClient, channel: str) -> None:
     given = [{"text": "ä" * 4_001, "footer": "f" * 301}]
     answer = bot.chat_postMessage(channel=channel, text="x", attachments=given)
     [kept] = answer["message"]["attachments"]
     assert (kept["text"], kept["footer"]) == ("ä" * 4_000, "f" * 300)
 
 
-def test_bad_blocks_are_named_by_their_place(bot: WebClient, channel: str) -> None:
+def test_block_errors_contain_the_json_pointer(bot: WebClient, channel: str) -> None:
     blocks: list[dict[str, Any]] = [
         {"type": "divider"},
         {"type": "header", "text": {"type": "plain_text", "text": ""}},
@@ -233,12 +228,12 @@ def test_bad_blocks_are_named_by_their_place(bot: WebClient, channel: str) -> No
     ]
 
 
-def test_slack_fills_in_ids(bot: WebClient, channel: str) -> None:
+def test_missing_block_and_action_ids_are_generated(bot: WebClient, channel: str) -> None:
     answer = bot.chat_postMessage(channel=channel, text="x", blocks=[{"type": "divider"}])
     assert answer["message"]["blocks"][0]["block_id"]
 
 
-def test_metadata_is_read_back_from_history(bot: WebClient, channel: str) -> None:
+def test_history_returns_metadata(bot: WebClient, channel: str) -> None:
     metadata = {"event_type": "delivered", "event_payload": {"id": "7"}}
     bot.chat_postMessage(channel=channel, text="x", metadata=metadata)
     with_it = bot.conversations_history(channel=channel, include_all_metadata=True)
@@ -247,7 +242,7 @@ def test_metadata_is_read_back_from_history(bot: WebClient, channel: str) -> Non
     assert without["messages"][0]["metadata"] == {"event_type": "delivered"}
 
 
-def test_update_changes_ones_own_message(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_update_changes_the_callers_message(bot: WebClient, slack: Sandbox, channel: str) -> None:
     ts = bot.chat_postMessage(channel=channel, text="one")["ts"]
     answer = bot.chat_update(channel=channel, ts=ts, text="two")
     message = slack.messages(channel)[-1]
@@ -256,7 +251,7 @@ def test_update_changes_ones_own_message(bot: WebClient, slack: Sandbox, channel
     assert _refused(bot.chat_update, channel=channel, ts=ts, text="x" * 4_001) == "msg_too_long"
 
 
-def test_what_an_update_does_not_name_stays(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_update_keeps_omitted_parts(bot: WebClient, slack: Sandbox, channel: str) -> None:
     blocks = [{"type": "divider", "block_id": "d"}]
     attachments = [{"id": 1, "text": "a", "fallback": "a"}]
     metadata = {"event_type": "t", "event_payload": {"id": "1"}}
@@ -275,24 +270,24 @@ def test_what_an_update_does_not_name_stays(bot: WebClient, slack: Sandbox, chan
     assert message.metadata is None
 
 
-def test_new_blocks_leave_no_mark_of_editing(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_an_update_with_blocks_is_not_marked_as_edited(
+    bot: WebClient, slack: Sandbox, channel: str
+) -> None:
     ts = bot.chat_postMessage(channel=channel, text="one")["ts"]
     bot.chat_update(channel=channel, ts=ts, text="two", blocks=[{"type": "divider"}])
     assert slack.messages(channel)[-1].edited_ts is None
 
 
-def test_nothing_changes_in_an_archived_channel(
-    bot: WebClient, slack: Sandbox, channel: str
-) -> None:
+def test_an_archived_channel_rejects_updates(bot: WebClient, slack: Sandbox, channel: str) -> None:
     ts = bot.chat_postMessage(channel=channel, text="one")["ts"]
     slack.archive_channel(channel)
     assert _refused(bot.chat_update, channel=channel, ts=ts, text="two") == "is_inactive"
     assert _refused(bot.chat_postMessage, channel=channel, text="two") == "is_archived"
     history = bot.conversations_history(channel=channel)
-    assert [one["text"] for one in history["messages"]] == ["one"]
+    assert [message["text"] for message in history["messages"]] == ["one"]
 
 
-def test_reading_history_needs_its_own_scope(installer: Installer, slack: Sandbox) -> None:
+def test_history_needs_its_scope(installer: Installer, slack: Sandbox) -> None:
     token = installer.install(scope="chat:write,channels:join,metadata.message:read")
     bot = WebClient(token=token["access_token"], base_url=installer.client.base_url)
     general = _id(slack, "general")
@@ -300,76 +295,21 @@ def test_reading_history_needs_its_own_scope(installer: Installer, slack: Sandbo
     assert _refused(bot.conversations_history, channel=general) == "missing_scope"
 
 
-def test_what_others_wrote_stays(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_messages_of_others_cannot_be_changed(bot: WebClient, slack: Sandbox, channel: str) -> None:
     ts = slack.post_as(ANN, channel, "mine").ts
     assert _refused(bot.chat_update, channel=channel, ts=ts, text="x") == "cant_update_message"
     assert _refused(bot.chat_delete, channel=channel, ts=ts) == "cant_delete_message"
     assert _refused(bot.chat_delete, channel=channel, ts="1.000001") == "message_not_found"
 
 
-def test_delete_takes_a_message_away(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_delete_removes_a_message(bot: WebClient, slack: Sandbox, channel: str) -> None:
     ts = bot.chat_postMessage(channel=channel, text="oops")["ts"]
     bot.chat_delete(channel=channel, ts=ts)
     assert slack.messages(channel) == []
     assert _refused(bot.chat_getPermalink, channel=channel, message_ts=ts) == "message_not_found"
 
 
-def test_a_permalink(bot: WebClient, slack: Sandbox, channel: str) -> None:
+def test_a_permalink_points_to_the_sandbox(bot: WebClient, slack: Sandbox, channel: str) -> None:
     ts = bot.chat_postMessage(channel=channel, text="x")["ts"]
     link = bot.chat_getPermalink(channel=channel, message_ts=ts)["permalink"]
     assert link == f"{slack.base_url}/archives/{channel}/p{ts.replace('.', '')}"
-
-
-def test_an_ephemeral_is_for_one(bot: WebClient, slack: Sandbox, channel: str) -> None:
-    bot.chat_postEphemeral(channel=channel, user=BEN, text="only you")
-    assert [one.text for one in slack.ephemerals(BEN)] == ["only you"]
-    assert slack.ephemerals(ANN) == []
-    assert slack.messages(channel) == []
-    assert (
-        _refused(bot.chat_postEphemeral, channel=channel, user=DEACTIVATED, text="x")
-        == "user_not_in_channel"
-    )
-
-
-class TestScheduling:
-    def test_it_comes_when_it_is_due(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        bot.chat_scheduleMessage(channel=channel, text="later", post_at=int(clock.now) + 60)
-        slack.deliver_due()
-        assert slack.messages(channel) == []
-        clock.move(60)
-        slack.deliver_due()
-        assert [one.text for one in slack.messages(channel)] == ["later"]
-
-    def test_with_metadata_it_never_comes(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        bot.chat_scheduleMessage(
-            channel=channel,
-            text="later",
-            post_at=int(clock.now) + 60,
-            metadata={"event_type": "t", "event_payload": {}},
-        )
-        clock.move(60)
-        slack.deliver_due()
-        assert slack.messages(channel) == []
-
-    def test_no_past_no_far_future_no_crowd(
-        self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
-    ) -> None:
-        def schedule(after: int) -> str:
-            return _refused(
-                bot.chat_scheduleMessage,
-                channel=channel,
-                text="x",
-                post_at=int(clock.now) + after,
-            )
-
-        assert schedule(0) == "time_in_past"
-        assert schedule(121 * 86_400) == "time_too_far"
-        for place in range(30):
-            bot.chat_scheduleMessage(
-                channel=channel, text="x", post_at=int(clock.now) + 600 + place
-            )
-        assert schedule(640) == "restricted_too_many"

@@ -1,4 +1,4 @@
-"""The client in Chromium: what its script does between the server's pieces."""
+"""The client in Chromium: the behavior of its script."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slack_sandbox import Sandbox
 from slack_sandbox.seed import ACME, ANN, BEN
 from tests.browser.chromium import OpenPage, Shoot
 from tests.slack_sandbox.fake_app import Answer, FakeApp, json_answer
-from tests.slack_sandbox.test_client_acts import ELEMENTS, MODAL
+from tests.slack_sandbox.test_client_actions import ELEMENTS, MODAL
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def post_elements(bot: WebClient, channel: str) -> None:
     bot.chat_postMessage(channel=channel, text="choose", blocks=[block])
 
 
-def test_what_somebody_says_appears_without_a_reload(
+def test_new_messages_appear_without_a_reload(
     slack: Sandbox, general: str, open_page: OpenPage
 ) -> None:
     ann = go(open_page(), slack, general)
@@ -44,7 +44,7 @@ def test_what_somebody_says_appears_without_a_reload(
     expect(ann.get_by_label("Message #general")).to_have_value("")
 
 
-def test_a_command_is_completed_with_the_keyboard(
+def test_keyboard_completion_of_a_command(
     joined: WebClient, slack: Sandbox, app: FakeApp, general: str, open_page: OpenPage
 ) -> None:
     app.answer = lambda received: json_answer({"text": "your profile"})
@@ -62,7 +62,7 @@ def test_a_command_is_completed_with_the_keyboard(
     expect(other.locator("#messages")).not_to_contain_text("your profile")
 
 
-def test_people_and_channels_are_completed(
+def test_completion_of_people_and_channels(
     slack: Sandbox, general: str, open_page: OpenPage
 ) -> None:
     page = go(open_page(), slack, general)
@@ -79,7 +79,7 @@ def test_people_and_channels_are_completed(
     assert f"<@{BEN}>" in slack.messages(general)[-1].text
 
 
-def test_buttons_menus_and_a_question_first(
+def test_buttons_menus_and_a_confirm_dialog(
     joined: WebClient, slack: Sandbox, app: FakeApp, general: str, open_page: OpenPage, shoot: Shoot
 ) -> None:
     post_elements(joined, general)
@@ -91,22 +91,22 @@ def test_buttons_menus_and_a_question_first(
     shoot(page, "client-question")
     question.get_by_role("button", name="No").click()
     expect(question).to_be_hidden()
-    assert all("payload" not in one.form() for one in app.received)
+    assert all("payload" not in request.form() for request in app.received)
 
-    with page.expect_response("**/live/act"):
+    with page.expect_response("**/live/action"):
         page.locator("#messages select").select_option("two")
-    assert app.asked.payload()["actions"][0]["selected_option"]["value"] == "two"
+    assert app.last_request.payload()["actions"][0]["selected_option"]["value"] == "two"
     page.get_by_label("More actions").click()
-    with page.expect_response("**/live/act"):
+    with page.expect_response("**/live/action"):
         page.get_by_role("button", name="b", exact=True).click()
-    assert app.asked.payload()["actions"][0]["selected_option"]["value"] == "b"
+    assert app.last_request.payload()["actions"][0]["selected_option"]["value"] == "b"
 
 
-def test_a_modal_keeps_what_was_typed_when_something_is_wrong(
+def test_a_modal_keeps_its_input_after_an_error(
     joined: WebClient, slack: Sandbox, app: FakeApp, general: str, open_page: OpenPage, shoot: Shoot
 ) -> None:
     def answer(received: object) -> Answer:
-        payload = app.asked.payload()
+        payload = app.last_request.payload()
         if payload["type"] == "block_actions":
             joined.views_open(trigger_id=payload["trigger_id"], view=MODAL)
             return Answer()
@@ -131,11 +131,11 @@ def test_a_modal_keeps_what_was_typed_when_something_is_wrong(
     expect(modal).to_be_hidden()
 
 
-def test_a_modal_is_closed_with_escape(
+def test_escape_closes_a_modal(
     joined: WebClient, slack: Sandbox, app: FakeApp, general: str, open_page: OpenPage
 ) -> None:
     def answer(received: object) -> Answer:
-        trigger_id = app.asked.payload()["trigger_id"]
+        trigger_id = app.last_request.payload()["trigger_id"]
         joined.views_open(trigger_id=trigger_id, view=MODAL)
         return Answer()
 
@@ -151,7 +151,7 @@ def test_a_modal_is_closed_with_escape(
     assert slack.open_modal(ANN) is None
 
 
-def test_a_thread_is_opened_answered_and_closed(
+def test_opening_replying_to_and_closing_a_thread(
     slack: Sandbox, general: str, open_page: OpenPage
 ) -> None:
     slack.post_as(BEN, general, "who is on duty?")
@@ -167,7 +167,7 @@ def test_a_thread_is_opened_answered_and_closed(
     expect(page.get_by_role("link", name="1 reply")).to_be_visible()
 
 
-def test_one_becomes_somebody_else_in_the_same_channel(
+def test_switching_to_another_person_keeps_the_channel(
     slack: Sandbox, general: str, open_page: OpenPage
 ) -> None:
     page = go(open_page(), slack, general)
@@ -179,27 +179,27 @@ def test_one_becomes_somebody_else_in_the_same_channel(
     expect(page.get_by_role("heading", name="#general")).to_be_visible()
 
 
-def test_troubles_are_switched_on_and_off(
+def test_adding_and_clearing_faults(
     joined: WebClient, slack: Sandbox, general: str, open_page: OpenPage
 ) -> None:
     page = go(open_page(), slack, general)
-    page.get_by_text("Behind the scenes").click()
+    page.get_by_text("Developer tools").click()
     expect(page.locator("#traffic")).to_contain_text("conversations.join")
 
     page.get_by_label("Method").select_option("chat.postMessage")
-    page.get_by_label("Trouble").select_option("server_error")
+    page.get_by_label("Fault").select_option("server_error")
     page.get_by_label("Times").fill("3")
-    page.get_by_role("button", name="Switch on").click()
+    page.get_by_role("button", name="Add fault").click()
     expect(page.locator("#traffic")).to_contain_text("chat.postMessage server error, 3 left")
-    assert [one.method for one in slack.faults.all()] == ["chat.postMessage"]
+    assert [fault.method for fault in slack.faults.all()] == ["chat.postMessage"]
 
-    page.get_by_role("button", name="All off").click()
+    page.get_by_role("button", name="Clear faults").click()
     expect(page.locator("#traffic")).not_to_contain_text("3 left")
     assert slack.faults.all() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_coloured_bar_is_as_tall_as_what_it_stands_beside(
+def test_an_attachments_color_bar_is_as_tall_as_its_content(
     joined: WebClient, slack: Sandbox, general: str, open_page: OpenPage, shoot: Shoot, scheme: str
 ) -> None:
     text = {"type": "mrkdwn", "text": "*Used*\n97 %"}
@@ -212,17 +212,17 @@ def test_a_coloured_bar_is_as_tall_as_what_it_stands_beside(
     page = go(open_page(scheme=scheme, width=390), slack, general)
     shoot(page, f"client-attachments-{scheme}-390")
 
-    for place in range(2):
-        attachment = page.locator(".attachment").nth(place)
-        expect(attachment.locator(".colour")).to_have_css("width", "4px")
-        bar, beside = (attachment.locator(name).bounding_box() for name in (".colour", "> .grow"))
+    for index in range(2):
+        attachment = page.locator(".attachment").nth(index)
+        expect(attachment.locator(".swatch")).to_have_css("width", "4px")
+        bar, beside = (attachment.locator(name).bounding_box() for name in (".swatch", "> .grow"))
         assert bar is not None
         assert beside is not None
         assert bar["height"] == pytest.approx(beside["height"], abs=1)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_narrow_screen(
+def test_the_client_fits_a_narrow_screen(
     joined: WebClient,
     slack: Sandbox,
     general: str,
@@ -243,7 +243,7 @@ def test_it_fits_a_narrow_screen(
     expect(page.get_by_role("heading", name="#random")).to_be_visible()
 
 
-def test_the_page_says_so_when_the_stand_in_is_gone(
+def test_the_page_reports_a_stopped_sandbox(
     slack: Sandbox, general: str, open_page: OpenPage
 ) -> None:
     page = go(open_page(), slack, general)

@@ -1,4 +1,4 @@
-"""The client's pages: who sees what, and what the page's script is told."""
+"""The client's pages: visibility, and the JSON for the page's script."""
 
 from __future__ import annotations
 
@@ -11,48 +11,56 @@ from slack_sdk import WebClient
 
 from slack_sandbox import Sandbox, SandboxServer
 from slack_sandbox.seed import ACME, ANN, BEN, BETA
-from tests.slack_sandbox.asking import HttpAnswer, ask
+from tests.slack_sandbox.client import HttpResponse, post_json, request
 from tests.slack_sandbox.conftest import Installer
 
 
-def get(slack: Sandbox, path: str) -> HttpAnswer:
-    return ask(f"{slack.base_url}{path}")
+def get(slack: Sandbox, path: str) -> HttpResponse:
+    return request(f"{slack.base_url}{path}")
 
 
-def place(channel: str, user: str = ANN, query: str = "") -> str:
+def conversation_path(channel: str, user: str = ANN, query: str = "") -> str:
     return f"/client/{ACME}/{channel}?as={user}{query}"
 
 
 def live(slack: Sandbox, channel: str, user: str = ANN, query: str = "") -> dict[str, Any]:
-    screen: dict[str, Any] = get(slack, f"/live{place(channel, user, query)}").json
+    screen: dict[str, Any] = get(slack, f"/live{conversation_path(channel, user, query)}").json
     return screen
 
 
 def digests(screen: dict[str, Any]) -> dict[str, str]:
-    return {name: piece["digest"] for name, piece in screen["parts"].items()}
+    return {name: fragment["digest"] for name, fragment in screen["parts"].items()}
 
 
-def test_the_start_page_lists_everybody_and_leads_to_the_app(slack: Sandbox) -> None:
+def test_the_start_page_lists_people_and_links_to_the_app(slack: Sandbox) -> None:
     page = get(slack, "/").text
 
-    for shown in ("Ann", "ben", "Acme", "Beta", slack.config.app_url, "is not here yet"):
+    for shown in ("Ann", "ben", "Acme", "Beta", slack.config.app_url, "is not installed"):
         assert shown in page
 
 
-def test_a_place_shows_messages_and_a_composer(slack: Sandbox, general: str) -> None:
+def test_a_conversation_shows_messages_and_a_composer(slack: Sandbox, general: str) -> None:
     slack.post_as(BEN, general, "*hello* <everyone>")
 
-    page = get(slack, place(general)).text
+    page = get(slack, conversation_path(general)).text
 
     assert "<strong>hello</strong> &lt;everyone&gt;" in page
     assert 'placeholder="Message #general"' in page
-    assert "is not in Acme yet" in page
+    assert "is not installed in Acme" in page
 
 
 @pytest.mark.parametrize(
-    "path", ["/", place("{general}"), place("app"), place(BEN), place("C0NOWHERE1"), "/client/T/C"]
+    "path",
+    [
+        "/",
+        conversation_path("{general}"),
+        conversation_path("app"),
+        conversation_path(BEN),
+        conversation_path("C0NOWHERE1"),
+        "/client/T/C",
+    ],
 )
-def test_every_page_says_that_it_is_not_slack(slack: Sandbox, general: str, path: str) -> None:
+def test_every_page_states_that_it_is_not_slack(slack: Sandbox, general: str, path: str) -> None:
     answer = get(slack, path.format(general=general))
 
     assert "This is not Slack." in answer.text
@@ -63,23 +71,27 @@ def test_every_page_says_that_it_is_not_slack(slack: Sandbox, general: str, path
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_what_a_person_cannot_see_is_not_there(slack: Sandbox, general: str) -> None:
+def test_a_conversation_the_person_cannot_see_is_not_found(slack: Sandbox, general: str) -> None:
     private = slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
 
-    assert get(slack, place(private.id, ANN)).status == 200
-    for path in (place(private.id, BEN), place(general, "U0NOBODY01"), place("C0NOWHERE1")):
+    assert get(slack, conversation_path(private.id, ANN)).status == 200
+    for path in (
+        conversation_path(private.id, BEN),
+        conversation_path(general, "U0NOBODY01"),
+        conversation_path("C0NOWHERE1"),
+    ):
         assert get(slack, path).status == 404
         assert get(slack, f"/live{path}").status == 404
 
 
-def test_the_app_is_opened_as_whoever_authorized_last(slack: Sandbox, installer: Installer) -> None:
+def test_app_redirect_acts_as_the_latest_installer(slack: Sandbox, installer: Installer) -> None:
     assert get(slack, f"/app_redirect?app=A0BELLHOP01&team={ACME}").headers["Location"] == "/"
     installer.install(ANN)
     installer.install(BEN)
 
     answer = get(slack, f"/app_redirect?app=A0BELLHOP01&team={ACME}")
 
-    assert answer.headers["Location"] == place("app", BEN)
+    assert answer.headers["Location"] == conversation_path("app", BEN)
 
 
 def test_a_permalink_opens_the_channel(bot: WebClient, slack: Sandbox, general: str) -> None:
@@ -87,34 +99,36 @@ def test_a_permalink_opens_the_channel(bot: WebClient, slack: Sandbox, general: 
     posted = bot.chat_postMessage(channel=general, text="x")
     link = bot.chat_getPermalink(channel=general, message_ts=posted["ts"])["permalink"]
 
-    assert ask(link).headers["Location"] == place(general)
+    assert request(link).headers["Location"] == conversation_path(general)
 
 
-def test_only_the_piece_that_changed_is_another(slack: Sandbox, general: str) -> None:
+def test_only_changed_fragments_have_a_new_digest(slack: Sandbox, general: str) -> None:
     slack.post_as(BEN, general, "one")
-    before = live(slack, general)
+    previous = live(slack, general)
     slack.post_as(BEN, general, "two")
     after = live(slack, general)
 
-    assert after["version"] != before["version"]
-    messages = [piece["digest"] for piece in before["lists"]["messages"]]
-    assert [piece["digest"] for piece in after["lists"]["messages"]][: len(messages)] == messages
-    changed = {name for name, one in digests(after).items() if one != digests(before)[name]}
-    assert changed == {"places"}
+    assert after["version"] != previous["version"]
+    messages = [fragment["digest"] for fragment in previous["lists"]["messages"]]
+    assert [fragment["digest"] for fragment in after["lists"]["messages"]][
+        : len(messages)
+    ] == messages
+    changed = {name for name, digest in digests(after).items() if digest != digests(previous)[name]}
+    assert changed == {"conversations"}
 
 
-def test_somebody_elses_ephemeral_is_not_shown(
+def test_an_ephemeral_message_is_shown_only_to_its_recipient(
     bot: WebClient, slack: Sandbox, general: str
 ) -> None:
-    bot.conversations_join(channel=general)
-    bot.chat_postEphemeral(channel=general, user=ANN, text="psst")
+    url = slack.new_response_url("commands", ANN, slack.channels[general])
+    assert post_json(url, {"text": "psst"}).status == 200
 
     assert "psst" in str(live(slack, general, ANN))
     assert "Only visible to you" in str(live(slack, general, ANN))
     assert "psst" not in str(live(slack, general, BEN))
 
 
-def test_a_thread_stands_beside_its_channel(slack: Sandbox, general: str) -> None:
+def test_a_thread_is_shown_next_to_its_channel(slack: Sandbox, general: str) -> None:
     root = slack.post_as(ANN, general, "root")
     slack.post_as(BEN, general, "reply", thread_ts=root.ts)
 
@@ -127,19 +141,19 @@ def test_a_thread_stands_beside_its_channel(slack: Sandbox, general: str) -> Non
 
 def test_waiting_ends_with_a_change(slack: Sandbox, general: str) -> None:
     answers: list[int] = []
-    before = slack.version
+    previous = slack.version
     waiting = threading.Thread(
-        target=lambda: answers.append(get(slack, f"/live/changes?since={before}").json["version"])
+        target=lambda: answers.append(get(slack, f"/live/changes?since={previous}").json["version"])
     )
     waiting.start()
     slack.post_as(ANN, general, "now")
     waiting.join(10)
 
     assert answers
-    assert answers[0] != before
+    assert answers[0] != previous
 
 
-def test_waiting_ends_when_the_stand_in_stops(server: SandboxServer) -> None:
+def test_waiting_ends_when_the_sandbox_stops(server: SandboxServer) -> None:
     slack = server.sandbox
     ended = threading.Event()
 
@@ -157,7 +171,7 @@ def test_waiting_ends_when_the_stand_in_stops(server: SandboxServer) -> None:
     assert ended.wait(10)
 
 
-def test_behind_the_scenes_no_secret_is_shown(
+def test_developer_tools_hide_secrets(
     bot: WebClient, slack: Sandbox, installer: Installer, general: str
 ) -> None:
     bot.conversations_join(channel=general)
@@ -171,12 +185,12 @@ def test_behind_the_scenes_no_secret_is_shown(
         assert secret not in page
 
 
-def test_a_workspace_without_the_app_offers_no_commands(
+def test_commands_are_suggested_only_where_the_app_is_installed(
     slack: Sandbox, installer: Installer, general: str
 ) -> None:
     assert live(slack, general)["about"]["commands"] == []
     installer.install()
-    assert [one["insert"] for one in live(slack, general)["about"]["commands"]] == [
+    assert [command["insert"] for command in live(slack, general)["about"]["commands"]] == [
         "/profile",
         "/escaped",
     ]

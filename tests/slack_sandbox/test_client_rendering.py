@@ -1,4 +1,4 @@
-"""Messages as HTML: what they look like, and that nothing in them is ever trusted."""
+"""Messages as HTML: appearance, and safe rendering of untrusted content."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ADDRESS = re.compile(r"https?://|mailto:|tel:|/client/")
 
 
 class Guard(HTMLParser):
-    """Refuses every tag, attribute and address that a message has no business with."""
+    """Rejects every tag, attribute and URL that is not expected in a message."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag in TAGS, tag
@@ -106,7 +106,7 @@ def test_mrkdwn(text: str, shown: str) -> None:
     assert shown in str(mrkdwn(text, READER))
 
 
-def test_plain_text_has_emoji_unless_it_says_otherwise() -> None:
+def test_plain_text_renders_emoji_by_default() -> None:
     assert "🎉" in block("header", text=plain(":tada:"))
     assert ":tada:" in block("header", text={**plain(":tada:"), "emoji": False})
 
@@ -123,17 +123,17 @@ def test_plain_text_has_emoji_unless_it_says_otherwise() -> None:
         ("{nonsense}", "fallback"),
     ],
 )
-def test_dates_are_in_the_readers_own_time(template: str, shown: str) -> None:
+def test_dates_use_the_readers_time_zone(template: str, shown: str) -> None:
     moment = int(READER.now.timestamp())
 
     assert shown in str(mrkdwn(f"<!date^{moment}^{template}|fallback>", READER))
 
 
-def test_a_moment_no_calendar_has_shows_its_fallback() -> None:
+def test_an_impossible_date_shows_its_fallback() -> None:
     assert "fallback" in str(mrkdwn("<!date^99999999999999^{date}|fallback>", READER))
 
 
-def test_pictures_from_elsewhere_are_only_linked_to() -> None:
+def test_pictures_of_other_hosts_are_only_linked() -> None:
     near = block("image", image_url="http://slack.test/a.png", alt_text="near")
     far = block("image", image_url="https://far.test/a.png", alt_text="far")
 
@@ -207,7 +207,7 @@ def test_elements(shown: str, expected: str) -> None:
     Guard().feed(shown)
 
 
-def test_an_input_shows_its_label_its_hint_and_what_is_wrong() -> None:
+def test_an_input_shows_its_label_hint_and_error() -> None:
     question = {
         "type": "input",
         "block_id": "b",
@@ -223,7 +223,7 @@ def test_an_input_shows_its_label_its_hint_and_what_is_wrong() -> None:
     assert "data-sends" not in shown
 
 
-def test_an_attachment_of_the_old_kind() -> None:
+def test_a_legacy_attachment() -> None:
     shown = body(
         attachments=[
             {
@@ -243,7 +243,7 @@ def test_an_attachment_of_the_old_kind() -> None:
     Guard().feed(shown)
 
 
-# Pieces of attacks, and of what the renderer looks for, between any other characters.
+# Parts of attacks and of markup, mixed with other characters.
 SCRAPS = st.sampled_from(
     [
         "<script>alert(1)</script>",
@@ -349,7 +349,5 @@ ATTACHMENT = st.dictionaries(
     blocks=st.lists(BLOCK | JSON, max_size=3),
     attachments=st.lists(ATTACHMENT | JSON, max_size=2),
 )
-def test_whatever_a_message_holds_it_is_shown_and_harmless(
-    text: str, blocks: list[Any], attachments: list[Any]
-) -> None:
+def test_any_message_renders_safely(text: str, blocks: list[Any], attachments: list[Any]) -> None:
     Guard().feed(body(text, blocks=blocks, attachments=attachments))

@@ -1,4 +1,4 @@
-"""Events: what the app is told, signed, and again when it does not answer."""
+"""Events: payloads, signatures, subscriptions and retries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_event_is_wrapped_and_signed(
     assert "x-slack-retry-num" not in received.headers
 
 
-def test_three_retries_at_once_after_a_minute_and_after_five(
+def test_an_event_has_three_retries(
     bot: WebClient, slack: Sandbox, app: FakeApp, clock: FakeClock
 ) -> None:
     app.answer = lambda received: Answer(status=500)
@@ -48,27 +48,27 @@ def test_three_retries_at_once_after_a_minute_and_after_five(
     slack.deliver_due()
     assert len(app.received) == 4
 
-    numbers = [one.headers.get("x-slack-retry-num") for one in app.received]
-    reasons = {one.headers.get("x-slack-retry-reason") for one in app.received[1:]}
+    numbers = [request.headers.get("x-slack-retry-num") for request in app.received]
+    reasons = {request.headers.get("x-slack-retry-reason") for request in app.received[1:]}
     assert numbers == [None, "1", "2", "3"]
     assert reasons == {"http_error"}
-    assert len({one.payload()["event_id"] for one in app.received}) == 1
+    assert len({request.payload()["event_id"] for request in app.received}) == 1
 
 
-def test_no_retry_is_heeded(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
+def test_x_slack_no_retry_stops_retries(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
     app.answer = lambda received: Answer(status=500, headers={"X-Slack-No-Retry": "1"})
     delivery = slack.send_event(ACME, {"type": "team_rename", "name": "Ajax"})
     slack.deliver_due()
     assert (delivery.state, len(delivery.attempts)) == ("failed", 1)
 
 
-def test_an_app_that_is_away_gets_it_later(
+def test_an_event_reaches_an_app_that_was_down(
     bot: WebClient, slack: Sandbox, app: FakeApp, clock: FakeClock
 ) -> None:
     slack.set_app_url("http://127.0.0.1:9")
     delivery = slack.send_event(ACME, {"type": "team_rename", "name": "Ajax"})
     slack.deliver_due()
-    assert [one.reason for one in delivery.attempts] == ["connection_failed"] * 2
+    assert [attempt.reason for attempt in delivery.attempts] == ["connection_failed"] * 2
     delivery.url = f"{app.url}/slack/events"
     clock.move(60)
     slack.deliver_due()
@@ -76,7 +76,7 @@ def test_an_app_that_is_away_gets_it_later(
     assert app.received[-1].headers["x-slack-retry-reason"] == "connection_failed"
 
 
-def test_the_background_sends_without_being_asked(
+def test_a_running_server_sends_events_in_the_background(
     bot: WebClient, slack: Sandbox, app: FakeApp
 ) -> None:
     slack.rename_team(ACME, "Ajax")
@@ -85,7 +85,7 @@ def test_the_background_sends_without_being_asked(
     assert app.events("team_rename")[0]["name"] == "Ajax"
 
 
-def test_what_changes_at_slack_is_told(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
+def test_changes_at_slack_send_events(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
     channel = slack.add_channel(ACME, "fresh")
     slack.update_user(ANN, title="Manager", real_name="Ann Archer-Lee")
     slack.change_domain(ACME, "ajax")
@@ -102,7 +102,7 @@ def test_what_changes_at_slack_is_told(bot: WebClient, slack: Sandbox, app: Fake
     assert app.events("channel_created") == []
 
 
-def test_nothing_is_told_without_the_scope_or_the_app(
+def test_events_need_the_scope_and_the_installation(
     installer: Installer, slack: Sandbox, app: FakeApp
 ) -> None:
     slack.update_user(ANN, title="Manager")
@@ -112,23 +112,23 @@ def test_nothing_is_told_without_the_scope_or_the_app(
     assert app.received == []
 
 
-def test_messages_are_told_where_the_bot_is(
+def test_message_events_need_membership(
     bot: WebClient, slack: Sandbox, app: FakeApp, general: str
 ) -> None:
     slack.post_as(BEN, general, "before")
     slack.invite_bot(ANN, general)
     slack.post_as(BEN, general, "after")
     slack.deliver_due()
-    assert [one["text"] for one in app.events("message")] == ["after"]
+    assert [event["text"] for event in app.events("message")] == ["after"]
 
 
 @pytest.mark.parametrize("uninstalled_first", [True, False])
-def test_uninstalling_is_told_in_either_order(
+def test_uninstalling_sends_events_in_either_order(
     installer: Installer, slack: Sandbox, app: FakeApp, uninstalled_first: bool
 ) -> None:
     answer = installer.install()
     slack.uninstall(ACME, uninstalled_first=uninstalled_first)
-    kinds = [one.name for one in slack.deliveries]
+    kinds = [delivery.name for delivery in slack.deliveries]
     expected = ["app_uninstalled", "tokens_revoked"]
     assert kinds == (expected if uninstalled_first else expected[::-1])
     slack.deliver_due()
@@ -145,7 +145,7 @@ def test_revoking_one_persons_token(installer: Installer, slack: Sandbox, app: F
     assert slack.is_installed(ACME)
 
 
-def test_an_organisations_events_name_the_workspace(
+def test_events_of_an_organization_contain_the_workspace(
     installer: Installer, slack: Sandbox, app: FakeApp
 ) -> None:
     installer.install(WES, org=True)
@@ -157,7 +157,7 @@ def test_an_organisations_events_name_the_workspace(
     assert body["authorizations"][0]["team_id"] is None
 
 
-def test_reset_forgets_what_was_waiting(
+def test_reset_deletes_waiting_events(
     bot: WebClient, slack: Sandbox, app: FakeApp, clock: FakeClock, make_server: MakeServer
 ) -> None:
     answers: list[Received] = []

@@ -1,4 +1,4 @@
-"""The switches: slow, busy, broken, silent, and answers that get lost."""
+"""Faults of Web API calls, and their control over HTTP."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from slack_sdk.errors import SlackApiError
 
 from slack_sandbox import Fault, Sandbox, SandboxServer
 from slack_sandbox.faults import FaultKind
-from slack_sandbox.seed import ACME, ANN
-from tests.slack_sandbox.asking import FORM, ask, post_json
+from slack_sandbox.seed import ANN
+from tests.slack_sandbox.client import FORM, post_json, request
 
 
 @pytest.fixture
 def client(bot: WebClient, server: SandboxServer) -> WebClient:
-    """A client that tries once, where the SDK's own default tries again."""
+    """A client without the retries of the SDK."""
     return WebClient(token=bot.token, base_url=f"{server.url}/api/", retry_handlers=[])
 
 
@@ -46,7 +46,7 @@ def test_rate_limited(client: WebClient, slack: Sandbox) -> None:
 
 def test_server_error(server: SandboxServer, slack: Sandbox) -> None:
     slack.faults.add(Fault(kind="server_error", status=503))
-    answer = ask(f"{server.url}/api/auth.test", b"")
+    answer = request(f"{server.url}/api/auth.test", b"")
     assert answer.status == 503
     assert answer.headers["Content-Type"].startswith("text/html")
 
@@ -58,40 +58,42 @@ def test_api_error(client: WebClient, slack: Sandbox) -> None:
     assert caught.value.response["error"] == "fatal_error"
 
 
-def test_a_lost_answer_has_been_carried_out(
+def test_a_call_with_a_lost_answer_was_executed(
     client: WebClient, slack: Sandbox, general: str
 ) -> None:
     client.conversations_join(channel=general)
     slack.faults.add(Fault(method="chat.postMessage", kind="lost_answer", times=1))
     with pytest.raises(http.client.RemoteDisconnected):
         client.chat_postMessage(channel=general, text="was I heard?")
-    assert [one.text for one in slack.messages(general)] == ["was I heard?"]
+    assert [message.text for message in slack.messages(general)] == ["was I heard?"]
     call = slack.calls_to("chat.postMessage")[0]
     assert (call.answer, call.status) == (None, 0)
     client.chat_postMessage(channel=general, text="again")
 
 
-def test_a_reset_does_nothing(client: WebClient, slack: Sandbox, general: str) -> None:
+def test_a_call_with_a_reset_was_not_executed(
+    client: WebClient, slack: Sandbox, general: str
+) -> None:
     client.conversations_join(channel=general)
     slack.faults.add(Fault(method="chat.postMessage", kind="reset", times=1))
     with pytest.raises(ConnectionResetError):
         client.chat_postMessage(channel=general, text="was I heard?")
     assert slack.messages(general) == []
     client.chat_postMessage(channel=general, text="again")
-    assert [one.text for one in slack.messages(general)] == ["again"]
+    assert [message.text for message in slack.messages(general)] == ["again"]
 
 
-def test_a_reset_afterwards_has_been_carried_out(
+def test_a_call_with_a_late_reset_was_executed(
     client: WebClient, slack: Sandbox, general: str
 ) -> None:
     client.conversations_join(channel=general)
     slack.faults.add(Fault(method="chat.postMessage", kind="reset_after", times=1))
     with pytest.raises(ConnectionResetError):
         client.chat_postMessage(channel=general, text="was I heard?")
-    assert [one.text for one in slack.messages(general)] == ["was I heard?"]
+    assert [message.text for message in slack.messages(general)] == ["was I heard?"]
 
 
-def test_one_call_in_so_many_suffers(client: WebClient, slack: Sandbox) -> None:
+def test_a_fault_can_affect_every_nth_call(client: WebClient, slack: Sandbox) -> None:
     slack.faults.add(Fault(method="auth.test", kind="api_error", every=3, times=2))
     slack.faults.add(Fault(kind="api_error", error="fatal_error", every=4))
     outcomes = []
@@ -106,10 +108,10 @@ def test_one_call_in_so_many_suffers(client: WebClient, slack: Sandbox) -> None:
         *("internal_error", "ok", "fatal_error", "ok"),
     ]
     assert slack.faults.taken("auth.test") == 4
-    assert [one.every for one in slack.faults.all()] == [4]
+    assert [fault.every for fault in slack.faults.all()] == [4]
 
 
-def test_a_timeout_does_nothing_and_is_let_go_by_clearing(
+def test_clearing_faults_releases_a_timeout(
     client: WebClient, slack: Sandbox, general: str
 ) -> None:
     client.conversations_join(channel=general)
@@ -134,7 +136,7 @@ def test_a_timeout_does_nothing_and_is_let_go_by_clearing(
     assert slack.messages(general) == []
 
 
-def test_response_urls_have_faults_too(bot: WebClient, slack: Sandbox, general: str) -> None:
+def test_faults_of_response_urls(bot: WebClient, slack: Sandbox, general: str) -> None:
     url = slack.new_response_url("commands", ANN, slack.channels[general])
     slack.faults.add(Fault(method="response_url", kind="server_error", times=1))
     assert post_json(url, {"text": "x"}).status == 500
@@ -142,20 +144,20 @@ def test_response_urls_have_faults_too(bot: WebClient, slack: Sandbox, general: 
     slack.faults.add(Fault(method="response_url", kind="lost_answer", times=1))
     with pytest.raises(http.client.RemoteDisconnected):
         post_json(url, {"text": "x"})
-    assert [one.text for one in slack.ephemerals(ANN)] == ["x"]
+    assert [message.text for message in slack.ephemerals(ANN)] == ["x"]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [{"kind": "gremlins"}, {"times": 0}, {"seconds": -1}, {"status": 399}, {"every": 0}],
 )
-def test_a_fault_that_cannot_be(arguments: dict[str, Any]) -> None:
+def test_an_invalid_fault_is_rejected(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):
         Fault(**arguments)
 
 
 @pytest.mark.parametrize("kind", ["latency", "timeout"])
-def test_stopping_lets_go_of_held_connections(
+def test_stopping_releases_held_connections(
     client: WebClient, server: SandboxServer, slack: Sandbox, kind: FaultKind
 ) -> None:
     slack.faults.add(Fault(method="auth.test", kind=kind, seconds=60))
@@ -202,44 +204,14 @@ class TestOverHttp:
         assert answer["last"][1]["arguments"] == {"user": ANN}
         assert answer["last"][0]["arguments"]["code"] == "[hidden]"
         assert "xox" not in json.dumps(answer)
-        assert self._ask(server, "DELETE", "calls")[1]["total"] == 0
 
-    def test_a_command(self, server: SandboxServer, bot: WebClient, general: str) -> None:
-        body = {"user_id": ANN, "channel_id": general, "command": "/profile", "text": ""}
-        status, answer = self._ask(server, "POST", "command", body)
-        assert (status, answer["status"], answer["error"]) == (200, 200, None)
-        assert self._ask(server, "POST", "command", {**body, "user_id": "U0"})[0] == 404
-        assert self._ask(server, "POST", "command", {"user_id": ANN})[0] == 400
-
-    def test_the_world_events_and_uninstalling(
-        self, server: SandboxServer, bot: WebClient, slack: Sandbox
-    ) -> None:
-        assert self._ask(server, "GET", "world")[1]["installed"] == [ACME]
-        event = {"team_id": ACME, "event": {"type": "team_rename", "name": "Ajax"}}
-        assert self._ask(server, "POST", "event", event)[1]["state"] == "delivered"
-        assert self._ask(server, "GET", "deliveries")[1]["deliveries"][0]["name"] == "team_rename"
-        assert self._ask(server, "POST", "uninstall", {"team_id": ACME})[0] == 200
-        assert not slack.is_installed(ACME)
-        assert self._ask(server, "POST", "limits", {"enabled": False})[1] == {"enabled": False}
-        assert self._ask(server, "POST", "reset", {})[0] == 200
-
-    def test_unreachable_hosts(self, server: SandboxServer, slack: Sandbox) -> None:
-        hosts = {"hosts": ["Intranet.example"]}
-        answer = self._ask(server, "POST", "unreachable-hosts", hosts)
-        assert answer == (200, {"hosts": ["intranet.example"]})
-        assert self._ask(server, "POST", "unreachable-hosts", {"hosts": "x"})[0] == 400
-        slack.reset()
-        assert slack.unreachable_hosts == set()
-
-    def test_a_form_from_another_page_does_nothing(
-        self, server: SandboxServer, slack: Sandbox
-    ) -> None:
-        assert ask(f"{server.url}/sandbox/faults", b"kind=latency", FORM).status == 400
+    def test_a_cross_site_form_is_rejected(self, server: SandboxServer, slack: Sandbox) -> None:
+        assert request(f"{server.url}/sandbox/faults", b"kind=latency", FORM).status == 400
         assert slack.faults.all() == []
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread's progress that gives no signal of its own."""
+    """Wait for progress of another thread that cannot notify this one."""
     pause, deadline = threading.Event(), time.monotonic() + 5
     while not condition():
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""Every field with a limit that Slack states, at the limit and one beyond it.
+"""Every documented limit of a field: at the limit, and one beyond.
 
 The figures are those of https://docs.slack.dev/reference/block-kit and
 https://docs.slack.dev/reference/views.
@@ -53,7 +53,7 @@ def option(**changes: Any) -> Json:
 
 
 def options(number: int) -> list[Json]:
-    return [option(value=str(place)) for place in range(number)]
+    return [option(value=str(index)) for index in range(number)]
 
 
 def select(kind: str = "static_select", **changes: Any) -> Json:
@@ -83,7 +83,7 @@ def table(rows: int, columns: int) -> Json:
     return {"type": "table", "rows": [[cell] * columns] * rows}
 
 
-# What is checked, how it is made in a size, and the largest size.
+# A name, a function from size to value, and the largest valid size.
 BLOCKS: dict[str, tuple[Callable[[int], Json], int]] = {
     "block_id": (lambda n: {"type": "divider", "block_id": "x" * n}, 255),
     "section.text": (lambda n: {"type": "section", "text": mrkdwn(n)}, 3_000),
@@ -96,8 +96,8 @@ BLOCKS: dict[str, tuple[Callable[[int], Json], int]] = {
         lambda n: {
             "type": "actions",
             "elements": [
-                {"type": "button", "text": plain("Go"), "action_id": str(place)}
-                for place in range(n)
+                {"type": "button", "text": plain("Go"), "action_id": str(index)}
+                for index in range(n)
             ],
         },
         25,
@@ -181,8 +181,8 @@ BLOCKS: dict[str, tuple[Callable[[int], Json], int]] = {
     "card.actions": (
         lambda n: card(
             actions=[
-                {"type": "button", "text": plain("Go"), "action_id": str(place)}
-                for place in range(n)
+                {"type": "button", "text": plain("Go"), "action_id": str(index)}
+                for index in range(n)
             ]
         ),
         3,
@@ -192,7 +192,7 @@ BLOCKS: dict[str, tuple[Callable[[int], Json], int]] = {
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_field_of_blocks(name: str) -> None:
+def test_limits_of_block_fields(name: str) -> None:
     make, most = BLOCKS[name]
     assert check_blocks([make(most)]) == []
     assert len(check_blocks([make(most + 1)])) >= 1
@@ -210,11 +210,11 @@ def test_a_field_of_blocks(name: str) -> None:
         typed(min_length=5, max_length=4),
     ],
 )
-def test_what_is_chosen_from_the_start_is_offered(block: Json) -> None:
+def test_an_initial_choice_must_be_an_option(block: Json) -> None:
     assert check_blocks([block])
 
 
-def test_a_choice_that_is_offered_is_taken() -> None:
+def test_an_initial_choice_among_the_options_is_accepted() -> None:
     for kind in ("static_select", "radio_buttons"):
         assert check_blocks([select(kind, initial_option=option())]) == []
     for kind in ("multi_static_select", "checkboxes"):
@@ -222,7 +222,7 @@ def test_a_choice_that_is_offered_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("surface", "most"), [("message", 50), ("modal", 100), ("home", 100)])
-def test_the_number_of_blocks(surface: Any, most: int) -> None:
+def test_limits_of_the_number_of_blocks(surface: Any, most: int) -> None:
     divider = {"type": "divider"}
     assert check_blocks([divider] * most, surface) == []
     assert check_blocks([divider] * (most + 1), surface)
@@ -244,7 +244,7 @@ VIEWS: dict[str, tuple[Callable[[int], Json], int]] = {
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_field_of_views(name: str) -> None:
+def test_limits_of_view_fields(name: str) -> None:
     make, most = VIEWS[name]
     assert check_view(make(most)) == []
     assert check_view(make(most + 1))
@@ -266,7 +266,7 @@ ATTACHMENTS: dict[str, tuple[Callable[[int], Json], int]] = {
 
 
 @pytest.mark.parametrize("name", ATTACHMENTS)
-def test_a_field_of_attachments(name: str) -> None:
+def test_limits_of_attachment_fields(name: str) -> None:
     make, most = ATTACHMENTS[name]
     assert check_attachment(make(most), "/attachments/0") == []
     assert check_attachment(make(most + 1), "/attachments/0")
@@ -294,12 +294,12 @@ WRONG_TYPES = [
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_TYPES, ids=str)
-def test_a_field_of_attachments_of_another_type(name: str, value: Any) -> None:
+def test_attachment_fields_have_types(name: str, value: Any) -> None:
     assert refusal(attachments=[{"fallback": "x", name: value}]) == "invalid_attachments"
 
 
 @pytest.mark.parametrize("name", sorted({*TEXTS, "ts", "fields"} - {"color", "fallback"}))
-def test_a_legacy_field_beside_blocks(name: str) -> None:
+def test_legacy_fields_next_to_blocks_are_rejected(name: str) -> None:
     value: Any = {"ts": 1, "fields": []}.get(name, "x")
     beside = {"blocks": [{"type": "divider"}], "color": "good", "fallback": "x"}
     assert refusal(attachments=[beside]) is None
@@ -330,12 +330,12 @@ def sections(characters: int) -> list[Json]:
         ),
     ],
 )
-def test_whole_messages(arguments: Json, error: str | None) -> None:
+def test_limits_of_whole_messages(arguments: Json, error: str | None) -> None:
     assert refusal(**arguments) == error
 
 
 def refusal(**given: Any) -> str | None:
-    """Return Slack's code for a message, or None where it is taken."""
+    """Return Slack's error code for a message, or None if it is accepted."""
     arguments: Json = {"text": "x", "blocks": None, "attachments": None, **given}
     try:
         checked_content(**arguments, unreachable=())

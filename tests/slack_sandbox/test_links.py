@@ -1,4 +1,4 @@
-"""Links of the app's domains: the event, and what ``chat.unfurl`` takes."""
+"""Links of the app's domains: ``link_shared`` and ``chat.unfurl``."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ BLOCKS: dict[str, Any] = {
 
 @pytest.fixture
 def message(bot: WebClient, slack: Sandbox, general: str) -> Message:
-    said = slack.post_as(ANN, general, f"see <{URL}|this>, or https://other.example/x")
+    message = slack.post_as(ANN, general, f"see <{URL}|this>, or https://other.example/x")
     slack.deliver_due()
-    return said
+    return message
 
 
 def event(app: FakeApp) -> dict[str, Any]:
     return app.events("link_shared")[-1]
 
 
-def test_a_posted_link_is_told_of(
+def test_a_posted_link_sends_link_shared(
     slack: Sandbox, app: FakeApp, message: Message, general: str
 ) -> None:
     assert (
@@ -47,7 +47,7 @@ def test_a_posted_link_is_told_of(
     assert event(app)["unfurl_id"]
 
 
-def test_nobody_is_told_of_others_and_of_the_bots_own(
+def test_other_domains_and_the_bots_messages_send_no_event(
     bot: WebClient, slack: Sandbox, app: FakeApp, general: str
 ) -> None:
     bot.conversations_join(channel=general)
@@ -58,7 +58,7 @@ def test_nobody_is_told_of_others_and_of_the_bots_own(
     assert app.events("link_shared") == []
 
 
-def test_a_link_is_shown_changed_and_taken_away(
+def test_an_unfurl_is_added_changed_and_removed(
     bot: WebClient, app: FakeApp, message: Message, general: str
 ) -> None:
     where = {name: event(app)[name] for name in ("unfurl_id", "source")}
@@ -68,12 +68,12 @@ def test_a_link_is_shown_changed_and_taken_away(
     assert attachment["is_app_unfurl"] is True
 
     bot.chat_unfurl(unfurls={URL: {"text": "else"}}, channel=general, ts=message.ts)
-    assert [one["text"] for one in message.attachments] == ["else"]
+    assert [attachment["text"] for attachment in message.attachments] == ["else"]
     bot.chat_unfurl(unfurls={URL: {}}, channel=general, ts=message.ts)
     assert message.attachments == []
 
 
-def test_what_is_being_written(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
+def test_a_link_in_a_draft(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
     unfurl_id = slack.compose_as(BEN, ACME, f"see {URL}.")
     slack.deliver_due()
     assert unfurl_id is not None
@@ -108,7 +108,7 @@ def test_what_is_being_written(bot: WebClient, slack: Sandbox, app: FakeApp) -> 
         ({"unfurl_id": "", "source": "", "channel": "C1", "ts": "1.1"}, "cannot_find_channel"),
     ],
 )
-def test_what_slack_refuses(
+def test_invalid_unfurls_are_rejected(
     bot: WebClient, app: FakeApp, message: Message, changes: dict[str, Any], error: str
 ) -> None:
     given = {"unfurls": {URL: BLOCKS}}
@@ -119,7 +119,7 @@ def test_what_slack_refuses(
     assert message.attachments == []
 
 
-def test_the_apps_own_domain_moves_with_it() -> None:
+def test_the_apps_domain_follows_app_url() -> None:
     manifest = {
         "display_information": {"name": "App"},
         "features": {"unfurl_domains": ["app.example.com", "elsewhere.example"]},

@@ -1,4 +1,4 @@
-"""Messages in their order, found by their time, in channels and threads."""
+"""The message log: order, lookup by ``ts``, history and threads."""
 
 from __future__ import annotations
 
@@ -34,25 +34,27 @@ def log_of(times: list[int]) -> MessageLog:
 
 
 @given(TIMES, EDGES, EDGES)
-def test_what_lies_between(times: list[int], after: int | None, before: int | None) -> None:
+def test_messages_between_two_times(
+    times: list[int], after: int | None, before: int | None
+) -> None:
     log = log_of(times)
-    found = [micros(log[place].ts) for place in log.between(after, before)]
+    found = [micros(log[index].ts) for index in log.between(after, before)]
     assert found == sorted(
         at for at in times if (after is None or at > after) and (before is None or at < before)
     )
 
 
 @given(TIMES)
-def test_each_is_found_by_its_time(times: list[int]) -> None:
+def test_messages_are_found_by_ts(times: list[int]) -> None:
     log = log_of(times)
-    assert all(log.find(one.ts) is one for one in log)
+    assert all(log.find(message.ts) is message for message in log)
     assert log.find("0.000000") is None
 
 
 @pytest.mark.parametrize(
     ("text", "at"), [("1", 1_000_000), ("1.5", 1_500_000), ("1.0000019", 1_000_001)]
 )
-def test_a_time_may_be_short_or_long(text: str, at: int) -> None:
+def test_ts_fractions_of_any_length(text: str, at: int) -> None:
     assert micros(text) == at
 
 
@@ -63,22 +65,22 @@ def channel(bot: WebClient, general: str) -> str:
 
 
 def texts(answer: SlackResponse) -> list[str]:
-    return [one["text"] for one in answer["messages"]]
+    return [message["text"] for message in answer["messages"]]
 
 
 class TestHistory:
-    def test_edges_are_left_out_unless_asked_for(
+    def test_bounds_are_exclusive_by_default(
         self, bot: WebClient, slack: Sandbox, channel: str
     ) -> None:
-        one, two, three = (slack.post_as(ANN, channel, text) for text in ("one", "two", "three"))
-        edges: dict[str, Any] = {"channel": channel, "oldest": one.ts, "latest": three.ts}
+        first, two, three = (slack.post_as(ANN, channel, text) for text in ("one", "two", "three"))
+        edges: dict[str, Any] = {"channel": channel, "oldest": first.ts, "latest": three.ts}
         assert texts(bot.conversations_history(**edges)) == ["two"]
         assert texts(bot.conversations_history(**edges, inclusive=True)) == [
             *("three", "two", "one")
         ]
         assert texts(bot.conversations_history(channel=channel, oldest=two.ts)) == ["three"]
 
-    def test_pages_neither_skip_nor_repeat_when_something_goes(
+    def test_deletion_between_pages_neither_skips_nor_repeats(
         self, bot: WebClient, slack: Sandbox, channel: str
     ) -> None:
         posted = [bot.chat_postMessage(channel=channel, text=str(n))["ts"] for n in range(4)]
@@ -90,7 +92,7 @@ class TestHistory:
         assert (texts(first), texts(rest)) == (["3", "2"], ["1", "0"])
         assert (first["has_more"], rest["has_more"]) == (True, False)
 
-    def test_replies_are_seen_where_they_were_broadcast(self, bot: WebClient, channel: str) -> None:
+    def test_broadcast_replies_are_in_the_history(self, bot: WebClient, channel: str) -> None:
         parent = bot.chat_postMessage(channel=channel, text="parent")["ts"]
         bot.chat_postMessage(channel=channel, text="quiet", thread_ts=parent)
         bot.chat_postMessage(channel=channel, text="loud", thread_ts=parent, reply_broadcast=True)
@@ -99,14 +101,14 @@ class TestHistory:
         assert answer["messages"][1]["reply_count"] == 2
 
     @pytest.mark.parametrize("edge", ["oldest", "latest"])
-    def test_a_time_that_is_none(self, bot: WebClient, channel: str, edge: str) -> None:
+    def test_a_malformed_time_is_rejected(self, bot: WebClient, channel: str, edge: str) -> None:
         with pytest.raises(SlackApiError) as caught:
             bot.api_call("conversations.history", json={"channel": channel, edge: "yesterday"})
         assert caught.value.response["error"] == f"invalid_ts_{edge}"
 
 
 class TestReplies:
-    def test_the_parent_comes_first_whatever_time_is_asked_for(
+    def test_the_parent_comes_first_regardless_of_bounds(
         self, bot: WebClient, slack: Sandbox, clock: FakeClock, channel: str
     ) -> None:
         parent = bot.chat_postMessage(channel=channel, text="parent")["ts"]
@@ -117,7 +119,7 @@ class TestReplies:
         answer = bot.conversations_replies(channel=channel, ts=parent, oldest=oldest)
         assert texts(answer) == ["parent", "reply 1", "reply 2"]
 
-    def test_pages(self, bot: WebClient, slack: Sandbox, channel: str) -> None:
+    def test_replies_have_pages(self, bot: WebClient, slack: Sandbox, channel: str) -> None:
         parent = bot.chat_postMessage(channel=channel, text="parent")["ts"]
         for number in range(4):
             slack.post_as(BEN, channel, str(number), thread_ts=parent)
@@ -125,7 +127,7 @@ class TestReplies:
         pages = [texts(page) for page in found]
         assert pages == [["parent", "0"], ["1", "2"], ["3"]]
 
-    def test_metadata_of_replies_is_read_back(self, bot: WebClient, channel: str) -> None:
+    def test_replies_contain_metadata(self, bot: WebClient, channel: str) -> None:
         parent = bot.chat_postMessage(channel=channel, text="parent")["ts"]
         metadata = {"event_type": "t", "event_payload": {"id": "7"}}
         bot.chat_postMessage(channel=channel, text="x", thread_ts=parent, metadata=metadata)
@@ -133,6 +135,6 @@ class TestReplies:
         assert answer["messages"][1]["metadata"] == metadata
 
 
-def test_times_never_repeat(bot: WebClient, channel: str) -> None:
+def test_timestamps_are_unique(bot: WebClient, channel: str) -> None:
     posted = [bot.chat_postMessage(channel=channel, text="x")["ts"] for _ in range(4)]
-    assert all(micros(one) < micros(other) for one, other in pairwise(posted))
+    assert all(micros(earlier) < micros(other) for earlier, other in pairwise(posted))

@@ -1,21 +1,18 @@
-"""OAuth v2, token rotation and Sign in with Slack, as an app meets them."""
+"""OAuth v2 and token rotation."""
 
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 
 from slack_sandbox import AuthorizeError, Sandbox, SandboxServer
-from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, GRID, GUEST, NORTH, WES
-from tests.slack_sandbox.asking import FORM, ask
+from slack_sandbox.seed import ACME, ANN, ANN_AT_BETA, BEN, GRID, GUEST, NORTH, SOUTH, WES
+from tests.slack_sandbox.client import FORM, request
 from tests.slack_sandbox.conftest import (
     BOT_SCOPES,
     CLIENT_ID,
@@ -50,7 +47,7 @@ def _redeem(installer: Installer, code: str, **changes: Any) -> dict[str, Any]:
     return data
 
 
-def test_install_hands_out_a_bot_and_a_user_token(installer: Installer) -> None:
+def test_an_installation_has_a_bot_and_a_user_token(installer: Installer) -> None:
     answer = installer.install(ANN)
 
     assert answer["access_token"].startswith("xoxb-")
@@ -67,11 +64,11 @@ def test_install_hands_out_a_bot_and_a_user_token(installer: Installer) -> None:
     assert "refresh_token" not in answer
 
 
-def test_basic_authorization_does_for_the_client_credentials(installer: Installer) -> None:
+def test_client_credentials_in_basic_authorization(installer: Installer) -> None:
     body = urlencode({"code": installer.code(), "redirect_uri": installer.redirect_uri}).encode()
     secret = base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).decode()
     url = f"{installer.url}/api/oauth.v2.access"
-    assert ask(url, body, {**FORM, "Authorization": f"Basic {secret}"}).json["ok"] is True
+    assert request(url, body, {**FORM, "Authorization": f"Basic {secret}"}).json["ok"] is True
 
 
 @pytest.mark.parametrize(
@@ -85,7 +82,7 @@ def test_basic_authorization_does_for_the_client_credentials(installer: Installe
         ({"grant_type": "password"}, "invalid_grant_type"),
     ],
 )
-def test_a_wrong_redemption_is_refused(
+def test_an_invalid_redemption_is_rejected(
     installer: Installer, changes: dict[str, Any], error: str
 ) -> None:
     code = changes.pop("code", None) or installer.code()
@@ -102,7 +99,7 @@ def test_a_code_works_once(installer: Installer) -> None:
     assert _error(caught) == "code_already_used"
 
 
-def test_a_code_lives_ten_minutes(installer: Installer, clock: FakeClock) -> None:
+def test_a_code_expires_after_ten_minutes(installer: Installer, clock: FakeClock) -> None:
     code = installer.code()
     clock.move(600)
     with pytest.raises(SlackApiError) as caught:
@@ -110,7 +107,7 @@ def test_a_code_lives_ten_minutes(installer: Installer, clock: FakeClock) -> Non
     assert _error(caught) == "invalid_code"
 
 
-def test_scopes_add_up_and_the_bot_token_stays(installer: Installer) -> None:
+def test_reinstalling_adds_scopes_to_the_same_bot_token(installer: Installer) -> None:
     first = installer.install(ANN, scope="commands", user_scope="users:read")
     again = installer.install(BEN, scope="chat:write", user_scope="users:read")
 
@@ -120,7 +117,7 @@ def test_scopes_add_up_and_the_bot_token_stays(installer: Installer) -> None:
     assert again["authed_user"]["access_token"] != first["authed_user"]["access_token"]
 
 
-def test_user_scopes_alone_bring_no_bot_token(installer: Installer) -> None:
+def test_user_scopes_alone_create_no_bot_token(installer: Installer) -> None:
     answer = installer.install(BEN, scope="")
 
     assert "access_token" not in answer
@@ -128,11 +125,11 @@ def test_user_scopes_alone_bring_no_bot_token(installer: Installer) -> None:
     assert answer["authed_user"]["access_token"].startswith("xoxp-")
 
 
-def test_no_user_scope_brings_no_user_token(installer: Installer) -> None:
+def test_no_user_scope_creates_no_user_token(installer: Installer) -> None:
     assert installer.install(BEN, user_scope="")["authed_user"] == {"id": BEN}
 
 
-def test_an_organisation_wide_install_has_no_team(installer: Installer) -> None:
+def test_an_organization_wide_install_has_no_team(installer: Installer) -> None:
     answer = installer.install(WES, org=True)
 
     assert answer["team"] is None
@@ -140,7 +137,7 @@ def test_an_organisation_wide_install_has_no_team(installer: Installer) -> None:
     assert answer["is_enterprise_install"] is True
 
 
-def test_an_organisation_that_has_it_takes_no_workspace_install(installer: Installer) -> None:
+def test_an_organization_installation_blocks_workspace_installations(installer: Installer) -> None:
     installer.install(WES, org=True)
     with pytest.raises(SlackApiError) as caught:
         installer.install(WES, team=NORTH)
@@ -164,27 +161,27 @@ def test_one_person_in_two_workspaces_gets_two_installations(installer: Installe
         ({"scope": "", "user_scope": ""}, "invalid_scope"),
     ],
 )
-def test_the_authorize_page_refuses(
+def test_the_authorize_page_rejects_invalid_requests(
     installer: Installer, changes: dict[str, str], error: str
 ) -> None:
     url = installer.authorize_url(**changes)
     with pytest.raises(AuthorizeError) as caught:
         installer.slack.authorize(ANN, url)
     assert caught.value.error == error
-    page = ask(url)
+    page = request(url)
     assert page.status == 400
     assert error in page.text
     assert "This is not Slack" in page.text
 
 
-def test_a_guest_may_not_bring_in_a_bot(installer: Installer) -> None:
+def test_a_guest_cannot_install_a_bot(installer: Installer) -> None:
     with pytest.raises(AuthorizeError) as caught:
         installer.slack.authorize(GUEST, installer.authorize_url())
     assert caught.value.error == "not_allowed"
     assert installer.install(GUEST, scope="")["authed_user"]["id"] == GUEST
 
 
-def test_a_redirect_below_a_configured_one_is_taken(installer: Installer) -> None:
+def test_a_redirect_url_below_a_configured_one_is_accepted(installer: Installer) -> None:
     below = f"{installer.redirect_uri}/deeper?x=1"
     callback = installer.slack.authorize(ANN, installer.authorize_url(redirect_uri=below))
     assert callback.startswith(f"{installer.redirect_uri}/deeper?x=1&code=")
@@ -195,7 +192,7 @@ def test_cancel_returns_access_denied_and_the_state(installer: Installer) -> Non
     assert query == {"error": "access_denied", "state": "state-1"}
 
 
-def test_an_install_from_the_directory_has_an_empty_state(installer: Installer) -> None:
+def test_a_directory_install_has_an_empty_state(installer: Installer) -> None:
     callback = installer.slack.issue_code(ANN)
     query = _query(callback)
     assert callback.startswith(installer.redirect_uri)
@@ -204,16 +201,29 @@ def test_an_install_from_the_directory_has_an_empty_state(installer: Installer) 
     assert answer["authed_user"]["id"] == ANN
 
 
-def test_the_page_lists_people_and_allow_sends_the_browser_back(installer: Installer) -> None:
+def test_install_grants_the_scopes_of_the_manifest(
+    server: SandboxServer, slack: Sandbox, installer: Installer
+) -> None:
+    answer = slack.install(BEN)
+    assert (answer["scope"], answer["team"]["id"]) == (",".join(BOT_SCOPES), ACME)
+    assert answer["authed_user"]["id"] == BEN
+    client = WebClient(token=answer["access_token"], base_url=f"{server.url}/api/")
+    assert client.auth_test()["user_id"] == answer["bot_user_id"]
+    assert slack.install(WES, SOUTH)["enterprise"]["id"] == GRID
+    with pytest.raises(AuthorizeError):
+        slack.install(GUEST)
+
+
+def test_the_consent_page_lists_people_and_redirects(installer: Installer) -> None:
     url = installer.authorize_url(state="a state & more")
-    text = ask(url).text
+    text = request(url).text
     assert "This is not Slack" in text
     for words in ("Ann Archer", "Ben Baker", "Globex Grid", "Send messages as itself"):
         assert words in text
     assert "Gus Guest" not in text
 
     form = {**_query(url), "who": f"{ACME}:{BEN}", "decision": "allow"}
-    answer = ask(url.partition("?")[0], urlencode(form).encode(), FORM)
+    answer = request(url.partition("?")[0], urlencode(form).encode(), FORM)
     assert answer.status == 302
     query = _query(answer.headers["Location"])
     assert query["state"] == "a state & more"
@@ -249,7 +259,7 @@ class TestRotation:
             assert level["refresh_token"].startswith("xoxe-1-")
             assert level["expires_in"] == 43_200
 
-    def test_an_expired_token_says_so(self, make_server: MakeServer, clock: FakeClock) -> None:
+    def test_an_expired_token_is_rejected(self, make_server: MakeServer, clock: FakeClock) -> None:
         installer, answer = self._installed(make_server)
         assert self._works(installer, answer["access_token"]) == "yes"
         clock.move(43_200)
@@ -273,81 +283,8 @@ class TestRotation:
         assert self._works(installer, second["access_token"]) == "yes"
         assert self._works(installer, third["access_token"]) == "yes"
 
-    def test_a_lasting_token_is_exchanged(self, installer: Installer) -> None:
-        lasting = installer.install()["access_token"]
-        config = installer.slack.config
-        object.__setattr__(config, "token_rotation", True)
-        answer = installer.client.oauth_v2_exchange(
-            client_id=CLIENT_ID, client_secret=CLIENT_SECRET, token=lasting
-        )
-        assert answer["access_token"].startswith("xoxe.xoxb-1-")
-        assert self._works(installer, lasting) == "token_revoked"
-        assert self._works(installer, answer["access_token"]) == "yes"
-
-    def test_revoking_sends_no_event(self, make_server: MakeServer) -> None:
+    def test_revoking_a_rotating_token_sends_no_event(self, make_server: MakeServer) -> None:
         installer, answer = self._installed(make_server)
         installer.client.auth_revoke(token=answer["access_token"])
         assert self._works(installer, answer["access_token"]) == "token_revoked"
         assert installer.slack.deliveries == []
-
-
-class TestOpenId:
-    def _signed_in(self, server: SandboxServer) -> dict[str, Any]:
-        installer = Installer(server)
-        query = {
-            "client_id": CLIENT_ID,
-            "scope": "openid email profile",
-            "response_type": "code",
-            "redirect_uri": installer.redirect_uri,
-            "state": "s",
-            "nonce": "n-1",
-        }
-        url = f"{server.url}/openid/connect/authorize?{urlencode(query)}"
-        code = _query(server.sandbox.authorize(BEN, url))["code"]
-        data = installer.client.openid_connect_token(
-            client_id=CLIENT_ID,
-            client_secret=CLIENT_SECRET,
-            code=code,
-            redirect_uri=installer.redirect_uri,
-        ).data
-        assert isinstance(data, dict)
-        return data
-
-    def test_the_id_token_is_signed_with_the_published_key(self, server: SandboxServer) -> None:
-        head, body, signature = self._signed_in(server)["id_token"].split(".")
-        key = ask(f"{server.url}/openid/connect/keys").json["keys"][0]
-        public = rsa.RSAPublicNumbers(_number(key["e"]), _number(key["n"])).public_key()
-        public.verify(
-            _decoded(signature), f"{head}.{body}".encode(), padding.PKCS1v15(), hashes.SHA256()
-        )
-        claims = json.loads(_decoded(body))
-        assert claims["nonce"] == "n-1"
-        assert claims["aud"] == CLIENT_ID
-        assert claims["iss"] == server.url
-        assert claims["https://slack.com/user_id"] == BEN
-        assert claims["email"] == "ben@acme.example"
-
-    def test_user_info_tells_who_it_is(self, server: SandboxServer) -> None:
-        token = self._signed_in(server)["access_token"]
-        client = WebClient(token=token, base_url=f"{server.url}/api/")
-        answer = client.openid_connect_userInfo()
-        assert answer["sub"] == BEN
-        assert answer["https://slack.com/team_id"] == ACME
-        with pytest.raises(SlackApiError) as caught:
-            client.users_info(user=BEN)
-        assert _error(caught) == "missing_scope"
-
-    def test_an_openid_code_is_no_install(self, installer: Installer, slack: Sandbox) -> None:
-        with pytest.raises(SlackApiError) as caught:
-            installer.client.openid_connect_token(
-                client_id=CLIENT_ID, client_secret=CLIENT_SECRET, code=installer.code()
-            )
-        assert _error(caught) == "invalid_code"
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(_decoded(text), "big")

@@ -1,4 +1,4 @@
-"""Slash commands, clicks, menus and modals, from the person's side."""
+"""Slash commands, interactions, shortcuts, modals and shared channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sandbox import ConfirmationNeededError, NotFoundError, Sandbox, SandboxError
 from slack_sandbox.seed import ACME, ANN, BEA, BEN, BETA, GUEST, WES
 from slack_sandbox.world import Message, View
-from tests.slack_sandbox.asking import post_json
+from tests.slack_sandbox.client import post_json
 from tests.slack_sandbox.conftest import FakeClock, Installer
 from tests.slack_sandbox.fake_app import Answer, FakeApp, Received, json_answer
 
@@ -27,12 +27,12 @@ def _respond(url: str, body: Any) -> tuple[int, str]:
 
 
 class TestCommands:
-    def test_the_form_is_slacks_and_signed(
+    def test_a_command_is_sent_as_a_signed_form(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, clock: FakeClock, general: str
     ) -> None:
         result = slack.send_command(BEN, general, "/profile", "refresh <@U1> & go")
 
-        received = app.asked
+        received = app.last_request
         assert received.is_signed(clock.now)
         assert not received.is_signed(clock.now + 301)
         assert received.headers["user-agent"].startswith("Slackbot 1.0")
@@ -58,45 +58,47 @@ class TestCommands:
         assert form["is_enterprise_install"] == "false"
         assert (result.status, result.error, result.message) == (200, None, None)
 
-    def test_mentions_are_escaped_where_the_manifest_says_so(
+    def test_should_escape_escapes_mentions(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
-        slack.send_command(ANN, general, "/escaped", "ask @ben in #random & more")
-        text = app.asked.form()["text"]
-        assert text == f"ask <@{BEN}|ben> in <#C0ACME0002|random> &amp; more"
+        slack.send_command(ANN, general, "/escaped", "request @ben in #random & more")
+        text = app.last_request.form()["text"]
+        assert text == f"request <@{BEN}|ben> in <#C0ACME0002|random> &amp; more"
 
-    def test_an_organisation_names_itself(
+    def test_a_command_contains_the_organization(
         self, installer: Installer, slack: Sandbox, app: FakeApp
     ) -> None:
         installer.install(WES, org=True)
         channel = next(
-            one.id for one in slack.channels.values() if WES in one.members and one.is_general
+            channel.id
+            for channel in slack.channels.values()
+            if WES in channel.members and channel.is_general
         )
         slack.send_command(WES, channel, "/profile")
-        form = app.asked.form()
+        form = app.last_request.form()
         assert form["is_enterprise_install"] == "true"
         assert form["enterprise_name"] == "Globex Grid"
 
-    def test_an_answer_is_for_the_person_alone(
+    def test_a_response_is_ephemeral_by_default(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         app.answer = lambda received: json_answer({"text": "for you"})
         result = slack.send_command(ANN, general, "/profile")
         assert result.body == {"text": "for you"}
-        assert [one.text for one in slack.ephemerals(ANN)] == ["for you"]
+        assert [message.text for message in slack.ephemerals(ANN)] == ["for you"]
         assert slack.messages(general) == []
 
-    def test_an_answer_may_be_for_the_channel_or_plain_text(
+    def test_a_response_can_be_in_channel_or_plain_text(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         app.answer = lambda received: json_answer({"text": "all", "response_type": "in_channel"})
         slack.send_command(ANN, general, "/profile")
-        assert [one.text for one in slack.messages(general)] == ["all"]
+        assert [message.text for message in slack.messages(general)] == ["all"]
         app.answer = lambda received: Answer(body="just words")
         slack.send_command(ANN, general, "/profile")
-        assert [one.text for one in slack.ephemerals(ANN)] == ["just words"]
+        assert [message.text for message in slack.ephemerals(ANN)] == ["just words"]
 
-    def test_bad_blocks_in_an_answer_are_an_error(
+    def test_invalid_blocks_in_a_response_are_an_error(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         app.answer = lambda received: json_answer({"blocks": [{"type": "marquee"}]})
@@ -105,7 +107,7 @@ class TestCommands:
         assert "invalid_command_response" in slack.ephemerals(ANN)[-1].text
 
     @pytest.mark.slow
-    def test_three_seconds_and_no_longer(
+    def test_a_command_times_out_after_three_seconds(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         release = threading.Event()
@@ -121,7 +123,7 @@ class TestCommands:
         assert result.elapsed >= 3
         assert "operation_timeout" in slack.ephemerals(ANN)[-1].text
 
-    def test_an_app_in_trouble(
+    def test_an_app_failure_has_slacks_error(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         app.answer = lambda received: Answer(status=500)
@@ -129,7 +131,7 @@ class TestCommands:
         slack.set_app_url("http://127.0.0.1:9")
         assert slack.send_command(ANN, general, "/profile").error == "dispatch_failed"
 
-    def test_unknown_commands_and_places(
+    def test_unknown_commands_and_channels(
         self, slack: Sandbox, installer: Installer, general: str
     ) -> None:
         assert slack.send_command(ANN, general, "/profile").error == "unknown_command"
@@ -143,11 +145,11 @@ class TestResponseUrls:
     @pytest.fixture
     def url(self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str) -> str:
         slack.send_command(ANN, general, "/profile")
-        return app.asked.form()["response_url"]
+        return app.last_request.form()["response_url"]
 
     def test_five_uses(self, slack: Sandbox, url: str) -> None:
-        for place in range(5):
-            assert _respond(url, {"text": str(place)}) == (200, "ok")
+        for index in range(5):
+            assert _respond(url, {"text": str(index)}) == (200, "ok")
         assert _respond(url, {"text": "6"}) == (404, "used_url")
         assert len(slack.ephemerals(ANN)) == 5
 
@@ -155,16 +157,16 @@ class TestResponseUrls:
         clock.move(1_800)
         assert _respond(url, {"text": "late"}) == (404, "expired_url")
 
-    def test_what_it_refuses(self, url: str, slack: Sandbox) -> None:
+    def test_invalid_responses_are_rejected(self, url: str, slack: Sandbox) -> None:
         assert _respond(url, {"text": ""}) == (400, "no_text")
         assert _respond(url, {"blocks": [{"type": "marquee"}]}) == (400, "invalid_blocks")
         assert _respond(url, "words") == (400, "invalid_payload")
         assert _respond(f"{url}x", {"text": "x"}) == (404, "no_service")
         assert slack.ephemerals(ANN) == []
 
-    def test_in_channel(self, slack: Sandbox, url: str, general: str) -> None:
+    def test_an_in_channel_response(self, slack: Sandbox, url: str, general: str) -> None:
         _respond(url, {"text": "for all", "response_type": "in_channel"})
-        assert [one.text for one in slack.messages(general)] == ["for all"]
+        assert [message.text for message in slack.messages(general)] == ["for all"]
 
 
 BLOCKS: list[dict[str, Any]] = [
@@ -200,15 +202,15 @@ class TestClicks:
     def message(self, bot: WebClient, slack: Sandbox, general: str) -> Message:
         bot.conversations_join(channel=general)
         bot.chat_postMessage(channel=general, text="x", blocks=BLOCKS)
-        slack.deliver_due()  # the app hears of the message first
+        slack.deliver_due()  # the event of the message comes first
         return slack.messages(general)[-1]
 
-    def test_a_click_tells_the_app(
+    def test_a_click_sends_block_actions(
         self, slack: Sandbox, app: FakeApp, clock: FakeClock, message: Message
     ) -> None:
         result = slack.click(BEN, message, "go")
         assert (result.status, result.error) == (200, None)
-        received = app.asked
+        received = app.last_request
         assert received.is_signed(clock.now)
         payload = received.payload()
         assert payload["type"] == "block_actions"
@@ -221,7 +223,7 @@ class TestClicks:
         assert (action["action_id"], action["block_id"], action["value"]) == ("go", "b", "42")
         assert "pick" in payload["state"]["values"]["b"]
 
-    def test_a_confirm_dialog_comes_first(
+    def test_a_click_can_need_confirmation(
         self, slack: Sandbox, app: FakeApp, message: Message
     ) -> None:
         before = len(app.received)
@@ -232,35 +234,35 @@ class TestClicks:
         slack.click(ANN, message, "drop", confirmed=True)
         assert len(app.received) == before + 1
 
-    def test_menus_say_what_was_chosen(
+    def test_menus_send_the_selection(
         self, slack: Sandbox, app: FakeApp, message: Message, general: str
     ) -> None:
         slack.select_option(ANN, message, "pick", "1")
-        assert app.asked.payload()["actions"][0]["selected_option"]["value"] == "1"
+        assert app.last_request.payload()["actions"][0]["selected_option"]["value"] == "1"
         slack.select_option(ANN, message, "where", general)
-        assert app.asked.payload()["actions"][0]["selected_channel"] == general
+        assert app.last_request.payload()["actions"][0]["selected_channel"] == general
         with pytest.raises(NotFoundError):
             slack.select_option(ANN, message, "pick", "2")
 
-    def test_the_response_url_replaces_and_deletes(
+    def test_a_response_url_replaces_and_deletes(
         self, slack: Sandbox, app: FakeApp, message: Message, general: str
     ) -> None:
         slack.click(ANN, message, "go")
-        url = app.asked.payload()["response_url"]
+        url = app.last_request.payload()["response_url"]
         assert _respond(url, {"replace_original": True, "text": "done"})[0] == 200
-        assert [one.text for one in slack.messages(general)] == ["done"]
+        assert [message.text for message in slack.messages(general)] == ["done"]
         assert _respond(url, {"delete_original": True})[0] == 200
         assert slack.messages(general) == []
         assert _respond(url, {"delete_original": True}) == (400, "message_not_found")
 
-    def test_an_ephemeral_is_clicked_by_its_reader_alone(
+    def test_only_the_recipient_can_click_in_an_ephemeral_message(
         self, slack: Sandbox, app: FakeApp, bot: WebClient, general: str
     ) -> None:
-        bot.conversations_join(channel=general)
-        bot.chat_postEphemeral(channel=general, user=ANN, text="x", blocks=BLOCKS)
+        url = slack.new_response_url("commands", ANN, slack.channels[general])
+        _respond(url, {"text": "x", "blocks": BLOCKS})
         message = slack.ephemerals(ANN)[-1]
         slack.click(ANN, message, "go")
-        payload = app.asked.payload()
+        payload = app.last_request.payload()
         assert payload["container"]["is_ephemeral"] is True
         assert "message" not in payload
         with pytest.raises(SandboxError):
@@ -286,14 +288,14 @@ def _modal(**changes: Any) -> dict[str, Any]:
 
 
 class TestMessageShortcuts:
-    def test_a_shortcut_tells_the_app_of_the_message(
+    def test_a_shortcut_sends_message_action(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str, clock: FakeClock
     ) -> None:
         message = slack.post_as(ANN, general, "look at this")
         result = slack.use_shortcut(BEN, message, "link")
 
         assert result.error is None
-        received = app.asked
+        received = app.last_request
         assert received.is_signed(clock())
         payload = received.payload()
         assert (
@@ -311,15 +313,17 @@ class TestMessageShortcuts:
         for name in ("trigger_id", "response_url", "action_ts", "token"):
             assert payload[name]
 
-    def test_only_where_there_is_one(self, bot: WebClient, slack: Sandbox, general: str) -> None:
+    def test_unknown_and_invisible_targets_are_rejected(
+        self, bot: WebClient, slack: Sandbox, general: str
+    ) -> None:
         message = slack.post_as(ANN, general, "look at this")
-        for callback_id in ("ask", "other"):
+        for callback_id in ("request", "other"):
             with pytest.raises(NotFoundError):
                 slack.use_shortcut(BEN, message, callback_id)
         with pytest.raises(SandboxError):
             slack.use_shortcut(BEA, message, "link")
 
-    def test_not_before_the_app_is_installed(self, slack: Sandbox, general: str) -> None:
+    def test_shortcuts_need_an_installation(self, slack: Sandbox, general: str) -> None:
         message = slack.post_as(ANN, general, "look at this")
         with pytest.raises(NotFoundError):
             slack.use_shortcut(BEN, message, "link")
@@ -329,16 +333,16 @@ class TestModals:
     @pytest.fixture
     def view(self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str) -> View:
         slack.send_command(ANN, general, "/profile")
-        bot.views_open(trigger_id=app.asked.form()["trigger_id"], view=_modal())
+        bot.views_open(trigger_id=app.last_request.form()["trigger_id"], view=_modal())
         view = slack.open_modal(ANN)
         assert view is not None
         return view
 
-    def test_submitting_tells_the_app_and_closes(
+    def test_submitting_sends_view_submission_and_closes(
         self, slack: Sandbox, app: FakeApp, view: View
     ) -> None:
         result = slack.submit_view(ANN, view.id, {"name": {"name": "Ann"}})
-        payload = app.asked.payload()
+        payload = app.last_request.payload()
         assert payload["type"] == "view_submission"
         assert payload["view"]["state"]["values"] == {
             "name": {"name": {"type": "plain_text_input", "value": "Ann"}}
@@ -346,7 +350,7 @@ class TestModals:
         assert result.error is None
         assert slack.open_modal(ANN) is None
 
-    def test_an_empty_required_input_is_not_sent(
+    def test_an_empty_required_input_is_not_submitted(
         self, slack: Sandbox, app: FakeApp, view: View
     ) -> None:
         before = len(app.received)
@@ -362,7 +366,7 @@ class TestModals:
         assert result.errors == view.errors == {"name": "Too short"}
         assert slack.open_modal(ANN) is view
 
-    def test_errors_for_no_input_are_refused(
+    def test_errors_for_unknown_inputs_are_rejected(
         self, slack: Sandbox, app: FakeApp, view: View
     ) -> None:
         app.answer = lambda received: json_answer(
@@ -390,13 +394,13 @@ class TestModals:
         slack.submit_view(ANN, top.id, {"name": {"name": "A"}})
         assert slack.views == {}
 
-    def test_closing_is_told_where_asked(
+    def test_notify_on_close_sends_view_closed(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, view: View
     ) -> None:
         before = len(app.received)
         bot.views_update(view_id=view.id, hash=view.hash, view=_modal(notify_on_close=True))
         slack.close_view(ANN, view.id)
-        assert [one.payload()["type"] for one in app.received[before:]] == ["view_closed"]
+        assert [request.payload()["type"] for request in app.received[before:]] == ["view_closed"]
         assert slack.open_modal(ANN) is None
 
     def test_an_old_hash_conflicts(self, bot: WebClient, view: View) -> None:
@@ -408,7 +412,7 @@ class TestModals:
         ("wait", "uses", "error"),
         [(3.0, 0, "expired_trigger_id"), (0.0, 1, "exchanged_trigger_id")],
     )
-    def test_a_trigger_works_once_for_three_seconds(
+    def test_a_trigger_id_works_once_within_three_seconds(
         self,
         bot: WebClient,
         slack: Sandbox,
@@ -420,7 +424,7 @@ class TestModals:
         error: str,
     ) -> None:
         slack.send_command(ANN, general, "/profile")
-        trigger_id = app.asked.form()["trigger_id"]
+        trigger_id = app.last_request.form()["trigger_id"]
         for _ in range(uses):
             bot.views_open(trigger_id=trigger_id, view=_modal())
         clock.move(wait)
@@ -428,11 +432,11 @@ class TestModals:
             bot.views_open(trigger_id=trigger_id, view=_modal())
         assert caught.value.response["error"] == error
 
-    def test_a_wrong_view_is_an_invalid_argument(
+    def test_an_invalid_view_is_an_invalid_argument(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         slack.send_command(ANN, general, "/profile")
-        trigger_id = app.asked.form()["trigger_id"]
+        trigger_id = app.last_request.form()["trigger_id"]
         with pytest.raises(SlackApiError) as caught:
             bot.views_open(trigger_id=trigger_id, view=_modal(title=_plain("x" * 25)))
         answer = caught.value.response
@@ -454,7 +458,7 @@ def test_the_home_tab(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
     assert app.events("app_home_opened")[1]["view"]["id"] == home.id
 
 
-def test_a_read_only_app_is_not_written_to(bot: WebClient, slack: Sandbox) -> None:
+def test_a_read_only_messages_tab_rejects_messages(bot: WebClient, slack: Sandbox) -> None:
     object.__setattr__(slack.config, "messages_tab_read_only", True)
     dm = slack.app_dm(ACME, ANN)
     with pytest.raises(SandboxError, match="turned off"):
@@ -464,7 +468,7 @@ def test_a_read_only_app_is_not_written_to(bot: WebClient, slack: Sandbox) -> No
 class TestSharedChannels:
     """Slack Connect: https://docs.slack.dev/apis/slack-connect."""
 
-    def test_somebody_of_another_organisation_is_seen_while_they_share_one(
+    def test_members_of_shared_channels_are_visible(
         self, bot: WebClient, slack: Sandbox, general: str
     ) -> None:
         with pytest.raises(SlackApiError, match="user_not_found"):
@@ -477,7 +481,7 @@ class TestSharedChannels:
         assert channel["is_ext_shared"] is True
         assert channel["shared_team_ids"] == [ACME, BETA]
 
-    def test_a_click_of_theirs_names_their_own_workspace(
+    def test_a_click_in_a_shared_channel_contains_the_persons_workspace(
         self, bot: WebClient, slack: Sandbox, app: FakeApp, general: str
     ) -> None:
         button = {"type": "button", "text": _plain("Go"), "action_id": "go"}
@@ -488,6 +492,8 @@ class TestSharedChannels:
 
         slack.click(BEA, slack.messages(general)[-1], "go")
 
-        [payload] = [one.payload() for one in app.received if one.body.startswith("payload=")]
+        [payload] = [
+            request.payload() for request in app.received if request.body.startswith("payload=")
+        ]
         assert payload["user"]["team_id"] == BETA
         assert payload["team"]["id"] == ACME

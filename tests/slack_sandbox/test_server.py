@@ -1,4 +1,4 @@
-"""Starting, stopping, sharing, and ``python -m slack_sandbox``."""
+"""The server: start, stop, concurrency, and ``python -m slack_sandbox``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.slack_sandbox.fake_app import FakeApp
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_manifest_gives_way_to_the_apps_address(slack: Sandbox, app: FakeApp) -> None:
+def test_app_url_replaces_the_origin_of_manifest_urls(slack: Sandbox, app: FakeApp) -> None:
     config = slack.config
     assert config.redirect_urls == (f"{app.url}/slack/oauth_redirect",)
     assert config.events_url == config.interactivity_url == f"{app.url}/slack/events"
@@ -38,21 +38,31 @@ def test_the_manifest_gives_way_to_the_apps_address(slack: Sandbox, app: FakeApp
     assert slack.config.redirect_urls == ("https://elsewhere.example:8443/slack/oauth_redirect",)
 
 
-def test_secrets_stay_out_of_the_repr(slack: Sandbox) -> None:
+def test_repr_contains_no_secrets(slack: Sandbox) -> None:
     shown = repr(slack.config)
     assert slack.config.client_secret not in shown
     assert slack.config.signing_secret not in shown
 
 
-@pytest.mark.parametrize("manifest", [{}, {"display_information": {"name": ""}}, {"settings": 1}])
-def test_a_manifest_that_is_none(manifest: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        {"display_information": {"name": ""}},
+        {"settings": 1},
+        {**MANIFEST, "settings": {"socket_mode_enabled": True}},
+        {**MANIFEST, "features": {"slash_commands": [{"command": "/x"}]}},
+        {**MANIFEST, "features": {"slash_commands": [{"url": "https://example.com/"}]}},
+    ],
+)
+def test_an_invalid_manifest_is_rejected(manifest: dict[str, object]) -> None:
     with pytest.raises(ManifestError):
         AppConfig.from_manifest(
             manifest, app_url="http://x", client_id="", client_secret="", signing_secret=""
         )
 
 
-def test_threads_are_used_again(server: SandboxServer) -> None:
+def test_threads_are_reused(server: SandboxServer) -> None:
     def ask_often(_: int) -> None:
         for _ in range(20):
             connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
@@ -62,11 +72,11 @@ def test_threads_are_used_again(server: SandboxServer) -> None:
 
     with ThreadPoolExecutor(4) as clients:
         list(clients.map(ask_often, range(4)))
-    workers = [one for one in threading.enumerate() if one.name == "sandbox connections"]
+    workers = [thread for thread in threading.enumerate() if thread.name == "sandbox connections"]
     assert 0 < len(workers) <= 20
 
 
-def test_a_connection_is_kept_and_closed_at_the_stop(make_server: MakeServer) -> None:
+def test_connections_are_persistent_until_the_stop(make_server: MakeServer) -> None:
     server = make_server()
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc)
     for _ in range(3):
@@ -81,20 +91,20 @@ def test_a_connection_is_kept_and_closed_at_the_stop(make_server: MakeServer) ->
         connection.request("POST", "/api/auth.test")
 
 
-def test_a_server_that_never_started_stops(slack: Sandbox) -> None:
+def test_stopping_a_server_that_never_started(slack: Sandbox) -> None:
     SandboxServer(slack.config).stop()
 
 
-def test_many_at_once(installer: Installer, slack: Sandbox, server: SandboxServer) -> None:
+def test_concurrent_calls(installer: Installer, slack: Sandbox, server: SandboxServer) -> None:
     slack.limits.enabled = False
     token = installer.install()["access_token"]
 
-    def call(place: int) -> str:
+    def call(index: int) -> str:
         client = WebClient(token=token, base_url=f"{server.url}/api/")
-        user = ANN if place % 2 else BEN
+        user = ANN if index % 2 else BEN
         found = client.users_info(user=user)["user"]["id"]
         assert found == user
-        return str(client.chat_postMessage(channel=user, text=str(place))["ts"])
+        return str(client.chat_postMessage(channel=user, text=str(index))["ts"])
 
     with ThreadPoolExecutor(8) as pool:
         stamps = list(pool.map(call, range(40)))
@@ -119,7 +129,7 @@ class TestCommandLine:
     def _command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "slack_sandbox", *map(str, arguments)]
 
-    def test_it_runs_a_command_with_credentials_and_takes_its_status(self, manifest: Path) -> None:
+    def test_run_passes_credentials_and_returns_the_exit_status(self, manifest: Path) -> None:
         names = (
             "SLACK_CLIENT_ID",
             "SLACK_CLIENT_SECRET",
@@ -156,7 +166,30 @@ class TestCommandLine:
         assert len({values[name] for name in names[:3]}) == 3
         assert done.stderr == ""
 
-    def test_a_signal_reaches_the_command(self, manifest: Path) -> None:
+    def test_install_passes_a_bot_token_in_place_of_oauth_credentials(self, manifest: Path) -> None:
+        script = (
+            "import os\n"
+            "from slack_sdk import WebClient\n"
+            "url = os.environ['SLACK_BASE_URL'] + '/api/'\n"
+            "answer = WebClient(os.environ['SLACK_BOT_TOKEN'], url).auth_test()\n"
+            "print(answer['team_id'], [name for name in os.environ if 'SLACK_CLIENT' in name])\n"
+        )
+        done = subprocess.run(  # noqa: S603
+            self._command(
+                *("--port", "0", "--manifest", manifest, "--install"),
+                *("--run", sys.executable, "-c", script),
+            ),
+            cwd=ROOT,
+            env={**os.environ, "SLACK_CLIENT_ID": "1.1", "SLACK_CLIENT_SECRET": "inherited"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[1] == f"{ACME} []"
+
+    def test_run_forwards_signals(self, manifest: Path) -> None:
         script = (
             "import signal, sys\n"
             "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
@@ -175,26 +208,32 @@ class TestCommandLine:
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 5
 
-    def test_alone_it_stops_when_told(self, manifest: Path) -> None:
+    def test_the_sandbox_stops_on_a_signal(self, manifest: Path) -> None:
         command = self._command("--port", "0", "--manifest", manifest, "--latency-ms", "1")
         with subprocess.Popen(  # noqa: S603
             command, cwd=ROOT, stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             assert "http://127.0.0.1:" in process.stdout.readline()
+            printed = [process.stdout.readline().partition("=")[0] for _ in range(7)]
+            assert {"SLACK_CLIENT_ID", "SLACK_SIGNING_SECRET", "SLACK_BASE_URL"} <= set(printed)
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
 
-    def test_errors_are_one_line(self, manifest: Path, tmp_path: Path) -> None:
+    def test_errors_are_a_single_line(self, manifest: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.yml"
         broken.write_text("{")
+        botless = tmp_path / "user_scopes_only.yml"
+        oauth = {"oauth_config": {"scopes": {"user": ["users:read"]}}}
+        botless.write_text(yaml.safe_dump(MANIFEST | oauth))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
             cases: list[tuple[list[str | Path], str]] = [
                 (["--manifest", tmp_path / "none.yml"], "No such file"),
                 (["--manifest", broken], "is not YAML"),
                 (["--manifest", manifest, "--port", port], "Choose another --port"),
-                (["--manifest", manifest, "--app-url", "x"], "must be a http address"),
+                (["--manifest", botless, "--port", "0", "--install"], "no bot scopes"),
+                (["--manifest", manifest, "--app-url", "x"], "must be an http or https URL"),
                 (
                     ["--manifest", manifest, "--port", "0", "--run", "no-such-program"],
                     "cannot start no-such-program",
@@ -214,7 +253,7 @@ class TestCommandLine:
                 assert len(done.stderr.splitlines()) == 1
 
 
-def test_ids_are_unlike_every_other() -> None:
+def test_ids_are_unique() -> None:
     world = World()
 
     assert len({world.next_id("C") for _ in range(3000)}) == 3000

@@ -1,4 +1,4 @@
-"""Steps of workflows: the event, and how an app ends one."""
+"""Workflow steps: the event, and completion by the app."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def error_of(bot: WebClient, method: str, **arguments: object) -> str:
     return str(caught.value.response["error"])
 
 
-def test_the_app_is_told(app: FakeApp, run: StepRun, clock: FakeClock) -> None:
+def test_a_step_sends_function_executed(app: FakeApp, run: StepRun, clock: FakeClock) -> None:
     [event] = app.events("function_executed")
     assert event["inputs"] == {"name": "Ann"}
     assert event["function_execution_id"] == run.id
@@ -35,27 +35,27 @@ def test_the_app_is_told(app: FakeApp, run: StepRun, clock: FakeClock) -> None:
     assert event["bot_access_token"]
 
 
-def test_it_ends_once(bot: WebClient, run: StepRun) -> None:
+def test_a_step_completes_once(bot: WebClient, run: StepRun) -> None:
     bot.functions_completeSuccess(function_execution_id=run.id, outputs={"greeting": "Hello"})
     assert (run.state, run.outputs) == ("completed", {"greeting": "Hello"})
-    said = {"function_execution_id": run.id, "error": "no"}
-    assert error_of(bot, "completeError", **said) == "execution_not_in_running_state"
+    completion = {"function_execution_id": run.id, "error": "no"}
+    assert error_of(bot, "completeError", **completion) == "execution_not_in_running_state"
 
 
-def test_it_fails_with_words(bot: WebClient, run: StepRun) -> None:
+def test_a_step_fails_with_a_message(bot: WebClient, run: StepRun) -> None:
     bot.functions_completeError(function_execution_id=run.id, error="Nobody is there.")
     assert (run.state, run.error) == ("failed", "Nobody is there.")
 
 
 @pytest.mark.parametrize("outputs", [{}, {"greeting": "x", "other": "y"}])
-def test_outputs_are_checked(bot: WebClient, run: StepRun, outputs: dict[str, str]) -> None:
-    said = {"function_execution_id": run.id, "outputs": outputs}
-    assert error_of(bot, "completeSuccess", **said) == "parameter_validation_failed"
-    said["function_execution_id"] = "Fx0"
-    assert error_of(bot, "completeSuccess", **said) == "function_execution_not_found"
+def test_outputs_are_validated(bot: WebClient, run: StepRun, outputs: dict[str, str]) -> None:
+    completion = {"function_execution_id": run.id, "outputs": outputs}
+    assert error_of(bot, "completeSuccess", **completion) == "parameter_validation_failed"
+    completion["function_execution_id"] = "Fx0"
+    assert error_of(bot, "completeSuccess", **completion) == "function_execution_not_found"
 
 
-def test_inputs_are_checked(bot: WebClient, slack: Sandbox) -> None:
+def test_inputs_are_validated(bot: WebClient, slack: Sandbox) -> None:
     for inputs in ({}, {"name": "Ann", "age": "7"}):
         with pytest.raises(SandboxError):
             slack.run_step(ACME, "greet", inputs)
@@ -64,7 +64,7 @@ def test_inputs_are_checked(bot: WebClient, slack: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("setting", ["org_deploy_enabled", "function_runtime"])
-def test_a_manifest_with_steps_says_where_they_run(setting: str) -> None:
+def test_steps_need_a_function_runtime(setting: str) -> None:
     settings = {name: value for name, value in MANIFEST["settings"].items() if name != setting}
     with pytest.raises(ManifestError, match=setting):
         AppConfig.from_manifest(

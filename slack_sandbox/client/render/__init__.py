@@ -1,4 +1,4 @@
-"""Slack messages and views as safe HTML: pure functions of what was sent and who reads."""
+"""Slack messages and views as safe HTML: pure functions of the content and the reader."""
 
 from slack_sandbox.client.render.blocks import blocks_tag
 from slack_sandbox.client.render.messages import confirm_dialog, message_body

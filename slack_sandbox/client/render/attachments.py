@@ -1,4 +1,4 @@
-"""Attachments, which most tools that post alerts still send.
+"""Legacy attachments, which most alerting tools still send.
 
 See https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments.
 """
@@ -30,19 +30,19 @@ _NO_COLOUR = "#8a8f98"
 
 
 def attachment_tag(attachment: JsonDict, reader: Reader) -> Markup:
-    """One attachment with its colour bar."""
+    """An attachment with its color bar."""
     if records(attachment.get("blocks")):
         shown = blocks_tag(records(attachment.get("blocks")), reader)
     else:
         shown = _legacy(attachment, reader)
-    before = _text(attachment, "pretext", reader)
+    previous = _text(attachment, "pretext", reader)
     body = tag("div", {"class": "grow"}, shown)
-    bar = swatch(_colour(string(attachment.get("color"))))
-    return join([before, tag("div", {"class": "attachment"}, bar, body)])
+    bar = swatch(_color(string(attachment.get("color"))))
+    return join([previous, tag("div", {"class": "attachment"}, bar, body)])
 
 
 def _legacy(attachment: JsonDict, reader: Reader) -> Markup:
-    pieces = [
+    fragments = [
         _author(attachment, reader),
         _title(attachment, reader),
         _text(attachment, "text", reader),
@@ -51,21 +51,21 @@ def _legacy(attachment: JsonDict, reader: Reader) -> Markup:
         _picture(attachment, "thumb_url", "accessory-image", reader),
         _footer(attachment, reader),
     ]
-    shown = join(pieces)
+    shown = join(fragments)
     return shown or tag("div", {"class": "text"}, string(attachment.get("fallback")))
 
 
-def _colour(asked: str) -> str:
-    if asked in _NAMED:
-        return _NAMED[asked]
-    match = _HEX.fullmatch(asked)
+def _color(value: str) -> str:
+    if value in _NAMED:
+        return _NAMED[value]
+    match = _HEX.fullmatch(value)
     return f"#{match[1]}" if match else _NO_COLOUR
 
 
-def _words(attachment: JsonDict, name: str, text: str, reader: Reader) -> Markup:
-    """Text, formatted where ``mrkdwn_in`` says so; without one, as Slack does of late."""
-    asked = attachment.get("mrkdwn_in")
-    formatted = strings(asked) if isinstance(asked, list) else ["text", "pretext"]
+def _formatted(attachment: JsonDict, name: str, text: str, reader: Reader) -> Markup:
+    """The text, formatted if ``mrkdwn_in`` includes it or is missing."""
+    enabled = attachment.get("mrkdwn_in")
+    formatted = strings(enabled) if isinstance(enabled, list) else ["text", "pretext"]
     return mrkdwn(text, reader) if name in formatted else unformatted(text, reader)
 
 
@@ -73,7 +73,7 @@ def _text(attachment: JsonDict, name: str, reader: Reader) -> Markup:
     text = string(attachment.get(name))
     if not text:
         return Markup()
-    return tag("div", {"class": "text"}, _words(attachment, name, text, reader))
+    return tag("div", {"class": "text"}, _formatted(attachment, name, text, reader))
 
 
 def _author(attachment: JsonDict, reader: Reader) -> Markup:
@@ -101,12 +101,12 @@ def _fields(attachment: JsonDict, reader: Reader) -> Markup:
     fields = [
         tag(
             "div",
-            {"class": "text" if one.get("short") is True else "text wide"},
-            tag("strong", {}, unformatted(string(one.get("title")), reader)),
+            {"class": "text" if field.get("short") is True else "text wide"},
+            tag("strong", {}, unformatted(string(field.get("title")), reader)),
             Markup("<br>"),
-            _words(attachment, "fields", string(one.get("value")), reader),
+            _formatted(attachment, "fields", string(field.get("value")), reader),
         )
-        for one in records(attachment.get("fields"))
+        for field in records(attachment.get("fields"))
     ]
     return tag("div", {"class": "fields"}, *fields) if fields else Markup()
 
@@ -119,10 +119,10 @@ def _picture(attachment: JsonDict, name: str, kind: str, reader: Reader) -> Mark
 
 
 def _footer(attachment: JsonDict, reader: Reader) -> Markup:
-    said = [string(attachment.get("footer"))]
+    parts = [string(attachment.get("footer"))]
     timestamp = whole_number(attachment.get("ts"))
     moment = None if timestamp is None else reader.local(timestamp)
     if moment is not None:
-        said.append(f"{day_name(moment, reader)} at {clock(moment, reader)}")
-    shown = " · ".join(one for one in said if one)
+        parts.append(f"{day_name(moment, reader)} at {clock(moment, reader)}")
+    shown = " · ".join(fragment for fragment in parts if fragment)
     return tag("div", {"class": "quiet"}, shown) if shown else Markup()

@@ -1,4 +1,4 @@
-"""Block Kit's blocks as HTML (https://docs.slack.dev/reference/block-kit/blocks)."""
+"""Block Kit blocks as HTML (https://docs.slack.dev/reference/block-kit/blocks)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slack_sandbox.client.render.markdown import markdown
 from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.rich_text import rich_text
 from slack_sandbox.client.render.tags import join, tag
-from slack_sandbox.client.render.texts import picture, text_object, words
+from slack_sandbox.client.render.texts import label_text, picture, text_object
 from slack_sandbox.client.render.values import JsonDict, record, records, string
 
 _GROUPED = frozenset(
@@ -30,7 +30,7 @@ _LEVELS = frozenset({"default", "info", "warning", "error", "success"})
 def blocks_tag(
     blocks: Iterable[JsonDict], reader: Reader, errors: Mapping[str, str] | None = None
 ) -> Markup:
-    """Blocks in their order; ``errors`` are those of a modal, by block id."""
+    """Blocks in order; ``errors`` are a modal's errors by block id."""
     return join(_block(block, reader, errors or {}) for block in blocks)
 
 
@@ -45,16 +45,16 @@ def _block(block: JsonDict, reader: Reader, errors: Mapping[str, str]) -> Markup
 
 
 def _section(block: JsonDict, reader: Reader) -> Markup:
-    pieces: list[Markup] = []
+    fragments: list[Markup] = []
     if block.get("text"):
-        pieces.append(tag("div", {"class": "text"}, text_object(block.get("text"), reader)))
+        fragments.append(tag("div", {"class": "text"}, text_object(block.get("text"), reader)))
     fields = [
-        tag("div", {"class": "text"}, text_object(one, reader))
-        for one in records(block.get("fields"))
+        tag("div", {"class": "text"}, text_object(field, reader))
+        for field in records(block.get("fields"))
     ]
     if fields:
-        pieces.append(tag("div", {"class": "fields"}, *fields))
-    shown = tag("div", {"class": "grow"}, *pieces)
+        fragments.append(tag("div", {"class": "fields"}, *fields))
+    shown = tag("div", {"class": "grow"}, *fragments)
     accessory = record(block.get("accessory"))
     if not accessory:
         return tag("div", {"class": "block section"}, shown)
@@ -72,17 +72,17 @@ def _divider(block: JsonDict, reader: Reader) -> Markup:
 
 def _context(block: JsonDict, reader: Reader) -> Markup:
     shown = [
-        picture(one.get("image_url"), string(one.get("alt_text")), reader, "tiny-image")
-        if one.get("type") == "image"
-        else tag("span", {"class": "text"}, text_object(one, reader))
-        for one in records(block.get("elements"))
+        picture(element.get("image_url"), string(element.get("alt_text")), reader, "tiny-image")
+        if element.get("type") == "image"
+        else tag("span", {"class": "text"}, text_object(element, reader))
+        for element in records(block.get("elements"))
     ]
     return tag("div", {"class": "block context"}, *shown)
 
 
 def _actions(block: JsonDict, reader: Reader) -> Markup:
     block_id = string(block.get("block_id"))
-    shown = [element_tag(one, block_id, reader) for one in records(block.get("elements"))]
+    shown = [element_tag(element, block_id, reader) for element in records(block.get("elements"))]
     return tag("div", {"class": "block actions"}, *shown)
 
 
@@ -98,7 +98,7 @@ def _image(block: JsonDict, reader: Reader) -> Markup:
 def _input(block: JsonDict, reader: Reader, error: str | None) -> Markup:
     element = record(block.get("element"))
     sends = "change" if block.get("dispatch_action") is True else ""
-    label = words(block.get("label"))
+    label = label_text(block.get("label"))
     shown: list[str] = [text_object(block.get("label"), reader)]
     if block.get("optional") is True:
         shown.append(tag("span", {"class": "quiet"}, " (optional)"))
@@ -137,8 +137,8 @@ def _table(block: JsonDict, reader: Reader) -> Markup:
             "tr",
             {},
             *(
-                tag("th" if number == 0 else "td", {"class": _align(columns, place)}, cell)
-                for place, cell in enumerate(_cell(one, reader) for one in row)
+                tag("th" if number == 0 else "td", {"class": _align(columns, index)}, cell)
+                for index, cell in enumerate(_cell(cell, reader) for cell in row)
             ),
         )
         for number, row in enumerate(rows)
@@ -152,32 +152,32 @@ def _cell(cell: JsonDict, reader: Reader) -> Markup:
     return join([string(cell.get("text"))])
 
 
-def _align(columns: list[JsonDict], place: int) -> str | None:
-    asked = columns[place].get("align") if place < len(columns) else None
-    return asked if asked in ("center", "right") else None
+def _align(columns: list[JsonDict], index: int) -> str | None:
+    align = columns[index].get("align") if index < len(columns) else None
+    return align if align in ("center", "right") else None
 
 
 def _card(block: JsonDict, reader: Reader) -> Markup:
-    pieces: list[Markup] = []
+    fragments: list[Markup] = []
     for name, kind in (("hero_image", "large-image"), ("icon", "tiny-image")):
         image = record(block.get(name))
         if image:
             alt = string(image.get("alt_text"))
-            pieces.append(picture(image.get("image_url"), alt, reader, kind))
+            fragments.append(picture(image.get("image_url"), alt, reader, kind))
     for name, element in (("title", "strong"), ("subtitle", "div"), ("body", "div")):
         if block.get(name):
-            pieces.append(tag(element, {}, text_object(block.get(name), reader)))
+            fragments.append(tag(element, {}, text_object(block.get(name), reader)))
     if block.get("subtext"):
-        pieces.append(tag("div", {"class": "quiet"}, text_object(block.get("subtext"), reader)))
+        fragments.append(tag("div", {"class": "quiet"}, text_object(block.get("subtext"), reader)))
     block_id = string(block.get("block_id"))
-    buttons = [element_tag(one, block_id, reader) for one in records(block.get("actions"))]
+    buttons = [element_tag(action, block_id, reader) for action in records(block.get("actions"))]
     if buttons:
-        pieces.append(tag("div", {"class": "actions"}, *buttons))
-    return tag("div", {"class": "block card"}, *pieces)
+        fragments.append(tag("div", {"class": "actions"}, *buttons))
+    return tag("div", {"class": "block card"}, *fragments)
 
 
 def _carousel(block: JsonDict, reader: Reader) -> Markup:
-    cards = [_card(one, reader) for one in records(block.get("elements"))]
+    cards = [_card(element, reader) for element in records(block.get("elements"))]
     return tag("div", {"class": "block carousel scroll"}, *cards)
 
 

@@ -1,4 +1,4 @@
-"""Dates as Slack words them for the person who reads.
+"""Dates in Slack's formats, for a reader.
 
 See https://docs.slack.dev/messaging/formatting-message-text#date-formatting.
 """
@@ -19,7 +19,7 @@ _STEPS = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 
 
 def date_text(timestamp: int | None, template: str, reader: Reader) -> str | None:
-    """``template`` with its ``{tokens}`` filled in; None where Slack shows the fallback."""
+    """``template`` with its ``{tokens}`` replaced; None if Slack shows the fallback."""
     moment = None if timestamp is None else reader.local(timestamp)
     if moment is None or not template:
         return None
@@ -41,7 +41,7 @@ def date_text(timestamp: int | None, template: str, reader: Reader) -> str | Non
 def date_tag(
     timestamp: int | None, template: str, url: object, fallback: str, reader: Reader
 ) -> Markup:
-    """A date in its element, linked where there is an address."""
+    """A date element, linked if there is a URL."""
     text = date_text(timestamp, template, reader)
     if text is None or timestamp is None:
         return link(url, fallback)
@@ -51,14 +51,14 @@ def date_tag(
 
 
 def clock(moment: datetime, reader: Reader, seconds: str = "") -> str:
-    """The time of day by the person's clock."""
+    """The time of day in the reader's format."""
     if reader.has_long_day:
         return f"{moment:%H:%M}{seconds}"
     return f"{moment.hour % 12 or 12}:{moment:%M}{seconds} {'AM' if moment.hour < 12 else 'PM'}"
 
 
 def day_name(moment: datetime, reader: Reader) -> str:
-    """Today, yesterday, or the day in full."""
+    """Today, yesterday, or the full date."""
     near = _near(moment, reader)
     return near.capitalize() if near else _long(moment, reader)
 
@@ -97,8 +97,8 @@ def _ago(moment: datetime, reader: Reader) -> str:
     for name, length in _STEPS:
         number = int(abs(seconds) // length)
         if number:
-            words = f"{number} {name}{'s' if number > 1 else ''}"
-            return f"{words} ago" if seconds > 0 else f"in {words}"
+            duration = f"{number} {name}{'s' if number > 1 else ''}"
+            return f"{duration} ago" if seconds > 0 else f"in {duration}"
     return "just now"
 
 

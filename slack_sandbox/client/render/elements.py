@@ -1,7 +1,8 @@
 """Interactive elements as the browser's own controls.
 
-What the page's script needs to know stands in ``data-`` attributes: ``action-id``,
-``block-id``, ``reads`` (how its value is read) and ``sends`` (what makes it an action).
+The page's script reads ``data-`` attributes: ``action-id``, ``block-id``, ``reads`` (how to read
+the value) and ``sends`` (the DOM event that sends an action).
+
 See https://docs.slack.dev/reference/block-kit/block-elements.
 """
 
@@ -14,7 +15,7 @@ from markupsafe import Markup
 
 from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.tags import Attributes, join, link, safe_url, tag
-from slack_sandbox.client.render.texts import picture, text_object, words
+from slack_sandbox.client.render.texts import label_text, picture, text_object
 from slack_sandbox.client.render.values import (
     JsonDict,
     record,
@@ -30,7 +31,7 @@ _STYLES = {"primary": "button primary", "danger": "button danger"}
 def element_tag(
     element: JsonDict, block_id: str, reader: Reader, *, label: str = "", sends: str = "change"
 ) -> Markup:
-    """One element. ``sends`` is empty inside an input block that does not dispatch."""
+    """An element. ``sends`` is empty inside an input block without ``dispatch_action``."""
     kind = string(element.get("type"))
     if kind == "image":
         alt = string(element.get("alt_text"))
@@ -38,12 +39,14 @@ def element_tag(
     render = _ELEMENTS.get(kind)
     if render is None:
         return tag("span", {"class": "elsewhere"}, f"No picture of {kind or 'this element'} here")
-    about = _About(element, block_id, reader, label or words(element.get("placeholder")), sends)
+    about = _About(
+        element, block_id, reader, label or label_text(element.get("placeholder")), sends
+    )
     return render(about)
 
 
 class _About:
-    """An element with what surrounds it."""
+    """An element with its context."""
 
     def __init__(
         self, element: JsonDict, block_id: str, reader: Reader, label: str, sends: str
@@ -67,11 +70,11 @@ class _About:
         }
 
     def group_name(self) -> str:
-        """A name for radio buttons that no other message uses."""
+        """A name for radio buttons, unique on the page."""
         return f"{self.reader.scope}/{self.block_id}/{self.action_id}"
 
     def initial(self, name: str) -> str:
-        """A plain initial value."""
+        """The initial value as a string."""
         return string(self.element.get(name))
 
 
@@ -92,7 +95,7 @@ def _button(about: _About) -> Markup:
     return link(
         url,
         text,
-        **{name: str(one) for name, one in attributes.items() if one},
+        **{name: str(value) for name, value in attributes.items() if value},
         **({"data-value": str(value)} if value else {}),
         **({"data-asks": "true"} if asks else {}),
     )
@@ -110,8 +113,8 @@ def _overflow(about: _About) -> Markup:
         if safe_url(option.get("url")) is None:
             rows.append(tag("button", {"type": "button", **marks}, text))
         else:
-            given = {name: str(one) for name, one in marks.items() if one}
-            rows.append(link(option.get("url"), text, **given))
+            attributes = {name: str(value) for name, value in marks.items() if value}
+            rows.append(link(option.get("url"), text, **attributes))
     summary = tag("summary", {"class": "button", "aria-label": "More actions"}, "⋯")
     return tag(
         "details", {"class": "menu overflow"}, summary, tag("div", {"class": "sheet"}, *rows)
@@ -130,15 +133,18 @@ def _option_tags(options: Iterable[JsonDict], chosen: str) -> Markup:
     return join(
         tag(
             "option",
-            {"value": string(one.get("value")), "selected": string(one.get("value")) == chosen},
-            words(one.get("text")),
+            {
+                "value": string(option.get("value")),
+                "selected": string(option.get("value")) == chosen,
+            },
+            label_text(option.get("text")),
         )
-        for one in options
+        for option in options
     )
 
 
 def _select(about: _About, options: Markup, has_choice: bool) -> Markup:
-    placeholder = words(about.element.get("placeholder")) or "Choose…"
+    placeholder = label_text(about.element.get("placeholder")) or "Choose…"
     first = tag("option", {"value": "", "selected": not has_choice}, placeholder)
     attributes = {"aria-label": about.label or placeholder, **about.marks("value")}
     return tag("select", attributes, first, options)
@@ -151,7 +157,7 @@ def _static_select(about: _About) -> Markup:
     grouped = join(
         tag(
             "optgroup",
-            {"label": words(group.get("label"))},
+            {"label": label_text(group.get("label"))},
             _option_tags(records(group.get("options")), chosen),
         )
         for group in groups
@@ -160,17 +166,17 @@ def _static_select(about: _About) -> Markup:
 
 
 def _pickable(about: _About) -> list[tuple[str, str]]:
-    """What a menu of people, channels or conversations offers."""
+    """The options of a menu of people, channels or conversations."""
     reader = about.reader
     if "users" in about.kind:
-        return [(one, reader.people.get(one, one)) for one in reader.pickable_people]
+        return [(person, reader.people.get(person, person)) for person in reader.pickable_people]
     return [(channel_id, f"#{name}") for channel_id, name in reader.channels.items()]
 
 
 def _initial_ids(about: _About) -> list[str]:
     stem = about.kind.removeprefix("multi_").removesuffix("s_select")
-    given = about.element.get(f"initial_{stem}s") or [about.element.get(f"initial_{stem}")]
-    return strings(given)
+    initial = about.element.get(f"initial_{stem}s") or [about.element.get(f"initial_{stem}")]
+    return strings(initial)
 
 
 def _pick_one(about: _About) -> Markup:
@@ -192,7 +198,9 @@ def _pick_many(about: _About) -> Markup:
 
 
 def _multi_static(about: _About) -> Markup:
-    chosen = {string(one.get("value")) for one in records(about.element.get("initial_options"))}
+    chosen = {
+        string(option.get("value")) for option in records(about.element.get("initial_options"))
+    }
     return _many(about, _boxes(about, "checkbox", _options(about.element), chosen))
 
 
@@ -226,7 +234,9 @@ def _box(about: _About, kind: str, value: str, text: Markup, checked: bool) -> M
 
 
 def _checkboxes(about: _About) -> Markup:
-    chosen = {string(one.get("value")) for one in records(about.element.get("initial_options"))}
+    chosen = {
+        string(option.get("value")) for option in records(about.element.get("initial_options"))
+    }
     boxes = _boxes(about, "checkbox", _options(about.element), chosen)
     attributes = {"class": "bare", "aria-label": about.label or None, **about.marks("many")}
     return tag("fieldset", attributes, *boxes)
@@ -270,7 +280,7 @@ def _typed(input_type: str) -> Callable[[_About], Markup]:
         initial = about.initial("initial_value")
         shared: dict[str, str | bool | None] = {
             "aria-label": about.label or None,
-            "placeholder": words(element.get("placeholder")) or None,
+            "placeholder": label_text(element.get("placeholder")) or None,
             "maxlength": _figure(element.get("max_length")),
             "minlength": _figure(element.get("min_length")),
             **about.marks("value", _sends_typed(about)),
@@ -292,11 +302,11 @@ def _figure(value: object) -> str | None:
 
 
 def _sends_typed(about: _About) -> str:
-    """Enter, or each character, where the input block dispatches."""
+    """The trigger of a text input: ``enter`` or ``input`` (each character)."""
     if not about.sends:
         return ""
-    asked = record(about.element.get("dispatch_action_config")).get("trigger_actions_on")
-    return "input" if strings(asked) == ["on_character_entered"] else "enter"
+    triggers = record(about.element.get("dispatch_action_config")).get("trigger_actions_on")
+    return "input" if strings(triggers) == ["on_character_entered"] else "enter"
 
 
 _ELEMENTS: dict[str, Callable[[_About], Markup]] = {
@@ -323,7 +333,7 @@ _ELEMENTS: dict[str, Callable[[_About], Markup]] = {
 
 
 def timestamp_of(typed: str, reader: Reader) -> str:
-    """What was typed into a date-and-time picker as the timestamp Slack sends."""
+    """The value of a date-and-time picker as the timestamp Slack sends."""
     try:
         moment = datetime.fromisoformat(typed)
     except ValueError:

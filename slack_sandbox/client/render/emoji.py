@@ -1,4 +1,4 @@
-"""A modest choice of emoji by Slack's names."""
+"""A selection of emoji by Slack's names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ EMOJI = {
 
 
 def emoji_tag(name: str) -> Markup | None:
-    """The picture of an emoji; None for a name that is not here."""
+    """An emoji; None for an unknown name."""
     picture = EMOJI.get(name)
     if picture is None:
         return None

@@ -33,14 +33,14 @@ _INLINE = re.compile(
 def markdown(text: str) -> Markup:
     """Headings, lists, quotes, code, rules and paragraphs."""
     lines = deque(text.replace("\r\n", "\n").split("\n"))
-    pieces: list[Markup] = []
+    fragments: list[Markup] = []
     while lines:
-        pieces.append(_next(lines))
-    return join(pieces)
+        fragments.append(_next(lines))
+    return join(fragments)
 
 
 def _next(lines: deque[str]) -> Markup:
-    """Take what the first line begins off ``lines``."""
+    """Remove the block that starts on the first line from ``lines``."""
     first = lines[0]
     if first.lstrip().startswith("```"):
         return _fence(lines)
@@ -80,7 +80,7 @@ def _paragraph(lines: deque[str]) -> Markup:
     text: list[str] = [lines.popleft()]
     starts = (_HEADING, _BULLET, _NUMBER, _QUOTE, _RULE)
     while lines and lines[0].strip() and not lines[0].lstrip().startswith("```"):
-        if any(one.fullmatch(lines[0]) for one in starts):
+        if any(pattern.fullmatch(lines[0]) for pattern in starts):
             break
         text.append(lines.popleft())
     if not any(line.strip() for line in text):
@@ -104,12 +104,12 @@ _GROUPS: tuple[tuple[re.Pattern[str], Callable[[list[str]], Markup]], ...] = (
 
 
 def _inline(text: str) -> Markup:
-    pieces: list[str] = []
+    fragments: list[str] = []
     end = 0
     for match in _INLINE.finditer(text):
-        pieces += [plain_text(text[end : match.start()]), _styled(match)]
+        fragments += [plain_text(text[end : match.start()]), _styled(match)]
         end = match.end()
-    return join([*pieces, plain_text(text[end:])])
+    return join([*fragments, plain_text(text[end:])])
 
 
 def _styled(match: re.Match[str]) -> Markup:

@@ -1,4 +1,4 @@
-"""What a message says, and what a confirm dialog asks."""
+"""The body of a message, and confirm dialogs."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ from slack_sandbox.client.render.blocks import blocks_tag
 from slack_sandbox.client.render.mrkdwn import mrkdwn
 from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.tags import join, tag
-from slack_sandbox.client.render.texts import text_object, words
+from slack_sandbox.client.render.texts import label_text, text_object
 from slack_sandbox.client.render.values import JsonDict, records, string
 
 
 def message_body(message: JsonDict, reader: Reader) -> Markup:
-    """The blocks of a message, or its text where it has none, and its attachments.
+    """The blocks of a message, or its text if it has none, and its attachments.
 
-    ``message`` is as Slack's API shows one; anything at all in it is safe to show.
+    ``message`` is in the format of Slack's API; any content is rendered safely.
     """
-    pieces: list[Markup] = []
+    fragments: list[Markup] = []
     blocks = records(message.get("blocks"))
     text = string(message.get("text"))
     if blocks:
-        pieces.append(blocks_tag(blocks, reader))
+        fragments.append(blocks_tag(blocks, reader))
     elif text:
-        pieces.append(tag("div", {"class": "text"}, mrkdwn(text, reader)))
-    pieces += [attachment_tag(one, reader) for one in records(message.get("attachments"))]
-    return join(pieces)
+        fragments.append(tag("div", {"class": "text"}, mrkdwn(text, reader)))
+    fragments += [
+        attachment_tag(attachment, reader) for attachment in records(message.get("attachments"))
+    ]
+    return join(fragments)
 
 
 def confirm_dialog(confirm: JsonDict, reader: Reader) -> dict[str, str]:
@@ -34,9 +36,9 @@ def confirm_dialog(confirm: JsonDict, reader: Reader) -> dict[str, str]:
     (https://docs.slack.dev/reference/block-kit/composition-objects/confirmation-dialog-object).
     """
     return {
-        "title": words(confirm.get("title")),
+        "title": label_text(confirm.get("title")),
         "html": text_object(confirm.get("text"), reader),
-        "confirm": words(confirm.get("confirm")),
-        "deny": words(confirm.get("deny")),
+        "confirm": label_text(confirm.get("confirm")),
+        "deny": label_text(confirm.get("deny")),
         "style": "danger" if confirm.get("style") == "danger" else "primary",
     }

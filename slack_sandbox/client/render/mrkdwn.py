@@ -16,16 +16,16 @@ from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.tags import join, link, safe_url, tag
 from slack_sandbox.client.render.values import whole_number
 
-# Pieces that are done stand in the text as a number between two characters of no other use.
+# Finished pieces are replaced by a number between two otherwise unused characters.
 _OPEN, _CLOSE = "\ue000", "\ue001"
-_KEPT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_STORED = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 _FENCE = re.compile(r"\n?```\n?(.+?)\n?```\n?", re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _TOKEN = re.compile(r"<([^<>\n]+)>")
 _BARE_URL = re.compile(
     rf"https?://[^\s<>\"'`\\|{_OPEN}{_CLOSE}]*[^\s<>\"'`\\|{_OPEN}{_CLOSE}.,;:!?)\]*_~]"
 )
-# Between a mark and the next one of its kind; each character is looked at a few times at most.
+# From a mark to the next one of its kind; each character is scanned a bounded number of times.
 _EMPHASIS = re.compile(
     r"(?<![\w*])\*(?!\s)([^*\n]*[^*\s])\*(?![\w*])"
     r"|(?<![\w_])_(?!\s)([^_\n]*[^_\s])_(?![\w_])"
@@ -42,24 +42,24 @@ def mrkdwn(text: str, reader: Reader) -> Markup:
 
 
 def unformatted(text: str, reader: Reader) -> Markup:
-    """Text with links, mentions, dates and emoji alone, as where mrkdwn is switched off."""
+    """Text with links, mentions, dates and emoji only, as without mrkdwn."""
     return _Writer(reader).plain(text)
 
 
 def plain_text(text: str) -> Markup:
-    """A ``plain_text`` object: emoji, and nothing else means anything."""
-    pieces: list[str] = []
+    """A ``plain_text`` object; only emoji are rendered."""
+    fragments: list[str] = []
     end = 0
     for match in NAME.finditer(text):
         picture = emoji_tag(match[1])
         if picture is not None:
-            pieces += [text[end : match.start()], picture]
+            fragments += [text[end : match.start()], picture]
             end = match.end()
-    return join([*pieces, text[end:]])
+    return join([*fragments, text[end:]])
 
 
 class _Writer:
-    """Writes one text; keeps the finished pieces."""
+    """Renders one text, with a store of finished fragments."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -80,8 +80,8 @@ class _Writer:
     def _clean(self, text: str) -> str:
         return text.replace(_OPEN, "").replace(_CLOSE, "").replace("\r\n", "\n")
 
-    def _keep(self, piece: Markup) -> str:
-        self._pieces.append(piece)
+    def _keep(self, fragment: Markup) -> str:
+        self._pieces.append(fragment)
         return f"{_OPEN}{len(self._pieces) - 1}{_CLOSE}"
 
     def _fence(self, code: str) -> str:
@@ -89,13 +89,13 @@ class _Writer:
         return self._keep(tag("pre", {}, tag("code", {}, self._literal(code))))
 
     def _literal(self, code: str) -> Markup:
-        """What stands between backticks: addresses still become links."""
-        pieces: list[str] = []
+        """The text of a code span; URLs in it still become links."""
+        fragments: list[str] = []
         end = 0
         for match in _TOKEN.finditer(code):
-            pieces += [_decoded(code[end : match.start()]), self._token(match)]
+            fragments += [_decoded(code[end : match.start()]), self._token(match)]
             end = match.end()
-        return join([*pieces, _decoded(code[end:])])
+        return join([*fragments, _decoded(code[end:])])
 
     def _with_pieces(self, text: str) -> str:
         text = _TOKEN.sub(lambda match: self._keep(self._token(match)), text)
@@ -140,58 +140,58 @@ class _Writer:
         return join(self._paragraphs(lines))
 
     def _paragraphs(self, lines: list[str]) -> Iterator[Markup]:
-        """Quoted lines in their element, code by itself, the others with breaks between."""
+        """Lines with breaks between them; quotes and code are elements of their own."""
         after_line = False
-        place = 0
-        while place < len(lines):
-            quoted = self._quoted(lines, place)
+        index = 0
+        while index < len(lines):
+            quoted = self._quoted(lines, index)
             if quoted:
-                place += len(quoted)
+                index += len(quoted)
                 after_line = False
-                yield tag("blockquote", {}, join(map(self._emphasised, quoted), Markup("<br>")))
+                yield tag("blockquote", {}, join(map(self._emphasized, quoted), Markup("<br>")))
                 continue
-            line = lines[place]
-            place += 1
-            kept = _KEPT.fullmatch(line)
-            if kept is not None and int(kept[1]) in self._blocks:
+            line = lines[index]
+            index += 1
+            stored = _STORED.fullmatch(line)
+            if stored is not None and int(stored[1]) in self._blocks:
                 after_line = False
-                yield self._pieces[int(kept[1])]
+                yield self._pieces[int(stored[1])]
                 continue
             if after_line:
                 yield Markup("<br>")
             after_line = True
-            yield self._emphasised(line)
+            yield self._emphasized(line)
 
-    def _quoted(self, lines: list[str], place: int) -> list[str]:
-        rest = _REST_QUOTED.match(lines[place])
+    def _quoted(self, lines: list[str], index: int) -> list[str]:
+        rest = _REST_QUOTED.match(lines[index])
         if rest is not None:
-            return [lines[place][rest.end() :], *lines[place + 1 :]]
+            return [lines[index][rest.end() :], *lines[index + 1 :]]
         quoted: list[str] = []
-        for number in range(place, len(lines)):
+        for number in range(index, len(lines)):
             match = _QUOTE.match(lines[number])
             if match is None:
                 break
             quoted.append(lines[number][match.end() :])
         return quoted
 
-    def _emphasised(self, text: str) -> Markup:
-        pieces: list[str] = []
+    def _emphasized(self, text: str) -> Markup:
+        fragments: list[str] = []
         end = 0
         for match in _EMPHASIS.finditer(text):
             mark = match.lastindex or 1
-            inner = self._emphasised(match[mark])
-            pieces += [self._leaf(text[end : match.start()]), tag(_MARKS[mark], {}, inner)]
+            inner = self._emphasized(match[mark])
+            fragments += [self._leaf(text[end : match.start()]), tag(_MARKS[mark], {}, inner)]
             end = match.end()
-        return join([*pieces, self._leaf(text[end:])])
+        return join([*fragments, self._leaf(text[end:])])
 
     def _leaf(self, text: str) -> Markup:
-        """Text in which nothing means anything any more, with the finished pieces put back."""
-        pieces: list[str] = []
+        """Escaped text, with the finished fragments inserted."""
+        fragments: list[str] = []
         end = 0
-        for match in _KEPT.finditer(text):
-            pieces += [_decoded(text[end : match.start()]), self._pieces[int(match[1])]]
+        for match in _STORED.finditer(text):
+            fragments += [_decoded(text[end : match.start()]), self._pieces[int(match[1])]]
             end = match.end()
-        return join([*pieces, _decoded(text[end:])])
+        return join([*fragments, _decoded(text[end:])])
 
 
 def person_tag(user_id: str, reader: Reader, label: str = "") -> Markup:
@@ -200,18 +200,18 @@ def person_tag(user_id: str, reader: Reader, label: str = "") -> Markup:
     kind = "mention me" if user_id == reader.user_id else "mention"
     if user_id not in reader.people:
         return tag("span", {"class": kind}, shown)
-    return tag("a", {"class": kind, "href": reader.place_url(user_id)}, shown)
+    return tag("a", {"class": kind, "href": reader.conversation_url(user_id)}, shown)
 
 
 def channel_tag(channel_id: str, reader: Reader, label: str = "") -> Markup:
-    """A mention of a channel; one the person cannot see has no name."""
+    """A mention of a channel, without its name if the person cannot see it."""
     if channel_id in reader.channels:
-        href = reader.place_url(channel_id)
+        href = reader.conversation_url(channel_id)
         shown = f"#{reader.channels[channel_id]}"
         return tag("a", {"class": "mention", "href": href}, shown)
     return tag("span", {"class": "mention"}, f"#{_decoded(label) or 'private-channel'}")
 
 
 def _decoded(text: str) -> str:
-    """The three characters that Slack has apps escape."""
+    """Text with ``&amp;``, ``&lt;`` and ``&gt;`` decoded."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -1,4 +1,4 @@
-"""The person who looks: what they can name, their clock, and which pictures are near."""
+"""The reader: names, clock and trusted picture hosts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 
 @dataclass(frozen=True)
 class Reader:
-    """Everything that decides how one message looks to one person.
+    """The rendering context of one person.
 
-    ``people`` and ``channels`` are labels by id; ``pickable_people`` are the ids a menu of
-    people offers. ``scope`` keeps the names of form fields of different messages apart.
+    ``people`` and ``channels`` map ids to labels; ``pickable_people`` are the ids in a menu of
+    people. ``scope`` keeps form field names of different messages apart.
     """
 
     user_id: str
@@ -23,7 +23,7 @@ class Reader:
     now: datetime
     zone: tzinfo = UTC
     has_long_day: bool = False
-    """Whether the person's clock counts to 24."""
+    """Whether the person uses a 24-hour clock."""
     people: Mapping[str, str] = field(default_factory=dict)
     pickable_people: tuple[str, ...] = ()
     channels: Mapping[str, str] = field(default_factory=dict)
@@ -31,22 +31,23 @@ class Reader:
     scope: str = ""
 
     def within(self, scope: str) -> Reader:
-        """The same reader in front of one message or view."""
+        """The same reader, with the scope of one message or view."""
         return replace(self, scope=scope)
 
     def local(self, timestamp: float) -> datetime | None:
-        """A moment in the person's time zone, or None where no calendar has it."""
+        """A moment in the person's time zone, or None outside the calendar's range."""
         try:
             return datetime.fromtimestamp(timestamp, self.zone)
         except (ValueError, OverflowError, OSError):
             return None
 
-    def place_url(self, place_id: str) -> str:
-        """The page of a channel, or of the conversation with a person."""
-        return f"/client/{quote(self.team_id)}/{quote(place_id, safe='')}?as={quote(self.user_id)}"
+    def conversation_url(self, conversation_id: str) -> str:
+        """The page of a channel or a direct message."""
+        path = f"/client/{quote(self.team_id)}/{quote(conversation_id, safe='')}"
+        return f"{path}?as={quote(self.user_id)}"
 
     def shows_picture(self, url: str) -> bool:
-        """Whether a picture is on this machine: others are not fetched, only linked to."""
+        """Whether a picture is on this machine; other pictures are linked, not fetched."""
         try:
             parts = urlsplit(url)
             return parts.netloc in self.picture_hosts or parts.hostname in LOOPBACK

@@ -29,14 +29,14 @@ _UNICODE = re.compile(r"[0-9a-fA-F]{2,6}")
 
 
 def rich_text(block: JsonDict, reader: Reader) -> Markup:
-    """The whole block."""
-    return join(_part(one, reader) for one in records(block.get("elements")))
+    """A ``rich_text`` block."""
+    return join(_part(element, reader) for element in records(block.get("elements")))
 
 
-def swatch(colour: str) -> Markup:
-    """A piece of a colour, drawn so that no style of its own is needed."""
-    rectangle = tag("rect", {"width": "100%", "height": "100%", "fill": colour})
-    return tag("svg", {"aria-hidden": "true", "class": "colour"}, rectangle)
+def swatch(color: str) -> Markup:
+    """A color sample, drawn as SVG because inline styles are forbidden."""
+    rectangle = tag("rect", {"width": "100%", "height": "100%", "fill": color})
+    return tag("svg", {"aria-hidden": "true", "class": "swatch"}, rectangle)
 
 
 def _part(part: JsonDict, reader: Reader) -> Markup:
@@ -52,7 +52,7 @@ def _part(part: JsonDict, reader: Reader) -> Markup:
 
 
 def _list(part: JsonDict, reader: Reader) -> Markup:
-    items = [tag("li", {}, _inline(one, reader)) for one in records(part.get("elements"))]
+    items = [tag("li", {}, _inline(element, reader)) for element in records(part.get("elements"))]
     indent = min(max(whole_number(part.get("indent")) or 0, 0), _DEEPEST_INDENT)
     attributes: dict[str, str | None] = {"class": f"indent-{indent}"}
     if part.get("style") != "ordered":
@@ -62,7 +62,7 @@ def _list(part: JsonDict, reader: Reader) -> Markup:
 
 
 def _inline(part: JsonDict, reader: Reader) -> Markup:
-    return join(_styled(one, reader) for one in records(part.get("elements")))
+    return join(_styled(element, reader) for element in records(part.get("elements")))
 
 
 def _styled(element: JsonDict, reader: Reader) -> Markup:
@@ -90,7 +90,7 @@ def _element(element: JsonDict, reader: Reader) -> Markup:
     if kind == "usergroup":
         return tag("span", {"class": "mention"}, f"@{string(element.get('usergroup_id'))}")
     if kind == "color":
-        return _colour(string(element.get("value")))
+        return _color(string(element.get("value")))
     if kind == "date":
         timestamp = whole_number(element.get("timestamp"))
         template, fallback = string(element.get("format")), string(element.get("fallback"))
@@ -108,9 +108,9 @@ def _emoji(element: JsonDict) -> Markup:
     if known is not None:
         return known
     points = string(element.get("unicode")).split("-")
-    if not all(_UNICODE.fullmatch(one) and _is_character(int(one, 16)) for one in points):
+    if not all(_UNICODE.fullmatch(point) and _is_character(int(point, 16)) for point in points):
         return join([f":{name}:"])
-    picture = "".join(chr(int(one, 16)) for one in points)
+    picture = "".join(chr(int(point, 16)) for point in points)
     return tag("span", {"class": "emoji", "role": "img", "aria-label": name}, picture)
 
 
@@ -118,7 +118,7 @@ def _is_character(point: int) -> bool:
     return point <= 0x10FFFF and not 0xD800 <= point <= 0xDFFF
 
 
-def _colour(value: str) -> Markup:
+def _color(value: str) -> Markup:
     if _COLOUR.fullmatch(value) is None:
         return join([value])
     return join([swatch(value), value])

@@ -1,4 +1,4 @@
-"""HTML made of tags, with everything escaped that is not markup already."""
+"""HTML tags; everything that is not markup already is escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LINK = re.compile(
 
 
 def tag(name: str, attributes: Attributes, *children: str) -> Markup:
-    """An element. Attributes that are false or None are left out, True stands alone."""
+    """An element. Attributes that are False or None are omitted; True has no value."""
     written = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
         return Markup(f"<{name}{written}>")  # noqa: S704 - the parts are escaped
@@ -25,12 +25,12 @@ def tag(name: str, attributes: Attributes, *children: str) -> Markup:
 
 
 def join(children: Iterable[str], separator: str = "") -> Markup:
-    """One piece of markup out of several; plain strings are escaped."""
+    """Several fragments as one; plain strings are escaped."""
     return escape(separator).join(children)
 
 
 def safe_url(value: object) -> str | None:
-    """The address, if it is one a page may link to: http, https, mailto or tel."""
+    """The URL if its scheme is http, https, mailto or tel; otherwise None."""
     if not isinstance(value, str) or _LINK.fullmatch(value) is None:
         return None
     try:
@@ -41,11 +41,11 @@ def safe_url(value: object) -> str | None:
 
 
 def link(url: object, *children: str, **attributes: str) -> Markup:
-    """A link that opens in a new tab; only its text where the address is not safe."""
+    """A link that opens in a new tab; only its text if the URL is unsafe."""
     address = safe_url(url)
     if address is None:
         return join(children)
-    fixed = {"href": address, "target": "_blank", "rel": "noopener noreferrer"}
+    fixed = {"href": address, "target": "_reset_state", "rel": "noopener noreferrer"}
     return tag("a", {**fixed, **attributes}, *children)
 
 

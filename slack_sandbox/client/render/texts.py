@@ -1,4 +1,4 @@
-"""Text objects, and pictures with the words that stand for them."""
+"""Text objects, and pictures with their alternative text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ def text_object(value: object, reader: Reader) -> Markup:
     """A ``plain_text`` or ``mrkdwn`` object
     (https://docs.slack.dev/reference/block-kit/composition-objects/text-object).
     """
-    given = record(value)
-    text = string(given.get("text"))
-    if given.get("type") != "mrkdwn":
+    fields = record(value)
+    text = string(fields.get("text"))
+    if fields.get("type") != "mrkdwn":
         lines = text.replace("\r\n", "\n").split("\n")
-        if given.get("emoji") is False:
+        if fields.get("emoji") is False:
             return join(lines, Markup("<br>"))
         return join(map(plain_text, lines), Markup("<br>"))
-    return unformatted(text, reader) if given.get("verbatim") is True else mrkdwn(text, reader)
+    return unformatted(text, reader) if fields.get("verbatim") is True else mrkdwn(text, reader)
 
 
-def words(value: object) -> str:
-    """The bare words of a text object, for an attribute."""
+def label_text(value: object) -> str:
+    """The unformatted text of a text object, for attributes."""
     return string(record(value).get("text"))
 
 
 def picture(url: object, alt: str, reader: Reader, kind: str) -> Markup:
-    """A picture; one from elsewhere is only linked to, so that nothing is fetched unasked."""
+    """A picture; a picture of another host is linked, not fetched."""
     address = safe_url(url)
     if address is None:
         return tag("span", {"class": "elsewhere"}, alt or "A picture that cannot be shown")

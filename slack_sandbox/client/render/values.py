@@ -1,4 +1,4 @@
-"""What an app sent, read without trust: attachments are whatever the app made of them."""
+"""Safe access to untrusted values: an app may send anything in attachments."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ JsonDict = dict[str, Any]
 
 
 def string(value: object) -> str:
-    """A string or number as a string; nothing else is shown."""
+    """A string, or a number as a string; otherwise empty."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return str(value)
 
 
 def record(value: object) -> JsonDict:
-    """An object, or an empty one."""
+    """An object; empty for any other value."""
     return value if isinstance(value, dict) else {}
 
 
 def records(value: object) -> list[JsonDict]:
-    """The objects in a list, or none."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    """The objects in a list; empty for any other value."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def strings(value: object) -> list[str]:
-    """The strings in a list, or none."""
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    """The strings in a list; empty for any other value."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def whole_number(value: object) -> int | None:
-    """A whole number, also one written as a string, as ``ts`` may be."""
+    """A number or numeric string as an integer; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:

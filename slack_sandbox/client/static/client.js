@@ -1,46 +1,46 @@
-// Keeps a page of the client as the stand-in has it, and sends what the person does.
-// The server draws everything; a piece is put in anew only when its digest differs.
+// Keep a page of the client up to date, and send the person's actions to the sandbox.
+// The server renders all HTML; a fragment is replaced only when its digest differs.
 
 const page = document.querySelector("[data-live]");
 const about = JSON.parse(page.dataset.about ?? "{}");
-const here = { team: about.team, place: about.place, user: about.user };
+const here = { team: about.team, conversation: about.conversation, user: about.user };
 const byId = (id) => document.getElementById(id);
 let version = Number(page.dataset.version);
 
-// --- Asking the stand-in
+// --- Requests to the sandbox
 
-async function ask(url, options = {}) {
+async function fetchContent(url, options = {}) {
   const response = await fetch(url, options);
   const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
   const answer = isJson ? await response.json() : await response.text();
-  if (!response.ok) throw new Error(answer.error ?? `The stand-in answered ${response.status}.`);
+  if (!response.ok) throw new Error(answer.error ?? `The sandbox responded with ${response.status}.`);
   return answer;
 }
 
-const send = (url, body, method = "POST") =>
-  ask(url, {
-    method,
+const postJson = (url, body) =>
+  fetchContent(url, {
+    method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
   });
 
-function say(text) {
-  const said = byId("said");
-  if (!said) return;
-  said.textContent = text;
-  said.hidden = !text;
+function showError(text) {
+  const toast = byId("toast");
+  if (!toast) return;
+  toast.textContent = text;
+  toast.hidden = !text;
 }
 
-/** Do something with the stand-in, say what went wrong, and show what came of it. */
-async function doing(element, act) {
+/** Run a request, show its error, and refresh the page. */
+async function perform(element, run) {
   element?.setAttribute("aria-busy", "true");
-  say("");
+  showError("");
   try {
-    const answer = await act();
-    if (answer?.error) say(answer.error);
+    const answer = await run();
+    if (answer?.error) showError(answer.error);
     return answer;
   } catch (error) {
-    say(error.message);
+    showError(error.message);
     return null;
   } finally {
     element?.removeAttribute("aria-busy");
@@ -48,63 +48,63 @@ async function doing(element, act) {
   }
 }
 
-// --- Showing what is there
+// --- Rendering
 
 async function refresh() {
   const query = new URLSearchParams(location.search);
-  const screen = await ask(`${page.dataset.live}?${query}`);
+  const screen = await fetchContent(`${page.dataset.live}?${query}`);
   version = screen.version;
   document.title = `${screen.title} · not Slack`;
   Object.assign(about, screen.about);
-  for (const [id, piece] of Object.entries(screen.parts)) showPart(byId(id), piece);
-  for (const [id, pieces] of Object.entries(screen.lists)) showList(byId(id), pieces);
-  afterShowing();
+  for (const [id, fragment] of Object.entries(screen.parts)) showPart(byId(id), fragment);
+  for (const [id, fragments] of Object.entries(screen.lists)) showList(byId(id), fragments);
+  afterRender();
 }
 
-function showPart(element, piece) {
-  if (!element || element.dataset.digest === piece.digest) return;
-  const typed = element.querySelector("[data-view]") ? typedIn(element) : null;
-  element.innerHTML = piece.html;
-  element.dataset.digest = piece.digest;
-  if (typed) typeAgain(element, typed);
+function showPart(element, fragment) {
+  if (!element || element.dataset.digest === fragment.digest) return;
+  const state = element.querySelector("[data-view]") ? readState(element) : null;
+  element.innerHTML = fragment.html;
+  element.dataset.digest = fragment.digest;
+  if (state) restoreState(element, state);
 }
 
-function showList(list, pieces) {
+function showList(list, fragments) {
   if (!list) return;
   const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
   const before = new Map([...list.children].map((item) => [item.dataset.key, item]));
-  pieces.forEach((piece, place) => {
-    const item = before.get(piece.key) ?? document.createElement("li");
-    before.delete(piece.key);
-    if (item.dataset.digest !== piece.digest) {
-      item.dataset.key = piece.key;
-      item.dataset.digest = piece.digest;
-      item.innerHTML = piece.html;
+  fragments.forEach((fragment, index) => {
+    const item = before.get(fragment.key) ?? document.createElement("li");
+    before.delete(fragment.key);
+    if (item.dataset.digest !== fragment.digest) {
+      item.dataset.key = fragment.key;
+      item.dataset.digest = fragment.digest;
+      item.innerHTML = fragment.html;
     }
-    if (list.children[place] !== item) list.insertBefore(item, list.children[place] ?? null);
+    if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
   });
   for (const item of before.values()) item.remove();
   if (isAtEnd) list.scrollTop = list.scrollHeight;
 }
 
-function afterShowing() {
+function afterRender() {
   const modal = byId("modal");
   if (modal) {
-    const isWanted = modal.querySelector("[data-view]") !== null;
-    if (isWanted && !modal.open) {
+    const isOpen = modal.querySelector("[data-view]") !== null;
+    if (isOpen && !modal.open) {
       modal.showModal();
       modal.querySelector("[data-focus]")?.focus();
     }
-    if (!isWanted && modal.open) modal.close();
+    if (!isOpen && modal.open) modal.close();
   }
   markUnread();
 }
 
-/** Mark the conversations in which something was said since this tab last showed them. */
+/** Mark conversations with messages newer than this tab last showed. */
 function markUnread() {
   for (const row of document.querySelectorAll("[data-latest]")) {
-    const key = `seen ${about.user} ${row.dataset.place}`;
-    if (row.dataset.place === about.place && !about.tab) {
+    const key = `seen ${about.user} ${row.dataset.conversation}`;
+    if (row.dataset.conversation === about.conversation && !about.tab) {
       sessionStorage.setItem(key, row.dataset.latest);
     }
     row.classList.toggle("unread", row.dataset.latest > (sessionStorage.getItem(key) ?? ""));
@@ -114,7 +114,7 @@ function markUnread() {
 async function watch() {
   for (;;) {
     try {
-      const now = await ask(`/live/changes?since=${version}`);
+      const now = await fetchContent(`/live/changes?since=${version}`);
       page.classList.remove("offline");
       if (now.version !== version) await refresh();
     } catch {
@@ -132,7 +132,7 @@ function valueOf(control) {
   return control.dataset.reads === "many" ? chosen : (chosen[0] ?? null);
 }
 
-function typedIn(container) {
+function readState(container) {
   const state = {};
   for (const control of container.querySelectorAll("[data-reads]:not([data-reads=''])")) {
     const { blockId, actionId } = control.dataset;
@@ -141,7 +141,7 @@ function typedIn(container) {
   return state;
 }
 
-function typeAgain(container, state) {
+function restoreState(container, state) {
   for (const control of container.querySelectorAll("[data-reads]:not([data-reads=''])")) {
     const value = state[control.dataset.blockId]?.[control.dataset.actionId];
     if (value === undefined) continue;
@@ -173,12 +173,12 @@ async function act(element, value) {
     block_id: blockId,
     action_id: actionId,
     value,
-    state: typedIn(container),
+    state: readState(container),
   };
-  const answer = await doing(element, () => send("/live/act", body));
+  const answer = await perform(element, () => postJson("/live/action", body));
   if (!answer?.confirm) return true;
   if (!(await confirmed(answer.confirm))) return false;
-  await doing(element, () => send("/live/act", { ...body, confirmed: true }));
+  await perform(element, () => postJson("/live/action", { ...body, confirmed: true }));
   return true;
 }
 
@@ -204,26 +204,26 @@ function confirmed(question) {
 
 const view = (element) => ({ ...here, view: element.closest("[data-view]").dataset.view });
 
-const deeds = {
+const actions = {
   menu: () => page.classList.toggle("side-open"),
-  join: (button) => doing(button, () => send("/live/join", here)),
-  invite: (button) => doing(button, () => send("/live/invite", here)),
+  join: (button) => perform(button, () => postJson("/live/join", here)),
+  invite: (button) => perform(button, () => postJson("/live/invite", here)),
   shortcut: (button) => {
     const [, source] = sourceOf(button);
     const body = { ...here, ...source, callback_id: button.dataset.callbackId };
     closeMenus(null);
-    return doing(button, () => send("/live/shortcut", body));
+    return perform(button, () => postJson("/live/shortcut", body));
   },
-  close: (button) => doing(button, () => send("/live/close", view(button))),
+  close: (button) => perform(button, () => postJson("/live/close", view(button))),
   "clear-faults": async () => {
-    await ask("/sandbox/faults", { method: "DELETE" });
+    await fetchContent("/sandbox/faults", { method: "DELETE" });
     await showTraffic();
   },
 };
 
 document.addEventListener("click", async (event) => {
-  const deed = event.target.closest("[data-do]");
-  if (deed) return deeds[deed.dataset.do](deed);
+  const button = event.target.closest("[data-action]");
+  if (button) return actions[button.dataset.action](button);
   const element = event.target.closest("[data-sends='click'], [data-sends='choose']");
   if (!element) return closeMenus(event.target);
   const value = element.value || element.dataset.value || null;
@@ -247,68 +247,68 @@ document.addEventListener("change", (event) => {
 document.addEventListener("input", (event) => {
   const control = event.target.closest("[data-sends='input']");
   if (control) act(control, valueOf(control));
-  if (event.target.matches("[data-say] textarea")) suggest(event.target);
+  if (event.target.matches("[data-compose] textarea")) suggest(event.target);
 });
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method === "dialog") return;
   event.preventDefault();
-  if ("say" in form.dataset) return speak(form);
+  if ("compose" in form.dataset) return postMessage(form);
   if (form.id === "fault") return addFault(form);
   if ("submit" in form.dataset) {
-    const body = { ...view(form), state: typedIn(form) };
-    doing(form, () => send("/live/submit", body));
+    const body = { ...view(form), state: readState(form) };
+    perform(form, () => postJson("/live/submit", body));
   }
 });
 
 byId("modal")?.addEventListener("cancel", (event) => {
   event.preventDefault();
-  deeds.close(event.target.querySelector("[data-do='close']"));
+  actions.close(event.target.querySelector("[data-action='close']"));
 });
 
-// --- Writing
+// --- Composer
 
-async function speak(form) {
+async function postMessage(form) {
   const box = form.elements.text;
   const text = box.value.trim();
   if (!text) return;
   const thread = "thread" in form.dataset ? about.thread : undefined;
   box.value = "";
   suggest(box);
-  const answer = await doing(box, () => send("/live/say", { ...here, text, thread }));
+  const answer = await perform(box, () => postJson("/live/message", { ...here, text, thread }));
   if (!answer && !box.value) box.value = text;
   const list = byId(thread ? "thread" : "messages");
   list.scrollTop = list.scrollHeight;
 }
 
-/** Offer commands, people and channels that begin with what stands before the cursor. */
+/** Suggest commands, people and channels that start with the word before the cursor. */
 function suggest(box) {
   const list = byId(box.getAttribute("aria-controls"));
   const before = box.value.slice(0, box.selectionStart);
   const word = before.match(/^\/\S*$|[@#][\w.-]*$/)?.[0] ?? "";
   const known = { "/": about.commands, "@": about.people, "#": about.channels }[word[0]] ?? [];
-  const fitting = known.filter((one) => fits(one, word)).slice(0, 8);
-  list.replaceChildren(...fitting.map((one) => suggestion(one)));
-  list.hidden = fitting.length === 0;
+  const matching = known.filter((entry) => matches(entry, word)).slice(0, 8);
+  list.replaceChildren(...matching.map(suggestion));
+  list.hidden = matching.length === 0;
   list.dataset.word = word;
   choose(list, 0);
 }
 
-function fits(one, word) {
-  const asked = word.toLowerCase();
-  const names = [one.insert, `${word[0]}${one.name}`].map((name) => name.toLowerCase());
-  return one.insert !== word && names.some((name) => name.startsWith(asked));
+function matches(entry, word) {
+  const prefix = word.toLowerCase();
+  const names = [entry.insert, `${word[0]}${entry.name}`].map((name) => name.toLowerCase());
+  return entry.insert !== word && names.some((name) => name.startsWith(prefix));
 }
 
-function suggestion(one) {
+function suggestion(entry) {
   const item = document.createElement("li");
   const name = document.createElement("strong");
   const detail = document.createElement("small");
   item.setAttribute("role", "option");
-  item.dataset.insert = one.insert;
-  name.textContent = one.name;
-  detail.textContent = one.detail ?? "";
+  item.dataset.insert = entry.insert;
+  name.textContent = entry.name;
+  detail.textContent = entry.detail ?? "";
   item.append(name, detail);
   return item;
 }
@@ -317,7 +317,7 @@ function choose(list, step) {
   const items = [...list.children];
   const now = items.findIndex((item) => item.getAttribute("aria-selected") === "true");
   const next = (Math.max(now, 0) + step + items.length) % (items.length || 1);
-  items.forEach((item, place) => item.setAttribute("aria-selected", String(place === next)));
+  items.forEach((item, index) => item.setAttribute("aria-selected", String(index === next)));
 }
 
 function insert(box, item) {
@@ -341,7 +341,7 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     act(box, valueOf(box));
   }
-  if (!box.matches("[data-say] textarea") || event.isComposing) return;
+  if (!box.matches("[data-compose] textarea") || event.isComposing) return;
   const list = byId(box.getAttribute("aria-controls"));
   const chosen = list.hidden ? null : list.querySelector("[aria-selected='true']");
   const steps = { ArrowDown: 1, ArrowUp: -1 };
@@ -355,37 +355,37 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// --- Behind the scenes
+// --- Developer tools
 
 async function addFault(form) {
-  const given = Object.fromEntries(new FormData(form));
+  const fields = Object.fromEntries(new FormData(form));
   const fault = {
-    method: given.method,
-    kind: given.kind,
-    seconds: Number(given.seconds),
-    error: given.error,
-    times: given.times ? Number(given.times) : null,
-    every: given.every ? Number(given.every) : null,
+    method: fields.method,
+    kind: fields.kind,
+    seconds: Number(fields.seconds),
+    error: fields.error,
+    times: fields.times ? Number(fields.times) : null,
+    every: fields.every ? Number(fields.every) : null,
   };
-  await send("/sandbox/faults", fault).catch((error) => say(error.message));
+  await postJson("/sandbox/faults", fault).catch((error) => showError(error.message));
   await showTraffic();
 }
 
 async function showTraffic() {
   const traffic = byId("traffic");
-  if (!byId("hood")?.open || traffic.querySelector("details[open]")) return;
-  traffic.innerHTML = await ask("/live/traffic").catch((error) => error.message);
+  if (!byId("developer-tools")?.open || traffic.querySelector("details[open]")) return;
+  traffic.innerHTML = await fetchContent("/live/traffic").catch((error) => error.message);
 }
 
-byId("hood")?.addEventListener("toggle", showTraffic);
+byId("developer-tools")?.addEventListener("toggle", showTraffic);
 
 // --- Start
 
 for (const list of document.querySelectorAll("ol.messages")) list.scrollTop = list.scrollHeight;
 if (about.kind === "app") {
-  send("/live/look", { ...here, tab: about.tab || "messages" }).catch(() => {});
+  postJson("/live/open-app", { ...here, tab: about.tab || "messages" }).catch(() => {});
 }
-afterShowing();
+afterRender();
 setInterval(showTraffic, 2000);
 refresh().catch(() => {});
 watch();

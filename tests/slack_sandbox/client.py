@@ -1,4 +1,4 @@
-"""Plain HTTP requests that neither raise for a status nor follow a redirect."""
+"""An HTTP client that neither raises for a status nor follows redirects."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
-class HttpAnswer:
-    """What came back."""
+class HttpResponse:
+    """An HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,14 +29,14 @@ class HttpAnswer:
         return json.loads(self.body)
 
 
-def ask(
+def request(
     url: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     *,
     verb: str | None = None,
-) -> HttpAnswer:
-    """GET ``url``, or POST ``body`` to it, or whatever ``verb`` says."""
+) -> HttpResponse:
+    """Request ``url``: GET, POST if there is a ``body``, or ``verb``."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     path = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -45,15 +45,15 @@ def ask(
             verb or ("GET" if body is None else "POST"), path, body, dict(headers or {})
         )
         answer = connection.getresponse()
-        return HttpAnswer(answer.status, dict(answer.getheaders()), answer.read())
+        return HttpResponse(answer.status, dict(answer.getheaders()), answer.read())
     finally:
         connection.close()
 
 
-def post_json(url: str, value: Any, *, verb: str = "POST") -> HttpAnswer:
-    """Send JSON."""
+def post_json(url: str, value: Any, *, verb: str = "POST") -> HttpResponse:
+    """Request ``url`` with a JSON body."""
     body = json.dumps(value).encode()
-    return ask(url, body, {"Content-Type": "application/json"}, verb=verb)
+    return request(url, body, {"Content-Type": "application/json"}, verb=verb)
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

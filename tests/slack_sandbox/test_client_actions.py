@@ -1,4 +1,4 @@
-"""What people do in the client, as the page's script sends it."""
+"""Actions of people in the client, as sent by the page's script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slack_sdk import WebClient
 
 from slack_sandbox import Sandbox
 from slack_sandbox.seed import ACME, ANN, BEN
-from tests.slack_sandbox.asking import FORM, HttpAnswer, ask, post_json
+from tests.slack_sandbox.client import FORM, HttpResponse, post_json, request
 from tests.slack_sandbox.fake_app import Answer, FakeApp, json_answer
 
 
@@ -38,7 +38,7 @@ ELEMENTS: list[dict[str, Any]] = [
 ]
 MODAL: dict[str, Any] = {
     "type": "modal",
-    "callback_id": "ask",
+    "callback_id": "request",
     "title": plain("Ask"),
     "submit": plain("Send"),
     "blocks": [
@@ -57,13 +57,13 @@ class Client:
 
     def __init__(self, slack: Sandbox, channel: str, user: str = ANN) -> None:
         self.slack = slack
-        self.here = {"team": ACME, "place": channel, "user": user}
+        self.here = {"team": ACME, "conversation": channel, "user": user}
 
-    def do(self, deed: str, **body: Any) -> HttpAnswer:
-        return post_json(f"{self.slack.base_url}/live/{deed}", {**self.here, **body})
+    def send(self, action: str, **body: Any) -> HttpResponse:
+        return post_json(f"{self.slack.base_url}/live/{action}", {**self.here, **body})
 
-    def say(self, text: str, **more: Any) -> HttpAnswer:
-        return self.do("say", text=text, **more)
+    def post(self, text: str, **more: Any) -> HttpResponse:
+        return self.send("message", text=text, **more)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def ann(slack: Sandbox, general: str) -> Client:
 
 @pytest.fixture
 def act(bot: WebClient, slack: Sandbox, ann: Client, general: str) -> Any:
-    """Use an element of a message that the bot has posted."""
+    """Use an element of a message by the bot."""
     bot.conversations_join(channel=general)
     posted = bot.chat_postMessage(
         channel=general,
@@ -81,15 +81,15 @@ def act(bot: WebClient, slack: Sandbox, ann: Client, general: str) -> Any:
         blocks=[{"type": "actions", "block_id": "b", "elements": ELEMENTS}],
     )
 
-    def do(action_id: str, value: Any = None, **more: Any) -> HttpAnswer:
+    def do(action_id: str, value: Any = None, **more: Any) -> HttpResponse:
         where = {"channel": general, "ts": posted["ts"], "block_id": "b", "state": {}}
-        return ann.do("act", action_id=action_id, value=value, **{**where, **more})
+        return ann.send("action", action_id=action_id, value=value, **{**where, **more})
 
     return do
 
 
 def last_action(app: FakeApp) -> Any:
-    return app.asked.payload()["actions"][0]
+    return app.last_request.payload()["actions"][0]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def last_action(app: FakeApp) -> Any:
         ("/not/a/command", "/not/a/command"),
     ],
 )
-def test_what_is_typed_is_sent_as_slacks_client_does(
+def test_typed_text_is_sent_in_slacks_format(
     ann: Client, slack: Sandbox, general: str, typed: str, sent: str
 ) -> None:
-    assert ann.say(typed).json == {"ok": True}
+    assert ann.post(typed).json == {"ok": True}
     assert slack.messages(general)[-1].text == sent.format(general=general)
 
 
@@ -118,39 +118,39 @@ def test_a_slash_command_is_sent_to_the_app(
 ) -> None:
     app.answer = lambda received: json_answer({"text": "done"})
 
-    ann.say("/profile refresh")
+    ann.post("/profile refresh")
 
-    form = app.asked.form()
+    form = app.last_request.form()
     assert (form["command"], form["text"], form["user_id"]) == ("/profile", "refresh", ANN)
     assert slack.ephemerals(ANN, general)[-1].text == "done"
 
 
-def test_an_unknown_command_is_refused_in_words(ann: Client, slack: Sandbox, general: str) -> None:
-    ann.say("/nonsense")
+def test_an_unknown_command_shows_an_error(ann: Client, slack: Sandbox, general: str) -> None:
+    ann.post("/nonsense")
 
     assert "/nonsense" in slack.ephemerals(ANN, general)[-1].text
     assert slack.messages(general) == []
 
 
-def test_commands_are_refused_in_threads(ann: Client, slack: Sandbox, general: str) -> None:
+def test_commands_are_rejected_in_threads(ann: Client, slack: Sandbox, general: str) -> None:
     root = slack.post_as(ANN, general, "root")
 
-    assert ann.say("/profile", thread=root.ts).json["error"] == (
+    assert ann.post("/profile", thread=root.ts).json["error"] == (
         "/profile is not supported in threads."
     )
-    assert ann.say("a reply", thread=root.ts).json == {"ok": True}
+    assert ann.post("a reply", thread=root.ts).json == {"ok": True}
     assert slack.messages(general)[-1].thread_ts == root.ts
 
 
-def test_joining_and_inviting(bot: WebClient, slack: Sandbox) -> None:
+def test_joining_a_channel_and_inviting_the_app(bot: WebClient, slack: Sandbox) -> None:
     channel = slack.add_channel(ACME, "fresh", members=[BEN])
     ann = Client(slack, channel.id)
 
-    assert ann.say("hello").status == 400
-    assert ann.do("invite").status == 400
-    assert ann.do("join").json == {"ok": True}
-    assert ann.say("hello").json == {"ok": True}
-    assert ann.do("invite").json == {"ok": True}
+    assert ann.post("hello").status == 400
+    assert ann.send("invite").status == 400
+    assert ann.send("join").json == {"ok": True}
+    assert ann.post("hello").json == {"ok": True}
+    assert ann.send("invite").json == {"ok": True}
     assert bot.chat_postMessage(channel=channel.id, text="here")["ok"]
 
 
@@ -159,7 +159,7 @@ def test_a_button_sends_its_value(act: Any, app: FakeApp) -> None:
     assert last_action(app)["value"] == "7"
 
 
-def test_a_button_that_asks_first(act: Any, app: FakeApp) -> None:
+def test_a_button_with_a_confirm_dialog(act: Any, app: FakeApp) -> None:
     question = act("drop").json["confirm"]
 
     assert question == {
@@ -169,75 +169,79 @@ def test_a_button_that_asks_first(act: Any, app: FakeApp) -> None:
         "deny": "No",
         "style": "danger",
     }
-    assert all("payload" not in one.form() for one in app.received)
+    assert all("payload" not in request.form() for request in app.received)
     assert act("drop", confirmed=True).json == {"ok": True}
     assert last_action(app)["action_id"] == "drop"
 
 
-def test_menus_and_boxes_send_what_was_chosen(act: Any, app: FakeApp) -> None:
+def test_menus_and_checkboxes_send_the_selection(act: Any, app: FakeApp) -> None:
     act("pick", "two")
     assert last_action(app)["selected_option"]["value"] == "two"
     act("more", "b")
     assert last_action(app)["selected_option"]["value"] == "b"
     act("tick", ["x", "y"])
-    assert [one["value"] for one in last_action(app)["selected_options"]] == ["x", "y"]
+    assert [option["value"] for option in last_action(app)["selected_options"]] == ["x", "y"]
 
 
-def test_a_date_and_time_is_read_in_the_persons_zone(act: Any, app: FakeApp) -> None:
+def test_a_date_and_time_uses_the_persons_time_zone(act: Any, app: FakeApp) -> None:
     act("when", "2026-11-24T14:00")
 
     assert last_action(app)["selected_date_time"] == 1795521600  # 12:00 UTC: Ann is in Helsinki
 
 
-def test_what_is_not_offered_cannot_be_chosen(act: Any) -> None:
+def test_unknown_options_are_rejected(act: Any) -> None:
     answer = act("pick", "three")
     assert (answer.status, answer.json) == (404, {"error": "Three is not among the options."})
 
 
-def test_an_app_that_fails_is_said_in_words(act: Any, app: FakeApp) -> None:
+def test_an_app_failure_is_shown_as_a_sentence(act: Any, app: FakeApp) -> None:
     app.answer = lambda received: Answer(500)
 
     assert act("go", "7").json["error"] == (
-        "Testbell answered with an error (dispatch_unknown_error)."
+        "Testbell responded with an error (dispatch_unknown_error)."
     )
 
 
-def test_a_modal_with_what_is_wrong_in_it(
+def test_a_modal_shows_errors_and_closes_on_success(
     bot: WebClient, act: Any, ann: Client, app: FakeApp, slack: Sandbox
 ) -> None:
     act("go", "7")
-    bot.views_open(trigger_id=app.asked.payload()["trigger_id"], view=MODAL)
+    bot.views_open(trigger_id=app.last_request.payload()["trigger_id"], view=MODAL)
     modal = slack.open_modal(ANN)
     assert modal is not None
     wrong = {"response_action": "errors", "errors": {"name": "Too short"}}
     state = {"name": {"typed": "A"}}
 
     app.answer = lambda received: json_answer(wrong)
-    assert ann.do("submit", view=modal.id, state=state).json == {"ok": False}
-    screen = ask(f"{slack.base_url}/live/client/{ACME}/{ann.here['place']}?as={ANN}").json
+    assert ann.send("submit", view=modal.id, state=state).json == {"ok": False}
+    screen = request(
+        f"{slack.base_url}/live/client/{ACME}/{ann.here['conversation']}?as={ANN}"
+    ).json
     assert "Too short" in screen["parts"]["modal"]["html"]
 
     app.answer = lambda received: Answer()
-    assert ann.do("submit", view=modal.id, state=state).json == {"ok": True}
-    submitted = app.asked.payload()["view"]["state"]["values"]
+    assert ann.send("submit", view=modal.id, state=state).json == {"ok": True}
+    submitted = app.last_request.payload()["view"]["state"]["values"]
     assert submitted["name"]["typed"]["value"] == "A"
     assert slack.open_modal(ANN) is None
 
 
-def test_a_modal_is_closed(
+def test_closing_a_modal(
     bot: WebClient, act: Any, ann: Client, app: FakeApp, slack: Sandbox
 ) -> None:
     act("go", "7")
-    bot.views_open(trigger_id=app.asked.payload()["trigger_id"], view=MODAL)
+    bot.views_open(trigger_id=app.last_request.payload()["trigger_id"], view=MODAL)
     modal = slack.open_modal(ANN)
     assert modal is not None
 
-    assert ann.do("close", view=modal.id).json == {"ok": True}
+    assert ann.send("close", view=modal.id).json == {"ok": True}
     assert slack.open_modal(ANN) is None
 
 
-def test_looking_at_the_app_tells_it(bot: WebClient, slack: Sandbox, app: FakeApp) -> None:
-    assert Client(slack, "app").do("look", tab="home").json == {"ok": True}
+def test_opening_the_app_sends_app_home_opened(
+    bot: WebClient, slack: Sandbox, app: FakeApp
+) -> None:
+    assert Client(slack, "app").send("open-app", tab="home").json == {"ok": True}
     slack.deliver_due()
 
     assert app.events("app_home_opened")[-1]["tab"] == "home"
@@ -248,21 +252,23 @@ def test_looking_at_the_app_tells_it(bot: WebClient, slack: Sandbox, app: FakeAp
     [
         {},
         {"team": ACME},
-        {"team": ACME, "place": "C0NOWHERE1", "user": ANN, "text": "x"},
-        {"team": ACME, "place": "app", "user": "U0NOBODY01", "text": "x"},
-        {"team": 7, "place": [], "user": None},
+        {"team": ACME, "conversation": "C0NOWHERE1", "user": ANN, "text": "x"},
+        {"team": ACME, "conversation": "app", "user": "U0NOBODY01", "text": "x"},
+        {"team": 7, "conversation": [], "user": None},
     ],
 )
-def test_a_malformed_body_is_refused_with_a_sentence(slack: Sandbox, body: Any) -> None:
-    answer = post_json(f"{slack.base_url}/live/say", body)
+def test_a_malformed_body_is_rejected(slack: Sandbox, body: Any) -> None:
+    answer = post_json(f"{slack.base_url}/live/message", body)
 
     assert answer.status in (400, 404)
     assert answer.json["error"]
 
 
-@pytest.mark.parametrize("deed", ["say", "join", "invite", "look", "act", "submit", "close"])
-def test_a_form_of_another_site_does_nothing(slack: Sandbox, general: str, deed: str) -> None:
-    form = f"team={ACME}&place={general}&user={ANN}&text=x".encode()
+@pytest.mark.parametrize(
+    "action", ["message", "join", "invite", "open-app", "action", "submit", "close"]
+)
+def test_a_cross_site_form_is_rejected(slack: Sandbox, general: str, action: str) -> None:
+    form = f"team={ACME}&conversation={general}&user={ANN}&text=x".encode()
     for headers in (FORM, {"Content-Type": "text/plain"}):
-        assert ask(f"{slack.base_url}/live/{deed}", form, headers).status == 400
+        assert request(f"{slack.base_url}/live/{action}", form, headers).status == 400
     assert slack.messages(general) == []

@@ -1,4 +1,4 @@
-"""The door of the Web API: reads a call, lets it in or not, and words the answer.
+"""Dispatch of Web API calls: parsing, faults, authorization, rate limits and responses.
 
 See https://docs.slack.dev/apis/web-api.
 """
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from slack_sandbox.calls import ApiCall
 from slack_sandbox.core import Core
 from slack_sandbox.errors import ApiError, RateLimitedError
-from slack_sandbox.faults import AFTERWARDS, Fault
+from slack_sandbox.faults import FAULTS_AFTER_CALL, Fault
 from slack_sandbox.tokens import Token
 from slack_sandbox.web_api import METHODS
 from slack_sandbox.web_api.call import Call, missing_scope
@@ -28,7 +28,7 @@ JSON_TYPE = "application/json"
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """An HTTP request to the Web API, free of any web framework."""
+    """An HTTP request to the Web API, independent of any web framework."""
 
     verb: str
     content_type: str
@@ -40,7 +40,7 @@ class ApiRequest:
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """What goes back. ``dropped``: the connection is ended without an answer."""
+    """The response. ``dropped``: close the connection without a response."""
 
     status: int
     body: JsonDict | None
@@ -50,24 +50,26 @@ class ApiAnswer:
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ParsedRequest:
     arguments: Mapping[str, Any]
     token: str | None
     basic: tuple[str, str] | None
     warnings: tuple[str, ...] = ()
 
 
-def answer(core: Core, name: str, request: ApiRequest) -> ApiAnswer:
-    """Carry out a call, with the faults that are switched on, and record it."""
-    read, refused = _read(METHODS.get(name), request)
+def dispatch(core: Core, name: str, request: ApiRequest) -> ApiAnswer:
+    """Execute a call with the active faults, and log it."""
+    parsed, refused = _parse(METHODS.get(name), request)
     at = core.clock()
-    given = _carry_out(core, name, read, refused)
-    core.call_log.add(ApiCall(name, read.token, dict(read.arguments), at, given.body, given.status))
-    return given
+    response = _answer(core, name, parsed, refused)
+    core.call_log.add(
+        ApiCall(name, parsed.token, dict(parsed.arguments), at, response.body, response.status)
+    )
+    return response
 
 
-def hit_by(core: Core, faults: list[Fault]) -> ApiAnswer | None:
-    """Suffer the faults of a call: wait, and give the answer that goes out instead, if any."""
+def apply_faults(core: Core, faults: list[Fault]) -> ApiAnswer | None:
+    """Apply the faults of a call: wait, and return the response that replaces its own, if any."""
     for fault in faults:
         if fault.kind == "latency":
             core.faults.wait(fault.seconds)
@@ -86,29 +88,31 @@ def hit_by(core: Core, faults: list[Fault]) -> ApiAnswer | None:
     return None
 
 
-def lost_after(faults: list[Fault], given: ApiAnswer) -> ApiAnswer:
-    """What becomes of the answer to a call that has been carried out."""
+def drop_response(faults: list[Fault], response: ApiAnswer) -> ApiAnswer:
+    """The response to an executed call, dropped if a fault requires it."""
     for fault in faults:
-        if fault.kind in AFTERWARDS:
+        if fault.kind in FAULTS_AFTER_CALL:
             return ApiAnswer(0, None, dropped="reset" if fault.kind == "reset_after" else "closed")
-    return given
+    return response
 
 
 def rate_limited(retry_after: int) -> ApiAnswer:
-    """HTTP 429 as Slack words it."""
+    """HTTP 429 in Slack's format."""
     headers = {"Retry-After": str(retry_after)}
     return ApiAnswer(429, {"ok": False, "error": "ratelimited"}, headers)
 
 
-def _carry_out(core: Core, name: str, read: _Read, refused: ApiError | None) -> ApiAnswer:
+def _answer(core: Core, name: str, parsed: _ParsedRequest, refused: ApiError | None) -> ApiAnswer:
     faults = core.faults.take(name)
-    instead = hit_by(core, faults)
+    instead = apply_faults(core, faults)
     if instead is not None:
         return instead
-    return lost_after(faults, _called(core, name, read, refused))
+    return drop_response(faults, _call_method(core, name, parsed, refused))
 
 
-def _called(core: Core, name: str, read: _Read, refused: ApiError | None) -> ApiAnswer:
+def _call_method(
+    core: Core, name: str, parsed: _ParsedRequest, refused: ApiError | None
+) -> ApiAnswer:
     method = METHODS.get(name)
     if method is None:
         return ApiAnswer(200, {"ok": False, "error": "unknown_method", "req_method": name})
@@ -117,30 +121,30 @@ def _called(core: Core, name: str, read: _Read, refused: ApiError | None) -> Api
         if refused is not None:
             raise refused
         with core.lock:
-            body = _let_in(core, method, read, headers)
+            body = _authorized(core, method, parsed, headers)
     except RateLimitedError as error:
         return rate_limited(error.retry_after)
     except ApiError as error:
-        body = _with_warnings(error.as_answer(), read.warnings)
+        body = _with_warnings(error.as_answer(), parsed.warnings)
     return ApiAnswer(200, body, headers)
 
 
-def _let_in(core: Core, method: Method, read: _Read, headers: dict[str, str]) -> JsonDict:
-    token = core.tokens.check(read.token, core.clock()) if method.needs_token else None
+def _authorized(
+    core: Core, method: Method, parsed: _ParsedRequest, headers: dict[str, str]
+) -> JsonDict:
+    token = core.tokens.check(parsed.token, core.clock()) if method.needs_token else None
     owner = token.key.owner if token else core.config.client_id
     core.limits.spend_call(method.name, method.tier, owner)
     if token is not None:
         headers["x-oauth-scopes"] = ",".join(token.scopes)
         headers["x-accepted-oauth-scopes"] = ",".join(method.scopes)
         _check_scopes(method, token)
-    call = Call(core, read.arguments, token, read.token, read.basic)
+    call = Call(core, parsed.arguments, token, parsed.basic)
     body = method.handler(call)
-    return _with_warnings(body, (*read.warnings, *call.warnings))
+    return _with_warnings(body, (*parsed.warnings, *call.warnings))
 
 
 def _check_scopes(method: Method, token: Token) -> None:
-    if token.openid != method.needs_openid:
-        raise missing_scope(token, ("openid",) if method.needs_openid else method.scopes)
     if method.scopes and not set(method.scopes) & set(token.scopes):
         raise missing_scope(token, method.scopes)
 
@@ -152,42 +156,46 @@ def _with_warnings(body: JsonDict, warnings: tuple[str, ...]) -> JsonDict:
     return {**body, "warning": ",".join(warnings), "response_metadata": metadata}
 
 
-def _read(method: Method | None, request: ApiRequest) -> tuple[_Read, ApiError | None]:
-    """The arguments and the token, and what is wrong with the way they were sent."""
+def _parse(method: Method | None, request: ApiRequest) -> tuple[_ParsedRequest, ApiError | None]:
+    """The arguments and the token, and the error in the format of the request, if any."""
     kind, _, parameters = request.content_type.partition(";")
     kind = kind.strip().lower()
     bearer, basic = _authorization(request.authorization)
     if request.verb == "GET":
-        # A token in an address ends up in logs; Slack refuses it to apps made since 2021.
-        arguments = {name: one for name, one in request.query.items() if name != "token"}
-        return _Read(arguments, bearer, basic), None
+        # Slack rejects tokens in the query string for apps created since 2021.
+        arguments = {name: value for name, value in request.query.items() if name != "token"}
+        return _ParsedRequest(arguments, bearer, basic), None
     if kind in FORM_TYPES:
         arguments = {**request.query, **request.form}
         token = bearer or request.form.get("token")
         warnings = ("superfluous_charset",) if _names_charset(parameters) else ()
-        return _Read(arguments, token, basic, warnings), None
+        return _ParsedRequest(arguments, token, basic, warnings), None
     if kind == JSON_TYPE:
         warnings = () if _names_charset(parameters) else ("missing_charset",)
-        return _read_json(method, request, _Read(dict(request.query), bearer, basic, warnings))
-    empty = _Read(dict(request.query), bearer, basic)
+        return _parse_json(
+            method, request, _ParsedRequest(dict(request.query), bearer, basic, warnings)
+        )
+    empty = _ParsedRequest(dict(request.query), bearer, basic)
     if not request.body:
         return empty, None
     return empty, ApiError("invalid_post_type" if kind else "missing_post_type")
 
 
-def _read_json(
-    method: Method | None, request: ApiRequest, read: _Read
-) -> tuple[_Read, ApiError | None]:
-    # Slack does not look into a JSON body sent to a method that takes forms only.
+def _parse_json(
+    method: Method | None, request: ApiRequest, parsed: _ParsedRequest
+) -> tuple[_ParsedRequest, ApiError | None]:
+    # Slack ignores a JSON body sent to a method that accepts only forms.
     if method is None or not method.takes_json or not request.body:
-        return read, None
+        return parsed, None
     try:
-        parsed = json.loads(request.body)
+        body = json.loads(request.body)
     except ValueError:
-        return read, ApiError("invalid_json")
-    if not isinstance(parsed, dict):
-        return read, ApiError("json_not_object")
-    return _Read({**read.arguments, **parsed}, read.token, read.basic, read.warnings), None
+        return parsed, ApiError("invalid_json")
+    if not isinstance(body, dict):
+        return parsed, ApiError("json_not_object")
+    return _ParsedRequest(
+        {**parsed.arguments, **body}, parsed.token, parsed.basic, parsed.warnings
+    ), None
 
 
 def _names_charset(parameters: str) -> bool:

@@ -1,4 +1,4 @@
-"""The messages of a place in the order and shape a person sees them."""
+"""The messages of a conversation as the client shows them."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from slack_sandbox.client.places import Place
+from slack_sandbox.client.conversations import Conversation
 from slack_sandbox.client.render import Reader, message_body
 from slack_sandbox.client.render.dates import clock, date_text, day_name
 from slack_sandbox.client.render.emoji import EMOJI
 from slack_sandbox.sandbox import Sandbox
 from slack_sandbox.world import Message, User
 
-MOST_SHOWN = 200
-_TOGETHER = 300
-"""Seconds in which messages of one author stand under one name."""
+MAX_MESSAGES = 200
+_GROUPING_SECONDS = 300
+"""Maximum age difference of consecutive messages grouped under one name."""
 SLACKBOT = "USLACKBOT"
 
 
 @dataclass(frozen=True)
 class Author:
-    """Who a message is by: a name, and a picture's address or an emoji."""
+    """The author of a message: a name, and a picture URL or an emoji."""
 
     id: str
     name: str
@@ -34,8 +34,8 @@ class Author:
 
 
 @dataclass(frozen=True)
-class ShownMessage:
-    """A message with everything its template needs."""
+class TimelineMessage:
+    """A message with the values its template needs."""
 
     key: str
     ts: str
@@ -47,47 +47,50 @@ class ShownMessage:
     moment: datetime | None
     is_edited: bool
     is_ephemeral: bool
-    is_continued: bool
+    is_grouped: bool
     replies: int
 
 
 @dataclass(frozen=True)
-class Day:
-    """The line between two days."""
+class DayDivider:
+    """The divider between two days."""
 
     key: str
     name: str
 
 
-def shown_messages(
-    sandbox: Sandbox, place: Place, reader: Reader, thread_ts: str | None = None
-) -> Iterator[ShownMessage | Day]:
-    """The latest messages of a place, or of one thread of it, with lines between days."""
-    if place.channel is None:
+def timeline(
+    sandbox: Sandbox, conversation: Conversation, reader: Reader, thread_ts: str | None = None
+) -> Iterator[TimelineMessage | DayDivider]:
+    """The latest messages of a conversation or thread, with dividers between days."""
+    if conversation.channel is None:
         return
     everything = [
-        *sandbox.messages(place.channel.id),
-        *sandbox.ephemerals(place.user.id, place.channel.id),
+        *sandbox.messages(conversation.channel.id),
+        *sandbox.ephemerals(conversation.user.id, conversation.channel.id),
     ]
-    replies = Counter(one.thread_ts for one in everything if _is_reply(one))
-    wanted = sorted((one for one in everything if _belongs(one, thread_ts)), key=lambda one: one.ts)
-    before: ShownMessage | None = None
+    replies = Counter(message.thread_ts for message in everything if _is_reply(message))
+    wanted = sorted(
+        (message for message in everything if _belongs(message, thread_ts)),
+        key=lambda message: message.ts,
+    )
+    previous: TimelineMessage | None = None
     users = sandbox.users
-    for message in wanted[-MOST_SHOWN:]:
+    for message in wanted[-MAX_MESSAGES:]:
         count = 0 if thread_ts else replies[message.ts]
-        shown = _shown(sandbox, message, users, reader, before, count)
-        if shown.moment is not None and (before is None or _day(before) != _day(shown)):
-            yield Day(f"day-{_day(shown)}", day_name(shown.moment, reader))
+        shown = _shown(sandbox, message, users, reader, previous, count)
+        if shown.moment is not None and (previous is None or _day(previous) != _day(shown)):
+            yield DayDivider(f"day-{_day(shown)}", day_name(shown.moment, reader))
         yield shown
-        before = shown
+        previous = shown
 
 
 def find_message(
     sandbox: Sandbox, user_id: str, channel_id: str, ts: str, *, is_ephemeral: bool
 ) -> Message | None:
-    """A message a person sees in a channel."""
+    """A message that a person sees in a channel, or None."""
     seen = sandbox.ephemerals(user_id, channel_id) if is_ephemeral else sandbox.messages(channel_id)
-    return next((one for one in seen if one.ts == ts), None)
+    return next((message for message in seen if message.ts == ts), None)
 
 
 def _is_reply(message: Message) -> bool:
@@ -100,7 +103,7 @@ def _belongs(message: Message, thread_ts: str | None) -> bool:
     return thread_ts in (message.ts, message.thread_ts)
 
 
-def _day(shown: ShownMessage) -> str:
+def _day(shown: TimelineMessage) -> str:
     return f"{shown.moment:%Y-%m-%d}" if shown.moment else ""
 
 
@@ -109,14 +112,14 @@ def _shown(
     message: Message,
     users: Mapping[str, User],
     reader: Reader,
-    before: ShownMessage | None,
+    previous: TimelineMessage | None,
     replies: int,
-) -> ShownMessage:
+) -> TimelineMessage:
     key = f"{'only-' if message.is_ephemeral else ''}{message.ts}"
     seconds = float(message.ts)
     moment = reader.local(seconds)
     author = _author(sandbox, message, users, reader)
-    return ShownMessage(
+    return TimelineMessage(
         key=key,
         ts=message.ts,
         channel_id=message.channel_id,
@@ -127,24 +130,28 @@ def _shown(
         moment=moment,
         is_edited=message.edited_ts is not None and not message.is_ephemeral,
         is_ephemeral=message.is_ephemeral,
-        is_continued=_continues(before, message, author, seconds),
+        is_grouped=_is_grouped(previous, message, author, seconds),
         replies=replies,
     )
 
 
-def _continues(
-    before: ShownMessage | None, message: Message, author: Author, seconds: float
+def _is_grouped(
+    previous: TimelineMessage | None, message: Message, author: Author, seconds: float
 ) -> bool:
-    if before is None or before.author != author or before.is_ephemeral != message.is_ephemeral:
+    if (
+        previous is None
+        or previous.author != author
+        or previous.is_ephemeral != message.is_ephemeral
+    ):
         return False
-    return seconds - float(before.ts) < _TOGETHER and before.replies == 0
+    return seconds - float(previous.ts) < _GROUPING_SECONDS and previous.replies == 0
 
 
 def _author(
     sandbox: Sandbox, message: Message, users: Mapping[str, User], reader: Reader
 ) -> Author:
     if message.user_id == SLACKBOT:
-        return Author(SLACKBOT, "Slackbot (the stand-in)", emoji="⚙️")
+        return Author(SLACKBOT, "Slackbot (sandbox)", emoji="⚙️")
     icons = message.icons or {}
     emoji = EMOJI.get(str(icons.get("emoji", "")).strip(":"))
     own = next((str(url) for name, url in icons.items() if name.startswith("image")), None)
@@ -156,5 +163,5 @@ def _author(
         fallback = f"/avatars/{sandbox.config.app_id}/48.svg"
         return Author(message.bot_id, name, True, picture or fallback, emoji)
     if user is None:
-        return Author(message.user_id or "", message.username or "Somebody", emoji="👤")
+        return Author(message.user_id or "", message.username or "Unknown user", emoji="👤")
     return Author(user.id, user.label, False, str(user.images("")["image_48"]))

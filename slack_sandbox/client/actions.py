@@ -1,6 +1,6 @@
-"""What a person does in the client, as JSON from the page's script.
+"""A person's actions in the client, as JSON from the page's script.
 
-Bodies must be sent as ``application/json``, which a page of another origin may not do unasked.
+Bodies must be ``application/json``, which a page of another origin cannot send without permission.
 """
 
 from __future__ import annotations
@@ -12,84 +12,89 @@ from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import BadRequest
 
 from slack_sandbox.blocks import elements_of
-from slack_sandbox.client.places import Place, find_place, open_channel, reader_for
+from slack_sandbox.client.composer import split_command, to_slack_text
+from slack_sandbox.client.conversations import (
+    Conversation,
+    find_conversation,
+    open_channel,
+    reader_for,
+)
 from slack_sandbox.client.render import Reader, confirm_dialog
 from slack_sandbox.client.render.elements import timestamp_of
-from slack_sandbox.client.shown import find_message
-from slack_sandbox.client.typed import as_slack_text, split_command
+from slack_sandbox.client.timeline import find_message
 from slack_sandbox.errors import ConfirmationNeededError, NotFoundError, SandboxError
 from slack_sandbox.interactions import InteractionResult
 from slack_sandbox.sandbox import Sandbox
 from slack_sandbox.world import JsonDict, Message, View
 
-_WORDS = {
-    "operation_timeout": "did not answer within three seconds",
+_FAILURES = {
+    "operation_timeout": "did not respond within three seconds",
     "dispatch_failed": "could not be reached",
-    "dispatch_unknown_error": "answered with an error",
+    "dispatch_unknown_error": "responded with an error",
 }
 
 
-def register_acts(client: Blueprint, sandbox: Sandbox) -> None:
-    """Add what people do to the client's blueprint."""
+def register_actions(client: Blueprint, sandbox: Sandbox) -> None:
+    """Add the actions to the client's blueprint."""
 
-    @client.post("/live/say")
+    @client.post("/live/message")
     def say() -> Response:
         body = _Body()
-        place = body.place(sandbox)
+        conversation = body.conversation(sandbox)
         thread_ts = body.find_text("thread")
-        _say(sandbox, place, body.text("text"), thread_ts)
+        _post(sandbox, conversation, body.text("text"), thread_ts)
         return jsonify(ok=True)
 
     @client.post("/live/join")
     def join() -> Response:
-        place = _Body().place(sandbox)
-        sandbox.join_as(place.user.id, open_channel(sandbox, place).id)
+        conversation = _Body().conversation(sandbox)
+        sandbox.join_as(conversation.user.id, open_channel(sandbox, conversation).id)
         return jsonify(ok=True)
 
     @client.post("/live/invite")
     def invite() -> Response:
-        place = _Body().place(sandbox)
+        conversation = _Body().conversation(sandbox)
         with sandbox.edit():
-            sandbox.invite_bot(place.user.id, open_channel(sandbox, place).id)
+            sandbox.invite_bot(conversation.user.id, open_channel(sandbox, conversation).id)
         return jsonify(ok=True)
 
-    @client.post("/live/look")
+    @client.post("/live/open-app")
     def look() -> Response:
         body = _Body()
-        place = body.place(sandbox)
-        if sandbox.is_installed(place.workspace.id):
+        conversation = body.conversation(sandbox)
+        if sandbox.is_installed(conversation.workspace.id):
             tab = body.find_text("tab")
-            sandbox.open_home(place.user.id, place.workspace.id, tab or "messages")
+            sandbox.open_home(conversation.user.id, conversation.workspace.id, tab or "messages")
         return jsonify(ok=True)
 
-    @client.post("/live/act")
+    @client.post("/live/action")
     def act() -> Response:
-        return _act(sandbox, _Body())
+        return _act_on(sandbox, _Body())
 
     @client.post("/live/shortcut")
     def shortcut() -> Response:
         body = _Body()
-        place = body.place(sandbox)
-        message = _source(sandbox, place.user.id, body)
+        conversation = body.conversation(sandbox)
+        message = _source(sandbox, conversation.user.id, body)
         if isinstance(message, View):
-            raise BadRequest("A shortcut is of a message.")
-        done = sandbox.use_shortcut(place.user.id, message, body.text("callback_id"))
-        return _worded(sandbox, done)
+            raise BadRequest("A shortcut belongs to a message.")
+        done = sandbox.use_shortcut(conversation.user.id, message, body.text("callback_id"))
+        return _response(sandbox, done)
 
     @client.post("/live/submit")
     def submit() -> Response:
         body = _Body()
-        place = body.place(sandbox)
+        conversation = body.conversation(sandbox)
         view = sandbox.get_view(body.text("view"))
-        reader = reader_for(sandbox, place.workspace.id, place.user)
+        reader = reader_for(sandbox, conversation.workspace.id, conversation.user)
         values = _with_timestamps(view, body.state(), reader)
-        return _worded(sandbox, sandbox.submit_view(place.user.id, view.id, values))
+        return _response(sandbox, sandbox.submit_view(conversation.user.id, view.id, values))
 
     @client.post("/live/close")
     def close() -> Response:
         body = _Body()
-        place = body.place(sandbox)
-        return _worded(sandbox, sandbox.close_view(place.user.id, body.text("view")))
+        conversation = body.conversation(sandbox)
+        return _response(sandbox, sandbox.close_view(conversation.user.id, body.text("view")))
 
     @client.errorhandler(SandboxError)
     def refused(error: SandboxError) -> tuple[Response, int]:
@@ -101,13 +106,13 @@ def register_acts(client: Blueprint, sandbox: Sandbox) -> None:
 
 
 class _Body:
-    """The JSON object of a request. Raises BadRequest where it is none."""
+    """The JSON object of a request. Raises BadRequest for any other body."""
 
     def __init__(self) -> None:
-        given = request.get_json() if request.is_json else None
-        if not isinstance(given, dict):
+        fields = request.get_json() if request.is_json else None
+        if not isinstance(fields, dict):
             raise BadRequest("The body must be a JSON object, sent as application/json.")
-        self._given: JsonDict = given
+        self._fields: JsonDict = fields
 
     def text(self, name: str) -> str:
         value = self.find_text(name)
@@ -116,64 +121,70 @@ class _Body:
         return value
 
     def find_text(self, name: str) -> str | None:
-        value = self._given.get(name)
+        value = self._fields.get(name)
         return value if isinstance(value, str) and value else None
 
     def flag(self, name: str) -> bool:
-        return self._given.get(name) is True
+        return self._fields.get(name) is True
 
-    def place(self, sandbox: Sandbox) -> Place:
-        return find_place(sandbox, self.text("team"), self.text("place"), self.text("user"))
+    def conversation(self, sandbox: Sandbox) -> Conversation:
+        return find_conversation(
+            sandbox, self.text("team"), self.text("conversation"), self.text("user")
+        )
 
     def value(self) -> str | list[str] | None:
-        return _chosen(self._given.get("value"))
+        return _chosen(self._fields.get("value"))
 
     def state(self) -> dict[str, dict[str, Any]]:
-        given = self._given.get("state") or {}
-        if not isinstance(given, dict) or not all(isinstance(one, dict) for one in given.values()):
+        fields = self._fields.get("state") or {}
+        if not isinstance(fields, dict) or not all(
+            isinstance(typed, dict) for typed in fields.values()
+        ):
             raise BadRequest("state must hold objects by block id.")
         return {
             block_id: {action_id: _chosen(value) for action_id, value in typed.items()}
-            for block_id, typed in given.items()
+            for block_id, typed in fields.items()
         }
 
 
 def _chosen(value: Any) -> str | list[str] | None:
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    raise BadRequest("A value must be a text or a list of texts.")
+    raise BadRequest("A value must be a string or a list of strings.")
 
 
-def _say(sandbox: Sandbox, place: Place, text: str, thread_ts: str | None) -> None:
-    channel = open_channel(sandbox, place)
+def _post(sandbox: Sandbox, conversation: Conversation, text: str, thread_ts: str | None) -> None:
+    channel = open_channel(sandbox, conversation)
     command = split_command(text)
     if command is None:
         people = {
-            one.name: one.id for one in sandbox.users.values() if one.is_in(place.workspace.id)
+            user.name: user.id
+            for user in sandbox.users.values()
+            if user.is_in(conversation.workspace.id)
         }
-        visible = sandbox.conversations_for(place.workspace.id, place.user.id)
-        channels = {one.name: one.id for one in visible if not one.is_im}
-        written = as_slack_text(text, people, channels)
-        sandbox.post_as(place.user.id, channel.id, written, thread_ts=thread_ts)
+        visible = sandbox.conversations_for(conversation.workspace.id, conversation.user.id)
+        channels = {channel.name: channel.id for channel in visible if not channel.is_im}
+        written = to_slack_text(text, people, channels)
+        sandbox.post_as(conversation.user.id, channel.id, written, thread_ts=thread_ts)
         return
     if thread_ts is not None:
         raise SandboxError(f"{command[0]} is not supported in threads")
-    sandbox.send_command(place.user.id, channel.id, *command)
+    sandbox.send_command(conversation.user.id, channel.id, *command)
 
 
-def _act(sandbox: Sandbox, body: _Body) -> Response:
-    place = body.place(sandbox)
-    user_id = place.user.id
-    reader = reader_for(sandbox, place.workspace.id, place.user)
+def _act_on(sandbox: Sandbox, body: _Body) -> Response:
+    conversation = body.conversation(sandbox)
+    user_id = conversation.user.id
+    reader = reader_for(sandbox, conversation.workspace.id, conversation.user)
     source = _source(sandbox, user_id, body)
     block_id, action_id = body.text("block_id"), body.text("action_id")
     value = body.value()
     typed: JsonDict = {block_id: {action_id: value}}
     stamped = _with_timestamps(source, typed, reader)[block_id][action_id]
     state = _with_timestamps(source, body.state(), reader)
-    # One way for all: what a button or a menu does with the value, its element says.
+    # The element's type determines how the sandbox uses the value.
     act = sandbox.select_option if stamped is not None else sandbox.click
     try:
         done = act(
@@ -187,7 +198,7 @@ def _act(sandbox: Sandbox, body: _Body) -> Response:
         )
     except ConfirmationNeededError as error:
         return jsonify(confirm=confirm_dialog(error.confirm, reader))
-    return _worded(sandbox, done)
+    return _response(sandbox, done)
 
 
 def _source(sandbox: Sandbox, user_id: str, body: _Body) -> Message | View:
@@ -202,21 +213,21 @@ def _source(sandbox: Sandbox, user_id: str, body: _Body) -> Message | View:
         is_ephemeral=body.flag("is_ephemeral"),
     )
     if found is None:
-        raise NotFoundError("the message is gone")
+        raise NotFoundError("the message was deleted")
     return found
 
 
 def _blocks(source: Message | View) -> list[JsonDict]:
     if isinstance(source, View):
         return source.blocks
-    attached = [one.get("blocks") or [] for one in source.attachments]
+    attached = [attachment.get("blocks") or [] for attachment in source.attachments]
     return [*source.blocks, *(block for blocks in attached for block in blocks)]
 
 
 def _with_timestamps(
     source: Message | View, state: Mapping[str, Mapping[str, Any]], reader: Reader
 ) -> dict[str, dict[str, Any]]:
-    """``state`` with what date-and-time pickers hold read in the person's time zone."""
+    """``state`` with date-and-time values converted from the person's time zone."""
     read: dict[str, dict[str, Any]] = {name: dict(typed) for name, typed in state.items()}
     for block, element in elements_of(_blocks(source)):
         typed = read.get(block["block_id"], {})
@@ -226,8 +237,8 @@ def _with_timestamps(
     return read
 
 
-def _worded(sandbox: Sandbox, done: InteractionResult) -> Response:
+def _response(sandbox: Sandbox, done: InteractionResult) -> Response:
     if done.error is None or done.errors:
         return jsonify(ok=not done.errors)
-    said = _WORDS.get(done.error, "answered with something Slack does not take")
-    return jsonify(error=f"{sandbox.config.name} {said} ({done.error}).")
+    failure = _FAILURES.get(done.error, "sent an invalid response")
+    return jsonify(error=f"{sandbox.config.name} {failure} ({done.error}).")

@@ -1,4 +1,4 @@
-"""What a person types, as Slack's own client sends it.
+"""Typed text in the format that Slack's client sends.
 
 See https://docs.slack.dev/messaging/formatting-message-text#escaping.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_MEANT = re.compile(
+_TOKEN = re.compile(
     r"(?P<code>```.*?```|`[^`\n]*`)"
     r"|(?P<url>https?://[^\s<>|]*[^\s<>|.,;:!?)])"
     r"|(?<!\w)@(?P<person>\w[\w.-]*\w|\w)"
@@ -18,13 +18,13 @@ _MEANT = re.compile(
 _BROADCASTS = frozenset({"here", "channel", "everyone"})
 
 
-def as_slack_text(text: str, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """Typed text with escapes, and with mentions and addresses in angle brackets.
+def to_slack_text(text: str, people: Mapping[str, str], channels: Mapping[str, str]) -> str:
+    """Typed text, escaped, with mentions and URLs in angle brackets.
 
-    ``people`` and ``channels`` are ids by name; a name that is not there stays as typed.
+    ``people`` and ``channels`` map names to ids; unknown names stay as typed.
     """
 
-    def meant(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         person, channel = match["person"], match["channel"]
         if match["url"] is not None:
             return f"<{match['url']}>"
@@ -37,11 +37,11 @@ def as_slack_text(text: str, people: Mapping[str, str], channels: Mapping[str, s
         return match[0]
 
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _MEANT.sub(meant, escaped)
+    return _TOKEN.sub(replacement, escaped)
 
 
 def split_command(text: str) -> tuple[str, str] | None:
-    """A slash command and what follows it; None for anything else."""
+    """A slash command and its text; None for any other text."""
     command, _, rest = text.partition(" ")
     if re.fullmatch(r"/[^\s/]+", command) is None:
         return None
