@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 from sqlalchemy import make_url
 
@@ -47,12 +48,14 @@ def create_worker(services: Services) -> DeliveryWorker:
     ownership = create_ownership(settings, database)
     services.readiness.watch(ownership)
     executor = ThreadPoolExecutor(max(2, settings.worker_threads), thread_name_prefix="delivery")
+    stopping = Event()
     return DeliveryWorker(
         create_dispatcher(services, ownership, executor),
         Timetable(
-            _periodic_tasks(services),
+            _periodic_tasks(services, stopping),
             lambda: 0 in ownership.owned,
             poll=settings.delays.poll,
+            stopping=stopping,
         ),
         services.http,
         services.wakeup,
@@ -108,9 +111,11 @@ def create_ownership(settings: Settings, database: Database) -> Ownership:
     return PostgreSQLOwnership(address, settings.delays, now=time.monotonic())
 
 
-def _periodic_tasks(services: Services) -> list[PeriodicTask]:
+def _periodic_tasks(services: Services, stopping: Event) -> list[PeriodicTask]:
     keep_for = timedelta(days=services.settings.keep_days)
-    retention = Retention(services.database, keep_for=keep_for, clock=services.clock)
+    retention = Retention(
+        services.database, keep_for=keep_for, stopping=stopping, clock=services.clock
+    )
     rarely = {
         "tidy": retention.delete_expired,
         "record_profiles": services.profiles.record_pending,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,7 +117,7 @@ class BellhopEngine(Engine):
             notify=wakeup.notify,
             clock=OwnerClock(utc_now, time.monotonic),
         )
-        timetable = Timetable([], lambda: False, poll=delays.poll)
+        timetable = Timetable([], lambda: False, poll=delays.poll, stopping=threading.Event())
         DeliveryWorker(dispatcher, timetable, http, wakeup, executor).run()
 
     def left(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import time, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from bolt_app.db.models import Delivery, Lane, UserInstallation
 from bolt_app.installations.store import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.history import erasure
 from bolt_app.notifications.history.retention import Retention
 from bolt_app.notifications.incidents.service import Answer
 from bolt_app.notifications.intake.service import Sender
@@ -476,3 +478,29 @@ def test_empty_lanes_are_deleted(known: Bellhop) -> None:
     with known.services.database.reading() as session:
         used = set(session.scalars(select(Delivery.lane_id)))
         assert set(session.scalars(select(Lane.id))) <= used
+
+
+def test_empty_lanes_are_deleted_in_bounded_transactions(
+    known: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "MOST_LANES", 2)
+    with known.services.database.writing() as session:
+        session.add_all(Lane(team_id=ACME, address=f"C0EMPTY{number:04}") for number in range(5))
+
+    tidied(known)
+
+    with known.services.database.reading() as session:
+        assert session.scalars(select(Lane).where(Lane.address.startswith("C0EMPTY"))).all() == []
+
+
+def test_a_stopping_worker_ends_the_deletion_between_transactions(known: Bellhop) -> None:
+    stopping = Event()
+    stopping.set()
+    known.clock.advance(KEEP.total_seconds() + 60)
+    database = known.services.database
+
+    deleted = Retention(
+        database, keep_for=KEEP, stopping=stopping, clock=known.clock
+    ).delete_expired()
+
+    assert deleted == 0

@@ -199,6 +199,8 @@ class Delivery(Base):
 
     __tablename__ = "deliveries"
     __table_args__ = (
+        # The deletion of a lane looks for rows that refer to it.
+        Index("ix_deliveries_lane", "lane_id"),
         # The most urgent of a workspace, and of a source in a lane.
         Index(
             "ix_deliveries_urgent",

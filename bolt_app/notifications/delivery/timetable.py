@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ class Timetable:
 
     Args:
         is_owner: whether it is this process that runs them.
+        stopping: set by `close`, for tasks that take long to end early.
     """
 
     def __init__(
@@ -40,11 +42,13 @@ class Timetable:
         is_owner: Callable[[], bool],
         *,
         poll: float,
+        stopping: threading.Event,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tasks = list(tasks)
         self._is_owner = is_owner
         self._poll = poll
+        self._stopping = stopping
         self._monotonic = monotonic
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="timetable")
 
@@ -53,7 +57,8 @@ class Timetable:
         await asyncio.gather(*(self._repeat(task) for task in self._tasks))
 
     def close(self) -> None:
-        """Wait for tasks that have begun."""
+        """Ask tasks that have begun to end, and wait for them."""
+        self._stopping.set()
         self._threads.shutdown(cancel_futures=True)
 
     async def _repeat(self, task: PeriodicTask) -> None:

@@ -55,6 +55,7 @@ from bolt_app.slack_ids import DELETED_PERSON
 
 # Messages that named the person change after everything that waits in their channels.
 ERASING_RANK = 1000
+MOST_LANES = 1000
 _ANSWERERS = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Incident.muted_by)
 _AUTHORS = (
     ApiKey.created_by,
@@ -131,22 +132,26 @@ def teams_with_idle_lanes(connection: Connection) -> Sequence[str]:
     return connection.scalars(_idle_lanes(Lane.team_id)).unique().all()
 
 
-def erase_idle_lanes(connection: Connection, team_id: str) -> None:
-    """Erase a workspace's marked lanes in which nothing is open, and delete its empty ones."""
+def erase_idle_lanes(connection: Connection, team_id: str) -> bool:
+    """Erase a workspace's marked lanes in which nothing is open, and delete its empty ones.
+
+    Returns: whether more may be left; one transaction changes up to `MOST_LANES`.
+    """
     begin_change(connection, [team_id])
     idle = _idle_lanes(Lane.id, Lane.is_erasable).where(Lane.team_id == team_id)
-    rows = connection.execute(idle).all()
+    rows = connection.execute(idle.limit(MOST_LANES)).all()
     marked = [row.id for row in rows if row.is_erasable]
     _erase_deliveries(connection, marked)
     erase_lanes(connection, marked)
     empty = [row.id for row in rows if row.is_empty]
     connection.execute(delete(Lane).where(Lane.id.in_(empty)))
+    return len(rows) == MOST_LANES
 
 
 def _idle_lanes(*columns: InstrumentedAttribute[Any]) -> Select[Any]:
     """Select from the lanes that are empty, or marked without anything open.
 
-    No index finds all deliveries of one lane, so the lanes in use are read once, not for each lane.
+    The lanes in use are read once, not for each lane.
     """
     used = select(Delivery.lane_id).distinct().subquery()
     is_empty = used.c.lane_id.is_(None)

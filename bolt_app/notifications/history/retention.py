@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from threading import Event
 
 from sqlalchemy import delete, exists, select
 
@@ -29,8 +30,21 @@ BATCH_SIZE = 500
 class Retention:
     """Deletes old notifications with their deliveries, empty lanes, and what is kept for a day."""
 
-    def __init__(self, database: Database, *, keep_for: timedelta, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        keep_for: timedelta,
+        stopping: Event | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Keep notifications for so long.
+
+        Args:
+            stopping: ends a run between two transactions, once it is set.
+        """
         self._database = database
+        self._stopping = stopping or Event()
         self._keep_for = keep_for
         self._clock = clock
 
@@ -43,16 +57,20 @@ class Retention:
             session.execute(delete(RateLimit).where(RateLimit.free_at < now))
             session.execute(delete(Incident).where(Incident.changed_at < now - self._keep_for))
         deleted = 0
-        while batch := self._delete_batch():
+        while not self._stopping.is_set() and (batch := self._delete_batch()):
             deleted += batch
         with self._database.reading_connection() as connection:
             team_ids = teams_with_idle_lanes(connection)
         for team_id in team_ids:
-            with self._database.writing_connection() as connection:
-                erase_idle_lanes(connection, team_id)
+            while not self._stopping.is_set() and self._erase_lanes(team_id):
+                pass
         if not self._database.truncate_wal():
             logger.info("the write-ahead log is being read: it is emptied the next time")
         return deleted
+
+    def _erase_lanes(self, team_id: str) -> bool:
+        with self._database.writing_connection() as connection:
+            return erase_idle_lanes(connection, team_id)
 
     def _delete_batch(self) -> int:
         still_open = exists().where(Delivery.notification_id == Notification.id, IS_OPEN)
