@@ -42,6 +42,7 @@ from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.service import History
 from bolt_app.notifications.history.statistics import Statistics
 from bolt_app.notifications.history.visibility import Visibility
+from bolt_app.notifications.incidents.callback_http import CallbackClient
 from bolt_app.notifications.incidents.callback_sender import CallbackSender
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from bolt_app.notifications.incidents.service import Incidents
@@ -54,6 +55,7 @@ from bolt_app.notifications.subscriptions.service import SubscriptionLimits, Sub
 from bolt_app.profiles.service import Profiles
 from bolt_app.profiles.workspace import workspace_of
 from bolt_app.readiness import Readiness
+from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.services import Services
 from bolt_app.signals import Signals
 from bolt_app.slack import create_bolt_app
@@ -73,6 +75,8 @@ logger = logging.getLogger(__name__)
 
 MAX_REQUEST_BYTES = 1024 * 1024
 LEAST_CONNECTIONS = 8
+# Amazon SNS waits 15 seconds for an answer, and a message may need two requests.
+SNS_TIMEOUT_SECONDS = 5
 # The test notifications that one person may send.
 TESTS_A_MINUTE = 10
 
@@ -163,6 +167,7 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         permalinks=permalinks,
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
+        sns=SnsChecks(CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get),
         subscriptions=Subscriptions(
             database,
             signals,

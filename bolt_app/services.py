@@ -37,6 +37,7 @@ from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
+from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls
 from bolt_app.sliding_limit import SlidingLimit
@@ -85,6 +86,7 @@ class Services:
     permalinks: Permalinks
     api_keys: ApiKeys
     webhooks: Webhooks
+    sns: SnsChecks
     subscriptions: Subscriptions
     preferences: Preferences
     previews: Previews

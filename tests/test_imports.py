@@ -44,6 +44,7 @@ LAYERS: Sequence[set[str]] = [
     {"workspaces"},
     {"credentials", "access"},
     {"profiles", "notifications"},
+    {"senders"},
     {"readiness"},
     {"lifecycle"},
     {"services"},

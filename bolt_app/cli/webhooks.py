@@ -19,12 +19,14 @@ from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.webhooks import AUTO, WebhookRecord
+from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
 from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
     """Add the commands."""
-    group = AppGroup("webhook", help="Incoming webhooks: addresses for senders.")
+    group = AppGroup("webhook", help="Incoming webhooks: addresses that accept what tools post.")
     app.cli.add_command(group)
 
     @group.command("create")
@@ -37,10 +39,18 @@ def register(app: Flask, find_services: FindServices) -> None:
     )
     @click.option("--name", default="", help="What it is for.")
     @click.option(
+        "--from",
+        "sender",
+        type=click.Choice([AUTO, *known_senders()]),
+        default=AUTO,
+        show_default=True,
+        help="The tool that posts to it. Only with its name is its signature checked.",
+    )
+    @click.option(
         "--key-field",
         metavar="NAME",
-        help="The field of a message, such as alertname, whose value is its key. Default: the "
-        "sender's ?key= alone.",
+        help="The field of a message, such as alertname, whose value is its key. Default: the key "
+        "of the sender's own format.",
     )
     @source_option
     @broadcast_option
@@ -49,6 +59,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         team_id: str,
         to: Sequence[str],
         name: str,
+        sender: str,
         key_field: str | None,
         source: str | None,
         *,
@@ -57,19 +68,27 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Make a hook and print its address, this once, on the last line."""
         services = find_services()
         place = require_workspace(services, team_id)
+        secret = secret_for(sender)
         try:
             url = services.webhooks.create(
                 team_id,
                 name,
                 to,
                 key_field=key_field,
+                sender=sender,
+                signing_secret=secret,
                 source=source,
                 allow_broadcast=allow_broadcast,
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, place, to)
-        click.echo("Shown only now. Anyone with this address can send: store it like a password.")
+        if secret is not None:
+            click.echo(f"Secret, to paste into {known_senders()[sender].title} with the address:")
+            click.echo(secret)
+        click.echo(
+            "The address is shown only now. Anyone with it can send: store it like a password."
+        )
         click.echo(url)
 
     @group.command("list")
@@ -84,8 +103,25 @@ def register(app: Flask, find_services: FindServices) -> None:
         for hook in found:
             name = f"{hook.name}, " if hook.name else ""
             state = "active" if hook.revoked_at is None else "revoked"
-            key = "" if hook.key_field is None else f"; key from {hook.key_field}"
-            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{key}{more(hook)}")
+            about = f"{_sender(hook)}{_key(hook)}{more(hook)}{_unrecognized(hook)}"
+            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{about}")
+
+    @group.command("secret")
+    @click.argument("hook_id", type=int)
+    @one_line_errors
+    def set_secret(hook_id: int) -> None:
+        """Read the secret by which a hook's sender signs, from the terminal or standard input.
+
+        For senders that show a secret of their own, such as Sentry's client secret.
+        """
+        secret = click.prompt("Secret", hide_input=True, err=True).strip()
+        hooks = find_services().webhooks
+        if not secret or not hooks.set_signing_secret(hook_id, secret, senders_with_secrets()):
+            fail(
+                f"Hook {hook_id} does not exist, is revoked, or has no tool that signs: make "
+                "another with --from."
+            )
+        click.echo(f"Hook {hook_id} takes only what is signed with this secret.")
 
     @group.command("revoke")
     @click.argument("hook_id", type=int)
@@ -102,3 +138,21 @@ def register(app: Flask, find_services: FindServices) -> None:
         click.echo(f"Hook {hook_id} is revoked.")
         if cancel:
             click.echo(cancelled(number))
+
+
+def _sender(hook: WebhookRecord) -> str:
+    if hook.sender == AUTO:
+        return ""
+    return f"; from {hook.sender}{', signed' if hook.is_signed else ''}"
+
+
+def _key(hook: WebhookRecord) -> str:
+    return f"; key from {hook.key_field}" if hook.key_field else ""
+
+
+def _unrecognized(hook: WebhookRecord) -> str:
+    if not hook.unrecognized:
+        return ""
+    at = hook.unrecognized_at
+    last = "" if at is None else f", last {at:%Y-%m-%d %H:%M} UTC"
+    return f"; {hook.unrecognized} in an unknown format{last}"

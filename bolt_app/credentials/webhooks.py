@@ -1,7 +1,4 @@
-"""Hooks: addresses that take what a Slack incoming webhook takes.
-
-https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
-"""
+"""Hooks: addresses that take what tools post, in Slack's format or in their own."""
 
 from __future__ import annotations
 
@@ -31,6 +28,8 @@ from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
 HOOKS_PATH = "/hooks/"
+# The sender is recognized by each body; such a hook has no signing secret.
+AUTO = "auto"
 MOST_REMEMBERED = 10_000
 KEY_FIELD_LENGTH = 255
 
@@ -40,15 +39,24 @@ _COLUMNS = (
     Hook.name,
     Hook.target,
     Hook.key_field,
+    Hook.sender,
+    Hook.signing_secret.is_not(None).label("is_signed"),
+    Hook.unrecognized,
+    Hook.unrecognized_at,
     Hook.created_at,
     Hook.created_by,
     Hook.revoked_at,
     Hook.revoked_by,
     *sender_columns(Hook),
 )
-# Read for every request, and so put together once.
-_FIND = select(*_COLUMNS).where(Hook.secret_hash == bindparam("secret_hash"))
+# Prepared once because it runs for every request.
+_FIND = select(*_COLUMNS, Hook.signing_secret).where(Hook.secret_hash == bindparam("secret_hash"))
 # Read for every App Home of an admin.
+_COUNT_UNRECOGNIZED = (
+    update(Hook)
+    .where(Hook.id == bindparam("hook_id"))
+    .values(unrecognized=Hook.unrecognized + 1, unrecognized_at=bindparam("now"))
+)
 _OF_TEAM = PreparedSelect(
     select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_by(Hook.id)
 )
@@ -60,7 +68,12 @@ class WebhookRecord:
 
     Attributes:
         to: the addresses that what it takes is for.
-        key_field: the field of what it takes whose value is the notification's key.
+        key_field: the field of what it takes whose value is the notification's key; empty: none;
+            None: the sender's own format has the key.
+        sender: a folder of `bolt_app/senders`, or `AUTO`.
+        is_signed: whether the sender's signature is checked.
+        signing_secret: by which; only in a record that `find` returned.
+        unrecognized: how many bodies no mapping understood.
         created_by: the person's id, as `revoked_by`; None for the command line.
         own_source: the source it was made for; None where it has one that is named after it.
         allow_broadcast: whether it may call everybody in a channel, or a user group.
@@ -71,6 +84,11 @@ class WebhookRecord:
     name: str
     to: tuple[str, ...]
     key_field: str | None
+    sender: str
+    is_signed: bool
+    signing_secret: str | None = field(repr=False, compare=False)
+    unrecognized: int = field(compare=False)
+    unrecognized_at: datetime | None = field(compare=False)
     created_at: datetime
     created_by: str | None
     revoked_at: datetime | None
@@ -105,8 +123,9 @@ class Webhooks:
         self._public_url = public_url
         self._signals = signals or Signals()
         self._clock = clock
-        # By the hashes of their secrets. A hook only changes where it is revoked, or
-        # a channel gets another id: the former one is good for sending, too.
+        # By the hashes of their secrets: hooks without a signing secret, which could be replaced.
+        # Such a hook only changes when it is revoked, or when a channel gets another id; the
+        # former id is good for sending, too.
         self._remembered: dict[str, WebhookRecord] = {}
 
     def create(
@@ -116,6 +135,8 @@ class Webhooks:
         to: Sequence[str],
         *,
         key_field: str | None = None,
+        sender: str = AUTO,
+        signing_secret: str | None = None,
         source: str | None = None,
         allow_broadcast: bool = False,
         created_by: str | None = None,
@@ -125,7 +146,9 @@ class Webhooks:
 
         Args:
             key_field: the field of what it takes, or the member of the payload, whose value is the
-                notification's key; None: only `?key=` gives it one.
+                notification's key; empty: only `?key=` gives it one.
+            sender: the name of a known sender, which the caller has checked.
+            signing_secret: by which the sender signs.
             source: shared with other keys and hooks; None for one of its own.
             allow_broadcast: whether it may call everybody in a channel, or a user group.
             created_by: the person's id; None for the command line.
@@ -143,6 +166,8 @@ class Webhooks:
             "secret_hash": hash_of(secret),
             "target": " ".join(dict.fromkeys(map(normal_address, to))),
             "key_field": normal_key_field(key_field),
+            "sender": sender,
+            "signing_secret": signing_secret,
             "created_at": now,
             "created_by": created_by,
             **sender_row(source, allow_broadcast=allow_broadcast),
@@ -180,7 +205,7 @@ class Webhooks:
         if known is not None:
             return known
         found = self.find(secret)
-        if found is not None and found.revoked_at is None:
+        if found is not None and found.revoked_at is None and found.sender == AUTO:
             if len(self._remembered) >= MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[hash_of(secret)] = found
@@ -191,6 +216,42 @@ class Webhooks:
         for secret_hash, known in list(self._remembered.items()):
             if known.id == hook_id:
                 self._remembered.pop(secret_hash, None)
+
+    def count_unrecognized(self, hook_id: int) -> None:
+        """Count a body that no mapping understood."""
+        with self._database.writing_connection() as connection:
+            found = {"hook_id": hook_id, "now": self._clock()}
+            connection.execute(_COUNT_UNRECOGNIZED, found)
+
+    def set_signing_secret(self, hook_id: int, signing_secret: str, senders: Sequence[str]) -> bool:
+        """Replace the secret by which the sender signs; the next request is checked by it.
+
+        Args:
+            senders: the names of those that sign with a secret.
+
+        Returns: whether there is such a hook, not revoked, of one of these senders.
+        """
+        statement = (
+            update(Hook)
+            .where(Hook.id == hook_id, Hook.revoked_at.is_(None), Hook.sender.in_(senders))
+            .values(signing_secret=signing_secret)
+            .returning(Hook.team_id)
+        )
+        now = self._clock()
+        with self._database.writing() as session:
+            record_effect(session, now)
+            team_id = session.scalars(statement).first()
+            if team_id is None:
+                return False
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_SIGNING_CHANGED,
+                at=now,
+                team_id=team_id,
+                credential=f"webhook:{hook_id}",
+            )
+        self._signals.admin_data_changed(team_id)
+        return True
 
     def of_team(self, team_id: str) -> list[WebhookRecord]:
         """Return the hooks of a workspace, the oldest first."""
@@ -254,6 +315,11 @@ def _record(row: Any) -> WebhookRecord:
         name=row.name,
         to=tuple(row.target.split()),
         key_field=row.key_field,
+        sender=row.sender,
+        is_signed=row.is_signed,
+        signing_secret=getattr(row, "signing_secret", None),
+        unrecognized=row.unrecognized,
+        unrecognized_at=row.unrecognized_at,
         created_at=row.created_at,
         created_by=row.created_by,
         revoked_at=row.revoked_at,

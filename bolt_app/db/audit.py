@@ -29,6 +29,7 @@ class AuditAction(StrEnum):
     API_KEY_REJECTED = "api_key_rejected"
     WEBHOOK_CREATED = "webhook_created"
     WEBHOOK_REVOKED = "webhook_revoked"
+    WEBHOOK_SIGNING_CHANGED = "webhook_signing_changed"
     WEBHOOK_REJECTED = "webhook_rejected"
     CHANNEL_SUBSCRIPTIONS_CHANGED = "channel_subscriptions_changed"
 

@@ -1,4 +1,4 @@
-"""`POST /hooks/<secret>`: takes what a Slack incoming webhook takes, and answers like one.
+"""`POST /hooks/<secret>`: takes what tools post, and answers like a Slack incoming webhook.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
 """
@@ -15,18 +15,19 @@ from bolt_app.credentials.webhooks import HOOKS_PATH, WebhookRecord
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
-from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.content.webhook_format import (
-    PayloadError,
-    payload_of,
-    read_json,
-    read_webhook,
-)
+from bolt_app.notifications.content.webhook_format import PayloadError, payload_of, read_json
 from bolt_app.notifications.intake.service import Sender
+from bolt_app.senders import bodies
+from bolt_app.senders.aws_sns import checks as sns
+from bolt_app.senders.registry import known_senders
 from bolt_app.services import Services
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
+
+
+class SignatureError(Exception):
+    """A body without the signature of the webhook's sender."""
 
 
 def create_blueprint(services: Services) -> Blueprint:
@@ -48,6 +49,12 @@ def create_blueprint(services: Services) -> Blueprint:
             return _answer(403, "action_prohibited")
         except PayloadError as error:
             return _answer(400, error.code)
+        except sns.SnsUnreachableError:
+            logger.warning("Amazon SNS did not answer: its message was not checked")
+            return _later(503, "service_unavailable", 60)
+        except SignatureError:
+            reject(hook)
+            return _answer(403, "invalid_signature")
         except RevokedError:
             reject(hook)
             return _answer(404, "no_service")
@@ -88,7 +95,10 @@ def create_blueprint(services: Services) -> Blueprint:
             raise RevokedError
         try:
             check(hook)
-            services.intake.accept(Sender.of(hook), [read(hook)])
+            understood = read(hook)
+            if not understood.is_recognized:
+                services.webhooks.count_unrecognized(hook.id)
+            services.intake.accept(Sender.of(hook), understood.requests)
         except RevokedError:
             services.webhooks.forget(hook.id)
             raise
@@ -101,19 +111,37 @@ def create_blueprint(services: Services) -> Blueprint:
             services.sender_limits.reject(hook.credential, error)
             raise
 
-    def read(hook: WebhookRecord) -> NotificationRequest:
+    def read(hook: WebhookRecord) -> bodies.Understood:
         try:
-            return read_webhook(
-                _payload(),
+            _verify(hook)
+            body = _body(hook)
+            if hook.sender == sns.NAME:
+                check_sns(body)
+            incoming = bodies.Incoming(
+                hook.sender,
+                _headers(),
+                body,
                 hook.to,
                 services.clock(),
                 key=request.args.get("key"),
                 key_field=hook.key_field,
             )
-        except (PayloadError, RequestEntityTooLarge):
+            return bodies.read(incoming)
+        except (PayloadError, RequestEntityTooLarge, SignatureError, sns.SnsUnreachableError):
             # A rejected request counts too.
             services.sender_limits.charge_request(hook.credential)
             raise
+
+    def check_sns(body: object) -> None:
+        """Check the signature of Amazon SNS, and confirm the subscription that it asks for.
+
+        Raises:
+            SignatureError: SNS did not sign it.
+            SnsUnreachableError: SNS did not answer.
+        """
+        if not services.sns.verify(body):
+            raise SignatureError
+        services.sns.confirm(body)
 
     @blueprint.errorhandler(RequestEntityTooLarge)
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
@@ -128,11 +156,33 @@ def create_blueprint(services: Services) -> Blueprint:
     return blueprint
 
 
-def _payload() -> object:
+def _verify(hook: WebhookRecord) -> None:
+    """Check the sender's signature where the webhook has a secret for it.
+
+    Raises:
+        SignatureError: it is missing or wrong.
+    """
+    if hook.signing_secret is None:
+        return
+    sender = known_senders().get(hook.sender)
+    # The form, where it is one, is read from the cached body afterwards.
+    raw = request.get_data(cache=True, parse_form_data=False)
+    verify = sender.signature.verify if sender and sender.signature else None
+    if verify is None or not verify(hook.signing_secret, _headers(), raw):
+        raise SignatureError
+
+
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _body(hook: WebhookRecord) -> object:
     if request.mimetype == "multipart/form-data":
-        return read_json(request.form.get("payload", ""))
+        # Slack's tools name the part `payload`, Uptime Kuma `data`.
+        return read_json(request.form.get("payload") or request.form.get("data", ""))
     charset = request.mimetype_params.get("charset")
-    return payload_of(request.get_data(cache=False), charset)
+    raw = request.get_data(cache=False)
+    return payload_of(raw, charset) if hook.sender == bodies.SLACK else bodies.body_of(raw, charset)
 
 
 def _later(status: int, words: str, retry_after: int) -> Response:

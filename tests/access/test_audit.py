@@ -148,6 +148,13 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
         ),
         ("webhook_revoked", ACME, ANN, "webhook:1", None),
     ),
+    AuditAction.WEBHOOK_SIGNING_CHANGED: (
+        lambda bellhop: (
+            bellhop.services.webhooks.create(ACME, "", [GENERAL], sender="sentry"),
+            bellhop.services.webhooks.set_signing_secret(1, "of Sentry", ["sentry"]),
+        ),
+        ("webhook_signing_changed", ACME, None, "webhook:1", None),
+    ),
     AuditAction.WEBHOOK_REJECTED: (reject_webhook, ("webhook_rejected", None, None, None, HERE)),
     AuditAction.CHANNEL_SUBSCRIPTIONS_CHANGED: (
         lambda bellhop: bellhop.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys"),

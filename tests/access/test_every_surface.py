@@ -130,6 +130,7 @@ CASES = [
         ids.NEW_HOOK_VIEW,
         name=typed("x"),
         target={"type": "conversations_select", "selected_conversation": DEPLOYS},
+        sender=chosen("github"),
     ),
     action("keys_and_hooks.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
     action("keys_and_hooks.revoke_hook", ADMINS, ids.REVOKE_HOOK, home=True, fields={"hook": 1}),

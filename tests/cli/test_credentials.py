@@ -126,6 +126,54 @@ class TestHooks:
         assert_failed(nowhere, f"not installed in the workspace {BETA}")
         assert_failed(malformed, "'ops' is no address", status=2)
 
+    def test_a_sender_that_signs_gets_a_secret(self, installed: Bellhop) -> None:
+        done = run(installed, "webhook", "create", *TEAM, "--to", "#ops", "--from", "github")
+
+        secret, _, url = done.stdout.splitlines()[-3:]
+        hook = installed.services.webhooks.find(url.rpartition("/")[2])
+        assert hook is not None
+        assert (hook.sender, hook.signing_secret) == ("github", secret)
+        assert "paste into GitHub" in done.stdout
+        shown = run(installed, "webhook", "list", *TEAM).stdout
+        assert shown == "1  to #ops; active; from github, signed\n"
+        assert request("POST", url, b"{}").text == "invalid_signature"
+
+    def test_a_senders_own_secret_is_stored(self, installed: Bellhop) -> None:
+        to = ["--to", "#ops", "--from", "sentry"]
+        url = run(installed, "webhook", "create", *TEAM, *to).stdout.splitlines()[-1]
+        assert request("POST", url, b'{"text": "x"}').text == "ok"
+
+        done = run(installed, "webhook", "secret", "1", input="of Sentry\n")
+
+        assert done.exit_code == 0
+        assert "of Sentry" not in done.output
+        assert request("POST", url, b'{"text": "x"}').text == "invalid_signature"
+
+    def test_a_hook_without_a_sender_takes_no_secret(self, installed: Bellhop) -> None:
+        run(installed, "webhook", "create", *TEAM, "--to", "#ops")
+
+        for hook_id in ("1", "2"):
+            done = run(installed, "webhook", "secret", hook_id, input="x\n")
+            assert done.exit_code == 1
+            assert "has no tool that signs" in done.stderr
+
+    def test_an_unknown_sender_is_refused(self, installed: Bellhop) -> None:
+        done = run(installed, "webhook", "create", *TEAM, "--to", "#ops", "--from", "nagios")
+
+        assert done.exit_code == 2
+        assert "alertmanager" in done.stderr
+
+    def test_bodies_in_an_unknown_format_are_counted(self, installed: Bellhop) -> None:
+        done = run(installed, "webhook", "create", *TEAM, "--to", "#ops")
+        url = done.stdout.splitlines()[-1]
+        request("POST", url, b'{"disk": "full"}')
+        request("POST", url, b"disk full")
+
+        shown = run(installed, "webhook", "list", *TEAM).stdout
+
+        last = f"{installed.clock():%Y-%m-%d %H:%M} UTC"
+        assert shown == f"1  to #ops; active; 2 in an unknown format, last {last}\n"
+
 
 class TestTopics:
     def test_who_subscribed_is_listed(self, installed: Bellhop) -> None:

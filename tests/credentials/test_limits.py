@@ -97,7 +97,7 @@ class TestRequests:
 
     def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited, "send", channels=["#a"])
-        url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
+        url = limited.services.webhooks.create(ACME, "alerts", ["#a"], sender="slack")
         bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
 
         assert [ci.send(body).status for body in bad] == [400, 403, 429]

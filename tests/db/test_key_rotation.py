@@ -13,6 +13,7 @@ from slack_sdk.oauth.installation_store import Installation
 from sqlalchemy import event, select, text
 
 from bolt_app.credentials.api_keys import ApiKeys
+from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database, DecryptionError
 from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.key_rotation import UnreadableSecretError, rotate_keys
@@ -98,6 +99,9 @@ def test_every_encrypted_column_is_rotated(
     ApiKeys(database).create("T1", "monitoring")
     endpoints = CallbackEndpoints(database, networks=[ip_network("127.0.0.0/8")])
     endpoints.set(1, "https://127.0.0.1:9/told")
+    url = Webhooks(database, "").create(
+        "T1", "", ["#ops"], sender="github", signing_secret="of hooks"
+    )
     encrypted = [
         column
         for table in Base.metadata.tables.values()
@@ -113,6 +117,9 @@ def test_every_encrypted_column_is_rotated(
     assert found is not None
     assert found.to_dict() == installation.to_dict()
     assert revocations(renewed) == ["xoxp-old"]
+    hook = Webhooks(renewed, "").find(url.rpartition("/")[2])
+    assert hook is not None
+    assert hook.signing_secret == "of hooks"
 
 
 def test_a_key_that_reads_nothing_changes_nothing_and_names_the_row(

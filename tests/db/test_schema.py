@@ -110,6 +110,8 @@ def test_keys_and_hooks_of_an_earlier_version_go_on(
     [hook] = Webhooks(empty_database, "").of_team("T1")
     assert (key.name, key.created_by, key.created_at) == ("ci", None, clock())
     assert (hook.name, hook.created_by, hook.created_at) == ("ci", None, clock())
+    # Its messages in Slack's format have no key from `callback_id`, which they did not have before.
+    assert (hook.sender, hook.is_signed, hook.key_field) == ("auto", False, "")
     schema.downgrade(empty_database, "0007")
     with empty_database.reading_connection() as connection:
         assert connection.execute(text("SELECT name FROM api_keys")).scalar() == "ci"

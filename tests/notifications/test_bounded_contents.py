@@ -67,12 +67,17 @@ class TestAccepting:
 
     def test_webhooks_have_the_same_limits(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
-        url = bellhop.services.webhooks.create(ACME, "tests", ["#general"])
+        hooks = bellhop.services.webhooks
+        slack, auto = (hooks.create(ACME, "", ["#ops"], sender=one) for one in ("slack", "auto"))
+        payload = json.dumps({"text": "x", "attachments": [{"x": [[]] * VALUES}]}).encode()
 
-        payload = {"text": "x", "attachments": [{"x": [[]] * VALUES}]}
-        answer = request("POST", url, json.dumps(payload).encode())
+        answer = request("POST", slack, payload)
 
         assert (answer.status, answer.text) == (400, "invalid_payload")
+        # Another webhook delivers what is most telling, in a small content.
+        assert request("POST", auto, payload).status == 200
+        with bellhop.services.database.reading() as session:
+            assert session.scalars(select(Notification.content)).all() == [{"text": "x"}]
 
 
 def test_a_page_of_the_api_has_few_large_contents(bellhop: Bellhop) -> None:

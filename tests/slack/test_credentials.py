@@ -68,7 +68,7 @@ def key_values(**given: Any) -> dict[str, dict[str, Any]]:
 
 
 def hook_values(**given: Any) -> dict[str, dict[str, Any]]:
-    values = {"name": "Grafana", "target": GENERAL, **given}
+    values = {"name": "Grafana", "target": GENERAL, "sender": "auto", **given}
     return {block_id: {"value": value} for block_id, value in values.items()}
 
 
@@ -235,6 +235,28 @@ def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
     with pytest.raises(ValueError, match="at most 255 characters"):
         installed.services.webhooks.create(ACME, "", [GENERAL], key_field=long)
     assert installed.services.webhooks.of_team(ACME) == []
+
+
+def test_a_hook_for_a_tool_that_signs_shows_its_secret(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_HOOK)
+
+    installed.slack.submit_view(ANN, modal.id, hook_values(sender="github"))
+
+    url, secret = _SECRET.findall(said(installed.slack.open_modal(ANN)))
+    hook = installed.services.webhooks.find(url.rpartition("/")[2])
+    assert hook is not None
+    assert (hook.sender, hook.signing_secret) == ("github", secret)
+    text = said(home(installed))
+    assert "from GitHub, signed" in text
+    assert secret not in text
+
+
+def test_messages_in_an_unknown_format_are_counted_at_home(installed: Bellhop) -> None:
+    url = installed.services.webhooks.create(ACME, "", [GENERAL])
+
+    request("POST", url, b'{"disk": "full"}')
+
+    assert "1 in an unknown format, last <!date^" in said(home(installed))
 
 
 def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:

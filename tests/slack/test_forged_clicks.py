@@ -433,6 +433,7 @@ STATES: Mapping[str, Mapping[str, Any]] = {
     ids.NEW_HOOK_VIEW: {
         "name": {"value": "mine"},
         "target": {"selected_conversation": GENERAL},
+        "sender": {"selected_option": {"value": "auto"}},
     },
 }
 
@@ -486,6 +487,9 @@ def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
         (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": "topic:deploys"}),
         (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": BEN}),
         (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": None}),
+        (ids.NEW_HOOK_VIEW, "sender", {"selected_option": {"value": "nagios"}}),
+        (ids.NEW_HOOK_VIEW, "sender", {"selected_option": {"value": ["auto"]}}),
+        (ids.NEW_HOOK_VIEW, "sender", {"selected_option": None}),
         (ids.PREFERENCES_VIEW, "direct", {"selected_option": {"value": "hourly 25"}}),
         (ids.PREFERENCES_VIEW, "from", {"selected_time": "25:00"}),
         (ids.PREFERENCES_VIEW, "from", {}),

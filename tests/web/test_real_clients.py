@@ -22,6 +22,7 @@ import yaml
 from slack_sdk.webhook import WebhookClient
 
 from bolt_app.clock import utc_now
+from bolt_app.notifications.content.message import COLOURS
 from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, GENERAL
@@ -91,34 +92,21 @@ def test_apprise_as_for_mattermost_whose_hooks_have_slacks_format(
 
 
 @contextmanager
-def alertmanager(folder: Path, hook_url: str) -> Iterator[str]:
-    """Run Debian's Alertmanager with Slack's receiver pointed at us; yield its address."""
+def alertmanager(folder: Path, receiver: dict[str, object]) -> Iterator[str]:
+    """Run Debian's Alertmanager with a receiver pointed at us; yield its address."""
     if shutil.which(ALERTMANAGER) is None:
         if os.environ.get("REQUIRE_ALERTMANAGER") == "1":
             raise FileNotFoundError(ALERTMANAGER)
         pytest.skip(f"no {ALERTMANAGER} here")
     config = {
         "route": {
-            "receiver": "slack",
+            "receiver": "bellhop",
+            "group_by": ["alertname"],
             "group_wait": "1ms",
             "group_interval": "1s",
             "repeat_interval": "1h",
         },
-        "receivers": [
-            {
-                "name": "slack",
-                "slack_configs": [
-                    {
-                        "api_url": hook_url,
-                        "channel": "#alerts",
-                        "send_resolved": True,
-                        "title": "{{ .CommonLabels.alertname }} is {{ .Status }}",
-                        "text": "{{ .CommonAnnotations.summary }}",
-                        "fields": [{"title": "Service", "value": "{{ .CommonLabels.service }}"}],
-                    }
-                ],
-            }
-        ],
+        "receivers": [{"name": "bellhop", **receiver}],
     }
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -160,17 +148,42 @@ def tell(address: str, alert: dict[str, object]) -> None:
             return
 
 
-@pytest.mark.alertmanager
-def test_alertmanager_fires_and_resolves(running: Bellhop, hook_url: str, tmp_path: Path) -> None:
-    alert: dict[str, object] = {
-        "labels": {"alertname": "HighLatency", "service": "orders"},
+def slack_receiver(hook_url: str, **more: object) -> dict[str, object]:
+    """Return a receiver that posts Slack's format."""
+    config = {
+        "api_url": hook_url,
+        "channel": "#alerts",
+        "send_resolved": True,
+        "title": "{{ .CommonLabels.alertname }} is {{ .Status }}",
+        "text": "{{ .CommonAnnotations.summary }}",
+        "fields": [{"title": "Service", "value": "{{ .CommonLabels.service }}"}],
+    }
+    return {"slack_configs": [{**config, **more}]}
+
+
+def webhook_receiver(hook_url: str) -> dict[str, object]:
+    """Return a receiver that posts Alertmanager's own format."""
+    return {"webhook_configs": [{"url": hook_url, "send_resolved": True}]}
+
+
+def alert(**labels: str) -> dict[str, object]:
+    return {
+        "labels": {"alertname": "HighLatency", "service": "orders", **labels},
         "annotations": {"summary": "p99 is over 200 ms"},
         "startsAt": (utc_now() - timedelta(minutes=1)).isoformat(),
     }
-    with alertmanager(tmp_path, hook_url) as address:
-        tell(address, alert)
+
+
+def ended(one: dict[str, object]) -> dict[str, object]:
+    return {**one, "endsAt": (utc_now() - timedelta(seconds=1)).isoformat()}
+
+
+@pytest.mark.alertmanager
+def test_alertmanager_fires_and_resolves(running: Bellhop, hook_url: str, tmp_path: Path) -> None:
+    with alertmanager(tmp_path, slack_receiver(hook_url)) as address:
+        tell(address, alert())
         wait_for_messages(running, 1)
-        tell(address, {**alert, "endsAt": (utc_now() - timedelta(seconds=1)).isoformat()})
+        tell(address, ended(alert()))
         firing, resolved = wait_for_messages(running, 2)
 
     assert firing.attachments[0]["title"] == "HighLatency is firing"
@@ -180,3 +193,44 @@ def test_alertmanager_fires_and_resolves(running: Bellhop, hook_url: str, tmp_pa
     assert resolved.attachments[0]["title"] == "HighLatency is resolved"
     assert resolved.attachments[0]["color"] == "good"
     assert firing.username == "Alertmanager"
+
+
+@pytest.mark.alertmanager
+def test_with_a_callback_id_slacks_format_resolves_in_place(
+    running: Bellhop, hook_url: str, tmp_path: Path
+) -> None:
+    callback_id = '{{ .GroupLabels.SortedPairs.Values | join "/" }}'
+    with alertmanager(tmp_path, slack_receiver(hook_url, callback_id=callback_id)) as address:
+        tell(address, alert())
+        [firing] = wait_for_messages(running, 1)
+        assert firing.attachments[0]["color"] == "danger"
+        tell(address, ended(alert()))
+        wait_until(running, lambda: "is resolved" in str(running.slack.messages(GENERAL)[0]))
+
+    [resolved] = running.slack.messages(GENERAL)
+    assert resolved.ts == firing.ts
+    assert resolved.attachments[0]["color"] == "good"
+
+
+@pytest.mark.alertmanager
+def test_alertmanagers_own_format_resolves_in_place(
+    running: Bellhop, hook_url: str, tmp_path: Path
+) -> None:
+    disk = alert(severity="critical", instance="db1"), alert(severity="warning", instance="db2")
+    with alertmanager(tmp_path, webhook_receiver(hook_url)) as address:
+        tell(address, disk[0])
+        [firing] = wait_for_messages(running, 1)
+        assert "Critical: HighLatency" in firing.text
+        assert "Acknowledge" in str(firing.attachments)
+        tell(address, disk[1])
+        wait_until(running, lambda: "2 firing" in running.slack.messages(GENERAL)[0].text)
+        tell(address, ended(disk[0]))
+        tell(address, ended(disk[1]))
+        wait_until(running, lambda: "Resolved" in running.slack.messages(GENERAL)[0].text)
+
+    [resolved] = running.slack.messages(GENERAL)
+    assert resolved.ts == firing.ts
+    assert resolved.attachments[0]["color"] == COLOURS["success"]
+    assert "Acknowledge" not in str(resolved.attachments)
+    [hook] = running.services.webhooks.of_team(ACME)
+    assert hook.unrecognized == 0

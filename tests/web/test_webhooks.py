@@ -52,6 +52,13 @@ def url(bellhop: Bellhop) -> str:
     return bellhop.services.webhooks.create(ACME, "alerts", ["#ops"])
 
 
+@pytest.fixture
+def slack_url(bellhop: Bellhop) -> str:
+    """The address of a hook that takes Slack's format alone."""
+    put_bot(bellhop)
+    return bellhop.services.webhooks.create(ACME, "alerts", ["#ops"], sender="slack")
+
+
 def post(url: str, data: bytes, content_type: str = "application/json") -> Page:
     return request("POST", url, data, {"Content-Type": content_type})
 
@@ -208,24 +215,30 @@ class TestRefusing:
         assert_said(post_json(url, payload), 400, "no_text")
         assert accepted(bellhop) == []
 
+    @pytest.mark.parametrize("body", [b"", b" ", b"[]", b"null", b"\xff\xfe"])
+    def test_an_empty_body(self, bellhop: Bellhop, url: str, body: bytes) -> None:
+        assert_said(post(url, body), 400, "invalid_payload")
+        assert_said(post(url, body, "application/x-www-form-urlencoded"), 400, "invalid_payload")
+
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b'"text"', b"7", b"text=Hello", b"payload=", b"\xff\xfe"]
     )
-    def test_no_payload(self, bellhop: Bellhop, url: str, body: bytes) -> None:
-        assert_said(post(url, body), 400, "invalid_payload")
-        assert_said(post(url, body, "application/x-www-form-urlencoded"), 400, "invalid_payload")
+    def test_no_payload(self, bellhop: Bellhop, slack_url: str, body: bytes) -> None:
+        assert_said(post(slack_url, body), 400, "invalid_payload")
+        form = "application/x-www-form-urlencoded"
+        assert_said(post(slack_url, body, form), 400, "invalid_payload")
 
     def test_an_empty_form(self, url: str) -> None:
         answer = post(url, b"--x--\r\n", "multipart/form-data; boundary=x")
 
         assert_said(answer, 400, "invalid_payload")
 
-    def test_nested_too_deep(self, url: str) -> None:
+    def test_nested_too_deep(self, slack_url: str) -> None:
         body = b'{"text": "x", "attachments": ' + b"[" * 100_000
 
-        assert_said(post(url, body), 400, "invalid_payload")
+        assert_said(post(slack_url, body), 400, "invalid_payload")
         closed = b'{"text": "x", "a": ' + b"[" * 100 + b"]" * 100 + b"}"
-        assert_said(post(url, closed), 400, "invalid_payload")
+        assert_said(post(slack_url, closed), 400, "invalid_payload")
 
     def test_an_unknown_hook(self, bellhop: Bellhop, url: str) -> None:
         answer = post_json(f"{bellhop.url}/hooks/guess", {"text": "Hello"})

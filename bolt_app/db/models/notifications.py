@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.content import ContentJson
+from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.models.base import Base, SlackId
 
 # SQLite counts up in a column of the type INTEGER alone.
@@ -130,7 +131,7 @@ class ApiKey(SenderColumns, Base):
 
 
 class Hook(SenderColumns, Base):
-    """An address that takes what a Slack incoming webhook takes; its secret is kept as a hash."""
+    """An address that takes what tools post; its secret is kept as a hash."""
 
     __tablename__ = "hooks"
 
@@ -139,8 +140,16 @@ class Hook(SenderColumns, Base):
     name: Mapped[str] = mapped_column(Text)
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     target: Mapped[str] = mapped_column(Text)
-    # The field of what it takes, or the member, whose value is the notification's key.
+    # The field of what it takes, or the member, whose value is the notification's key. Empty: none;
+    # NULL: the key that the sender's own format has.
     key_field: Mapped[str | None] = mapped_column(Text)
+    # A folder of `bolt_app/senders`, or "auto".
+    sender: Mapped[str] = mapped_column(String(32), server_default="auto")
+    # By which the sender signs its bodies; NULL: signatures are not checked.
+    signing_secret: Mapped[str | None] = mapped_column(EncryptedText)
+    # Bodies that no mapping understood.
+    unrecognized: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
+    unrecognized_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     revoked_at: Mapped[datetime | None]

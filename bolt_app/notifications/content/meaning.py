@@ -127,12 +127,13 @@ def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> str | N
     ):
         return "success"
     for name, value in said:
-        if name in _SEVERITY_FIELDS and (severity := _named_severity(value)) is not None:
+        if name in _SEVERITY_FIELDS and (severity := named_severity(value)) is not None:
             return severity
     return _severity_of_colour(colour)
 
 
-def _named_severity(value: str) -> str | None:
+def named_severity(value: str) -> str | None:
+    """Return the severity that another tool calls so; None where the word has no such meaning."""
     first = value.split(maxsplit=1)[0] if value.split() else ""
     return _SEVERITY_OF.get(_word(value)) or _SEVERITY_OF.get(_word(first))
 

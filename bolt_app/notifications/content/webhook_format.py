@@ -96,31 +96,55 @@ def read_webhook(
         payload: what `payload_of` or `read_json` returned.
         to: whom it is for; the payload's own `channel` counts no more than for a Slack app's.
         key: what it is about; one that is too long for a key counts for nothing.
-        key_field: the field or member that says so where `key` does not.
+        key_field: the field or member that says so where `key` does not; empty: none does;
+            None: the `callback_id` of an attachment.
 
     Raises:
         PayloadError: it says nothing.
     """
-    if not isinstance(payload, dict):
-        raise PayloadError("invalid_payload")
-    said = {
-        name: value
-        for name, read in _READERS.items()
-        if (value := read(payload.get(name))) is not None
-    }
-    if not (said.get("text", "").strip() or "blocks" in said or "attachments" in said):
-        raise PayloadError("no_text")
-    key = key or (None if key_field is None else _key(payload, said, key_field))
-    if key is not None and 0 < len(key) <= KEY_LENGTH:
-        said["key"] = key
+    said = members_of(payload, key=key, key_field=key_field)
     try:
         return read_one({**said, "to": list(to)}, now)
     except ValidationError:
         raise PayloadError("invalid_payload") from None
 
 
+def members_of(
+    payload: object, *, key: str | None = None, key_field: str | None = None
+) -> dict[str, Any]:
+    """Return the members of the notification that a payload describes, as `read_webhook` does.
+
+    Raises:
+        PayloadError: it says nothing.
+    """
+    if not isinstance(payload, dict):
+        raise PayloadError("invalid_payload")
+    said: dict[str, Any] = {
+        name: value
+        for name, read in _READERS.items()
+        if (value := read(payload.get(name))) is not None
+    }
+    if not (said.get("text", "").strip() or "blocks" in said or "attachments" in said):
+        raise PayloadError("no_text")
+    key = key or (_callback_id(said) if key_field is None else _key(payload, said, key_field))
+    if key is not None and 0 < len(key) <= KEY_LENGTH:
+        said["key"] = key
+    return said
+
+
+def _callback_id(said: Mapping[str, Any]) -> str | None:
+    """Return the first `callback_id` of an attachment, by which Alertmanager names a group.
+
+    https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments
+    """
+    ids = (one.get("callback_id") for one in said.get("attachments", ()))
+    return next((one for one in ids if isinstance(one, str) and one.strip()), None)
+
+
 def _key(payload: Mapping[str, Any], said: Mapping[str, Any], name: str) -> str | None:
     """Return the value of the field of that name, as it is written, or of the member."""
+    if not name:
+        return None
     wanted = comparable(name)
     for field in written_fields(said):
         if comparable(field.name) == wanted:

@@ -1,4 +1,4 @@
-"""One POST to an address that a third party chose: checked, without redirects, and on time."""
+"""One request to an address that a third party chose: checked, no redirects, and on time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MOST_BYTES = 65_536
 
 
 class CallbackClient:
-    """Posts to endpoints, each attempt within one deadline from name resolution to status.
+    """Sends requests to endpoints, each attempt within one deadline from name resolution to status.
 
     Every attempt has a connection of its own: which addresses a name has, and which of them are
     allowed, is decided for each.
@@ -71,6 +71,22 @@ class CallbackClient:
             OSError, aiohttp.ClientError, ValueError: it could not be sent, or was not answered.
         """
         return self._http.run(self._post(url, body, headers), self._timeout)
+
+    def get(self, url: str) -> tuple[int, bytes]:
+        """Return the status and the body of the answer to a GET, of which `MOST_BYTES` are read.
+
+        Raises:
+            As `post` does.
+        """
+        try:
+            return self._http.run(self._get(url), self._timeout)
+        except aiohttp.ClientError as error:
+            raise OSError(type(error).__name__) from error
+
+    async def _get(self, url: str) -> tuple[int, bytes]:
+        session = self._http.session(self._create_session)
+        async with session.get(URL(url, encoded=True), allow_redirects=False) as response:
+            return response.status, await response.read()
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
         session = self._http.session(self._create_session)

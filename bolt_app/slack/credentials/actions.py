@@ -12,6 +12,7 @@ from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.elements import Answer
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.notifications.history.visibility import Viewer
+from bolt_app.senders.registry import secret_for
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import revoked_answer
 from bolt_app.slack.ensure_can_post import ensure_can_post
@@ -89,9 +90,14 @@ class CredentialActions:
         )
 
     def create_webhook(
-        self, name: str, channel_id: str, key_field: str | None, receipt: str
-    ) -> str:
-        """Make a hook into a channel and return its address.
+        self, name: str, channel_id: str, sender: str, key_field: str | None, receipt: str
+    ) -> tuple[str, str | None]:
+        """Create a webhook into a channel.
+
+        Args:
+            sender: a known sender's name, or `webhooks.AUTO`.
+
+        Returns: its address, and the secret to paste into the sender with it, where it has one.
 
         Args:
             key_field: the field of what it takes whose value is the notification's key.
@@ -104,14 +110,18 @@ class CredentialActions:
         """
         self.check()
         ensure_can_post(self.services, self.team_id, channel_id)
-        return self.services.webhooks.create(
+        secret = secret_for(sender)
+        url = self.services.webhooks.create(
             self.team_id,
             name,
             [channel_id],
             key_field=key_field,
+            sender=sender,
+            signing_secret=secret,
             created_by=self.user_id,
             receipt=receipt,
         )
+        return url, secret
 
     def revoke_key(self, key_id: int) -> Answer:
         """Make an API key useless.

@@ -26,14 +26,17 @@ from bolt_app.blockkit.elements import (
 from bolt_app.blockkit.mrkdwn import escape, person_mention
 from bolt_app.blockkit.text import cut
 from bolt_app.credentials.api_keys import LIMITED_SCOPES, SCOPES, ApiKeyRecord, Scope
-from bolt_app.credentials.webhooks import WebhookRecord
+from bolt_app.credentials.webhooks import AUTO, WebhookRecord
+from bolt_app.senders.registry import known_senders
 from bolt_app.slack import ids
 
 Record = TypeVar("Record", ApiKeyRecord, WebhookRecord)
 # Of the hundred blocks that Slack takes.
 MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
-LIFETIME_BLOCK, TARGET_BLOCK, KEY_FIELD_BLOCK = "lifetime", "target", "key_field"
+LIFETIME_BLOCK, TARGET_BLOCK = "lifetime", "target"
+KEY_FIELD_BLOCK, SENDER_BLOCK = "key_field", "sender"
+_RECOGNIZED = "Recognized by each message"
 NEVER = "never"
 LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
 _SCOPES: dict[Scope, str] = {
@@ -66,7 +69,7 @@ def credential_blocks(
         ),
         context(
             "Only admins see this part. By a key your systems use the HTTP API; a hook is an "
-            "address that takes what a Slack incoming webhook takes"
+            "address that takes what tools such as Alertmanager, GitHub and Grafana post"
         ),
     ]
 
@@ -124,11 +127,24 @@ def webhook_modal() -> Block:
                 },
                 "Into a private channel Bellhop must be invited first.",
             ),
+            input_block(
+                SENDER_BLOCK,
+                "Tool",
+                {
+                    "type": "static_select",
+                    "options": [
+                        option(AUTO, _RECOGNIZED),
+                        *(option(name, one.title) for name, one in known_senders().items()),
+                    ],
+                    "initial_option": option(AUTO, _RECOGNIZED),
+                },
+                "The signature of a tool is checked only if you choose the tool.",
+            ),
             text_input(
                 KEY_FIELD_BLOCK,
                 "Key field",
                 "The field, such as alertname, that names the subject. A later message with the "
-                "same value changes the earlier one. Empty: each message is posted.",
+                "same value changes the earlier one. Empty: the tool's own key.",
                 optional=True,
             ),
         ],
@@ -140,10 +156,12 @@ def key_created_view(name: str, user_id: str, secret: str) -> Block:
     return _made_view("New API key", f"<@{user_id}> made the API key {_name(name)}.", secret)
 
 
-def webhook_created_view(name: str, user_id: str, channel_id: str, url: str) -> Block:
-    """Return the view that shows the address of a new hook, this once."""
+def webhook_created_view(
+    name: str, user_id: str, channel_id: str, url: str, signing_secret: str | None
+) -> Block:
+    """Return the view that shows the address of a new hook, and its signing secret, this once."""
     text = f"<@{user_id}> made the hook {_name(name)} into <#{channel_id}>."
-    return _made_view("New hook", text, url)
+    return _made_view("New hook", text, url, signing_secret)
 
 
 def revoked_answer(user_id: str, what: str, name: str | None) -> Answer:
@@ -159,15 +177,24 @@ def revoked_answer(user_id: str, what: str, name: str | None) -> Answer:
     )
 
 
-def _made_view(title: str, text: str, secret: str) -> Block:
+def _made_view(title: str, text: str, secret: str, signing_secret: str | None = None) -> Block:
+    signing = (
+        []
+        if signing_secret is None
+        else [
+            section("The secret, for the same page of the tool:"),
+            section(f"```{signing_secret}```"),
+        ]
+    )
     return info_modal(
         title,
         [
             section(text),
             section("*Copy it now: it is shown only this once.*"),
             section(f"```{secret}```"),
+            *signing,
             context(
-                "Anyone who has it can send notifications: store it like a password. "
+                "Anyone with this address can send notifications: store it like a password. "
                 "You can revoke it in App Home."
             ),
         ],
@@ -203,8 +230,9 @@ def _key(key: ApiKeyRecord, now: datetime) -> Block:
 
 def _hook(hook: WebhookRecord) -> Block:
     name = _name(hook.name or str(hook.id))
-    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
-    if hook.key_field is not None:
+    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook)]
+    facts += [*_from(hook), *_use(hook)]
+    if hook.key_field:
         facts.append(f"key from {_name(hook.key_field)}")
     text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
     if hook.revoked_at is not None:
@@ -238,6 +266,17 @@ def _use(one: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
     if one.use.rejected:
         last = f", last {date(one.use.at)}" if one.use.at else ""
         yield f"{one.use.rejected:,} requests rejected{last} (too many {one.use.reason})"
+
+
+def _from(hook: WebhookRecord) -> Iterator[str]:
+    if hook.sender != AUTO:
+        title = (
+            known_senders()[hook.sender].title if hook.sender in known_senders() else hook.sender
+        )
+        yield f"from {title}{', signed' if hook.is_signed else ''}"
+    if hook.unrecognized:
+        last = f", last {date(hook.unrecognized_at)}" if hook.unrecognized_at else ""
+        yield f":warning: {hook.unrecognized:,} in an unknown format{last}"
 
 
 def _addresses(addresses: Sequence[str]) -> str:

@@ -13,8 +13,9 @@ from bolt_app.blockkit.elements import Answer, Block, info_modal, plain_answer, 
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.credentials.api_keys import SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
-from bolt_app.credentials.webhooks import normal_key_field
+from bolt_app.credentials.webhooks import AUTO, normal_key_field
 from bolt_app.recipients import normal_address
+from bolt_app.senders.registry import known_senders
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.credentials.actions import CredentialActions
@@ -26,6 +27,7 @@ from bolt_app.slack.credentials.blocks import (
     NAME_BLOCK,
     NEVER,
     SCOPES_BLOCK,
+    SENDER_BLOCK,
     TARGET_BLOCK,
     key_created_view,
     key_modal,
@@ -88,7 +90,7 @@ def register_credential_actions(app: App, services: Services) -> None:
         admin = CredentialActions.of(services, context)
         with reading_form():
             name, channel_id = text_of(view, NAME_BLOCK), _channel(view)
-            written = text_of(view, KEY_FIELD_BLOCK)
+            written, sender = text_of(view, KEY_FIELD_BLOCK), _sender(view)
         if not name:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return
@@ -98,7 +100,7 @@ def register_credential_actions(app: App, services: Services) -> None:
             _refuse(ack, KEY_FIELD_BLOCK, error)
             return
         try:
-            url = admin.create_webhook(name, channel_id, key_field, _receipt(view))
+            url, secret = admin.create_webhook(name, channel_id, sender, key_field, _receipt(view))
         except (AccessDeniedError, AlreadyCreatedError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
@@ -107,7 +109,7 @@ def register_credential_actions(app: App, services: Services) -> None:
             return
         ack(
             response_action="update",
-            view=webhook_created_view(name, admin.user_id, channel_id, url),
+            view=webhook_created_view(name, admin.user_id, channel_id, url, secret),
         )
 
     @app.action(ids.REVOKE_API_KEY)
@@ -172,6 +174,13 @@ def _channel(view: dict[str, Any]) -> str:
     if channel_id[0] not in "CG":
         raise ValueError("must be a channel")
     return channel_id
+
+
+def _sender(view: dict[str, Any]) -> str:
+    chosen = input_of(view, SENDER_BLOCK)["selected_option"]["value"]
+    if chosen != AUTO and chosen not in known_senders():
+        raise ValueError("must be one of the options")
+    return str(chosen)
 
 
 def _receipt(view: dict[str, Any]) -> str:

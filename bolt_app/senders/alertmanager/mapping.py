@@ -1,0 +1,36 @@
+"""Prometheus Alertmanager: `webhook_configs`, version 4 of its format.
+
+https://prometheus.io/docs/alerting/latest/configuration/#webhook_config describes the body,
+https://github.com/prometheus/alertmanager/blob/main/notify/webhook/webhook.go writes it. It is not
+signed. The key is `groupKey`: one message a group, green when all its alerts have ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.senders.alerts import group
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import first, items, text
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return (
+        isinstance(body, dict)
+        and isinstance(body.get("alerts"), list)
+        and isinstance(body.get("groupKey"), str)
+        and "orgId" not in body
+    )
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    alerts = items(body, "alerts")
+    alert = alerts[0] if alerts else {}
+    runbook = first(
+        text(body, "commonAnnotations", "runbook_url"), text(alert, "annotations", "runbook_url")
+    )
+    links = [("Runbook", runbook), ("Query", text(alert, "generatorURL"))]
+    return [group(body, text(body, "externalURL"), links)]
+
+
+SENDER = KnownSender("Alertmanager", _recognizes, _read)

@@ -1,0 +1,56 @@
+"""Argo CD: the notifications controller's webhook service, with the template of our page.
+
+https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/ has the
+body written by a template, so the shape is ours: `docs/senders/argo-cd.md`. It is not signed. The
+key is the application.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import get, text
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "argocd", "app"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    app = get(body, "argocd")
+    health, sync, phase = (text(app, name) for name in ("health", "sync", "phase"))
+    severity = _severity(health, sync, phase)
+    state = {"error": health if health in _BAD else f"sync {phase.lower()}"}.get(severity, health)
+    return [
+        notification(
+            f"{text(app, 'app')}: {state}",
+            plain(text(app, "message")),
+            severity=severity,
+            link=text(app, "url"),
+            fields=[
+                ("Project", text(app, "project")),
+                ("Health", health),
+                ("Sync", sync),
+                ("Operation", phase),
+                ("Revision", text(app, "revision")[:12]),
+            ],
+            key=key_of("app", text(app, "project") or "default", text(app, "app")),
+            asks=severity == "error",
+        )
+    ]
+
+
+_BAD = ("Degraded", "Missing")
+
+
+def _severity(health: str, sync: str, phase: str) -> str:
+    if health in _BAD or phase in ("Failed", "Error"):
+        return "error"
+    if health in ("Progressing", "Suspended", "Unknown") or phase == "Running":
+        return "info"
+    return "warning" if sync == "OutOfSync" else "success"
+
+
+SENDER = KnownSender("Argo CD", _recognizes, _read)

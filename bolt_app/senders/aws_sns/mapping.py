@@ -1,0 +1,108 @@
+"""Amazon SNS: HTTP(S) subscriptions, and the CloudWatch alarms that arrive through them.
+
+https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html describes the bodies,
+and https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+the alarms. Other messages are shown by their most telling members. The key is the alarm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.notifications.content.webhook_format import PayloadError, read_json
+from bolt_app.senders.aws_sns.messages import SUBSCRIPTION, is_sns_address
+from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
+from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
+from bolt_app.senders.reading import first, get, text
+
+_STATES = {"ALARM": "error", "OK": "success", "INSUFFICIENT_DATA": "warning"}
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "TopicArn") and text(body, "MessageId")) or _is_alarm(body)
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    if _is_alarm(body):
+        # Raw message delivery leaves the envelope out.
+        return [_alarm(body)]
+    topic = text(body, "TopicArn").rpartition(":")[2]
+    kind = text(body, "Type")
+    if kind not in ("", "Notification"):
+        return [_subscription(body, kind, topic)]
+    message = _message(body)
+    if _is_alarm(message):
+        return [_alarm(message)]
+    found = readable(message) or {}
+    title = found.get("title", UNKNOWN_TITLE)
+    return [
+        notification(
+            first(text(body, "Subject"), "" if title == UNKNOWN_TITLE else title, topic),
+            found.get("text", ""),
+            severity=found.get("severity", "info"),
+            link=found.get("link", ""),
+            fields=[
+                *((one["name"], one["value"]) for one in found.get("fields", [])),
+                ("Topic", topic),
+            ],
+        )
+    ]
+
+
+def _is_alarm(message: Any) -> bool:
+    return bool(text(message, "AlarmName") and text(message, "NewStateValue"))
+
+
+def _message(body: Any) -> Any:
+    written = text(body, "Message")
+    try:
+        return read_json(written)
+    except PayloadError:
+        return written
+
+
+def _subscription(body: Any, kind: str, topic: str) -> Notification:
+    address = text(body, "SubscribeURL")
+    is_new = kind == SUBSCRIPTION
+    return notification(
+        f"Amazon SNS: the topic {topic} {'subscribes' if is_new else 'unsubscribed'} this webhook",
+        plain("Open the link to confirm, unless the webhook was made for Amazon SNS.")
+        if is_new
+        else "",
+        severity="info",
+        link=address if is_new and is_sns_address(address) else "",
+        fields=[("Topic", text(body, "TopicArn"))],
+    )
+
+
+def _alarm(alarm: Any) -> Notification:
+    state = text(alarm, "NewStateValue")
+    severity = _STATES.get(state, "warning")
+    arn = text(alarm, "AlarmArn")
+    trigger = get(alarm, "Trigger")
+    account, name = text(alarm, "AWSAccountId"), text(alarm, "AlarmName")
+    region = arn.split(":")[3] if arn.count(":") >= 3 else ""
+    return notification(
+        f"{name}: {state}",
+        plain(first(text(alarm, "AlarmDescription"), text(alarm, "NewStateReason")), 600),
+        severity=severity,
+        link=f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+        f"#alarmsV2:alarm/{name}"
+        if region.replace("-", "").isalnum()
+        else "",
+        fields=[
+            ("Metric", text(trigger, "MetricName")),
+            ("Namespace", text(trigger, "Namespace")),
+            ("Threshold", text(trigger, "Threshold")),
+            ("Before", text(alarm, "OldStateValue")),
+            ("Region", text(alarm, "Region")),
+            ("Account", account),
+        ],
+        key=key_of("alarm", first(arn, key_of(account, text(alarm, "Region"), name))),
+        asks=severity == "error",
+    )
+
+
+# Its certificate is fetched: `checks.py` verifies it.
+SENDER = KnownSender("Amazon SNS", _recognizes, _read, Signature("Signature", None))

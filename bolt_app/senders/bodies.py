@@ -1,0 +1,192 @@
+"""Bodies of webhooks as notifications: recognition, mapping, and the check of the result.
+
+A body that Slack would accept is read as before, a sender's own format by its mapping, and anything
+else by the fallback. Only a body with nothing in it is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from pydantic import ValidationError
+
+from bolt_app.charsets import UTF_8, CharsetError, codec_of, decode
+from bolt_app.notifications.content.schema import BATCH, NotificationRequest, read_one
+from bolt_app.notifications.content.webhook_format import (
+    PayloadError,
+    payload_of,
+    read_json,
+    read_webhook,
+)
+from bolt_app.senders.building import short_key
+from bolt_app.senders.fallback import readable
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.registry import known_senders
+from bolt_app.senders.slack.mapping import is_slack
+from bolt_app.text_forms import comparable
+
+logger = logging.getLogger(__name__)
+
+SLACK = "slack"
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A request to a webhook.
+
+    Attributes:
+        sender: a known sender's name, or `AUTO`.
+        headers: by their names in lower case.
+        key: from the address; it goes before any other.
+        key_field: as `WebhookRecord.key_field`.
+    """
+
+    sender: str
+    headers: Headers = field(repr=False)
+    body: Any = field(repr=False)
+    to: Sequence[str]
+    now: datetime
+    key: str | None = field(default=None, repr=False)
+    key_field: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Understood:
+    """The notifications of a body, and whether a mapping understood it."""
+
+    requests: Sequence[NotificationRequest]
+    is_recognized: bool = True
+
+
+def body_of(raw: bytes, charset: str | None) -> Any:
+    """Return a body as JSON, as the members of a form, or else as the text that it is.
+
+    Raises:
+        PayloadError: it is in a charset that is not accepted.
+    """
+    try:
+        return payload_of(raw, charset)
+    except PayloadError as error:
+        if error.code != "invalid_payload":
+            raise
+    try:
+        written = decode(raw, charset, errors="replace").replace("\0", "")
+    except CharsetError:
+        raise PayloadError("invalid_charset") from None
+    try:
+        return read_json(written)
+    except PayloadError:
+        return _form(written, codec_of(charset) or UTF_8) or written
+
+
+def read(incoming: Incoming) -> Understood:
+    """Return the notifications of a request.
+
+    Raises:
+        PayloadError: there is nothing in it. A webhook that takes only Slack's format also refuses
+            what Slack refuses.
+    """
+    if incoming.sender == SLACK:
+        return Understood([_slack(incoming)])
+    sender = _sender_of(incoming)
+    if sender is not None:
+        requests = _mapped(sender, incoming)
+        if requests:
+            return Understood(requests)
+    elif is_slack(incoming.body):
+        try:
+            return Understood([_slack(incoming)])
+        except PayloadError:
+            logger.info("a body in Slack's format is shown by the fallback")
+    return Understood([_fallback(incoming)], is_recognized=False)
+
+
+def recognize(headers: Headers, body: Any) -> str | None:
+    """Return the name of the sender that a body is from; None for none, and for Slack's format."""
+    names = (name for name, one in known_senders().items() if one.recognizes(headers, body))
+    return next(names, None)
+
+
+def _sender_of(incoming: Incoming) -> KnownSender | None:
+    """Return the sender that the webhook is for, if the body is its, or else the recognized one."""
+    known = known_senders()
+    named = known.get(incoming.sender)
+    if named is not None and named.recognizes(incoming.headers, incoming.body):
+        return named
+    # A body that Slack would take is another sender's only where headers say so.
+    body = {} if is_slack(incoming.body) else incoming.body
+    name = recognize(incoming.headers, body)
+    return None if name is None else known[name]
+
+
+def _slack(incoming: Incoming) -> NotificationRequest:
+    return read_webhook(
+        incoming.body,
+        incoming.to,
+        incoming.now,
+        key=incoming.key,
+        key_field=incoming.key_field,
+    )
+
+
+def _mapped(sender: KnownSender, incoming: Incoming) -> list[NotificationRequest]:
+    """Return the notifications of a sender's body; none where its mapping fails."""
+    try:
+        found = sender.read(incoming.headers, incoming.body)[:BATCH]
+        return [_request(one, incoming, has_key=len(found) == 1) for one in found]
+    except Exception as error:
+        # Not the error itself: it may quote the body.
+        logger.error("the mapping of %s failed: %s", sender.title, type(error).__name__)
+        return []
+
+
+def _fallback(incoming: Incoming) -> NotificationRequest:
+    found = readable(incoming.body)
+    if found is None:
+        raise PayloadError("no_text" if isinstance(incoming.body, dict) else "invalid_payload")
+    try:
+        return _request(found, incoming, has_key=True)
+    except ValidationError:
+        raise PayloadError("invalid_payload") from None
+
+
+def _request(found: Notification, incoming: Incoming, *, has_key: bool) -> NotificationRequest:
+    """Return a notification checked as those of the HTTP API are.
+
+    Args:
+        has_key: whether the webhook's key is this notification's: several would share it.
+    """
+    key = found.get("key")
+    if has_key:
+        key = incoming.key or _key_of_field(found, incoming) or key
+    said = {**found, "to": list(incoming.to)}
+    if key:
+        said["key"] = short_key(key)
+    return read_one(said, incoming.now)
+
+
+def _key_of_field(found: Notification, incoming: Incoming) -> str | None:
+    if not incoming.key_field:
+        return None
+    wanted = comparable(incoming.key_field)
+    fields = found.get("fields", ())
+    value = next((one["value"] for one in fields if comparable(one["name"]) == wanted), None)
+    if value is None and isinstance(incoming.body, dict):
+        value = incoming.body.get(incoming.key_field)
+    return value if isinstance(value, str) else None
+
+
+def _form(written: str, encoding: str) -> Mapping[str, str]:
+    """Return the members of a form; none where a text is not one."""
+    if "=" not in written or any(sign in written for sign in "\n {<"):
+        return {}
+    try:
+        found = parse_qs(written, encoding=encoding, errors="replace", max_num_fields=100)
+    except ValueError:
+        return {}
+    return {name: values[0].replace("\0", "") for name, values in found.items() if name}

@@ -1,0 +1,115 @@
+"""Notifications built from texts that a sender chose: cut to size, escaped and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bolt_app.blockkit import mrkdwn
+from bolt_app.db.content import SEVERITIES
+from bolt_app.notifications.content.schema import FIELDS, KEY_LENGTH, Url
+from bolt_app.senders.known import Notification
+from bolt_app.text_forms import visible
+
+TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
+# Of a longer text Slack folds the rest away.
+TEXT_LENGTH = 2800
+# Answers to a sender that has a state.
+ASK = ("acknowledge", "assign", "resolve", "snooze", "mute")
+_URL: TypeAdapter[Any] = TypeAdapter(Url)
+
+
+def notification(
+    title: str,
+    text: str = "",
+    *,
+    severity: str | None = None,
+    link: str = "",
+    fields: Iterable[tuple[str, str]] = (),
+    key: str = "",
+    asks: bool = False,
+) -> Notification:
+    """Return a notification without empty members.
+
+    Args:
+        title: plain text; a word of ours without title and text.
+        text: mrkdwn, in which `plain` and `link_to` put what the sender wrote.
+        severity: one of ours; another word counts for nothing.
+        link: left out unless it is an http address.
+        fields: names and values; those without a value are left out.
+        key: the subject; a long one is replaced by its hash.
+        asks: whether people answer it. The next one with the key that does not ask ends that.
+    """
+    found: dict[str, Any] = {
+        "title": cut(" ".join(title.split()), TITLE_LENGTH),
+        "text": cut_mrkdwn(text, TEXT_LENGTH),
+        "severity": severity if severity in SEVERITIES else None,
+        "link": link if is_url(link) else "",
+        "fields": [
+            {"name": cut(name, NAME_LENGTH), "value": cut(value, VALUE_LENGTH)}
+            for name, value in fields
+            if visible(name) and value.strip()
+        ][:FIELDS],
+        "key": short_key(key),
+        "actions": list(ASK) if asks and key.strip() else [],
+    }
+    if not visible(found["title"]) and not found["text"]:
+        found["title"] = "Notification"
+    return {name: value for name, value in found.items() if value}
+
+
+def plain(value: str, most: int = 1500) -> str:
+    """Return a sender's text as mrkdwn in which it links nothing and mentions nobody."""
+    return mrkdwn.escape(cut(value.strip(), most))
+
+
+def link_to(url: str, label: str, most: int = 200) -> str:
+    """Return a link in mrkdwn; only the label where the address is not one."""
+    shown = cut(" ".join(label.split()), most)
+    return mrkdwn.link(url, shown) if is_url(url) else mrkdwn.escape(shown)
+
+
+def lines(given: Iterable[str]) -> str:
+    """Return the texts that are not empty, one a line."""
+    return "\n".join(one for one in given if one)
+
+
+def more(shown: int, there_are: int, noun: str) -> str:
+    """Return how many more there are than are shown, or an empty text."""
+    return f"… and {there_are - shown:,} more {noun}" if there_are > shown else ""
+
+
+def cut(value: str, most: int) -> str:
+    """Return the beginning of a text, `…` where more follows."""
+    return value if len(value) <= most else f"{value[: most - 1].rstrip()}…"
+
+
+def cut_mrkdwn(value: str, most: int) -> str:
+    """Return the beginning of mrkdwn, never parting a link or an escaped character."""
+    pieces: Sequence[str] = mrkdwn.split(value.strip(), most - 1) if len(value) > most else [value]
+    return pieces[0].strip() if len(pieces) == 1 else f"{pieces[0].rstrip()}…"
+
+
+def key_of(*parts: str, by: str = ":") -> str:
+    """Return a key of several parts; none where a part is missing, since others would share it."""
+    return by.join(parts) if all(parts) else ""
+
+
+def short_key(key: str) -> str:
+    """Return a key in a length that is accepted; equal keys stay equal."""
+    key = key.strip()
+    if len(key) <= KEY_LENGTH:
+        return key
+    return f"sha256:{hashlib.sha256(key.encode(errors='replace')).hexdigest()}"
+
+
+def is_url(value: str) -> bool:
+    """Whether a text is an address that a notification can lead to."""
+    try:
+        _URL.validate_python(value)
+    except ValidationError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""Datadog: the Webhooks integration, with its default payload or the payload of our page.
+
+https://docs.datadoghq.com/integrations/webhooks/ describes the variables. It is not signed. The key
+is `$AGGREG_KEY`; in the default payload, which lacks it, the title without its state.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bolt_app.notifications.content.meaning import named_severity
+from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import first, text
+
+# As in "[Triggered on {host:db1}] Disk is full" and "[P1] [Recovered] …".
+_TAG = re.compile(r"\[([^\[\]]{1,200})\]\s*")
+_PRIORITY = re.compile("P[1-5]")
+_SEVERITIES = {"recovered": "success", "warn": "warning", "no data": "warning"}
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "title") and text(body, "event_type") and text(body, "org", "id"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    title = text(body, "title")
+    tags = _TAG.findall(title[:1000])
+    bare = first(_TAG.sub("", title).strip(), title)
+    priority = first(text(body, "priority"), *(one for one in tags if _PRIORITY.fullmatch(one)))
+    state = first(text(body, "alert_transition"), *(one for one in tags if one != priority))
+    severity = _severity(state, priority)
+    is_over = severity == "success"
+    words = text(body, "body").replace("%%%", "").strip()
+    return [
+        notification(
+            f"Recovered: {bare}" if is_over else bare,
+            plain(words),
+            severity=severity,
+            link=text(body, "link"),
+            fields=[
+                ("State", state),
+                ("Priority", priority),
+                ("Host", text(body, "hostname")),
+                ("Tags", text(body, "tags")),
+                ("Organization", text(body, "org", "name")),
+            ],
+            key=key_of("alert", first(text(body, "aggreg_key"), bare)),
+            asks=not is_over and bool(state),
+        )
+    ]
+
+
+def _severity(state: str, priority: str) -> str:
+    word = state.lower().removeprefix("re-")
+    for name, severity in _SEVERITIES.items():
+        if word.startswith(name):
+            return severity
+    if not word:
+        return "info"
+    found = named_severity(priority)
+    return "error" if found in (None, "success", "info") else str(found)
+
+
+SENDER = KnownSender("Datadog", _recognizes, _read)

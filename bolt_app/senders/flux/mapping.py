@@ -1,0 +1,43 @@
+"""Flux: the notification controller's providers `generic` and `generic-hmac`.
+
+https://fluxcd.io/flux/components/notification/providers/ describes the body and the signature. The
+key is the object: a reconciliation that succeeds ends one that failed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import get, pairs, text
+from bolt_app.senders.signatures import hmac_of_body
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "involvedObject", "kind") and text(body, "reportingController"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    subject = get(body, "involvedObject")
+    kind, namespace, name = (text(subject, one) for one in ("kind", "namespace", "name"))
+    reason = text(body, "reason")
+    is_bad = text(body, "severity") == "error"
+    good = "success" if reason.endswith("Succeeded") else "info"
+    return [
+        notification(
+            f"{kind}/{name}: {reason}",
+            plain(text(body, "message")),
+            severity="error" if is_bad else good,
+            fields=[
+                ("Namespace", namespace),
+                *((name.rpartition("/")[2], value) for name, value in pairs(body, "metadata")),
+                ("Controller", text(body, "reportingController")),
+            ],
+            key=key_of(kind, namespace, name, by="/"),
+            asks=is_bad,
+        )
+    ]
+
+
+SENDER = KnownSender("Flux", _recognizes, _read, hmac_of_body("X-Signature", prefix="sha256="))

@@ -1,0 +1,180 @@
+"""GitLab: webhooks of projects and groups.
+
+https://docs.gitlab.com/user/project/integrations/webhook_events/ describes the events, and
+https://docs.gitlab.com/user/project/integrations/webhooks/ the token in `X-Gitlab-Token`.
+
+A merge request, an issue and a pipeline each have one message, which follows their state. Other
+events are shown in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bolt_app.senders.building import key_of, lines, link_to, more, notification, plain
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import first, items, text
+from bolt_app.senders.signatures import secret_in_header
+from bolt_app.senders.states import in_words, severity_of_state
+
+_SHOWN_COMMITS = 8
+_BODY_LENGTH = 600
+_NOTHING = "0" * 40
+_DONE = {"open": "opened", "close": "closed", "reopen": "reopened", "merge": "merged"}
+
+
+def _recognizes(headers: Headers, body: Any) -> bool:
+    return bool(headers.get("x-gitlab-event")) and isinstance(body, dict)
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    return [_READERS.get(text(body, "object_kind"), _other)(body)]
+
+
+def _push(body: Any) -> Notification:
+    kind, _, name = text(body, "ref").removeprefix("refs/").partition("/")
+    where = f"{'tag' if kind == 'tags' else 'branch'} {name}"
+    commits = items(body, "commits")[-_SHOWN_COMMITS:]
+    total = text(body, "total_commits_count")
+    count = int(total) if total.isdecimal() else len(commits)
+    what = f"pushed {count} {'commit' if count == 1 else 'commits'} to {name}"
+    if text(body, "after") == _NOTHING:
+        what = f"deleted {where}"
+    elif not count:
+        what = f"created {where}"
+    return notification(
+        f"{_project(body)}: {text(body, 'user_name')} {what}",
+        lines([*map(_commit, commits), more(len(commits), count, "commits")]),
+        severity="info",
+        link=text(body, "project", "web_url"),
+    )
+
+
+def _commit(commit: Any) -> str:
+    summary = first(text(commit, "title"), text(commit, "message").partition("\n")[0])
+    name = link_to(text(commit, "url"), text(commit, "id")[:8])
+    return f"{name} {plain(summary, 200)} ({plain(text(commit, 'author', 'name'), 80)})"
+
+
+def _merge_request(body: Any) -> Notification:
+    merge = body.get("object_attributes")
+    state = text(merge, "state")
+    iid = text(merge, "iid")
+    return notification(
+        f"Merge request !{iid}: {text(merge, 'title')}",
+        _by(body, merge),
+        severity="success" if state == "merged" else "info",
+        link=text(merge, "url"),
+        fields=[
+            ("Project", _project(body)),
+            ("State", "draft" if text(merge, "draft") == "true" and state == "opened" else state),
+            ("Branches", f"{text(merge, 'source_branch')} → {text(merge, 'target_branch')}"),
+            ("Labels", _names(body, "labels", "title")),
+            ("Reviewers", _names(body, "reviewers", "name")),
+        ],
+        key=key_of(_project(body), iid, by="!"),
+    )
+
+
+def _issue(body: Any) -> Notification:
+    issue = body.get("object_attributes")
+    iid = text(issue, "iid")
+    return notification(
+        f"Issue #{iid}: {text(issue, 'title')}",
+        _by(body, issue),
+        severity="success" if text(issue, "state") == "closed" else "info",
+        link=text(issue, "url"),
+        fields=[
+            ("Project", _project(body)),
+            ("State", text(issue, "state")),
+            ("Assignees", _names(body, "assignees", "name")),
+            ("Labels", _names(body, "labels", "title")),
+        ],
+        key=key_of(_project(body), iid, by="#"),
+    )
+
+
+def _pipeline(body: Any) -> Notification:
+    pipeline = body.get("object_attributes")
+    state = text(pipeline, "status")
+    severity = severity_of_state(state)
+    failed = [
+        f"{text(one, 'stage')}: {text(one, 'name')}"
+        for one in items(body, "builds")
+        if text(one, "status") == "failed" and text(one, "allow_failure") != "true"
+    ]
+    duration = text(pipeline, "duration")
+    return notification(
+        f"Pipeline #{text(pipeline, 'id')}: {in_words(state)}",
+        lines(
+            [
+                plain(first(text(body, "commit", "title"), text(body, "commit", "message")), 300),
+                plain(f"Failed: {', '.join(failed)}") if failed else "",
+            ]
+        ),
+        severity=severity,
+        link=first(
+            text(pipeline, "url"),
+            f"{text(body, 'project', 'web_url')}/-/pipelines/{text(pipeline, 'id')}",
+        ),
+        fields=[
+            ("Project", _project(body)),
+            ("Ref", text(pipeline, "ref")),
+            ("Commit", text(pipeline, "sha")[:8]),
+            ("Trigger", in_words(text(pipeline, "source"))),
+            ("User", text(body, "user", "name")),
+            ("Duration", f"{duration} s" if duration else ""),
+        ],
+        key=key_of("pipeline", _project(body), text(pipeline, "id")),
+        asks=severity == "error",
+    )
+
+
+def _other(body: Any) -> Notification:
+    kind = first(in_words(text(body, "object_kind")), in_words(text(body, "event_name")), "event")
+    action = in_words(first(text(body, "object_attributes", "action"), text(body, "action")))
+    who = first(text(body, "user", "name"), text(body, "user_name"), "GitLab")
+    return notification(
+        f"{first(_project(body), 'GitLab')}: {' '.join(filter(None, (kind, action)))} by {who}",
+        severity="info",
+        link=first(
+            text(body, "object_attributes", "url"),
+            text(body, "url"),
+            text(body, "project", "web_url"),
+        ),
+    )
+
+
+def _by(body: Any, subject: Any) -> str:
+    action = in_words(text(subject, "action"))
+    action = _DONE.get(action, action)
+    return lines(
+        [
+            plain(f"{text(body, 'user', 'name')}: {action}") if action else "",
+            plain(text(subject, "description"), _BODY_LENGTH),
+        ]
+    )
+
+
+def _project(body: Any) -> str:
+    return first(
+        text(body, "project", "path_with_namespace"),
+        text(body, "project_name"),
+        text(body, "repository", "name"),
+    )
+
+
+def _names(body: Any, name: str, member: str) -> str:
+    return ", ".join(filter(None, (text(one, member) for one in items(body, name))))
+
+
+_READERS: Mapping[str, Callable[[Any], Notification]] = {
+    "issue": _issue,
+    "merge_request": _merge_request,
+    "pipeline": _pipeline,
+    "push": _push,
+    "tag_push": _push,
+    "work_item": _issue,
+}
+SENDER = KnownSender("GitLab", _recognizes, _read, secret_in_header("X-Gitlab-Token"))

@@ -1,0 +1,49 @@
+"""Google Cloud Monitoring: webhook notification channels.
+
+https://cloud.google.com/monitoring/support/notification-options#webhooks describes the body,
+version 1.2. It is not signed. The key is the incident.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.notifications.content.meaning import named_severity
+from bolt_app.senders.building import key_of, lines, notification, plain
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import first, get, text
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    incident = get(body, "incident")
+    return bool(text(incident, "incident_id") and text(incident, "policy_name"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    incident = get(body, "incident")
+    is_closed = text(incident, "state") == "closed"
+    name = first(text(incident, "policy_name"), text(incident, "condition_name"))
+    found = named_severity(text(incident, "severity"))
+    severity = "error" if found in (None, "success") else found
+    documentation = text(incident, "documentation", "content")
+    return [
+        notification(
+            f"Closed: {name}" if is_closed else name,
+            lines([plain(text(incident, "summary")), plain(documentation, 600)]),
+            severity="success" if is_closed else severity,
+            link=text(incident, "url"),
+            fields=[
+                ("Condition", text(incident, "condition_name")),
+                ("Resource", text(incident, "resource_display_name")),
+                ("Metric", text(incident, "metric", "displayName")),
+                ("Observed", text(incident, "observed_value")),
+                ("Threshold", text(incident, "threshold_value")),
+                ("Project", text(incident, "scoping_project_id")),
+            ],
+            key=key_of("incident", text(incident, "incident_id")),
+            asks=not is_closed,
+        )
+    ]
+
+
+SENDER = KnownSender("Google Cloud Monitoring", _recognizes, _read)

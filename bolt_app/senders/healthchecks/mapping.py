@@ -1,0 +1,37 @@
+"""Healthchecks: the Webhook integration, with the request body of our page.
+
+https://healthchecks.io/docs/configuring_notifications/ and the form of the integration list the
+placeholders; the body is written there, so the shape is ours: `docs/senders/healthchecks.md`. It is
+not signed. The key is the check.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.senders.building import key_of, notification
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import get, text
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "healthchecks", "code") and text(body, "healthchecks", "status"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    check = get(body, "healthchecks")
+    state = text(check, "status")
+    is_down = state == "down"
+    return [
+        notification(
+            f"{text(check, 'name') or text(check, 'code')} is {state}",
+            severity="error" if is_down else "success",
+            link=text(check, "url"),
+            fields=[("Tags", text(check, "tags")), ("Time", text(check, "now"))],
+            key=key_of("check", text(check, "code")),
+            asks=is_down,
+        )
+    ]
+
+
+SENDER = KnownSender("Healthchecks", _recognizes, _read)

@@ -1,0 +1,42 @@
+"""Registry of the known senders: the folders beside this module."""
+
+from __future__ import annotations
+
+import pkgutil
+import secrets
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
+import bolt_app.senders as folders
+from bolt_app.senders.known import KnownSender
+
+
+@cache
+def known_senders() -> Mapping[str, KnownSender]:
+    """Return the senders by their names: those of their folders, with `-` for `_`."""
+    found = {}
+    for module in pkgutil.iter_modules(folders.__path__):
+        if module.ispkg:
+            mapping = import_module(f"{folders.__name__}.{module.name}.mapping")
+            sender: KnownSender = mapping.SENDER
+            found[module.name.replace("_", "-")] = sender
+    return dict(sorted(found.items()))
+
+
+def senders_with_secrets() -> list[str]:
+    """Return the names of the senders that sign with a secret."""
+    return [
+        name
+        for name, sender in known_senders().items()
+        if sender.signature is not None and sender.signature.verify is not None
+    ]
+
+
+def secret_for(name: str) -> str | None:
+    """Return a new signing secret to paste into a sender; None where it has none of ours."""
+    sender = known_senders().get(name)
+    signature = None if sender is None else sender.signature
+    if signature is None or signature.verify is None or not signature.is_chosen_here:
+        return None
+    return secrets.token_urlsafe(32)

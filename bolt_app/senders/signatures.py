@@ -1,0 +1,56 @@
+"""Signatures that several senders have in common: an HMAC of the body, or a secret in a header."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from bolt_app.senders.known import Headers, Signature
+
+_MOST_SIGNATURES = 10
+
+
+def hmac_of_body(
+    header: str, prefix: str = "", *, algorithm: str = "sha256", is_chosen_here: bool = True
+) -> Signature:
+    """Return the signature of senders that put an HMAC of the body, in hex, in a header."""
+
+    def verify(secret: str, headers: Headers, body: bytes) -> bool:
+        given = headers.get(header.lower(), "").removeprefix(prefix)
+        return is_hmac(secret, body, given, algorithm)
+
+    return Signature(header, verify, is_chosen_here)
+
+
+def versioned_hmac(header: str, *, is_chosen_here: bool = True) -> Signature:
+    """Return the signature of senders that put `v1=…,v1=…` in a header.
+
+    One of them must fit: while the sender's secret is replaced there are two.
+    """
+
+    def verify(secret: str, headers: Headers, body: bytes) -> bool:
+        given = headers.get(header.lower(), "").split(",")[:_MOST_SIGNATURES]
+        found = (one.strip().partition("=") for one in given)
+        return any(is_hmac(secret, body, value) for version, _, value in found if version == "v1")
+
+    return Signature(header, verify, is_chosen_here)
+
+
+def secret_in_header(header: str) -> Signature:
+    """Return the signature of senders that put the secret itself in a header."""
+
+    def verify(secret: str, headers: Headers, body: bytes) -> bool:
+        return is_same(secret, headers.get(header.lower(), ""))
+
+    return Signature(header, verify)
+
+
+def is_hmac(secret: str, signed: bytes, given: str, algorithm: str = "sha256") -> bool:
+    """Whether `given` is the HMAC of what is signed, in hex."""
+    expected = hmac.new(secret.encode(), signed, getattr(hashlib, algorithm)).hexdigest()
+    return is_same(expected, given.strip().lower())
+
+
+def is_same(expected: str, given: str) -> bool:
+    """Compare in a time that tells nothing."""
+    return hmac.compare_digest(expected.encode(), given.encode(errors="replace"))

@@ -1,0 +1,53 @@
+"""SonarQube Server and Cloud: webhooks after an analysis.
+
+https://docs.sonarsource.com/sonarqube-server/project-administration/webhooks/ describes the body
+and the signature. A branch of a project has one message, which follows its quality gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bolt_app.senders.building import key_of, notification
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import first, get, items, text
+from bolt_app.senders.signatures import hmac_of_body
+from bolt_app.senders.states import in_words
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "taskId") and text(body, "project", "key"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    project, branch = get(body, "project"), get(body, "branch")
+    gate = get(body, "qualityGate")
+    is_bad = text(gate, "status") == "ERROR" or text(body, "status") == "FAILED"
+    state = "passed" if text(gate, "status") == "OK" else "failed" if is_bad else "unknown"
+    name = first(text(project, "name"), text(project, "key"))
+    return [
+        notification(
+            f"{name}: quality gate {state}",
+            severity="error" if is_bad else "success" if state == "passed" else "info",
+            link=first(text(branch, "url"), text(project, "url")),
+            fields=[
+                ("Branch", text(branch, "name")),
+                ("Gate", text(gate, "name")),
+                ("Commit", text(body, "revision")[:7]),
+                *_failed(gate),
+            ],
+            key=key_of("gate", text(project, "key"), text(branch, "name") or "main"),
+            asks=is_bad,
+        )
+    ]
+
+
+def _failed(gate: Any) -> Iterator[tuple[str, str]]:
+    for one in items(gate, "conditions"):
+        if text(one, "status") == "ERROR":
+            limit = f"limit {text(one, 'errorThreshold')}"
+            yield in_words(text(one, "metric")), f"{first(text(one, 'value'), '?')} ({limit})"
+
+
+SENDER = KnownSender("SonarQube", _recognizes, _read, hmac_of_body("X-Sonar-Webhook-HMAC-SHA256"))

@@ -1,0 +1,46 @@
+"""Zabbix: a media type of the type Webhook, with the script of our page.
+
+https://www.zabbix.com/documentation/current/en/manual/config/notifications/media/webhook has the
+body written by a script, so the shape is ours: `docs/senders/zabbix.md`. It is not signed. The key
+is the problem's event, which is the same in its recovery.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bolt_app.notifications.content.meaning import named_severity
+from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.known import Headers, KnownSender, Notification
+from bolt_app.senders.reading import first, get, text
+
+
+def _recognizes(_headers: Headers, body: Any) -> bool:
+    return bool(text(body, "zabbix", "event_id"))
+
+
+def _read(_headers: Headers, body: Any) -> list[Notification]:
+    event = get(body, "zabbix")
+    is_resolved = text(event, "value") == "0"
+    name = first(text(event, "name"), "Zabbix problem")
+    found = named_severity(text(event, "severity"))
+    severity = "warning" if found in (None, "success") else found
+    return [
+        notification(
+            f"Resolved: {name}" if is_resolved else name,
+            plain(text(event, "message")),
+            severity="success" if is_resolved else severity,
+            link=text(event, "url"),
+            fields=[
+                ("Host", text(event, "host")),
+                ("Severity", text(event, "severity")),
+                ("Data", text(event, "opdata")),
+                ("Tags", text(event, "tags")),
+            ],
+            key=key_of("event", text(event, "event_id")),
+            asks=not is_resolved,
+        )
+    ]
+
+
+SENDER = KnownSender("Zabbix", _recognizes, _read)

@@ -1,0 +1,50 @@
+"""Recorded bodies of the known senders, and the requests that carry them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bolt_app.senders
+from bolt_app.senders.registry import known_senders
+
+FOLDER = Path(bolt_app.senders.__file__).parent
+
+
+@dataclass(frozen=True)
+class Fixture:
+    """A recorded body, and the notifications that it becomes."""
+
+    sender: str
+    name: str
+    headers: Mapping[str, str]
+    body: Any
+    notifications: list[dict[str, Any]]
+
+    @property
+    def lower_headers(self) -> dict[str, str]:
+        """The headers as mappings take them."""
+        return {name.lower(): value for name, value in self.headers.items()}
+
+    @property
+    def raw(self) -> bytes:
+        """The body as it is sent."""
+        return json.dumps(self.body).encode()
+
+
+def fixtures(sender: str | None = None) -> Iterator[Fixture]:
+    """Yield the recorded bodies of one sender, or of all."""
+    for name in [sender] if sender else known_senders():
+        for path in sorted((FOLDER / name.replace("-", "_") / "fixtures").glob("*.json")):
+            recorded = json.loads(path.read_text(encoding="utf-8"))
+            yield Fixture(
+                name, path.stem, recorded["headers"], recorded["body"], recorded["notifications"]
+            )
+
+
+def fixture(sender: str, name: str) -> Fixture:
+    """Return one recorded body."""
+    return next(one for one in fixtures(sender) if one.name == name)

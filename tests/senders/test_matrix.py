@@ -1,0 +1,106 @@
+"""The matrix of senders in docs: each cell follows from the recorded bodies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bolt_app.db.content import SEVERITIES
+from bolt_app.notifications.content.meaning import (
+    fields_of,
+    link_of,
+    severity_of,
+    title_of,
+    with_meaning,
+)
+from bolt_app.senders.registry import known_senders
+from tests.senders.fixtures import fixtures
+
+DOCS = Path(__file__).parent.parent.parent / "docs" / "senders"
+PAGE = DOCS / "README.md"
+BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
+HEAD = (
+    "| `--from` | recorded bodies | looks | severity | key | answers | ends itself | signature |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+)
+
+
+def contents(sender: str) -> list[dict[str, Any]]:
+    """Return what the recorded bodies of a sender say, with what is derived from their layout."""
+    return [with_meaning(one) for each in fixtures(sender) for one in each.notifications]
+
+
+def parts_of(found: list[dict[str, Any]]) -> str:
+    parts = {
+        "title": any(map(title_of, found)),
+        "text": any(one.get("text") for one in found),
+        "link": any(map(link_of, found)),
+        "fields": any(map(fields_of, found)),
+    }
+    return ", ".join(name for name, is_there in parts.items() if is_there)
+
+
+def severities(found: list[dict[str, Any]]) -> str:
+    used = {severity_of(one) for one in found} - {None}
+    return ", ".join(one for one in SEVERITIES if one in used) or "none"
+
+
+def ends(found: list[dict[str, Any]]) -> str:
+    """Return whether a later body of the sender turns an earlier red one green."""
+    bad = {one["key"] for one in found if "key" in one and severity_of(one) in SEVERITIES[2:]}
+    good = {one["key"] for one in found if "key" in one and severity_of(one) == "success"}
+    return "yes" if bad & good else "no"
+
+
+def row(name: str) -> str:
+    sender, found = known_senders()[name], contents(name)
+    cells = [
+        f"[{name}]({name}.md)",
+        str(len(list(fixtures(name)))),
+        parts_of(found),
+        severities(found),
+        "yes" if any("key" in one for one in found) else "no",
+        "yes" if any(one.get("actions") for one in found) else "no",
+        ends(found),
+        f"`{sender.signature.name}`" if sender.signature else "no",
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def matrix() -> str:
+    return HEAD + "".join(row(name) for name in known_senders())
+
+
+def test_the_matrix_is_what_the_recorded_bodies_show() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    expected = f"{before}{BEGIN}{matrix()}{END}{after}"
+    if os.environ.get("WRITE_MATRIX") == "1":
+        PAGE.write_text(expected, encoding="utf-8")
+
+    assert page == expected, "WRITE_MATRIX=1 writes it"
+
+
+def test_severities_are_in_the_order_that_the_matrix_takes() -> None:
+    assert SEVERITIES[2:] == ("warning", "error", "critical")
+
+
+@pytest.mark.parametrize("name", known_senders())
+def test_every_sender_has_a_page_that_says_what_to_paste(name: str) -> None:
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+    assert known_senders()[name].title in page
+    assert f"--from {name}" in page
+
+
+def pages() -> Iterator[Path]:
+    yield from DOCS.glob("*.md")
+
+
+def test_there_is_no_page_of_an_unknown_sender() -> None:
+    assert {one.stem for one in pages()} - {"README"} == set(known_senders())

@@ -1,0 +1,286 @@
+"""Amazon SNS: signatures, confirmations, and the addresses that are fetched for them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_network
+from threading import Thread
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.x509.oid import NameOID
+
+from bolt_app.http_loop import HttpLoop
+from bolt_app.notifications.incidents.callback_http import MOST_BYTES, CallbackClient
+from bolt_app.senders.aws_sns.checks import SnsChecks, SnsUnreachableError
+from bolt_app.senders.aws_sns.messages import is_certificate_address, is_sns_address, signed_text
+from tests.people import ACME
+from tests.running import Bellhop, Page
+from tests.senders.fixtures import fixture
+from tests.senders.test_hooks import accepted, create_webhook
+from tests.web.calling import request
+
+CERTIFICATE = (
+    "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
+)
+
+
+@cache
+def key_and_certificate() -> tuple[rsa.RSAPrivateKey, bytes]:
+    key = rsa.generate_private_key(65537, 2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sns.amazonaws.com")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    return key, made.public_bytes(serialization.Encoding.PEM)
+
+
+def signed(name: str, version: str = "1", **changes: Any) -> dict[str, Any]:
+    """Return a recorded message, signed as SNS does it."""
+    body = {**fixture("aws-sns", name).body, **changes, "SignatureVersion": version}
+    key, _ = key_and_certificate()
+    algorithm = hashes.SHA1() if version == "1" else hashes.SHA256()  # noqa: S303
+    signature = key.sign(signed_text(body), PKCS1v15(), algorithm)
+    return {**body, "Signature": base64.b64encode(signature).decode()}
+
+
+class FakeSns:
+    """Answers requests for the certificate and for confirmations, and records them."""
+
+    def __init__(self) -> None:
+        self.fetched: list[str] = []
+        self.status = 200
+
+    def __call__(self, address: str) -> tuple[int, bytes]:
+        self.fetched.append(address)
+        return self.status, key_and_certificate()[1] if address.endswith(".pem") else b"<xml/>"
+
+
+@pytest.fixture
+def sns(bellhop: Bellhop) -> FakeSns:
+    found = FakeSns()
+    bellhop.services.sns.fetch = found
+    return found
+
+
+def post(url: str, body: Any) -> Page:
+    headers = {
+        "Content-Type": "text/plain; charset=UTF-8",
+        "x-amz-sns-message-type": "Notification",
+    }
+    return request("POST", url, json.dumps(body).encode(), headers)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_what_sns_signed_is_taken(bellhop: Bellhop, sns: FakeSns, version: str) -> None:
+    url = create_webhook(bellhop, "aws-sns")
+
+    assert post(url, signed("alarm", version)).status == 200
+    assert post(url, signed("ok", version)).status == 200
+
+    assert [content["severity"] for content, _ in accepted(bellhop)] == ["error", "success"]
+    assert sns.fetched == [CERTIFICATE], "the certificate is kept"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Message": "another"},
+        {"Subject": "another"},
+        {"TopicArn": "arn:aws:sns:eu-central-1:1:other"},
+        {"Type": "SubscriptionConfirmation"},
+        {"Signature": ""},
+        {"Signature": "no base64"},
+        {"SignatureVersion": "2"},
+        {"SignatureVersion": "3"},
+        {"SigningCertURL": "https://evil.example/SimpleNotificationService-0.pem"},
+        {"SigningCertURL": None},
+    ],
+)
+def test_anything_else_is_refused(bellhop: Bellhop, sns: FakeSns, changes: Any) -> None:
+    body = {**signed("alarm"), **changes}
+
+    answer = post(create_webhook(bellhop, "aws-sns"), body)
+
+    assert (answer.status, answer.text) == (403, "invalid_signature")
+    assert accepted(bellhop) == []
+    assert set(sns.fetched) <= {CERTIFICATE}
+
+
+@pytest.mark.parametrize("body", [{}, [], "text", 7, {"AlarmName": "x", "NewStateValue": "OK"}])
+def test_so_is_what_has_no_envelope(bellhop: Bellhop, sns: FakeSns, body: Any) -> None:
+    assert post(create_webhook(bellhop, "aws-sns"), body).text == "invalid_signature"
+    assert sns.fetched == []
+
+
+def test_a_subscription_is_confirmed_and_shown(bellhop: Bellhop, sns: FakeSns) -> None:
+    body = signed("subscription")
+
+    assert post(create_webhook(bellhop, "aws-sns"), body).status == 200
+
+    assert sns.fetched == [CERTIFICATE, body["SubscribeURL"]]
+    assert "subscribes this webhook" in accepted(bellhop)[0][0]["title"]
+
+
+def test_an_unsigned_subscription_is_not_confirmed(bellhop: Bellhop, sns: FakeSns) -> None:
+    assert (
+        post(create_webhook(bellhop, "aws-sns"), fixture("aws-sns", "subscription").body).status
+        == 403
+    )
+
+    assert sns.fetched == [CERTIFICATE]
+
+
+def test_a_signed_subscription_is_confirmed_at_sns_alone(bellhop: Bellhop, sns: FakeSns) -> None:
+    body = signed("subscription", SubscribeURL="http://169.254.169.254/latest/meta-data/")
+
+    assert post(create_webhook(bellhop, "aws-sns"), body).status == 200
+
+    assert sns.fetched == [CERTIFICATE]
+    assert "link" not in accepted(bellhop)[0][0]
+
+
+def test_a_webhook_for_any_tool_fetches_nothing(bellhop: Bellhop, sns: FakeSns) -> None:
+    url = create_webhook(bellhop)
+
+    for name in ("alarm", "raw_alarm", "text", "subscription"):
+        assert post(url, fixture("aws-sns", name).body).status == 200
+
+    assert sns.fetched == []
+    link = accepted(bellhop)[-1][0]["link"]
+    assert link.startswith("https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription")
+
+
+@pytest.mark.parametrize("name", ["alarm", "subscription"])
+def test_while_sns_does_not_answer_it_is_to_send_again(
+    bellhop: Bellhop, sns: FakeSns, name: str
+) -> None:
+    sns.status = 500
+
+    answer = post(create_webhook(bellhop, "aws-sns"), signed(name))
+
+    assert (answer.status, answer.text) == (503, "service_unavailable")
+    assert accepted(bellhop) == []
+
+
+def test_no_redirect_is_taken_for_a_certificate() -> None:
+    def redirect(_address: str) -> tuple[int, bytes]:
+        return 302, key_and_certificate()[1]
+
+    with pytest.raises(SnsUnreachableError):
+        SnsChecks(redirect).verify(signed("alarm"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://sns.eu-central-1.amazonaws.com/x.pem",
+        "https://sns.eu-central-1.amazonaws.com.evil.example/x.pem",
+        "https://evil.example/https://sns.eu-central-1.amazonaws.com/x.pem",
+        "https://sns.eu-central-1.amazonaws.com@evil.example/x.pem",
+        "https://sns.eu-central-1.amazonaws.com:8443/x.pem",
+        "https://user@sns.eu-central-1.amazonaws.com/x.pem",
+        "https://sns.evil.example.amazonaws.com/x.pem",
+        "https://s3.eu-central-1.amazonaws.com/bucket/x.pem",
+        "https://bucket.s3.amazonaws.com/x.pem",
+        "https://sns.eu-central-1.amazonaws.com\\@evil.example/x.pem",
+        "https://sns.eu-central-1.amazonaws.com/ x.pem",
+        "https://sns..amazonaws.com/x.pem",
+        "https://sns.amazonaws.com/x.pem",
+        "https://169.254.169.254/x.pem",
+        "file:///etc/passwd.pem",
+        "https://sns.eu-central-1.amazonaws.com/" + "x" * 2000 + ".pem",
+        "",
+    ],
+)
+def test_no_other_address_is_fetched(address: str) -> None:
+    fetched: list[str] = []
+
+    def fetch(url: str) -> tuple[int, bytes]:
+        fetched.append(url)
+        return 200, b""
+
+    checks = SnsChecks(fetch)
+
+    assert not is_sns_address(address)
+    assert not checks.verify(signed("alarm", SigningCertURL=address))
+    checks.confirm(signed("subscription", SubscribeURL=address))
+    assert fetched == []
+
+
+def test_addresses_of_sns() -> None:
+    assert is_certificate_address(CERTIFICATE)
+    assert is_sns_address("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription")
+    assert not is_certificate_address("https://sns.eu-central-1.amazonaws.com/?x=.pem")
+
+
+class _Server(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/redirect":
+            self.send_response(302)
+            self.send_header("Location", "/inside")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = b"x" * (10 * MOST_BYTES if self.path == "/large" else 5)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+class TestFetching:
+    """The client that fetches: it is that of callbacks, on which other tests bear too."""
+
+    @pytest.fixture
+    def address(self) -> Any:
+        with ThreadingHTTPServer(("127.0.0.1", 0), _Server) as server:
+            Thread(target=server.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+            server.shutdown()
+
+    def client(self, http: HttpLoop, *networks: str) -> CallbackClient:
+        return CallbackClient(
+            http, ThreadPoolExecutor(1), networks=[ip_network(one) for one in networks], timeout=5
+        )
+
+    def test_no_redirect_is_followed(self, http: HttpLoop, address: str) -> None:
+        assert self.client(http, "127.0.0.0/8").get(f"{address}/redirect") == (302, b"")
+
+    def test_the_answer_is_read(self, http: HttpLoop, address: str) -> None:
+        assert self.client(http, "127.0.0.0/8").get(address) == (200, b"xxxxx")
+
+    def test_a_large_answer_is_broken_off(self, http: HttpLoop, address: str) -> None:
+        with pytest.raises(OSError, match="Payload"):
+            self.client(http, "127.0.0.0/8").get(f"{address}/large")
+
+    def test_no_private_address_is_called(self, http: HttpLoop, address: str) -> None:
+        with pytest.raises((OSError, ValueError)):
+            self.client(http).get(address)
+
+
+def test_the_app_fetches_from_public_addresses_alone(bellhop: Bellhop) -> None:
+    """A name of SNS that leads inside, by a DNS of someone's own, is not called."""
+    with pytest.raises((OSError, ValueError)):
+        bellhop.services.sns.fetch("https://127.0.0.1/")
+    assert bellhop.services.webhooks.of_team(ACME) == []
