@@ -24,6 +24,7 @@ from bolt_app.slack import deferred_responses as late
 from bolt_app.slack.request_parsing import MalformedRequestError, parse_request
 from bolt_app.slack.response_url import SlackRespond
 from bolt_app.slack.signed_actions import may_be_own
+from bolt_app.slack.turns import Turns
 from bolt_app.slack.verification import RequestVerifier
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
     """
     blueprint = Blueprint("slack", __name__)
     verifier = RequestVerifier(services.settings.slack_signing_secret, clock=services.clock)
+    turns = Turns()
 
     @blueprint.get(INSTALL_PATH)
     def install() -> Response:
@@ -71,6 +73,10 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
 
     @blueprint.post(EVENTS_PATH)
     def receive() -> Response:
+        with turns.turn():
+            return answer_verified()
+
+    def answer_verified() -> Response:
         try:
             bolt_request = parse_request(request.get_data(), services.signer)
             is_own = may_be_own(bolt_request.body)

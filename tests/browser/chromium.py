@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -27,8 +30,29 @@ OpenPage = Callable[..., Page]
 Shoot = Callable[[Page, str], None]
 
 
+@dataclass(frozen=True)
+class Chromium:
+    """A browser, and the event loop that its driver uses in this thread.
+
+    Playwright leaves its loop marked as running between calls, and `asyncio.run` refuses to work
+    meanwhile: tests of other kinds in the same process need the mark removed.
+    """
+
+    browser: Browser
+    loop: asyncio.AbstractEventLoop
+
+    @contextmanager
+    def driven(self) -> Iterator[Browser]:
+        """Mark the loop as running while a test drives the browser."""
+        asyncio._set_running_loop(self.loop)
+        try:
+            yield self.browser
+        finally:
+            asyncio._set_running_loop(None)
+
+
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator[Chromium]:
     """A headless Chromium, or a skip where there is none."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
@@ -37,18 +61,27 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
-        yield browser
+        running = Chromium(browser, asyncio.get_running_loop())
+        asyncio._set_running_loop(None)
+        yield running
+        asyncio._set_running_loop(running.loop)
         browser.close()
+    asyncio._set_running_loop(None)
 
 
 @pytest.fixture
-def open_page(chromium: Browser) -> Iterator[OpenPage]:
+def open_page(chromium: Chromium) -> Iterator[OpenPage]:
     """Open a page in a browser of its own; fails the test on any error in the page's scripts."""
+    with chromium.driven() as browser:
+        yield from _pages(browser)
+
+
+def _pages(browser: Browser) -> Iterator[OpenPage]:
     problems: list[str] = []
     contexts = []
 
     def opened(*, scheme: str = "light", width: int = 1280, height: int = 800) -> Page:
-        context = chromium.new_context(
+        context = browser.new_context(
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": width, "height": height},
         )

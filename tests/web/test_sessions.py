@@ -164,7 +164,9 @@ def test_the_cookie_expires_with_its_prefix_over_https(
         client = running.app.test_client()
         with client.session_transaction(base_url=HTTPS) as session:
             session["csrf_token"] = "x"
-        answer = client.post("/signout", base_url=HTTPS, data={"csrf_token": "x"})
+        signer = URLSafeTimedSerializer(running.settings.session_secret, salt="wtf-csrf-token")
+        form = {"csrf_token": signer.dumps("x")}
+        answer = client.post("/signout", base_url=HTTPS, data=form)
 
         [expired] = answer.headers.getlist("Set-Cookie")
         assert expired.startswith("__Host-bellhop=;")

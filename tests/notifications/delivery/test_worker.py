@@ -145,7 +145,7 @@ class TestInternalErrors:
                 raise OperationalError("SELECT", {}, Exception())
             return find_workspace(team_id)
 
-        monkeypatch.setattr(quick.services.client, "find_place", find_later)
+        monkeypatch.setattr(quick.services.client, "find_workspace", find_later)
         id_ = accept(quick, GENERAL, "x")
         with delivering(quick):
             wait_until(quick, lambda: states(quick, id_) == ["sent"])

@@ -1,0 +1,5 @@
+"""The installed tokens of tests/installations, for calls with them."""
+
+from tests.installations.conftest import slack, tokens
+
+__all__ = ["slack", "tokens"]
