@@ -81,24 +81,26 @@ def register(app: Flask, find_services: FindServices) -> None:
         found = services.webhooks.of_team(team_id)
         if not found:
             require_workspace(services, team_id)
-        for hook in found:
-            name = f"{hook.name}, " if hook.name else ""
-            state = "active" if hook.revoked_at is None else "revoked"
-            key = "" if hook.key_field is None else f"; key from {hook.key_field}"
-            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{key}{more(hook)}")
+        for webhook in found:
+            name = f"{webhook.name}, " if webhook.name else ""
+            state = "active" if webhook.revoked_at is None else "revoked"
+            key = "" if webhook.key_field is None else f"; key from {webhook.key_field}"
+            click.echo(
+                f"{webhook.id}  {name}to {', '.join(webhook.to)}; {state}{key}{more(webhook)}"
+            )
 
     @group.command("revoke")
-    @click.argument("hook_id", type=int)
+    @click.argument("webhook_id", type=int)
     @cancel_option
     @one_line_errors
-    def revoke(hook_id: int, *, cancel: bool) -> None:
+    def revoke(webhook_id: int, *, cancel: bool) -> None:
         """Revoke a webhook."""
         services = find_services()
-        is_revoked = services.webhooks.revoke(hook_id) is not None
+        is_revoked = services.webhooks.revoke(webhook_id) is not None
         # What one sent that was revoked before can still be cancelled.
-        number = services.history.cancel_all(Credential("hook", hook_id)) if cancel else 0
+        number = services.history.cancel_all(Credential("hook", webhook_id)) if cancel else 0
         if not is_revoked and not number:
-            fail(f"There is no hook {hook_id}, or it is revoked already.")
-        click.echo(f"Hook {hook_id} is revoked.")
+            fail(f"There is no hook {webhook_id}, or it is revoked already.")
+        click.echo(f"Hook {webhook_id} is revoked.")
         if cancel:
             click.echo(cancelled(number))

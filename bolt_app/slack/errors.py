@@ -17,7 +17,7 @@ from bolt_app.logs import describe_error
 from bolt_app.services import Services
 from bolt_app.slack.endpoint import is_event
 from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.respond import tell
+from bolt_app.slack.respond import respond
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 
@@ -49,7 +49,7 @@ def register_error_answers(app: App, services: Services, rejected: RejectedValue
         if is_event(body):
             # Slack sends the event again; its receipt was not written either.
             return BoltResponse(status=503, body="")
-        return tell(services, context, body, describe_problem(error))
+        return respond(services, context, body, describe_problem(error))
 
 
 class _RequireUse(Middleware):
@@ -74,13 +74,13 @@ class _RequireUse(Middleware):
                 f"<{self._services.settings.public_url}/|Add Bellhop to Slack again>, and it goes "
                 "on where it was."
             )
-            return tell(self._services, context, req.body, text)
+            return respond(self._services, context, req.body, text)
         try:
             self._services.access.require_use(
                 _place_of(context), context.user_id or "", context.get("is_deactivated")
             )
         except AccessDeniedError as error:
-            return tell(self._services, context, req.body, str(error))
+            return respond(self._services, context, req.body, str(error))
         return next()
 
 

@@ -27,9 +27,9 @@ CHANGE_SUBSCRIPTION = "subscriptions.change"
 NEW_API_KEY = "api_key.new"
 NEW_API_KEY_VIEW = "api_key.new"
 REVOKE_API_KEY = "api_key.revoke"
-NEW_HOOK = "hook.new"
-NEW_HOOK_VIEW = "hook.new"
-REVOKE_HOOK = "hook.revoke"
+NEW_WEBHOOK = "webhook.new"
+NEW_WEBHOOK_VIEW = "webhook.new"
+REVOKE_WEBHOOK = "webhook.revoke"
 
 # The buttons and menus that do something: each carries a signed value. `LINK_PROFILE` is not one
 # of them: Slack opens its link.
@@ -47,7 +47,7 @@ ACTIONS = frozenset(
         CHANGE_SUBSCRIPTION,
         NEW_API_KEY,
         REVOKE_API_KEY,
-        NEW_HOOK,
-        REVOKE_HOOK,
+        NEW_WEBHOOK,
+        REVOKE_WEBHOOK,
     }
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from slack_bolt import BoltContext, BoltResponse
 
-from bolt_app.blockkit.elements import Answer, info_modal, plain_answer, section
+from bolt_app.blockkit.elements import Reply, info_modal, plain_reply, section
 from bolt_app.logs import describe_error
 from bolt_app.services import Services
 from bolt_app.slack.home.view import publish_home
@@ -21,7 +21,9 @@ from bolt_app.slack_api import SlackCallError
 logger = logging.getLogger(__name__)
 
 
-def tell(services: Services, context: BoltContext, body: dict[str, Any], text: str) -> BoltResponse:
+def respond(
+    services: Services, context: BoltContext, body: dict[str, Any], text: str
+) -> BoltResponse:
     """Return the answer to a request that says `text` to whoever made it.
 
     A command is answered at once, a submitted modal shows it beside its first input. For what has
@@ -33,25 +35,25 @@ def tell(services: Services, context: BoltContext, body: dict[str, Any], text: s
     if "command" in body:
         return _json({"response_type": "ephemeral", "text": text})
     if isinstance(body.get("response_url"), str):
-        tell_aside(services, body["response_url"], text)
+        respond_privately(services, body["response_url"], text)
     elif (body.get("view") or {}).get("type") == "home":
-        show_at_home(ProfileActions.of(services, context), plain_answer(text))
+        update_home(ProfileActions.of(services, context), plain_reply(text))
     return BoltResponse(status=200, body="")
 
 
-def tell_aside(services: Services, response_url: str, text: str) -> None:
+def respond_privately(services: Services, response_url: str, text: str) -> None:
     """Tell a person alone, in the background, beside what the whole channel sees."""
-    services.background.submit(_respond, services, response_url, text)
+    services.background.submit(_post, services, response_url, text)
 
 
-def show_at_home(own: ProfileActions, notice: Answer) -> None:
+def update_home(requester: ProfileActions, notice: Reply) -> None:
     """Publish a person's home in the background, with what was done or why it was not."""
-    own.services.background.submit(_publish, own, notice)
+    requester.services.background.submit(_publish, requester, notice)
 
 
-def _publish(own: ProfileActions, notice: Answer) -> None:
+def _publish(requester: ProfileActions, notice: Reply) -> None:
     try:
-        publish_home(own, notice)
+        publish_home(requester, notice)
     except Exception as error:
         logger.warning("a home is not published", extra={"error": describe_error(error)})
 
@@ -63,7 +65,7 @@ def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
     return {"response_action": "update", "view": info_modal("Bellhop", [section(text)])}
 
 
-def _respond(services: Services, response_url: str, text: str) -> None:
+def _post(services: Services, response_url: str, text: str) -> None:
     message = {"response_type": "ephemeral", "replace_original": False, "text": text}
     try:
         services.response_urls.post(response_url, message)

@@ -27,7 +27,7 @@ from bolt_app.notifications.incidents.blocks import PREFIX as INCIDENT_PREFIX
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.respond import tell
+from bolt_app.slack.respond import respond
 
 OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
 _OTHER_TYPES = ("event_callback", "message_action", "url_verification", "view_submission")
@@ -83,7 +83,7 @@ class _SignatureChecks(Middleware):
         except OutdatedError as error:
             self._rejected.log(context)
             text = _RENEWED if self._renew(body, context) else str(error)
-            return tell(self._services, context, body, text)
+            return respond(self._services, context, body, text)
         context["signed_fields"] = fields
         return next()
 
@@ -107,7 +107,7 @@ class _SignatureChecks(Middleware):
             )
         except OutdatedError:
             self._rejected.log(context)
-            return tell(self._services, context, body, str(OutdatedFormError()))
+            return respond(self._services, context, body, str(OutdatedFormError()))
         return next()
 
 
@@ -123,7 +123,7 @@ def _require_offered(body: Mapping[str, Any]) -> None:
     """
     action = body["actions"][0]
     is_incidents = action["action_id"] in INCIDENT_ACTIONS
-    if is_incidents or is_at_home(body) or is_ephemeral(body):
+    if is_incidents or is_home_click(body) or is_ephemeral(body):
         return
     carried = action["action_id"], carried_value(action)
     if carried not in _offered(body.get("message") or {}):
@@ -171,7 +171,7 @@ def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
     signed for that person, and counts in such a message only.
     """
     user_id = body["user"]["id"]
-    if is_at_home(body):
+    if is_home_click(body):
         return [home_of(user_id)]
     channel_id = (body.get("channel") or {}).get("id")
     if not channel_id or "view" in body:
@@ -191,7 +191,7 @@ def address_of_command(context: BoltContext) -> str:
     return user_id if channel_id.startswith("D") else channel_id
 
 
-def is_at_home(body: Mapping[str, Any]) -> bool:
+def is_home_click(body: Mapping[str, Any]) -> bool:
     """Whether a click was made in the App Home, and not in a message or modal."""
     view, container = body.get("view") or {}, body.get("container") or {}
     return bool(view.get("type") == "home" and container.get("type") == "view")

@@ -31,17 +31,17 @@ logger = logging.getLogger(__name__)
 
 def create_blueprint(services: Services) -> Blueprint:
     """Return the blueprint of hooks."""
-    blueprint = Blueprint("hooks", __name__)
+    blueprint = Blueprint("webhooks", __name__)
 
     @blueprint.post(f"{HOOKS_PATH}<secret>")
     def take(secret: str) -> Response:
         try:
-            hook = find(secret)
-            if hook is None:
-                reject(hook)
+            webhook = find(secret)
+            if webhook is None:
+                reject(webhook)
                 return _answer(403, "invalid_token")
-            services.client.find_workspace(hook.team_id)
-            accept(hook)
+            services.client.find_workspace(webhook.team_id)
+            accept(webhook)
         except TooManyGuessesError as error:
             return _later(429, "rate_limited", error.retry_after)
         except NotInstalledError:
@@ -49,19 +49,21 @@ def create_blueprint(services: Services) -> Blueprint:
         except PayloadError as error:
             return _answer(400, error.code)
         except RevokedError:
-            reject(hook)
+            reject(webhook)
             return _answer(404, "no_service")
         except LimitError as error:
             # Tools such as Alertmanager try again after 5xx alone.
             return _later(503, "rate_limited", error.retry_after)
         return _answer(200, "ok")
 
-    def reject(hook: WebhookRecord | None) -> None:
-        if hook is None:
+    def reject(webhook: WebhookRecord | None) -> None:
+        if webhook is None:
             services.audit.reject(AuditAction.WEBHOOK_REJECTED)
             return
         services.audit.reject(
-            AuditAction.WEBHOOK_REJECTED, team_id=hook.team_id, credential=f"webhook:{hook.id}"
+            AuditAction.WEBHOOK_REJECTED,
+            team_id=webhook.team_id,
+            credential=f"webhook:{webhook.id}",
         )
 
     def find(secret: str) -> WebhookRecord | None:
@@ -78,41 +80,41 @@ def create_blueprint(services: Services) -> Blueprint:
             services.guesses.count(request.remote_addr)
         return found
 
-    def accept(hook: WebhookRecord) -> None:
+    def accept(webhook: WebhookRecord) -> None:
         """Accept what was posted.
 
         Raises:
-            RevokedError: the hook is revoked, perhaps since it was read.
+            RevokedError: the webhook is revoked, perhaps since it was read.
         """
-        if hook.revoked_at is not None:
+        if webhook.revoked_at is not None:
             raise RevokedError
         try:
-            check(hook)
-            services.intake.accept(Sender.of(hook), [read(hook)])
+            check(webhook)
+            services.intake.accept(Sender.of(webhook), [read(webhook)])
         except RevokedError:
-            services.webhooks.forget(hook.id)
+            services.webhooks.forget(webhook.id)
             raise
 
-    def check(hook: WebhookRecord) -> None:
+    def check(webhook: WebhookRecord) -> None:
         """Refuse what was over a limit a moment ago, before its body is read."""
         try:
-            services.sender_limits.check(hook.credential)
+            services.sender_limits.check(webhook.credential)
         except LimitError as error:
-            services.sender_limits.reject(hook.credential, error)
+            services.sender_limits.reject(webhook.credential, error)
             raise
 
-    def read(hook: WebhookRecord) -> NotificationRequest:
+    def read(webhook: WebhookRecord) -> NotificationRequest:
         try:
             return read_webhook(
                 _payload(),
-                hook.to,
+                webhook.to,
                 services.clock(),
                 key=request.args.get("key"),
-                key_field=hook.key_field,
+                key_field=webhook.key_field,
             )
         except (PayloadError, RequestEntityTooLarge):
             # A rejected request counts too.
-            services.sender_limits.charge_request(hook.credential)
+            services.sender_limits.charge_request(webhook.credential)
             raise
 
     @blueprint.errorhandler(RequestEntityTooLarge)

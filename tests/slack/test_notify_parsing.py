@@ -12,9 +12,9 @@ from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.slack.subscriptions.parsing import (
     COMMANDS,
     Digest,
-    Help,
     ListHere,
     Mute,
+    NotifyHelp,
     NotifyRequest,
     ParseError,
     Quiet,
@@ -34,8 +34,8 @@ NIGHT = QuietHours(time(22), time(7))
 @pytest.mark.parametrize(
     ("words", "request_"),
     [
-        ("", Help()),
-        ("help", Help()),
+        ("", NotifyHelp()),
+        ("help", NotifyHelp()),
         ("  LIST ", ListHere()),
         ("test", SendTest()),
         ("subscribe deploys", Subscribe("deploys", "", None)),

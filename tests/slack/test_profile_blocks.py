@@ -52,14 +52,14 @@ profiles = st.builds(
 
 @given(profiles)
 def test_a_persons_own_profile(profile: Profile) -> None:
-    answer = blocks.profile_answer(profile, ["users:read"], NOW)
+    answer = blocks.profile_reply(profile, ["users:read"], NOW)
 
     check_blocks(answer.blocks)
 
 
 @given(profiles)
 def test_somebody_elses_profile_never_shows_the_address(profile: Profile) -> None:
-    answer = blocks.public_profile_answer(profile, NOW)
+    answer = blocks.public_profile_reply(profile, NOW)
 
     check_blocks(answer.blocks)
     assert "E-mail" not in str(answer.blocks)
@@ -87,8 +87,8 @@ def test_nothing_of_a_name_means_anything(name: str) -> None:
         workspaces=(Workspace("T012AB3CD", None, name, None, False, False, False, NOW),),
     )
     for answer in (
-        blocks.profile_answer(profile, ["users:read"], NOW),
-        blocks.public_profile_answer(profile, NOW),
+        blocks.profile_reply(profile, ["users:read"], NOW),
+        blocks.public_profile_reply(profile, NOW),
     ):
         check_blocks(answer.blocks)
         texts = list(_texts(answer.blocks))

@@ -9,13 +9,13 @@ from datetime import timedelta
 from slack_bolt import BoltContext
 
 from bolt_app.access.authorization import Action, Person
-from bolt_app.blockkit.elements import Answer
+from bolt_app.blockkit.elements import Reply
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.notifications.history.visibility import Viewer
 from bolt_app.services import Services
-from bolt_app.slack.credentials.blocks import revoked_answer
+from bolt_app.slack.credentials.blocks import revoked_reply
 from bolt_app.slack.ensure_can_post import ensure_can_post
-from bolt_app.slack.home.failed_deliveries import retried_answer
+from bolt_app.slack.home.failed_deliveries import retried_reply
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CredentialActions:
         person.require(action)
         return person
 
-    def retry(self, notification_id: str, viewer: Viewer) -> Answer:
+    def retry(self, notification_id: str, viewer: Viewer) -> Reply:
         """Deliver after all what failed of a notification, where the person may see that it did.
 
         Args:
@@ -58,7 +58,7 @@ class CredentialActions:
         person = self.check(Action.RETRY_FAILED)
         seen = self.services.visibility.failed_ids(viewer, person, notification_id)
         self.services.history.retry(self.team_id, notification_id, seen)
-        return retried_answer(self.user_id)
+        return retried_reply(self.user_id)
 
     def create_key(
         self,
@@ -113,7 +113,7 @@ class CredentialActions:
             receipt=receipt,
         )
 
-    def revoke_key(self, key_id: int) -> Answer:
+    def revoke_key(self, key_id: int) -> Reply:
         """Make an API key useless.
 
         Raises:
@@ -121,14 +121,16 @@ class CredentialActions:
         """
         self.check()
         name = self.services.api_keys.revoke(key_id, team_id=self.team_id, revoked_by=self.user_id)
-        return revoked_answer(self.user_id, "API key", name)
+        return revoked_reply(self.user_id, "API key", name)
 
-    def revoke_webhook(self, hook_id: int) -> Answer:
+    def revoke_webhook(self, webhook_id: int) -> Reply:
         """Let a hook take nothing any more.
 
         Raises:
             AccessDeniedError: not this person.
         """
         self.check()
-        name = self.services.webhooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)
-        return revoked_answer(self.user_id, "hook", name)
+        name = self.services.webhooks.revoke(
+            webhook_id, team_id=self.team_id, revoked_by=self.user_id
+        )
+        return revoked_reply(self.user_id, "hook", name)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     confirmation,
@@ -19,7 +19,7 @@ from bolt_app.blockkit.elements import (
     input_block,
     modal,
     option,
-    plain_answer,
+    plain_reply,
     section,
     text_input,
 )
@@ -45,9 +45,9 @@ _SCOPES: dict[Scope, str] = {
 
 def credential_blocks(
     keys: Sequence[ApiKeyRecord],
-    hooks: Sequence[WebhookRecord],
+    webhooks: Sequence[WebhookRecord],
     now: datetime,
-    notice: Answer | None,
+    notice: Reply | None,
 ) -> list[Block]:
     """Return what admins see of the ways in to their workspace.
 
@@ -59,10 +59,10 @@ def credential_blocks(
         header("API keys and hooks"),
         *(notice.blocks if notice else ()),
         *_listed([_key(one, now) for one in _in_order(keys)], "No system has an API key yet."),
-        *_listed([_hook(one) for one in _in_order(hooks)], "There is no hook yet."),
+        *_listed([_webhook(one) for one in _in_order(webhooks)], "There is no hook yet."),
         actions(
             button("New API key…", ids.NEW_API_KEY),
-            button("New hook…", ids.NEW_HOOK),
+            button("New hook…", ids.NEW_WEBHOOK),
         ),
         context(
             "Only admins see this part. By a key your systems use the HTTP API; a hook is an "
@@ -110,7 +110,7 @@ def key_modal() -> Block:
 def webhook_modal() -> Block:
     """Return the modal that asks where a new hook leads."""
     return modal(
-        ids.NEW_HOOK_VIEW,
+        ids.NEW_WEBHOOK_VIEW,
         "New hook",
         "Create",
         [
@@ -146,17 +146,15 @@ def webhook_created_view(name: str, user_id: str, channel_id: str, url: str) -> 
     return _made_view("New hook", text, url)
 
 
-def revoked_answer(user_id: str, what: str, name: str | None) -> Answer:
+def revoked_reply(user_id: str, what: str, name: str | None) -> Reply:
     """Say who revoked something; or, with no name, that there is nothing to revoke.
 
     Args:
         what: "API key" or "hook".
     """
     if name is None:
-        return plain_answer(f"That {what} was revoked before.")
-    return plain_answer(
-        f"<@{user_id}> revoked the {what} {_name(name)}: it is refused from now on."
-    )
+        return plain_reply(f"That {what} was revoked before.")
+    return plain_reply(f"<@{user_id}> revoked the {what} {_name(name)}: it is refused from now on.")
 
 
 def _made_view(title: str, text: str, secret: str) -> Block:
@@ -201,16 +199,22 @@ def _key(key: ApiKeyRecord, now: datetime) -> Block:
     )
 
 
-def _hook(hook: WebhookRecord) -> Block:
-    name = _name(hook.name or str(hook.id))
-    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook), *_use(hook)]
-    if hook.key_field is not None:
-        facts.append(f"key from {_name(hook.key_field)}")
-    text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
-    if hook.revoked_at is not None:
+def _webhook(webhook: WebhookRecord) -> Block:
+    name = _name(webhook.name or str(webhook.id))
+    facts = [
+        _made(webhook),
+        "active" if webhook.revoked_at is None else _ended(webhook),
+        *_use(webhook),
+    ]
+    if webhook.key_field is not None:
+        facts.append(f"key from {_name(webhook.key_field)}")
+    text = f"Hook {name}: to {_addresses(webhook.to)}\n{'  •  '.join(facts)}"
+    if webhook.revoked_at is not None:
         return section(text)
     question = f"Posts to the hook {name} are refused from then on."
-    return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
+    return section(
+        text, _revoke(ids.REVOKE_WEBHOOK, {"hook": webhook.id}, "Revoke this hook?", question)
+    )
 
 
 def _good(key: ApiKeyRecord, state: str) -> str:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
@@ -45,14 +45,14 @@ _DIVIDER: Block = {"type": "divider"}
 
 
 def home_view(
-    profile: Answer,
+    profile: Reply,
     preferred: NotificationPreferences,
     subscriptions: Sequence[StoredSubscription],
     health: Health | None,
     now: datetime,
     *,
     public_url: str,
-    notice: Answer | None = None,
+    notice: Reply | None = None,
     failed: Iterable[Block] = (),
     for_admin: Sequence[Block] = (),
     stand_in: str = "",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     button,
     moment,
-    plain_answer,
+    plain_reply,
     section,
 )
 from bolt_app.blockkit.mrkdwn import escape, link
@@ -30,7 +30,7 @@ def failed_blocks(
     public_url: str,
     *,
     may_retry: bool,
-    notice: Answer | None = None,
+    notice: Reply | None = None,
 ) -> Iterator[Block]:
     """Yield the failed deliveries that a person may see.
 
@@ -46,9 +46,9 @@ def failed_blocks(
         yield section(_text(one, public_url), retry if may_retry else None)
 
 
-def retried_answer(user_id: str) -> Answer:
+def retried_reply(user_id: str) -> Reply:
     """Report that a notification is delivered again."""
-    return plain_answer(f"<@{user_id}> retried a notification. Its delivery begins now.")
+    return plain_reply(f"<@{user_id}> retried a notification. Its delivery begins now.")
 
 
 def _text(one: FailedNotification, public_url: str) -> str:

@@ -28,17 +28,17 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 # After these nobody sees that home (https://docs.slack.dev/reference/methods/views.publish).
 _GONE = frozenset({"user_not_found", "not_enabled"})
-_shown_anyway: ContextVar[ChangeSignal | None] = ContextVar("shown_anyway", default=None)
+_suppressed: ContextVar[ChangeSignal | None] = ContextVar("suppress_home_refresh", default=None)
 
 
 @contextmanager
-def shown_anyway(own: ProfileActions) -> Iterator[None]:
+def suppress_home_refresh(owner: ProfileActions) -> Iterator[None]:
     """Publish nothing for what is changed here of this person's own: it is shown with a notice."""
-    token = _shown_anyway.set(ChangeSignal(own.team_id, own.user_id))
+    token = _suppressed.set(ChangeSignal(owner.team_id, owner.user_id))
     try:
         yield
     finally:
-        _shown_anyway.reset(token)
+        _suppressed.reset(token)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class HomeRefresher:
 
     def hear(self, concerned: ChangeSignal) -> None:
         """Have the homes of those whom a change concerns published soon."""
-        shown = _shown_anyway.get()
+        shown = _suppressed.get()
         if concerned != shown:
             self._queue(_Refresh(concerned, shown), 1)
 
@@ -95,8 +95,8 @@ class HomeRefresher:
 
     def _publish(self, person: ChangeSignal, user_id: str, number: int) -> None:
         try:
-            own = ProfileActions.find(self._services, person.team_id, user_id)
-            publish_home(own, is_opened=False)
+            owner = ProfileActions.find(self._services, person.team_id, user_id)
+            publish_home(owner, is_opened=False)
         except SlackCallError as error:
             self._failed(person, user_id, error, number)
         except NotInstalledError:

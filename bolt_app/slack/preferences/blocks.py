@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, field_validator
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
@@ -82,32 +82,32 @@ def preferences_modal(preferred: NotificationPreferences) -> dict[str, Any]:
     )
 
 
-def chosen_answer(preferred: NotificationPreferences, undo: Mapping[str, Any]) -> Answer:
+def chosen_reply(preferred: NotificationPreferences, undo: Mapping[str, Any]) -> Reply:
     """Say what somebody has chosen just now."""
     button_ = button("Undo", ids.UNDO_PREFERENCES, value=undo)
-    return _answer(
+    return _reply(
         preferred, "Saved. What is held already still comes at its time.", actions(button_)
     )
 
 
-def undone_preference_answer(preferred: NotificationPreferences) -> Answer:
+def undone_preference_reply(preferred: NotificationPreferences) -> Reply:
     """Say that it is as it was before."""
-    return _answer(preferred, "You undid the change.")
+    return _reply(preferred, "You undid the change.")
 
 
-def not_undone_preference_answer(preferred: NotificationPreferences) -> Answer:
+def not_undone_preference_reply(preferred: NotificationPreferences) -> Reply:
     """Say why nothing was undone."""
-    return _answer(preferred, "That was undone already, or changed again since.")
+    return _reply(preferred, "That was undone already, or changed again since.")
 
 
-def home_notice(answer: Answer) -> Answer:
+def home_notice(reply: Reply) -> Reply:
     """Return an answer without what the App Home says anyway."""
-    return Answer(answer.text, answer.blocks[1:])
+    return Reply(reply.text, reply.blocks[1:])
 
 
-def _answer(preferred: NotificationPreferences, small: str, *more: Block) -> Answer:
+def _reply(preferred: NotificationPreferences, small: str, *more: Block) -> Reply:
     chosen = _chosen(preferred)
-    return Answer(f"{chosen} {small}", [section(chosen), context(small), *more])
+    return Reply(f"{chosen} {small}", [section(chosen), context(small), *more])
 
 
 def undo_preference_fields(user_id: str, change: PreferenceChange) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from slack_bolt import BoltContext
 
-from bolt_app.blockkit.elements import Answer
+from bolt_app.blockkit.elements import Reply
 from bolt_app.installations.flow import INSTALL_PATH
 from bolt_app.installations.store import Grant, StoredInstallation
 from bolt_app.installations.tokens.grants import TokenRequest
@@ -16,10 +16,10 @@ from bolt_app.notifications.history.visibility import Viewer
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services
 from bolt_app.slack.profile.blocks import (
-    not_linked_answer,
-    profile_answer,
-    token_dead_answer,
-    unlinked_answer,
+    not_linked_reply,
+    profile_reply,
+    token_dead_reply,
+    unlinked_reply,
 )
 
 
@@ -57,20 +57,20 @@ class ProfileActions:
         grant = services.grants.find(asker) or Grant(revision=0)
         return cls(services, grant, workspace.enterprise_id, team_id, user_id)
 
-    def show(self) -> Answer:
+    def show(self) -> Reply:
         """Show the profile; one that is still owed is recorded first.
 
         Raises:
             SlackCallError: it had to be recorded, and Slack refused or did not answer.
         """
         if self.grant.installation_id is None:
-            return not_linked_answer(self._link_url())
+            return not_linked_reply(self._link_url())
         if self.grant.user_invalid_reason is not None:
-            return token_dead_answer(self._link_url())
+            return token_dead_reply(self._link_url())
         profile = self.services.profiles.find(self.team_id, self.user_id, self.enterprise_id)
         return self.refresh() if profile is None else self._render(profile)
 
-    def refresh(self) -> Answer:
+    def refresh(self) -> Reply:
         """Read the profile from Slack anew and show it.
 
         Raises:
@@ -78,19 +78,19 @@ class ProfileActions:
         """
         installation = self._installation()
         if installation is None:
-            return not_linked_answer(self._link_url())
+            return not_linked_reply(self._link_url())
         return self._render(self.services.profiles.record(installation))
 
     def is_linked(self) -> bool:
         """Whether there is anything to unlink."""
         return self._installation() is not None
 
-    def unlink(self) -> Answer:
+    def unlink(self) -> Reply:
         """Forget the person; `oauth.revocations` then hands their token back to Slack."""
         installation = self._installation()
         if installation is not None:
             self.services.lifecycle.unlink(installation)
-        return unlinked_answer()
+        return unlinked_reply()
 
     def viewer(self) -> Viewer:
         """Return the person as one who looks at notifications."""
@@ -102,8 +102,8 @@ class ProfileActions:
             return None
         return self.services.store.find_installation_by_id(self.grant.installation_id)
 
-    def _render(self, profile: Profile) -> Answer:
-        return profile_answer(profile, self.grant.user_scopes, self.services.clock())
+    def _render(self, profile: Profile) -> Reply:
+        return profile_reply(profile, self.grant.user_scopes, self.services.clock())
 
     def _link_url(self) -> str:
         # Who has the bot in the workspace already links themselves alone, without an admin.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
@@ -18,7 +18,7 @@ from bolt_app.blockkit.elements import (
     literal,
     mrkdwn,
     plain,
-    plain_answer,
+    plain_reply,
     section,
 )
 from bolt_app.blockkit.mrkdwn import escape, is_markup, is_misread_in_bold
@@ -29,9 +29,9 @@ FIELD_LIMIT = 2000
 _SHOWN_WORKSPACES = 10
 
 
-def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> Answer:
+def profile_reply(profile: Profile, scopes: Sequence[str], now: datetime) -> Reply:
     """Show a person their own linked profile."""
-    return Answer(
+    return Reply(
         text=f"Your linked profile: {escape(profile.real_name)}",
         blocks=[
             *_who(profile),
@@ -46,23 +46,23 @@ def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> An
     )
 
 
-def public_profile_answer(profile: Profile, now: datetime) -> Answer:
+def public_profile_reply(profile: Profile, now: datetime) -> Reply:
     """Show somebody else's linked profile: what everybody sees in Slack, and no e-mail address."""
     fields = [_field("Title", profile.title), _field("Local time", _local_time(profile, now))]
     shown = [field for field in fields if field is not None]
     blocks = _who(profile)
     if shown:
         blocks.append({"type": "section", "fields": shown})
-    return Answer(
+    return Reply(
         text=f"The linked profile of {escape(profile.real_name)}",
         blocks=[*blocks, context(f"Linked since {date(profile.linked_at)}")],
     )
 
 
-def not_linked_answer(link_url: str) -> Answer:
+def not_linked_reply(link_url: str) -> Reply:
     """Offer to link a profile."""
     text = "You have not linked your profile yet."
-    return Answer(
+    return Reply(
         text=text,
         blocks=[
             section(
@@ -74,10 +74,10 @@ def not_linked_answer(link_url: str) -> Answer:
     )
 
 
-def token_dead_answer(link_url: str) -> Answer:
+def token_dead_reply(link_url: str) -> Reply:
     """Say that Slack no longer takes the person's token, and offer to link anew."""
     text = "Slack no longer accepts the token of your profile."
-    return Answer(
+    return Reply(
         text=text,
         blocks=[
             section(f"*{text}*\nLink your profile again and all is well."),
@@ -89,15 +89,15 @@ def token_dead_answer(link_url: str) -> Answer:
     )
 
 
-def other_not_linked_answer(user_id: str) -> Answer:
+def other_not_linked_reply(user_id: str) -> Reply:
     """Say that somebody has no linked profile."""
-    return plain_answer(f"<@{user_id}> has not linked a profile.")
+    return plain_reply(f"<@{user_id}> has not linked a profile.")
 
 
-def unlink_question() -> Answer:
+def unlink_question() -> Reply:
     """Ask before forgetting a person."""
     text = "Unlink your profile?"
-    return Answer(
+    return Reply(
         text=text,
         blocks=[
             section(
@@ -110,18 +110,18 @@ def unlink_question() -> Answer:
     )
 
 
-def unlinked_answer() -> Answer:
+def unlinked_reply() -> Reply:
     """Say that a person was forgotten."""
-    return plain_answer(
+    return plain_reply(
         "Your profile is unlinked: your personal data and your token are deleted. "
         "Type `/profile` to link it again."
     )
 
 
-def help_answer(unknown: str) -> Answer:
+def help_reply(unknown: str) -> Reply:
     """Say what `/profile` understands."""
     lead = f"I do not understand “{escape(unknown[:100])}”.\n" if unknown else ""
-    return plain_answer(
+    return plain_reply(
         f"{lead}*What you can ask*\n"
         "• `/profile` shows your linked profile\n"
         "• `/profile @someone` shows the public part of theirs\n"

@@ -35,13 +35,13 @@ class Unlink:
 
 
 @dataclass(frozen=True)
-class Help:
+class ProfileHelp:
     """Say what can be asked; `unknown` is what was not understood."""
 
     unknown: str = ""
 
 
-ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | Help
+ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | ProfileHelp
 
 
 def parse_profile_command(text: str) -> ProfileRequest:
@@ -58,5 +58,5 @@ def parse_profile_command(text: str) -> ProfileRequest:
         case "unlink":
             return Unlink()
         case "help":
-            return Help()
-    return Help(unknown=words)
+            return ProfileHelp()
+    return ProfileHelp(unknown=words)

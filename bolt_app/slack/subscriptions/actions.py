@@ -11,7 +11,7 @@ from typing import Any
 from slack_bolt import BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
-from bolt_app.blockkit.elements import Answer, plain_answer
+from bolt_app.blockkit.elements import Reply, plain_reply
 from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
 from bolt_app.notifications.intake.service import Sender
@@ -26,20 +26,20 @@ from bolt_app.slack.ensure_can_post import NotInvitedError, ensure_can_post
 from bolt_app.slack.preferences.time_zones import time_zone_of
 from bolt_app.slack.signed_actions import address_of_command
 from bolt_app.slack.subscriptions.blocks import (
-    digest_answer,
-    list_answer,
-    muted_answer,
+    digest_reply,
+    list_reply,
+    muted_reply,
     near_sentence,
-    not_subscribed_answer,
-    not_undone_answer,
-    nothing_to_mute_answer,
-    same_digest_answer,
-    subscribed_answer,
-    tested_answer,
+    not_subscribed_reply,
+    not_undone_reply,
+    nothing_to_mute_reply,
+    same_digest_reply,
+    subscribed_reply,
+    tested_reply,
     undo_fields,
-    undone_answer,
-    unsubscribed_answer,
-    which_digest_answer,
+    undone_reply,
+    unsubscribed_reply,
+    which_digest_reply,
 )
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_person
@@ -55,16 +55,16 @@ class TooManyTestsError(AccessDeniedError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SubscriptionResult:
     """What to answer, and whether everybody in the channel is to see it.
 
     Attributes:
-        aside: what the person alone is to read besides.
+        private_note: what the person alone is to read besides.
     """
 
-    answer: Answer
+    reply: Reply
     is_change: bool = False
-    aside: str | None = None
+    private_note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,18 +108,18 @@ class SubscriptionActions:
         return self.services.access.person(self.team_id, self.user_id)
 
     @property
-    def place(self) -> str:
+    def destination(self) -> str:
         """The place, as the channel is told of it."""
         return "themselves" if is_person(self.address) else "this channel"
 
     @property
-    def reader(self) -> str:
+    def destination_for_person(self) -> str:
         """The place, as the person is told of it."""
         return "you" if is_person(self.address) else "this channel"
 
     def subscribe(
         self, topic: str, filter_: str, mode: Mode | None, digest: Schedule | None = None
-    ) -> Outcome:
+    ) -> SubscriptionResult:
         """Bring what is sent to a topic here.
 
         Args:
@@ -135,27 +135,27 @@ class SubscriptionActions:
         is_outside = ensure_can_post(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
         schedule = self._local(digest)
-        wish = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
+        spec = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
         # Others read the answer in a channel that is shared with another organisation.
         preview = None if is_outside else lately.preview(topic, filter_, self._visible)
-        change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
+        change = self.services.subscriptions.subscribe(self.team_id, self.address, spec)
         is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
         near = lately.near_topic(topic) if is_told else None
         is_own = is_person(self.address)
-        answer = subscribed_answer(
+        reply = subscribed_reply(
             self.user_id,
-            self.place,
-            wish,
+            self.destination,
+            spec,
             change,
             preview,
             near=near if is_own else None,
             undo=self._undo([change]),
         )
         # Guests may read in the channel: they learn of no topic of other channels.
-        aside = None if is_own or near is None else near_sentence(near)
-        return Outcome(answer, is_change=True, aside=aside)
+        private_note = None if is_own or near is None else near_sentence(near)
+        return SubscriptionResult(reply, is_change=True, private_note=private_note)
 
-    def unsubscribe(self, topic: str) -> Outcome:
+    def unsubscribe(self, topic: str) -> SubscriptionResult:
         """Bring it no more.
 
         Raises:
@@ -166,11 +166,11 @@ class SubscriptionActions:
             self.team_id, self.address, topic, by=self.user_id
         )
         if change is None:
-            return Outcome(not_subscribed_answer(topic, self._topics()))
-        answer = unsubscribed_answer(self.user_id, self.place, change, self._undo([change]))
-        return Outcome(answer, is_change=True)
+            return SubscriptionResult(not_subscribed_reply(topic, self._topics()))
+        reply = unsubscribed_reply(self.user_id, self.destination, change, self._undo([change]))
+        return SubscriptionResult(reply, is_change=True)
 
-    def mute(self, duration: timedelta | None, topic: str | None) -> Outcome:
+    def mute(self, duration: timedelta | None, topic: str | None) -> SubscriptionResult:
         """Bring nothing for a while; None ends that.
 
         Raises:
@@ -184,13 +184,13 @@ class SubscriptionActions:
         if not changes:
             here = self._topics()
             if topic is not None and topic not in here:
-                return Outcome(not_subscribed_answer(topic, here))
-            return Outcome(nothing_to_mute_answer(mutes=duration is not None))
+                return SubscriptionResult(not_subscribed_reply(topic, here))
+            return SubscriptionResult(nothing_to_mute_reply(mutes=duration is not None))
         topics = [one.topic for one in changes]
-        answer = muted_answer(self.user_id, self.place, topics, until, self._undo(changes))
-        return Outcome(answer, is_change=True)
+        reply = muted_reply(self.user_id, self.destination, topics, until, self._undo(changes))
+        return SubscriptionResult(reply, is_change=True)
 
-    def digest(self, schedule: Schedule | None, topic: str | None) -> Outcome:
+    def digest(self, schedule: Schedule | None, topic: str | None) -> SubscriptionResult:
         """Bring what comes by a subscription as one, by a schedule where the person lives.
 
         Args:
@@ -203,21 +203,21 @@ class SubscriptionActions:
         self._require(Action.USE)
         here = self._topics()
         if topic is None and len(here) != 1:
-            return Outcome(which_digest_answer(str(schedule or OFF), here))
+            return SubscriptionResult(which_digest_reply(str(schedule or OFF), here))
         named = topic or here[0]
         if named not in here:
-            return Outcome(not_subscribed_answer(named, here))
+            return SubscriptionResult(not_subscribed_reply(named, here))
         local = self._local(schedule)
         changes = self.services.subscriptions.digest(
             self.team_id, self.address, named, local, by=self.user_id
         )
         if not changes:
-            return Outcome(same_digest_answer(named, local))
+            return SubscriptionResult(same_digest_reply(named, local))
         now, undo = self.services.clock(), self._undo(changes)
-        answer = digest_answer(self.user_id, self.place, named, local, now, undo)
-        return Outcome(answer, is_change=True)
+        reply = digest_reply(self.user_id, self.destination, named, local, now, undo)
+        return SubscriptionResult(reply, is_change=True)
 
-    def undo(self, changes: Sequence[Change]) -> Outcome:
+    def undo(self, changes: Sequence[Change]) -> SubscriptionResult:
         """Put things back as they were.
 
         Raises:
@@ -227,18 +227,22 @@ class SubscriptionActions:
         self._require(Action.SUBSCRIBE_SELF)
         undo = self.services.subscriptions.undo
         if not undo(self.team_id, self.address, changes, by=self.user_id):
-            return Outcome(not_undone_answer())
-        return Outcome(undone_answer(self.user_id, [one.topic for one in changes]), is_change=True)
+            return SubscriptionResult(not_undone_reply())
+        return SubscriptionResult(
+            undone_reply(self.user_id, [one.topic for one in changes]), is_change=True
+        )
 
-    def show(self) -> Outcome:
+    def show(self) -> SubscriptionResult:
         """Show what is subscribed here."""
         found = self.services.subscriptions.of_address(self.team_id, self.address)
         topics: list[str] = []
         if not found and self.person.may(Action.SEE_WORKSPACE):
             topics = self.services.previews.look(self.team_id).topics
-        return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
+        return SubscriptionResult(
+            list_reply(self.destination_for_person, found, topics, self.services.clock())
+        )
 
-    def test(self) -> Outcome:
+    def test(self) -> SubscriptionResult:
         """Send a notification here.
 
         Raises:
@@ -264,7 +268,7 @@ class SubscriptionActions:
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
         self.services.intake.accept(sender, [request], idempotency_key=signed_request_id())
-        return Outcome(tested_answer(self.reader))
+        return SubscriptionResult(tested_reply(self.destination_for_person))
 
     def _topics(self) -> list[str]:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
@@ -306,9 +310,9 @@ class SubscriptionActions:
             self.services.access.person(self.team_id, self.user_id, now=True).require(action)
 
 
-def attempt(do: Callable[[], Outcome]) -> Outcome:
+def attempt(do: Callable[[], SubscriptionResult]) -> SubscriptionResult:
     """Do what was asked; where it is refused, the outcome says why."""
     try:
         return do()
     except (AccessDeniedError, NotInvitedError, TooManySubscriptionsError) as error:
-        return Outcome(plain_answer(str(error)))
+        return SubscriptionResult(plain_reply(str(error)))

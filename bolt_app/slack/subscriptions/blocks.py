@@ -9,14 +9,14 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, Field
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
     moment,
     overflow,
-    plain_answer,
+    plain_reply,
     section,
 )
 from bolt_app.blockkit.mrkdwn import escape, person_mention
@@ -68,16 +68,16 @@ _LABELS: dict[Choice, str] = {
 }
 
 
-def subscribed_answer(
+def subscribed_reply(
     user_id: str,
-    place: str,
-    wish: SubscriptionSpec,
+    destination: str,
+    spec: SubscriptionSpec,
     change: Change,
     preview: Preview | None,
     *,
     near: str | None,
     undo: Fields | None,
-) -> Answer:
+) -> Reply:
     """Say what somebody subscribed to, and what that would have brought lately.
 
     Args:
@@ -86,7 +86,7 @@ def subscribed_answer(
         near: a topic that is known, where this one is not but looks like it.
     """
     verb = "subscribed" if change.before is None else "changed the subscription of"
-    text = f"<@{user_id}> {verb} {place} to {_wish(wish)}."
+    text = f"<@{user_id}> {verb} {destination} to {_describe(spec)}."
     lines = [] if preview is None else [_previewed(preview)]
     if near is not None:
         lines.append(near_sentence(near))
@@ -97,97 +97,101 @@ def subscribed_answer(
     return _change(text, "\n".join(lines), undo)
 
 
-def unsubscribed_answer(user_id: str, place: str, change: Change, undo: Fields | None) -> Answer:
+def unsubscribed_reply(
+    user_id: str, destination: str, change: Change, undo: Fields | None
+) -> Reply:
     """Say what somebody ended."""
     is_digest = change.before is not None and change.before.digest is not None
     small = "What is held for its next digest does not come, unless this is undone."
-    text = f"<@{user_id}> unsubscribed {place} from {_topic(change.topic)}."
+    text = f"<@{user_id}> unsubscribed {destination} from {_topic(change.topic)}."
     return _change(text, small if is_digest else "", undo)
 
 
-def muted_answer(
+def muted_reply(
     user_id: str,
-    place: str,
+    destination: str,
     topics: Sequence[str],
     until: datetime | None,
     undo: Fields | None,
-) -> Answer:
+) -> Reply:
     """Say what somebody muted, or where `until` is None unmuted."""
     what = first_of([*map(_topic, topics)])
     if until is None:
-        return _change(f"<@{user_id}> unmuted {what} for {place}.", "", undo)
-    text = f"<@{user_id}> muted {what} for {place} until {moment(until)}."
+        return _change(f"<@{user_id}> unmuted {what} for {destination}.", "", undo)
+    text = f"<@{user_id}> muted {what} for {destination} until {moment(until)}."
     return _change(text, "What comes meanwhile is not kept for later.", undo)
 
 
-def digest_answer(
+def digest_reply(
     user_id: str,
-    place: str,
+    destination: str,
     topic: str,
     schedule: Schedule | None,
     now: datetime,
     undo: Fields | None,
-) -> Answer:
+) -> Reply:
     """Say who wants a digest, or where `schedule` is None no more of them."""
     if schedule is None:
-        text = f"<@{user_id}> ended the digest of {_topic(topic)} for {place}."
+        text = f"<@{user_id}> ended the digest of {_topic(topic)} for {destination}."
         return _change(text, "What is held already still comes at its time.", undo)
-    text = f"<@{user_id}> chose a digest of {_topic(topic)} for {place}: {_schedule(schedule)}."
+    text = (
+        f"<@{user_id}> chose a digest of {_topic(topic)} for {destination}: {_schedule(schedule)}."
+    )
     next_at = moment(schedule.next_after(now))
     return _change(text, f"The next is due {next_at}. What is critical comes at once.", undo)
 
 
-def which_digest_answer(words: str, here: Sequence[str]) -> Answer:
+def which_digest_reply(words: str, here: Sequence[str]) -> Reply:
     """Ask which of several subscriptions is meant."""
     if not here:
-        return plain_answer("Nothing is subscribed to here: `/notify subscribe deploys` begins.")
+        return plain_reply("Nothing is subscribed to here: `/notify subscribe deploys` begins.")
     offers = [f"• `/notify digest {escape(topic)} {words}`" for topic in here[:MOST_LISTED]]
-    return plain_answer("\n".join(["Say of which topic:", *offers]))
+    return plain_reply("\n".join(["Say of which topic:", *offers]))
 
 
-def same_digest_answer(topic: str, schedule: Schedule | None) -> Answer:
+def same_digest_reply(topic: str, schedule: Schedule | None) -> Reply:
     """Say that it is so already."""
     if schedule is None:
-        return plain_answer(f"{_topic(topic)} has no digest here: each comes at once.")
-    return plain_answer(f"{_topic(topic)} comes as a digest already: {_schedule(schedule)}.")
+        return plain_reply(f"{_topic(topic)} has no digest here: each comes at once.")
+    return plain_reply(f"{_topic(topic)} comes as a digest already: {_schedule(schedule)}.")
 
 
-def undone_answer(user_id: str, topics: Sequence[str]) -> Answer:
+def undone_reply(user_id: str, topics: Sequence[str]) -> Reply:
     """Say who undid a change."""
     what = first_of([*map(_topic, topics)])
-    return plain_answer(f"<@{user_id}> undid the change: {what} is as it was before.")
+    return plain_reply(f"<@{user_id}> undid the change: {what} is as it was before.")
 
 
-def not_undone_answer() -> Answer:
+def not_undone_reply() -> Reply:
     """Say why nothing was undone."""
-    return plain_answer(
+    return plain_reply(
         "That was undone already, or changed again since. `/notify list` shows how it is."
     )
 
 
-def not_subscribed_answer(topic: str, here: Sequence[str]) -> Answer:
+def not_subscribed_reply(topic: str, here: Sequence[str]) -> Reply:
     """Say that there is nothing to end, and what there is."""
     known = f" Here: {first_of([*map(_topic, here)])}." if here else " Nothing is."
-    return plain_answer(f"{_topic(topic)} is not subscribed to here.{known}")
+    return plain_reply(f"{_topic(topic)} is not subscribed to here.{known}")
 
 
-def nothing_to_mute_answer(*, mutes: bool) -> Answer:
+def nothing_to_mute_reply(*, mutes: bool) -> Reply:
     """Say that there is nothing to mute or unmute."""
-    return plain_answer(f"Nothing here is {'there to be muted' if mutes else 'muted'}.")
+    return plain_reply(f"Nothing here is {'there to be muted' if mutes else 'muted'}.")
 
 
-def list_answer(
-    place: str,
+def list_reply(
+    destination: str,
     subscriptions: Sequence[StoredSubscription],
     topics: Sequence[str],
     now: datetime,
-) -> Answer:
+) -> Reply:
     """Show what is subscribed, who made it and what came last; or teach where nothing is."""
     if not subscriptions:
-        return _empty(place, topics)
-    text = f"What comes to {place}: {counted(len(subscriptions), 'subscription')}"
-    heading = section(f"*What comes to {place}*")
-    return Answer(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
+        return _empty(destination, topics)
+    text = f"What comes to {destination}: {counted(len(subscriptions), 'subscription')}"
+    heading = section(f"*What comes to {destination}*")
+    return Reply(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
 
 
 def subscription_blocks(
@@ -200,9 +204,9 @@ def subscription_blocks(
     return blocks
 
 
-def tested_answer(place: str) -> Answer:
+def tested_reply(destination: str) -> Reply:
     """Say that a notification is on its way."""
-    return plain_answer(f"A test notification is on its way to {place}.")
+    return plain_reply(f"A test notification is on its way to {destination}.")
 
 
 def near_sentence(topic: str) -> str:
@@ -210,13 +214,13 @@ def near_sentence(topic: str) -> str:
     return f"Did you mean `/notify subscribe {escape(topic)}`?"
 
 
-def help_answer(reason: str = "", nearest: str = "") -> Answer:
+def help_reply(reason: str = "", nearest: str = "") -> Reply:
     """Say what `/notify` understands; or, with a reason, what was wrong and the nearest right."""
     if nearest:
-        return plain_answer(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
+        return plain_reply(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
     if reason:
-        return plain_answer(f"{escape(reason)}\n`/notify help` shows all commands.")
-    return plain_answer(
+        return plain_reply(f"{escape(reason)}\n`/notify help` shows all commands.")
+    return plain_reply(
         "*Commands, in a channel or in a direct message*\n"
         "• `/notify subscribe deploys`: deliver notifications to `topic:deploys` here\n"
         "• `/notify subscribe deploys/* severity&gt;=warning service=api -label:bot`: deliver "
@@ -277,18 +281,18 @@ class _Before(BaseModel):
     tz: str | None = None
 
     @classmethod
-    def of(cls, wish: SubscriptionSpec) -> Self:
-        digest = wish.digest
+    def of(cls, spec: SubscriptionSpec) -> Self:
+        digest = spec.digest
         return cls(
-            filter=wish.filter,
-            mode=wish.mode,
-            muted_until=wish.muted_until,
-            created_at=wish.created_at,
+            filter=spec.filter,
+            mode=spec.mode,
+            muted_until=spec.muted_until,
+            created_at=spec.created_at,
             digest=None if digest is None else str(digest),
             tz=None if digest is None else digest.tz,
         )
 
-    def wish(self, topic: str) -> SubscriptionSpec:
+    def spec(self, topic: str) -> SubscriptionSpec:
         digest = None if self.digest is None else Schedule.read(self.digest, self.tz or "UTC")
         if digest is not None and str(digest) != self.digest:
             raise ValueError("must be hourly or daily with a time")
@@ -324,7 +328,7 @@ class _UndoneChange(BaseModel):
 
     def change(self) -> Change:
         topic = normal_pattern(self.topic)
-        before = None if self.before is None else self.before.wish(topic)
+        before = None if self.before is None else self.before.spec(topic)
         return Change(topic, before, self.at, self.id, self.ended)
 
 
@@ -334,20 +338,20 @@ class _Undo(BaseModel):
     changes: list[_UndoneChange] = Field(min_length=1)
 
 
-def _change(text: str, small: str, undo: Fields | None) -> Answer:
+def _change(text: str, small: str, undo: Fields | None) -> Reply:
     blocks = [section(text)]
     if small:
         blocks.append(context(small))
     if undo is not None:
         blocks.append(actions(button("Undo", ids.UNDO_SUBSCRIPTIONS, value=undo)))
-    return Answer(text, blocks)
+    return Reply(text, blocks)
 
 
 def _listed(one: StoredSubscription, now: datetime) -> Block:
-    wish = one.wish
-    facts = [f"by {person_mention(wish.created_by)}" if wish.created_by else "by the command line"]
-    if wish.muted_until is not None and _is_muted(wish, now):
-        facts.append(f"muted until {moment(wish.muted_until)}")
+    spec = one.wish
+    facts = [f"by {person_mention(spec.created_by)}" if spec.created_by else "by the command line"]
+    if spec.muted_until is not None and _is_muted(spec, now):
+        facts.append(f"muted until {moment(spec.muted_until)}")
     if one.paused is not None:
         facts.append(f"paused: {_PAUSES.get(one.paused, escape(one.paused))}")
     if one.last is None:
@@ -360,50 +364,50 @@ def _listed(one: StoredSubscription, now: datetime) -> Block:
         facts.append(f":warning: not used: its {what} cannot be read; subscribe again")
     if "topic" in one.unreadable or "address" in one.unreadable:
         # No button could name it.
-        return section(f"{_wish(wish)}\n{'  •  '.join(facts)}")
-    labels: dict[str, str] = {what: _LABELS[what] for what in _offered(wish, now)}
+        return section(f"{_describe(spec)}\n{'  •  '.join(facts)}")
+    labels: dict[str, str] = {what: _LABELS[what] for what in _offered(spec, now)}
     menu = overflow(ids.CHANGE_SUBSCRIPTION, labels)
-    block = section(f"{_wish(wish)}\n{'  •  '.join(facts)}", menu)
-    return {**block, "block_id": {"topic": wish.topic}}
+    block = section(f"{_describe(spec)}\n{'  •  '.join(facts)}", menu)
+    return {**block, "block_id": {"topic": spec.topic}}
 
 
-def _offered(wish: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
+def _offered(spec: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
     """Yield what can be chosen as things are."""
-    if _is_muted(wish, now):
+    if _is_muted(spec, now):
         yield "unmute"
     else:
         yield from ("mute-hour", "mute-day")
-    if wish.digest is None:
+    if spec.digest is None:
         yield from ("digest-hourly", "digest-daily")
     else:
         yield "digest-off"
     yield "unsubscribe"
 
 
-def _is_muted(wish: SubscriptionSpec, now: datetime) -> bool:
-    return wish.muted_until is not None and wish.muted_until > now
+def _is_muted(spec: SubscriptionSpec, now: datetime) -> bool:
+    return spec.muted_until is not None and spec.muted_until > now
 
 
-def _empty(place: str, topics: Sequence[str]) -> Answer:
+def _empty(destination: str, topics: Sequence[str]) -> Reply:
     lately = ""
     if topics:
         lately = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
     name = topics[0] if topics else "deploys"
-    return plain_answer(
-        f"*No topic comes to {place} yet.*\n"
+    return plain_reply(
+        f"*No topic comes to {destination} yet.*\n"
         f"`/notify subscribe {escape(name)}` delivers notifications to `topic:{escape(name)}` "
         f"here; `/notify help` shows all commands.{lately}"
     )
 
 
-def _wish(wish: SubscriptionSpec) -> str:
-    words = _topic(wish.topic)
-    if wish.filter:
-        words += f" where {_code(wish.filter)}"
-    if wish.mode is not None:
-        words += f", {_MODES[wish.mode]}"
-    if wish.digest is not None:
-        words += f", digest {_schedule(wish.digest)}"
+def _describe(spec: SubscriptionSpec) -> str:
+    words = _topic(spec.topic)
+    if spec.filter:
+        words += f" where {_code(spec.filter)}"
+    if spec.mode is not None:
+        words += f", {_MODES[spec.mode]}"
+    if spec.digest is not None:
+        words += f", digest {_schedule(spec.digest)}"
     return words
 
 

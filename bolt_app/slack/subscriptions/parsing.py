@@ -108,7 +108,7 @@ class SendTest:
 
 
 @dataclass(frozen=True)
-class Help:
+class NotifyHelp:
     """Say what can be asked."""
 
 
@@ -129,7 +129,7 @@ NotifyRequest = (
     | Digest
     | Quiet
     | SendTest
-    | Help
+    | NotifyHelp
     | ParseError
 )
 
@@ -146,7 +146,7 @@ def parse_notify_command(text: str) -> NotifyRequest:
     """Return what the words after `/notify` ask for; never raises."""
     words = typed(_unescaped(text))
     if not words:
-        return Help()
+        return NotifyHelp()
     if len(words) > LONGEST:
         return ParseError(f"A command has up to {LONGEST} characters.")
     first, *rest = words.split(maxsplit=1)
@@ -182,7 +182,7 @@ def _request(command: str, arguments: str) -> NotifyRequest:
             return ListHere()
         case "test":
             return SendTest()
-    return Help()
+    return NotifyHelp()
 
 
 def _subscribe(arguments: str) -> NotifyRequest:

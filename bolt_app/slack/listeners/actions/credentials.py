@@ -9,7 +9,7 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError
-from bolt_app.blockkit.elements import Answer, Block, info_modal, plain_answer, section
+from bolt_app.blockkit.elements import Block, Reply, info_modal, plain_reply, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.credentials.api_keys import SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
@@ -33,11 +33,11 @@ from bolt_app.slack.credentials.blocks import (
     webhook_modal,
 )
 from bolt_app.slack.ensure_can_post import NotInvitedError
-from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form, text_of
 from bolt_app.slack.profile.actions import ProfileActions
-from bolt_app.slack.signed_actions import is_at_home, signed_fields
+from bolt_app.slack.signed_actions import is_home_click, signed_fields
 from bolt_app.slack_api import SlackCallError
 
 
@@ -56,7 +56,7 @@ def register_credential_actions(app: App, services: Services) -> None:
         ack()
         ask(body, context, key_modal())
 
-    @app.action(ids.NEW_HOOK)
+    @app.action(ids.NEW_WEBHOOK)
     def ask_for_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         ask(body, context, webhook_modal())
@@ -83,7 +83,7 @@ def register_credential_actions(app: App, services: Services) -> None:
             return
         ack(response_action="update", view=key_created_view(name, admin.user_id, secret))
 
-    @app.view(ids.NEW_HOOK_VIEW)
+    @app.view(ids.NEW_WEBHOOK_VIEW)
     def create_webhook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
         admin = CredentialActions.of(services, context)
         with reading_form():
@@ -116,11 +116,11 @@ def register_credential_actions(app: App, services: Services) -> None:
         key_id = _row_at_home(body, context, "key")
         show(context, lambda admin: admin.revoke_key(key_id))
 
-    @app.action(ids.REVOKE_HOOK)
+    @app.action(ids.REVOKE_WEBHOOK)
     def revoke_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        hook_id = _row_at_home(body, context, "hook")
-        show(context, lambda admin: admin.revoke_webhook(hook_id))
+        webhook_id = _row_at_home(body, context, "hook")
+        show(context, lambda admin: admin.revoke_webhook(webhook_id))
 
     def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
         """Open a modal for an admin; others are told in a modal that they are none."""
@@ -130,22 +130,22 @@ def register_credential_actions(app: App, services: Services) -> None:
             view = info_modal("For admins", [section(str(error))])
         open_modal(services, context, body, view)
 
-    def show(context: BoltContext, do: Callable[[CredentialActions], Answer]) -> None:
+    def show(context: BoltContext, do: Callable[[CredentialActions], Reply]) -> None:
         """Do what was asked, and show what came of it at home."""
-        own = ProfileActions.of(services, context)
+        requester = ProfileActions.of(services, context)
         try:
-            with shown_anyway(own):
-                answer = do(CredentialActions.of(services, context))
+            with suppress_home_refresh(requester):
+                reply = do(CredentialActions.of(services, context))
         except AccessDeniedError as error:
-            publish_home(own, plain_answer(str(error)))
+            publish_home(requester, plain_reply(str(error)))
             return
-        publish_home(own, admin_notice=answer)
+        publish_home(requester, admin_notice=reply)
 
 
 def _row_at_home(body: dict[str, Any], context: BoltContext, name: str) -> int:
     """Return the row that a button in the App Home names; no other place revokes anything."""
     row_id = signed_fields(context).get(name)
-    if not is_at_home(body) or not isinstance(row_id, int):
+    if not is_home_click(body) or not isinstance(row_id, int):
         raise OutdatedError
     return row_id
 

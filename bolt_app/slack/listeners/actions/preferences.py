@@ -11,7 +11,7 @@ from bolt_app.notifications.digests.preferences import NOW, NotificationPreferen
 from bolt_app.notifications.subscriptions.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form
 from bolt_app.slack.preferences.actions import PreferenceActions
@@ -26,8 +26,8 @@ from bolt_app.slack.preferences.blocks import (
     read_undo_preference_fields,
 )
 from bolt_app.slack.profile.actions import ProfileActions
-from bolt_app.slack.respond import show_at_home
-from bolt_app.slack.signed_actions import is_at_home, signed_fields
+from bolt_app.slack.respond import update_home
+from bolt_app.slack.signed_actions import is_home_click, signed_fields
 
 
 def register_preference_actions(app: App, services: Services) -> None:
@@ -48,14 +48,14 @@ def register_preference_actions(app: App, services: Services) -> None:
             error = "The quiet hours begin when they end: give two times."
             ack(response_action="errors", errors={UNTIL_BLOCK: error})
             return
-        own, preferring = (
+        requester, preferences = (
             ProfileActions.of(services, context),
             PreferenceActions.of(services, context),
         )
-        with shown_anyway(own):
-            answer = preferring.choose(preferred)
+        with suppress_home_refresh(requester):
+            reply = preferences.choose(preferred)
         ack()
-        show_at_home(own, home_notice(answer))
+        update_home(requester, home_notice(reply))
 
     @app.action(ids.UNDO_PREFERENCES)
     def undo(
@@ -65,16 +65,16 @@ def register_preference_actions(app: App, services: Services) -> None:
         context: BoltContext,
     ) -> None:
         ack()
-        preferring = PreferenceActions.of(services, context)
-        change = read_undo_preference_fields(preferring.user_id, signed_fields(context))
-        if not is_at_home(body):
-            answer = preferring.undo(change)
-            respond(text=answer.text, blocks=answer.blocks, replace_original=True)
+        preferences = PreferenceActions.of(services, context)
+        change = read_undo_preference_fields(preferences.user_id, signed_fields(context))
+        if not is_home_click(body):
+            reply = preferences.undo(change)
+            respond(text=reply.text, blocks=reply.blocks, replace_original=True)
             return
-        own = ProfileActions.of(services, context)
-        with shown_anyway(own):
-            answer = preferring.undo(change)
-        publish_home(own, home_notice(answer))
+        requester = ProfileActions.of(services, context)
+        with suppress_home_refresh(requester):
+            reply = preferences.undo(change)
+        publish_home(requester, home_notice(reply))
 
 
 def _read(view: dict[str, Any]) -> NotificationPreferences:

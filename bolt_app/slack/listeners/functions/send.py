@@ -74,11 +74,11 @@ def register_send_step(app: App, services: Services) -> None:
         except StepError as error:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
-        answer = services.intake.accept(
+        submitted = services.intake.accept(
             Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
         )
         accepted.ask(execution_id, lambda: True)
-        id_ = answer.notifications[0].id
+        id_ = submitted.notifications[0].id
         # Slack does not name the workflow; its execution leads to it there.
         execution = {"notification": id_, "execution": event.get("workflow_execution_id")}
         logger.info("a workflow sent a notification", extra={"team_id": team_id, **execution})
