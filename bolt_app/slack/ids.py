@@ -1,4 +1,4 @@
-"""Names that tie what we show in Slack to what we listen for."""
+"""Ids of commands, actions, views and shortcuts, which Slack sends back to the listeners."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ NEW_WEBHOOK = "webhook.new"
 NEW_WEBHOOK_VIEW = "webhook.new"
 REVOKE_WEBHOOK = "webhook.revoke"
 
-# The buttons and menus that do something: each carries a signed value. `LINK_PROFILE` is not one
-# of them: Slack opens its link.
+# Buttons and menus with a listener; each carries a signed value. `LINK_PROFILE` has none, because
+# Slack opens its link.
 ACTIONS = frozenset(
     {
         REFRESH_PROFILE,

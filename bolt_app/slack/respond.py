@@ -1,4 +1,4 @@
-"""One sentence for a person in answer to their request, in the way that its kind allows.
+"""Text replies to people, in the way that the kind of request allows.
 
 https://docs.slack.dev/interactivity/handling-user-interaction#responses
 """
@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 def respond(
     services: Services, context: BoltContext, body: dict[str, Any], text: str
 ) -> BoltResponse:
-    """Return the answer to a request that says `text` to whoever made it.
+    """Return the response to a request, and show `text` to the person who sent it.
 
-    A command is answered at once, a submitted modal shows it beside its first input. For what has
-    no answer of its own that a person sees it follows in the background: beside the message of the
-    button, or in the App Home.
+    A command shows it in its response, a submitted modal beside its first input. The response to a
+    button is not shown, so the text follows in the background: below the message with the button,
+    or in the App Home.
     """
     if body.get("type") == "view_submission":
-        return _json(_beside_an_input(body["view"], text))
+        return _json(_input_error(body["view"], text))
     if "command" in body:
         return _json({"response_type": "ephemeral", "text": text})
     if isinstance(body.get("response_url"), str):
@@ -42,12 +42,12 @@ def respond(
 
 
 def respond_privately(services: Services, response_url: str, text: str) -> None:
-    """Tell a person alone, in the background, beside what the whole channel sees."""
+    """Send a message that only the person sees, in the background."""
     services.background.submit(_post, services, response_url, text)
 
 
 def update_home(requester: ProfileActions, notice: Reply) -> None:
-    """Publish a person's home in the background, with what was done or why it was not."""
+    """Publish a person's App Home in the background, with a notice of the result."""
     requester.services.background.submit(_publish, requester, notice)
 
 
@@ -55,11 +55,11 @@ def _publish(requester: ProfileActions, notice: Reply) -> None:
     try:
         publish_home(requester, notice)
     except Exception as error:
-        logger.warning("a home is not published", extra={"error": describe_error(error)})
+        logger.warning("an App Home was not published", extra={"error": describe_error(error)})
 
 
-def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
-    inputs = [one["block_id"] for one in view["blocks"] if one["type"] == "input"]
+def _input_error(view: dict[str, Any], text: str) -> dict[str, Any]:
+    inputs = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
     if inputs:
         return {"response_action": "errors", "errors": {inputs[0]: text}}
     return {"response_action": "update", "view": info_modal("Bellhop", [section(text)])}
@@ -70,7 +70,7 @@ def _post(services: Services, response_url: str, text: str) -> None:
     try:
         services.response_urls.post(response_url, message)
     except SlackCallError as error:
-        logger.warning("a person could not be told", extra={"error": error.code})
+        logger.warning("a reply could not be delivered", extra={"error": error.code})
 
 
 def _json(body: dict[str, Any]) -> BoltResponse:

@@ -1,4 +1,4 @@
-"""The App Home tab of one person: made, and shown."""
+"""Publishing of one person's App Home."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.notifications.history.visibility import FailedNotification
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import credential_blocks
 from bolt_app.slack.home.blocks import home_view
-from bolt_app.slack.home.failed_deliveries import MOST_FAILED, failed_blocks
+from bolt_app.slack.notifications.failed_blocks import MOST_FAILED, failed_blocks
 from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack_api import SlackCallError
 
@@ -28,19 +28,19 @@ def publish_home(
     failed_notice: Reply | None = None,
     is_opened: bool = True,
 ) -> None:
-    """Show a person their App Home as it is now, and remember that they have opened it.
+    """Publish a person's App Home in its current state, and record that they opened it.
 
     https://docs.slack.dev/reference/methods/views.publish
 
     Args:
-        notice: what was done just now.
-        admin_notice: the same, where it is about what only admins see.
-        failed_notice: the same, where it is about failed deliveries.
-        is_opened: whether the person is there; else the home is only kept up to date, and nothing
-            is remembered that was not before.
+        notice: the result of the latest action.
+        admin_notice: a notice for the section for admins.
+        failed_notice: a notice for the failed deliveries.
+        is_opened: whether the person has it open. Otherwise it is only refreshed, and not
+            recorded as opened.
 
     Raises:
-        NotInstalledError: there is no bot there.
+        NotInstalledError: the bot is not installed in the workspace.
         SlackCallError: Slack refused or did not answer.
     """
     services = owner.services
@@ -73,13 +73,13 @@ def publish_home(
     services.client.as_bot(workspace, "views.publish", user_id=owner.user_id, view=view)
     is_known = services.home_tabs.published(owner.team_id, owner.user_id, for_admin=for_admin)
     if is_opened and not is_known:
-        # The person was forgotten meanwhile, and this view may show them as they were.
+        # The person was deleted meanwhile, and this view may show their earlier data.
         owner = ProfileActions.find(services, owner.team_id, owner.user_id)
         publish_home(owner, is_opened=False)
 
 
 def _person(owner: ProfileActions) -> Person | None:
-    """Return the person with their role; None where Slack does not say what they are."""
+    """Return the person with their role; None if Slack does not report it."""
     try:
         return owner.services.access.person(owner.team_id, owner.user_id)
     except SlackCallError as error:
@@ -88,7 +88,7 @@ def _person(owner: ProfileActions) -> Person | None:
 
 
 def _health(services: Services, person: Person | None) -> Health | None:
-    """Return the workspace's status, as the person may see it; None while Slack does not answer."""
+    """Return the status that the person may see; None while Slack does not answer."""
     if person is None:
         return None
     try:
@@ -96,7 +96,7 @@ def _health(services: Services, person: Person | None) -> Health | None:
             return services.statistics.of_team(
                 person.team_id, channels=person.own_channels().keys()
             )
-        # Notifications to public channels are shown, so the public ones must be known.
+        # Notifications to public channels are shown, so these channels must be known.
         services.channels.names_of_public(person.team_id, ())
         return services.statistics.of_team(person.team_id)
     except SlackCallError as error:
@@ -113,7 +113,7 @@ def _failed(
     """Return the failed deliveries that the person may see."""
     if person is None or health is None:
         return []
-    # The count for a guest leaves out their direct messages.
+    # A guest's count leaves out their direct messages.
     may_have_failed = health.troubled > 0 or not person.may(Action.SEE_WORKSPACE)
     failed = _find_failed(owner, person) if may_have_failed else []
     may_retry, public_url = (

@@ -1,4 +1,4 @@
-"""What somebody means by the words after `/profile`."""
+"""Parsing of the text after `/profile`."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 
 @dataclass(frozen=True)
 class ShowOwn:
-    """Show me my profile."""
+    """Show the person's own profile."""
 
 
 @dataclass(frozen=True)
 class ShowOther:
-    """Show me the public part of somebody's profile."""
+    """Show the public part of another person's profile."""
 
     user_id: str
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """Ask Slack anew."""
+    """Read the profile from Slack again."""
 
 
 @dataclass(frozen=True)
 class Unlink:
-    """Forget me."""
+    """Unlink the profile."""
 
 
 @dataclass(frozen=True)
 class ProfileHelp:
-    """Say what can be asked; `unknown` is what was not understood."""
+    """List the commands; `unknown` is text that is not a command."""
 
     unknown: str = ""
 
@@ -45,7 +45,7 @@ ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | ProfileHelp
 
 
 def parse_profile_command(text: str) -> ProfileRequest:
-    """Return what the words after `/profile` ask for; never raises."""
+    """Return the request in the text after `/profile`; never raises."""
     words = visible(text)
     mention = _MENTION.fullmatch(words)
     if mention is not None:

@@ -37,10 +37,10 @@ from bolt_app.notifications.subscriptions.service import (
 from bolt_app.slack import ids
 
 MOST_LISTED = 45
-_MODES = {"new": "posted anew", "thread": "in threads", "update": "updated in place"}
+_MODES = {"new": "as new messages", "thread": "in threads", "update": "updated in place"}
 _PAUSES = {
     "archived": "the channel is archived",
-    "removed": "Bellhop was removed from the channel; `/invite @Bellhop` brings it back",
+    "removed": "Bellhop was removed from the channel; `/invite @Bellhop` resumes it",
     "deactivated": "the person is deactivated",
     "guest": "guests cannot subscribe to topics",
 }
@@ -54,16 +54,16 @@ Choice = Literal[
     "digest-off",
     "unsubscribe",
 ]
-# What a button carries.
+# The fields of a button.
 Fields = Mapping[str, Any]
 DAILY_AT = time(9)
 _LABELS: dict[Choice, str] = {
     "mute-hour": "Mute for an hour",
     "mute-day": "Mute for a day",
     "unmute": "Unmute",
-    "digest-hourly": "As a digest every hour",
-    "digest-daily": f"As a digest every day at {DAILY_AT:%H:%M}",
-    "digest-off": "Each at once",
+    "digest-hourly": "Hourly digest",
+    "digest-daily": f"Daily digest at {DAILY_AT:%H:%M}",
+    "digest-off": "End the digest",
     "unsubscribe": "Unsubscribe",
 }
 
@@ -78,12 +78,12 @@ def subscribed_reply(
     near: str | None,
     undo: Fields | None,
 ) -> Reply:
-    """Say what somebody subscribed to, and what that would have brought lately.
+    """Report a new or changed subscription, with a preview of recent notifications.
 
     Args:
         place: "this channel" or "themselves".
-        preview: None where nothing of it may be told.
-        near: a topic that is known, where this one is not but looks like it.
+        preview: None if recent notifications may not be shown.
+        near: a known topic that looks like this unknown one.
     """
     verb = "subscribed" if change.before is None else "changed the subscription of"
     text = f"<@{user_id}> {verb} {destination} to {_describe(spec)}."
@@ -100,9 +100,9 @@ def subscribed_reply(
 def unsubscribed_reply(
     user_id: str, destination: str, change: Change, undo: Fields | None
 ) -> Reply:
-    """Say what somebody ended."""
+    """Report an ended subscription."""
     is_digest = change.before is not None and change.before.digest is not None
-    small = "What is held for its next digest does not come, unless this is undone."
+    small = "Notifications held for its next digest are not delivered unless you undo this."
     text = f"<@{user_id}> unsubscribed {destination} from {_topic(change.topic)}."
     return _change(text, small if is_digest else "", undo)
 
@@ -114,12 +114,12 @@ def muted_reply(
     until: datetime | None,
     undo: Fields | None,
 ) -> Reply:
-    """Say what somebody muted, or where `until` is None unmuted."""
-    what = first_of([*map(_topic, topics)])
+    """Report muted subscriptions; unmuted ones if `until` is None."""
+    names = first_of([*map(_topic, topics)])
     if until is None:
-        return _change(f"<@{user_id}> unmuted {what} for {destination}.", "", undo)
-    text = f"<@{user_id}> muted {what} for {destination} until {moment(until)}."
-    return _change(text, "What comes meanwhile is not kept for later.", undo)
+        return _change(f"<@{user_id}> unmuted {names} for {destination}.", "", undo)
+    text = f"<@{user_id}> muted {names} for {destination} until {moment(until)}."
+    return _change(text, "Notifications until then are not delivered later.", undo)
 
 
 def digest_reply(
@@ -130,54 +130,57 @@ def digest_reply(
     now: datetime,
     undo: Fields | None,
 ) -> Reply:
-    """Say who wants a digest, or where `schedule` is None no more of them."""
+    """Report a digest schedule; an ended digest if `schedule` is None."""
     if schedule is None:
         text = f"<@{user_id}> ended the digest of {_topic(topic)} for {destination}."
-        return _change(text, "What is held already still comes at its time.", undo)
-    text = (
-        f"<@{user_id}> chose a digest of {_topic(topic)} for {destination}: {_schedule(schedule)}."
-    )
+        return _change(text, "Notifications that are already held keep their delivery time.", undo)
+    text = f"<@{user_id}> set a digest of {_topic(topic)} for {destination}: {_schedule(schedule)}."
     next_at = moment(schedule.next_after(now))
-    return _change(text, f"The next is due {next_at}. What is critical comes at once.", undo)
+    return _change(
+        text, f"Next digest: {next_at}. Critical notifications are delivered immediately.", undo
+    )
 
 
 def which_digest_reply(words: str, here: Sequence[str]) -> Reply:
-    """Ask which of several subscriptions is meant."""
+    """Ask which of several subscriptions to change."""
     if not here:
-        return plain_reply("Nothing is subscribed to here: `/notify subscribe deploys` begins.")
+        return plain_reply("No subscriptions here yet. Start with `/notify subscribe deploys`.")
     offers = [f"• `/notify digest {escape(topic)} {words}`" for topic in here[:MOST_LISTED]]
-    return plain_reply("\n".join(["Say of which topic:", *offers]))
+    return plain_reply("\n".join(["Choose a topic:", *offers]))
 
 
 def same_digest_reply(topic: str, schedule: Schedule | None) -> Reply:
-    """Say that it is so already."""
+    """Report that the digest schedule is already set."""
     if schedule is None:
-        return plain_reply(f"{_topic(topic)} has no digest here: each comes at once.")
-    return plain_reply(f"{_topic(topic)} comes as a digest already: {_schedule(schedule)}.")
+        return plain_reply(
+            f"{_topic(topic)} has no digest here. Its notifications are delivered immediately."
+        )
+    return plain_reply(f"{_topic(topic)} already has this digest: {_schedule(schedule)}.")
 
 
 def undone_reply(user_id: str, topics: Sequence[str]) -> Reply:
-    """Say who undid a change."""
-    what = first_of([*map(_topic, topics)])
-    return plain_reply(f"<@{user_id}> undid the change: {what} is as it was before.")
+    """Report who undid a change."""
+    names = first_of([*map(_topic, topics)])
+    return plain_reply(f"<@{user_id}> undid the change to {names}.")
 
 
 def not_undone_reply() -> Reply:
-    """Say why nothing was undone."""
+    """Report why nothing was undone."""
     return plain_reply(
-        "That was undone already, or changed again since. `/notify list` shows how it is."
+        "That change was already undone, or the subscription has changed since. "
+        "`/notify list` shows its current state."
     )
 
 
 def not_subscribed_reply(topic: str, here: Sequence[str]) -> Reply:
-    """Say that there is nothing to end, and what there is."""
-    known = f" Here: {first_of([*map(_topic, here)])}." if here else " Nothing is."
-    return plain_reply(f"{_topic(topic)} is not subscribed to here.{known}")
+    """Report that a topic has no subscription here, and list the topics that have one."""
+    known = f"Subscribed: {first_of([*map(_topic, here)])}." if here else "No subscriptions yet."
+    return plain_reply(f"No subscription to {_topic(topic)} here. {known}")
 
 
 def nothing_to_mute_reply(*, mutes: bool) -> Reply:
-    """Say that there is nothing to mute or unmute."""
-    return plain_reply(f"Nothing here is {'there to be muted' if mutes else 'muted'}.")
+    """Report that there is nothing to mute or unmute."""
+    return plain_reply("No subscriptions here to mute." if mutes else "Nothing is muted here.")
 
 
 def list_reply(
@@ -186,11 +189,11 @@ def list_reply(
     topics: Sequence[str],
     now: datetime,
 ) -> Reply:
-    """Show what is subscribed, who made it and what came last; or teach where nothing is."""
+    """List subscriptions with their creator and latest delivery; explain how to start if empty."""
     if not subscriptions:
         return _empty(destination, topics)
-    text = f"What comes to {destination}: {counted(len(subscriptions), 'subscription')}"
-    heading = section(f"*What comes to {destination}*")
+    text = f"Notifications for {destination}: {counted(len(subscriptions), 'subscription')}"
+    heading = section(f"*Notifications for {destination}*")
     return Reply(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
 
 
@@ -198,24 +201,24 @@ def subscription_blocks(
     subscriptions: Sequence[StoredSubscription], now: datetime, *, most: int
 ) -> list[Block]:
     """Return a block for each subscription, with a menu that changes it."""
-    blocks = [_listed(one, now) for one in subscriptions[:most]]
+    blocks = [_listed(subscription, now) for subscription in subscriptions[:most]]
     if len(subscriptions) > most:
         blocks.append(context(f"… and {len(subscriptions) - most} more"))
     return blocks
 
 
 def tested_reply(destination: str) -> Reply:
-    """Say that a notification is on its way."""
+    """Report that a test notification was sent."""
     return plain_reply(f"A test notification is on its way to {destination}.")
 
 
 def near_sentence(topic: str) -> str:
-    """Ask whether a known topic was meant."""
+    """Suggest a known topic."""
     return f"Did you mean `/notify subscribe {escape(topic)}`?"
 
 
 def help_reply(reason: str = "", nearest: str = "") -> Reply:
-    """Say what `/notify` understands; or, with a reason, what was wrong and the nearest right."""
+    """List the commands of `/notify`; with a reason, explain the error and suggest a command."""
     if nearest:
         return plain_reply(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
     if reason:
@@ -240,10 +243,10 @@ def help_reply(reason: str = "", nearest: str = "") -> Reply:
 
 
 def read_choice(value: object) -> Choice:
-    """Return what was chosen of a subscription.
+    """Return the choice in the menu of a subscription.
 
     Raises:
-        OutdatedError: the menu does not offer it.
+        OutdatedError: the menu does not offer the value.
     """
     for choice in _LABELS:
         if value == choice:
@@ -252,26 +255,26 @@ def read_choice(value: object) -> Choice:
 
 
 def undo_fields(changes: Sequence[Change]) -> dict[str, Any] | None:
-    """Return what the button that undoes changes carries; None where it is too much."""
-    packed = _Undo(changes=[_UndoneChange.of(one) for one in changes])
+    """Return the fields of the button that undoes changes; None if they are too long."""
+    packed = _Undo(changes=[_UndoneChange.of(change) for change in changes])
     fields = packed.model_dump(mode="json", exclude_defaults=True)
     return fields if fits(fields) else None
 
 
 def read_undo_fields(fields: Mapping[str, Any]) -> list[Change]:
-    """Return the changes that `undo_fields` packed.
+    """Return the changes in fields from `undo_fields`.
 
     Raises:
-        OutdatedError: it packed none.
+        OutdatedError: the fields have no changes.
     """
     try:
-        return [one.change() for one in _Undo.model_validate(fields).changes]
+        return [packed.change() for packed in _Undo.model_validate(fields).changes]
     except ValueError:
         raise OutdatedError from None
 
 
 class _Before(BaseModel):
-    """A subscription as it was; fields that are added later have a default."""
+    """A subscription before a change; fields that are added later have a default."""
 
     filter: str = ""
     mode: Mode | None = None
@@ -307,7 +310,7 @@ class _Before(BaseModel):
 
 
 class _UndoneChange(BaseModel):
-    """One change, as its button carries it."""
+    """One change, as a field of its button."""
 
     topic: str
     at: AwareDatetime | None = None
@@ -333,7 +336,7 @@ class _UndoneChange(BaseModel):
 
 
 class _Undo(BaseModel):
-    """What an Undo button carries."""
+    """The fields of an Undo button."""
 
     changes: list[_UndoneChange] = Field(min_length=1)
 
@@ -347,32 +350,34 @@ def _change(text: str, small: str, undo: Fields | None) -> Reply:
     return Reply(text, blocks)
 
 
-def _listed(one: StoredSubscription, now: datetime) -> Block:
-    spec = one.wish
-    facts = [f"by {person_mention(spec.created_by)}" if spec.created_by else "by the command line"]
+def _listed(subscription: StoredSubscription, now: datetime) -> Block:
+    spec = subscription.wish
+    facts = [
+        f"by {person_mention(spec.created_by)}" if spec.created_by else "from the command line"
+    ]
     if spec.muted_until is not None and _is_muted(spec, now):
         facts.append(f"muted until {moment(spec.muted_until)}")
-    if one.paused is not None:
-        facts.append(f"paused: {_PAUSES.get(one.paused, escape(one.paused))}")
-    if one.last is None:
-        facts.append("nothing came as yet")
+    paused, last, damaged = subscription.paused, subscription.last, subscription.unreadable
+    if paused is not None:
+        facts.append(f"paused: {_PAUSES.get(paused, escape(paused))}")
+    if last is None:
+        facts.append("no notifications yet")
     else:
-        state = STATE_WORDS.get(one.last.state, STATE_WORDS["unknown"])
-        facts.append(f"last {state} {moment(one.last.at)}")
-    if one.unreadable:
-        what = ", ".join(one.unreadable)
-        facts.append(f":warning: not used: its {what} cannot be read; subscribe again")
-    if "topic" in one.unreadable or "address" in one.unreadable:
-        # No button could name it.
+        state = STATE_WORDS.get(last.state, STATE_WORDS["unknown"])
+        facts.append(f"last {state} {moment(last.at)}")
+    if damaged:
+        facts.append(f":warning: not used: its {', '.join(damaged)} is damaged; subscribe again")
+    if "topic" in damaged or "address" in damaged:
+        # A menu could not identify it.
         return section(f"{_describe(spec)}\n{'  •  '.join(facts)}")
-    labels: dict[str, str] = {what: _LABELS[what] for what in _offered(spec, now)}
+    labels: dict[str, str] = {choice: _LABELS[choice] for choice in _offered(spec, now)}
     menu = overflow(ids.CHANGE_SUBSCRIPTION, labels)
     block = section(f"{_describe(spec)}\n{'  •  '.join(facts)}", menu)
     return {**block, "block_id": {"topic": spec.topic}}
 
 
 def _offered(spec: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
-    """Yield what can be chosen as things are."""
+    """Yield the choices that apply to a subscription."""
     if _is_muted(spec, now):
         yield "unmute"
     else:
@@ -389,14 +394,14 @@ def _is_muted(spec: SubscriptionSpec, now: datetime) -> bool:
 
 
 def _empty(destination: str, topics: Sequence[str]) -> Reply:
-    lately = ""
+    known = ""
     if topics:
-        lately = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
+        known = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
     name = topics[0] if topics else "deploys"
     return plain_reply(
-        f"*No topic comes to {destination} yet.*\n"
+        f"*No subscriptions for {destination} yet.*\n"
         f"`/notify subscribe {escape(name)}` delivers notifications to `topic:{escape(name)}` "
-        f"here; `/notify help` shows all commands.{lately}"
+        f"here; `/notify help` shows all commands.{known}"
     )
 
 
@@ -427,11 +432,13 @@ def _code(text: str) -> str:
 
 def _previewed(preview: Preview) -> str:
     if preview.sent == 0:
-        return f"Nothing that can be shown here was sent there in the last {_DAYS} days."
-    lead = f"Of {preview.sent} sent there in the last {_DAYS} days {preview.wanted} would have come"
+        return f"No notifications that can be shown here in the last {_DAYS} days."
+    count = f"{preview.wanted} of the last {counted(preview.sent, 'notification')} ({_DAYS} days)"
     end = ":" if preview.examples else "."
-    return "\n".join([lead + end, *map(_example, preview.examples)])
+    lead = f"{count} would have been delivered here{end}"
+    return "\n".join([lead, *map(_example, preview.examples)])
 
 
-def _example(one: Example) -> str:
-    return f"{SIGNS.get(one.severity or '', '•')} {escape(one.headline)}  {moment(one.at)}"
+def _example(example: Example) -> str:
+    sign = SIGNS.get(example.severity or "", "•")
+    return f"{sign} {escape(example.headline)}  {moment(example.at)}"

@@ -1,4 +1,4 @@
-"""The buttons and modals by which admins make and revoke API keys and hooks."""
+"""Buttons and modals with which admins create and revoke API keys and webhooks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ from bolt_app.slack.credentials.blocks import (
     webhook_created_view,
     webhook_modal,
 )
-from bolt_app.slack.ensure_can_post import NotInvitedError
+from bolt_app.slack.credentials.errors import MissingNameError
+from bolt_app.slack.errors import NotInvitedError
 from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form, text_of
@@ -41,15 +42,8 @@ from bolt_app.slack.signed_actions import is_home_click, signed_fields
 from bolt_app.slack_api import SlackCallError
 
 
-class MissingNameError(Exception):
-    """What is to be made has no name."""
-
-    def __init__(self) -> None:
-        super().__init__("Give it a name, by which others know what it is for.")
-
-
 def register_credential_actions(app: App, services: Services) -> None:
-    """Listen for the buttons and the modals."""
+    """Register the buttons and the modals."""
 
     @app.action(ids.NEW_API_KEY)
     def ask_for_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
@@ -66,8 +60,10 @@ def register_credential_actions(app: App, services: Services) -> None:
         admin = CredentialActions.of(services, context)
         with reading_form():
             name, lifetime = text_of(view, NAME_BLOCK), _lifetime(view)
-            chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
-        scopes = [one for one in SCOPES if one in chosen]
+            chosen = {
+                option["value"] for option in input_of(view, SCOPES_BLOCK)["selected_options"]
+            }
+        scopes = [scope for scope in SCOPES if scope in chosen]
         if not name:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return
@@ -113,25 +109,25 @@ def register_credential_actions(app: App, services: Services) -> None:
     @app.action(ids.REVOKE_API_KEY)
     def revoke_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        key_id = _row_at_home(body, context, "key")
+        key_id = _row_id(body, context, "key")
         show(context, lambda admin: admin.revoke_key(key_id))
 
     @app.action(ids.REVOKE_WEBHOOK)
     def revoke_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        webhook_id = _row_at_home(body, context, "hook")
+        webhook_id = _row_id(body, context, "hook")
         show(context, lambda admin: admin.revoke_webhook(webhook_id))
 
     def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
-        """Open a modal for an admin; others are told in a modal that they are none."""
+        """Open a modal for an admin; for others, open a modal with the reason why not."""
         try:
-            CredentialActions.of(services, context).check()
+            CredentialActions.of(services, context).require_admin()
         except AccessDeniedError as error:
             view = info_modal("For admins", [section(str(error))])
         open_modal(services, context, body, view)
 
     def show(context: BoltContext, do: Callable[[CredentialActions], Reply]) -> None:
-        """Do what was asked, and show what came of it at home."""
+        """Run an action, and show its result in the App Home."""
         requester = ProfileActions.of(services, context)
         try:
             with suppress_home_refresh(requester):
@@ -142,8 +138,12 @@ def register_credential_actions(app: App, services: Services) -> None:
         publish_home(requester, admin_notice=reply)
 
 
-def _row_at_home(body: dict[str, Any], context: BoltContext, name: str) -> int:
-    """Return the row that a button in the App Home names; no other place revokes anything."""
+def _row_id(body: dict[str, Any], context: BoltContext, name: str) -> int:
+    """Return the row id that a button in the App Home carries.
+
+    Raises:
+        OutdatedError: the button is elsewhere or carries none.
+    """
     row_id = signed_fields(context).get(name)
     if not is_home_click(body) or not isinstance(row_id, int):
         raise OutdatedError
@@ -151,13 +151,13 @@ def _row_at_home(body: dict[str, Any], context: BoltContext, name: str) -> int:
 
 
 def _refuse(ack: Ack, block_id: str, error: Exception) -> None:
-    """Leave the modal as it is, with what is wrong beside an input."""
+    """Keep the modal open, with the error beside an input."""
     text = error.sentence if isinstance(error, SlackCallError) else str(error)
     ack(response_action="errors", errors={block_id: text.replace("`", "")})
 
 
 def _addresses(text: str) -> list[str]:
-    return [normal_address(one) for one in text.replace(",", " ").split()]
+    return [normal_address(word) for word in text.replace(",", " ").split()]
 
 
 def _lifetime(view: dict[str, Any]) -> timedelta | None:
@@ -175,5 +175,5 @@ def _channel(view: dict[str, Any]) -> str:
 
 
 def _receipt(view: dict[str, Any]) -> str:
-    # A modal that is opened again has another id.
+    # A reopened modal has another id.
     return f"view:{view['id']}"

@@ -1,4 +1,4 @@
-"""The buttons of the App Home, and the modal behind one of them."""
+"""Buttons of the App Home, and the modal that subscribes to a topic."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bolt_app.notifications.history.service import NothingToRetryError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.credentials.actions import CredentialActions
 from bolt_app.slack.home.blocks import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
 from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import open_modal, reading_form, text_of
+from bolt_app.slack.notifications.actions import NotificationActions
 from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.respond import update_home
 from bolt_app.slack.signed_actions import is_home_click, signed_text
@@ -26,12 +26,12 @@ from bolt_app.slack.subscriptions.actions import SubscriptionActions, attempt
 
 
 def register_home_actions(app: App, services: Services) -> None:
-    """Listen for the buttons and the modal."""
+    """Register the buttons and the modal."""
 
     @app.action(ids.HOME_TEST)
     def send_test(ack: Ack, context: BoltContext) -> None:
         ack()
-        SubscriptionActions.own(services, context).test()
+        SubscriptionActions.of_person(services, context).test()
 
     @app.action(ids.RETRY_NOTIFICATION)
     def retry(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
@@ -41,7 +41,7 @@ def register_home_actions(app: App, services: Services) -> None:
             raise OutdatedError
         requester = ProfileActions.of(services, context)
         try:
-            reply = CredentialActions.of(services, context).retry(
+            reply = NotificationActions.of(services, context).retry(
                 notification_id, requester.viewer()
             )
         except (AccessDeniedError, NothingToRetryError) as error:
@@ -71,7 +71,7 @@ def register_home_actions(app: App, services: Services) -> None:
             return
         requester, subscriptions = (
             ProfileActions.of(services, context),
-            SubscriptionActions.own(services, context),
+            SubscriptionActions.of_person(services, context),
         )
         with suppress_home_refresh(requester):
             result = attempt(
@@ -84,7 +84,7 @@ def register_home_actions(app: App, services: Services) -> None:
 
 
 def _errors(topic: str, filter_: str) -> dict[str, str]:
-    """Return what is wrong with what was typed, by the block it was typed into."""
+    """Return the error of each invalid input, by its block id."""
     errors = {}
     try:
         normal_pattern(topic)

@@ -1,4 +1,4 @@
-"""The button, the modal and the undoing of what people choose of what comes to them."""
+"""The button, the modal and the Undo button of notification preferences."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from bolt_app.slack.signed_actions import is_home_click, signed_fields
 
 
 def register_preference_actions(app: App, services: Services) -> None:
-    """Listen for them."""
+    """Register the buttons and the modal."""
 
     @app.action(ids.HOME_PREFERENCES)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        preferred = PreferenceActions.of(services, context).find()
-        open_modal(services, context, body, preferences_modal(preferred))
+        current = PreferenceActions.of(services, context).find()
+        open_modal(services, context, body, preferences_modal(current))
 
     @app.view(ids.PREFERENCES_VIEW)
     def choose(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
         with reading_form():
-            preferred = _read(view)
-        quiet = preferred.quiet
+            wanted = _read(view)
+        quiet = wanted.quiet
         if quiet is not None and quiet.start == quiet.end:
-            error = "The quiet hours begin when they end: give two times."
+            error = "The quiet hours start and end at the same time. Choose two different times."
             ack(response_action="errors", errors={UNTIL_BLOCK: error})
             return
         requester, preferences = (
@@ -53,7 +53,7 @@ def register_preference_actions(app: App, services: Services) -> None:
             PreferenceActions.of(services, context),
         )
         with suppress_home_refresh(requester):
-            reply = preferences.choose(preferred)
+            reply = preferences.choose(wanted)
         ack()
         update_home(requester, home_notice(reply))
 
@@ -78,7 +78,7 @@ def register_preference_actions(app: App, services: Services) -> None:
 
 
 def _read(view: dict[str, Any]) -> NotificationPreferences:
-    """Return what somebody asked for in the modal."""
+    """Return the preferences in a submitted modal."""
     start, end, daily_at = (
         time.fromisoformat(input_of(view, name)["selected_time"])
         for name in (FROM_BLOCK, UNTIL_BLOCK, DAILY_BLOCK)

@@ -1,4 +1,4 @@
-"""The buttons under a profile."""
+"""Buttons of a profile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.slack.signed_actions import signed_blocks
 
 
 def register_profile_actions(app: App, services: Services) -> None:
-    """Listen for the buttons under a profile."""
+    """Register the buttons."""
 
     @app.action(ids.REFRESH_PROFILE)
     def refresh(ack: Ack, respond: Respond, body: dict[str, Any], context: BoltContext) -> None:

@@ -1,4 +1,4 @@
-"""The button under what was changed about subscriptions, and the menus in their list."""
+"""The Undo button of changed subscriptions, and the menus in their list."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def register_subscription_actions(app: App, services: Services) -> None:
-    """Listen for the button and the menus."""
+    """Register the button and the menus."""
 
     @app.action(ids.UNDO_SUBSCRIPTIONS)
     def undo(
@@ -49,7 +49,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
     ) -> None:
         ack()
         changes = read_undo_fields(signed_fields(context))
-        subscriptions = SubscriptionActions.here(services, context)
+        subscriptions = SubscriptionActions.of(services, context)
         show(respond, body, context, subscriptions, lambda: subscriptions.undo(changes))
 
     @app.action(ids.CHANGE_SUBSCRIPTION)
@@ -63,7 +63,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack()
         choice = read_choice((action.get("selected_option") or {}).get("value"))
         topic = signed_text(context, "topic")
-        subscriptions = SubscriptionActions.here(services, context)
+        subscriptions = SubscriptionActions.of(services, context)
         do = partial(_change, subscriptions, choice, topic)
         show(respond, body, context, subscriptions, do)
 
@@ -74,7 +74,7 @@ def register_subscription_actions(app: App, services: Services) -> None:
         subscriptions: SubscriptionActions,
         do: Callable[[], SubscriptionResult],
     ) -> None:
-        """Do it, and show it where the button is: in the App Home, or in place of its message."""
+        """Run the action and show its result in the App Home or in place of the message."""
         if not is_home_click(body):
             result = attempt(do)
             if result.is_change and is_ephemeral(body) and not is_person(subscriptions.address):
@@ -112,9 +112,9 @@ def _change(subscriptions: SubscriptionActions, choice: Choice, topic: str) -> S
 def _announce(
     respond: Respond, subscriptions: SubscriptionActions, result: SubscriptionResult
 ) -> None:
-    """Tell a channel what was changed in a list that one person alone sees.
+    """Post a change to the channel if it was made in a list that only one person sees.
 
-    Everybody there may undo it, as what is changed by a command.
+    Everyone there may undo it, like a change made with a command.
     """
     services, blocks = subscriptions.services, result.reply.blocks
     respond(
@@ -126,12 +126,12 @@ def _announce(
     try:
         respond(delete_original=True)
     except SlackCallError as error:
-        # It is done, and a second choice in one list finds the list gone.
-        logger.info("a list is not removed", extra={"error": error.code})
+        # The change is done. A second choice in the same list finds the list deleted.
+        logger.info("a list was not removed", extra={"error": error.code})
 
 
 def _respond(respond: Respond, result: SubscriptionResult, blocks: list[Block]) -> None:
-    """Put what was done in the place of the message; why it was not, beside it."""
+    """Replace the message with the result; post a refusal as a separate reply."""
     text = result.reply.text
     if result.is_change:
         respond(text=text, blocks=blocks, replace_original=True)

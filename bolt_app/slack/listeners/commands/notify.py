@@ -1,4 +1,4 @@
-"""`/notify`: which topics come to this channel, or to me."""
+"""`/notify`: the subscriptions of a channel or a person."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from bolt_app.slack.subscriptions.parsing import (
 
 
 def register_notify_command(app: App, services: Services) -> None:
-    """Listen for `/notify`."""
+    """Register `/notify`."""
 
     @app.command(ids.NOTIFY_COMMAND)
     def answer_notify_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
         request = parse_notify_command(command.get("text", ""))
-        subscriptions = SubscriptionActions.here(services, context)
+        subscriptions = SubscriptionActions.of(services, context)
         result = attempt(lambda: answer_notify_request(subscriptions, request))
         is_private = not result.is_change or subscriptions.address == subscriptions.user_id
         address = subscriptions.address
@@ -52,7 +52,7 @@ def register_notify_command(app: App, services: Services) -> None:
 def answer_notify_request(
     subscriptions: SubscriptionActions, request: NotifyRequest
 ) -> SubscriptionResult:
-    """Do what was asked, and return what to answer."""
+    """Run a request, and return its result."""
     match request:
         case Subscribe(topic, filter_, mode, schedule):
             return subscriptions.subscribe(topic, filter_, mode, schedule)
@@ -72,7 +72,7 @@ def answer_notify_request(
                 subscriptions.team_id,
                 subscriptions.user_id,
             )
-            # It is nobody else's business: the channel is not told.
+            # Quiet hours are private: the channel does not see the reply.
             return SubscriptionResult(PreferenceActions(*person).set_quiet_hours(hours))
         case SendTest():
             return subscriptions.test()

@@ -1,4 +1,4 @@
-"""`/profile`: a person's own linked profile, or the public part of somebody else's."""
+"""`/profile`: a person's own linked profile, or the public part of another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bolt_app.slack.signed_actions import address_of_command
 
 
 def register_profile_command(app: App, services: Services) -> None:
-    """Listen for `/profile`."""
+    """Register `/profile`."""
 
     @app.command(ids.PROFILE_COMMAND)
     def answer_profile_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
@@ -44,7 +44,7 @@ def register_profile_command(app: App, services: Services) -> None:
 def answer_profile_request(
     services: Services, requester: ProfileActions, request: ProfileRequest
 ) -> Reply:
-    """Return what to show for `request` of the person `own` belongs to."""
+    """Run a request of a person, and return the reply."""
     match request:
         case ShowOwn():
             return requester.show()
