@@ -12,7 +12,7 @@ from bolt_app.cli.credentials import (
     broadcast_option,
     cancel_option,
     cancelled,
-    more,
+    details_of,
     source_option,
 )
 from bolt_app.cli.destinations import warn_of_unknown
@@ -23,24 +23,24 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
-    group = AppGroup("webhook", help="Incoming webhooks: addresses for senders.")
+    """Register the commands."""
+    group = AppGroup("webhook", help="Incoming webhooks: URLs that senders post to.")
     app.cli.add_command(group)
 
     @group.command("create")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @click.option(
         "--to",
         multiple=True,
         required=True,
-        help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
+        help="Recipient: #name, channel or user id, @email or topic:name. Repeatable.",
     )
-    @click.option("--name", default="", help="What it is for.")
+    @click.option("--name", default="", help="Purpose of the webhook, shown in lists.")
     @click.option(
         "--key-field",
         metavar="NAME",
-        help="The field of a message, such as alertname, whose value is its key. Default: the "
-        "sender's ?key= alone.",
+        help="Field of a message, such as alertname, whose value is its key. Default: only the "
+        "?key= parameter.",
     )
     @source_option
     @broadcast_option
@@ -54,9 +54,9 @@ def register(app: Flask, find_services: FindServices) -> None:
         *,
         allow_broadcast: bool,
     ) -> None:
-        """Make a hook and print its address, this once, on the last line."""
+        """Create a webhook and print its URL once, on the last line."""
         services = find_services()
-        place = require_workspace(services, team_id)
+        workspace = require_workspace(services, team_id)
         try:
             url = services.webhooks.create(
                 team_id,
@@ -68,15 +68,15 @@ def register(app: Flask, find_services: FindServices) -> None:
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        warn_of_unknown(services, place, to)
-        click.echo("Shown only now. Anyone with this address can send: store it like a password.")
+        warn_of_unknown(services, workspace, to)
+        click.echo("Shown only once. Anyone with this URL can send. Store it like a password.")
         click.echo(url)
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @one_line_errors
     def show(team_id: str) -> None:
-        """Show the hooks of a workspace, without their secrets."""
+        """List the webhooks of a workspace, without their URLs."""
         services = find_services()
         found = services.webhooks.of_team(team_id)
         if not found:
@@ -85,9 +85,8 @@ def register(app: Flask, find_services: FindServices) -> None:
             name = f"{webhook.name}, " if webhook.name else ""
             state = "active" if webhook.revoked_at is None else "revoked"
             key = "" if webhook.key_field is None else f"; key from {webhook.key_field}"
-            click.echo(
-                f"{webhook.id}  {name}to {', '.join(webhook.to)}; {state}{key}{more(webhook)}"
-            )
+            details = f"{state}{key}{details_of(webhook)}"
+            click.echo(f"{webhook.id}  {name}to {', '.join(webhook.to)}; {details}")
 
     @group.command("revoke")
     @click.argument("webhook_id", type=int)
@@ -97,10 +96,10 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Revoke a webhook."""
         services = find_services()
         is_revoked = services.webhooks.revoke(webhook_id) is not None
-        # What one sent that was revoked before can still be cancelled.
+        # Deliveries of a webhook that was revoked earlier can still be cancelled.
         number = services.history.cancel_all(Credential("hook", webhook_id)) if cancel else 0
         if not is_revoked and not number:
-            fail(f"There is no hook {webhook_id}, or it is revoked already.")
-        click.echo(f"Hook {webhook_id} is revoked.")
+            fail(f"Webhook {webhook_id} does not exist or is already revoked.")
+        click.echo(f"Webhook {webhook_id} is revoked.")
         if cancel:
             click.echo(cancelled(number))

@@ -157,7 +157,7 @@ def signed_text(context: BoltContext, name: str) -> str:
     """Return a text field of the clicked button or menu.
 
     Raises:
-        OutdatedError: there is no text field with that name.
+        OutdatedError: the field is missing or not text.
     """
     text = signed_fields(context).get(name)
     if not isinstance(text, str):

@@ -1,4 +1,4 @@
-"""Everything served over HTTP: pages for people, the API, webhooks, health, errors."""
+"""HTTP: pages for people, the API, webhooks, health checks and errors."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from bolt_app.web import (
     webhooks,
 )
 from bolt_app.web.pages import notifications as notification_pages
-from bolt_app.web.pages import profile as pages
+from bolt_app.web.pages import profile as profile_pages
 
 
 def register_web(app: Flask, services: Services) -> None:
-    """Add every page, the pages of errors, and the headers of all of them."""
+    """Register all blueprints, error handlers and headers."""
     client_addresses.register_client_addresses(app, services.settings)
     sessions.configure_sessions(app, services.settings)
-    app.register_blueprint(pages.create_blueprint(services))
+    app.register_blueprint(profile_pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))
     app.register_blueprint(webhooks.create_blueprint(services))

@@ -1,4 +1,4 @@
-"""Health addresses: alive, and ready."""
+"""Health checks: liveness and readiness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`POST /hooks/<secret>`: takes what a Slack incoming webhook takes, and answers like one.
+"""Incoming webhooks: `POST /hooks/<secret>`, compatible with those of Slack.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
 """
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_blueprint(services: Services) -> Blueprint:
-    """Return the blueprint of hooks."""
+    """Return the blueprint of webhooks."""
     blueprint = Blueprint("webhooks", __name__)
 
     @blueprint.post(f"{HOOKS_PATH}<secret>")
@@ -43,7 +43,7 @@ def create_blueprint(services: Services) -> Blueprint:
             services.client.find_workspace(webhook.team_id)
             accept(webhook)
         except TooManyGuessesError as error:
-            return _later(429, "rate_limited", error.retry_after)
+            return _retry_later(429, "rate_limited", error.retry_after)
         except NotInstalledError:
             return _answer(403, "action_prohibited")
         except PayloadError as error:
@@ -52,8 +52,8 @@ def create_blueprint(services: Services) -> Blueprint:
             reject(webhook)
             return _answer(404, "no_service")
         except LimitError as error:
-            # Tools such as Alertmanager try again after 5xx alone.
-            return _later(503, "rate_limited", error.retry_after)
+            # Tools such as Alertmanager retry only after 5xx.
+            return _retry_later(503, "rate_limited", error.retry_after)
         return _answer(200, "ok")
 
     def reject(webhook: WebhookRecord | None) -> None:
@@ -67,9 +67,9 @@ def create_blueprint(services: Services) -> Blueprint:
         )
 
     def find(secret: str) -> WebhookRecord | None:
-        """Return the hook; an address that has guessed too often may use only known ones.
+        """Return the webhook; after too many guesses, an address may use only known ones.
 
-        A revoked hook counts as a guess.
+        A revoked webhook counts as a guess.
         """
         known = services.webhooks.remembered(secret)
         if known is not None:
@@ -81,7 +81,7 @@ def create_blueprint(services: Services) -> Blueprint:
         return found
 
     def accept(webhook: WebhookRecord) -> None:
-        """Accept what was posted.
+        """Accept the posted message.
 
         Raises:
             RevokedError: the webhook is revoked, perhaps since it was read.
@@ -96,7 +96,7 @@ def create_blueprint(services: Services) -> Blueprint:
             raise
 
     def check(webhook: WebhookRecord) -> None:
-        """Refuse what was over a limit a moment ago, before its body is read."""
+        """Reject a webhook that was just over a limit, before its body is read."""
         try:
             services.sender_limits.check(webhook.credential)
         except LimitError as error:
@@ -121,12 +121,12 @@ def create_blueprint(services: Services) -> Blueprint:
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
         return _answer(413, "payload_too_large")
 
-    def answer_database_down(error: Exception) -> Response:
+    def answer_database_unavailable(error: Exception) -> Response:
         logger.error("the database is not answering", exc_info=error)
-        return _later(503, "service_unavailable", 60)
+        return _retry_later(503, "service_unavailable", 60)
 
     for kind in DATABASE_UNAVAILABLE:
-        blueprint.register_error_handler(kind, answer_database_down)
+        blueprint.register_error_handler(kind, answer_database_unavailable)
     return blueprint
 
 
@@ -137,11 +137,11 @@ def _payload() -> object:
     return payload_of(request.get_data(cache=False), charset)
 
 
-def _later(status: int, words: str, retry_after: int) -> Response:
-    response = _answer(status, words)
+def _retry_later(status: int, code: str, retry_after: int) -> Response:
+    response = _answer(status, code)
     response.headers["Retry-After"] = str(retry_after)
     return response
 
 
-def _answer(status: int, words: str) -> Response:
-    return Response(words, status=status, mimetype="text/plain")
+def _answer(status: int, code: str) -> Response:
+    return Response(code, status=status, mimetype="text/plain")

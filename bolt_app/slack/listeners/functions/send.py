@@ -35,7 +35,7 @@ _CHANNEL = re.compile(r"[CG][A-Z0-9]{7,63}")
 MOST_A_MINUTE = 100
 MOST_REMEMBERED = 10_000
 UNINSTALLED = (
-    "The notification was not sent. Bellhop is no longer installed in this workspace, or Slack "
+    "The notification was not sent. Bellhop was uninstalled from this workspace, or Slack "
     "rejects its token. Add it to Slack again."
 )
 
