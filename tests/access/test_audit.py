@@ -352,7 +352,7 @@ class TestCommands:
         assert [browser.get("/profile").status for browser in browsers] == [303, 303, 303]
 
     def test_what_cannot_be_is_said(self, bellhop: Bellhop) -> None:
-        assert_failed(run(bellhop, "session", "end", "7"), "There is no active session 7.")
+        assert_failed(run(bellhop, "session", "end", "7"), "Session 7 does not exist or has ended.")
         for arguments in ([], ["--team", ACME], ["--user", ANN], ["1", "--team", ACME]):
             answer = run(bellhop, "session", "end", *arguments)
-            assert_failed(answer, "give a session's id, or --team and --user", status=2)
+            assert_failed(answer, "give a session id, or --team and --user", status=2)

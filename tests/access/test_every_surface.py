@@ -114,7 +114,7 @@ CASES = [
     view("home.subscribe", MEMBERS, ids.SUBSCRIBE_VIEW, topic=typed("*"), filter=typed("")),
     action("incidents.answer", OURS, f"{PREFIX}acknowledge", block_id="incident"),
     action("keys_and_hooks.ask_for_key", ADMINS, ids.NEW_API_KEY, home=True),
-    action("keys_and_hooks.ask_for_hook", ADMINS, ids.NEW_HOOK, home=True),
+    action("keys_and_hooks.ask_for_hook", ADMINS, ids.NEW_WEBHOOK, home=True),
     view(
         "keys_and_hooks.make_key",
         ADMINS,
@@ -127,12 +127,12 @@ CASES = [
     view(
         "keys_and_hooks.make_hook",
         ADMINS,
-        ids.NEW_HOOK_VIEW,
+        ids.NEW_WEBHOOK_VIEW,
         name=typed("x"),
         target={"type": "conversations_select", "selected_conversation": DEPLOYS},
     ),
     action("keys_and_hooks.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
-    action("keys_and_hooks.revoke_hook", ADMINS, ids.REVOKE_HOOK, home=True, fields={"hook": 1}),
+    action("keys_and_hooks.revoke_hook", ADMINS, ids.REVOKE_WEBHOOK, home=True, fields={"hook": 1}),
     action("preferences.ask", OURS, ids.HOME_PREFERENCES, home=True),
     view(
         "preferences.choose",

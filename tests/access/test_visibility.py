@@ -248,9 +248,9 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     seen_by_ann = ask(installed, ANN, "subscribe *")
     in_channel = ask(installed, ANN, "subscribe *", DEPLOYS)
 
-    assert "Of 1 sent there in the last 7 days 1 would have come" in seen_by_ben
-    assert "Of 2 sent there" in seen_by_ann
-    assert "Of 1 sent there" in in_channel
+    assert "1 of the last 1 notification (7 days) would have been delivered here" in seen_by_ben
+    assert "of the last 2 notifications" in seen_by_ann
+    assert "of the last 1 notification " in in_channel
     assert "All is well" in seen_by_ben
     assert "We buy Globex" not in seen_by_ben
     assert "We buy Globex" in seen_by_ann
@@ -268,8 +268,8 @@ def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> N
         for name in ("Ben", "Pat")
         for channel_id in (None, GENERAL)
     }
-    assert all("Nothing that can be shown here" in one for one in answers)
-    assert not any("would have come" in one for one in answers)
+    assert all("No notifications that can be shown here" in one for one in answers)
+    assert not any("would have been delivered" in one for one in answers)
 
 
 def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
@@ -280,7 +280,7 @@ def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
     assert "Nowhere yet" in ask(installed, ANN, "subscribe payroll")
     in_channel = ask(installed, ANN, "subscribe payroll", DEPLOYS)
     assert "Nowhere yet" not in in_channel
-    assert "Nothing that can be shown here" in in_channel
+    assert "No notifications that can be shown here" in in_channel
 
 
 def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
@@ -289,7 +289,7 @@ def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop)
 
     seen = ask(installed, ANN, "subscribe deploys", GENERAL)
     assert "Nowhere as yet" not in seen
-    assert "sent there" not in seen
+    assert "7 days" not in seen
     assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
     assert installed.slack.ephemerals(ANN) == []
 

@@ -148,7 +148,7 @@ class TestDatabaseUpgrade:
 
         assert (first.exit_code, again.exit_code) == (0, 0)
         head = schema.head_revision()
-        assert f"The schema was at {head} and is at {head}." in again.stdout
+        assert f"Schema upgraded from {head} to {head}." in again.stdout
         assert unmigrated.browser().get("/readyz").status == 200
 
     def test_several_may_run_it_at_once(self, unmigrated: Bellhop) -> None:
@@ -186,9 +186,7 @@ class TestCatchUp:
         done = run(bellhop, "retry-pending")
 
         assert done.exit_code == 1
-        assert (
-            done.stderr == "Still to be done: 2. Slack is not answering. Try again in a minute.\n"
-        )
+        assert done.stderr == "Still pending: 2. Slack is not answering. Try again in a minute.\n"
 
     def test_with_nothing_to_do_it_does_nothing(self, bellhop: Bellhop) -> None:
         assert run(bellhop, "retry-pending").stdout.startswith(

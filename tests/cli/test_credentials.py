@@ -41,7 +41,7 @@ def test_a_recipient_that_slack_does_not_know_is_warned_of(
     # It may come to be later.
     assert done.exit_code == 0
     assert done.stderr.count("\n") == 1
-    assert f"nothing can be delivered to {address} now" in done.stderr
+    assert f"{address} cannot receive notifications now" in done.stderr
 
 
 @pytest.mark.parametrize("address", ["#general", GENERAL, "topic:deploys", ANN])
@@ -112,11 +112,12 @@ class TestHooks:
         assert request("POST", url, b'{"text": "x"}').text == "ok"
         shown = run(installed, "webhook", "list", *TEAM)
         assert shown.stdout == "1  alertmanager, to #ops, topic:alerts; active\n"
-        assert run(installed, "webhook", "revoke", "1").stdout == "Hook 1 is revoked.\n"
+        assert run(installed, "webhook", "revoke", "1").stdout == "Webhook 1 is revoked.\n"
         assert request("POST", url, b'{"text": "x"}').text == "no_service"
         assert run(installed, "webhook", "list", *TEAM).stdout.endswith("; revoked\n")
         assert_failed(
-            run(installed, "webhook", "revoke", "1"), "There is no hook 1, or it is revoked"
+            run(installed, "webhook", "revoke", "1"),
+            "Webhook 1 does not exist or is already revoked",
         )
 
     def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
@@ -135,11 +136,11 @@ class TestTopics:
 
         shown = run(installed, "topic", "list", *TEAM)
 
-        assert subscribed.stdout == "#Ops gets what is sent to deploys.\n"
-        assert again.stdout == "#ops gets what is sent to deploys, as changed now.\n"
+        assert subscribed.stdout == "Subscribed #Ops to deploys.\n"
+        assert again.stdout == "Changed the subscription of #ops to deploys.\n"
         assert shown.stdout == f"alerts  {ANN}\ndeploys  #ops\n"
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")
-        assert gone.stdout == "#ops gets nothing more of what is sent to deploys.\n"
+        assert gone.stdout == "Unsubscribed #ops from deploys.\n"
         assert "#ops" not in run(installed, "topic", "list", *TEAM).stdout
 
     def test_muted_and_paused_ones_say_so(self, installed: Bellhop) -> None:
@@ -166,6 +167,6 @@ class TestTopics:
             (["subscribe", *TEAM, "deploys", "topic:x"], "cannot be sent on to a topic", 2),
             (["subscribe", "--team", BETA, "deploys", "#ops"], "not installed", 1),
             (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
-            (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops gets nothing of what", 1),
+            (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops is not subscribed to deploys", 1),
         ):
             assert_failed(run(installed, "topic", *arguments), sentence, status=status)

@@ -75,7 +75,7 @@ def test_what_failed_is_retried(installed: Bellhop) -> None:
 
     done = run(installed, "notifications", "retry", *TEAM, id_)
 
-    assert (done.exit_code, done.stdout) == (0, f"{id_} is delivered again.\n")
+    assert (done.exit_code, done.stdout) == (0, f"{id_}: retrying.\n")
     installed.clock.advance(2)
     Hand(installed).deliver()
     assert states(installed, id_) == ["sent"]
@@ -91,7 +91,7 @@ def test_what_waits_is_cancelled(installed: Bellhop) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{id_}: cancelled 1, kept 0.\n")
     assert states(installed, id_) == ["cancelled"]
     again = run(installed, "notifications", "cancel", *TEAM, id_)
-    assert_failed(again, "no delivery can be cancelled any more")
+    assert_failed(again, "no delivery can be cancelled now")
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel"])

@@ -156,7 +156,7 @@ class TestRefusing:
             (["x", "--priority", "10"], "priority is too large: the most is 9"),
             (["x", "--field", "region"], "--field 'region' has no value: give NAME=VALUE"),
             (["x" * 40_001], "text is longer than 40,000 characters: shorten it"),
-            (["--each-line", "-"], "there is nothing to send"),
+            (["--each-line", "-"], "nothing to send"),
         ],
     )
     def test_what_cannot_be_sent_is_said(

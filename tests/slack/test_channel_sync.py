@@ -63,7 +63,7 @@ def test_an_archived_channel_pauses_until_it_is_unarchived(bellhop: Bellhop, cha
 
     assert reached(bellhop) == []
     [word] = told(bellhop, BEN)
-    assert f"<#{channel}> was archived. What you subscribed it to (`b`, `c`) pauses until" in word
+    assert f"<#{channel}> was archived. Your subscription there (`b`, `c`) pauses until" in word
     assert len(told(bellhop, ANN)) == 1
     stored = bellhop.services.subscriptions.of_address(ACME, channel)
     assert {one.paused for one in stored} == {"archived"}
@@ -81,8 +81,8 @@ def test_who_has_left_a_private_channel_is_told_no_topic(bellhop: Bellhop, chann
     happen(bellhop)
 
     [to_ben], [to_ann] = told(bellhop, BEN), told(bellhop, ANN)
-    assert "What you subscribed it to pauses until" in to_ben
-    assert "What you subscribed it to (`a`) pauses until" in to_ann
+    assert "Your subscription there pauses until" in to_ben
+    assert "Your subscription there (`a`) pauses until" in to_ann
 
 
 def test_who_is_deactivated_is_told_nothing(bellhop: Bellhop, channel: str) -> None:

@@ -1,4 +1,4 @@
-"""API keys and hooks in the App Home of admins, over signed HTTP."""
+"""API keys and webhooks in the App Home of admins, over signed HTTP."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def post(url: str) -> Page:
 
 
 def test_only_admins_see_them(installed: Bellhop) -> None:
-    assert "API keys and hooks" in said(home(installed))
-    assert "API keys and hooks" not in said(home(installed, BEN))
+    assert "API keys and webhooks" in said(home(installed))
+    assert "API keys and webhooks" not in said(home(installed, BEN))
 
 
 def test_an_admin_who_is_not_linked_sees_them(installed: Bellhop) -> None:
     installed.slack.users[BEN].is_admin = True
 
-    assert "API keys and hooks" in said(home(installed, BEN))
+    assert "API keys and webhooks" in said(home(installed, BEN))
 
 
 def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
@@ -111,11 +111,11 @@ def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
     assert key.channels == ("#general", "topic:deploys")
     assert key.expires_at is None
     modal = said(installed.slack.open_modal(ANN))
-    assert f"<@{ANN}> made the API key `a 'CI' &lt;server&gt;`" in modal
+    assert f"<@{ANN}> created the API key `a 'CI' &lt;server&gt;`" in modal
     text = said(home(installed))
     assert secret not in text
     assert "API key `a 'CI' &lt;server&gt;`: send, only to `#general`, `topic:deploys`" in text
-    assert f"by <@{ANN}>, <!date^" in text
+    assert f"created by <@{ANN}>, <!date^" in text
 
 
 def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
@@ -187,7 +187,7 @@ def test_a_name_of_spaces_is_none(installed: Bellhop) -> None:
 
     result = installed.slack.submit_view(ANN, modal.id, key_values(name="  "))
 
-    assert "Give it a name" in result.errors["name"]
+    assert "Enter a name" in result.errors["name"]
     assert installed.services.api_keys.of_team(ACME) == []
 
 
@@ -204,19 +204,19 @@ def test_what_is_no_address_is_said_beside_it(installed: Bellhop) -> None:
 
 
 def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+    modal = open_form(installed, ids.NEW_WEBHOOK)
 
     installed.slack.submit_view(ANN, modal.id, hook_values())
 
     url = shown_secret(installed)
     assert post(url).status == 200
     text = said(home(installed))
-    assert f"Hook `Grafana`: to <#{GENERAL}>" in text
+    assert f"Webhook `Grafana`: to <#{GENERAL}>" in text
     assert url not in text
 
 
 def test_a_hook_takes_keys_from_a_field(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+    modal = open_form(installed, ids.NEW_WEBHOOK)
     given = hook_values(key_field=" alertname ")
 
     assert installed.slack.submit_view(ANN, modal.id, given).errors == {}
@@ -227,7 +227,7 @@ def test_a_hook_takes_keys_from_a_field(installed: Bellhop) -> None:
 
 
 def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
-    modal, long = open_form(installed, ids.NEW_HOOK), "x" * 256
+    modal, long = open_form(installed, ids.NEW_WEBHOOK), "x" * 256
 
     result = installed.slack.submit_view(ANN, modal.id, hook_values(key_field=long))
 
@@ -240,11 +240,11 @@ def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
 def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:
     installed.services.webhooks.create(ACME, "", [GENERAL])
 
-    assert f"Hook `1`: to <#{GENERAL}>" in said(home(installed))
+    assert f"Webhook `1`: to <#{GENERAL}>" in said(home(installed))
 
 
 def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+    modal = open_form(installed, ids.NEW_WEBHOOK)
 
     result = installed.slack.submit_view(ANN, modal.id, hook_values(target=LEADS))
 
@@ -268,16 +268,16 @@ def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
     assert f"<@{ANN}> revoked the API key `ci`" in text
     assert f"revoked by <@{ANN}>" in text
     installed.slack.click(ANN, view, ids.REVOKE_API_KEY, confirmed=True)
-    assert "was revoked before" in said(installed.slack.home_view(ACME, ANN))
+    assert "was already revoked" in said(installed.slack.home_view(ACME, ANN))
 
 
 def test_a_hook_is_revoked(installed: Bellhop) -> None:
     url = installed.services.webhooks.create(ACME, "", [GENERAL])
 
-    installed.slack.click(ANN, home(installed), ids.REVOKE_HOOK, confirmed=True)
+    installed.slack.click(ANN, home(installed), ids.REVOKE_WEBHOOK, confirmed=True)
 
     assert post(url).status == 404
-    assert "revoked the hook" in said(installed.slack.home_view(ACME, ANN))
+    assert "revoked the webhook" in said(installed.slack.home_view(ACME, ANN))
 
 
 class TestWhoIsNoAdminAnyMore:
@@ -287,7 +287,7 @@ class TestWhoIsNoAdminAnyMore:
         user = bellhop.slack.users[ANN]
         user.is_admin = user.is_owner = user.is_primary_owner = False
 
-    @pytest.mark.parametrize("action_id", [ids.NEW_API_KEY, ids.NEW_HOOK])
+    @pytest.mark.parametrize("action_id", [ids.NEW_API_KEY, ids.NEW_WEBHOOK])
     def test_is_told_in_a_modal(self, installed: Bellhop, action_id: str) -> None:
         view = home(installed)
         self.demote(installed)

@@ -36,7 +36,7 @@ from tests.web.calling import request
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 RANDOM = "C0ACME0002"
-FORMS = (ids.SUBSCRIBE_VIEW, ids.PREFERENCES_VIEW, ids.NEW_API_KEY_VIEW, ids.NEW_HOOK_VIEW)
+FORMS = (ids.SUBSCRIBE_VIEW, ids.PREFERENCES_VIEW, ids.NEW_API_KEY_VIEW, ids.NEW_WEBHOOK_VIEW)
 EVERY_ID = sorted(OWN_ACTIONS | {ids.LINK_PROFILE} | set(FORMS) | {ids.LINK_TO_NOTIFICATION})
 SIGNER = ValueSigner(SESSION_SECRET)
 OUTDATED = "This button is outdated"
@@ -356,7 +356,7 @@ class TestMovedButtons:
         assert "Disk full" in message.text
 
 
-@pytest.mark.parametrize("action_id", [ids.REVOKE_API_KEY, ids.REVOKE_HOOK])
+@pytest.mark.parametrize("action_id", [ids.REVOKE_API_KEY, ids.REVOKE_WEBHOOK])
 @pytest.mark.parametrize("address", [GENERAL, ANN])
 def test_nothing_is_revoked_from_a_message(busy: Bellhop, action_id: str, address: str) -> None:
     """Not even by a button that was signed for it."""
@@ -379,7 +379,7 @@ def test_the_right_value_does_what_it_says(busy: Bellhop) -> None:
         there |= offering(incident_message(busy), action)
         deliver(busy, payload("block_actions", actions=[action], **there))
         assert rows(busy) != before
-    for action_id in (ids.REVOKE_API_KEY, ids.REVOKE_HOOK):
+    for action_id in (ids.REVOKE_API_KEY, ids.REVOKE_WEBHOOK):
         value = SIGNER.sign(action_id, ACME, home_of(ANN), fields)
         before = rows(busy)
         body = payload("block_actions", actions=[click(action_id, value)], **in_view("home"))
@@ -430,7 +430,7 @@ STATES: Mapping[str, Mapping[str, Any]] = {
         "channels": {"value": ""},
         "lifetime": {"selected_option": {"value": "never"}},
     },
-    ids.NEW_HOOK_VIEW: {
+    ids.NEW_WEBHOOK_VIEW: {
         "name": {"value": "mine"},
         "target": {"selected_conversation": GENERAL},
     },
@@ -468,7 +468,7 @@ def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
     # One of another workspace counts there, where Bellhop is not installed.
     elsewhere = form(callback_id, SIGNER.sign(action, BETA, ANN))
     page = deliver(busy, payload("view_submission", view=elsewhere))
-    assert "does not work any more" in page.text
+    assert "no longer works" in page.text
 
     assert rows(busy) == before
     good = form(callback_id, SIGNER.sign(action, ACME, ANN))
@@ -483,9 +483,9 @@ def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
         (ids.NEW_API_KEY_VIEW, "lifetime", {"selected_option": None}),
         (ids.NEW_API_KEY_VIEW, "scopes", {"selected_options": [{"value": {}}]}),
         (ids.NEW_API_KEY_VIEW, "name", {"value": 3}),
-        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": "topic:deploys"}),
-        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": BEN}),
-        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": None}),
+        (ids.NEW_WEBHOOK_VIEW, "target", {"selected_conversation": "topic:deploys"}),
+        (ids.NEW_WEBHOOK_VIEW, "target", {"selected_conversation": BEN}),
+        (ids.NEW_WEBHOOK_VIEW, "target", {"selected_conversation": None}),
         (ids.PREFERENCES_VIEW, "direct", {"selected_option": {"value": "hourly 25"}}),
         (ids.PREFERENCES_VIEW, "from", {"selected_time": "25:00"}),
         (ids.PREFERENCES_VIEW, "from", {}),
@@ -612,7 +612,7 @@ class TestOutdatedButtons:
         for _ in range(3):
             busy.slack.click(ANN, old, "incident.resolve")
 
-        busy.wait_for_ephemeral(ANN, "The message gets new ones")
+        busy.wait_for_ephemeral(ANN, "The message gets new buttons")
         assert rows(busy)["incidents"] == before
         busy.clock.advance(5)
         assert Hand(busy).deliver() == 1

@@ -130,7 +130,7 @@ def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:
     assert "Ann Archer" in text
     assert "ann@acme.example" in text
     assert "No subscriptions yet." in text
-    assert "All is well" in text
+    assert "Everything is delivered" in text
     assert ids.UNLINK_PROFILE not in text
 
 
@@ -198,7 +198,7 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
     for what, words in (("digest-hourly", "hourly"), ("digest-daily", "daily 09:00")):
         choose(installed, what, "deploys/*")
         assert str(wish().digest) == words
-        assert "Each at once" in offered(shown(installed))
+        assert "End the digest" in offered(shown(installed))
         choose(installed, "digest-off", "deploys/*")
         assert wish().digest is None
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
@@ -218,11 +218,11 @@ def test_what_may_follow_a_question_is_nothing_that_waits(installed: Bellhop) ->
     installed.slack.select_option(ANN, message, "incident.snooze", "30")
     installed.clock.advance(5)
     Hand(installed).deliver()
-    assert "All is well" in said(home(installed))
+    assert "Everything is delivered" in said(home(installed))
     installed.slack.click(BEN, message, "incident.acknowledge")
 
     text = said(home(installed))
-    assert "All is well" in text
+    assert "Everything is delivered" in text
     assert f"<{installed.url}/notifications/{id_}|Disk full>" in text
     assert text.count("|Disk full>") == 1
 
@@ -257,7 +257,7 @@ def test_it_shows_what_was_posted_for_all_to_see_and_nothing_else(installed: Bel
     assert f"<#{GENERAL}>, sent <!date^" in text
     for hidden in ("secret", "Ben", "Later"):
         assert hidden not in text
-    assert "1 waiting to go out, 1 failed (rejected" in text
+    assert "1 waiting, 1 failed (rejected" in text
 
 
 def test_it_is_shown_though_the_channels_cannot_be_listed(installed: Bellhop) -> None:

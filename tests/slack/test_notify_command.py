@@ -71,7 +71,7 @@ class TestSubscribing:
         text = said(answer)
         assert f"<@{ANN}> subscribed this channel to `deploys`" in text
         assert "where `severity&gt;=warning service=api`, in threads" in text
-        assert "Nothing that can be shown here was sent there in the last 7 days." in text
+        assert "No notifications that can be shown here in the last 7 days." in text
         api = [{"name": "service", "value": "api"}]
         assert reached(installed, severity="error", fields=api) == [GENERAL]
         assert reached(installed, severity="info", fields=api) == []
@@ -93,7 +93,7 @@ class TestSubscribing:
 
         text = said(ask(installed, "subscribe deploys severity=error"))
 
-        assert "Of 3 sent there in the last 7 days 2 would have come:" in text
+        assert "2 of the last 3 notifications (7 days) would have been delivered here:" in text
         assert "&lt;Build&gt; 2" in text
         assert "&lt;Build&gt; 1" not in text
 
@@ -111,7 +111,7 @@ class TestSubscribing:
 
         assert answer.ephemeral_to == BEN
         assert reached(installed) == [BEN]
-        assert "What comes to you" in said(ask(installed, "list", BEN, channel))
+        assert "Notifications for you" in said(ask(installed, "list", BEN, channel))
 
     def test_a_private_channel_has_to_invite_first(self, installed: Bellhop) -> None:
         assert "/invite @Bellhop" in said(ask(installed, "subscribe deploys", ANN, LEADS))
@@ -143,7 +143,7 @@ class TestUndoing:
 
         assert reached(installed) == []
         shown = installed.slack.messages(GENERAL)[-1]
-        assert f"<@{BEN}> undid the change: `deploys` is as it was before." in said(shown)
+        assert f"<@{BEN}> undid the change to `deploys`." in said(shown)
         assert buttons(shown) == []
 
     def test_a_second_click_changes_nothing(self, installed: Bellhop, clock: FakeClock) -> None:
@@ -155,7 +155,9 @@ class TestUndoing:
 
         installed.slack.click(BEN, seen_by_ben, ids.UNDO_SUBSCRIPTIONS)
 
-        assert "undone already, or changed again since" in last_ephemeral(installed, BEN)
+        assert "already undone, or the subscription has changed since" in last_ephemeral(
+            installed, BEN
+        )
         assert reached(installed, fields=[{"name": "a", "value": "b"}]) == [GENERAL]
 
     def test_what_was_ended_comes_back_as_it_was(self, installed: Bellhop) -> None:
@@ -210,7 +212,7 @@ class TestList:
 
     def test_it_shows_who_made_it_and_what_came_last(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error mode=update", BEN)
-        assert "nothing came as yet" in said(ask(installed, "list"))
+        assert "no notifications yet" in said(ask(installed, "list"))
         accept(installed, "topic:deploys", "x", severity="error")
         Hand(installed).deliver()
 
@@ -239,7 +241,7 @@ class TestList:
         [
             ("unsubscribe", "unsubscribed this channel from `deploys`"),
             ("mute-hour", "muted `deploys` for this channel"),
-            ("digest-hourly", "chose a digest of `deploys` for this channel"),
+            ("digest-hourly", "set a digest of `deploys` for this channel"),
         ],
     )
     def test_the_channel_is_told_of_a_choice_and_may_undo_it(
@@ -291,7 +293,7 @@ class TestList:
 
         text = said(ask(installed, "list"))
 
-        assert "No topic comes to this channel yet." in text
+        assert "No subscriptions for this channel yet." in text
         assert "`/notify subscribe releases`" in text
 
 
@@ -306,7 +308,7 @@ class TestDigest:
         tz = profile.tz
         text = said(answer)
         assert answer.ephemeral_to is None
-        assert f"<@{ANN}> chose a digest of `deploys` for this channel" in text
+        assert f"<@{ANN}> set a digest of `deploys` for this channel" in text
         assert f"every day at 09:00 ({tz})" in text
         assert f"digest every day at 09:00 ({tz})" in said(ask(installed, "list"))
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
@@ -323,10 +325,10 @@ class TestDigest:
         assert one.wish.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
 
     def test_the_only_topic_need_not_be_named(self, installed: Bellhop) -> None:
-        assert "Nothing is subscribed to here" in said(ask(installed, "digest hourly"))
+        assert "No subscriptions here yet" in said(ask(installed, "digest hourly"))
         ask(installed, "subscribe deploys")
-        assert "chose a digest of `deploys`" in said(ask(installed, "digest hourly"))
-        assert "comes as a digest already: every hour" in said(ask(installed, "digest hourly"))
+        assert "set a digest of `deploys`" in said(ask(installed, "digest hourly"))
+        assert "already has this digest: every hour" in said(ask(installed, "digest hourly"))
         ask(installed, "subscribe alerts")
 
         asked = ask(installed, "digest off")
@@ -334,7 +336,7 @@ class TestDigest:
         assert "• `/notify digest deploys off`" in said(asked)
         assert "ended the digest of `deploys`" in said(ask(installed, "digest deploys off"))
         assert "has no digest here" in said(ask(installed, "digest deploys off"))
-        assert "not subscribed to here" in said(ask(installed, "digest other off"))
+        assert "No subscription to `other` here" in said(ask(installed, "digest other off"))
 
     def test_it_is_undone(self, installed: Bellhop, clock: FakeClock) -> None:
         ask(installed, "subscribe deploys digest hourly")
@@ -353,7 +355,7 @@ class TestDigest:
         for title in ("Build 1", "Build 2"):
             accept(installed, "topic:deploys", title=title)
         answer = ask(installed, "unsubscribe deploys")
-        assert "held for its next digest does not come" in said(answer)
+        assert "held for its next digest are not delivered" in said(answer)
         installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
 
         clock.advance(3600)
@@ -370,10 +372,10 @@ class TestAnswers:
             ("help", "*Commands"),
             ("subscibe deploys", "Did you mean `/notify subscribe deploys`?"),
             ("subscribe deploys <x>", "“&lt;x&gt;” is no condition"),
-            ("unsubscribe deploys", "`deploys` is not subscribed to here. Nothing is."),
-            ("mute 2h", "Nothing here is there to be muted."),
-            ("unmute", "Nothing here is muted."),
-            ("mute deploys 2h", "`deploys` is not subscribed to here."),
+            ("unsubscribe deploys", "No subscription to `deploys` here. No subscriptions yet."),
+            ("mute 2h", "No subscriptions here to mute."),
+            ("unmute", "Nothing is muted here."),
+            ("mute deploys 2h", "No subscription to `deploys` here."),
         ],
     )
     def test_they_are_for_the_one_who_asks(
@@ -439,7 +441,7 @@ class TestWhoMay:
 def test_tests_are_limited_for_each_person(installed: Bellhop) -> None:
     answers = [ask(installed, "test").text for _ in range(12)]
 
-    assert ["try again in a minute" in one for one in answers] == [False] * 10 + [True] * 2
-    assert "try again" not in ask(installed, "test", BEN).text
+    assert ["Try again in a minute" in text for text in answers] == [False] * 10 + [True] * 2
+    assert "Try again" not in ask(installed, "test", BEN).text
     installed.clock.advance(60)
-    assert "try again" not in ask(installed, "test").text
+    assert "Try again" not in ask(installed, "test").text

@@ -126,7 +126,7 @@ class TestHome:
 
         result = fill_in(installed, "hourly", quiet=True, start="07:00")
 
-        assert "begin when they end" in result.errors["until"]
+        assert "start and end at the same time" in result.errors["until"]
         assert chosen(installed) == (None, "now")
         assert fill_in(installed, "hourly", quiet=False, start="07:00").error is None
         assert chosen(installed) == (None, "hourly")

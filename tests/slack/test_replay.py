@@ -152,7 +152,7 @@ def create_key(bellhop: Bellhop) -> None:
 
 
 def create_webhook(bellhop: Bellhop) -> None:
-    open_form(bellhop, ids.NEW_HOOK)
+    open_form(bellhop, ids.NEW_WEBHOOK)
     submit(bellhop, hook_values())
 
 
@@ -163,7 +163,7 @@ def revoke_key(bellhop: Bellhop) -> None:
 
 def revoke_webhook(bellhop: Bellhop) -> None:
     bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
-    bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_HOOK, confirmed=True)
+    bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_WEBHOOK, confirmed=True)
 
 
 def fail_delivery(bellhop: Bellhop) -> None:
@@ -238,9 +238,9 @@ EFFECTS = {
     ids.UNDO_SUBSCRIPTIONS: Scenario(undo_subscription, subscribe),
     ids.CHANGE_SUBSCRIPTION: Scenario(choose_in_menu, subscribe),
     ids.NEW_API_KEY_VIEW: Scenario(create_key),
-    ids.NEW_HOOK_VIEW: Scenario(create_webhook),
+    ids.NEW_WEBHOOK_VIEW: Scenario(create_webhook),
     ids.REVOKE_API_KEY: Scenario(revoke_key),
-    ids.REVOKE_HOOK: Scenario(revoke_webhook),
+    ids.REVOKE_WEBHOOK: Scenario(revoke_webhook),
     ids.RETRY_NOTIFICATION: Scenario(retry_failed, fail_delivery),
     ids.UNLINK_PROFILE: Scenario(unlink, link_again),
     "incident.acknowledge": Scenario(answer_incident("acknowledge"), answered("resolve", "reopen")),
@@ -264,7 +264,7 @@ READS = {
     ids.HOME_SUBSCRIBE,
     ids.HOME_PREFERENCES,
     ids.NEW_API_KEY,
-    ids.NEW_HOOK,
+    ids.NEW_WEBHOOK,
     ids.SEND_STEP,
 }
 

@@ -74,4 +74,4 @@ def test_of_an_installation_that_is_gone(installed: Bellhop) -> None:
 
     installed.slack.click(ANN, shown, ids.REFRESH_PROFILE)
 
-    installed.wait_for_ephemeral(ANN, "does not work any more")
+    installed.wait_for_ephemeral(ANN, "no longer works")

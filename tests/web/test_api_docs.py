@@ -170,7 +170,7 @@ class TestPage:
 
         assert page.get_by_role("heading", name="HTTP API").is_visible()
         shoot(page, f"api-docs-{scheme}-{width}")
-        page.get_by_role("link", name="Cancel what has not gone out").click()
+        page.get_by_role("link", name="Cancel a notification").click()
         assert page.locator("#cancelNotification").is_visible()
         shoot(page, f"api-docs-{scheme}-{width}-operation")
         assert ACME not in page.content()

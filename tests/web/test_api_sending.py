@@ -210,7 +210,7 @@ class TestRefusing:
             "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
             "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
-        assert answer.json()["detail"] == "10 fields are not right: see errors."
+        assert answer.json()["detail"] == "10 fields are invalid: see errors."
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -259,7 +259,7 @@ class TestRefusing:
         answer = caller(bellhop).send(body)
 
         assert answer.status == 400
-        said = "not in the charset utf-8" if body == b"\xff" else "The body is no JSON"
+        said = "not in the charset utf-8" if body == b"\xff" else "The body is not JSON"
         assert said in answer.json()["detail"]
 
     def test_what_no_json_can_say_is_refused(self, bellhop: Bellhop) -> None:

@@ -33,7 +33,7 @@ def test_a_missing_page_is_a_page_in_plain_words(bellhop: Bellhop) -> None:
     page = bellhop.browser().get("/nowhere")
 
     assert page.status == 404
-    assert "There is no such page." in page.text
+    assert "This page does not exist." in page.text
     assert 'href="/"' in page.text
     assert page.headers["X-Request-Id"] in page.text
 
@@ -47,7 +47,7 @@ def test_a_program_gets_problem_json(bellhop: Bellhop) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "There is no such page.",
+        "detail": "This page does not exist.",
         "request_id": answer.headers["X-Request-Id"],
     }
 
@@ -57,7 +57,7 @@ def test_the_wrong_method_says_which_are_right(bellhop: Bellhop) -> None:
 
     assert answer.status == 405
     assert "POST" in answer.headers["Allow"]
-    assert "does not take this kind of request" in answer.text
+    assert "does not support that method" in answer.text
 
 
 def test_too_large_a_request_is_refused(bellhop: Bellhop) -> None:

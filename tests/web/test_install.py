@@ -105,7 +105,7 @@ def test_one_browser_and_one_address_do_not_join_accounts(bellhop: Bellhop) -> N
 
     assert workspaces(bellhop, BETA, ANN_AT_BETA) == [BETA]
     assert workspaces(bellhop, ACME, ANN) == [ACME]
-    assert "Is this account yours, too?" in browser.get("/profile").text
+    assert "Is this account also yours?" in browser.get("/profile").text
 
 
 def test_a_person_who_says_that_both_accounts_are_theirs_is_shown_both(bellhop: Bellhop) -> None:
@@ -115,7 +115,7 @@ def test_a_person_who_says_that_both_accounts_are_theirs_is_shown_both(bellhop: 
 
     assert answer.location == f"{bellhop.url}/profile"
     page = browser.get("/profile").text
-    assert "Is this account yours, too?" not in page
+    assert "Is this account also yours?" not in page
     assert "Acme" in page
 
     at_beta = bellhop.services.profiles.find(BETA, ANN_AT_BETA)
@@ -132,7 +132,7 @@ def test_a_person_who_says_no_is_not_asked_again(bellhop: Bellhop) -> None:
     bellhop.install(ANN_AT_BETA, browser=browser)
     answer_join(browser, "no")
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
     assert workspaces(bellhop, ACME, ANN) == [ACME]
 
 
@@ -142,7 +142,7 @@ def test_nobody_is_asked_after_ten_minutes(bellhop: Bellhop, clock: FakeClock) -
     csrf = csrf_of(browser)
     clock.advance(601)
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
     browser.post("/profile/join", {"csrf_token": csrf, "answer": "join"})
     assert workspaces(bellhop, ACME, ANN) == [ACME]
 
@@ -154,7 +154,7 @@ def test_a_session_that_has_ended_proves_no_earlier_account(
     clock.advance(12 * 3600)
     bellhop.install(ANN_AT_BETA, browser=browser)
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
 
 
 def test_joined_accounts_part_for_good_when_an_address_changes(bellhop: Bellhop) -> None:
@@ -175,7 +175,7 @@ def test_two_people_at_one_browser_are_not_asked(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.install(BEN, browser=browser)
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
     browser.post("/profile/join", {"csrf_token": csrf_of(browser), "answer": "join"})
     assert workspaces(bellhop, ACME, BEN) == [ACME]
 
@@ -236,7 +236,7 @@ def test_a_profile_without_a_bot_in_the_workspace_offers_the_bot(bellhop: Bellho
     assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is None
     page = browser.get("/profile")
     assert "Ben Baker" in page.text
-    assert "its bot has to be added" in page.text
+    assert "add its bot" in page.text
 
 
 def test_an_organisation_wide_install(bellhop: Bellhop) -> None:

@@ -111,7 +111,7 @@ def test_it_says_why_slack_refused(bellhop: Bellhop, ann: Browser) -> None:
 def test_it_shows_who_answered(bellhop: Bellhop, ann: Browser) -> None:
     id_ = accept(bellhop, GENERAL, "x", title="Disk full", actions=["acknowledge", "resolve"])
     Hand(bellhop).deliver()
-    assert "Nobody has acknowledged it" in look(ann, id_).text
+    assert "Not acknowledged since" in look(ann, id_).text
 
     for action, words in (("acknowledge", "acknowledged"), ("resolve", "resolved")):
         bellhop.services.incidents.answer(ACME, id_, ANN, action)  # type: ignore[arg-type]

@@ -186,8 +186,8 @@ def _search(query: Schema) -> Schema:
         "operationId": "listNotifications",
         "summary": "List notifications",
         "description": "Notifications of the key's workspace, newest first. A key that is limited "
-        "to channels sees those of its own source and those sent only to its channels. A key created "
-        "in the App Home sees its own and those sent only to public channels. "
+        "to channels sees those of its own source and those sent only to its channels. A key "
+        "created in the App Home sees its own and those sent only to public channels. "
         "Needs the scope `read`.",
         "parameters": [
             {
@@ -250,7 +250,7 @@ def _retry() -> Schema:
         "parameters": [_ID],
         "responses": {
             "202": {
-                "description": "The deliveries are retried; fields the key may not read are omitted.",
+                "description": "Deliveries are retried; fields the key may not read are omitted.",
                 "content": _json(
                     {"anyOf": [_ref("NotificationReport"), _ref("AcceptedNotification")]}
                 ),
