@@ -176,7 +176,7 @@ def test_every_action_is_recorded(bellhop: Bellhop, action: AuditAction) -> None
         (reject_revoked_webhook, ("webhook_rejected", ACME, None, "webhook:1", HERE)),
     ],
 )
-def test_a_credential_that_was_good_is_named(
+def test_a_formerly_valid_credential_is_named(
     bellhop: Bellhop, reject: Callable[[Bellhop], None], recorded: Event
 ) -> None:
     bellhop.install(ANN)
@@ -256,7 +256,7 @@ def test_one_outsider_with_all_addresses_of_a_network_is_one(audit: AuditLog) ->
     assert sum(one.count for one in audit.find()) == 50
 
 
-def test_every_hour_has_a_row_of_its_own(audit: AuditLog, clock: FakeClock) -> None:
+def test_every_hour_has_a_separate_row(audit: AuditLog, clock: FakeClock) -> None:
     clock.now = clock.now.replace(minute=10)
     for _ in range(3):
         for _ in range(5):
@@ -351,7 +351,7 @@ class TestCommands:
         assert all_of_them.stdout == "Sessions ended: 2.\n"
         assert [browser.get("/profile").status for browser in browsers] == [303, 303, 303]
 
-    def test_what_cannot_be_is_said(self, bellhop: Bellhop) -> None:
+    def test_errors_are_reported(self, bellhop: Bellhop) -> None:
         assert_failed(run(bellhop, "session", "end", "7"), "Session 7 does not exist or has ended.")
         for arguments in ([], ["--team", ACME], ["--user", ANN], ["1", "--team", ACME]):
             answer = run(bellhop, "session", "end", *arguments)

@@ -243,7 +243,7 @@ def test_every_route_is_in_the_table(bellhop: Bellhop) -> None:
     assert found == set(ROUTES)
 
 
-def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url: str) -> None:
+def test_every_module_that_reads_channels_leaves_private_ones_out(database_url: str) -> None:
     """A module that is new here shows only `IS_PUBLIC` channels, or those of their members."""
     sources = Path(bolt_app.__file__).parent.rglob("*.py")
     reading = {

@@ -200,7 +200,7 @@ def test_home_names_no_private_channel(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("user_id", [DEACTIVATED, BEA])
-def test_home_shows_nothing_to_who_is_none_of_ours(installed: Bellhop, user_id: str) -> None:
+def test_home_shows_nothing_to_external_people(installed: Bellhop, user_id: str) -> None:
     installed.slack.share_channel(GENERAL, BEA)
     event = {"type": "app_home_opened", "user": user_id, "tab": "home", "channel": "D0"}
 
@@ -283,7 +283,7 @@ def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
     assert "No notifications that can be shown here" in in_channel
 
 
-def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
+def test_a_preview_in_a_shared_channel_shows_nothing(installed: Bellhop) -> None:
     delivered(installed, "topic:deploys", "Nowhere as yet")
     installed.slack.share_channel(GENERAL, BEA)
 
@@ -307,7 +307,7 @@ def test_a_topic_is_suggested_to_the_member_and_not_to_guests_of_the_channel(
     assert "subscribe payroll`?" in ask(installed, BEN, "subscribe payrol")
 
 
-def test_a_guest_who_may_subscribe_is_told_no_topic(
+def test_a_guest_who_may_subscribe_sees_no_topics(
     database_url: str, encryption_key: str, clock: FakeClock
 ) -> None:
     anyone = {"subscriptions_by": "anyone"}
@@ -393,7 +393,7 @@ def test_an_escalation_that_went_out_is_seen_where_it_went(installed: Bellhop) -
     assert "Disk full" in unfurled(installed, PAT, id_)
 
 
-def test_what_was_cancelled_is_for_its_sender_and_admins(installed: Bellhop) -> None:
+def test_cancelled_deliveries_are_visible_to_their_sender_and_admins(installed: Bellhop) -> None:
     installed.services.channels.search(installed.services.client.find_workspace(ACME))
     installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
     later = (installed.clock() + timedelta(days=1)).isoformat()
@@ -449,7 +449,7 @@ def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -
     assert page(browser, id_) == 404
 
 
-def test_what_waits_for_a_public_channel_is_seen_before_it_goes_there(installed: Bellhop) -> None:
+def test_waiting_deliveries_to_a_public_channel_are_visible(installed: Bellhop) -> None:
     id_, browser = accept(installed, "#general", title="Soon"), sign_in(installed, BEN)
     browser.get("/profile/channels")
 
@@ -494,7 +494,7 @@ def test_an_archived_channel_is_reported_as_archived(installed: Bellhop) -> None
     assert {"old-news", "random"}.isdisjoint(one.name for one in search)
 
 
-def test_of_two_channels_with_one_name_the_archived_is_not_meant(installed: Bellhop) -> None:
+def test_the_unarchived_of_two_channels_with_one_name_is_used(installed: Bellhop) -> None:
     fresh = installed.slack.add_channel(ACME, "news", members=[ANN])
     installed.slack.channels[fresh.id].name = "old-news"
     workspace = installed.services.client.find_workspace(ACME)
@@ -515,9 +515,7 @@ def member_left(bellhop: Bellhop, user_id: str, channel_id: str, *, is_told: boo
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-def test_who_leaves_a_channel_sees_nothing_of_it_any_more(
-    installed: Bellhop, is_told: bool
-) -> None:
+def test_a_person_who_leaves_a_channel_no_longer_sees_it(installed: Bellhop, is_told: bool) -> None:
     installed.slack.invite_bot(ANN, LEADS)
     installed.slack.channels[LEADS].members.append(BEN)
     id_, browser = delivered(installed, LEADS, "x"), sign_in(installed, BEN)
@@ -553,7 +551,7 @@ def test_a_role_is_a_minute_old_at_most(
     assert access.person(ACME, BEN).role is role
 
 
-def test_what_only_admins_may_do_is_decided_by_what_slack_says_now(installed: Bellhop) -> None:
+def test_admin_actions_require_the_current_role(installed: Bellhop) -> None:
     access = installed.services.access
     assert access.person(ACME, ANN).role is Role.ADMIN
     installed.slack.users[ANN].is_admin = installed.slack.users[ANN].is_owner = False
@@ -562,7 +560,9 @@ def test_what_only_admins_may_do_is_decided_by_what_slack_says_now(installed: Be
         access.person(ACME, ANN, now=True).require(Action.ADMINISTER)
 
 
-def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop: Bellhop) -> None:
+def test_an_admin_of_another_workspace_of_the_organization_is_not_an_admin_here(
+    bellhop: Bellhop,
+) -> None:
     bellhop.install(WES)
     access = bellhop.services.access
     assert access.person(NORTH, WES, now=True).role is Role.ADMIN
@@ -605,7 +605,7 @@ def test_slack_is_asked_once_a_minute(installed: Bellhop) -> None:
     assert len(installed.slack.calls_to("users.info")) == before + 1
 
 
-def test_what_slack_refused_is_not_remembered(installed: Bellhop) -> None:
+def test_a_refused_lookup_is_not_remembered(installed: Bellhop) -> None:
     access: Authorization = installed.services.access
     installed.slack.faults.add(Fault("users.info", "server_error", times=1))
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sqlite_only
 
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_admin_makes_a_key_and_a_hook_and_revokes_them(
+def test_an_admin_creates_and_revokes_a_key_and_a_webhook(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
     bellhop.install(ANN)

@@ -33,7 +33,7 @@ class TestManifest:
         assert "https://bell.acme.example/slack/oauth_redirect" in done.stdout
         assert "bellhop.example.com" not in done.stdout
 
-    def test_it_has_a_step_for_workflows_where_asked(self) -> None:
+    def test_it_includes_the_workflow_step_on_request(self) -> None:
         done = flask("manifest", "--workflow-step", PUBLIC_URL="https://bell.acme.example")
 
         made = yaml.safe_load(done.stdout)
@@ -166,7 +166,7 @@ class TestDatabaseUpgrade:
 
 
 class TestCatchUp:
-    def test_a_profile_that_could_not_be_recorded_is_made_up_for(self, bellhop: Bellhop) -> None:
+    def test_a_pending_profile_is_recorded_later(self, bellhop: Bellhop) -> None:
         bellhop.slack.faults.add(Fault("users.info", "server_error", times=1))
         bellhop.install(ANN)
         assert bellhop.services.profiles.find(ACME, ANN) is None
@@ -178,7 +178,7 @@ class TestCatchUp:
         assert profile is not None
         assert profile.email == "ann@acme.example"
 
-    def test_what_slack_still_refuses_is_said(self, bellhop: Bellhop) -> None:
+    def test_remaining_errors_of_slack_are_reported(self, bellhop: Bellhop) -> None:
         bellhop.slack.faults.add(Fault("users.info", "server_error"))
         bellhop.install(ANN)
         bellhop.install(BEN, query="?only=profile")

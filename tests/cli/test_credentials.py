@@ -33,7 +33,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
         ["topic", "subscribe", *TEAM, "deploys"],
     ],
 )
-def test_a_recipient_that_slack_does_not_know_is_warned_of(
+def test_an_unknown_recipient_causes_a_warning(
     installed: Bellhop, command: list[str], address: str
 ) -> None:
     done = run(installed, *command, address)
@@ -45,7 +45,7 @@ def test_a_recipient_that_slack_does_not_know_is_warned_of(
 
 
 @pytest.mark.parametrize("address", ["#general", GENERAL, "topic:deploys", ANN])
-def test_a_recipient_that_is_known_is_not_warned_of(installed: Bellhop, address: str) -> None:
+def test_a_known_recipient_causes_no_warning(installed: Bellhop, address: str) -> None:
     assert run(installed, "webhook", "create", *TEAM, "--to", address).stderr == ""
 
 
@@ -92,7 +92,7 @@ class TestApiKeys:
         assert run(installed, "api-key", "list", "--team", BETA).stdout == ""
         assert_failed(run(installed, "api-key", "revoke", "1"), "There is no key 1, or it is revok")
 
-    def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
+    def test_errors_are_reported(self, installed: Bellhop) -> None:
         create = ["api-key", "create", "--name", "x"]
 
         nowhere = run(installed, *create, "--team", BETA)
@@ -120,7 +120,7 @@ class TestHooks:
             "Webhook 1 does not exist or is already revoked",
         )
 
-    def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
+    def test_errors_are_reported(self, installed: Bellhop) -> None:
         nowhere = run(installed, "webhook", "create", "--team", BETA, "--to", "#ops")
         malformed = run(installed, "webhook", "create", *TEAM, "--to", "ops")
 
@@ -129,7 +129,7 @@ class TestHooks:
 
 
 class TestTopics:
-    def test_who_subscribed_is_listed(self, installed: Bellhop) -> None:
+    def test_subscriptions_are_listed(self, installed: Bellhop) -> None:
         subscribed = run(installed, "topic", "subscribe", *TEAM, "Deploys", "#Ops")
         again = run(installed, "topic", "subscribe", *TEAM, "deploys", "#ops")
         run(installed, "topic", "subscribe", *TEAM, "alerts", "@ann@acme.example")
@@ -143,7 +143,7 @@ class TestTopics:
         assert gone.stdout == "Unsubscribed #ops from deploys.\n"
         assert "#ops" not in run(installed, "topic", "list", *TEAM).stdout
 
-    def test_muted_and_paused_ones_say_so(self, installed: Bellhop) -> None:
+    def test_muted_and_paused_subscriptions_are_marked(self, installed: Bellhop) -> None:
         subscriptions, now = installed.services.subscriptions, installed.clock()
         for topic, muted in (("a", now + timedelta(hours=1)), ("b", now), ("c", None)):
             subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec(topic))
@@ -160,7 +160,7 @@ class TestTopics:
             f"c  {GENERAL}  paused: archived",
         ]
 
-    def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
+    def test_errors_are_reported(self, installed: Bellhop) -> None:
         for arguments, sentence, status in (
             (["subscribe", *TEAM, "two words", "#ops"], "'two words' is not a topic", 2),
             (["subscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),

@@ -70,7 +70,7 @@ def test_one_is_shown_with_its_reason_and_without_its_text(installed: Bellhop) -
     assert "secret" not in shown + run(installed, "notifications", "list", *TEAM).stdout
 
 
-def test_what_failed_is_retried(installed: Bellhop) -> None:
+def test_failed_deliveries_are_retried(installed: Bellhop) -> None:
     id_ = failed(installed)
 
     done = run(installed, "notifications", "retry", *TEAM, id_)
@@ -83,7 +83,7 @@ def test_what_failed_is_retried(installed: Bellhop) -> None:
     assert_failed(again, "Nothing of this notification can be sent again")
 
 
-def test_what_waits_is_cancelled(installed: Bellhop) -> None:
+def test_waiting_deliveries_are_cancelled(installed: Bellhop) -> None:
     id_ = accept(installed, GENERAL, "x", delay=3600)
 
     done = run(installed, "notifications", "cancel", *TEAM, id_)

@@ -85,7 +85,7 @@ def test_who_has_left_a_private_channel_is_told_no_topic(bellhop: Bellhop, chann
     assert "Your subscription there (`a`) pauses until" in to_ann
 
 
-def test_who_is_deactivated_is_told_nothing(bellhop: Bellhop, channel: str) -> None:
+def test_a_deactivated_person_is_not_notified(bellhop: Bellhop, channel: str) -> None:
     bellhop.slack.users[BEN].deleted = True
 
     bellhop.slack.archive_channel(channel)
@@ -117,7 +117,7 @@ def test_a_channel_the_bot_was_removed_from_pauses_until_it_is_invited(
     assert reached(bellhop) == [channel]
 
 
-def test_whoever_subscribes_anew_has_it_at_once(bellhop: Bellhop, channel: str) -> None:
+def test_a_new_subscription_ends_the_pause(bellhop: Bellhop, channel: str) -> None:
     bellhop.slack.remove_bot(channel)
     happen(bellhop)
 
@@ -150,7 +150,7 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
     assert bellhop.services.subscriptions.of_address(ACME, channel) == []
 
 
-def test_what_is_held_or_waits_goes_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
+def test_held_and_waiting_deliveries_go_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
     digest = SubscriptionSpec("e", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, channel, digest)
     held = [accept(bellhop, "topic:e", title=title) for title in ("One", "Two")]
@@ -196,7 +196,7 @@ def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: B
 
 
 @pytest.mark.parametrize("kind", ["channel_archive", "channel_left", "channel_deleted"])
-def test_what_is_told_twice_takes_effect_once(bellhop: Bellhop, kind: str) -> None:
+def test_a_repeated_event_takes_effect_once(bellhop: Bellhop, kind: str) -> None:
     bellhop.install(ANN)
     bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, SubscriptionSpec("a", created_by=ANN))
     event: dict[str, Any] = {"type": kind, "channel": DEPLOYS, "user": ANN, "actor_id": ANN}

@@ -182,7 +182,7 @@ def test_two_processes_make_one_key_of_one_request(
     assert len(bellhop.services.api_keys.of_team(ACME)) == 1
 
 
-def test_a_name_of_spaces_is_none(installed: Bellhop) -> None:
+def test_a_blank_name_is_rejected(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_API_KEY)
 
     result = installed.slack.submit_view(ANN, modal.id, key_values(name="  "))
@@ -191,7 +191,7 @@ def test_a_name_of_spaces_is_none(installed: Bellhop) -> None:
     assert installed.services.api_keys.of_team(ACME) == []
 
 
-def test_what_is_no_address_is_said_beside_it(installed: Bellhop) -> None:
+def test_an_invalid_address_is_reported_beside_its_input(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_API_KEY)
 
     result = installed.slack.submit_view(ANN, modal.id, key_values(channels="ops"))
@@ -203,7 +203,7 @@ def test_what_is_no_address_is_said_beside_it(installed: Bellhop) -> None:
     assert len(installed.services.api_keys.of_team(ACME)) == 1
 
 
-def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
+def test_a_webhook_is_created_and_accepts_messages(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_WEBHOOK)
 
     installed.slack.submit_view(ANN, modal.id, hook_values())
@@ -215,7 +215,7 @@ def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
     assert url not in text
 
 
-def test_a_hook_takes_keys_from_a_field(installed: Bellhop) -> None:
+def test_a_webhook_reads_the_key_from_a_field(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_WEBHOOK)
     given = hook_values(key_field=" alertname ")
 
@@ -237,13 +237,13 @@ def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
     assert installed.services.webhooks.of_team(ACME) == []
 
 
-def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:
+def test_a_webhook_without_a_name_is_shown_by_its_id(installed: Bellhop) -> None:
     installed.services.webhooks.create(ACME, "", [GENERAL])
 
     assert f"Webhook `1`: to <#{GENERAL}>" in said(home(installed))
 
 
-def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -> None:
+def test_a_webhook_for_a_private_channel_requires_an_invitation(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_WEBHOOK)
 
     result = installed.slack.submit_view(ANN, modal.id, hook_values(target=LEADS))
@@ -253,7 +253,7 @@ def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -
     assert installed.slack.submit_view(ANN, modal.id, hook_values(target=LEADS)).errors == {}
 
 
-def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
+def test_revoking_asks_first_and_names_the_person(installed: Bellhop) -> None:
     secret = create_key(installed)
     view = home(installed)
     with pytest.raises(ConfirmationNeededError):
@@ -271,7 +271,7 @@ def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
     assert "was already revoked" in said(installed.slack.home_view(ACME, ANN))
 
 
-def test_a_hook_is_revoked(installed: Bellhop) -> None:
+def test_a_webhook_is_revoked(installed: Bellhop) -> None:
     url = installed.services.webhooks.create(ACME, "", [GENERAL])
 
     installed.slack.click(ANN, home(installed), ids.REVOKE_WEBHOOK, confirmed=True)
@@ -288,7 +288,7 @@ class TestWhoIsNoAdminAnyMore:
         user.is_admin = user.is_owner = user.is_primary_owner = False
 
     @pytest.mark.parametrize("action_id", [ids.NEW_API_KEY, ids.NEW_WEBHOOK])
-    def test_is_told_in_a_modal(self, installed: Bellhop, action_id: str) -> None:
+    def test_the_reason_is_shown_in_a_modal(self, installed: Bellhop, action_id: str) -> None:
         view = home(installed)
         self.demote(installed)
 

@@ -102,7 +102,7 @@ def test_an_event_that_names_their_workspace_records_nothing(
     assert BETA not in str(rows(bellhop)["teams"])
 
 
-def test_a_linked_profile_of_theirs_is_no_way_in(bellhop: Bellhop, shared: Message) -> None:
+def test_their_linked_profile_gives_no_access(bellhop: Bellhop, shared: Message) -> None:
     """Whoever linked in their own workspace is asked about like everybody."""
     bellhop.install(BEA, query=f"?only=profile&team={BETA}")
     before = rows(bellhop)

@@ -79,7 +79,7 @@ def test_a_second_retry_is_answered(installed: Bellhop) -> None:
     installed.wait_for_home(ACME, ANN, "Nothing of this notification can be sent again")
 
 
-def test_a_retry_leaves_out_what_the_admin_may_not_see(installed: Bellhop) -> None:
+def test_a_retry_leaves_out_deliveries_the_admin_may_not_see(installed: Bellhop) -> None:
     """Ann sees #general, and neither a direct message to Ben nor a channel she is not in."""
     private = installed.slack.add_channel(ACME, "board", members=[BEN], is_private=True)
     installed.slack.invite_bot(BEN, private.id)
@@ -96,7 +96,7 @@ def test_a_retry_leaves_out_what_the_admin_may_not_see(installed: Bellhop) -> No
     assert states == {GENERAL: "sent", BEN: "dead", private.id: "dead"}
 
 
-def test_what_was_for_a_deleted_person_is_not_retried(installed: Bellhop) -> None:
+def test_deliveries_to_a_deleted_person_are_not_retried(installed: Bellhop) -> None:
     id_ = fail_at(installed, BEN, "For Ben")
     asked = installed.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
     assert asked is not None
@@ -117,7 +117,7 @@ def test_others_cannot_retry(installed: Bellhop, user_id: str) -> None:
     assert ids.RETRY_NOTIFICATION not in failed(installed, user_id)
 
 
-def test_nobody_retries_who_is_no_admin_any_more(installed: Bellhop) -> None:
+def test_a_former_admin_cannot_retry(installed: Bellhop) -> None:
     id_ = fail_at(installed, GENERAL, "Disk full")
     view = home(installed, ANN)
     installed.slack.update_user(ANN, is_admin=False, is_owner=False, is_primary_owner=False)
@@ -132,7 +132,7 @@ def test_nobody_retries_who_is_no_admin_any_more(installed: Bellhop) -> None:
     assert [one.state for one in report.deliveries] == ["dead"]
 
 
-def test_people_see_what_concerns_them(installed: Bellhop) -> None:
+def test_people_see_notifications_they_may_see(installed: Bellhop) -> None:
     """The sweep: every kind of destination, for every kind of person."""
     leads = installed.slack.channels[LEADS]
     installed.slack.invite_bot(leads.members[0], LEADS)

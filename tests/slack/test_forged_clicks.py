@@ -157,7 +157,7 @@ class TestSendersOwnBlocks:
         assert sent["action_id"].startswith(PREFIX)
         assert busy.slack.click(ANN, message, sent["action_id"]).status == 200
 
-    def test_what_was_stored_before_is_posted_with_other_ids(self, busy: Bellhop) -> None:
+    def test_ids_in_stored_notifications_are_replaced_when_posted(self, busy: Bellhop) -> None:
         """Ids are replaced when a message is made, so rows of earlier releases are covered."""
         text = {"type": "plain_text", "text": "View"}
         button = {"type": "button", "action_id": ids.UNLINK_PROFILE, "text": text}
@@ -262,7 +262,7 @@ def test_a_value_of_another_action_has_no_effect(busy: Bellhop) -> None:
     assert busy.slack.open_modal(ANN) is None
 
 
-def test_a_value_of_the_home_is_none_in_a_message(busy: Bellhop) -> None:
+def test_a_value_of_the_home_is_invalid_in_a_message(busy: Bellhop) -> None:
     before, fields = rows(busy), fields_of(busy)
     places = [in_message(), in_message(busy.slack.app_dm(ACME, ANN).id), in_view("modal")]
     # A message that says of itself that it is a home.
@@ -329,7 +329,7 @@ class TestMovedButtons:
         return str(value)
 
     @pytest.mark.parametrize("action_id", [ids.REFRESH_PROFILE, ids.KEEP_PROFILE])
-    def test_an_answer_for_oneself_replaces_no_message_for_all(
+    def test_a_private_reply_never_replaces_a_channel_message(
         self, busy: Bellhop, action_id: str
     ) -> None:
         words = "unlink" if action_id == ids.KEEP_PROFILE else ""
@@ -370,7 +370,7 @@ def test_nothing_is_revoked_from_a_message(busy: Bellhop, action_id: str, addres
     assert rows(busy) == before
 
 
-def test_the_right_value_does_what_it_says(busy: Bellhop) -> None:
+def test_a_valid_value_has_its_effect(busy: Bellhop) -> None:
     """The forgeries above fail for nothing but what is wrong with them."""
     fields, there = fields_of(busy), in_message(ts=incident_message(busy).ts)
     for action_id in ("incident.mute", ids.UNDO_SUBSCRIPTIONS):
@@ -575,7 +575,7 @@ class TestOutdatedButtons:
         bellhop.install(ANN)
         return bellhop
 
-    def test_a_button_in_a_message_says_so(self, installed: Bellhop) -> None:
+    def test_an_outdated_button_in_a_message_is_reported(self, installed: Bellhop) -> None:
         answer = ask(installed, "subscribe deploys")
         old = deepcopy(answer)
         for _, element in elements_of(old.blocks):
@@ -588,7 +588,7 @@ class TestOutdatedButtons:
         assert rows(installed) == before
         assert "subscribed this channel" in answer.text
 
-    def test_a_button_in_the_home_says_so_and_is_replaced(self, busy: Bellhop) -> None:
+    def test_an_outdated_button_in_the_home_is_reported_and_replaced(self, busy: Bellhop) -> None:
         old = deepcopy(home(busy))
         for _, element in elements_of(old.blocks):
             element.pop("value", None)
@@ -621,7 +621,9 @@ class TestOutdatedButtons:
         assert rows(busy)["incidents"] != before
 
     @pytest.mark.parametrize("who", [BEA, "U0DEE00001"], ids=["external", "deactivated"])
-    def test_nothing_is_renewed_for_whom_the_message_is_not(self, busy: Bellhop, who: str) -> None:
+    def test_nothing_is_renewed_for_people_outside_the_channel(
+        self, busy: Bellhop, who: str
+    ) -> None:
         busy.slack.share_channel(GENERAL, BEA)
         before = rows(busy)
         action = {**click("incident.resolve", "forged"), "block_id": "incident.x"}
@@ -666,7 +668,7 @@ class TestOutdatedButtons:
 
         assert rows(busy) == before
 
-    def test_a_menu_in_a_list_says_so(self, installed: Bellhop) -> None:
+    def test_an_outdated_menu_in_a_list_is_reported(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         old = deepcopy(ask(installed, "list"))
         for block, _ in elements_of(old.blocks):
@@ -713,7 +715,7 @@ class TestIncidentButtons:
         assert rows(busy) == before
 
     @pytest.mark.parametrize("minutes", ["31", "-5", "1e3", "99999999999", "", None])
-    def test_a_snooze_that_the_menu_does_not_have_is_none(
+    def test_a_snooze_outside_the_menu_is_rejected(
         self, busy: Bellhop, minutes: str | None
     ) -> None:
         busy.clock.advance(5)
@@ -729,7 +731,7 @@ class TestIncidentButtons:
 
         assert rows(busy) == before
 
-    def test_what_the_sender_ended_is_not_reopened(self, busy: Bellhop) -> None:
+    def test_an_incident_that_its_sender_ended_is_not_reopened(self, busy: Bellhop) -> None:
         message, fields = incident_message(busy), fields_of(busy)
         busy.clock.advance(5)
         accept(busy, GENERAL, "Fine", key="disk", mode="thread")
@@ -764,7 +766,7 @@ class TestIncidentButtons:
         assert rows(busy)["incidents"] != before["incidents"]
 
 
-def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:
+def test_an_undo_of_another_person_is_rejected(busy: Bellhop) -> None:
     """What a button carries is checked again once it is read."""
     preferences = busy.services.preferences
     preferences.choose(ACME, ANN, NotificationPreferences(direct="off"))
@@ -795,7 +797,7 @@ def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:
         "deploys",
     ],
 )
-def test_an_undo_of_no_change_is_none(busy: Bellhop, change: object) -> None:
+def test_an_undo_without_changes_is_rejected(busy: Bellhop, change: object) -> None:
     if isinstance(change, dict):
         change = {**change, "at": changed_at(busy)}
     before = rows(busy)

@@ -134,7 +134,7 @@ def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:
     assert ids.UNLINK_PROFILE not in text
 
 
-def test_who_is_not_linked_can_link_themselves(installed: Bellhop) -> None:
+def test_a_person_without_a_profile_can_link_one(installed: Bellhop) -> None:
     text = said(home(installed, BEN))
 
     assert "not linked your profile" in text
@@ -157,7 +157,7 @@ def test_a_topic_is_subscribed_to_and_undone(installed: Bellhop) -> None:
     assert reached(installed, severity="error") == []
 
 
-def test_what_cannot_be_is_said_beside_it(installed: Bellhop) -> None:
+def test_errors_are_shown_beside_their_input(installed: Bellhop) -> None:
     home(installed)
 
     result = subscribe(installed, "de*", "severity>=eror")
@@ -167,7 +167,7 @@ def test_what_cannot_be_is_said_beside_it(installed: Bellhop) -> None:
     assert installed.slack.open_modal(ANN) is not None
 
 
-def test_a_subscription_is_ended_and_comes_back(installed: Bellhop) -> None:
+def test_an_ended_subscription_is_restored_by_undo(installed: Bellhop) -> None:
     home(installed)
     subscribe(installed, "deploys")
 
@@ -205,7 +205,7 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
     assert str(wish().digest) == "daily 09:00"
 
 
-def test_what_may_follow_a_question_is_nothing_that_waits(installed: Bellhop) -> None:
+def test_a_question_has_no_open_follow_up(installed: Bellhop) -> None:
     id_ = accept(
         installed,
         GENERAL,
@@ -236,7 +236,7 @@ def test_the_longest_topic_fits_into_the_menu(installed: Bellhop) -> None:
     assert "every hour" in said(shown(installed))
 
 
-def test_a_test_comes_as_a_direct_message(installed: Bellhop) -> None:
+def test_a_test_is_delivered_as_a_direct_message(installed: Bellhop) -> None:
     installed.slack.click(ANN, home(installed), ids.HOME_TEST)
     Hand(installed).deliver()
 
@@ -244,7 +244,7 @@ def test_a_test_comes_as_a_direct_message(installed: Bellhop) -> None:
     assert "A test notification" in messages[-1].text
 
 
-def test_it_shows_what_was_posted_for_all_to_see_and_nothing_else(installed: Bellhop) -> None:
+def test_it_shows_only_notifications_in_public_channels(installed: Bellhop) -> None:
     accept(installed, GENERAL, title="<Build> 7 is out", severity="success")
     accept(installed, LEADS, title="A secret plan")
     accept(installed, BEN, title="A word to Ben")
@@ -266,7 +266,7 @@ def test_it_is_shown_though_the_channels_cannot_be_listed(installed: Bellhop) ->
     assert "Ann Archer" in said(home(installed))
 
 
-def test_the_messages_tab_is_none_of_it(installed: Bellhop) -> None:
+def test_the_messages_tab_is_ignored(installed: Bellhop) -> None:
     installed.slack.open_home(ANN, ACME, "messages")
     installed.slack.deliver_due()
 

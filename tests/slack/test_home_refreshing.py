@@ -105,7 +105,7 @@ def test_a_key_shows_in_the_homes_of_all_admins_and_of_nobody_else(installed: Be
     wait_until_said(installed, "`monitoring`", BEN)
 
 
-def test_what_nobody_has_opened_is_not_published(installed: Bellhop) -> None:
+def test_a_home_that_was_never_opened_is_not_published(installed: Bellhop) -> None:
     installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
     installed.services.api_keys.create(ACME, "monitoring")
     open_home(installed, BEN)
@@ -155,7 +155,7 @@ class TestFailedDeliveries:
         Hand(bellhop).deliver()
         return id_
 
-    def test_what_fails_shows_at_home_and_what_is_retried_does_not(
+    def test_home_shows_failed_deliveries_until_they_are_retried(
         self, installed: Bellhop, watch: FailureWatch
     ) -> None:
         id_ = self.fail(installed)
@@ -182,7 +182,7 @@ class TestFailedDeliveries:
             wait_until_said(installed, "5 failed (rejected", user_id)
         assert len(installed.slack.calls_to(PUBLISH)) == before + 2
 
-    def test_of_many_homes_those_of_admins_and_the_latest_are_published(
+    def test_with_many_homes_only_admins_and_the_latest_are_refreshed(
         self, installed: Bellhop
     ) -> None:
         homes = HomeTabs(installed.services.database, clock=installed.clock)

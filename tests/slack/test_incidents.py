@@ -61,7 +61,7 @@ def incident(bellhop: Bellhop, notification_id: str) -> Any:
     return report.incident
 
 
-def test_buttons_stand_under_what_asks_for_them_alone(installed: Bellhop) -> None:
+def test_only_incidents_have_buttons(installed: Bellhop) -> None:
     raised(installed)
     text = said(installed)
     for label in ("Acknowledge", "Assign to me", "Resolve", "Snooze…", "Mute"):
@@ -94,7 +94,7 @@ def deliveries_shown(bellhop: Bellhop, notification_id: str) -> Any:
     return report.deliveries
 
 
-def test_who_is_not_linked_is_mentioned(installed: Bellhop) -> None:
+def test_a_person_without_a_profile_is_mentioned(installed: Bellhop) -> None:
     raised(installed)
     press(installed, "acknowledge", BEN)
 
@@ -135,7 +135,7 @@ def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -
     assert COLOURS["critical"] in said(installed)
 
 
-def test_what_is_resolved_can_be_reopened(installed: Bellhop) -> None:
+def test_a_resolved_incident_can_be_reopened(installed: Bellhop) -> None:
     id_ = raised(installed)
     press(installed, "resolve")
     press(installed, "reopen", BEN)
@@ -144,7 +144,7 @@ def test_what_is_resolved_can_be_reopened(installed: Bellhop) -> None:
     assert '"text": "Acknowledge"' in said(installed)
 
 
-def test_it_is_assigned_to_whoever_says_so_last(installed: Bellhop) -> None:
+def test_the_last_assignment_wins(installed: Bellhop) -> None:
     id_ = raised(installed)
     press(installed, "assign")
     assert "*Ann Archer* takes care of it" in said(installed)
@@ -185,7 +185,7 @@ def test_the_sender_ends_it_with_what_asks_no_more(installed: Bellhop) -> None:
         assert "Reopen" not in blocks
 
 
-def test_what_comes_after_it_was_resolved_asks_anew(installed: Bellhop) -> None:
+def test_a_notification_after_the_resolution_opens_a_new_incident(installed: Bellhop) -> None:
     raised(installed, key="disk/db1")
     press(installed, "resolve")
     id_ = raised(installed, key="disk/db1", mode="new")
@@ -241,7 +241,7 @@ def test_a_snooze_ends_by_itself(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("answer", ["wake", "resolve", "mute"])
-def test_the_end_of_a_snooze_is_told_only_if_it_matters(installed: Bellhop, answer: str) -> None:
+def test_the_end_of_a_snooze_is_posted_only_if_it_matters(installed: Bellhop, answer: str) -> None:
     raised(installed, key="disk/db1")
     number = len(installed.slack.messages(GENERAL))
     snooze(installed)
@@ -285,7 +285,7 @@ class TestEscalation:
         assert "No answer yet" not in message(installed, RANDOM).text
 
     @pytest.mark.parametrize("answer", ["acknowledge", "assign", "resolve", "mute"])
-    def test_somebody_answers(self, installed: Bellhop, answer: str) -> None:
+    def test_a_person_answers_in_time(self, installed: Bellhop, answer: str) -> None:
         id_ = raised(installed, escalate={"after": 600, "to": RANDOM})
         press(installed, answer)
         installed.clock.advance(600)
@@ -331,7 +331,7 @@ class TestEscalation:
 
         assert "No answer yet" in message(installed, RANDOM).text
 
-    def test_what_repeats_itself_is_escalated_once(self, installed: Bellhop) -> None:
+    def test_a_repeated_notification_is_escalated_once(self, installed: Bellhop) -> None:
         for _ in range(3):
             raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
         installed.clock.advance(600)
@@ -354,7 +354,7 @@ class TestEscalation:
 
         assert len(installed.slack.messages(RANDOM)) == 1
 
-    def test_it_is_counted_from_when_it_goes_out(self, installed: Bellhop) -> None:
+    def test_the_delay_begins_with_delivery(self, installed: Bellhop) -> None:
         raised(installed, delay=300, escalate={"after": 600, "to": RANDOM})
         installed.clock.advance(880)
         delivered(installed)
@@ -363,7 +363,7 @@ class TestEscalation:
         delivered(installed)
         assert installed.slack.messages(RANDOM)
 
-    def test_after_it_was_resolved_it_begins_anew(self, installed: Bellhop) -> None:
+    def test_a_resolved_incident_starts_over(self, installed: Bellhop) -> None:
         raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
         press(installed, "resolve")
         raised(installed, key="disk/db1", mode="new", escalate={"after": 600, "to": RANDOM})

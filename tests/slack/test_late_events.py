@@ -209,9 +209,7 @@ class TestRemovals:
         assert pending(bellhop) == []
         assert bellhop.services.profiles.find(ACME, ANN) is None
 
-    def test_a_report_about_a_person_who_has_unlinked_erases_nothing_since(
-        self, bellhop: Bellhop
-    ) -> None:
+    def test_a_late_report_erases_nothing_after_an_unlink(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
         assert stored is not None

@@ -228,7 +228,7 @@ class TestExternalUsers:
         assert not profile.is_deleted
         assert profile.workspaces[0].is_admin
 
-    def test_who_is_linked_nowhere_is_not_erased(self, bellhop: Bellhop) -> None:
+    def test_a_person_without_a_link_is_not_erased(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         bellhop.install(ANN_AT_BETA)
         bellhop.services.subscriptions.subscribe(

@@ -185,7 +185,7 @@ def test_a_key_with_a_limit_may_name_either_id(bellhop: Bellhop, private: str) -
     assert (status(private), status(moved)) == (202, 202)
 
 
-def test_what_failed_before_the_event_came_goes_out_after_it(
+def test_deliveries_that_failed_before_the_event_are_sent_after_it(
     bellhop: Bellhop, private: str
 ) -> None:
     moved = move_unnoticed(bellhop, private)
@@ -201,7 +201,7 @@ def test_what_failed_before_the_event_came_goes_out_after_it(
     assert [one.text for one in bellhop.slack.messages(moved)] == ["early"]
 
 
-def test_what_is_being_sent_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
+def test_a_delivery_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
     id_ = accept(bellhop, private, "on its way")
     hand = Hand(bellhop)
     moved: list[str] = []

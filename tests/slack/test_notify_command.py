@@ -63,8 +63,8 @@ def last_ephemeral(bellhop: Bellhop, user_id: str) -> str:
     return said(bellhop.slack.ephemerals(user_id)[-1])
 
 
-class TestSubscribing:
-    def test_a_channel_gets_what_was_named(self, installed: Bellhop) -> None:
+class TestSubscribe:
+    def test_a_channel_receives_matching_notifications(self, installed: Bellhop) -> None:
         answer = ask(installed, "subscribe Deploys severity>=warning service=api mode=thread")
 
         assert answer.ephemeral_to is None
@@ -83,9 +83,7 @@ class TestSubscribing:
 
         assert installed.slack.messages(GENERAL)[-1].text == "It is out"
 
-    def test_it_says_what_would_have_come_lately(
-        self, installed: Bellhop, clock: FakeClock
-    ) -> None:
+    def test_it_previews_recent_notifications(self, installed: Bellhop, clock: FakeClock) -> None:
         ask(installed, "subscribe deploys")
         for number, severity in enumerate(["error", "info", "error"]):
             accept(installed, "topic:deploys", title=f"<Build> {number}", severity=severity)
@@ -121,13 +119,13 @@ class TestSubscribing:
         assert "subscribed this channel" in said(ask(installed, "subscribe deploys", ANN, LEADS))
         assert reached(installed) == [LEADS]
 
-    def test_an_archived_channel_is_none_to_post_to(self, installed: Bellhop) -> None:
+    def test_an_archived_channel_is_rejected(self, installed: Bellhop) -> None:
         text = said(ask(installed, "subscribe deploys", ANN, OLD_NEWS))
 
         assert "That channel is archived" in text
         assert reached(installed) == []
 
-    def test_it_does_without_slacks_word(self, installed: Bellhop) -> None:
+    def test_it_works_if_slack_does_not_answer(self, installed: Bellhop) -> None:
         installed.slack.faults.add(Fault("conversations.info", "server_error", times=1))
 
         assert "subscribed this channel" in said(ask(installed, "subscribe deploys"))
@@ -160,7 +158,7 @@ class TestUndoing:
         )
         assert reached(installed, fields=[{"name": "a", "value": "b"}]) == [GENERAL]
 
-    def test_what_was_ended_comes_back_as_it_was(self, installed: Bellhop) -> None:
+    def test_undo_restores_an_ended_subscription(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error", BEN)
         answer = ask(installed, "unsubscribe deploys")
         assert f"<@{ANN}> unsubscribed this channel from `deploys`." in said(answer)
@@ -210,7 +208,7 @@ class TestList:
         ask(installed, "subscribe other")
         assert ask(installed, "list").text.endswith(": 2 subscriptions")
 
-    def test_it_shows_who_made_it_and_what_came_last(self, installed: Bellhop) -> None:
+    def test_it_shows_its_creator_and_latest_delivery(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error mode=update", BEN)
         assert "no notifications yet" in said(ask(installed, "list"))
         accept(installed, "topic:deploys", "x", severity="error")
@@ -268,7 +266,7 @@ class TestList:
         ]
         assert sorted(changes) == sorted([(who, f"channel:{GENERAL}") for who in (ANN, BEN, BEN)])
 
-    def test_what_is_chosen_for_oneself_is_told_nobody(self, installed: Bellhop) -> None:
+    def test_a_personal_choice_is_private(self, installed: Bellhop) -> None:
         channel = installed.slack.app_dm(ACME, ANN).id
         ask(installed, "subscribe deploys", ANN, channel)
         answer = ask(installed, "list", ANN, channel)
@@ -278,7 +276,7 @@ class TestList:
         assert answer.text.startswith(f"<@{ANN}> unsubscribed themselves")
         assert "channel_subscriptions_changed" not in str(installed.services.audit.find())
 
-    def test_what_a_second_choice_in_one_list_changes_is_told_too(self, installed: Bellhop) -> None:
+    def test_a_second_choice_in_one_list_is_posted_too(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         answer = ask(installed, "list")
         for choice in ("mute-hour", "unsubscribe"):
@@ -288,7 +286,7 @@ class TestList:
         assert "unsubscribed this channel" in told[-1]
         assert installed.slack.ephemerals(ANN)[-1].ts == answer.ts
 
-    def test_nothing_at_all_teaches(self, installed: Bellhop) -> None:
+    def test_an_empty_list_explains_how_to_start(self, installed: Bellhop) -> None:
         accept(installed, "topic:releases", "x")
 
         text = said(ask(installed, "list"))
@@ -298,7 +296,7 @@ class TestList:
 
 
 class TestDigest:
-    def test_it_is_chosen_where_the_person_lives(self, installed: Bellhop) -> None:
+    def test_it_is_scheduled_in_the_persons_time_zone(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
 
         answer = ask(installed, "digest deploys daily 9:00")
@@ -348,7 +346,7 @@ class TestDigest:
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
         assert str(one.wish.digest) == "hourly"
 
-    def test_what_was_ended_comes_back_with_its_digest(
+    def test_undo_restores_an_ended_subscription_with_its_digest(
         self, installed: Bellhop, clock: FakeClock
     ) -> None:
         ask(installed, "subscribe deploys digest hourly")
@@ -378,7 +376,7 @@ class TestAnswers:
             ("mute deploys 2h", "No subscription to `deploys` here."),
         ],
     )
-    def test_they_are_for_the_one_who_asks(
+    def test_quiet_hours_are_set_for_the_person(
         self, installed: Bellhop, words: str, answer: str
     ) -> None:
         message = ask(installed, words)
@@ -423,7 +421,7 @@ class TestWhoMay:
         ask(strict, "subscribe other", BEN)
         assert reached(strict, "topic:other") == ([GENERAL] if ben_may else [])
 
-    def test_a_guest_changes_their_own_alone(self, strict: Bellhop) -> None:
+    def test_a_guest_changes_only_their_own_subscriptions(self, strict: Bellhop) -> None:
         people = strict.slack.users.values()
         guest = next(one.id for one in people if one.team_id == ACME and one.is_restricted)
         deploys = "C0ACME0003"

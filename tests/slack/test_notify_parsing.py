@@ -77,7 +77,7 @@ NIGHT = QuietHours(time(22), time(7))
         ("unmute deploys", Unmute("deploys")),
     ],
 )
-def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
+def test_valid_commands_are_parsed(words: str, request_: NotifyRequest) -> None:
     assert parse_notify_command(words) == request_
 
 

@@ -84,7 +84,7 @@ def test_the_home_of_one_workspace_is_not_that_of_another_with_the_app() -> None
 
 
 @pytest.mark.parametrize("change", [{"value": "v1.T1.x.{}"}, {"action_id": ids.HOME_SUBSCRIBE}])
-def test_what_was_not_signed_places_nothing(change: dict[str, str]) -> None:
+def test_an_unsigned_value_sets_no_workspace(change: dict[str, str]) -> None:
     value = SIGNER.sign(ids.HOME_TEST, SOUTH, home_of(WES))
     action = {"type": "button", "action_id": ids.HOME_TEST, "value": value, **change}
     body = interaction(
@@ -98,7 +98,7 @@ def test_what_was_not_signed_places_nothing(change: dict[str, str]) -> None:
     assert with_workspace(json.loads(json.dumps(body)), SIGNER) == body
 
 
-def test_a_form_of_another_person_places_nothing() -> None:
+def test_a_form_of_another_person_sets_no_workspace() -> None:
     metadata = SIGNER.sign(form_action(ids.SUBSCRIBE_VIEW), SOUTH, "W0OTHER001")
     view = {"callback_id": ids.SUBSCRIBE_VIEW, "private_metadata": metadata}
     body = interaction(NORTH, type="view_submission", view=view)

@@ -57,7 +57,7 @@ def fill_in(
 
 
 class TestCommand:
-    def test_only_the_person_is_told(self, installed: Bellhop) -> None:
+    def test_only_the_person_sees_the_reply(self, installed: Bellhop) -> None:
         answer = ask(installed, "quiet 22:00-07:00")
 
         profile = installed.services.profiles.find(ACME, ANN)

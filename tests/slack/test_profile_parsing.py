@@ -39,7 +39,7 @@ def test_meaning(words: str, meaning: ProfileRequest) -> None:
 
 
 @given(st.text())
-def test_any_words_mean_something(words: str) -> None:
+def test_any_text_is_parsed(words: str) -> None:
     meaning = parse_profile_command(words)
 
     if isinstance(meaning, ProfileHelp):

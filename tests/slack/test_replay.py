@@ -311,7 +311,7 @@ def test_a_replayed_request_has_no_second_effect(bellhop: Bellhop, scenario: Sce
     assert rows(bellhop) == before
 
 
-def test_the_same_words_said_again_are_no_replay(bellhop: Bellhop, clock: FakeClock) -> None:
+def test_a_repeated_command_is_not_a_replay(bellhop: Bellhop, clock: FakeClock) -> None:
     bellhop.install(ANN)
     for _ in range(2):
         _command(bellhop, "subscribe deploys")

@@ -37,7 +37,7 @@ def report(bellhop: Bellhop, run: StepRun) -> Any:
     return found
 
 
-def test_a_step_sends_and_says_what(installed: Bellhop) -> None:
+def test_a_step_sends_and_returns_the_notification(installed: Bellhop) -> None:
     run = step(installed, channel=GENERAL, title="Build", severity="Success")
     Hand(installed).deliver()
 
@@ -72,7 +72,7 @@ def test_to_a_topic_and_a_channel(installed: Bellhop, topic: str) -> None:
         ({"channel": GENERAL, "text": " "}, "says nothing"),
     ],
 )
-def test_what_is_wrong_is_said_to_whoever_made_the_workflow(
+def test_errors_are_shown_to_the_author_of_the_workflow(
     installed: Bellhop, inputs: dict[str, Any], words: str
 ) -> None:
     run = step(installed, **inputs)

@@ -111,7 +111,9 @@ def test_in_the_form_of_the_app_home_too(limited: Bellhop) -> None:
     limited.wait_for_home(ACME, ANN, "This person has 2 subscriptions")
 
 
-def test_of_many_at_once_no_more_begin(database: Database, clock: FakeClock) -> None:
+def test_concurrent_subscriptions_stay_within_the_limit(
+    database: Database, clock: FakeClock
+) -> None:
     subscriptions = Subscriptions(database, limits=SubscriptionLimits(3, 100), clock=clock)
     barrier, refused = Barrier(8), []
 

@@ -151,7 +151,7 @@ def test_nobody_has_an_effect_that_is_not_theirs(
     assert all(text == "x" for text in texts)
 
 
-def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
+def test_a_webhook_of_an_uninstalled_workspace_is_rejected(installed: Bellhop) -> None:
     url = installed.services.webhooks.create(ACME, "alerts", [GENERAL])
     data = json.dumps({"text": "x"}).encode()
     assert request("POST", url, data).text == "ok"
@@ -165,7 +165,7 @@ def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
     assert request("POST", url, data).text == "ok"
 
 
-def test_a_key_says_why_it_is_refused_after_an_uninstall(installed: Bellhop) -> None:
+def test_a_key_is_rejected_with_the_reason_after_an_uninstall(installed: Bellhop) -> None:
     who = uninstalled(installed)
 
     detail = who.send(BODY).json()["detail"]
@@ -210,7 +210,7 @@ class TestAKeyThatAPersonMade:
         [((), {"public"}), ((LEADS,), set()), ((GENERAL, LEADS), {"public"})],
         ids=["unlimited", "private", "limited"],
     )
-    def test_reads_what_went_to_public_channels(
+    def test_reads_notifications_in_public_channels(
         self,
         installed: Bellhop,
         sent: dict[str, str],
@@ -229,7 +229,7 @@ class TestAKeyThatAPersonMade:
             if name not in seen:
                 assert who.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 404
 
-    def test_reads_what_it_has_sent_itself(self, installed: Bellhop, sent: dict[str, str]) -> None:
+    def test_reads_its_own_notifications(self, installed: Bellhop, sent: dict[str, str]) -> None:
         who = caller(installed, created_by=ANN)
         own = who.send({"to": LEADS, "text": "x"}).json()["id"]
 
@@ -247,7 +247,7 @@ class TestAKeyThatAPersonMade:
         assert who.get(f"{NOTIFICATIONS}/{sent['public']}").status == 200
         assert who.get(f"{NOTIFICATIONS}/{sent['private']}").status == 404
 
-    def test_a_channel_that_became_private_is_none(
+    def test_a_channel_that_became_private_is_hidden(
         self, installed: Bellhop, sent: dict[str, str]
     ) -> None:
         who = caller(installed, created_by=ANN)

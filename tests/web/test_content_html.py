@@ -164,7 +164,7 @@ RICH = {
         ),
     ],
 )
-def test_everything_that_is_said_is_there(content: dict[str, Any], shown: list[str]) -> None:
+def test_the_whole_content_is_shown(content: dict[str, Any], shown: list[str]) -> None:
     html = content_html(content, READER)
     for words in shown:
         assert words in html
@@ -191,6 +191,6 @@ OBJECTS = st.lists(
 
 
 @given(OBJECTS, OBJECTS)
-def test_whatever_a_sender_gives_can_be_shown(blocks: Any, attachments: Any) -> None:
+def test_any_content_of_a_sender_can_be_shown(blocks: Any, attachments: Any) -> None:
     html = content_html({"blocks": blocks, "attachments": attachments}, READER)
     assert "<" not in OURS.sub("", str(html))

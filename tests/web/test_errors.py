@@ -52,7 +52,7 @@ def test_a_program_gets_problem_json(bellhop: Bellhop) -> None:
     }
 
 
-def test_the_wrong_method_says_which_are_right(bellhop: Bellhop) -> None:
+def test_a_wrong_method_lists_the_allowed_ones(bellhop: Bellhop) -> None:
     answer = bellhop.browser().get("/signout")
 
     assert answer.status == 405
@@ -123,7 +123,7 @@ def test_a_mistake_of_ours_is_in_the_log(
     assert any(record.exc_info for record in caplog.records)
 
 
-def test_an_error_without_words_of_ours_has_its_name(bellhop: Bellhop) -> None:
+def test_an_error_without_a_custom_text_has_its_name(bellhop: Bellhop) -> None:
     bellhop.app.add_url_rule("/teapot", "teapot", lambda: abort(418))
 
     assert bellhop.browser().get("/teapot", JSON).json()["title"] == "I'm a Teapot"

@@ -180,7 +180,7 @@ def test_two_people_at_one_browser_are_not_asked(bellhop: Bellhop) -> None:
     assert workspaces(bellhop, ACME, BEN) == [ACME]
 
 
-def test_joined_accounts_keep_what_each_knows_of_the_person(bellhop: Bellhop) -> None:
+def test_joined_accounts_keep_their_own_profiles(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.install(ANN_AT_BETA, browser=browser)
     answer_join(browser)
@@ -215,7 +215,7 @@ def test_a_second_install_by_the_same_person_changes_nothing_twice(bellhop: Bell
     assert count(bellhop, User) == 1
 
 
-def test_linking_a_profile_alone_leaves_the_bot_as_it_is(bellhop: Bellhop) -> None:
+def test_linking_only_a_profile_leaves_the_bot_unchanged(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     before = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
 
@@ -254,7 +254,7 @@ def test_an_organisation_wide_install(bellhop: Bellhop) -> None:
     assert "#general" in page.text
 
 
-def test_a_direct_install_from_slacks_directory_asks_anew_and_works(bellhop: Bellhop) -> None:
+def test_a_direct_install_from_slacks_directory_starts_the_flow_again(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
 
     first = browser.get(bellhop.slack.issue_code(ANN))
@@ -265,7 +265,7 @@ def test_a_direct_install_from_slacks_directory_asks_anew_and_works(bellhop: Bel
     assert landing.status == 303
 
 
-def test_cancelling_says_that_nothing_was_installed(bellhop: Bellhop) -> None:
+def test_a_cancelled_install_is_reported(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
 
@@ -407,7 +407,7 @@ def test_right_codes_are_not_counted(
         assert [bellhop.install(who)[1].status for who in (ANN, ANN, ANN)] == [303, 303, 303]
 
 
-def test_of_two_callbacks_with_one_state_one_installs(bellhop: Bellhop) -> None:
+def test_one_of_two_callbacks_with_the_same_state_installs(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install").location
     cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
@@ -491,7 +491,7 @@ def test_the_database_down_during_an_install(bellhop: Bellhop) -> None:
     assert_nothing_installed(bellhop)
 
 
-def test_users_info_failing_leaves_the_installation_and_is_made_up_for(bellhop: Bellhop) -> None:
+def test_a_failed_users_info_keeps_the_installation_and_is_retried(bellhop: Bellhop) -> None:
     bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=2))
 
     browser, landing = bellhop.install(ANN)

@@ -76,9 +76,7 @@ def test_curl_as_slacks_own_page_shows_it(running: Bellhop, hook_url: str) -> No
     assert [one.text for one in wait_for_messages(running, 1)] == ["It works!"]
 
 
-def test_apprise_as_for_mattermost_whose_hooks_have_slacks_format(
-    running: Bellhop, hook_url: str
-) -> None:
+def test_apprise_with_its_mattermost_format(running: Bellhop, hook_url: str) -> None:
     parts = urlsplit(hook_url)
     target = f"mmost://{parts.netloc}/{parts.path.removeprefix('/hooks/')}"
     command = [APPRISE, "--title", "Backup", "--body", "done", target]

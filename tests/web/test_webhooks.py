@@ -85,7 +85,7 @@ class TestTaking:
         assert row == ("hook:1", ACME, "#ops", "waiting")
         assert accepted(bellhop) == [{"text": "Hello"}]
 
-    def test_several_get_what_a_hook_takes(self, bellhop: Bellhop) -> None:
+    def test_a_webhook_posts_to_several_recipients(self, bellhop: Bellhop) -> None:
         bellhop.services.subscriptions.subscribe(
             ACME, "@ann@acme.example", SubscriptionSpec("alerts")
         )
@@ -96,7 +96,7 @@ class TestTaking:
 
         assert accepted(bellhop) == [{"text": "Hello"}] * 2
 
-    def test_what_alertmanager_posts(self, bellhop: Bellhop, url: str) -> None:
+    def test_alertmanagers_format(self, bellhop: Bellhop, url: str) -> None:
         assert_said(post_json(url, ALERTMANAGER), 200, "ok")
 
         [content] = accepted(bellhop)
@@ -158,7 +158,7 @@ class TestTaking:
         refused = WebhookClient(url + "x").send(text="Hello")
         assert (refused.status_code, refused.body) == (403, "invalid_token")
 
-    def test_what_is_too_long_is_cut_and_not_lost(self, bellhop: Bellhop, url: str) -> None:
+    def test_long_text_is_cut(self, bellhop: Bellhop, url: str) -> None:
         payload = {
             "text": "x" * 50_000,
             "attachments": [{"text": str(n)} for n in range(120)],
@@ -172,7 +172,7 @@ class TestTaking:
         assert content["attachments"] == payload["attachments"][:100]
         assert content["username"] == "u" * 80
 
-    def test_what_is_not_understood_is_left_out(self, bellhop: Bellhop, url: str) -> None:
+    def test_unknown_parts_are_left_out(self, bellhop: Bellhop, url: str) -> None:
         payload = {
             "text": "Hello",
             "blocks": "none",
@@ -190,7 +190,7 @@ class TestTaking:
             {"text": "Hello", "attachments": [{"text": "more"}], "unfurl_links": True}
         ]
 
-    def test_what_no_database_stores_is_left_out(self, bellhop: Bellhop, url: str) -> None:
+    def test_unstorable_characters_are_left_out(self, bellhop: Bellhop, url: str) -> None:
         body = (
             b'{"text": "a\\u0000b \\ud800 \n c", "attachments": [{"ts": 1e999, "text": "\\u0000"}]}'
         )
@@ -227,19 +227,19 @@ class TestRefusing:
         closed = b'{"text": "x", "a": ' + b"[" * 100 + b"]" * 100 + b"}"
         assert_said(post(url, closed), 400, "invalid_payload")
 
-    def test_an_unknown_hook(self, bellhop: Bellhop, url: str) -> None:
+    def test_an_unknown_webhook_is_rejected(self, bellhop: Bellhop, url: str) -> None:
         answer = post_json(f"{bellhop.url}/hooks/guess", {"text": "Hello"})
 
         assert_said(answer, 403, "invalid_token")
 
-    def test_a_revoked_hook(self, bellhop: Bellhop, url: str) -> None:
+    def test_a_revoked_webhook_is_rejected(self, bellhop: Bellhop, url: str) -> None:
         assert bellhop.services.webhooks.revoke(1) is not None
         assert bellhop.services.webhooks.revoke(1) is None
 
         assert_said(post_json(url, {"text": "Hello"}), 404, "no_service")
         assert accepted(bellhop) == []
 
-    def test_what_was_over_a_limit_has_no_body_read(self, bellhop: Bellhop, url: str) -> None:
+    def test_no_body_is_read_over_a_limit(self, bellhop: Bellhop, url: str) -> None:
         [hook] = bellhop.services.webhooks.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
         error = LimitError("requests", 1, until, bellhop.clock())
