@@ -1,4 +1,4 @@
-"""The audit log: what is recorded, in which transaction, and what nobody can fill it with."""
+"""The audit log: its events, transactions and limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Event = tuple[str, str | None, str | None, str | None, str | None]
 
 @pytest.fixture(autouse=True)
 def no_client() -> Iterator[None]:
-    """Outside a request there is no client."""
+    """Outside a request, the client address is empty."""
     yield
     set_client_address(None)
 
@@ -63,7 +63,7 @@ def reject_revoked_key(bellhop: Bellhop) -> None:
     caller = Caller(bellhop.url, key)
     assert caller.send({"to": "#general", "text": "x"}).status == 202
     bellhop.services.api_keys.revoke(1)
-    # One that the process remembers, and finds revoked when it accepts.
+    # A key that the process remembers, and finds revoked during intake.
     assert caller.send({"to": "#general", "text": "x"}).status == 401
 
 

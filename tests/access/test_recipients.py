@@ -1,4 +1,4 @@
-"""What a person may still receive is decided when it is delivered, not when it was accepted."""
+"""Recipients' rights are checked at delivery, not at intake."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def in_an_hour(bellhop: Bellhop) -> str:
 
 
 def become(bellhop: Bellhop, user_id: str, **facts: Any) -> None:
-    """Let a person change without an event: Slack gave up sending it."""
+    """Change a person without an event, as if Slack gave up sending it."""
     for name, value in facts.items():
         setattr(bellhop.slack.users[user_id], name, value)
 

@@ -1,4 +1,4 @@
-"""What each kind of person sees, on every surface, and how old that may be."""
+"""Visibility for each kind of person on every surface, and its maximum age."""
 
 from __future__ import annotations
 
@@ -284,11 +284,11 @@ def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
 
 
 def test_a_preview_in_a_shared_channel_shows_nothing(installed: Bellhop) -> None:
-    delivered(installed, "topic:deploys", "Nowhere as yet")
+    delivered(installed, "topic:deploys", "Nowhere yet")
     installed.slack.share_channel(GENERAL, BEA)
 
     seen = ask(installed, ANN, "subscribe deploys", GENERAL)
-    assert "Nowhere as yet" not in seen
+    assert "Nowhere yet" not in seen
     assert "7 days" not in seen
     assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
     assert installed.slack.ephemerals(ANN) == []
@@ -354,7 +354,7 @@ def test_a_guest_unfurls_what_went_to_that_channel(
     assert ("Elsewhere" in shown) is is_shown
 
 
-# Deliveries that wait, or were called off.
+# Waiting and cancelled deliveries.
 
 
 def escalating(bellhop: Bellhop, to: str, title: str) -> str:
@@ -419,7 +419,7 @@ def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
     return json.dumps(message.attachments)
 
 
-# Destinations that lead nowhere, private and archived channels.
+# Unknown destinations, private and archived channels.
 
 
 def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellhop) -> None:
@@ -504,7 +504,7 @@ def test_the_unarchived_of_two_channels_with_one_name_is_used(installed: Bellhop
     assert [one.channel_id for one in deliveries(installed, id_)] == [fresh.id]
 
 
-# How old it may be.
+# Maximum age.
 
 
 def member_left(bellhop: Bellhop, user_id: str, channel_id: str, *, is_told: bool) -> None:
@@ -584,7 +584,7 @@ def test_an_admin_of_another_workspace_of_the_organization_is_not_an_admin_here(
     ("is_org_admin", "team_id", "role"),
     [(False, NORTH, Role.MEMBER), (True, NORTH, Role.ADMIN), (False, SOUTH, Role.ADMIN)],
 )
-def test_an_organisations_bot_believes_what_is_said_of_the_same_workspace(
+def test_an_organizations_bot_trusts_roles_only_of_the_same_workspace(
     bellhop: Bellhop, is_org_admin: bool, team_id: str, role: Role
 ) -> None:
     wes = bellhop.slack.users[WES]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-# What is waited for comes at once, but on a machine that has much else to do.
+# Generous, because the machine may be busy.
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
 _ARGUMENTS = (
@@ -29,7 +29,7 @@ Shoot = Callable[[Page, str], None]
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium, or a skip where there is none."""
+    """A headless Chromium; skips the test if it is not installed."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         if os.environ.get("REQUIRE_BROWSER") == "1":
@@ -43,7 +43,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
-    """Open a page in a browser of its own; fails the test on any error in the page's scripts."""
+    """Open a page in a separate browser; fail the test on any script error."""
     problems: list[str] = []
     contexts = []
 

@@ -1,4 +1,4 @@
-"""A digest as a person chooses it and reads it in a channel."""
+"""A digest as a person sets it and reads it in a channel."""
 
 from __future__ import annotations
 

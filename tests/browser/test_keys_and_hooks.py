@@ -1,4 +1,4 @@
-"""API keys and webhooks at home, as an admin sees them."""
+"""API keys and webhooks in the App Home of an admin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job as a person does it: install, look, say hello, /profile, unlink."""
+"""The main flow of a person: install, say hello, `/profile`, unlink."""
 
 from __future__ import annotations
 

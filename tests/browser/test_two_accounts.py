@@ -1,4 +1,4 @@
-"""Two accounts of one person in one browser: joined when the person says so; then signed out."""
+"""Two accounts of one person in one browser: joined by the person, then signed out."""
 
 from __future__ import annotations
 

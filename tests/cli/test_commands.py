@@ -1,4 +1,4 @@
-"""Commands: what they do, and what they say when they cannot."""
+"""Commands: their effects and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands for keys, hooks and topics."""
+"""Commands for API keys, webhooks and topics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_unknown_recipient_causes_a_warning(
 ) -> None:
     done = run(installed, *command, address)
 
-    # It may come to be later.
+    # It may exist later.
     assert done.exit_code == 0
     assert done.stderr.count("\n") == 1
     assert f"{address} cannot receive notifications now" in done.stderr
@@ -90,7 +90,9 @@ class TestApiKeys:
         assert ci.send({"to": "#general", "text": "x"}).status == 401
         assert shown.stdout == "1  ci: send, read; revoked\n2  ops: send, to #ops; active\n"
         assert run(installed, "api-key", "list", "--team", BETA).stdout == ""
-        assert_failed(run(installed, "api-key", "revoke", "1"), "There is no key 1, or it is revok")
+        assert_failed(
+            run(installed, "api-key", "revoke", "1"), "Key 1 does not exist or is already revok"
+        )
 
     def test_errors_are_reported(self, installed: Bellhop) -> None:
         create = ["api-key", "create", "--name", "x"]

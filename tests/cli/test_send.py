@@ -1,4 +1,4 @@
-"""`send`: what it takes, and what it says became of it."""
+"""The `send` command: its options, output and exit status."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def accepted(bellhop: Bellhop) -> list[tuple[str, dict[str, Any]]]:
-    """Return the address and the content of each delivery, in their order."""
+    """Return the address and the content of each delivery in order."""
     with bellhop.services.database.reading() as session:
         statement = (
             select(Delivery.target, Notification.content)
@@ -44,7 +44,7 @@ def accepted(bellhop: Bellhop) -> list[tuple[str, dict[str, Any]]]:
 
 @contextmanager
 def finishing(bellhop: Bellhop, **outcomes: dict[str, Any]) -> Iterator[None]:
-    """Let deliveries come to their ends meanwhile, by their texts; `sent` where none is given."""
+    """End deliveries meanwhile in the state given for their text; `sent` by default."""
     stopped = Event()
 
     def finish() -> None:
@@ -258,7 +258,7 @@ class TestWaiting:
 
 
 class TestPolling:
-    """The wait itself, with a time of its own."""
+    """The wait itself, with a fake clock."""
 
     def test_it_asks_until_nothing_is_open(self, installed: Bellhop) -> None:
         ids = self.sent(installed, 3)

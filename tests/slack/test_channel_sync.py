@@ -1,4 +1,4 @@
-"""Subscriptions follow what Slack says of channels and people."""
+"""Subscriptions follow Slack's events about channels and people."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DEPLOYS, LEADS = "C0ACME0003", "C0ACME0006"
 
 @pytest.fixture(params=[DEPLOYS, LEADS], ids=["public", "private"])
 def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
-    """A channel that two people subscribed."""
+    """A channel with subscriptions of two people."""
     bellhop.install(ANN)
     channel_id: str = request.param
     bellhop.slack.invite_bot(ANN, channel_id)
-    # Else the event could be handled at the same time as those of the test.
+    # Otherwise the event could be processed together with those of the test.
     bellhop.slack.deliver_due()
-    # As they were when they subscribed it.
+    # Their membership when they subscribed it.
     members = bellhop.slack.channels[channel_id].members
     members += [one for one in (ANN, BEN) if one not in members]
     for topic, user_id in (("a", ANN), ("b", BEN), ("c", BEN), ("d", None)):
@@ -39,13 +39,13 @@ def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
 
 
 def happen(bellhop: Bellhop) -> None:
-    """Let Slack tell what happened, and Bellhop tell others."""
+    """Deliver Slack's events, and the notifications about them."""
     bellhop.slack.deliver_due()
     Hand(bellhop).deliver()
 
 
 def told(bellhop: Bellhop, user_id: str) -> list[str]:
-    """Return what Bellhop said to a person, without the welcome."""
+    """Return Bellhop's messages to a person, without the welcome."""
     channel = bellhop.slack.app_dm(ACME, user_id)
     texts = [one.text for one in bellhop.slack.messages(channel.id)]
     return [one for one in texts if one != welcome_text()]

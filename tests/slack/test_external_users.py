@@ -1,4 +1,4 @@
-"""People of another organisation in a channel that is shared by Slack Connect."""
+"""People of another organization in a channel shared with Slack Connect."""
 
 from __future__ import annotations
 

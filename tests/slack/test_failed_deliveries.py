@@ -1,4 +1,4 @@
-"""Failed deliveries in the App Home: who sees which, and who retries them."""
+"""Failed deliveries in the App Home: their visibility and retries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 def fail_at(bellhop: Bellhop, address: str | list[str], title: str) -> str:
     bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
-    # Names that senders invent are looked up no more often.
+    # Names that senders invent do not cause more lookups.
     bellhop.clock.advance(60)
     id_ = accept(bellhop, address, title=title)
     Hand(bellhop).deliver()
@@ -46,7 +46,7 @@ def home(bellhop: Bellhop, user_id: str) -> View:
 
 
 def failed(bellhop: Bellhop, user_id: str) -> str:
-    """Return what a person's App Home says below its heading for failed deliveries."""
+    """Return the text of a person's App Home below the heading for failed deliveries."""
     said = json.dumps(home(bellhop, user_id).blocks, ensure_ascii=False)
     return said.partition("*Failed deliveries*")[2]
 
@@ -133,7 +133,7 @@ def test_a_former_admin_cannot_retry(installed: Bellhop) -> None:
 
 
 def test_people_see_notifications_they_may_see(installed: Bellhop) -> None:
-    """The sweep: every kind of destination, for every kind of person."""
+    """Sweep: every kind of destination, for every kind of person."""
     leads = installed.slack.channels[LEADS]
     installed.slack.invite_bot(leads.members[0], LEADS)
     everywhere = {
@@ -154,7 +154,7 @@ def test_people_see_notifications_they_may_see(installed: Bellhop) -> None:
         seen_by[user_id].add("private")
     if GUEST in installed.slack.channels[GENERAL].members:
         seen_by[GUEST].add("public")
-    # Five are shown; each is looked at alone.
+    # The home shows five at most, so each is checked separately.
     for title, address in everywhere.items():
         id_ = fail_at(installed, address, title)
         shown = {user_id for user_id in seen_by if f"|{title}>" in failed(installed, user_id)}

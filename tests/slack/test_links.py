@@ -1,4 +1,4 @@
-"""Links to notifications that people post, over signed HTTP: what Slack shows under them."""
+"""Unfurls of links to notifications, over signed HTTP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def link(bellhop: Bellhop, notification_id: str) -> str:
 
 
 def post(bellhop: Bellhop, text: str, channel_id: str = RANDOM, by: str = ANN) -> Message:
-    """Let somebody post a text, and the app see to it."""
+    """Post a text as a person, and let the app process it."""
     message = bellhop.slack.post_as(by, channel_id, text)
     bellhop.slack.deliver_due()
     return message
@@ -137,7 +137,7 @@ def test_while_it_is_written_what_is_public_is_shown(installed: Bellhop) -> None
 def test_a_link_being_typed_shows_nothing_hidden(
     installed: Bellhop, to: str | list[str], writer: str
 ) -> None:
-    """Slack writes `COMPOSER` for the channel, which a sender may write too."""
+    """Slack sends `COMPOSER` as the channel, which a sender may also use as a name."""
     unfurl_id = installed.slack.compose_as(writer, ACME, link(installed, delivered(installed, to)))
     installed.slack.deliver_due()
 

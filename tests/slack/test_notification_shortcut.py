@@ -1,4 +1,4 @@
-"""“Link to notification” in the menu of a message, over signed HTTP."""
+"""The message shortcut “Link to notification”, over signed HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def shown(bellhop: Bellhop, message: Message, user_id: str = BEN) -> str:
-    """Use the shortcut, and return what the modal says."""
+    """Use the shortcut, and return the text of the modal."""
     assert bellhop.slack.use_shortcut(user_id, message, ids.LINK_TO_NOTIFICATION).error is None
     modal = bellhop.slack.open_modal(user_id)
     assert modal is not None

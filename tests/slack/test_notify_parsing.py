@@ -1,4 +1,4 @@
-"""What the words after `/notify` mean."""
+"""Parsing of the text after `/notify`."""
 
 from __future__ import annotations
 

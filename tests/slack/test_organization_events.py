@@ -69,7 +69,7 @@ def test_an_opened_home_is_forgotten_with_its_person(installed: Bellhop) -> None
 
 
 def use_where_nobody_is_linked(bellhop: Bellhop) -> None:
-    """Let Wes leave traces in a workspace where he has not linked his profile."""
+    """Store data of Wes in a workspace where he has not linked his profile."""
     bellhop.slack.users[WES].team_id = SOUTH
     for text in ("quiet 22:00-07:00", "subscribe deploys"):
         answer = bellhop.slack.send_command(WES, SOUTH_GENERAL, "/notify", text)

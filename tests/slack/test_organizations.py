@@ -1,4 +1,4 @@
-"""Clicks and forms where an organisation has the app: Slack does not say in which workspace."""
+"""Clicks and forms in an organization, where Slack does not name the workspace."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIGNER = ValueSigner("a secret")
 
 @pytest.fixture(params=[NORTH, SOUTH])
 def organisation(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
-    """Bellhop, installed for an organisation by Wes in its north; his own workspace is either."""
+    """Bellhop, installed for an organization by Wes in its workspace `north`."""
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))

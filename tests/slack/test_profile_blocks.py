@@ -1,4 +1,4 @@
-"""Whatever a profile holds, Slack takes the blocks that show it."""
+"""Blocks of profiles, which Slack accepts for any content."""
 
 from __future__ import annotations
 

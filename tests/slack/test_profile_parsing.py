@@ -1,4 +1,4 @@
-"""What the words after `/profile` mean."""
+"""Parsing of the text after `/profile`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes to /slack/events is verified, and answered whatever happens."""
+"""Requests to `/slack/events`: verified, and always answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When something goes wrong, whoever asked is told in words, whatever they used."""
+"""Error replies to people, for every kind of request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many subscriptions there may be, and who may still make them, on every surface."""
+"""Limits on subscriptions, and the roles that may create them, on every surface."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_concurrent_subscriptions_stay_within_the_limit(
     assert len(refused) == 5
 
 
-# A role that is remembered makes nothing that lasts.
+# A remembered role must not allow a lasting change.
 
 
 @pytest.mark.sqlite_only
@@ -143,7 +143,7 @@ def test_concurrent_subscriptions_stay_within_the_limit(
 def test_a_subscription_is_changed_by_who_may_now(
     bellhop: Bellhop, channel_id: str | None, words: str
 ) -> None:
-    """The event that Ben is a guest reached another process; this one knows him as a member."""
+    """Ben is a guest, but the event reached another process; this one remembers a member."""
     bellhop.install(ANN)
     where = channel_id or bellhop.slack.app_dm(ACME, BEN).id
     bellhop.services.subscriptions.subscribe(ACME, channel_id or BEN, SubscriptionSpec("z"))
@@ -152,7 +152,7 @@ def test_a_subscription_is_changed_by_who_may_now(
 
     answer = ask(bellhop, words, where, BEN)
 
-    # A guest may mute and end own subscriptions, but not begin them.
+    # A guest may mute and end their subscriptions, but not create them.
     is_allowed = channel_id is None and words != "subscribe a"
     assert ("uests" in answer) is not is_allowed
     left = bellhop.services.subscriptions.of_address(ACME, channel_id or BEN)

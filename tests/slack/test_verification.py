@@ -36,7 +36,7 @@ def bystander() -> Iterator[Bystander]:
 
 DIGITS = "1" * 5000
 HEX = "v0=" + "a" * 64
-# Each with `{now}`, where Slack would write its timestamp, and `{good}`, its signature.
+# Each with `{now}` for Slack's timestamp and `{good}` for its signature.
 MALFORMED = {
     "no headers": [],
     "no signature": [("X-Slack-Request-Timestamp", "{now}")],

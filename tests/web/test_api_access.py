@@ -1,4 +1,4 @@
-"""Every route of the HTTP API, asked by everybody who may not use it."""
+"""Every route of the HTTP API, called by everyone who may not use it."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ CALLERS: list[tuple[Callable[[Bellhop], Caller], dict[Any, int]]] = [
     (revoked, dict.fromkeys(ROUTES, 401)),
     (expired, dict.fromkeys(ROUTES, 401)),
     (uninstalled, dict.fromkeys(ROUTES, 403)),
-    # They may list, and find nothing.
+    # They may list, but find nothing.
     (limited, {ACCEPT: 403, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
-    # It sends where it is at home.
+    # It sends in its own workspace.
     (of_another_workspace, {ACCEPT: 202, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
-    # It may read its workspace; what it sends with the same key is its own.
+    # It may read its workspace, and its notifications have a separate key.
     (of_another_source, {ACCEPT: 202, LIST: 200, FIND: 200, CANCEL: 403, RETRY: 403}),
 ]
 
@@ -175,7 +175,7 @@ def test_a_key_is_rejected_with_the_reason_after_an_uninstall(installed: Bellhop
 
 @pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "private"])
 def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) -> None:
-    """Slack keeps names apart, but the listing may be older than a channel of the same name."""
+    """Slack keeps names unique, but the listing may predate a channel of the same name."""
     sent = {to: accept(installed, to, "x") for to in (GENERAL, LEADS)}
     shared = {"team_id": ACME, "name": "general", "is_member": True, "member_count": 1}
     with installed.services.database.writing() as session:
@@ -190,11 +190,11 @@ def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) ->
 
 
 class TestAKeyThatAPersonMade:
-    """It reads no more than every member may, whatever its scopes; the operator's reads it all."""
+    """A personal key reads no more than every member may; the operator's key reads everything."""
 
     @pytest.fixture
     def sent(self, installed: Bellhop) -> dict[str, str]:
-        """Return notifications of others, by where they went."""
+        """Return notifications of others by destination."""
         installed.slack.invite_bot(ANN, LEADS)
         return {
             "public": accept(installed, GENERAL, "in general"),

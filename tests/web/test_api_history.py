@@ -1,4 +1,4 @@
-"""The HTTP API: what became of notifications; cancelling them, and sending them again."""
+"""The HTTP API: reports of notifications, cancel and retry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def send(ci: Caller, *, to: Any = "#general", **more: Any) -> str:
 
 
 def finish(bellhop: Bellhop, path: str, state: str, **values: Any) -> None:
-    """Let all deliveries of a notification be in `state`."""
+    """Set all deliveries of a notification to `state`."""
     mine = Delivery.notification_id == path.rpartition("/")[2]
     with bellhop.services.database.writing() as session:
         session.execute(update(Delivery).where(mine).values(state=state, **values))
@@ -41,7 +41,7 @@ def listed(ci: Caller, query: str = "") -> list[str]:
     return [f"{NOTIFICATIONS}/{one['id']}" for one in answer.json()["notifications"]]
 
 
-class TestFinding:
+class TestFind:
     def test_each_delivery_shows_its_state(self, bellhop: Bellhop) -> None:
         ci, now = caller(bellhop), bellhop.clock()
         path = send(ci, expires_at=(now + timedelta(hours=1)).isoformat())
@@ -189,7 +189,7 @@ class TestListing:
         assert listed(ci, "to=ann@acme.example") == [last]
         assert listed(ci, "source=api_key:1") == [last, first]
         assert listed(ci, f"since={quote(between.isoformat())}") == [last, middle]
-        # A plus sign that nobody encoded.
+        # An unencoded plus sign.
         assert listed(ci, f"until={between.isoformat()}") == [first]
         assert listed(
             ci, f"since={quote(began.isoformat())}&until={quote(between.isoformat())}"
@@ -200,7 +200,7 @@ class TestListing:
         finish(bellhop, first, "dead")
         assert listed(ci, "key=alert-1&state=dead&to=%23general&source=api_key:1") == [first]
 
-    def test_a_search_looks_at_so_many_at_a_time(
+    def test_a_search_reads_limited_batches(
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "WINDOW", 4)

@@ -1,4 +1,4 @@
-"""The HTTP API: sending notifications, and what is said where one is refused."""
+"""The HTTP API: sending notifications, and errors of rejected ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count(bellhop: Bellhop, model: Any = Notification) -> int:
 
 
 def faults(answer: Page) -> dict[str, str]:
-    """Return what is wrong, by field."""
+    """Return the errors by field."""
     assert answer.status == 422, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     return {one["field"]: one["detail"] for one in answer.json()["errors"]}
@@ -284,7 +284,7 @@ class TestRefusing:
 
 
 class TestMany:
-    """Bodies with very many problems cost little: the first problems are named."""
+    """Bodies with very many errors are cheap: only the first errors are listed."""
 
     @pytest.mark.parametrize(
         "body",
@@ -306,7 +306,7 @@ class TestMany:
         assert len(answer.text) < 10_000
 
     def test_few_are_looked_for(self) -> None:
-        """The time that pydantic takes for each problem is what counts, and counts them."""
+        """The cost is dominated by the number of errors that pydantic reports."""
         fields = [{f"x{n}": 0 for n in range(6)}] * 50
         batch = [{"to": "#general", "text": "x", "fields": fields}] * 100
 
@@ -424,7 +424,7 @@ class TestKeys:
         assert ci.send(HELLO).status == 202
         assert ci.send(HELLO, Idempotency_Key="k").status == 202
 
-        # By another process, which this one is not told of.
+        # By another process, without this one's knowledge.
         with bellhop.services.database.writing_connection() as connection:
             connection.exec_driver_sql("UPDATE api_keys SET revoked_at = created_at")
 

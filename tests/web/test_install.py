@@ -372,7 +372,7 @@ def test_however_often_it_is_visited_a_browser_can_sign_in(bellhop: Bellhop) -> 
     for _ in range(ATTEMPTS - 1):
         last = browser.get("/slack/install").location
     assert len(browser.cookies) == ATTEMPTS
-    # Each of them can still be finished.
+    # Each of them can still be completed.
     assert browser.get(bellhop.slack.authorize(ANN, first)).status == 303
     for _ in range(3 * ATTEMPTS):
         bellhop.clock.advance(1)
@@ -663,7 +663,7 @@ def test_many_states_in_an_address_set_no_cookies(bellhop: Bellhop) -> None:
 
 @pytest.fixture
 def production_log() -> Iterator[StringIO]:
-    """What is logged, set up as in production but noisier."""
+    """The log, configured as in production but at a lower level."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     log = StringIO()

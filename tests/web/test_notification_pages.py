@@ -1,4 +1,4 @@
-"""The page of a notification: what it shows, and to whom."""
+"""The page of a notification: its content and visibility."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def private_channel(bellhop: Bellhop, *members: str) -> str:
     return channel.id
 
 
-# What it shows.
+# Content.
 
 
 def test_it_shows_the_content_and_the_deliveries(bellhop: Bellhop, ann: Browser) -> None:
@@ -151,7 +151,7 @@ def test_a_topic_without_subscribers_is_unrouted(bellhop: Bellhop, ann: Browser)
         "<@U1|<script>",
     ],
 )
-def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, text: str) -> None:
+def test_no_content_becomes_markup(bellhop: Bellhop, ann: Browser, text: str) -> None:
     id_ = accept(
         bellhop,
         GENERAL,
@@ -167,7 +167,7 @@ def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, tex
     assert '"onmouseover' not in html
 
 
-def test_what_a_digest_said_leads_to_it(bellhop: Bellhop, ann: Browser) -> None:
+def test_a_digested_notification_links_to_its_digest(bellhop: Bellhop, ann: Browser) -> None:
     wish = SubscriptionSpec("deploys", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, GENERAL, wish)
     ids = [accept(bellhop, "topic:deploys", title=f"Build {number}") for number in (1, 2)]
@@ -187,7 +187,7 @@ def test_what_a_digest_said_leads_to_it(bellhop: Bellhop, ann: Browser) -> None:
     assert "Bellhop itself" in digest.text
 
 
-# To whom.
+# Visibility.
 
 
 def test_a_pending_profile_is_recorded_before_the_page_is_shown(
@@ -343,7 +343,7 @@ def test_only_visible_destinations_are_checked(
 def test_a_very_long_notification_is_shown_from_its_beginning(
     bellhop: Bellhop, ann: Browser
 ) -> None:
-    # Each names another person: more than a database takes as parameters of one statement.
+    # Each mentions another person: more than one SQL statement takes as parameters.
     mentions = "".join(f"<@U{number:09d}> <#C{number:09d}> " for number in range(18_000))
     body = {
         "to": "#general",

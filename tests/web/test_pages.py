@@ -1,4 +1,4 @@
-"""The home page and a person's own page, as they and others see them."""
+"""The home page and the profile page, as their person and others see them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_home_page_says_that_it_is_installed_and_offers_signing_in(bellhop: 
     assert "already installed" in page.text
     assert 'href="/slack/install?only=profile"' in page.text
     assert 'href="/slack/install"' in page.text
-    # The name of the workspace is not for strangers.
+    # Visitors must not see the name of the workspace.
     assert "Acme" not in page.text
     assert "already installed" not in browser.get("/").text
 
@@ -70,7 +70,7 @@ def test_permissions_are_folded_away(bellhop: Bellhop, path: str) -> None:
 
 
 class TestPageForTheRole:
-    """Commands for the machine are for the people who run Bellhop."""
+    """Commands are shown only to people who run Bellhop."""
 
     COMMAND = "--app app send"
 
@@ -105,7 +105,7 @@ class TestPageForTheRole:
 
 
 class TestWelcome:
-    """The first person to install Bellhop in a workspace hears what to do next."""
+    """The welcome message to the first person who installs Bellhop in a workspace."""
 
     def welcomes(self, bellhop: Bellhop, user_id: str) -> list[str]:
         messages = bellhop.slack.messages(bellhop.slack.app_dm(ACME, user_id).id)

@@ -1,4 +1,4 @@
-"""Tools that post to Slack's incoming webhooks, pointed at a hook of ours."""
+"""Real clients of Slack's incoming webhooks, pointed at a webhook of Bellhop."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
 
 @pytest.fixture
 def hook_url(running: Bellhop) -> str:
-    """The address of a hook that posts to #general."""
+    """The URL of a webhook that posts to #general."""
     return running.services.webhooks.create(ACME, "tools", ["#general"])
 
 
 def wait_for_messages(bellhop: Bellhop, number: int) -> list[Message]:
-    """Wait until so many messages stand in #general."""
+    """Wait until #general has a number of messages."""
     wait_until(bellhop, lambda: len(bellhop.slack.messages(GENERAL)) >= number)
     return bellhop.slack.messages(GENERAL)
 
@@ -90,7 +90,7 @@ def test_apprise_with_its_mattermost_format(running: Bellhop, hook_url: str) -> 
 
 @contextmanager
 def alertmanager(folder: Path, hook_url: str) -> Iterator[str]:
-    """Run Debian's Alertmanager with Slack's receiver pointed at us; yield its address."""
+    """Run Debian's Alertmanager with its Slack receiver pointed at Bellhop; yield its URL."""
     if shutil.which(ALERTMANAGER) is None:
         if os.environ.get("REQUIRE_ALERTMANAGER") == "1":
             raise FileNotFoundError(ALERTMANAGER)
@@ -138,7 +138,7 @@ def alertmanager(folder: Path, hook_url: str) -> Iterator[str]:
 
 
 def tell(address: str, alert: dict[str, object]) -> None:
-    """Tell Alertmanager of an alert, as Prometheus does, as soon as it listens."""
+    """Send an alert to Alertmanager, as Prometheus does, as soon as it listens."""
     request = urllib.request.Request(  # noqa: S310
         f"{address}/api/v2/alerts",
         data=json.dumps([alert]).encode(),

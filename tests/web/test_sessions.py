@@ -1,4 +1,4 @@
-"""Web sessions: whose they are, how long they last, what ends them."""
+"""Web sessions: their owner, lifetime and end."""
 
 from __future__ import annotations
 
