@@ -159,7 +159,7 @@ def test_a_notification_in_a_private_channel_is_shown_only_there(installed: Bell
     assert post(installed, url, GENERAL).attachments == []
 
 
-def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) -> None:
+def test_another_organization_in_the_channel_sees_nothing(installed: Bellhop) -> None:
     public, here = delivered(installed), delivered(installed, RANDOM)
     text = f"{link(installed, public)} {link(installed, here)}"
     message = post(installed, text)

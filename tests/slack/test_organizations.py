@@ -20,7 +20,7 @@ SIGNER = ValueSigner("a secret")
 
 
 @pytest.fixture(params=[NORTH, SOUTH])
-def organisation(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
+def organization(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
     """Bellhop, installed for an organization by Wes in its workspace `north`."""
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
@@ -30,9 +30,9 @@ def organisation(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
 
 
 def test_a_form_counts_for_the_workspace_whose_home_it_was_opened_from(
-    organisation: Bellhop,
+    organization: Bellhop,
 ) -> None:
-    slack = organisation.slack
+    slack = organization.slack
     slack.open_home(WES, NORTH)
     slack.deliver_due()
     home = slack.home_view(NORTH, WES)
@@ -44,20 +44,20 @@ def test_a_form_counts_for_the_workspace_whose_home_it_was_opened_from(
     values = {"topic": {"value": "deploys"}, "filter": {"value": ""}}
     assert slack.submit_view(WES, modal.id, values).error is None
 
-    [subscribed] = organisation.services.subscriptions.of_address(NORTH, WES)
+    [subscribed] = organization.services.subscriptions.of_address(NORTH, WES)
     assert subscribed.wish.topic == "deploys"
 
 
-def test_an_answer_counts_in_the_workspace_of_its_message(organisation: Bellhop) -> None:
-    channel = organisation.slack.add_channel(NORTH, "disks", members=[WES])
-    organisation.slack.invite_bot(WES, channel.id)
-    id_ = accept(organisation, channel.id, title="Full", actions=["acknowledge"], team_id=NORTH)
-    Hand(organisation).deliver()
-    [message] = [one for one in organisation.slack.messages(channel.id) if one.blocks]
+def test_an_answer_counts_in_the_workspace_of_its_message(organization: Bellhop) -> None:
+    channel = organization.slack.add_channel(NORTH, "disks", members=[WES])
+    organization.slack.invite_bot(WES, channel.id)
+    id_ = accept(organization, channel.id, title="Full", actions=["acknowledge"], team_id=NORTH)
+    Hand(organization).deliver()
+    [message] = [one for one in organization.slack.messages(channel.id) if one.blocks]
 
-    organisation.slack.click(WES, message, "incident.acknowledge")
+    organization.slack.click(WES, message, "incident.acknowledge")
 
-    report = organisation.services.history.find(NORTH, id_)
+    report = organization.services.history.find(NORTH, id_)
     assert report is not None
     assert report.incident is not None
     assert report.incident.state_by == WES

@@ -289,7 +289,7 @@ def test_without_an_installation_the_reply_explains_what_to_do(bellhop: Bellhop)
     assert f"<{bellhop.url}/|Add Bellhop to Slack again>" in text
 
 
-def test_an_organisation_wide_installation_serves_every_workspace(bellhop: Bellhop) -> None:
+def test_an_organization_wide_installation_serves_every_workspace(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))

@@ -239,7 +239,7 @@ def test_a_profile_without_a_bot_in_the_workspace_offers_the_bot(bellhop: Bellho
     assert "add its bot" in page.text
 
 
-def test_an_organisation_wide_install(bellhop: Bellhop) -> None:
+def test_an_organization_wide_install(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     landing = browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
