@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, time
-from typing import Any, Literal, Self
+from enum import StrEnum
+from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -45,26 +46,31 @@ _PAUSES = {
     "guest": "guests cannot subscribe to topics",
 }
 _DAYS = LATELY.days
-Choice = Literal[
-    "mute-hour",
-    "mute-day",
-    "unmute",
-    "digest-hourly",
-    "digest-daily",
-    "digest-off",
-    "unsubscribe",
-]
+
+
+class Choice(StrEnum):
+    """A choice in the menu of a subscription."""
+
+    MUTE_HOUR = "mute-hour"
+    MUTE_DAY = "mute-day"
+    UNMUTE = "unmute"
+    DIGEST_HOURLY = "digest-hourly"
+    DIGEST_DAILY = "digest-daily"
+    DIGEST_OFF = "digest-off"
+    UNSUBSCRIBE = "unsubscribe"
+
+
 # The fields of a button.
 Fields = Mapping[str, Any]
 DAILY_AT = time(9)
-_LABELS: dict[Choice, str] = {
-    "mute-hour": "Mute for an hour",
-    "mute-day": "Mute for a day",
-    "unmute": "Unmute",
-    "digest-hourly": "Hourly digest",
-    "digest-daily": f"Daily digest at {DAILY_AT:%H:%M}",
-    "digest-off": "End the digest",
-    "unsubscribe": "Unsubscribe",
+_LABELS = {
+    Choice.MUTE_HOUR: "Mute for an hour",
+    Choice.MUTE_DAY: "Mute for a day",
+    Choice.UNMUTE: "Unmute",
+    Choice.DIGEST_HOURLY: "Hourly digest",
+    Choice.DIGEST_DAILY: f"Daily digest at {DAILY_AT:%H:%M}",
+    Choice.DIGEST_OFF: "End the digest",
+    Choice.UNSUBSCRIBE: "Unsubscribe",
 }
 
 
@@ -248,10 +254,10 @@ def read_choice(value: object) -> Choice:
     Raises:
         OutdatedError: the menu does not offer the value.
     """
-    for choice in _LABELS:
-        if value == choice:
-            return choice
-    raise OutdatedError
+    try:
+        return Choice(value)
+    except ValueError:
+        raise OutdatedError from None
 
 
 def undo_fields(changes: Sequence[Change]) -> dict[str, Any] | None:
@@ -379,14 +385,14 @@ def _listed(subscription: StoredSubscription, now: datetime) -> Block:
 def _offered(spec: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
     """Yield the choices that apply to a subscription."""
     if _is_muted(spec, now):
-        yield "unmute"
+        yield Choice.UNMUTE
     else:
-        yield from ("mute-hour", "mute-day")
+        yield from (Choice.MUTE_HOUR, Choice.MUTE_DAY)
     if spec.digest is None:
-        yield from ("digest-hourly", "digest-daily")
+        yield from (Choice.DIGEST_HOURLY, Choice.DIGEST_DAILY)
     else:
-        yield "digest-off"
-    yield "unsubscribe"
+        yield Choice.DIGEST_OFF
+    yield Choice.UNSUBSCRIBE
 
 
 def _is_muted(spec: SubscriptionSpec, now: datetime) -> bool:

@@ -93,19 +93,19 @@ def register_subscription_actions(app: App, services: Services) -> None:
 
 def _change(subscriptions: SubscriptionActions, choice: Choice, topic: str) -> SubscriptionResult:
     match choice:
-        case "mute-hour":
+        case Choice.MUTE_HOUR:
             return subscriptions.mute(timedelta(hours=1), topic)
-        case "mute-day":
+        case Choice.MUTE_DAY:
             return subscriptions.mute(timedelta(days=1), topic)
-        case "unmute":
+        case Choice.UNMUTE:
             return subscriptions.mute(None, topic)
-        case "digest-hourly":
+        case Choice.DIGEST_HOURLY:
             return subscriptions.digest(Schedule(), topic)
-        case "digest-daily":
+        case Choice.DIGEST_DAILY:
             return subscriptions.digest(Schedule(DAILY_AT), topic)
-        case "digest-off":
+        case Choice.DIGEST_OFF:
             return subscriptions.digest(None, topic)
-        case "unsubscribe":
+        case Choice.UNSUBSCRIBE:
             return subscriptions.unsubscribe(topic)
 
 
