@@ -25,7 +25,10 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         before = schema.upgrade(services.database)
         head = schema.head_revision()
-        click.echo(f"Schema upgraded from {before or 'nothing'} to {head}.")
+        if before == head:
+            click.echo(f"The schema is already at {head}.")
+        else:
+            click.echo(f"Schema upgraded from {before or 'nothing'} to {head}.")
 
     @app.cli.command("rotate-keys")
     @one_line_errors

@@ -148,7 +148,7 @@ class TestDatabaseUpgrade:
 
         assert (first.exit_code, again.exit_code) == (0, 0)
         head = schema.head_revision()
-        assert f"Schema upgraded from {head} to {head}." in again.stdout
+        assert f"The schema is already at {head}." in again.stdout
         assert unmigrated.browser().get("/readyz").status == 200
 
     def test_several_may_run_it_at_once(self, unmigrated: Bellhop) -> None:

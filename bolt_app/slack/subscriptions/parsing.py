@@ -40,7 +40,7 @@ _AT = r"(?:\s+(?:at\s+)?[0-9][0-9:.]*(?:\s*[ap]m)?)?"
 _WHEN = rf"(?:{HOURLY}|{DAILY}|{OFF}){_AT}"
 _TOPIC_FIRST = re.compile(rf"(?:(?P<topic>.*\S)\s+)?(?P<when>{_WHEN})", re.IGNORECASE | re.DOTALL)
 _TOPIC_LAST = re.compile(rf"(?P<when>{_WHEN})\s+(?P<topic>\S.*)", re.IGNORECASE | re.DOTALL)
-# Among conditions, where `digest=…` is a condition.
+# Between conditions. `digest=…` is a condition itself.
 _DIGEST = re.compile(rf"(?:^|(?<=\s))digest\s+(?P<when>[a-z]+{_AT})(?=\s|$)", re.IGNORECASE)
 _FROM_UNTIL = re.compile(
     r"(?:from\s+)?(?P<start>\d.*?)\s*(?:-|to|until|till)\s*(?P<end>\d.*)",

@@ -58,9 +58,9 @@ def register_link_events(app: App, services: Services) -> None:
 
     def _show(team_id: str, event: dict[str, Any], unfurls: dict[str, Any]) -> None:
         workspace = services.client.find_workspace(team_id)
-        where = {"unfurl_id": event["unfurl_id"], "source": event["source"]}
+        arguments = {"unfurl_id": event["unfurl_id"], "source": event["source"]}
         try:
-            services.client.as_bot(workspace, "chat.unfurl", unfurls=unfurls, **where)
+            services.client.as_bot(workspace, "chat.unfurl", unfurls=unfurls, **arguments)
         except SlackCallError as error:
             if not error.is_permanent:
                 raise
