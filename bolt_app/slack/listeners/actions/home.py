@@ -69,10 +69,8 @@ def register_home_actions(app: App, services: Services) -> None:
         if errors:
             ack(response_action="errors", errors=errors)
             return
-        requester, subscriptions = (
-            ProfileActions.of(services, context),
-            SubscriptionActions.of_person(services, context),
-        )
+        requester = ProfileActions.of(services, context)
+        subscriptions = SubscriptionActions.of_person(services, context)
         with suppress_home_refresh(requester):
             result = attempt(
                 lambda: subscriptions.subscribe(

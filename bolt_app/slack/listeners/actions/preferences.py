@@ -48,10 +48,8 @@ def register_preference_actions(app: App, services: Services) -> None:
             error = "The quiet hours start and end at the same time. Choose two different times."
             ack(response_action="errors", errors={UNTIL_BLOCK: error})
             return
-        requester, preferences = (
-            ProfileActions.of(services, context),
-            PreferenceActions.of(services, context),
-        )
+        requester = ProfileActions.of(services, context)
+        preferences = PreferenceActions.of(services, context)
         with suppress_home_refresh(requester):
             reply = preferences.choose(wanted)
         ack()

@@ -67,13 +67,11 @@ def answer_notify_request(
         case Digest(schedule, topic):
             return subscriptions.digest(schedule, topic)
         case Quiet(hours):
-            person = (
-                subscriptions.services,
-                subscriptions.team_id,
-                subscriptions.user_id,
-            )
             # Quiet hours are private: the channel does not see the reply.
-            return SubscriptionResult(PreferenceActions(*person).set_quiet_hours(hours))
+            preferences = PreferenceActions(
+                subscriptions.services, subscriptions.team_id, subscriptions.user_id
+            )
+            return SubscriptionResult(preferences.set_quiet_hours(hours))
         case SendTest():
             return subscriptions.test()
         case ParseError(reason, nearest):
