@@ -45,7 +45,7 @@ def test_an_admin_creates_and_revokes_a_key_and_a_webhook(
 
     page.get_by_role("button", name="New webhook…").click()
     expect(page.get_by_label("Key field")).to_be_visible()
-    shoot(page, f"hooks-form-{look}")
+    shoot(page, f"webhooks-form-{look}")
     dialog.get_by_role("button", name="Cancel").click()
     expect(page.get_by_label("Key field")).to_be_hidden()
 
