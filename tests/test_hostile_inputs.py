@@ -303,7 +303,7 @@ REQUESTS: dict[str, JsonDict] = {
             ids.HOME_PREFERENCES,
             ids.NEW_API_KEY,
             ids.REVOKE_API_KEY,
-            ids.REVOKE_HOOK,
+            ids.REVOKE_WEBHOOK,
             ids.UNDO_PREFERENCES,
         )
     },
@@ -338,7 +338,7 @@ REQUESTS: dict[str, JsonDict] = {
         lifetime={"selected_option": {"value": "30"}},
     ),
     "modal: hook": submission(
-        ids.NEW_HOOK_VIEW,
+        ids.NEW_WEBHOOK_VIEW,
         name={"value": "ci"},
         target={"selected_conversation": GENERAL},
         sender={"selected_option": {"value": "auto"}},

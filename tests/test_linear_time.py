@@ -193,4 +193,4 @@ def test_the_largest_page_is_made_in_time() -> None:
 def test_a_long_command_is_not_parsed() -> None:
     asked = parse_notify_command("quiet 1" + " " * LONGEST + "to 2")
 
-    assert asked == ParseError("A command has up to 1000 characters.")
+    assert asked == ParseError("A command may have up to 1000 characters.")

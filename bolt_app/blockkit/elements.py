@@ -21,16 +21,16 @@ VALUE = "value"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """An answer: `text` is what screen readers and banners use."""
 
     text: str = field(repr=False)
     blocks: list[Block]
 
 
-def plain_answer(text: str) -> Answer:
+def plain_reply(text: str) -> Reply:
     """Say one thing in mrkdwn."""
-    return Answer(text=text, blocks=[section(text)])
+    return Reply(text=text, blocks=[section(text)])
 
 
 def date(at: datetime) -> str:

@@ -22,16 +22,16 @@ from bolt_app.cli import (
 )
 from bolt_app.services import FindServices
 
-# Earlier names of commands: scripts may use them.
+# Earlier names of commands, kept for scripts.
 _ALIASES: Mapping[str, str] = {"hook": "webhook", "catch-up": "retry-pending"}
 
 
 def register_commands(app: Flask, find_services: FindServices) -> None:
-    """Add every command.
+    """Register every command.
 
     Args:
-        find_services: is called when a command runs, and not before: help and the commands that
-            make the settings work without them.
+        find_services: called only when a command runs, so that help and the setup commands work
+            without settings.
     """
     setup.register(app)
     for group in (

@@ -14,11 +14,11 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
+    """Register the commands."""
     _register_session(app, find_services)
 
     @app.cli.command("audit")
-    @click.option("--team", "team_id", help="Only events of this workspace, T….")
+    @click.option("--team", "team_id", help="Only events of this workspace (T…).")
     @click.option(
         "--action",
         type=click.Choice([action.value for action in AuditAction]),
@@ -29,53 +29,59 @@ def register(app: Flask, find_services: FindServices) -> None:
         type=click.IntRange(1, 100_000),
         default=100,
         show_default=True,
-        help="How many, at most.",
+        help="Maximum number of events.",
     )
     @one_line_errors
     def audit(team_id: str | None, action: str | None, limit: int) -> None:
-        """Show the latest security events, the oldest of them first."""
+        """Show the latest security events, oldest first."""
         services = find_services()
         for record in services.audit.find(team_id=team_id, action=action, limit=limit):
             click.echo(_line(record))
 
 
 def _register_session(app: Flask, find_services: FindServices) -> None:
-    group = AppGroup("session", help="Web sessions of people who are signed in.")
+    group = AppGroup("session", help="Web sessions of signed-in people.")
     app.cli.add_command(group)
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T…, or E….")
+    @click.option(
+        "--team", "team_id", required=True, help="Workspace or organization id, T… or E…."
+    )
     @one_line_errors
     def show(team_id: str) -> None:
-        """Show the sessions of a workspace."""
+        """List the sessions of a workspace."""
         services = find_services()
         now = services.clock()
         found = services.sessions.of_team(team_id)
         if not found and not team_id.startswith("E"):
             require_workspace(services, team_id)
-        for one in found:
+        for session in found:
+            signed_in = f"{session.created_at:%Y-%m-%d %H:%M}"
+            last_seen = f"{session.last_seen_at:%Y-%m-%d %H:%M} UTC"
             click.echo(
-                f"{one.id}  {one.user_id}: {one.state(now)}; signed in "
-                f"{one.created_at:%Y-%m-%d %H:%M}, last seen {one.last_seen_at:%Y-%m-%d %H:%M} UTC"
+                f"{session.id}  {session.user_id}: {session.state(now)}; signed in {signed_in}, "
+                f"last seen {last_seen}"
             )
 
     @group.command("end")
     @click.argument("session_id", type=int, required=False)
-    @click.option("--team", "team_id", help="The workspace's id, T…, or E….")
-    @click.option("--user", "user_id", help="The person's id, U…: ends all their sessions there.")
+    @click.option("--team", "team_id", help="Workspace or organization id, T… or E….")
+    @click.option(
+        "--user", "user_id", help="User id, U…: end all sessions of this person in the workspace."
+    )
     @one_line_errors
     def end(session_id: int | None, team_id: str | None, user_id: str | None) -> None:
-        """End the session with that id, or all sessions of a person."""
+        """End one session, or all sessions of a person."""
         services = find_services()
         if session_id is not None and team_id is None and user_id is None:
             if not services.sessions.end(session_id):
-                fail(f"There is no active session {session_id}.")
+                fail(f"Session {session_id} does not exist or has ended.")
             click.echo(f"Session {session_id} has ended.")
         elif session_id is None and team_id is not None and user_id is not None:
             ended = services.sessions.end_of_person(team_id, user_id)
             click.echo(f"Sessions ended: {ended}.")
         else:
-            fail("give a session's id, or --team and --user", status=MISUSED)
+            fail("give a session id, or --team and --user", status=MISUSED)
 
 
 def _line(record: AuditRecord) -> str:

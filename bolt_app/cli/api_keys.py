@@ -1,4 +1,4 @@
-"""Commands for the keys of the HTTP API."""
+"""Commands for keys of the HTTP API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.cli.credentials import (
     broadcast_option,
     cancel_option,
     cancelled,
-    more,
+    details_of,
     source_option,
 )
 from bolt_app.cli.destinations import warn_of_unknown
@@ -25,30 +25,35 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
+    """Register the commands."""
     group = AppGroup("api-key", help="Keys of the HTTP API.")
     app.cli.add_command(group)
 
     @group.command("create")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
-    @click.option("--name", required=True, help="What it is for.")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @click.option("--name", required=True, help="Purpose of the key, shown in lists.")
     @click.option(
         "--scope",
         "scopes",
         multiple=True,
         type=click.Choice(SCOPES),
-        help="Its scope; admin allows everything. Can be repeated. Default: send and read, "
-        "with --channel send alone.",
+        help="Scope; admin includes the others. Repeatable. Default: send and read, or only send "
+        "with --channel.",
     )
     @click.option(
         "--channel",
         "channels",
         multiple=True,
-        help="Where it may send to, as `to` names it. Can be repeated; without it, anywhere.",
+        help="Allowed recipient, in the form of `to`. Repeatable. Default: any.",
     )
     @source_option
     @broadcast_option
-    @click.option("--expires-in-days", "days", type=click.IntRange(1, 3650), help="Its lifetime.")
+    @click.option(
+        "--expires-in-days",
+        "days",
+        type=click.IntRange(1, 3650),
+        help="Lifetime. Default: until revoked.",
+    )
     @one_line_errors
     def create(
         team_id: str,
@@ -60,9 +65,9 @@ def register(app: Flask, find_services: FindServices) -> None:
         *,
         allow_broadcast: bool,
     ) -> None:
-        """Make a key and print it, this once, on the last line."""
+        """Create a key and print it once, on the last line."""
         services = find_services()
-        place = require_workspace(services, team_id)
+        workspace = require_workspace(services, team_id)
         lifetime = None if days is None else timedelta(days=days)
         try:
             secret = services.api_keys.create(
@@ -76,15 +81,15 @@ def register(app: Flask, find_services: FindServices) -> None:
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        warn_of_unknown(services, place, channels)
-        click.echo("Shown only now. Anyone with this key can use it: store it like a password.")
+        warn_of_unknown(services, workspace, channels)
+        click.echo("Shown only once. Anyone with this key can use it. Store it like a password.")
         click.echo(secret)
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @one_line_errors
     def show(team_id: str) -> None:
-        """Show the keys of a workspace, without their text."""
+        """List the keys of a workspace, without their secrets."""
         services = find_services()
         now, hosts = services.clock(), services.callback_endpoints.hosts(team_id)
         problems = services.callback_endpoints.problems(team_id)
@@ -92,48 +97,50 @@ def register(app: Flask, find_services: FindServices) -> None:
         if not found:
             require_workspace(services, team_id)
         for key in found:
-            scopes = ", ".join(one for one in SCOPES if one in key.scopes)
-            where = f", to {', '.join(key.channels)}" if key.channels else ""
+            scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
+            channels = f", to {', '.join(key.channels)}" if key.channels else ""
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
-            told = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
-            told += f", refused: {problems[key.id]}" if key.id in problems else ""
-            state = f"{key.state(now)}{until}{told}{more(key)}"
-            click.echo(f"{key.id}  {key.name}: {scopes}{where}; {state}")
+            callbacks = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
+            callbacks += f", refused: {problems[key.id]}" if key.id in problems else ""
+            state = f"{key.state(now)}{until}{callbacks}{details_of(key)}"
+            click.echo(f"{key.id}  {key.name}: {scopes}{channels}; {state}")
 
     @group.command("revoke")
     @click.argument("key_id", type=int)
     @cancel_option
     @one_line_errors
     def revoke(key_id: int, *, cancel: bool) -> None:
-        """Make the key with that id useless at once."""
+        """Revoke a key."""
         services = find_services()
         is_revoked = services.api_keys.revoke(key_id) is not None
-        # What one sent that was revoked before can still be cancelled.
+        # Deliveries of a key that was revoked earlier can still be cancelled.
         number = services.history.cancel_all(Credential("api_key", key_id)) if cancel else 0
         if not is_revoked and not number:
-            fail(f"There is no key {key_id}, or it is revoked already.")
+            fail(f"Key {key_id} does not exist or is already revoked.")
         click.echo(f"Key {key_id} is revoked.")
         if cancel:
             click.echo(cancelled(number))
 
     @group.command("callback")
     @click.argument("key_id", type=int)
-    @click.option("--url", help="Where to tell the system that has the key what people answered.")
-    @click.option("--off", is_flag=True, help="Tell it no more.")
+    @click.option("--url", help="URL that receives answers to the key's notifications.")
+    @click.option("--off", is_flag=True, help="Stop the callbacks.")
     @one_line_errors
     def callback(key_id: int, url: str | None, *, off: bool) -> None:
-        """Set where callbacks go, and print their secret, this once, on the last line."""
+        """Set the URL for callbacks, and print their secret once, on the last line."""
         services = find_services()
         if off == (url is not None):
-            fail("give --url, or --off", status=MISUSED)
+            fail("give --url or --off", status=MISUSED)
         if url is None:
             if not services.callback_endpoints.remove(key_id):
                 fail(f"Key {key_id} has no callbacks.")
-            click.echo(f"Key {key_id} has no callbacks any more.")
+            click.echo(f"Callbacks of key {key_id} are off.")
             return
         try:
             secret = services.callback_endpoints.set(key_id, url)
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        click.echo("The secret is shown only now. By it your system knows that Bellhop calls.")
+        click.echo(
+            "Shown only once. Your system verifies the callbacks of Bellhop with this secret."
+        )
         click.echo(secret)

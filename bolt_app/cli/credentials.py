@@ -1,4 +1,4 @@
-"""Options and words that the commands for API keys and for hooks share."""
+"""Options and output that the commands for API keys and webhooks share."""
 
 from __future__ import annotations
 
@@ -9,33 +9,31 @@ from bolt_app.credentials.webhooks import WebhookRecord
 
 source_option = click.option(
     "--source",
-    help="Shares what it sends, and the keys of its notifications, with all keys and hooks of the "
-    "same source. Default: a source of its own.",
+    help="Source whose notifications and their keys it shares with other API keys and webhooks. "
+    "Default: a separate source.",
 )
 broadcast_option = click.option(
     "--allow-broadcast",
     is_flag=True,
     help="Allow @channel, @here, @everyone and mentions of user groups.",
 )
-cancel_option = click.option(
-    "--cancel", is_flag=True, help="Also cancel its deliveries that are still open."
-)
+cancel_option = click.option("--cancel", is_flag=True, help="Also cancel its open deliveries.")
 
 
-def more(record: ApiKeyRecord | WebhookRecord) -> str:
-    """Return what a list says of a credential at its end."""
-    words = []
+def details_of(record: ApiKeyRecord | WebhookRecord) -> str:
+    """Return the details of a credential at the end of its line in a list."""
+    details = []
     if record.own_source is not None:
-        words.append(f"source {record.own_source}")
+        details.append(f"source {record.own_source}")
     if record.allow_broadcast:
-        words.append("may broadcast")
+        details.append("may broadcast")
     use = record.use
     if use.rejected:
         at = "" if use.at is None else f", last {use.at:%Y-%m-%d %H:%M} UTC"
-        words.append(f"{use.rejected} rejected{at} ({use.reason})")
-    return "".join(f"; {one}" for one in words)
+        details.append(f"{use.rejected} rejected{at} ({use.reason})")
+    return "".join(f"; {detail}" for detail in details)
 
 
 def cancelled(number: int) -> str:
-    """Return how many deliveries were cancelled, in words."""
-    return f"{number} {'delivery is' if number == 1 else 'deliveries are'} cancelled."
+    """Return a sentence with the number of cancelled deliveries."""
+    return f"{number} {'delivery was' if number == 1 else 'deliveries were'} cancelled."

@@ -1,4 +1,4 @@
-"""Commands for the database: its schema, and the key its secrets are encrypted with."""
+"""Commands for the database: its schema and its encryption key."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
-    group = AppGroup("db", help="The database's schema.")
+    """Register the commands."""
+    group = AppGroup("db", help="Database schema.")
     app.cli.add_command(group)
 
     @group.command("upgrade")
     @one_line_errors
     def upgrade() -> None:
-        """Bring the schema up to date; safe when several processes start at once."""
+        """Upgrade the schema; safe when several processes start at once."""
         services = find_services()
         before = schema.upgrade(services.database)
         head = schema.head_revision()
-        click.echo(f"The schema was at {before or 'nothing'} and is at {head}.")
+        if before == head:
+            click.echo(f"The schema is already at {head}.")
+        else:
+            click.echo(f"Schema upgraded from {before or 'nothing'} to {head}.")
 
     @app.cli.command("rotate-keys")
     @one_line_errors
     def rotate() -> None:
-        """Encrypt every stored secret anew with the first of ENCRYPTION_KEYS."""
+        """Re-encrypt every stored secret with the first of ENCRYPTION_KEYS."""
         services = find_services()
         changed = rotate_keys(services.database, progress=_show_progress)
-        click.echo(f"Encrypted {counted(changed, 'secret')} with the first key.")
+        click.echo(f"Re-encrypted {counted(changed, 'secret')} with the first key.")
 
 
 def _show_progress(done: int, total: int) -> None:

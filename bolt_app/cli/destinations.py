@@ -1,4 +1,4 @@
-"""Recipients as commands store them: their ids, and warnings where Slack does not know them."""
+"""Recipients in commands: their stored ids, and warnings about unknown ones."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 
 
 def warn_of_unknown(services: Services, workspace: BotWorkspace, addresses: Iterable[str]) -> None:
-    """Warn on standard error of channels and people that cannot be reached as things are.
+    """Warn on standard error about channels and people that cannot be reached now.
 
-    They may come to be later, so that nothing is refused. Where Slack does not answer, nothing is
-    said either.
+    They are not rejected, because they may exist later. No warning is printed if Slack does not
+    answer.
     """
     for address in addresses:
         code = _problem(services, workspace, normal_address(address))
         if code is not None:
             sentence = SENTENCES.get(code, f"Slack answered {code}.")
-            click.echo(f"Warning: nothing can be delivered to {address} now. {sentence}", err=True)
+            click.echo(f"Warning: {address} cannot receive notifications now. {sentence}", err=True)
 
 
 def stored_address(services: Services, team_id: str, address: str) -> str:
-    """Return the id of a channel or person; the address itself while Slack does not know it.
+    """Return the id of a channel or person, or the address while Slack does not know it.
 
     Raises:
         ValueError: the address is malformed.
@@ -39,7 +39,7 @@ def stored_address(services: Services, team_id: str, address: str) -> str:
             email = normal.removeprefix("@")
             return services.users.find(services.client.find_workspace(team_id), email)
     except (SlackCallError, NotInstalledError):
-        # The subscription gets the id as soon as Slack knows it (`following.use_ids`).
+        # The id replaces the address once Slack knows it (`subscriptions.channel_sync`).
         return normal
     return normal
 

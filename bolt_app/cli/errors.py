@@ -1,4 +1,4 @@
-"""Errors of commands: one line on standard error, and a status that is not zero."""
+"""Errors of commands: one line on standard error, and a nonzero exit status."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FAILED = 1
-# As click does where options or arguments are not right.
+# The status that click uses for invalid options and arguments.
 MISUSED = 2
 
 
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Let a command say in one line what it could not do."""
+    """Decorate a command to report expected errors in one line."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -42,6 +42,6 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def fail(sentence: str, *, status: int = FAILED) -> NoReturn:
-    """Say why a command cannot go on, and end it."""
+    """Print an error and exit."""
     click.echo(sentence, err=True)
     sys.exit(status)

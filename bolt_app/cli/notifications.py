@@ -1,4 +1,4 @@
-"""Commands for notifications: list, show, retry, cancel. They print no texts of messages."""
+"""Commands for notifications: list, show, retry, cancel. They never print message texts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bolt_app.notifications.history.service import NothingToRetryError
 from bolt_app.services import FindServices, Services
 
 FAILED = "failed"
-team_option = click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+team_option = click.option("--team", "team_id", required=True, help="Workspace id, T….")
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
+    """Register the commands."""
     group = AppGroup("notifications", help="Notifications and their deliveries.")
     app.cli.add_command(group)
 
@@ -30,45 +30,45 @@ def register(app: Flask, find_services: FindServices) -> None:
         "--state",
         type=click.Choice([FAILED, UNROUTED, *STATES]),
         help=(
-            f"Only with a delivery in this state; {FAILED} is {' or '.join(FAILED_STATES)}, "
-            f"{UNROUTED} matched no subscription."
+            f"Only with a delivery in this state. {FAILED} means {' or '.join(FAILED_STATES)}; "
+            f"{UNROUTED} means that no subscription matched."
         ),
     )
     @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
     @one_line_errors
     def show_all(team_id: str, state: str | None, limit: int) -> None:
-        """List the latest notifications of a workspace, the newest first."""
+        """List the latest notifications of a workspace, newest first."""
         services = find_services()
         for report in _search(services, team_id, state, limit):
             wanted = FAILED_STATES if state == FAILED else (state,)
-            for one in report.deliveries:
-                if state is None or one.state in wanted:
-                    click.echo(f"{report.id}  {_moment(report)}  {report.source}  {_delivery(one)}")
+            line = f"{report.id}  {_moment(report)}  {report.source}"
+            for delivery in report.deliveries:
+                if state is None or delivery.state in wanted:
+                    click.echo(f"{line}  {_delivery(delivery)}")
             if not report.deliveries:
-                nothing = UNROUTED if report.unrouted else "no deliveries"
-                click.echo(f"{report.id}  {_moment(report)}  {report.source}  {nothing}")
+                click.echo(f"{line}  {UNROUTED if report.unrouted else 'no deliveries'}")
 
     @group.command("show")
     @team_option
     @click.argument("notification_id")
     @one_line_errors
     def show(team_id: str, notification_id: str) -> None:
-        """Show a notification's deliveries, with the reasons of those that failed."""
+        """Show the deliveries of a notification, with the reasons for failures."""
         services = find_services()
         report = _find(services, team_id, notification_id)
         click.echo(f"{report.id}  {_moment(report)}  {report.source}")
         click.echo(report.page_url)
-        for one in report.deliveries:
-            click.echo(f"{_delivery(one)}  attempts: {one.attempts}")
-            if one.error is not None:
-                click.echo(f"  {one.error.sentence}")
+        for delivery in report.deliveries:
+            click.echo(f"{_delivery(delivery)}  attempts: {delivery.attempts}")
+            if delivery.error is not None:
+                click.echo(f"  {delivery.error.sentence}")
 
     @group.command("retry")
     @team_option
     @click.argument("notification_ids", nargs=-1, required=True)
     @one_line_errors
     def retry(team_id: str, notification_ids: Sequence[str]) -> None:
-        """Deliver failed deliveries of notifications after all."""
+        """Retry the failed deliveries of notifications."""
         services = find_services()
         for id_ in notification_ids:
             _find(services, team_id, id_)
@@ -76,27 +76,27 @@ def register(app: Flask, find_services: FindServices) -> None:
                 services.history.retry(team_id, id_)
             except NothingToRetryError as error:
                 fail(f"{id_}: {error}")
-            click.echo(f"{id_} is delivered again.")
+            click.echo(f"{id_}: retrying.")
 
     @group.command("cancel")
     @team_option
     @click.argument("notification_ids", nargs=-1, required=True)
     @one_line_errors
     def cancel(team_id: str, notification_ids: Sequence[str]) -> None:
-        """Cancel deliveries of notifications that have not begun."""
+        """Cancel deliveries of notifications that have not started."""
         services = find_services()
         for id_ in notification_ids:
             _find(services, team_id, id_)
             done = services.history.cancel(team_id, id_)
             if not done.cancelled:
-                fail(f"{id_}: no delivery can be cancelled any more.")
+                fail(f"{id_}: no delivery can be cancelled now.")
             click.echo(f"{id_}: cancelled {len(done.cancelled)}, kept {len(done.kept)}.")
 
 
 def _search(
     services: Services, team_id: str, state: str | None, limit: int
 ) -> Sequence[NotificationReport]:
-    """Return the latest notifications; a page may have fewer than there are, so all are read."""
+    """Return the latest notifications; reads more pages if one is not full."""
     if state == FAILED:
         return services.history.failed(team_id, limit)
     found: list[NotificationReport] = []
@@ -123,6 +123,6 @@ def _moment(report: NotificationReport) -> str:
     return f"{report.created_at:%Y-%m-%d %H:%M} UTC"
 
 
-def _delivery(one: DeliveryReport) -> str:
-    error = f" ({one.error.code})" if one.error is not None else ""
-    return f"{one.to}: {one.state}{error}"
+def _delivery(delivery: DeliveryReport) -> str:
+    error = f" ({delivery.error.code})" if delivery.error is not None else ""
+    return f"{delivery.to}: {delivery.state}{error}"

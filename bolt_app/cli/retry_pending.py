@@ -1,4 +1,4 @@
-"""The command that repeats what Slack delayed."""
+"""The `retry-pending` command: retries work that failed because Slack did not answer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the command."""
+    """Register the command."""
 
     @app.cli.command("retry-pending")
     @one_line_errors
     def retry_pending() -> None:
-        """Record profiles, revoke tokens and check installations that Slack delayed."""
+        """Retry pending profiles, token revocations and installation checks."""
         services = find_services()
         recorded, record_errors = services.profiles.record_pending()
         revoked, revoke_errors = services.revocations.revoke_pending()
@@ -26,4 +26,4 @@ def register(app: Flask, find_services: FindServices) -> None:
         )
         errors = [*record_errors, *revoke_errors, *check_errors]
         if errors:
-            fail(f"Still to be done: {len(errors)}. {errors[0].sentence}")
+            fail(f"Still pending: {len(errors)}. {errors[0].sentence}")

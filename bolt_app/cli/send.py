@@ -1,4 +1,4 @@
-"""The command that sends notifications."""
+"""The `send` command: sends notifications."""
 
 from __future__ import annotations
 
@@ -37,54 +37,60 @@ from bolt_app.services import FindServices, Services
 UNKNOWN = 3
 STILL_WAITING = 4
 UNROUTED = 5
-# So many are worth a progress bar.
-MANY = 10
+# From this number on, a progress bar is shown.
+PROGRESS_FROM = 10
 _UNROUTED_WORDS = "is unrouted: no subscription matched"
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the command."""
+    """Register the command."""
 
     @app.cli.command("send")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @click.option(
         "--to",
         "--channel",
         "to",
         multiple=True,
         required=True,
-        help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
+        help="Recipient: #name, channel or user id, @email or topic:name. Repeatable.",
     )
-    @click.option("--title", help="Plain text, shown in bold above.")
+    @click.option("--title", help="Title in plain text, shown in bold above the text.")
     @click.option(
         "--severity",
         type=click.Choice(get_args(Severity), case_sensitive=False),
-        help="Its colour.",
+        help="Severity, shown as a color.",
     )
-    @click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Can be repeated.")
-    @click.option("--link", help="Where the title leads.")
-    @click.option("--key", help="What it is about, such as an alert's id.")
+    @click.option(
+        "--field", "fields", multiple=True, metavar="NAME=VALUE", help="Field. Repeatable."
+    )
+    @click.option("--link", help="URL that the title links to.")
+    @click.option("--key", help="Key of the subject, such as the id of an alert.")
     @click.option(
         "--source",
-        help="The source that the key belongs to, such as api_key:3; default: the command line.",
+        help="Source of the key, such as api_key:3. Default: the command line.",
     )
     @click.option(
         "--mode",
         type=click.Choice(get_args(Mode), case_sensitive=False),
-        help="With a key: change the earlier message (the default), reply to it, or post anew.",
+        help="With a key: update the earlier message (default), reply in its thread or post again.",
     )
-    @click.option("--priority", type=int, help="From -9 to 9; higher goes first in its channel.")
-    @click.option("--delay", type=click.IntRange(0), metavar="SECONDS", help="Not before then.")
-    @click.option("--expires-in", type=click.IntRange(1), metavar="SECONDS", help="Not after then.")
-    @click.option("--each-line", is_flag=True, help="Send each line as a notification of its own.")
-    @click.option("--wait", is_flag=True, help="Wait until it has gone out, and say what happened.")
+    @click.option("--priority", type=int, help="From -9 to 9; higher is sent first in its channel.")
+    @click.option(
+        "--delay", type=click.IntRange(0), metavar="SECONDS", help="Earliest delivery from now."
+    )
+    @click.option(
+        "--expires-in", type=click.IntRange(1), metavar="SECONDS", help="Latest delivery from now."
+    )
+    @click.option("--each-line", is_flag=True, help="Send each line as a separate notification.")
+    @click.option("--wait", is_flag=True, help="Wait for delivery and print the results.")
     @click.option(
         "--timeout",
         type=click.FloatRange(0),
         default=60,
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait at most.",
+        help="Maximum time to wait.",
     )
     @click.argument("text", default="")
     @one_line_errors
@@ -97,33 +103,33 @@ def register(app: Flask, find_services: FindServices) -> None:
         each_line: bool,
         wait: bool,
         timeout: float,
-        **content: Any,
+        **options: Any,
     ) -> None:
         """Send TEXT to channels and people; "-" reads it from standard input.
 
-        Without --wait it is done when the notification is stored, and exits with 0. With it the
-        exit status is 0 where everything was sent, 1 where something never will be, 3 where nobody
-        can know, 4 where something still waits, and 5 where no subscription to a topic matched.
+        Without --wait, the command exits with 0 when the notification is stored. With --wait, the
+        exit status is 0 if everything was sent, 1 if a delivery failed, 3 if a delivery was not
+        confirmed, 4 if a delivery is still open, and 5 if no subscription matched.
         """
         services = find_services()
         require_workspace(services, team_id)
-        said = {name: value for name, value in content.items() if value is not None}
-        said["to"] = list(content["to"])
+        content = {name: value for name, value in options.items() if value is not None}
+        content["to"] = list(options["to"])
         if fields:
-            said["fields"] = [_field(one) for one in fields]
+            content["fields"] = [_field(field) for field in fields]
         if expires_in is not None:
-            said["expires_at"] = services.clock() + timedelta(seconds=expires_in)
+            content["expires_at"] = services.clock() + timedelta(seconds=expires_in)
         message = _standard_input().removesuffix("\n") if text == "-" else text
         texts = [line for line in message.splitlines() if line.strip()] if each_line else [message]
         if not texts:
-            fail("there is nothing to send: every line is empty", status=MISUSED)
-        requests = [_request(services, {**said, "text": one}) for one in texts]
+            fail("nothing to send: every line is empty", status=MISUSED)
+        requests = [_request(services, {**content, "text": line}) for line in texts]
         accepted = list(_accept(services, team_id, requests))
         if not wait:
-            _tell_accepted(accepted)
+            _print_accepted(accepted)
         status = _wait(services, team_id, accepted, timeout) if wait else 0
-        if any(one.is_unrouted for one in accepted):
-            _suggest_topics(services, team_id, said["to"])
+        if any(notification.is_unrouted for notification in accepted):
+            _suggest_topics(services, team_id, content["to"])
         sys.exit(status)
 
 
@@ -135,47 +141,48 @@ def _standard_input() -> str:
 
 
 def _field(given: str) -> dict[str, str]:
-    name, is_there, value = given.partition("=")
-    if not is_there:
+    name, separator, value = given.partition("=")
+    if not separator:
         fail(f"--field {given!r} has no value: give NAME=VALUE", status=MISUSED)
     return {"name": name, "value": value}
 
 
-def _request(services: Services, said: dict[str, Any]) -> NotificationRequest:
+def _request(services: Services, content: dict[str, Any]) -> NotificationRequest:
     try:
-        return read_one(said, services.clock())
+        return read_one(content, services.clock())
     except ValidationError as error:
-        problems = (f"{one.field} {one.detail}" for one in problems_of(error))
+        problems = (f"{problem.field} {problem.detail}" for problem in problems_of(error))
         fail("\n".join(problems), status=MISUSED)
 
 
 def _accept(
     services: Services, team_id: str, requests: Sequence[NotificationRequest]
 ) -> Iterator[Accepted]:
-    # Whoever runs Bellhop may call everybody.
+    # The operator may broadcast.
     sender = Sender(team_id, COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
-            answer = services.intake.accept(sender, requests[start : start + BATCH])
+            submitted = services.intake.accept(sender, requests[start : start + BATCH])
         except DATABASE_UNAVAILABLE:
             if start:
-                click.echo(f"Accepted {start} of {len(requests)}, and no more:", err=True)
+                click.echo(f"Accepted only {start} of {len(requests)}:", err=True)
             raise
-        yield from answer.notifications
+        yield from submitted.notifications
 
 
-def _tell_accepted(accepted: Sequence[Accepted]) -> None:
-    for one in accepted:
-        if one.is_unrouted:
-            click.echo(f"{one.id} {_UNROUTED_WORDS}.")
+def _print_accepted(accepted: Sequence[Accepted]) -> None:
+    for notification in accepted:
+        if notification.is_unrouted:
+            click.echo(f"{notification.id} {_UNROUTED_WORDS}.")
             continue
-        to = ", ".join(delivery.to for delivery in one.deliveries)
-        click.echo(f"{one.id} is on its way to {to}.")
+        to = ", ".join(delivery.to for delivery in notification.deliveries)
+        click.echo(f"{notification.id} is on its way to {to}.")
 
 
 def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None:
-    """Name the subscribed topics that look like those to which nothing is subscribed."""
-    subscribed = (one.wish.topic for one in services.subscriptions.of_team(team_id))
+    """Suggest subscribed topics that look like topics without a subscription."""
+    subscriptions = services.subscriptions.of_team(team_id)
+    subscribed = (subscription.wish.topic for subscription in subscriptions)
     known = {topic for topic in subscribed if "*" not in topic}
     for topic in filter(None, map(topic_of, map(normal_address, to))):
         near = get_close_matches(topic, known - {topic}, 1, NEAR_TOPIC)
@@ -184,10 +191,10 @@ def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None
 
 
 def _wait(services: Services, team_id: str, accepted: Sequence[Accepted], timeout: float) -> int:
-    """Wait, tell what became of each delivery, and return the exit status."""
-    ids = [one.id for one in accepted]
+    """Wait, print the state of each delivery, and return the exit status."""
+    ids = [notification.id for notification in accepted]
     with click.progressbar(
-        length=len(ids), label="Sending", file=sys.stderr, hidden=len(ids) < MANY
+        length=len(ids), label="Sending", file=sys.stderr, hidden=len(ids) < PROGRESS_FROM
     ) as bar:
         wait_until_done(
             services.history, ids, timeout=timeout, tell=lambda done: bar.update(done - bar.pos)
@@ -203,7 +210,7 @@ def _wait(services: Services, team_id: str, accepted: Sequence[Accepted], timeou
 
 @dataclass
 class _Tally:
-    """What became of deliveries, told one by one and summed up to an exit status."""
+    """Counts of delivery states, from which the exit status follows."""
 
     waiting: int = 0
     unknown: int = 0
@@ -211,7 +218,7 @@ class _Tally:
     unrouted: int = 0
 
     def add(self, report: NotificationReport) -> None:
-        """Tell what became of a notification."""
+        """Print and count the deliveries of a notification."""
         if not report.deliveries:
             click.echo(f"{report.id} {_UNROUTED_WORDS}.")
             self.unrouted += 1
@@ -223,7 +230,7 @@ class _Tally:
 
     @property
     def status(self) -> int:
-        """The exit status: what is still open says more than what is settled."""
+        """The exit status: open deliveries take precedence, then unconfirmed, then failed ones."""
         if self.waiting:
             return STILL_WAITING
         if self.unknown:
@@ -236,7 +243,11 @@ class _Tally:
 def _outcome(delivery: DeliveryReport) -> str:
     if delivery.state == "sent":
         return f"sent, {delivery.permalink or f'{delivery.channel_id} at {delivery.ts}'}"
-    words = {"waiting": "still waiting", "sending": "being sent", "unknown": "outcome unknown"}
+    words = {
+        "waiting": "still waiting",
+        "sending": "being sent",
+        "unknown": "delivery not confirmed",
+    }
     if delivery.state == "held":
         return f"held until {delivery.send_at:%Y-%m-%d %H:%M} UTC"
     state = words.get(delivery.state, delivery.state)

@@ -1,4 +1,4 @@
-"""Commands that help to make the settings, and so need none."""
+"""Commands that prepare the settings, and therefore run without them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bolt_app.manifest import manifest_text, manifest_with_step
 
 
 def register(app: Flask) -> None:
-    """Add the commands."""
+    """Register the commands."""
 
     @app.cli.command("manifest")
     @click.option(
-        "--workflow-step", is_flag=True, help="With a step for Workflow Builder (paid plans)."
+        "--workflow-step", is_flag=True, help="Include the step for Workflow Builder (paid plans)."
     )
     def manifest(*, workflow_step: bool) -> None:
         """Print the Slack app manifest for PUBLIC_URL."""

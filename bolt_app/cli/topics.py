@@ -1,4 +1,4 @@
-"""Commands for topics: names to send to, and who gets what is sent to them."""
+"""Commands for topics and their subscriptions."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
-    group = AppGroup("topic", help="Names to send to: topic:NAME.")
+    """Register the commands."""
+    group = AppGroup("topic", help="Topics (topic:NAME) and their subscriptions.")
     app.cli.add_command(group)
 
     @group.command("subscribe")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @click.option(
         "--mode",
         type=click.Choice(get_args(Mode), case_sensitive=False),
-        help="What becomes of notifications with a key; the sender says where this does not.",
+        help="How notifications with a key are posted. Default: as the sender chooses.",
     )
     @click.argument("topic")
     @click.argument("address")
     @click.argument("condition", nargs=-1)
     @one_line_errors
     def subscribe(team_id: str, mode: Any, topic: str, address: str, condition: Any) -> None:
-        """Let ADDRESS get what is sent to TOPIC from now on.
+        """Subscribe ADDRESS to TOPIC, or replace its subscription.
 
-        TOPIC may be NAME/* or *. CONDITIONs are as in severity>=warning, service=api, -label:bot;
-        what was subscribed before is replaced.
+        TOPIC may be NAME/* or *. A CONDITION is, for example, severity>=warning, service=api or
+        -label:bot.
         """
         services = find_services()
-        place = require_workspace(services, team_id)
+        workspace = require_workspace(services, team_id)
         try:
             wanted = str(parse_typed_filter(" ".join(condition)))
             lately = services.previews.look(team_id)
-            wish = SubscriptionSpec(topic, wanted, mode)
-            where = stored_address(services, team_id, address)
-            change = services.subscriptions.subscribe(team_id, where, wish)
+            spec = SubscriptionSpec(topic, wanted, mode)
+            destination = stored_address(services, team_id, address)
+            change = services.subscriptions.subscribe(team_id, destination, spec)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         except TooManySubscriptionsError as error:
             fail(str(error))
-        warn_of_unknown(services, place, [address])
-        what = f"what is sent to {change.topic}{' where ' + wanted if wanted else ''}"
-        click.echo(f"{address} gets {what}{'' if change.before is None else ', as changed now'}.")
-        # Whoever runs Bellhop may see every notification.
+        warn_of_unknown(services, workspace, [address])
+        verb = "Subscribed" if change.before is None else "Changed the subscription of"
+        click.echo(f"{verb} {address} to {change.topic}{' where ' + wanted if wanted else ''}.")
+        # The operator may see every notification.
         preview = lately.preview(change.topic, wanted, lambda ids: ids)
         for name, known in preview.misspelled.items():
             click.echo(f"No recent notification has the field {name}: did you mean {known}?")
@@ -68,44 +68,45 @@ def register(app: Flask, find_services: FindServices) -> None:
             click.echo(f"The topic {change.topic} is new: did you mean {near}?")
 
     @group.command("unsubscribe")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @click.argument("topic")
     @click.argument("address")
     @one_line_errors
     def unsubscribe(team_id: str, topic: str, address: str) -> None:
-        """Let ADDRESS get nothing more of what is sent to TOPIC."""
+        """End the subscription of ADDRESS to TOPIC."""
         services = find_services()
         try:
-            where = stored_address(services, team_id, address)
-            change = services.subscriptions.unsubscribe(team_id, where, topic)
+            destination = stored_address(services, team_id, address)
+            change = services.subscriptions.unsubscribe(team_id, destination, topic)
         except ValueError as error:
             fail(str(error), status=MISUSED)
         if change is None:
             require_workspace(services, team_id)
-            fail(f"{address} gets nothing of what is sent to {topic}.")
-        click.echo(f"{address} gets nothing more of what is sent to {topic}.")
+            fail(f"{address} is not subscribed to {topic}.")
+        click.echo(f"Unsubscribed {address} from {topic}.")
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @one_line_errors
     def show(team_id: str) -> None:
-        """Show who gets what, topic by topic."""
+        """List the subscriptions of a workspace by topic."""
         services = find_services()
         found = services.subscriptions.of_team(team_id)
         if not found:
             require_workspace(services, team_id)
-        for one in found:
-            click.echo(_line(one, services.clock()))
+        for subscription in found:
+            click.echo(_line(subscription, services.clock()))
 
 
-def _line(one: StoredSubscription, now: datetime) -> str:
-    wish = one.wish
-    mode = f"mode={wish.mode}" if wish.mode else ""
-    digest = f"digest {wish.digest} ({wish.digest.tz})" if wish.digest else ""
+def _line(subscription: StoredSubscription, now: datetime) -> str:
+    spec = subscription.wish
+    mode = f"mode={spec.mode}" if spec.mode else ""
+    digest = f"digest {spec.digest} ({spec.digest.tz})" if spec.digest else ""
     muted = ""
-    if wish.muted_until is not None and wish.muted_until > now:
-        muted = f"muted until {wish.muted_until:%Y-%m-%d %H:%M} UTC"
-    paused = f"paused: {one.paused}" if one.paused else ""
-    skipped = f"not used, cannot be read: {', '.join(one.unreadable)}" if one.unreadable else ""
-    facts = (wish.topic, one.address, wish.filter, mode, digest, muted, paused, skipped)
+    if spec.muted_until is not None and spec.muted_until > now:
+        muted = f"muted until {spec.muted_until:%Y-%m-%d %H:%M} UTC"
+    paused = f"paused: {subscription.paused}" if subscription.paused else ""
+    unreadable = ", ".join(subscription.unreadable)
+    skipped = f"not used, damaged: {unreadable}" if unreadable else ""
+    facts = (spec.topic, subscription.address, spec.filter, mode, digest, muted, paused, skipped)
     return "  ".join(filter(None, facts))

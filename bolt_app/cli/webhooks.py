@@ -12,7 +12,7 @@ from bolt_app.cli.credentials import (
     broadcast_option,
     cancel_option,
     cancelled,
-    more,
+    details_of,
     source_option,
 )
 from bolt_app.cli.destinations import warn_of_unknown
@@ -25,19 +25,19 @@ from bolt_app.services import FindServices
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the commands."""
-    group = AppGroup("webhook", help="Incoming webhooks: addresses that accept what tools post.")
+    """Register the commands."""
+    group = AppGroup("webhook", help="Incoming webhooks: URLs that tools post to.")
     app.cli.add_command(group)
 
     @group.command("create")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @click.option(
         "--to",
         multiple=True,
         required=True,
-        help="#name, a channel's or person's id, @e-mail or topic:name. Can be repeated.",
+        help="Recipient: #name, channel or user id, @email or topic:name. Repeatable.",
     )
-    @click.option("--name", default="", help="What it is for.")
+    @click.option("--name", default="", help="Purpose of the webhook, shown in lists.")
     @click.option(
         "--from",
         "sender",
@@ -49,8 +49,8 @@ def register(app: Flask, find_services: FindServices) -> None:
     @click.option(
         "--key-field",
         metavar="NAME",
-        help="The field of a message, such as alertname, whose value is its key. Default: the key "
-        "of the sender's own format.",
+        help="Field of a message, such as alertname, whose value is its key. Default: the key of "
+        "the sender's own format.",
     )
     @source_option
     @broadcast_option
@@ -65,9 +65,9 @@ def register(app: Flask, find_services: FindServices) -> None:
         *,
         allow_broadcast: bool,
     ) -> None:
-        """Make a hook and print its address, this once, on the last line."""
+        """Create a webhook and print its URL once, on the last line."""
         services = find_services()
-        place = require_workspace(services, team_id)
+        workspace = require_workspace(services, team_id)
         secret = secret_for(sender)
         try:
             url = services.webhooks.create(
@@ -82,60 +82,60 @@ def register(app: Flask, find_services: FindServices) -> None:
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        warn_of_unknown(services, place, to)
+        warn_of_unknown(services, workspace, to)
         if secret is not None:
-            click.echo(f"Secret, to paste into {known_senders()[sender].title} with the address:")
+            click.echo(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
             click.echo(secret)
-        click.echo(
-            "The address is shown only now. Anyone with it can send: store it like a password."
-        )
+        click.echo("The URL is shown only once. Anyone with it can send. Store it like a password.")
         click.echo(url)
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="The workspace's id, T….")
+    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
     @one_line_errors
     def show(team_id: str) -> None:
-        """Show the hooks of a workspace, without their secrets."""
+        """List the webhooks of a workspace, without their URLs."""
         services = find_services()
         found = services.webhooks.of_team(team_id)
         if not found:
             require_workspace(services, team_id)
-        for hook in found:
-            name = f"{hook.name}, " if hook.name else ""
-            state = "active" if hook.revoked_at is None else "revoked"
-            about = f"{_sender(hook)}{_key(hook)}{more(hook)}{_unrecognized(hook)}"
-            click.echo(f"{hook.id}  {name}to {', '.join(hook.to)}; {state}{about}")
+        for webhook in found:
+            name = f"{webhook.name}, " if webhook.name else ""
+            state = "active" if webhook.revoked_at is None else "revoked"
+            sender = f"{_sender(webhook)}{_key(webhook)}"
+            details = f"{state}{sender}{details_of(webhook)}{_unrecognized(webhook)}"
+            click.echo(f"{webhook.id}  {name}to {', '.join(webhook.to)}; {details}")
 
     @group.command("secret")
-    @click.argument("hook_id", type=int)
+    @click.argument("webhook_id", type=int)
     @one_line_errors
-    def set_secret(hook_id: int) -> None:
-        """Read the secret by which a hook's sender signs, from the terminal or standard input.
+    def set_secret(webhook_id: int) -> None:
+        """Read the secret that the sender signs with, from the terminal or standard input.
 
-        For senders that show a secret of their own, such as Sentry's client secret.
+        For senders that show their own secret, such as Sentry's client secret.
         """
         secret = click.prompt("Secret", hide_input=True, err=True).strip()
-        hooks = find_services().webhooks
-        if not secret or not hooks.set_signing_secret(hook_id, secret, senders_with_secrets()):
+        webhooks = find_services().webhooks
+        signing = senders_with_secrets()
+        if not secret or not webhooks.set_signing_secret(webhook_id, secret, signing):
             fail(
-                f"Hook {hook_id} does not exist, is revoked, or has no tool that signs: make "
-                "another with --from."
+                f"Webhook {webhook_id} does not exist, is revoked, or its sender does not sign. "
+                "Create another with --from."
             )
-        click.echo(f"Hook {hook_id} takes only what is signed with this secret.")
+        click.echo(f"Webhook {webhook_id} accepts only requests signed with this secret.")
 
     @group.command("revoke")
-    @click.argument("hook_id", type=int)
+    @click.argument("webhook_id", type=int)
     @cancel_option
     @one_line_errors
-    def revoke(hook_id: int, *, cancel: bool) -> None:
+    def revoke(webhook_id: int, *, cancel: bool) -> None:
         """Revoke a webhook."""
         services = find_services()
-        is_revoked = services.webhooks.revoke(hook_id) is not None
-        # What one sent that was revoked before can still be cancelled.
-        number = services.history.cancel_all(Credential("hook", hook_id)) if cancel else 0
+        is_revoked = services.webhooks.revoke(webhook_id) is not None
+        # Deliveries of a webhook that was revoked earlier can still be cancelled.
+        number = services.history.cancel_all(Credential("hook", webhook_id)) if cancel else 0
         if not is_revoked and not number:
-            fail(f"There is no hook {hook_id}, or it is revoked already.")
-        click.echo(f"Hook {hook_id} is revoked.")
+            fail(f"Webhook {webhook_id} does not exist or is already revoked.")
+        click.echo(f"Webhook {webhook_id} is revoked.")
         if cancel:
             click.echo(cancelled(number))
 

@@ -1,4 +1,4 @@
-"""`worker`: delivers, in a process of its own."""
+"""The `worker` command: delivers notifications in a separate process."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bolt_app.worker import create_worker
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the command."""
+    """Register the command."""
 
     @app.cli.command("worker")
     @one_line_errors
     def worker() -> None:
-        """Deliver what was accepted, until SIGTERM or Ctrl-C."""
+        """Deliver accepted notifications until SIGTERM or Ctrl-C."""
         services = find_services()
         if services.settings.worker_threads == 0:
-            fail("WORKER_THREADS is 0, so there is nothing to deliver with: set it to 1 or more.")
+            fail("WORKER_THREADS is 0, so this worker cannot deliver. Set it to 1 or more.")
         schema.require_current(services.database)
         with ExitStack() as stack:
             _serve_health(services, stack)

@@ -1,4 +1,4 @@
-"""`workspaces`: the workspaces Bellhop is installed in, whose ids `--team` takes."""
+"""The `workspaces` command: lists the workspace ids for `--team`."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from bolt_app.services import FindServices, Services
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from bolt_app.workspaces.listing import KnownWorkspace, find_workspaces
 
-# More would not be read in the one line of an error.
+# More would be unreadable in an error of one line.
 MOST_NAMED = 10
 
 
 def register(app: Flask, find_services: FindServices) -> None:
-    """Add the command."""
+    """Register the command."""
 
     @app.cli.command("workspaces")
     @one_line_errors
     def show() -> None:
-        """Show the workspaces Bellhop is installed in: id, name, organization."""
+        """List the workspaces that Bellhop is installed in: id, name, organization."""
         services = find_services()
         known = _known(services)
         if not known:
             click.echo(_none_installed(services), err=True)
-        for one in known:
-            organization = f"  installed for {one.organization}" if one.organization else ""
-            click.echo(f"{one.team_id}  {one.name or ''}{organization}".rstrip())
+        for workspace in known:
+            organization = (
+                f"  installed for {workspace.organization}" if workspace.organization else ""
+            )
+            click.echo(f"{workspace.team_id}  {workspace.name or ''}{organization}".rstrip())
 
 
 def require_workspace(services: Services, team_id: str) -> BotWorkspace:
-    """Return a workspace that Bellhop is installed in, or end the command with the known ones."""
+    """Return an installed workspace, or exit with an error that lists the known ones."""
     try:
         return services.client.find_workspace(team_id)
     except NotInstalledError:
         known = _known(services)
         if not known:
-            fail(f"There is no workspace {team_id}. {_none_installed(services)}")
+            fail(f"Unknown workspace {team_id}. {_none_installed(services)}")
         named = ", ".join(map(_named, known[:MOST_NAMED]))
-        more = " and others; `workspaces` lists all" if len(known) > MOST_NAMED else ""
+        more = " and others (`workspaces` lists all)" if len(known) > MOST_NAMED else ""
         fail(f"Bellhop is not installed in the workspace {team_id}. Known: {named}{more}.")
 
 
@@ -53,4 +55,4 @@ def _named(workspace: KnownWorkspace) -> str:
 
 def _none_installed(services: Services) -> str:
     url = services.settings.public_url
-    return f"Bellhop is not installed in any workspace yet: open {url} and add it to Slack."
+    return f"Bellhop is not installed in any workspace yet. Open {url} and add it to Slack."

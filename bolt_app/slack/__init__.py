@@ -1,4 +1,4 @@
-"""Bolt's app and its listeners."""
+"""The Bolt app and its listeners."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slack_bolt import App
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.flow import InstallFlow
 from bolt_app.services import Services
-from bolt_app.slack.errors import register_error_answers
+from bolt_app.slack.error_replies import register_error_replies
 from bolt_app.slack.home.refresh import HomeRefresher
 from bolt_app.slack.listeners.actions.credentials import register_credential_actions
 from bolt_app.slack.listeners.actions.home import register_home_actions
@@ -31,29 +31,29 @@ from bolt_app.slack.signed_actions import register_signature_checks
 
 
 def create_bolt_app(services: Services, flow: InstallFlow, authorize: InstallationAuthorize) -> App:
-    """Return the Bolt app: signed requests in, listeners out."""
+    """Return the Bolt app with all middleware and listeners."""
     app = App(
         name="bellhop",
-        # Not below ours, whose messages are shown: Bolt's quote requests.
+        # Outside Bellhop's own loggers, because Bolt's messages quote requests.
         logger=logging.getLogger("slack_bolt"),
         signing_secret=services.settings.slack_signing_secret,
-        # `slack.endpoint` has verified every request before Bolt sees it, without its headers.
+        # `slack.endpoint` verifies every request and passes it on without headers.
         request_verification_enabled=False,
         client=flow.client,
         authorize=authorize,
         oauth_flow=flow,
-        # The listener runs in the request's own thread: no polling for its acknowledgement, and
-        # nothing is acknowledged before it is done. `slack.endpoint` keeps the time.
+        # The listener runs in the request's thread, so nothing polls for its acknowledgement and
+        # nothing is acknowledged before it is done. `slack.endpoint` enforces the deadline.
         process_before_response=True,
-        # `app.error` answers people in words.
+        # `app.error` replies to the person.
         raise_error_for_unhandled_request=False,
     )
     rejected = RejectedValues()
-    # Before anything takes effect, it is known whether the person may use Bellhop.
-    register_error_answers(app, services, rejected)
+    # Authorization runs before anything takes effect.
+    register_error_replies(app, services, rejected)
     register_organization_workspaces(app, services)
     register_signature_checks(app, services, rejected)
-    # Bolt asks one listener after the other: what people do most comes first.
+    # Bolt tries listeners in order, so the most frequent come first.
     register_profile_command(app, services)
     register_notify_command(app, services)
     register_home_events(app, services)
@@ -68,5 +68,5 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_link_events(app, services)
     register_preference_actions(app, services)
     register_lifecycle_events(app, services)
-    services.signals.connect(HomeRefresher(services).hear)
+    services.signals.connect(HomeRefresher(services).on_change)
     return app

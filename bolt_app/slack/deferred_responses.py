@@ -1,4 +1,4 @@
-"""What is answered too late for Slack's three seconds reaches the person all the same.
+"""Responses sent after Slack's three-second deadline.
 
 https://docs.slack.dev/interactivity/handling-user-interaction#acknowledgment_response
 """
@@ -19,14 +19,14 @@ from bolt_app.slack_api import SlackCallError
 
 logger = logging.getLogger(__name__)
 
-# Slack must have put the waiting view up before something is put in its place.
+# Slack must show the waiting view before it can be replaced.
 SETTLING_SECONDS = 1.0
 MOST_TRIES = 4
 
 
 def waiting_view(title: str) -> Block:
-    """Return the view that is shown while a submitted modal is still being worked on."""
-    text = "This takes longer than usual. Leave it open: the answer comes here."
+    """Return the view shown while a submitted modal is still being processed."""
+    text = "This is taking longer than usual. Keep this open: the result appears here."
     return info_modal(title, [section(f":hourglass_flowing_sand: {text}")])
 
 
@@ -35,25 +35,25 @@ def title_of(body: Mapping[str, Any]) -> str:
     return str(body["view"]["title"]["text"])
 
 
-def answer_command(services: Services, response_url: object, text: str) -> None:
-    """Send what a slash command should have been answered with, if anything."""
+def respond_to_command(services: Services, response_url: object, text: str) -> None:
+    """Send the response of a slash command, if it has one."""
     if not text:
         return
     message = _parsed(text) or {"text": text}
     try:
         services.response_urls.post(response_url, message)
     except SlackCallError as error:
-        logger.warning("a late answer did not arrive", extra={"error": error.code})
+        logger.warning("a deferred response was not delivered", extra={"error": error.code})
 
 
-def answer_modal(services: Services, request: BoltRequest, text: str) -> None:
-    """Put what a modal should have been answered with in the place of the waiting view.
+def respond_to_modal(services: Services, request: BoltRequest, text: str) -> None:
+    """Replace the waiting view with the response of the modal.
 
     https://docs.slack.dev/reference/methods/views.update
 
     Args:
-        request: the submission, for which Bolt has found the workspace by now.
-        text: of the answer; a secret in it is sent there and nowhere else.
+        request: the submission, whose workspace Bolt has resolved by now.
+        text: the body of the response. A secret in it is sent only to the modal.
     """
     view = _view_of(title_of(request.body), text)
     time.sleep(SETTLING_SECONDS)
@@ -62,7 +62,7 @@ def answer_modal(services: Services, request: BoltRequest, text: str) -> None:
             _update(services, request, view)
         except SlackCallError as error:
             if error.is_permanent or number == MOST_TRIES:
-                logger.warning("a late answer did not arrive", extra={"error": error.code})
+                logger.warning("a deferred response was not delivered", extra={"error": error.code})
                 return
             time.sleep(max(number, error.retry_after or 0))
         else:
@@ -76,14 +76,14 @@ def _update(services: Services, request: BoltRequest, view: Block) -> None:
 
 
 def _view_of(title: str, text: str) -> Block:
-    answer = _parsed(text)
-    if answer.get("response_action") == "update":
-        view: Block = answer["view"]
+    response = _parsed(text)
+    if response.get("response_action") == "update":
+        view: Block = response["view"]
         return view
-    if answer.get("response_action") == "errors":
-        reasons = "\n".join(answer["errors"].values())
+    if response.get("response_action") == "errors":
+        reasons = "\n".join(response["errors"].values())
         return info_modal(title, [section(f"{reasons}\nClose this and try again.")])
-    return info_modal(title, [section("Done: you can close this.")])
+    return info_modal(title, [section("Done. You can close this.")])
 
 
 def _parsed(text: str) -> dict[str, Any]:

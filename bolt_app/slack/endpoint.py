@@ -1,4 +1,4 @@
-"""The addresses Slack calls, and the three seconds it waits.
+"""The URLs that Slack calls, and its three-second deadline.
 
 https://docs.slack.dev/interactivity/handling-user-interaction#acknowledgment_response
 """
@@ -20,8 +20,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from bolt_app.db.receipts import answering
 from bolt_app.installations.flow import INSTALL_PATH, REDIRECT_PATH, InstallFlow
 from bolt_app.services import Services
-from bolt_app.slack import deferred_responses as late
-from bolt_app.slack.request_parsing import MalformedRequestError, parse_request
+from bolt_app.slack import deferred_responses
+from bolt_app.slack.errors import MalformedRequestError
+from bolt_app.slack.request_parsing import parse_request
 from bolt_app.slack.response_url import SlackRespond
 from bolt_app.slack.signed_actions import may_be_own
 from bolt_app.slack.turns import Turns
@@ -35,12 +36,11 @@ EVENTS_PATH = "/slack/events"
 def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Blueprint:
     """Return the blueprint of `/slack/…`.
 
-    A request that takes longer than `Delays.acknowledgement` is acknowledged although it is still
-    being worked on. Its answer then follows: a command's over its `response_url`, a modal's in the
-    modal. Buttons show what they do in ways of their own.
+    A request that takes longer than `Delays.acknowledgement` is acknowledged before it is done. Its
+    response follows: for a command over its `response_url`, for a modal in the modal. Buttons need
+    none, because their listeners update the message or the App Home.
 
-    Register it before everything else that reads requests: its check of the signature is then the
-    first.
+    Register it before everything else that reads requests, so that its signature check runs first.
     """
     blueprint = Blueprint("slack", __name__)
     verifier = RequestVerifier(services.settings.slack_signing_secret, clock=services.clock)
@@ -56,7 +56,7 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
 
     @blueprint.before_app_request
     def require_signature() -> Response | None:
-        """Verify the signature before the query is parsed and whatever the method is."""
+        """Verify the signature before the query is parsed, for every HTTP method."""
         if request.path != EVENTS_PATH:
             return None
         headers = verifier.read_headers(request.headers)
@@ -96,38 +96,38 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
 
 
 def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltResponse:
-    # An event has an id of its own, which Slack's retries share and its receipt names.
+    # An event's receipt uses the event id, which Slack's retries share.
     is_once = is_event(bolt_request.body)
     with nullcontext() if is_once else answering(receipt_id):
         try:
             return app.dispatch(bolt_request)
         except Exception as error:
-            # Errors of listeners are answered; here even that failed, over a body of no known form.
+            # Errors of listeners get a reply; here the reply failed too, on a body of unknown form.
             logger.error("a request could not be answered", exc_info=error)
             return BoltResponse(status=400, body="")
 
 
 def _request_without_body() -> BoltRequest:
-    """Return the request for an address that browsers open.
+    """Return the Bolt request for a page that browsers open.
 
-    Bolt's adapter for Flask parses the body of anybody's GET, and fails over JSON of no known form.
+    Bolt's adapter for Flask parses the body of every GET, and fails on JSON of unknown form.
     """
     query = request.query_string.decode("utf-8", "replace")
     return BoltRequest(body="", query=query, headers=dict(request.headers))
 
 
-def _response(answer: BoltResponse) -> Response:
-    headers = [(name, value) for name, values in answer.headers.items() for value in values]
-    return Response(answer.body, answer.status, headers)
+def _response(response: BoltResponse) -> Response:
+    headers = [(name, value) for name, values in response.headers.items() for value in values]
+    return Response(response.body, response.status, headers)
 
 
 def _reject(status: int) -> Response:
-    """Refuse a request that Slack cannot have sent; of its body no more is read."""
+    """Reject a request that Slack cannot have sent, without reading the rest of its body."""
     return Response(status=status, headers={"Connection": "close"})
 
 
 def _use_slack_respond(services: Services, bolt_request: BoltRequest) -> None:
-    """Let `respond()` call Slack alone; Bolt's own calls any address and follows redirects."""
+    """Limit `respond()` to Slack; Bolt's version calls any URL and follows redirects."""
     response_url = bolt_request.context.response_url
     if response_url is not None:
         respond = SlackRespond(services.response_urls, response_url)
@@ -135,33 +135,40 @@ def _use_slack_respond(services: Services, bolt_request: BoltRequest) -> None:
 
 
 def is_event(body: Mapping[str, Any]) -> bool:
-    """Whether a request is an event, which Slack sends again when it is not answered with 200."""
+    """Whether a request is an event, which Slack retries unless the response is 200."""
     return body.get("type") == "event_callback"
 
 
 def _acknowledge_unfinished(
     services: Services, bolt_request: BoltRequest, work: Future[BoltResponse]
 ) -> Response:
-    logger.warning("a request from Slack takes long")
+    logger.warning("a request from Slack is taking long")
     body = bolt_request.body
     if is_event(body):
-        # The event is still being worked on: Slack's retry of it finds the receipt, or does it.
+        # The event is still being processed. Slack's retry finds its receipt or processes it again.
         return Response(status=503)
     if body.get("type") == "view_submission":
-        _when_done(services, work, partial(late.answer_modal, services, bolt_request))
-        return jsonify(response_action="update", view=late.waiting_view(late.title_of(body)))
+        _when_done(
+            services, work, partial(deferred_responses.respond_to_modal, services, bolt_request)
+        )
+        waiting = deferred_responses.waiting_view(deferred_responses.title_of(body))
+        return jsonify(response_action="update", view=waiting)
     if "response_url" in body and "command" in body:
-        _when_done(services, work, partial(late.answer_command, services, body["response_url"]))
+        _when_done(
+            services,
+            work,
+            partial(deferred_responses.respond_to_command, services, body["response_url"]),
+        )
     return Response(status=200)
 
 
 def _when_done(services: Services, work: Future[BoltResponse], send: Callable[[str], None]) -> None:
-    """Send the answer in the background once it is there; the request was verified by then."""
+    """Send the response in the background when the work is done."""
 
-    def answer(work: Future[BoltResponse]) -> None:
+    def respond(work: Future[BoltResponse]) -> None:
         if work.exception() is not None:
             logger.error("a slow request failed", exc_info=work.exception())
         elif work.result().status == 200:
             services.background.submit(send, work.result().body or "")
 
-    work.add_done_callback(answer)
+    work.add_done_callback(respond)

@@ -1,26 +1,20 @@
-"""Whether the bot can post where somebody wants something to come."""
+"""The check that the bot can post to the destination a person chose."""
 
 from __future__ import annotations
 
 from bolt_app.services import Services
+from bolt_app.slack.errors import NotInvitedError
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_person
 
 
-class NotInvitedError(Exception):
-    """The bot is not in the private channel."""
-
-    def __init__(self) -> None:
-        super().__init__("Bellhop is not in this channel: type `/invite @Bellhop` there first.")
-
-
 def ensure_can_post(services: Services, team_id: str, address: str) -> bool:
-    """Make sure that the bot can post to a channel or person, as far as it may know.
+    """Check that the bot can post to a channel or person, as far as Slack reports it.
 
-    Returns: whether people of other organisations may read there.
+    Returns: whether people of other organizations may read there.
 
     Raises:
-        NotInvitedError: it cannot post there.
+        NotInvitedError: the bot is not in the private channel.
         SlackCallError: the channel is archived.
     """
     if is_person(address):

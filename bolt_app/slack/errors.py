@@ -1,107 +1,14 @@
-"""What people are told when a request of theirs cannot be answered."""
+"""Errors of requests from Slack."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from slack_bolt import App, BoltContext, BoltRequest, BoltResponse
-from slack_bolt.middleware import Middleware
-
-from bolt_app.access.authorization import AccessDeniedError
-from bolt_app.blockkit.signed_values import OutdatedError
-from bolt_app.db import DATABASE_UNAVAILABLE
-from bolt_app.db.receipts import ReplayedRequestError
-from bolt_app.logs import describe_error
-from bolt_app.services import Services
-from bolt_app.slack.endpoint import is_event
-from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.respond import tell
-from bolt_app.slack_api import SlackCallError
-from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
-
-logger = logging.getLogger(__name__)
-
-_EXPECTED = (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE)
+class MalformedRequestError(Exception):
+    """The body of a signed request has no form that Slack sends."""
 
 
-def register_error_answers(app: App, services: Services, rejected: RejectedValues) -> None:
-    """Answer for an installation that does not work, for people who may not, and for errors."""
+class NotInvitedError(Exception):
+    """The bot is not in the private channel."""
 
-    app.use(_RequireUse(services))
-
-    @app.error
-    def answer_error(error: Exception, context: BoltContext, body: dict[str, Any]) -> BoltResponse:
-        if isinstance(error, ReplayedRequestError):
-            logger.warning("a signed request came a second time, and was ignored")
-            return BoltResponse(status=200, body="")
-        if isinstance(error, AccessDeniedError):
-            logger.info("a person may not do that", extra={"error": type(error).__name__})
-        elif isinstance(error, OutdatedError):
-            rejected.log(context)
-        elif not isinstance(error, _EXPECTED):
-            logger.error("a listener failed", exc_info=error)
-        else:
-            logger.warning(
-                "a request could not be answered", extra={"error": describe_error(error)}
-            )
-        if is_event(body):
-            # Slack sends the event again; its receipt was not written either.
-            return BoltResponse(status=503, body="")
-        return tell(services, context, body, describe_problem(error))
-
-
-class _RequireUse(Middleware):
-    """Lets a person's request pass where the installation works and the person may use Bellhop.
-
-    A class, because Bolt collects all possible arguments for a function, for each request.
-    """
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def process(
-        self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
-    ) -> BoltResponse:
-        """Answer the request where it may not pass."""
-        if not is_of_person(req.body):
-            return next()
-        context = req.context
-        if "installation_problem" in context:
-            text = (
-                "Bellhop's installation in this workspace does not work any more. "
-                f"<{self._services.settings.public_url}/|Add Bellhop to Slack again>, and it goes "
-                "on where it was."
-            )
-            return tell(self._services, context, req.body, text)
-        try:
-            self._services.access.require_use(
-                _place_of(context), context.user_id or "", context.get("is_deactivated")
-            )
-        except AccessDeniedError as error:
-            return tell(self._services, context, req.body, str(error))
-        return next()
-
-
-def _place_of(context: BoltContext) -> BotWorkspace:
-    is_enterprise_install = bool(context.is_enterprise_install)
-    return BotWorkspace(context.enterprise_id, context.team_id or "", is_enterprise_install)
-
-
-def is_of_person(body: Mapping[str, Any]) -> bool:
-    """Whether a person waits for the answer: it is a command or an interaction, not an event."""
-    return not is_event(body)
-
-
-def describe_problem(error: Exception) -> str:
-    """Return what to tell a person of `error`."""
-    if isinstance(error, AccessDeniedError):
-        return str(error)
-    if isinstance(error, SlackCallError):
-        return error.sentence
-    if isinstance(error, (NotInstalledError, OutdatedError)):
-        return str(error)
-    if isinstance(error, DATABASE_UNAVAILABLE):
-        return "Bellhop's database is not answering. Try again in a minute."
-    return "Something went wrong in Bellhop, and whoever runs it can see it in the log."
+    def __init__(self) -> None:
+        super().__init__("Bellhop is not in this channel. Type `/invite @Bellhop` there first.")

@@ -1,4 +1,4 @@
-"""Names that tie what we show in Slack to what we listen for."""
+"""Ids of commands, actions, views and shortcuts, which Slack sends back to the listeners."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHANGE_SUBSCRIPTION = "subscriptions.change"
 NEW_API_KEY = "api_key.new"
 NEW_API_KEY_VIEW = "api_key.new"
 REVOKE_API_KEY = "api_key.revoke"
-NEW_HOOK = "hook.new"
-NEW_HOOK_VIEW = "hook.new"
-REVOKE_HOOK = "hook.revoke"
+NEW_WEBHOOK = "hook.new"
+NEW_WEBHOOK_VIEW = "hook.new"
+REVOKE_WEBHOOK = "hook.revoke"
 
-# The buttons and menus that do something: each carries a signed value. `LINK_PROFILE` is not one
-# of them: Slack opens its link.
+# Buttons and menus with a listener; each carries a signed value. `LINK_PROFILE` has none, because
+# Slack opens its link.
 ACTIONS = frozenset(
     {
         REFRESH_PROFILE,
@@ -47,7 +47,7 @@ ACTIONS = frozenset(
         CHANGE_SUBSCRIPTION,
         NEW_API_KEY,
         REVOKE_API_KEY,
-        NEW_HOOK,
-        REVOKE_HOOK,
+        NEW_WEBHOOK,
+        REVOKE_WEBHOOK,
     }
 )

@@ -1,4 +1,4 @@
-"""Modals: opened, read."""
+"""Modals: opening them, and reading their inputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from bolt_app.workspaces.client import BotWorkspace
 
 
 def open_modal(services: Services, context: BoltContext, body: dict[str, Any], view: Block) -> None:
-    """Show a modal to whoever pressed a button (https://docs.slack.dev/reference/methods/views.open).
+    """Open a modal for the person who pressed a button.
+
+    https://docs.slack.dev/reference/methods/views.open
 
     Raises:
-        NotInstalledError: there is no bot there.
-        SlackCallError: Slack refused or did not answer; after three seconds it takes none.
+        NotInstalledError: the bot is not installed in the workspace.
+        SlackCallError: Slack refused or did not answer; its trigger expires after three seconds.
     """
     team_id, user_id = context.team_id or "", context.user_id or ""
     if "callback_id" in view:
@@ -33,10 +35,10 @@ def open_modal(services: Services, context: BoltContext, body: dict[str, Any], v
 
 @contextmanager
 def reading_form() -> Iterator[None]:
-    """Read a submitted modal.
+    """Turn errors while reading a submitted modal into `OutdatedFormError`.
 
     Raises:
-        OutdatedFormError: it says what its inputs do not offer.
+        OutdatedFormError: the modal has a value that its inputs do not offer.
     """
     try:
         yield
@@ -45,13 +47,13 @@ def reading_form() -> Iterator[None]:
 
 
 def input_of(view: dict[str, Any], block_id: str) -> dict[str, Any]:
-    """Return the state of a modal's input."""
+    """Return the state of an input of a modal."""
     state: dict[str, Any] = view["state"]["values"][block_id][VALUE]
     return state
 
 
 def text_of(view: dict[str, Any], block_id: str) -> str:
-    """Return what was typed into a modal's input."""
+    """Return the text of an input of a modal."""
     text = input_of(view, block_id).get("value") or ""
     if not isinstance(text, str):
         raise TypeError("must be text")

@@ -1,12 +1,12 @@
-"""Workspaces that use an organization's installation, recorded when a request first names them.
+"""Workspaces that use an organization's installation, recorded at the first request from them.
 
-Only people who link their profile are asked about their workspace. Where nobody has, a request is
-what shows that the organization's installation serves the workspace; once it is recorded, an
-uninstall erases its people too.
+Linking a profile records the person's workspace. Before anyone has linked, only a request shows
+that the organization's installation serves the workspace. Once it is recorded, an uninstall also
+erases its people.
 
-A request may name a workspace of another organization, that of a person who shares a channel. So
-people are authorized first, and a workspace is recorded only where Slack lists it among those that
-the installation serves: https://docs.slack.dev/reference/methods/auth.teams.list.
+A request may name a workspace of another organization: that of a person in a shared channel.
+Therefore people are authorized first, and a workspace is recorded only if Slack lists it for the
+installation: https://docs.slack.dev/reference/methods/auth.teams.list.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
-# So long an organization's list is believed. Only a workspace that is not on it waits for this.
+# The lifetime of an organization's list. It delays only a workspace that is not on the list yet.
 _LISTED_FOR = timedelta(seconds=60)
 _MOST_ORGANIZATIONS = 1000
 
 
 def register_organization_workspaces(app: App, services: Services) -> None:
-    """Record the workspaces that an organization's installation serves, when they are named.
+    """Record the workspaces that an organization's installation serves.
 
     Register it after the check that a person may use Bellhop.
     """
@@ -40,9 +40,9 @@ def register_organization_workspaces(app: App, services: Services) -> None:
 
 
 class _WorkspaceRecords(Middleware):
-    """Records the workspace of a request.
+    """Middleware that records the workspace of a request.
 
-    A class, because Bolt collects all possible arguments for a function, for each request.
+    It is a class because Bolt builds every possible argument for a function, on each request.
     """
 
     def __init__(self, services: Services) -> None:
@@ -54,10 +54,10 @@ class _WorkspaceRecords(Middleware):
     def process(
         self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
-        """Record the workspace where it is new, and go on.
+        """Record the workspace if it is new, and pass the request on.
 
         Raises:
-            SlackCallError: a person waits, Slack had to be asked, and refused or did not answer.
+            SlackCallError: a person waits, and the call to Slack failed.
         """
         try:
             self._record(req.context)
@@ -87,13 +87,13 @@ class _WorkspaceRecords(Middleware):
         known = self._listed.find(enterprise_id)
         if known is not None:
             return known
-        calls = self._services.client
+        client = self._services.client
         return self._listed.ask(
-            enterprise_id, lambda: frozenset(calls.workspaces_of(enterprise_id))
+            enterprise_id, lambda: frozenset(client.workspaces_of(enterprise_id))
         )
 
 
 def _is_served_by_organization(context: BoltContext) -> bool:
-    # Bolt authorizes no event about an installation that is going.
+    # Bolt does not authorize events about an installation that is being removed.
     grant = context.get("grant")
     return bool(context.is_enterprise_install and grant and grant.bot_token)

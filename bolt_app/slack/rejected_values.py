@@ -1,4 +1,4 @@
-"""The log of clicks and forms whose values are forged or outdated."""
+"""Log of clicks and forms with forged or outdated values."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ logger = logging.getLogger(__name__)
 
 
 class RejectedValues:
-    """Logs and counts them, without what they carried."""
+    """Logs and counts rejected clicks and forms, without their values."""
 
     def __init__(self) -> None:
         self._counter = count(1)
 
     def log(self, context: BoltContext) -> None:
-        """Log one, with the person and the number of all in this process."""
+        """Log one rejection, with the person and the total in this process."""
         logger.warning(
             "rejected a button or form that is forged or outdated",
             extra={

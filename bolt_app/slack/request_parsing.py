@@ -1,4 +1,4 @@
-"""The body of a verified request from Slack as Bolt's request, free of what nobody can store.
+"""Parsing of verified requests from Slack, without characters that cannot be stored.
 
 A body is JSON (events), a form (commands), or a form whose `payload` is JSON (interactions):
 https://docs.slack.dev/interactivity/handling-user-interaction#payloads
@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 from slack_bolt import BoltRequest
 
 from bolt_app.blockkit.signed_values import ValueSigner
+from bolt_app.slack.errors import MalformedRequestError
 from bolt_app.slack.request_workspace import with_workspace
 
 # Slack's own payloads nest some twenty levels deep.
@@ -22,29 +23,25 @@ MAX_FORM_FIELDS = 100
 _INTEGERS = range(-(2**63), 2**63)
 
 
-class MalformedRequestError(Exception):
-    """The body is none that Slack sends, although it is signed."""
-
-
 def parse_request(body: bytes, signer: ValueSigner) -> BoltRequest:
-    """Return a verified body as Bolt's request, in the workspace that it is about.
+    """Return a verified body as a Bolt request in the workspace it is about.
 
-    NUL characters are removed and lone surrogates replaced: PostgreSQL and UTF-8 take neither. No
-    header goes along: Slack signs only the body, so that a header proves nothing.
+    NUL characters are removed and lone surrogates replaced, because PostgreSQL and UTF-8 reject
+    them. Headers are left out: Slack signs only the body, so a header proves nothing.
 
     Raises:
-        MalformedRequestError: the body is none that Slack sends.
+        MalformedRequestError: the body has no form that Slack sends.
     """
     try:
         document = _clean(_parse(body.decode("utf-8")), MAX_DEPTH)
         if not isinstance(document, dict):
             raise MalformedRequestError
         document = with_workspace(document, signer)
-        # In Bolt's other mode it takes text alone, to parse it again; to a verified request the two
-        # are the same.
+        # In Bolt's other mode it takes only text and parses it again. For a verified request the
+        # modes are otherwise the same.
         return BoltRequest(body=document, mode="socket_mode")
     except (ValueError, RecursionError, TypeError, AttributeError, LookupError):
-        # Bolt looks for workspace and person as it makes the request, and trusts the shape.
+        # Bolt looks up workspace and person while it creates the request, and trusts its form.
         raise MalformedRequestError from None
 
 
@@ -67,7 +64,7 @@ def _clean(value: Any, depth: int) -> Any:
     """Return a value without NUL characters and lone surrogates.
 
     Raises:
-        ValueError: it is nested too deeply, or a number is out of range.
+        ValueError: the value is nested too deeply, or a number is out of range.
     """
     match value:
         case str():

@@ -1,6 +1,6 @@
-"""The workspace that a request is about, where Slack names another one or none.
+"""The workspace that a request is about, if Slack names another one or none.
 
-That happens in the Home tab, in forms, and wherever an organisation has the app:
+This happens in the Home tab, in forms, and with organization-wide installations:
 https://github.com/slackapi/bolt-python/issues/1229,
 https://github.com/slackapi/bolt-js/issues/1720 and
 https://github.com/slackapi/bolt-python/pull/23.
@@ -16,24 +16,24 @@ from bolt_app.slack.signed_actions import addresses_of, carried_value, form_acti
 
 
 def with_workspace(body: dict[str, Any], signer: ValueSigner) -> dict[str, Any]:
-    """Return a verified request that names the workspace it is about, where that is known."""
+    """Return a verified request that names the workspace it is about, if that is known."""
     if body.get("type") == "event_callback":
         return _with_events_workspace(body)
     team_id = _signed_workspace(body, signer)
     if team_id is None or ("view" not in body and body.get("team") is not None):
         return body
-    placed = {**body, "team": {"id": team_id}}
+    located = {**body, "team": {"id": team_id}}
     if "view" in body:
-        placed["view"] = {**body["view"], "app_installed_team_id": team_id}
-    return placed
+        located["view"] = {**body["view"], "app_installed_team_id": team_id}
+    return located
 
 
 def _with_events_workspace(body: dict[str, Any]) -> dict[str, Any]:
-    """Let the authorization of an organisation name the workspace where the event occurred.
+    """Name the workspace of an event in the authorization of an organization.
 
-    https://docs.slack.dev/apis/events-api/#callback-field: `team_id` is that of the workspace, or
-    of the organisation where the event is about all of it; `context_team_id` is that of the
-    workspace through which the app hears of it.
+    https://docs.slack.dev/apis/events-api/#callback-field: `team_id` is the workspace, or the
+    organization if the event is about all of it; `context_team_id` is the workspace through which
+    the app receives the event.
     """
     authorizations = body.get("authorizations")
     team_id = body.get("context_team_id") or body.get("team_id")
@@ -46,9 +46,9 @@ def _with_events_workspace(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _signed_workspace(body: Mapping[str, Any], signer: ValueSigner) -> str | None:
-    """Return the workspace in which Bellhop showed what was pressed or submitted.
+    """Return the workspace in which Bellhop showed the clicked element or the form.
 
-    What it has signed for a person's Home tab or form, or for a channel, is of no use elsewhere.
+    A value signed for a person's Home tab or form, or for a channel, is invalid elsewhere.
     """
     try:
         match body.get("type"):

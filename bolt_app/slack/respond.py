@@ -1,4 +1,4 @@
-"""One sentence for a person in answer to their request, in the way that its kind allows.
+"""Text replies to people, in the way that the kind of request allows.
 
 https://docs.slack.dev/interactivity/handling-user-interaction#responses
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from slack_bolt import BoltContext, BoltResponse
 
-from bolt_app.blockkit.elements import Answer, info_modal, plain_answer, section
+from bolt_app.blockkit.elements import Reply, info_modal, plain_reply, section
 from bolt_app.logs import describe_error
 from bolt_app.services import Services
 from bolt_app.slack.home.view import publish_home
@@ -21,54 +21,56 @@ from bolt_app.slack_api import SlackCallError
 logger = logging.getLogger(__name__)
 
 
-def tell(services: Services, context: BoltContext, body: dict[str, Any], text: str) -> BoltResponse:
-    """Return the answer to a request that says `text` to whoever made it.
+def respond(
+    services: Services, context: BoltContext, body: dict[str, Any], text: str
+) -> BoltResponse:
+    """Return the response to a request, and show `text` to the person who sent it.
 
-    A command is answered at once, a submitted modal shows it beside its first input. For what has
-    no answer of its own that a person sees it follows in the background: beside the message of the
-    button, or in the App Home.
+    A command shows it in its response, a submitted modal beside its first input. The response to a
+    button is not shown, so the text follows in the background: below the message with the button,
+    or in the App Home.
     """
     if body.get("type") == "view_submission":
-        return _json(_beside_an_input(body["view"], text))
+        return _json(_input_error(body["view"], text))
     if "command" in body:
         return _json({"response_type": "ephemeral", "text": text})
     if isinstance(body.get("response_url"), str):
-        tell_aside(services, body["response_url"], text)
+        respond_privately(services, body["response_url"], text)
     elif (body.get("view") or {}).get("type") == "home":
-        show_at_home(ProfileActions.of(services, context), plain_answer(text))
+        update_home(ProfileActions.of(services, context), plain_reply(text))
     return BoltResponse(status=200, body="")
 
 
-def tell_aside(services: Services, response_url: str, text: str) -> None:
-    """Tell a person alone, in the background, beside what the whole channel sees."""
-    services.background.submit(_respond, services, response_url, text)
+def respond_privately(services: Services, response_url: str, text: str) -> None:
+    """Send a message that only the person sees, in the background."""
+    services.background.submit(_post, services, response_url, text)
 
 
-def show_at_home(own: ProfileActions, notice: Answer) -> None:
-    """Publish a person's home in the background, with what was done or why it was not."""
-    own.services.background.submit(_publish, own, notice)
+def update_home(requester: ProfileActions, notice: Reply) -> None:
+    """Publish a person's App Home in the background, with a notice of the result."""
+    requester.services.background.submit(_publish, requester, notice)
 
 
-def _publish(own: ProfileActions, notice: Answer) -> None:
+def _publish(requester: ProfileActions, notice: Reply) -> None:
     try:
-        publish_home(own, notice)
+        publish_home(requester, notice)
     except Exception as error:
-        logger.warning("a home is not published", extra={"error": describe_error(error)})
+        logger.warning("an App Home was not published", extra={"error": describe_error(error)})
 
 
-def _beside_an_input(view: dict[str, Any], text: str) -> dict[str, Any]:
-    inputs = [one["block_id"] for one in view["blocks"] if one["type"] == "input"]
+def _input_error(view: dict[str, Any], text: str) -> dict[str, Any]:
+    inputs = [block["block_id"] for block in view["blocks"] if block["type"] == "input"]
     if inputs:
         return {"response_action": "errors", "errors": {inputs[0]: text}}
     return {"response_action": "update", "view": info_modal("Bellhop", [section(text)])}
 
 
-def _respond(services: Services, response_url: str, text: str) -> None:
+def _post(services: Services, response_url: str, text: str) -> None:
     message = {"response_type": "ephemeral", "replace_original": False, "text": text}
     try:
         services.response_urls.post(response_url, message)
     except SlackCallError as error:
-        logger.warning("a person could not be told", extra={"error": error.code})
+        logger.warning("a reply could not be delivered", extra={"error": error.code})
 
 
 def _json(body: dict[str, Any]) -> BoltResponse:

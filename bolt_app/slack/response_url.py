@@ -1,4 +1,4 @@
-"""Bolt's `respond()` over Bellhop's own connections."""
+"""Bolt's `respond()` over Bellhop's HTTP client."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from bolt_app.slack_api import ResponseUrls
 
 
 class SlackRespond(Respond):
-    """Bolt's `respond()`, to Slack alone and without redirects."""
+    """Bolt's `respond()`, limited to Slack and without redirects."""
 
     def __init__(self, response_urls: ResponseUrls, response_url: str) -> None:
         super().__init__(response_url=response_url)
         self._response_urls = response_urls
 
     def __call__(self, *args: Any, **message: Any) -> WebhookResponse:
-        """Post a message; its parts are named, and their blocks are dictionaries.
+        """Post a message, given as keyword arguments with blocks as dictionaries.
 
         Raises:
-            SlackCallError: as `ResponseUrls.post`.
+            SlackCallError: see `ResponseUrls.post`.
         """
         if args:
-            raise TypeError("name the parts of the message")
+            raise TypeError("respond() takes only keyword arguments")
         parts = {name: value for name, value in message.items() if value is not None}
         status = self._response_urls.post(self.response_url, {"text": ""} | parts)
         return WebhookResponse(url="", status_code=status, body="", headers={})

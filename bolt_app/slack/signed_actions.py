@@ -1,8 +1,8 @@
-"""Clicks and submitted modals: only those of Bellhop's own elements reach a listener.
+"""Verification of clicks and submitted modals: only signed values reach a listener.
 
-Everything interactive that senders put into messages is acknowledged and ignored, and so is what
-Bellhop never shows, such as dialogs and the buttons of legacy attachments. A click on an element of
-Bellhop's own counts where its value was signed for it, in that workspace, at that address.
+Interactive elements that senders put into messages are acknowledged and ignored. So are elements
+that Bellhop never shows, such as dialogs and buttons of legacy attachments. A click on one of
+Bellhop's elements is valid if its value was signed for this element, workspace and address.
 
 https://docs.slack.dev/reference/interaction-payloads
 """
@@ -27,23 +27,25 @@ from bolt_app.notifications.incidents.blocks import PREFIX as INCIDENT_PREFIX
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.rejected_values import RejectedValues
-from bolt_app.slack.respond import tell
+from bolt_app.slack.respond import respond
 
 OWN_ACTIONS = ids.ACTIONS | INCIDENT_ACTIONS
 _OTHER_TYPES = ("event_callback", "message_action", "url_verification", "view_submission")
-_RENEWED = "This button is outdated, and nothing was changed. The message gets new ones: use those."
+_RENEWED = (
+    "This button is outdated, so nothing was changed. The message gets new buttons: use those."
+)
 
 
 def register_signature_checks(app: App, services: Services, rejected: RejectedValues) -> None:
-    """Check what people press and submit before any listener hears of it.
+    """Verify clicks and forms before any listener runs.
 
-    Register it after the check that a person may use Bellhop: an outdated button may be renewed.
+    Register it after the check that a person may use Bellhop, because it may renew buttons.
     """
     app.use(_SignatureChecks(services, rejected))
 
 
 def may_be_own(body: Mapping[str, Any]) -> bool:
-    """Whether a request may be about what Bellhop has; of the rest nothing comes."""
+    """Whether a request may be for Bellhop; all others are ignored."""
     kind = body.get("type")
     if kind == "block_actions":
         return str(body["actions"][0].get("action_id")) in OWN_ACTIONS
@@ -51,9 +53,9 @@ def may_be_own(body: Mapping[str, Any]) -> bool:
 
 
 class _SignatureChecks(Middleware):
-    """Lets pass what carries a value that was signed for it.
+    """Middleware that passes clicks and forms with a valid signed value.
 
-    A class, because Bolt collects all possible arguments for a function, for each request.
+    It is a class because Bolt builds every possible argument for a function, on each request.
     """
 
     def __init__(self, services: Services, rejected: RejectedValues) -> None:
@@ -63,7 +65,7 @@ class _SignatureChecks(Middleware):
     def process(
         self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
     ) -> BoltResponse:
-        """Answer what is outdated."""
+        """Pass the request on, or reply that it is outdated."""
         match req.body.get("type"):
             case "block_actions":
                 return self._check_click(req.body, req.context, next)
@@ -83,12 +85,12 @@ class _SignatureChecks(Middleware):
         except OutdatedError as error:
             self._rejected.log(context)
             text = _RENEWED if self._renew(body, context) else str(error)
-            return tell(self._services, context, body, text)
+            return respond(self._services, context, body, text)
         context["signed_fields"] = fields
         return next()
 
     def _renew(self, body: dict[str, Any], context: BoltContext) -> bool:
-        """Have new buttons put under an incident that was posted before buttons were signed."""
+        """Renew the buttons of an incident that was posted before buttons were signed."""
         block_id = body["actions"][0].get("block_id")
         ts = (body.get("container") or {}).get("message_ts")
         if not str(block_id).startswith(INCIDENT_PREFIX) or not isinstance(ts, str):
@@ -107,23 +109,22 @@ class _SignatureChecks(Middleware):
             )
         except OutdatedError:
             self._rejected.log(context)
-            return tell(self._services, context, body, str(OutdatedFormError()))
+            return respond(self._services, context, body, str(OutdatedFormError()))
         return next()
 
 
 def _require_offered(body: Mapping[str, Any]) -> None:
-    """Make sure that a message which everybody sees has the button that was pressed in it.
+    """Require that a message in a channel contains the clicked button.
 
-    The answer takes the place of the message, so a button of another one must not count. Slack
-    sends such a message along. An answer to an incident has a check of its own, by what was
-    posted.
+    The reply replaces the message, so a button of another message must not count. Slack includes
+    the message in the request. Answers to incidents are checked against the posted message instead.
 
     Raises:
-        OutdatedError: it has not.
+        OutdatedError: the message does not contain the button.
     """
     action = body["actions"][0]
     is_incidents = action["action_id"] in INCIDENT_ACTIONS
-    if is_incidents or is_at_home(body) or is_ephemeral(body):
+    if is_incidents or is_home_click(body) or is_ephemeral(body):
         return
     carried = action["action_id"], carried_value(action)
     if carried not in _offered(body.get("message") or {}):
@@ -131,10 +132,10 @@ def _require_offered(body: Mapping[str, Any]) -> None:
 
 
 def _offered(message: Mapping[str, Any]) -> Iterator[tuple[object, object]]:
-    """Yield what the buttons and menus of a message carry, with their actions."""
+    """Yield the action and the value of each button and menu of a message."""
     for block in message.get("blocks") or ():
         for element in (*block.get("elements", ()), block.get("accessory") or {}):
-            # A menu carries the id of its block.
+            # The value of a menu is the id of its block.
             yield (
                 element.get("action_id"),
                 carried_value({**element, "block_id": block.get("block_id")}),
@@ -142,21 +143,21 @@ def _offered(message: Mapping[str, Any]) -> Iterator[tuple[object, object]]:
 
 
 def carried_value(action: Mapping[str, Any]) -> object:
-    """Return the signed value of a button, or that of a menu, which its block has for its id."""
+    """Return the signed value of a button, or of a menu, whose block id carries it."""
     return action.get("value" if action.get("type") == "button" else "block_id")
 
 
 def signed_fields(context: BoltContext) -> Mapping[str, Any]:
-    """Return what the pressed button or menu carries."""
+    """Return the fields of the clicked button or menu."""
     fields: Mapping[str, Any] = context["signed_fields"]
     return fields
 
 
 def signed_text(context: BoltContext, name: str) -> str:
-    """Return a text of what the pressed button or menu carries.
+    """Return a text field of the clicked button or menu.
 
     Raises:
-        OutdatedError: it carries none by that name.
+        OutdatedError: the field is missing or not text.
     """
     text = signed_fields(context).get(name)
     if not isinstance(text, str):
@@ -165,40 +166,40 @@ def signed_text(context: BoltContext, name: str) -> str:
 
 
 def addresses_of(body: Mapping[str, Any]) -> Sequence[str]:
-    """Return the addresses that the place of a click may be signed for, the usual one last.
+    """Return the addresses that the clicked element may be signed for, the usual one last.
 
-    A direct message is the person's own, whichever id it has. What one person alone was shown is
-    signed for that person, and counts in such a message only.
+    A direct message is addressed by the person's id or its channel id. A message that only one
+    person sees is signed for that person, and its values are valid only there.
     """
     user_id = body["user"]["id"]
-    if is_at_home(body):
+    if is_home_click(body):
         return [home_of(user_id)]
     channel_id = (body.get("channel") or {}).get("id")
     if not channel_id or "view" in body:
         return []
     addresses = [channel_id, user_id] if channel_id.startswith("D") else [channel_id]
     if is_ephemeral(body):
-        return [shown_to(user_id, one) for one in addresses]
+        return [shown_to(user_id, address) for address in addresses]
     return addresses
 
 
 def address_of_command(context: BoltContext) -> str:
-    """Return the address of the place where a person typed a command or pressed a button.
+    """Return the address where a person typed a command or pressed a button.
 
-    Any direct message is the person's own.
+    In a direct message it is the person.
     """
     channel_id, user_id = context.channel_id or "", context.user_id or ""
     return user_id if channel_id.startswith("D") else channel_id
 
 
-def is_at_home(body: Mapping[str, Any]) -> bool:
+def is_home_click(body: Mapping[str, Any]) -> bool:
     """Whether a click was made in the App Home, and not in a message or modal."""
     view, container = body.get("view") or {}, body.get("container") or {}
     return bool(view.get("type") == "home" and container.get("type") == "view")
 
 
 def is_ephemeral(body: Mapping[str, Any]) -> bool:
-    """Whether a click was made in a message that one person alone sees."""
+    """Whether a click was made in a message that only one person sees."""
     return bool((body.get("container") or {}).get("is_ephemeral"))
 
 
@@ -210,10 +211,10 @@ def signed_blocks(
     *,
     is_beside: bool = False,
 ) -> list[Block]:
-    """Return blocks of an answer that takes the place of the message that was clicked.
+    """Return the signed blocks of a reply that replaces the clicked message.
 
     Args:
-        is_beside: it stands beside that message instead, for the person alone.
+        is_beside: the reply is a separate message that only the person sees.
     """
     address = addresses_of(body)[-1]
     if is_beside and not is_ephemeral(body):
@@ -222,5 +223,5 @@ def signed_blocks(
 
 
 def form_action(callback_id: object) -> str:
-    """Return what a modal's `private_metadata` is signed for."""
+    """Return the action that a modal's `private_metadata` is signed for."""
     return f"view:{callback_id}"

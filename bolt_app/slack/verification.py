@@ -1,4 +1,4 @@
-"""Verification of requests from Slack, before anything in them is parsed or believed.
+"""Verification of requests from Slack, before anything in them is parsed.
 
 https://docs.slack.dev/authentication/verifying-requests-from-slack/
 """
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 TIMESTAMP_HEADER = "X-Slack-Request-Timestamp"
 SIGNATURE_HEADER = "X-Slack-Signature"
-# Slack's own advice; what is older may be a replay.
+# Slack's recommendation; an older request may be a replay.
 MAX_AGE = timedelta(minutes=5)
 _TIMESTAMP = re.compile(r"[0-9]{1,11}", re.ASCII)
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
@@ -36,12 +36,12 @@ class SignatureHeaders:
 
     @property
     def receipt_id(self) -> str:
-        """The id by which a replay of the request, once it is verified, is recognized."""
+        """The id that identifies a replay of the request, once it is verified."""
         return f"request:{self.signature[-40:]}"
 
 
 class RequestVerifier:
-    """Decides whether a request comes from Slack, and counts those that do not.
+    """Verifies that requests come from Slack, and counts those that do not.
 
     Attributes:
         bad_signatures: requests whose signature did not match the body, in this process.
@@ -55,10 +55,10 @@ class RequestVerifier:
         self.bad_signatures = 0
 
     def read_headers(self, headers: Headers) -> SignatureHeaders | None:
-        """Return the signature headers of a request; None where no request of Slack's has them so.
+        """Return the signature headers of a request; None if they are malformed or too old.
 
-        The body is not needed for this. A header sent twice is refused: the server
-        joins the two (RFC 9110, 5.2), and the result has not the form of one.
+        The body is not needed for this. A header sent twice is rejected: the server joins the two
+        (RFC 9110, 5.2), and the result is malformed.
         """
         timestamp, signature = headers.get(TIMESTAMP_HEADER, ""), headers.get(SIGNATURE_HEADER, "")
         if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
@@ -69,7 +69,7 @@ class RequestVerifier:
         return SignatureHeaders(timestamp, signature)
 
     def verify(self, headers: SignatureHeaders, body: bytes) -> bool:
-        """Return whether Slack signed this body; a signature that does not match is counted."""
+        """Return whether Slack signed this body; count a signature that does not match."""
         message = b"v0:" + headers.timestamp.encode() + b":" + body
         expected = "v0=" + hmac.new(self._secret, message, hashlib.sha256).hexdigest()
         if hmac.compare_digest(expected, headers.signature):
@@ -82,7 +82,7 @@ class RequestVerifier:
         with self._lock:
             self.bad_signatures += 1
             count = self.bad_signatures
-        # The first is explained; after that only the growth of the number is worth a line.
+        # Logged at powers of ten, so that a flood of requests does not fill the log.
         if str(count).strip("0") != "1":
             return
         if self._has_verified:

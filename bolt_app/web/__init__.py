@@ -1,26 +1,34 @@
-"""Everything served over HTTP: pages for people, the API, webhooks, health, errors."""
+"""HTTP: pages for people, the API, webhooks, health checks and errors."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 from bolt_app.services import Services
-from bolt_app.web import api, client_addresses, csrf, errors, headers, inputs, sessions
-from bolt_app.web import health as ops
-from bolt_app.web import webhooks as hooks
+from bolt_app.web import (
+    api,
+    client_addresses,
+    csrf,
+    errors,
+    headers,
+    health,
+    inputs,
+    sessions,
+    webhooks,
+)
 from bolt_app.web.pages import notifications as notification_pages
-from bolt_app.web.pages import profile as pages
+from bolt_app.web.pages import profile as profile_pages
 
 
 def register_web(app: Flask, services: Services) -> None:
-    """Add every page, the pages of errors, and the headers of all of them."""
+    """Register all blueprints, error handlers and headers."""
     client_addresses.register_client_addresses(app, services.settings)
     sessions.configure_sessions(app, services.settings)
-    app.register_blueprint(pages.create_blueprint(services))
+    app.register_blueprint(profile_pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))
-    app.register_blueprint(hooks.create_blueprint(services))
-    app.register_blueprint(ops.create_blueprint(services.readiness))
+    app.register_blueprint(webhooks.create_blueprint(services))
+    app.register_blueprint(health.create_blueprint(services.readiness))
     inputs.register_input_checks(app)
     csrf.register_csrf_protection(app)
     errors.register_errors(app)

@@ -1,4 +1,4 @@
-"""The client's address of every request: the peer's, or what trusted proxies say."""
+"""Client addresses of requests: the peer's, or the one that trusted proxies report."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bolt_app.config import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Slack calls these for people, whose addresses it does not give.
+# Slack calls this URL on behalf of people and does not send their addresses.
 SLACK_EVENTS_PATH = "/slack/events"
 
 
 class ForwardedAddress:
-    """WSGI middleware that puts the client's address into `REMOTE_ADDR`."""
+    """WSGI middleware that sets `REMOTE_ADDR` to the client's address."""
 
     def __init__(self, app: WSGIApplication, trusted: TrustedProxies) -> None:
         self._app = app
@@ -35,7 +35,7 @@ class ForwardedAddress:
 
 
 def register_client_addresses(app: Flask, settings: Settings) -> None:
-    """Let `request.remote_addr` and the audit log have the client's address."""
+    """Set the client's address for `request.remote_addr` and the audit log."""
     if settings.trusted_proxies:
         app.wsgi_app = ForwardedAddress(app.wsgi_app, settings.trusted_proxies)  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""Protection of forms against cross-site request forgery, on for every view that is not exempt.
+"""Protection of forms against cross-site request forgery, for every view that is not exempt.
 
 https://flask-wtf.readthedocs.io/en/1.3.x/csrf/
 """
@@ -10,15 +10,15 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import BadRequest
 
-# Requests to these carry a key, a secret address or a signature instead of a browser's cookie.
-EXEMPT = ("api", "hooks", "slack")
+# Requests to these carry a key, a secret URL or a signature instead of a browser's cookie.
+EXEMPT = ("api", "webhooks", "slack")
 _OUTDATED = "This form is out of date. Go back, reload the page and try again."
 
 
 def register_csrf_protection(app: Flask) -> None:
-    """Reject forms without this session's token with 400; templates call `csrf_token()`.
+    """Reject forms without the session's token with 400; templates call `csrf_token()`.
 
-    The blueprints are registered before.
+    Call it after the blueprints are registered.
     """
     app.config.update(
         # A token is valid as long as its session.

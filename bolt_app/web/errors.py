@@ -1,4 +1,4 @@
-"""Errors: a page in plain words, or problem+json (RFC 9457) for programs."""
+"""Errors: a page for people, or problem+json (RFC 9457) for programs."""
 
 from __future__ import annotations
 
@@ -16,39 +16,38 @@ from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
-# What reading a body raises where its sender has broken it off, or its chunks or what follows them
-# (trailers) are none.
+# Errors while reading a body that its sender cut off, or whose chunks or trailers are malformed.
 _BROKEN_BODY = (ParseException, NoMoreData)
-# Browsers and programs send less; parsing takes time for each of the types that are named.
+# Browsers and programs send less. Parsing time grows with each media type.
 _MAX_ACCEPT_LENGTH = 1024
 _WORDS = {
-    400: "That request cannot be understood.",
-    403: "That is not allowed.",
-    404: "There is no such page.",
-    405: "That address does not take this kind of request.",
-    413: "A request has 1 MiB at most, and a form of a page 16 KiB: send less at a time.",
-    500: "Something went wrong in Bellhop, and whoever runs it can see it in the log.",
+    400: "The request is malformed.",
+    403: "You are not allowed to do this.",
+    404: "This page does not exist.",
+    405: "This URL does not support that method.",
+    413: "The request is too large. The limit is 1 MiB, and 16 KiB for a form on a page.",
+    500: "Something went wrong in Bellhop. Your administrator can find the cause in the log.",
     503: "Bellhop's database is not answering. Try again in a minute.",
 }
 
 
 def register_errors(app: Flask) -> None:
-    """Answer every error."""
+    """Register a handler for every error."""
 
     @app.errorhandler(HTTPException)
     def answer_http_error(error: HTTPException) -> Response:
         if error.response is not None:
             return make_response(error.response)
         status = error.code or 500
-        own_words = error.description if error.description != type(error).description else None
-        response = problem(status, own_words or _WORDS.get(status) or error.name)
+        custom = error.description if error.description != type(error).description else None
+        response = problem(status, custom or _WORDS.get(status) or error.name)
         for name, value in error.get_headers():
-            # Such as Allow: what the error says beside its page.
+            # For example Allow.
             response.headers.setdefault(name, value)
         return response
 
     @app.errorhandler(Exception)
-    def answer_mistake(error: Exception) -> Response:
+    def answer_unexpected(error: Exception) -> Response:
         logger.error("a request failed", exc_info=error)
         return problem(500, _WORDS[500])
 
@@ -67,14 +66,14 @@ def register_errors(app: Flask) -> None:
     for broken in _BROKEN_BODY:
         app.register_error_handler(broken, _answer_broken_body)
     for kind in DATABASE_UNAVAILABLE:
-        app.register_error_handler(kind, _answer_database_down)
+        app.register_error_handler(kind, _answer_database_unavailable)
 
 
 def problem(status: int, sentence: str, **members: object) -> Response:
-    """Return an error as a page, or as problem+json to a program.
+    """Return an error as a page, or as problem+json for a program.
 
     Args:
-        members: what problem+json says beside the usual.
+        members: additional members of problem+json.
     """
     title = HTTPStatus(status).phrase
     if _wants_json():
@@ -104,7 +103,7 @@ def _answer_broken_body(_error: Exception) -> Response:
     return response
 
 
-def _answer_database_down(error: Exception) -> Response:
+def _answer_database_unavailable(error: Exception) -> Response:
     logger.error("the database is not answering", exc_info=error)
     return problem(503, _WORDS[503])
 

@@ -1,4 +1,4 @@
-"""Security headers of every answer.
+"""Security headers of every response.
 
 https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
 """
@@ -13,12 +13,12 @@ from flask import Flask
 
 from bolt_app.config import SLACK_ORIGIN, Settings
 
-# Where Slack keeps people's pictures: its own hosts, and Gravatar with WordPress's behind it.
+# Hosts of people's pictures: Slack's own, and Gravatar with its WordPress backend.
 PICTURE_HOSTS = ("https://*.slack-edge.com", "https://secure.gravatar.com", "https://*.wp.com")
 
 
 def register_headers(app: Flask, settings: Settings) -> None:
-    """Send the headers with every answer; one that a view has set stays."""
+    """Add the headers to every response, unless a view has set them."""
     fixed = {
         "Content-Security-Policy": _content_security_policy(settings.slack_base_url),
         "Cross-Origin-Opener-Policy": "same-origin",
@@ -35,7 +35,7 @@ def register_headers(app: Flask, settings: Settings) -> None:
 
 
 def _with_headers(application: WSGIApplication, fixed: Mapping[str, str]) -> WSGIApplication:
-    """Return the application with headers that its answers do not set themselves."""
+    """Return the application with headers that its responses do not set themselves."""
     by_lower_name = {name.lower(): (name, value) for name, value in fixed.items()}
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,4 +1,4 @@
-"""Health addresses: alive, and ready."""
+"""Health checks: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bolt_app.readiness import Readiness
 
 def create_blueprint(readiness: Readiness) -> Blueprint:
     """Return the blueprint of `/healthz` and `/readyz`."""
-    blueprint = Blueprint("ops", __name__)
+    blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
     def healthz() -> Response:

@@ -1,4 +1,4 @@
-"""Sizes and characters that no query and no form of ours has, refused before a view reads them."""
+"""Limits on the size and characters of queries and forms, checked before a view reads them."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from flask import Flask, abort, request
 
-# The largest form of a page names a channel and carries the token that guards it.
+# The largest form of a page has a channel id and a CSRF token.
 MAX_FORM_BYTES = 16 * 1024
 
 
 def register_input_checks(app: Flask) -> None:
-    """Refuse large forms of people with 413, for parsing comes before the session is checked.
+    """Reject large forms with 413, because forms are parsed before the session is checked.
 
-    Refuse NUL characters, which PostgreSQL does not take, in queries and in people's forms.
+    Reject NUL characters, which PostgreSQL does not accept, in queries and forms.
 
-    Views check what a path names: nothing has a name with such a character. The HTTP API names the
-    field at fault instead, webhooks leave the characters out, and `/slack/events` does so once a
-    request is verified.
+    Views look up names in paths, and no name has such a character. The HTTP API reports the invalid
+    field instead; webhooks and verified requests to `/slack/events` drop the characters.
     """
 
     @app.before_request

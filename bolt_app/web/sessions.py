@@ -1,7 +1,7 @@
-"""Web sessions at the edge: the cookie, which carries the session's token, and forms.
+"""Cookies of web sessions.
 
-The cookie is signed and has beside the token only what belongs to this browser: the token of
-forms, the page to come back to. Whether the session is still good is a row's business
+The cookie is signed. Beside the session token it has only data of this browser, such as the page
+to return to. The row in the database decides whether the session is valid
 (`bolt_app.access.sessions`).
 """
 
@@ -20,7 +20,7 @@ from bolt_app.installations.state import hash_of_state
 from bolt_app.installations.store import StoredInstallation
 from bolt_app.services import Services
 
-# So long after signing in with a second account a person is asked whether the first is theirs too.
+# After signing in with a second account, a person can join the first one for this long.
 JOIN_SECONDS = 600
 _SESSION = "session"
 _CSRF = "csrf_token"
@@ -31,39 +31,39 @@ _INSTALLED = "has_installed"
 
 
 class CookieSessions(SecureCookieSessionInterface):
-    """Flask's signed cookie, with SHA-256 in place of SHA-1.
+    """Flask's signed cookie, with SHA-256 instead of SHA-1.
 
-    It costs nothing where a request has no cookie, as Slack's and those of programs, or where a
-    view does not look at the session.
+    It costs nothing if a request has no cookie, such as those of Slack and of programs, or if a
+    view does not use the session.
     """
 
     digest_method = staticmethod(hashlib.sha256)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of a request, an empty one where no browser of ours sent a cookie."""
+        """Return the session of a request, or an empty one without a valid cookie."""
         cookies = request.environ.get("HTTP_COOKIE", "")
         if not cookies or len(cookies) > MAX_COOKIES_LENGTH:
             return self.session_class()
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set the cookie where the session has changed."""
+        """Set the cookie if the session was used."""
         if session.accessed or session.modified:
             super().save_session(app, session, response)
 
 
 def configure_sessions(app: Flask, settings: Settings) -> None:
-    """Set up the cookie, and let templates write the token that guards forms."""
+    """Configure the cookie, and `offers_sign_out()` for templates."""
     app.session_interface = CookieSessions()
     app.config.update(
-        # The prefix makes browsers take it over https alone and from this host alone
+        # The prefix makes browsers accept it only over https and only from this host
         # (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes).
         SESSION_COOKIE_NAME="__Host-bellhop" if settings.uses_https else "bellhop",
         SESSION_COOKIE_SECURE=settings.uses_https,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_PATH="/",
         PERMANENT_SESSION_LIFETIME=ABSOLUTE_TIMEOUT,
-        # Set where it changes alone: an answer that comes late must not bring an old one back.
+        # Sent only after a change, so that a late response does not restore an old cookie.
         SESSION_REFRESH_EACH_REQUEST=False,
     )
     app.jinja_env.globals.update(offers_sign_out=offers_sign_out)
@@ -75,8 +75,8 @@ def sign_in(
     """Begin a session with a new token for the person of an installation.
 
     Args:
-        state: the OAuth state by which they signed in.
-        has_installed: whether they installed the bot by it.
+        state: the OAuth state of the sign-in.
+        has_installed: whether the sign-in installed the bot.
     """
     token, earlier = _token(), signed_in_installation(services)
     new = services.sessions.begin(installation_id, replaces=token)
@@ -102,7 +102,7 @@ def has_installed() -> bool:
 
 
 def earlier_account(services: Services) -> StoredInstallation | None:
-    """Return the account that this browser was signed in with right before the present one."""
+    """Return the account that this browser was signed in with before the current one."""
     earlier = session.get(_EARLIER)
     if earlier is None or earlier["until"] <= services.clock().timestamp():
         return None
@@ -110,35 +110,35 @@ def earlier_account(services: Services) -> StoredInstallation | None:
 
 
 def forget_earlier_account() -> None:
-    """Forget it: the person has answered."""
+    """Forget the earlier account, after the person has answered."""
     session.pop(_EARLIER, None)
 
 
 def remember_wanted_page() -> None:
-    """Let the next sign-in lead to the page of this request."""
+    """Make the next sign-in return to the page of this request."""
     session[_WANTED] = request.path
 
 
 def wanted_page() -> str | None:
-    """Return the page for which somebody was asked to sign in, as a header may have it."""
+    """Return the page that asked for the sign-in, quoted for a header."""
     wanted = session.get(_WANTED)
     return quote(wanted) if isinstance(wanted, str) else None
 
 
 def sign_out(services: Services, response: Response) -> None:
-    """End the session, expire its cookie, and clear what the browser keeps of our pages."""
+    """End the session, expire its cookie, and clear the browser's copies of pages."""
     token = _token()
     if token is not None:
         services.sessions.sign_out(token)
     session.clear()
-    # Not "cookies", which would clear those of every host of the domain.
+    # Not "cookies", which would clear those of every host in the domain.
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
 
 
 def signed_in_installation(services: Services) -> StoredInstallation | None:
-    """Return the installation of the person who is signed in.
+    """Return the installation of the signed-in person.
 
-    None where the session has ended: signed out, expired, unlinked, revoked, uninstalled.
+    None if the session has ended: by sign-out, expiry, unlink, revocation or uninstall.
     """
     token = _token()
     installation_id = None if token is None else services.sessions.find(token)
@@ -151,7 +151,7 @@ def signed_in_installation(services: Services) -> StoredInstallation | None:
 def offers_sign_out() -> bool:
     """Whether the page being rendered has a *Sign out* button.
 
-    A page that did not look the session up, such as one about an error, goes by the cookie.
+    A page that did not look up the session, such as an error page, goes by the cookie.
     """
     has_session: bool = g.get("has_session", _token() is not None)
     return has_session

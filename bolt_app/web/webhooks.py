@@ -1,4 +1,4 @@
-"""`POST /hooks/<secret>`: takes what tools post, and answers like a Slack incoming webhook.
+"""Incoming webhooks: `POST /hooks/<secret>`, compatible with those of Slack.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors
 """
@@ -31,50 +31,52 @@ class SignatureError(Exception):
 
 
 def create_blueprint(services: Services) -> Blueprint:
-    """Return the blueprint of hooks."""
-    blueprint = Blueprint("hooks", __name__)
+    """Return the blueprint of webhooks."""
+    blueprint = Blueprint("webhooks", __name__)
 
     @blueprint.post(f"{HOOKS_PATH}<secret>")
     def take(secret: str) -> Response:
         try:
-            hook = find(secret)
-            if hook is None:
-                reject(hook)
+            webhook = find(secret)
+            if webhook is None:
+                reject(webhook)
                 return _answer(403, "invalid_token")
-            services.client.find_workspace(hook.team_id)
-            accept(hook)
+            services.client.find_workspace(webhook.team_id)
+            accept(webhook)
         except TooManyGuessesError as error:
-            return _later(429, "rate_limited", error.retry_after)
+            return _retry_later(429, "rate_limited", error.retry_after)
         except NotInstalledError:
             return _answer(403, "action_prohibited")
         except PayloadError as error:
             return _answer(400, error.code)
         except sns.SnsUnreachableError:
             logger.warning("Amazon SNS did not answer: its message was not checked")
-            return _later(503, "service_unavailable", 60)
+            return _retry_later(503, "service_unavailable", 60)
         except SignatureError:
-            reject(hook)
+            reject(webhook)
             return _answer(403, "invalid_signature")
         except RevokedError:
-            reject(hook)
+            reject(webhook)
             return _answer(404, "no_service")
         except LimitError as error:
-            # Tools such as Alertmanager try again after 5xx alone.
-            return _later(503, "rate_limited", error.retry_after)
+            # Tools such as Alertmanager retry only after 5xx.
+            return _retry_later(503, "rate_limited", error.retry_after)
         return _answer(200, "ok")
 
-    def reject(hook: WebhookRecord | None) -> None:
-        if hook is None:
+    def reject(webhook: WebhookRecord | None) -> None:
+        if webhook is None:
             services.audit.reject(AuditAction.WEBHOOK_REJECTED)
             return
         services.audit.reject(
-            AuditAction.WEBHOOK_REJECTED, team_id=hook.team_id, credential=f"webhook:{hook.id}"
+            AuditAction.WEBHOOK_REJECTED,
+            team_id=webhook.team_id,
+            credential=f"webhook:{webhook.id}",
         )
 
     def find(secret: str) -> WebhookRecord | None:
-        """Return the hook; an address that has guessed too often may use only known ones.
+        """Return the webhook; after too many guesses, an address may use only known ones.
 
-        A revoked hook counts as a guess.
+        A revoked webhook counts as a guess.
         """
         known = services.webhooks.remembered(secret)
         if known is not None:
@@ -85,51 +87,51 @@ def create_blueprint(services: Services) -> Blueprint:
             services.guesses.count(request.remote_addr)
         return found
 
-    def accept(hook: WebhookRecord) -> None:
-        """Accept what was posted.
+    def accept(webhook: WebhookRecord) -> None:
+        """Accept the posted message.
 
         Raises:
-            RevokedError: the hook is revoked, perhaps since it was read.
+            RevokedError: the webhook is revoked, perhaps since it was read.
         """
-        if hook.revoked_at is not None:
+        if webhook.revoked_at is not None:
             raise RevokedError
         try:
-            check(hook)
-            understood = read(hook)
+            check(webhook)
+            understood = read(webhook)
             if not understood.is_recognized:
-                services.webhooks.count_unrecognized(hook.id)
-            services.intake.accept(Sender.of(hook), understood.requests)
+                services.webhooks.count_unrecognized(webhook.id)
+            services.intake.accept(Sender.of(webhook), understood.requests)
         except RevokedError:
-            services.webhooks.forget(hook.id)
+            services.webhooks.forget(webhook.id)
             raise
 
-    def check(hook: WebhookRecord) -> None:
-        """Refuse what was over a limit a moment ago, before its body is read."""
+    def check(webhook: WebhookRecord) -> None:
+        """Reject a webhook that was just over a limit, before its body is read."""
         try:
-            services.sender_limits.check(hook.credential)
+            services.sender_limits.check(webhook.credential)
         except LimitError as error:
-            services.sender_limits.reject(hook.credential, error)
+            services.sender_limits.reject(webhook.credential, error)
             raise
 
-    def read(hook: WebhookRecord) -> bodies.Understood:
+    def read(webhook: WebhookRecord) -> bodies.Understood:
         try:
-            _verify(hook)
-            body = _body(hook)
-            if hook.sender == sns.NAME:
+            _verify(webhook)
+            body = _body(webhook)
+            if webhook.sender == sns.NAME:
                 check_sns(body)
             incoming = bodies.Incoming(
-                hook.sender,
+                webhook.sender,
                 _headers(),
                 body,
-                hook.to,
+                webhook.to,
                 services.clock(),
                 key=request.args.get("key"),
-                key_field=hook.key_field,
+                key_field=webhook.key_field,
             )
             return bodies.read(incoming)
         except (PayloadError, RequestEntityTooLarge, SignatureError, sns.SnsUnreachableError):
             # A rejected request counts too.
-            services.sender_limits.charge_request(hook.credential)
+            services.sender_limits.charge_request(webhook.credential)
             raise
 
     def check_sns(body: object) -> None:
@@ -147,12 +149,12 @@ def create_blueprint(services: Services) -> Blueprint:
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
         return _answer(413, "payload_too_large")
 
-    def answer_database_down(error: Exception) -> Response:
+    def answer_database_unavailable(error: Exception) -> Response:
         logger.error("the database is not answering", exc_info=error)
-        return _later(503, "service_unavailable", 60)
+        return _retry_later(503, "service_unavailable", 60)
 
     for kind in DATABASE_UNAVAILABLE:
-        blueprint.register_error_handler(kind, answer_database_down)
+        blueprint.register_error_handler(kind, answer_database_unavailable)
     return blueprint
 
 
@@ -185,11 +187,11 @@ def _body(hook: WebhookRecord) -> object:
     return payload_of(raw, charset) if hook.sender == bodies.SLACK else bodies.body_of(raw, charset)
 
 
-def _later(status: int, words: str, retry_after: int) -> Response:
-    response = _answer(status, words)
+def _retry_later(status: int, code: str, retry_after: int) -> Response:
+    response = _answer(status, code)
     response.headers["Retry-After"] = str(retry_after)
     return response
 
 
-def _answer(status: int, words: str) -> Response:
-    return Response(words, status=status, mimetype="text/plain")
+def _answer(status: int, code: str) -> Response:
+    return Response(code, status=status, mimetype="text/plain")

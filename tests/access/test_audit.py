@@ -1,4 +1,4 @@
-"""The audit log: what is recorded, in which transaction, and what nobody can fill it with."""
+"""The audit log: its events, transactions and limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Event = tuple[str, str | None, str | None, str | None, str | None]
 
 @pytest.fixture(autouse=True)
 def no_client() -> Iterator[None]:
-    """Outside a request there is no client."""
+    """Outside a request, the client address is empty."""
     yield
     set_client_address(None)
 
@@ -63,7 +63,7 @@ def reject_revoked_key(bellhop: Bellhop) -> None:
     caller = Caller(bellhop.url, key)
     assert caller.send({"to": "#general", "text": "x"}).status == 202
     bellhop.services.api_keys.revoke(1)
-    # One that the process remembers, and finds revoked when it accepts.
+    # A key that the process remembers, and finds revoked during intake.
     assert caller.send({"to": "#general", "text": "x"}).status == 401
 
 
@@ -183,7 +183,7 @@ def test_every_action_is_recorded(bellhop: Bellhop, action: AuditAction) -> None
         (reject_revoked_webhook, ("webhook_rejected", ACME, None, "webhook:1", HERE)),
     ],
 )
-def test_a_credential_that_was_good_is_named(
+def test_a_formerly_valid_credential_is_named(
     bellhop: Bellhop, reject: Callable[[Bellhop], None], recorded: Event
 ) -> None:
     bellhop.install(ANN)
@@ -263,7 +263,7 @@ def test_one_outsider_with_all_addresses_of_a_network_is_one(audit: AuditLog) ->
     assert sum(one.count for one in audit.find()) == 50
 
 
-def test_every_hour_has_a_row_of_its_own(audit: AuditLog, clock: FakeClock) -> None:
+def test_every_hour_has_a_separate_row(audit: AuditLog, clock: FakeClock) -> None:
     clock.now = clock.now.replace(minute=10)
     for _ in range(3):
         for _ in range(5):
@@ -358,8 +358,8 @@ class TestCommands:
         assert all_of_them.stdout == "Sessions ended: 2.\n"
         assert [browser.get("/profile").status for browser in browsers] == [303, 303, 303]
 
-    def test_what_cannot_be_is_said(self, bellhop: Bellhop) -> None:
-        assert_failed(run(bellhop, "session", "end", "7"), "There is no active session 7.")
+    def test_errors_are_reported(self, bellhop: Bellhop) -> None:
+        assert_failed(run(bellhop, "session", "end", "7"), "Session 7 does not exist or has ended.")
         for arguments in ([], ["--team", ACME], ["--user", ANN], ["1", "--team", ACME]):
             answer = run(bellhop, "session", "end", *arguments)
-            assert_failed(answer, "give a session's id, or --team and --user", status=2)
+            assert_failed(answer, "give a session id, or --team and --user", status=2)

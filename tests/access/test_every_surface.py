@@ -1,7 +1,7 @@
-"""Every listener and every route, for every kind of person: who may, and who may not.
+"""Authorization of every listener and every route, for every kind of person.
 
 The tables name them all: a listener or route that is missing here fails the first tests, so that
-whoever adds one decides who may use it.
+its author decides who may use it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """The case, for people."""
+        """The name of the case."""
         return f"{self.listener} {self.given.get('text', '')}".strip()
 
 
@@ -93,7 +93,7 @@ def chosen(value: str) -> dict[str, Any]:
 
 
 UNDO = PreferenceChange(NotificationPreferences(), None)
-# What is denied to nobody of the workspace is about their own, or was sent to where they are.
+# Open to everyone in the workspace: their own data, and notifications sent to them.
 CASES = [
     profile("", OURS),
     profile("help", OURS),
@@ -113,10 +113,10 @@ CASES = [
     action("home.ask", MEMBERS, ids.HOME_SUBSCRIBE, home=True),
     view("home.subscribe", MEMBERS, ids.SUBSCRIBE_VIEW, topic=typed("*"), filter=typed("")),
     action("incidents.answer", OURS, f"{PREFIX}acknowledge", block_id="incident"),
-    action("keys_and_hooks.ask_for_key", ADMINS, ids.NEW_API_KEY, home=True),
-    action("keys_and_hooks.ask_for_hook", ADMINS, ids.NEW_HOOK, home=True),
+    action("credentials.ask_for_key", ADMINS, ids.NEW_API_KEY, home=True),
+    action("credentials.ask_for_webhook", ADMINS, ids.NEW_WEBHOOK, home=True),
     view(
-        "keys_and_hooks.make_key",
+        "credentials.create_key",
         ADMINS,
         ids.NEW_API_KEY_VIEW,
         name=typed("x"),
@@ -125,15 +125,15 @@ CASES = [
         lifetime=chosen("never"),
     ),
     view(
-        "keys_and_hooks.make_hook",
+        "credentials.create_webhook",
         ADMINS,
-        ids.NEW_HOOK_VIEW,
+        ids.NEW_WEBHOOK_VIEW,
         name=typed("x"),
         target={"type": "conversations_select", "selected_conversation": DEPLOYS},
         sender=chosen("github"),
     ),
-    action("keys_and_hooks.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
-    action("keys_and_hooks.revoke_hook", ADMINS, ids.REVOKE_HOOK, home=True, fields={"hook": 1}),
+    action("credentials.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
+    action("credentials.revoke_webhook", ADMINS, ids.REVOKE_WEBHOOK, home=True, fields={"hook": 1}),
     action("preferences.ask", OURS, ids.HOME_PREFERENCES, home=True),
     view(
         "preferences.choose",
@@ -165,7 +165,7 @@ CASES = [
     action("profile.keep", OURS, ids.KEEP_PROFILE),
     action("profile.unlink", OURS, ids.UNLINK_PROFILE),
 ]
-# What Slack tells of, asked for by nobody. What they show to a person has tests of its own below.
+# Events of Slack without a requesting person. Tests below check the data they show to people.
 EVENTS = {
     "events.channels.archived",
     "events.channels.unarchived",
@@ -183,14 +183,14 @@ EVENTS = {
     "events.lifecycle.team_rename",
     "events.lifecycle.team_domain_change",
     "events.links.unfurl",
-    # A step of a workflow that somebody of the workspace has built.
+    # A step of a workflow that someone in the workspace built.
     "functions.send.send",
 }
 ANYONE = "anyone"
-KEY = "who has an API key or webhook"
+KEY = "holders of an API key or webhook"
 SLACK = "Slack, by its signature"
-SIGNED_IN = "people who are signed in and not deactivated, for their own"
-PERSON = "people who are signed in, as far as they may see"
+SIGNED_IN = "signed-in people who are not deactivated, for their own data"
+PERSON = "signed-in people, for what they may see"
 ROUTES = {
     "pages.static": ANYONE,
     "pages.home": ANYONE,
@@ -209,9 +209,9 @@ ROUTES = {
     "api.find": KEY,
     "api.cancel": KEY,
     "api.retry": KEY,
-    "hooks.take": KEY,
-    "ops.healthz": ANYONE,
-    "ops.readyz": ANYONE,
+    "webhooks.take": KEY,
+    "health.healthz": ANYONE,
+    "health.readyz": ANYONE,
     "slack.finish_install": ANYONE,
     "slack.install": ANYONE,
     "slack.receive": SLACK,
@@ -244,8 +244,8 @@ def test_every_route_is_in_the_table(bellhop: Bellhop) -> None:
     assert found == set(ROUTES)
 
 
-def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url: str) -> None:
-    """A module that is new here shows only `IS_PUBLIC` channels, or those of their members."""
+def test_every_module_that_reads_channels_leaves_private_ones_out(database_url: str) -> None:
+    """A new module here must show only `IS_PUBLIC` channels, or channels to their members."""
     sources = Path(bolt_app.__file__).parent.rglob("*.py")
     reading = {
         str(one.relative_to(Path(bolt_app.__file__).parent))

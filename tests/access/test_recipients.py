@@ -1,4 +1,4 @@
-"""What a person may still receive is decided when it is delivered, not when it was accepted."""
+"""Recipients' rights are checked at delivery, not at intake."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def in_an_hour(bellhop: Bellhop) -> str:
 
 
 def become(bellhop: Bellhop, user_id: str, **facts: Any) -> None:
-    """Let a person change without an event: Slack gave up sending it."""
+    """Change a person without an event, as if Slack gave up sending it."""
     for name, value in facts.items():
         setattr(bellhop.slack.users[user_id], name, value)
 
@@ -52,7 +52,7 @@ CHANGES = [{"is_restricted": True}, {"deleted": True}, {"team_id": "T0BETA0001"}
 
 
 @pytest.mark.parametrize("facts", CHANGES)
-def test_what_was_subscribed_is_not_delivered_to_who_may_not_subscribe_now(
+def test_a_subscription_delivers_nothing_to_people_who_may_not_subscribe_now(
     installed: Bellhop, facts: dict[str, Any]
 ) -> None:
     installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
@@ -68,7 +68,7 @@ def test_what_was_subscribed_is_not_delivered_to_who_may_not_subscribe_now(
 @pytest.mark.parametrize(
     ("facts", "state"), [(CHANGES[0], "sent"), (CHANGES[1], "dead"), (CHANGES[2], "dead")]
 )
-def test_what_is_addressed_to_a_person_is_for_guests_too_and_for_nobody_else(
+def test_a_direct_notification_reaches_only_its_person(
     installed: Bellhop, facts: dict[str, Any], state: str
 ) -> None:
     id_ = accept(installed, BEN, "x", send_at=in_an_hour(installed))
@@ -137,7 +137,7 @@ def test_a_person_of_another_organization_gets_no_direct_message(installed: Bell
     assert outcome(installed, id_) == [("dead", DENIED)]
 
 
-def test_while_slack_does_not_say_who_they_are_it_waits(installed: Bellhop) -> None:
+def test_deliveries_wait_while_slack_does_not_report_the_person(installed: Bellhop) -> None:
     installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys"))
     id_ = accept(installed, "topic:deploys", "x")
     installed.slack.faults.add(Fault("users.info", "server_error", times=1))

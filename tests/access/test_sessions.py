@@ -50,7 +50,7 @@ def last_seen(database: Database) -> object:
         return session.scalars(select(WebSession.last_seen_at)).one()
 
 
-def test_a_session_is_found_by_its_token_alone(sessions: Sessions, installation_id: int) -> None:
+def test_a_session_is_found_only_by_its_token(sessions: Sessions, installation_id: int) -> None:
     token = sessions.begin(installation_id)
 
     assert sessions.find(token) == installation_id
@@ -143,7 +143,7 @@ def test_a_deleted_installation_takes_its_sessions_along(
         assert session.scalars(select(func.count()).select_from(WebSession)).one() == 1
 
 
-def test_sessions_of_one_workspace_of_an_organization_end_alone(
+def test_only_sessions_of_one_workspace_of_an_organization_end(
     sessions: Sessions, store: Installations
 ) -> None:
     places = [{"enterprise_id": "E1", "team_id": team_id} for team_id in ("T1", "T2")]

@@ -1,4 +1,4 @@
-"""What each kind of person sees, on every surface, and how old that may be."""
+"""Visibility for each kind of person on every surface, and its maximum age."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_home_names_no_private_channel(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("user_id", [DEACTIVATED, BEA])
-def test_home_shows_nothing_to_who_is_none_of_ours(installed: Bellhop, user_id: str) -> None:
+def test_home_shows_nothing_to_external_people(installed: Bellhop, user_id: str) -> None:
     installed.slack.share_channel(GENERAL, BEA)
     event = {"type": "app_home_opened", "user": user_id, "tab": "home", "channel": "D0"}
 
@@ -248,9 +248,9 @@ def test_a_preview_names_what_the_reader_may_see(installed: Bellhop) -> None:
     seen_by_ann = ask(installed, ANN, "subscribe *")
     in_channel = ask(installed, ANN, "subscribe *", DEPLOYS)
 
-    assert "Of 1 sent there in the last 7 days 1 would have come" in seen_by_ben
-    assert "Of 2 sent there" in seen_by_ann
-    assert "Of 1 sent there" in in_channel
+    assert "1 of the last 1 notification (7 days) would have been delivered here" in seen_by_ben
+    assert "of the last 2 notifications" in seen_by_ann
+    assert "of the last 1 notification " in in_channel
     assert "All is well" in seen_by_ben
     assert "We buy Globex" not in seen_by_ben
     assert "We buy Globex" in seen_by_ann
@@ -268,8 +268,8 @@ def test_a_count_tells_nothing_of_what_may_not_be_shown(installed: Bellhop) -> N
         for name in ("Ben", "Pat")
         for channel_id in (None, GENERAL)
     }
-    assert all("Nothing that can be shown here" in one for one in answers)
-    assert not any("would have come" in one for one in answers)
+    assert all("No notifications that can be shown here" in one for one in answers)
+    assert not any("would have been delivered" in one for one in answers)
 
 
 def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
@@ -280,16 +280,16 @@ def test_a_preview_in_a_channel_names_nothing_that_no_subscription_wanted(
     assert "Nowhere yet" in ask(installed, ANN, "subscribe payroll")
     in_channel = ask(installed, ANN, "subscribe payroll", DEPLOYS)
     assert "Nowhere yet" not in in_channel
-    assert "Nothing that can be shown here" in in_channel
+    assert "No notifications that can be shown here" in in_channel
 
 
-def test_a_preview_in_a_shared_channel_names_what_went_there(installed: Bellhop) -> None:
-    delivered(installed, "topic:deploys", "Nowhere as yet")
+def test_a_preview_in_a_shared_channel_shows_nothing(installed: Bellhop) -> None:
+    delivered(installed, "topic:deploys", "Nowhere yet")
     installed.slack.share_channel(GENERAL, BEA)
 
     seen = ask(installed, ANN, "subscribe deploys", GENERAL)
-    assert "Nowhere as yet" not in seen
-    assert "sent there" not in seen
+    assert "Nowhere yet" not in seen
+    assert "7 days" not in seen
     assert "Did you mean" not in ask(installed, ANN, "subscribe deploi", GENERAL)
     assert installed.slack.ephemerals(ANN) == []
 
@@ -307,7 +307,7 @@ def test_a_topic_is_suggested_to_the_member_and_not_to_guests_of_the_channel(
     assert "subscribe payroll`?" in ask(installed, BEN, "subscribe payrol")
 
 
-def test_a_guest_who_may_subscribe_is_told_no_topic(
+def test_a_guest_who_may_subscribe_sees_no_topics(
     database_url: str, encryption_key: str, clock: FakeClock
 ) -> None:
     anyone = {"subscriptions_by": "anyone"}
@@ -354,7 +354,7 @@ def test_a_guest_unfurls_what_went_to_that_channel(
     assert ("Elsewhere" in shown) is is_shown
 
 
-# Deliveries that wait, or were called off.
+# Waiting and cancelled deliveries.
 
 
 def escalating(bellhop: Bellhop, to: str, title: str) -> str:
@@ -393,7 +393,7 @@ def test_an_escalation_that_went_out_is_seen_where_it_went(installed: Bellhop) -
     assert "Disk full" in unfurled(installed, PAT, id_)
 
 
-def test_what_was_cancelled_is_for_its_sender_and_admins(installed: Bellhop) -> None:
+def test_cancelled_deliveries_are_visible_to_their_sender_and_admins(installed: Bellhop) -> None:
     installed.services.channels.search(installed.services.client.find_workspace(ACME))
     installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
     later = (installed.clock() + timedelta(days=1)).isoformat()
@@ -419,7 +419,7 @@ def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
     return json.dumps(message.attachments)
 
 
-# Destinations that lead nowhere, private and archived channels.
+# Unknown destinations, private and archived channels.
 
 
 def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellhop) -> None:
@@ -449,7 +449,7 @@ def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -
     assert page(browser, id_) == 404
 
 
-def test_what_waits_for_a_public_channel_is_seen_before_it_goes_there(installed: Bellhop) -> None:
+def test_waiting_deliveries_to_a_public_channel_are_visible(installed: Bellhop) -> None:
     id_, browser = accept(installed, "#general", title="Soon"), sign_in(installed, BEN)
     browser.get("/profile/channels")
 
@@ -494,7 +494,7 @@ def test_an_archived_channel_is_reported_as_archived(installed: Bellhop) -> None
     assert {"old-news", "random"}.isdisjoint(one.name for one in search)
 
 
-def test_of_two_channels_with_one_name_the_archived_is_not_meant(installed: Bellhop) -> None:
+def test_the_unarchived_of_two_channels_with_one_name_is_used(installed: Bellhop) -> None:
     fresh = installed.slack.add_channel(ACME, "news", members=[ANN])
     installed.slack.channels[fresh.id].name = "old-news"
     workspace = installed.services.client.find_workspace(ACME)
@@ -504,7 +504,7 @@ def test_of_two_channels_with_one_name_the_archived_is_not_meant(installed: Bell
     assert [one.channel_id for one in deliveries(installed, id_)] == [fresh.id]
 
 
-# How old it may be.
+# Maximum age.
 
 
 def member_left(bellhop: Bellhop, user_id: str, channel_id: str, *, is_told: bool) -> None:
@@ -515,9 +515,7 @@ def member_left(bellhop: Bellhop, user_id: str, channel_id: str, *, is_told: boo
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-def test_who_leaves_a_channel_sees_nothing_of_it_any_more(
-    installed: Bellhop, is_told: bool
-) -> None:
+def test_a_person_who_leaves_a_channel_no_longer_sees_it(installed: Bellhop, is_told: bool) -> None:
     installed.slack.invite_bot(ANN, LEADS)
     installed.slack.channels[LEADS].members.append(BEN)
     id_, browser = delivered(installed, LEADS, "x"), sign_in(installed, BEN)
@@ -553,7 +551,7 @@ def test_a_role_is_a_minute_old_at_most(
     assert access.person(ACME, BEN).role is role
 
 
-def test_what_only_admins_may_do_is_decided_by_what_slack_says_now(installed: Bellhop) -> None:
+def test_admin_actions_require_the_current_role(installed: Bellhop) -> None:
     access = installed.services.access
     assert access.person(ACME, ANN).role is Role.ADMIN
     installed.slack.users[ANN].is_admin = installed.slack.users[ANN].is_owner = False
@@ -562,7 +560,9 @@ def test_what_only_admins_may_do_is_decided_by_what_slack_says_now(installed: Be
         access.person(ACME, ANN, now=True).require(Action.ADMINISTER)
 
 
-def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop: Bellhop) -> None:
+def test_an_admin_of_another_workspace_of_the_organization_is_not_an_admin_here(
+    bellhop: Bellhop,
+) -> None:
     bellhop.install(WES)
     access = bellhop.services.access
     assert access.person(NORTH, WES, now=True).role is Role.ADMIN
@@ -584,7 +584,7 @@ def test_an_admin_of_another_workspace_of_the_organisation_is_none_here(bellhop:
     ("is_org_admin", "team_id", "role"),
     [(False, NORTH, Role.MEMBER), (True, NORTH, Role.ADMIN), (False, SOUTH, Role.ADMIN)],
 )
-def test_an_organisations_bot_believes_what_is_said_of_the_same_workspace(
+def test_an_organizations_bot_trusts_roles_only_of_the_same_workspace(
     bellhop: Bellhop, is_org_admin: bool, team_id: str, role: Role
 ) -> None:
     wes = bellhop.slack.users[WES]
@@ -605,7 +605,7 @@ def test_slack_is_asked_once_a_minute(installed: Bellhop) -> None:
     assert len(installed.slack.calls_to("users.info")) == before + 1
 
 
-def test_what_slack_refused_is_not_remembered(installed: Bellhop) -> None:
+def test_a_refused_lookup_is_not_remembered(installed: Bellhop) -> None:
     access: Authorization = installed.services.access
     installed.slack.faults.add(Fault("users.info", "server_error", times=1))
 

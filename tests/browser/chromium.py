@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-# What is waited for comes at once, but on a machine that has much else to do.
+# Generous, because the machine may be busy.
 PATIENCE_MS = 20_000
 expect.set_options(timeout=PATIENCE_MS)
 _ARGUMENTS = (

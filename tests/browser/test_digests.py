@@ -1,4 +1,4 @@
-"""A digest as a person chooses it and reads it in a channel."""
+"""A digest as a person sets it and reads it in a channel."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_a_person_chooses_and_reads_one(
     say(page, "/notify subscribe deploys/*")
     expect(page.get_by_text("subscribed this channel")).to_be_visible()
     say(page, "/notify digest dayly 9")
-    expect(page.get_by_text("Say how often")).to_be_visible()
+    expect(page.get_by_text("Enter how often")).to_be_visible()
     say(page, "/notify digest deploys/* hourly")
-    expect(page.get_by_text("chose a digest")).to_be_visible()
+    expect(page.get_by_text("set a digest")).to_be_visible()
     say(page, "/notify list")
     expect(page.get_by_text("digest every hour")).to_be_visible()
     shoot(page, f"digest-chosen-{look}")

@@ -26,21 +26,21 @@ def test_a_person_subscribes_at_home(
     page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
     page.goto(f"{bellhop.slack_url}/client/{ACME}/app?as={ANN}&tab=home")
 
-    expect(page.get_by_text("All is well")).to_be_visible()
+    expect(page.get_by_text("Everything is delivered")).to_be_visible()
     expect(page.get_by_text("ann@acme.example")).to_be_visible()
     shoot(page, f"app-home-{look}")
 
     page.get_by_role("button", name="Subscribe…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Topic").fill("deploys")
-    dialog.get_by_label("Only where").fill("severity>=eror")
+    dialog.get_by_label("Filter").fill("severity>=eror")
     dialog.get_by_role("button", name="Subscribe").click()
     expect(dialog).to_contain_text("is no severity")
     shoot(page, f"app-home-modal-{look}")
-    dialog.get_by_label("Only where").fill("severity>=error")
+    dialog.get_by_label("Filter").fill("severity>=error")
     dialog.get_by_role("button", name="Subscribe").click()
 
-    expect(page.get_by_text("would have come")).to_be_visible()
+    expect(page.get_by_text("would have been delivered")).to_be_visible()
     shoot(page, f"app-home-subscribed-{look}")
     [one] = bellhop.services.subscriptions.of_address(ACME, ANN)
     assert one.wish.filter == "severity>=error"

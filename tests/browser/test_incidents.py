@@ -1,4 +1,4 @@
-"""A notification that asks for an answer, as people see it in a channel."""
+"""An incident as people see it in a channel."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_person_answers(
     for button, words in (("Acknowledge", "Acknowledged by"), ("Resolve", "Resolved by")):
         bellhop.clock.advance(5)
         page.get_by_role("button", name=button).click()
-        # The click is answered over HTTP; only then does anything wait.
+        # The click is answered over HTTP before anything waits.
         for _ in range(300):
             if Hand(bellhop).deliver():
                 break

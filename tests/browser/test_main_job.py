@@ -1,4 +1,4 @@
-"""The main job as a person does it: install, look, say hello, /profile, unlink."""
+"""The main flow of a person: install, say hello, `/profile`, unlink."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_person_installs_sees_their_profile_and_unlinks(
 
     only_mine.get_by_role("button", name="Unlink").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Bellhop forgets you")
+    expect(dialog).to_contain_text("Bellhop deletes your personal data")
     shoot(page, f"unlink-{look}")
     dialog.get_by_role("button", name="Unlink").click()
     expect(page.get_by_text("Your profile is unlinked")).to_be_visible()

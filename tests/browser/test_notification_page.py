@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sqlite_only
 
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_somebody_signs_in_to_a_notification(
+def test_a_person_signs_in_to_see_a_notification(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
     bellhop.install(ANN)
@@ -53,7 +53,7 @@ def test_somebody_signs_in_to_a_notification(
 
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_somebody_asks_for_the_link(
+def test_a_person_gets_the_link(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
     bellhop.install(ANN)

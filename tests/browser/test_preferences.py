@@ -24,11 +24,11 @@ def test_a_person_chooses_at_home(
 
     page.get_by_role("button", name="Quiet hours and direct notifications…").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Hold what comes in these hours").check()
+    dialog.get_by_label("Hold notifications until quiet hours end").check()
     dialog.get_by_label("Until", exact=True).fill("22:00")
     shoot(page, f"preferences-modal-{look}")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog).to_contain_text("begin when they end")
+    expect(dialog).to_contain_text("start and end at the same time")
     dialog.get_by_label("Until", exact=True).fill("06:30")
     dialog.get_by_label("Direct notifications are delivered").select_option("daily")
     dialog.get_by_role("button", name="Save").click()

@@ -35,7 +35,7 @@ def test_a_person_subscribes_mutes_and_undoes(
     say(page, "/notify subscrib deploys")
     expect(page.get_by_text("Did you mean")).to_be_visible()
     say(page, "/notify subscribe deploys severity>=error mode=thread")
-    expect(page.get_by_text("would have come")).to_be_visible()
+    expect(page.get_by_text("would have been delivered")).to_be_visible()
     shoot(page, f"notify-subscribe-{look}")
 
     accept(bellhop, "topic:deploys", title="Build 43 failed", severity="error", key="build")
@@ -48,7 +48,7 @@ def test_a_person_subscribes_mutes_and_undoes(
     shoot(page, f"notify-list-{look}")
 
     say(page, "/notify mute 2h")
-    expect(page.get_by_text("What comes meanwhile is not kept for later.")).to_be_visible()
+    expect(page.get_by_text("Notifications until then are not delivered later.")).to_be_visible()
     page.get_by_role("button", name="Undo").last.click()
     expect(page.get_by_text("undid the change")).to_be_visible()
     say(page, "/notify help")

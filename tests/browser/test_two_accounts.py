@@ -1,4 +1,4 @@
-"""Two accounts of one person in one browser: joined when the person says so; then signed out."""
+"""Two accounts of one person in one browser: joined by the person, then signed out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_person_joins_two_accounts_and_signs_out(
     sign_in(bellhop, page, ACME, ANN)
     sign_in(bellhop, page, BETA, ANN_AT_BETA)
 
-    question = page.get_by_role("region", name="Is this account yours, too?")
+    question = page.get_by_role("region", name="Is this account also yours?")
     expect(question).to_contain_text("Ann Archer in Acme")
     shoot(page, f"join-{scheme}-{width}")
     question.get_by_role("button", name="Both are mine").click()

@@ -1,4 +1,4 @@
-"""Commands: what they do, and what they say when they cannot."""
+"""Commands: their effects and errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TestManifest:
         assert "https://bell.acme.example/slack/oauth_redirect" in done.stdout
         assert "bellhop.example.com" not in done.stdout
 
-    def test_it_has_a_step_for_workflows_where_asked(self) -> None:
+    def test_it_includes_the_workflow_step_on_request(self) -> None:
         done = flask("manifest", "--workflow-step", PUBLIC_URL="https://bell.acme.example")
 
         made = yaml.safe_load(done.stdout)
@@ -148,7 +148,7 @@ class TestDatabaseUpgrade:
 
         assert (first.exit_code, again.exit_code) == (0, 0)
         head = schema.head_revision()
-        assert f"The schema was at {head} and is at {head}." in again.stdout
+        assert f"The schema is already at {head}." in again.stdout
         assert unmigrated.browser().get("/readyz").status == 200
 
     def test_several_may_run_it_at_once(self, unmigrated: Bellhop) -> None:
@@ -166,7 +166,7 @@ class TestDatabaseUpgrade:
 
 
 class TestCatchUp:
-    def test_a_profile_that_could_not_be_recorded_is_made_up_for(self, bellhop: Bellhop) -> None:
+    def test_a_pending_profile_is_recorded_later(self, bellhop: Bellhop) -> None:
         bellhop.slack.faults.add(Fault("users.info", "server_error", times=1))
         bellhop.install(ANN)
         assert bellhop.services.profiles.find(ACME, ANN) is None
@@ -178,7 +178,7 @@ class TestCatchUp:
         assert profile is not None
         assert profile.email == "ann@acme.example"
 
-    def test_what_slack_still_refuses_is_said(self, bellhop: Bellhop) -> None:
+    def test_remaining_errors_of_slack_are_reported(self, bellhop: Bellhop) -> None:
         bellhop.slack.faults.add(Fault("users.info", "server_error"))
         bellhop.install(ANN)
         bellhop.install(BEN, query="?only=profile")
@@ -186,9 +186,7 @@ class TestCatchUp:
         done = run(bellhop, "retry-pending")
 
         assert done.exit_code == 1
-        assert (
-            done.stderr == "Still to be done: 2. Slack is not answering. Try again in a minute.\n"
-        )
+        assert done.stderr == "Still pending: 2. Slack is not answering. Try again in a minute.\n"
 
     def test_with_nothing_to_do_it_does_nothing(self, bellhop: Bellhop) -> None:
         assert run(bellhop, "retry-pending").stdout.startswith(

@@ -1,4 +1,4 @@
-"""Commands for keys, hooks and topics."""
+"""Commands for API keys, webhooks and topics."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def installed(bellhop: Bellhop) -> Bellhop:
         ["topic", "subscribe", *TEAM, "deploys"],
     ],
 )
-def test_a_recipient_that_slack_does_not_know_is_warned_of(
+def test_an_unknown_recipient_causes_a_warning(
     installed: Bellhop, command: list[str], address: str
 ) -> None:
     done = run(installed, *command, address)
 
-    # It may come to be later.
+    # It may exist later.
     assert done.exit_code == 0
     assert done.stderr.count("\n") == 1
-    assert f"nothing can be delivered to {address} now" in done.stderr
+    assert f"{address} cannot receive notifications now" in done.stderr
 
 
 @pytest.mark.parametrize("address", ["#general", GENERAL, "topic:deploys", ANN])
-def test_a_recipient_that_is_known_is_not_warned_of(installed: Bellhop, address: str) -> None:
+def test_a_known_recipient_causes_no_warning(installed: Bellhop, address: str) -> None:
     assert run(installed, "webhook", "create", *TEAM, "--to", address).stderr == ""
 
 
@@ -90,9 +90,11 @@ class TestApiKeys:
         assert ci.send({"to": "#general", "text": "x"}).status == 401
         assert shown.stdout == "1  ci: send, read; revoked\n2  ops: send, to #ops; active\n"
         assert run(installed, "api-key", "list", "--team", BETA).stdout == ""
-        assert_failed(run(installed, "api-key", "revoke", "1"), "There is no key 1, or it is revok")
+        assert_failed(
+            run(installed, "api-key", "revoke", "1"), "Key 1 does not exist or is already revok"
+        )
 
-    def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
+    def test_errors_are_reported(self, installed: Bellhop) -> None:
         create = ["api-key", "create", "--name", "x"]
 
         nowhere = run(installed, *create, "--team", BETA)
@@ -112,14 +114,15 @@ class TestHooks:
         assert request("POST", url, b'{"text": "x"}').text == "ok"
         shown = run(installed, "webhook", "list", *TEAM)
         assert shown.stdout == "1  alertmanager, to #ops, topic:alerts; active\n"
-        assert run(installed, "webhook", "revoke", "1").stdout == "Hook 1 is revoked.\n"
+        assert run(installed, "webhook", "revoke", "1").stdout == "Webhook 1 is revoked.\n"
         assert request("POST", url, b'{"text": "x"}').text == "no_service"
         assert run(installed, "webhook", "list", *TEAM).stdout.endswith("; revoked\n")
         assert_failed(
-            run(installed, "webhook", "revoke", "1"), "There is no hook 1, or it is revoked"
+            run(installed, "webhook", "revoke", "1"),
+            "Webhook 1 does not exist or is already revoked",
         )
 
-    def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
+    def test_errors_are_reported(self, installed: Bellhop) -> None:
         nowhere = run(installed, "webhook", "create", "--team", BETA, "--to", "#ops")
         malformed = run(installed, "webhook", "create", *TEAM, "--to", "ops")
 
@@ -176,21 +179,21 @@ class TestHooks:
 
 
 class TestTopics:
-    def test_who_subscribed_is_listed(self, installed: Bellhop) -> None:
+    def test_subscriptions_are_listed(self, installed: Bellhop) -> None:
         subscribed = run(installed, "topic", "subscribe", *TEAM, "Deploys", "#Ops")
         again = run(installed, "topic", "subscribe", *TEAM, "deploys", "#ops")
         run(installed, "topic", "subscribe", *TEAM, "alerts", "@ann@acme.example")
 
         shown = run(installed, "topic", "list", *TEAM)
 
-        assert subscribed.stdout == "#Ops gets what is sent to deploys.\n"
-        assert again.stdout == "#ops gets what is sent to deploys, as changed now.\n"
+        assert subscribed.stdout == "Subscribed #Ops to deploys.\n"
+        assert again.stdout == "Changed the subscription of #ops to deploys.\n"
         assert shown.stdout == f"alerts  {ANN}\ndeploys  #ops\n"
         gone = run(installed, "topic", "unsubscribe", *TEAM, "deploys", "#ops")
-        assert gone.stdout == "#ops gets nothing more of what is sent to deploys.\n"
+        assert gone.stdout == "Unsubscribed #ops from deploys.\n"
         assert "#ops" not in run(installed, "topic", "list", *TEAM).stdout
 
-    def test_muted_and_paused_ones_say_so(self, installed: Bellhop) -> None:
+    def test_muted_and_paused_subscriptions_are_marked(self, installed: Bellhop) -> None:
         subscriptions, now = installed.services.subscriptions, installed.clock()
         for topic, muted in (("a", now + timedelta(hours=1)), ("b", now), ("c", None)):
             subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec(topic))
@@ -207,13 +210,13 @@ class TestTopics:
             f"c  {GENERAL}  paused: archived",
         ]
 
-    def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
+    def test_errors_are_reported(self, installed: Bellhop) -> None:
         for arguments, sentence, status in (
             (["subscribe", *TEAM, "two words", "#ops"], "'two words' is not a topic", 2),
             (["subscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
             (["subscribe", *TEAM, "deploys", "topic:x"], "cannot be sent on to a topic", 2),
             (["subscribe", "--team", BETA, "deploys", "#ops"], "not installed", 1),
             (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
-            (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops gets nothing of what", 1),
+            (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops is not subscribed to deploys", 1),
         ):
             assert_failed(run(installed, "topic", *arguments), sentence, status=status)

@@ -70,12 +70,12 @@ def test_one_is_shown_with_its_reason_and_without_its_text(installed: Bellhop) -
     assert "secret" not in shown + run(installed, "notifications", "list", *TEAM).stdout
 
 
-def test_what_failed_is_retried(installed: Bellhop) -> None:
+def test_failed_deliveries_are_retried(installed: Bellhop) -> None:
     id_ = failed(installed)
 
     done = run(installed, "notifications", "retry", *TEAM, id_)
 
-    assert (done.exit_code, done.stdout) == (0, f"{id_} is delivered again.\n")
+    assert (done.exit_code, done.stdout) == (0, f"{id_}: retrying.\n")
     installed.clock.advance(2)
     Hand(installed).deliver()
     assert states(installed, id_) == ["sent"]
@@ -83,7 +83,7 @@ def test_what_failed_is_retried(installed: Bellhop) -> None:
     assert_failed(again, "Nothing of this notification can be sent again")
 
 
-def test_what_waits_is_cancelled(installed: Bellhop) -> None:
+def test_waiting_deliveries_are_cancelled(installed: Bellhop) -> None:
     id_ = accept(installed, GENERAL, "x", delay=3600)
 
     done = run(installed, "notifications", "cancel", *TEAM, id_)
@@ -91,7 +91,7 @@ def test_what_waits_is_cancelled(installed: Bellhop) -> None:
     assert (done.exit_code, done.stdout) == (0, f"{id_}: cancelled 1, kept 0.\n")
     assert states(installed, id_) == ["cancelled"]
     again = run(installed, "notifications", "cancel", *TEAM, id_)
-    assert_failed(again, "no delivery can be cancelled any more")
+    assert_failed(again, "no delivery can be cancelled now")
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel"])

@@ -1,4 +1,4 @@
-"""`send`: what it takes, and what it says became of it."""
+"""The `send` command: its options, output and exit status."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def accepted(bellhop: Bellhop) -> list[tuple[str, dict[str, Any]]]:
-    """Return the address and the content of each delivery, in their order."""
+    """Return the address and the content of each delivery in order."""
     with bellhop.services.database.reading() as session:
         statement = (
             select(Delivery.target, Notification.content)
@@ -44,7 +44,7 @@ def accepted(bellhop: Bellhop) -> list[tuple[str, dict[str, Any]]]:
 
 @contextmanager
 def finishing(bellhop: Bellhop, **outcomes: dict[str, Any]) -> Iterator[None]:
-    """Let deliveries come to their ends meanwhile, by their texts; `sent` where none is given."""
+    """End deliveries meanwhile in the state given for their text; `sent` by default."""
     stopped = Event()
 
     def finish() -> None:
@@ -87,7 +87,7 @@ class TestAccepting:
 
         assert accepted(installed) == [("#ops", {"text": "x"})]
 
-    def test_it_says_everything_the_api_says(self, installed: Bellhop) -> None:
+    def test_it_has_every_field_of_the_api(self, installed: Bellhop) -> None:
         done = run(
             installed,
             *SEND,
@@ -122,7 +122,7 @@ class TestAccepting:
 
         assert accepted(installed) == [("#general", {"text": "two\nlines"})]
 
-    def test_each_line_is_a_notification_of_its_own(self, installed: Bellhop) -> None:
+    def test_each_line_is_a_separate_notification(self, installed: Bellhop) -> None:
         lines = [f"line {n}" for n in range(250)]
 
         done = run(installed, *SEND, "--each-line", "-", input="\n\n".join(lines) + "\n")
@@ -131,13 +131,13 @@ class TestAccepting:
         assert [content["text"] for _, content in accepted(installed)] == lines
         assert done.stdout.count("is on its way") == 250
 
-    def test_a_topic_for_nobody_is_said(self, installed: Bellhop) -> None:
+    def test_an_unrouted_notification_is_reported(self, installed: Bellhop) -> None:
         done = run(installed, "send", "--team", ACME, "--to", "topic:x", "hello?")
 
         assert done.exit_code == 0
         assert "is unrouted: no subscription matched" in done.stdout
 
-    def test_it_works_as_a_process_of_its_own(self, installed: Bellhop, tmp_path: Path) -> None:
+    def test_it_works_as_a_separate_process(self, installed: Bellhop, tmp_path: Path) -> None:
         (tmp_path / "env").write_text(settings_file(installed))
 
         done = flask(*SEND, "-", input="from afar\n", FLASK_ENV_FILE=str(tmp_path / "env"))
@@ -156,10 +156,10 @@ class TestRefusing:
             (["x", "--priority", "10"], "priority is too large: the most is 9"),
             (["x", "--field", "region"], "--field 'region' has no value: give NAME=VALUE"),
             (["x" * 40_001], "text is longer than 40,000 characters: shorten it"),
-            (["--each-line", "-"], "there is nothing to send"),
+            (["--each-line", "-"], "nothing to send"),
         ],
     )
-    def test_what_cannot_be_sent_is_said(
+    def test_unsendable_content_is_reported(
         self, installed: Bellhop, arguments: list[str], sentence: str
     ) -> None:
         assert_failed(run(installed, *SEND, *arguments), sentence, status=2)
@@ -180,14 +180,14 @@ class TestRefusing:
 
 
 class TestWaiting:
-    def test_it_says_where_everything_went(self, installed: Bellhop) -> None:
+    def test_it_reports_every_delivery(self, installed: Bellhop) -> None:
         with finishing(installed, hello=SENT):
             done = run(installed, *SEND, "--to", "#random", "--wait", "hello")
 
         assert done.exit_code == 0
         assert done.stdout == "#general: sent, https://s/p12\n#random: sent, https://s/p12\n"
 
-    def test_without_a_link_it_says_what_is_known(self, installed: Bellhop) -> None:
+    def test_without_a_permalink_it_reports_channel_and_ts(self, installed: Bellhop) -> None:
         with finishing(installed, hello={**SENT, "permalink": None}):
             done = run(installed, *SEND, "--wait", "hello")
 
@@ -212,7 +212,7 @@ class TestWaiting:
             ),
         ],
     )
-    def test_what_did_not_go_out_is_said(
+    def test_failed_deliveries_are_reported(
         self, installed: Bellhop, values: dict[str, Any], status: int, words: str
     ) -> None:
         with finishing(installed, bad=values, good=SENT):
@@ -221,7 +221,7 @@ class TestWaiting:
         assert done.exit_code == status
         assert done.stdout == f"#general: sent, https://s/p12\n#general: {words}\n"
 
-    def test_what_still_waits_at_the_end_is_said(self, installed: Bellhop) -> None:
+    def test_open_deliveries_are_reported_after_the_timeout(self, installed: Bellhop) -> None:
         waiting = {"state": "waiting", "error": "ratelimited"}
         with finishing(installed, bad={"state": "dead"}, late=waiting):
             done = run(
@@ -242,14 +242,14 @@ class TestWaiting:
         assert many.stderr.startswith("Sending")
         assert many.stdout.count("sent") == 120
 
-    def test_a_topic_for_nobody_is_not_waited_for(self, installed: Bellhop) -> None:
+    def test_wait_does_not_wait_for_an_unrouted_notification(self, installed: Bellhop) -> None:
         done = run(installed, "send", "--team", ACME, "--to", "topic:x", "--wait", "hello?")
 
         assert done.exit_code == 5
         assert "is unrouted: no subscription matched" in done.stdout
 
     @pytest.mark.parametrize("more", [[], ["--wait"]])
-    def test_a_topic_that_looks_like_it_is_named(self, installed: Bellhop, more: list[str]) -> None:
+    def test_a_similar_topic_is_suggested(self, installed: Bellhop, more: list[str]) -> None:
         installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
 
         done = run(installed, "send", "--team", ACME, "--to", "topic:deplyos", *more, "hello?")
@@ -258,7 +258,7 @@ class TestWaiting:
 
 
 class TestPolling:
-    """The wait itself, with a time of its own."""
+    """The wait itself, with a fake clock."""
 
     def test_it_asks_until_nothing_is_open(self, installed: Bellhop) -> None:
         ids = self.sent(installed, 3)

@@ -257,11 +257,11 @@ def test_a_subscription_that_cannot_be_read_says_so(world: Bellhop) -> None:
     damage(world, "subscriptions", "filter", GARBAGE)
 
     for shown in (home(world, ANN), ask(world, ANN, "list")):
-        assert "not used: its filter cannot be read" in shown
+        assert "not used: its filter is damaged" in shown
     listed = run(world, "topic", "list", "--team", ACME).output
-    assert "not used, cannot be read: filter" in listed
+    assert "not used, damaged: filter" in listed
     ask(world, ANN, "subscribe deploys")
-    assert "cannot be read" not in home(world, ANN)
+    assert "is damaged" not in home(world, ANN)
 
 
 def test_preferences_that_cannot_be_read_say_so(world: Bellhop) -> None:
@@ -269,7 +269,7 @@ def test_preferences_that_cannot_be_read_say_so(world: Bellhop) -> None:
 
     shown = home(world, BEN)
 
-    assert "cannot be read, and not used: direct notifications" in shown
+    assert "is damaged and not used: direct notifications" in shown
     assert "quiet hours from 22:00" in shown
 
 

@@ -79,7 +79,7 @@ def test_one_slow_request_does_not_hold_up_the_others(bellhop: Bellhop) -> None:
         refreshing.join()
 
     assert help_answer.message is not None
-    assert "What you can ask" in str(help_answer.message.blocks)
+    assert "*Commands*" in str(help_answer.message.blocks)
     assert help_answer.elapsed < 2
 
 
@@ -107,7 +107,7 @@ def test_a_modal_is_acknowledged_in_time_and_shows_its_answer_later(bellhop: Bel
         result = bellhop.slack.submit_view(ANN, form, {"name": {"value": "ci"}})
         assert (result.error, result.status) == (None, 200)
         assert result.elapsed < 3
-        bellhop.wait_for_modal(ANN, "Leave it open")
+        bellhop.wait_for_modal(ANN, "Keep this open")
 
     bellhop.wait_for_modal(ANN, "```bh_")
     assert [one.name for one in bellhop.services.api_keys.of_team(ACME)] == ["ci"]

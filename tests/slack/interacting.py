@@ -1,4 +1,4 @@
-"""Signed requests as Slack sends them when people press and submit something, made by hand."""
+"""Handmade signed requests for clicks and submitted modals."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from bolt_app.db.models import Base
 from tests.people import ACME, ANN, GENERAL
 from tests.running import SIGNING_SECRET, Bellhop, Page
 
-# When a home was published last is no effect.
-# A receipt says that a request was answered, and changes nothing.
+# The time of the latest home refresh is not an effect.
+# A receipt records that a request was answered, and is not an effect.
 _IGNORED = {"home_tabs", "event_receipts"}
 VIEW = {"id": "V1", "title": {"type": "plain_text", "text": "A view"}, "blocks": []}
 
@@ -31,7 +31,7 @@ def deliver(bellhop: Bellhop, payload: Mapping[str, Any]) -> Page:
 
 
 def payload(kind: str, user_id: str = ANN, team_id: str = ACME, **more: Any) -> dict[str, Any]:
-    """Return what every interaction payload has."""
+    """Return the common part of interaction payloads."""
     return {
         "type": kind,
         "user": {"id": user_id, "team_id": team_id},
@@ -42,7 +42,7 @@ def payload(kind: str, user_id: str = ANN, team_id: str = ACME, **more: Any) -> 
 
 
 def in_message(channel_id: str = GENERAL, ts: str = "1700000000.000100") -> dict[str, Any]:
-    """Return the place of a click in a message."""
+    """Return the container of a click in a message."""
     return {
         "container": {"type": "message", "channel_id": channel_id, "message_ts": ts},
         "channel": {"id": channel_id, "name": "general"},
@@ -50,12 +50,12 @@ def in_message(channel_id: str = GENERAL, ts: str = "1700000000.000100") -> dict
 
 
 def in_view(kind: str) -> dict[str, Any]:
-    """Return the place of a click in a person's home or a modal."""
+    """Return the container of a click in a person's home or in a modal."""
     return {"container": {"type": "view", "view_id": "V1"}, "view": {**VIEW, "type": kind}}
 
 
 def rows(bellhop: Bellhop) -> dict[str, list[Any]]:
-    """Return all that Bellhop has stored."""
+    """Return all data that Bellhop has stored."""
     with bellhop.services.database.reading_connection() as connection:
         return {
             table.name: sorted(map(repr, connection.execute(select(table))))

@@ -1,4 +1,4 @@
-"""Requests that Slack signs, as bytes, for what the stand-in would never send."""
+"""Signed requests as bytes, for requests that the local Slack never sends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True)
 class Answer:
-    """What `/slack/events` answered."""
+    """A response of `/slack/events`."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass
 class Bystander:
-    """A server that is to be left alone; it can lead elsewhere.
+    """A server that must not be called; it can redirect elsewhere.
 
     Attributes:
         calls: the paths that were called nevertheless.
@@ -72,7 +72,7 @@ def interaction_body(payload: Any) -> bytes:
 
 
 def signed(bellhop: Bellhop, body: bytes, *, secret: str = SIGNING_SECRET) -> dict[str, str]:
-    """Return the headers with which Slack would send `body` now."""
+    """Return the headers that Slack would send with `body` now."""
     return signature_headers(body, secret, bellhop.clock.timestamp()) | {"Content-Type": FORM}
 
 
@@ -82,7 +82,7 @@ def post_signed(bellhop: Bellhop, body: bytes) -> Answer:
 
 
 def post(bellhop: Bellhop, body: bytes, headers: Sequence[tuple[str, str]]) -> Answer:
-    """POST any body with any headers, one of them twice if need be."""
+    """POST any body with any headers, which may be repeated."""
     parts = urlsplit(bellhop.url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
     try:

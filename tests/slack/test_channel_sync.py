@@ -1,4 +1,4 @@
-"""Subscriptions follow what Slack says of channels and people."""
+"""Subscriptions follow Slack's events about channels and people."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DEPLOYS, LEADS = "C0ACME0003", "C0ACME0006"
 
 @pytest.fixture(params=[DEPLOYS, LEADS], ids=["public", "private"])
 def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
-    """A channel that two people subscribed."""
+    """A channel with subscriptions of two people."""
     bellhop.install(ANN)
     channel_id: str = request.param
     bellhop.slack.invite_bot(ANN, channel_id)
-    # Else the event could be handled at the same time as those of the test.
+    # Otherwise the event could be processed together with those of the test.
     bellhop.slack.deliver_due()
-    # As they were when they subscribed it.
+    # Their membership when they subscribed it.
     members = bellhop.slack.channels[channel_id].members
     members += [one for one in (ANN, BEN) if one not in members]
     for topic, user_id in (("a", ANN), ("b", BEN), ("c", BEN), ("d", None)):
@@ -39,13 +39,13 @@ def channel(request: pytest.FixtureRequest, bellhop: Bellhop) -> str:
 
 
 def happen(bellhop: Bellhop) -> None:
-    """Let Slack tell what happened, and Bellhop tell others."""
+    """Deliver Slack's events, and the notifications about them."""
     bellhop.slack.deliver_due()
     Hand(bellhop).deliver()
 
 
 def told(bellhop: Bellhop, user_id: str) -> list[str]:
-    """Return what Bellhop said to a person, without the welcome."""
+    """Return Bellhop's messages to a person, without the welcome."""
     channel = bellhop.slack.app_dm(ACME, user_id)
     texts = [one.text for one in bellhop.slack.messages(channel.id)]
     return [one for one in texts if one != welcome_text()]
@@ -63,7 +63,7 @@ def test_an_archived_channel_pauses_until_it_is_unarchived(bellhop: Bellhop, cha
 
     assert reached(bellhop) == []
     [word] = told(bellhop, BEN)
-    assert f"<#{channel}> was archived. What you subscribed it to (`b`, `c`) pauses until" in word
+    assert f"<#{channel}> was archived. Your subscription there (`b`, `c`) pauses until" in word
     assert len(told(bellhop, ANN)) == 1
     stored = bellhop.services.subscriptions.of_address(ACME, channel)
     assert {one.paused for one in stored} == {"archived"}
@@ -81,11 +81,11 @@ def test_who_has_left_a_private_channel_is_told_no_topic(bellhop: Bellhop, chann
     happen(bellhop)
 
     [to_ben], [to_ann] = told(bellhop, BEN), told(bellhop, ANN)
-    assert "What you subscribed it to pauses until" in to_ben
-    assert "What you subscribed it to (`a`) pauses until" in to_ann
+    assert "Your subscription there pauses until" in to_ben
+    assert "Your subscription there (`a`) pauses until" in to_ann
 
 
-def test_who_is_deactivated_is_told_nothing(bellhop: Bellhop, channel: str) -> None:
+def test_a_deactivated_person_is_not_notified(bellhop: Bellhop, channel: str) -> None:
     bellhop.slack.users[BEN].deleted = True
 
     bellhop.slack.archive_channel(channel)
@@ -117,7 +117,7 @@ def test_a_channel_the_bot_was_removed_from_pauses_until_it_is_invited(
     assert reached(bellhop) == [channel]
 
 
-def test_whoever_subscribes_anew_has_it_at_once(bellhop: Bellhop, channel: str) -> None:
+def test_a_new_subscription_ends_the_pause(bellhop: Bellhop, channel: str) -> None:
     bellhop.slack.remove_bot(channel)
     happen(bellhop)
 
@@ -150,7 +150,7 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
     assert bellhop.services.subscriptions.of_address(ACME, channel) == []
 
 
-def test_what_is_held_or_waits_goes_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
+def test_held_and_waiting_deliveries_go_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
     digest = SubscriptionSpec("e", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, channel, digest)
     held = [accept(bellhop, "topic:e", title=title) for title in ("One", "Two")]
@@ -196,7 +196,7 @@ def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: B
 
 
 @pytest.mark.parametrize("kind", ["channel_archive", "channel_left", "channel_deleted"])
-def test_what_is_told_twice_takes_effect_once(bellhop: Bellhop, kind: str) -> None:
+def test_a_repeated_event_takes_effect_once(bellhop: Bellhop, kind: str) -> None:
     bellhop.install(ANN)
     bellhop.services.subscriptions.subscribe(ACME, DEPLOYS, SubscriptionSpec("a", created_by=ANN))
     event: dict[str, Any] = {"type": kind, "channel": DEPLOYS, "user": ANN, "actor_id": ANN}

@@ -1,4 +1,4 @@
-"""API keys and hooks in the App Home of admins, over signed HTTP."""
+"""API keys and webhooks in the App Home of admins, over signed HTTP."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def home(bellhop: Bellhop, user_id: str = ANN, team_id: str = ACME) -> View:
     return view
 
 
-def said(view: View | None) -> str:
+def text_of(view: View | None) -> str:
     assert view is not None
     return json.dumps(view.blocks, ensure_ascii=False)
 
@@ -73,7 +73,7 @@ def hook_values(**given: Any) -> dict[str, dict[str, Any]]:
 
 
 def create_key(bellhop: Bellhop, **given: Any) -> str:
-    """Make a key as Ann; return its text."""
+    """Create a key as Ann; return its secret."""
     modal = open_form(bellhop, ids.NEW_API_KEY)
     result = bellhop.slack.submit_view(ANN, modal.id, key_values(**given))
     assert (result.error, result.errors) == (None, {})
@@ -81,7 +81,7 @@ def create_key(bellhop: Bellhop, **given: Any) -> str:
 
 
 def shown_secret(bellhop: Bellhop) -> str:
-    found = _SECRET.search(said(bellhop.slack.open_modal(ANN)))
+    found = _SECRET.search(text_of(bellhop.slack.open_modal(ANN)))
     assert found is not None
     return found[1]
 
@@ -92,14 +92,14 @@ def post(url: str) -> Page:
 
 
 def test_only_admins_see_them(installed: Bellhop) -> None:
-    assert "API keys and hooks" in said(home(installed))
-    assert "API keys and hooks" not in said(home(installed, BEN))
+    assert "API keys and webhooks" in text_of(home(installed))
+    assert "API keys and webhooks" not in text_of(home(installed, BEN))
 
 
 def test_an_admin_who_is_not_linked_sees_them(installed: Bellhop) -> None:
     installed.slack.users[BEN].is_admin = True
 
-    assert "API keys and hooks" in said(home(installed, BEN))
+    assert "API keys and webhooks" in text_of(home(installed, BEN))
 
 
 def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
@@ -110,12 +110,12 @@ def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
     assert (key.name, key.created_by, key.scopes) == ("a `CI` <server>", ANN, frozenset({"send"}))
     assert key.channels == ("#general", "topic:deploys")
     assert key.expires_at is None
-    modal = said(installed.slack.open_modal(ANN))
-    assert f"<@{ANN}> made the API key `a 'CI' &lt;server&gt;`" in modal
-    text = said(home(installed))
+    modal = text_of(installed.slack.open_modal(ANN))
+    assert f"<@{ANN}> created the API key `a 'CI' &lt;server&gt;`" in modal
+    text = text_of(home(installed))
     assert secret not in text
     assert "API key `a 'CI' &lt;server&gt;`: send, only to `#general`, `topic:deploys`" in text
-    assert f"by <@{ANN}>, <!date^" in text
+    assert f"created by <@{ANN}>, <!date^" in text
 
 
 def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
@@ -123,8 +123,8 @@ def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
 
     caller = Caller(installed.url, secret)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 202
-    assert ", to anywhere\\nby" in said(home(installed))
-    assert "active until <!date^" in said(home(installed))
+    assert ", to anywhere\\nby" in text_of(home(installed))
+    assert "active until <!date^" in text_of(home(installed))
     installed.clock.advance(31 * 24 * 3600)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 401
 
@@ -182,16 +182,16 @@ def test_two_processes_make_one_key_of_one_request(
     assert len(bellhop.services.api_keys.of_team(ACME)) == 1
 
 
-def test_a_name_of_spaces_is_none(installed: Bellhop) -> None:
+def test_a_blank_name_is_rejected(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_API_KEY)
 
     result = installed.slack.submit_view(ANN, modal.id, key_values(name="  "))
 
-    assert "Give it a name" in result.errors["name"]
+    assert "Enter a name" in result.errors["name"]
     assert installed.services.api_keys.of_team(ACME) == []
 
 
-def test_what_is_no_address_is_said_beside_it(installed: Bellhop) -> None:
+def test_an_invalid_address_is_reported_beside_its_input(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_API_KEY)
 
     result = installed.slack.submit_view(ANN, modal.id, key_values(channels="ops"))
@@ -203,31 +203,31 @@ def test_what_is_no_address_is_said_beside_it(installed: Bellhop) -> None:
     assert len(installed.services.api_keys.of_team(ACME)) == 1
 
 
-def test_a_hook_is_made_and_takes_messages(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+def test_a_webhook_is_created_and_accepts_messages(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
 
     installed.slack.submit_view(ANN, modal.id, hook_values())
 
     url = shown_secret(installed)
     assert post(url).status == 200
-    text = said(home(installed))
-    assert f"Hook `Grafana`: to <#{GENERAL}>" in text
+    text = text_of(home(installed))
+    assert f"Webhook `Grafana`: to <#{GENERAL}>" in text
     assert url not in text
 
 
-def test_a_hook_takes_keys_from_a_field(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+def test_a_webhook_reads_the_key_from_a_field(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
     given = hook_values(key_field=" alertname ")
 
     assert installed.slack.submit_view(ANN, modal.id, given).errors == {}
 
     [hook] = installed.services.webhooks.of_team(ACME)
     assert hook.key_field == "alertname"
-    assert "key from `alertname`" in said(home(installed))
+    assert "key from `alertname`" in text_of(home(installed))
 
 
 def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
-    modal, long = open_form(installed, ids.NEW_HOOK), "x" * 256
+    modal, long = open_form(installed, ids.NEW_WEBHOOK), "x" * 256
 
     result = installed.slack.submit_view(ANN, modal.id, hook_values(key_field=long))
 
@@ -238,15 +238,15 @@ def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
 
 
 def test_a_hook_for_a_tool_that_signs_shows_its_secret(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+    modal = open_form(installed, ids.NEW_WEBHOOK)
 
     installed.slack.submit_view(ANN, modal.id, hook_values(sender="github"))
 
-    url, secret = _SECRET.findall(said(installed.slack.open_modal(ANN)))
+    url, secret = _SECRET.findall(text_of(installed.slack.open_modal(ANN)))
     hook = installed.services.webhooks.find(url.rpartition("/")[2])
     assert hook is not None
     assert (hook.sender, hook.signing_secret) == ("github", secret)
-    text = said(home(installed))
+    text = text_of(home(installed))
     assert "from GitHub, signed" in text
     assert secret not in text
 
@@ -256,17 +256,17 @@ def test_messages_in_an_unknown_format_are_counted_at_home(installed: Bellhop) -
 
     request("POST", url, b'{"disk": "full"}')
 
-    assert "1 in an unknown format, last <!date^" in said(home(installed))
+    assert "1 in an unknown format, last <!date^" in text_of(home(installed))
 
 
-def test_a_hook_without_a_name_is_shown_by_its_number(installed: Bellhop) -> None:
+def test_a_webhook_without_a_name_is_shown_by_its_id(installed: Bellhop) -> None:
     installed.services.webhooks.create(ACME, "", [GENERAL])
 
-    assert f"Hook `1`: to <#{GENERAL}>" in said(home(installed))
+    assert f"Webhook `1`: to <#{GENERAL}>" in text_of(home(installed))
 
 
-def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -> None:
-    modal = open_form(installed, ids.NEW_HOOK)
+def test_a_webhook_for_a_private_channel_requires_an_invitation(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
 
     result = installed.slack.submit_view(ANN, modal.id, hook_values(target=LEADS))
 
@@ -275,7 +275,7 @@ def test_a_hook_into_a_private_channel_wants_an_invitation(installed: Bellhop) -
     assert installed.slack.submit_view(ANN, modal.id, hook_values(target=LEADS)).errors == {}
 
 
-def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
+def test_revoking_asks_first_and_names_the_person(installed: Bellhop) -> None:
     secret = create_key(installed)
     view = home(installed)
     with pytest.raises(ConfirmationNeededError):
@@ -286,31 +286,31 @@ def test_revoking_asks_first_and_says_who_did_it(installed: Bellhop) -> None:
     key = installed.services.api_keys.find(secret)
     assert key is not None
     assert key.revoked_by == ANN
-    text = said(installed.slack.home_view(ACME, ANN))
+    text = text_of(installed.slack.home_view(ACME, ANN))
     assert f"<@{ANN}> revoked the API key `ci`" in text
     assert f"revoked by <@{ANN}>" in text
     installed.slack.click(ANN, view, ids.REVOKE_API_KEY, confirmed=True)
-    assert "was revoked before" in said(installed.slack.home_view(ACME, ANN))
+    assert "was already revoked" in text_of(installed.slack.home_view(ACME, ANN))
 
 
-def test_a_hook_is_revoked(installed: Bellhop) -> None:
+def test_a_webhook_is_revoked(installed: Bellhop) -> None:
     url = installed.services.webhooks.create(ACME, "", [GENERAL])
 
-    installed.slack.click(ANN, home(installed), ids.REVOKE_HOOK, confirmed=True)
+    installed.slack.click(ANN, home(installed), ids.REVOKE_WEBHOOK, confirmed=True)
 
     assert post(url).status == 404
-    assert "revoked the hook" in said(installed.slack.home_view(ACME, ANN))
+    assert "revoked the webhook" in text_of(installed.slack.home_view(ACME, ANN))
 
 
 class TestWhoIsNoAdminAnyMore:
-    """The buttons are still there: Slack says at that moment what the person is."""
+    """The buttons are still shown, but Slack reports the current role."""
 
     def demote(self, bellhop: Bellhop) -> None:
         user = bellhop.slack.users[ANN]
         user.is_admin = user.is_owner = user.is_primary_owner = False
 
-    @pytest.mark.parametrize("action_id", [ids.NEW_API_KEY, ids.NEW_HOOK])
-    def test_is_told_in_a_modal(self, installed: Bellhop, action_id: str) -> None:
+    @pytest.mark.parametrize("action_id", [ids.NEW_API_KEY, ids.NEW_WEBHOOK])
+    def test_the_reason_is_shown_in_a_modal(self, installed: Bellhop, action_id: str) -> None:
         view = home(installed)
         self.demote(installed)
 
@@ -318,7 +318,7 @@ class TestWhoIsNoAdminAnyMore:
 
         modal = installed.slack.open_modal(ANN)
         assert modal is not None
-        assert "by the workspace's admins" in said(modal)
+        assert "by the workspace's admins" in text_of(modal)
         assert modal.submit is None
 
     def test_makes_nothing(self, installed: Bellhop) -> None:
@@ -339,14 +339,14 @@ class TestWhoIsNoAdminAnyMore:
         key = installed.services.api_keys.find(secret)
         assert key is not None
         assert key.revoked_at is None
-        assert "by the workspace's admins" in said(installed.slack.home_view(ACME, ANN))
+        assert "by the workspace's admins" in text_of(installed.slack.home_view(ACME, ANN))
 
 
 def test_the_keys_of_another_workspace_are_out_of_reach(installed: Bellhop) -> None:
     installed.install(BEA)
     installed.services.api_keys.create(BETA, "beta's own")
 
-    assert "beta's own" not in said(home(installed))
+    assert "beta's own" not in text_of(home(installed))
     assert installed.services.api_keys.revoke(1, team_id=ACME) is None
     assert installed.services.api_keys.revoke(1, team_id=BETA) == "beta's own"
 
@@ -374,6 +374,6 @@ def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
 
     shown = installed.slack.home_view(ACME, ANN)
     assert shown is not None
-    assert "… and 24 more" in said(shown)
-    assert said(shown).count("notification.retry") == 5
+    assert "… and 24 more" in text_of(shown)
+    assert text_of(shown).count("notification.retry") == 5
     assert len(shown.blocks) <= 100

@@ -1,6 +1,7 @@
-"""An organization has Bellhop; people of another one share a channel with it.
+"""Isolation between organizations that share a channel.
 
-Slack names their own workspace in what they do, which the organization's bot must never serve.
+Slack names the other person's workspace in their requests, which the organization's bot must never
+serve.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ pytestmark = pytest.mark.sqlite_only
 
 
 def install_everywhere(bellhop: Bellhop) -> None:
-    """Let Wes install Bellhop for all of Globex."""
+    """Install Bellhop for all of Globex, as Wes."""
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
 
 
 def shared_message(bellhop: Bellhop) -> Message:
-    """Return a notification in a channel of Globex that Bea of Beta is in."""
+    """Return a notification in a channel of Globex that Bea of Beta is a member of."""
     slack = bellhop.slack
     channel = slack.add_channel(NORTH, "shared", members=[WES])
     slack.invite_bot(WES, channel.id)
@@ -102,8 +103,8 @@ def test_an_event_that_names_their_workspace_records_nothing(
     assert BETA not in str(rows(bellhop)["teams"])
 
 
-def test_a_linked_profile_of_theirs_is_no_way_in(bellhop: Bellhop, shared: Message) -> None:
-    """Whoever linked in their own workspace is asked about like everybody."""
+def test_their_linked_profile_gives_no_access(bellhop: Bellhop, shared: Message) -> None:
+    """A profile linked in another workspace does not replace the check."""
     bellhop.install(BEA, query=f"?only=profile&team={BETA}")
     before = rows(bellhop)
 
@@ -114,7 +115,7 @@ def test_a_linked_profile_of_theirs_is_no_way_in(bellhop: Bellhop, shared: Messa
 
 
 def test_nobody_of_another_organization_has_a_role(bellhop: Bellhop, shared: Message) -> None:
-    """Not even where their workspace is served by mistake."""
+    """Not even if their workspace is served by mistake."""
     bellhop.services.profiles.record_workspace(BETA, GRID)
 
     assert bellhop.services.access.person(BETA, BEA).role is Role.EXTERNAL
@@ -155,10 +156,10 @@ def test_their_people_are_not_erased_with_the_organization(bellhop: Bellhop) -> 
 
 
 class TestAnOwnInstallationBefore:
-    """A workspace of the organization had Bellhop by itself, and uninstalled it."""
+    """A workspace of the organization that had its own installation and uninstalled it."""
 
     def uninstalled(self, bellhop: Bellhop) -> tuple[str, str]:
-        """Return the key and the hook of that time."""
+        """Return an API key and a webhook of that installation."""
         bellhop.install(WES)
         services = bellhop.services
         key = services.api_keys.create(NORTH, "old")

@@ -1,4 +1,4 @@
-"""People of another organisation in a channel that is shared by Slack Connect."""
+"""People of another organization in a channel shared with Slack Connect."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_answer_no_notification(shared: Bellhop) -> None:
     assert "Acknowledged" not in str(shared.slack.messages(GENERAL)[-1].blocks)
 
 
-def test_our_own_people_may_in_the_same_channel(shared: Bellhop) -> None:
+def test_members_may_in_the_same_channel(shared: Bellhop) -> None:
     result = shared.slack.send_command(BEN, GENERAL, "/notify", "subscribe deploys")
 
     assert result.message is not None
     assert "subscribed this channel" in result.message.text
 
 
-def test_people_of_another_workspace_of_the_organisation_are_no_strangers(
+def test_people_of_another_workspace_of_the_organization_are_not_external(
     bellhop: Bellhop,
 ) -> None:
     bellhop.install(WES)

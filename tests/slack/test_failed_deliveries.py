@@ -1,4 +1,4 @@
-"""Failed deliveries in the App Home: who sees which, and who retries them."""
+"""Failed deliveries in the App Home: their visibility and retries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 def fail_at(bellhop: Bellhop, address: str | list[str], title: str) -> str:
     bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
-    # Names that senders invent are looked up no more often.
+    # Names that senders invent do not cause more lookups.
     bellhop.clock.advance(60)
     id_ = accept(bellhop, address, title=title)
     Hand(bellhop).deliver()
@@ -46,7 +46,7 @@ def home(bellhop: Bellhop, user_id: str) -> View:
 
 
 def failed(bellhop: Bellhop, user_id: str) -> str:
-    """Return what a person's App Home says below its heading for failed deliveries."""
+    """Return the text of a person's App Home below the heading for failed deliveries."""
     said = json.dumps(home(bellhop, user_id).blocks, ensure_ascii=False)
     return said.partition("*Failed deliveries*")[2]
 
@@ -79,7 +79,7 @@ def test_a_second_retry_is_answered(installed: Bellhop) -> None:
     installed.wait_for_home(ACME, ANN, "Nothing of this notification can be sent again")
 
 
-def test_a_retry_leaves_out_what_the_admin_may_not_see(installed: Bellhop) -> None:
+def test_a_retry_leaves_out_deliveries_the_admin_may_not_see(installed: Bellhop) -> None:
     """Ann sees #general, and neither a direct message to Ben nor a channel she is not in."""
     private = installed.slack.add_channel(ACME, "board", members=[BEN], is_private=True)
     installed.slack.invite_bot(BEN, private.id)
@@ -96,7 +96,7 @@ def test_a_retry_leaves_out_what_the_admin_may_not_see(installed: Bellhop) -> No
     assert states == {GENERAL: "sent", BEN: "dead", private.id: "dead"}
 
 
-def test_what_was_for_a_deleted_person_is_not_retried(installed: Bellhop) -> None:
+def test_deliveries_to_a_deleted_person_are_not_retried(installed: Bellhop) -> None:
     id_ = fail_at(installed, BEN, "For Ben")
     asked = installed.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
     assert asked is not None
@@ -117,7 +117,7 @@ def test_others_cannot_retry(installed: Bellhop, user_id: str) -> None:
     assert ids.RETRY_NOTIFICATION not in failed(installed, user_id)
 
 
-def test_nobody_retries_who_is_no_admin_any_more(installed: Bellhop) -> None:
+def test_a_former_admin_cannot_retry(installed: Bellhop) -> None:
     id_ = fail_at(installed, GENERAL, "Disk full")
     view = home(installed, ANN)
     installed.slack.update_user(ANN, is_admin=False, is_owner=False, is_primary_owner=False)
@@ -132,8 +132,8 @@ def test_nobody_retries_who_is_no_admin_any_more(installed: Bellhop) -> None:
     assert [one.state for one in report.deliveries] == ["dead"]
 
 
-def test_people_see_what_concerns_them(installed: Bellhop) -> None:
-    """The sweep: every kind of destination, for every kind of person."""
+def test_people_see_notifications_they_may_see(installed: Bellhop) -> None:
+    """Sweep: every kind of destination, for every kind of person."""
     leads = installed.slack.channels[LEADS]
     installed.slack.invite_bot(leads.members[0], LEADS)
     everywhere = {
@@ -154,7 +154,7 @@ def test_people_see_what_concerns_them(installed: Bellhop) -> None:
         seen_by[user_id].add("private")
     if GUEST in installed.slack.channels[GENERAL].members:
         seen_by[GUEST].add("public")
-    # Five are shown; each is looked at alone.
+    # The home shows five at most, so each is checked separately.
     for title, address in everywhere.items():
         id_ = fail_at(installed, address, title)
         shown = {user_id for user_id in seen_by if f"|{title}>" in failed(installed, user_id)}

@@ -1,7 +1,7 @@
-"""Clicks that Bellhop's own buttons were not made for have no effect.
+"""Clicks without a valid signed value have no effect.
 
-Slack delivers what people press in a message of ours whoever wrote its blocks, so each test here
-shows what a sender, or a button used in the wrong place, can bring about: nothing.
+Slack delivers clicks in messages of the app regardless of the author of the blocks. Each test here
+shows that a sender, or a button used in the wrong place, has no effect.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import SESSION_SECRET, Bellhop
 from tests.slack.interacting import VIEW, deliver, in_message, in_view, payload, rows
 from tests.slack.signing import interaction_body, post, signed
-from tests.slack.test_home import choose_from_menu, home, said
+from tests.slack.test_home import choose_from_menu, home, text_of
 from tests.slack.test_notify_command import ask
 from tests.web.calling import request
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 RANDOM = "C0ACME0002"
-FORMS = (ids.SUBSCRIBE_VIEW, ids.PREFERENCES_VIEW, ids.NEW_API_KEY_VIEW, ids.NEW_HOOK_VIEW)
+FORMS = (ids.SUBSCRIBE_VIEW, ids.PREFERENCES_VIEW, ids.NEW_API_KEY_VIEW, ids.NEW_WEBHOOK_VIEW)
 EVERY_ID = sorted(OWN_ACTIONS | {ids.LINK_PROFILE} | set(FORMS) | {ids.LINK_TO_NOTIFICATION})
 SIGNER = ValueSigner(SESSION_SECRET)
 OUTDATED = "This button is outdated"
@@ -44,7 +44,7 @@ OUTDATED = "This button is outdated"
 
 @pytest.fixture
 def busy(bellhop: Bellhop) -> Bellhop:
-    """Ann, an admin, has one of everything that a button can change."""
+    """Bellhop, with one of everything that a button can change, all of Ann, an admin."""
     bellhop.install(ANN)
     services = bellhop.services
     services.api_keys.create(ACME, "ci")
@@ -62,7 +62,7 @@ def incident_message(bellhop: Bellhop) -> Any:
 
 
 def fields_of(bellhop: Bellhop) -> dict[str, Any]:
-    """Return fields with which each action would do something, if they were believed."""
+    """Return fields with which each action would have an effect if they were trusted."""
     message = incident_message(bellhop)
     found = bellhop.services.history.find_by_message(ACME, GENERAL, message.ts)
     return {
@@ -92,7 +92,7 @@ def click(action_id: str, value: object, kind: str = "button") -> dict[str, Any]
 
 
 class TestSendersOwnBlocks:
-    """A webhook, which anybody may have, posts Bellhop's ids under another label."""
+    """A webhook that posts Bellhop's ids under another label."""
 
     def test_an_admins_click_has_no_effect(self, busy: Bellhop) -> None:
         for own_id in EVERY_ID:
@@ -157,8 +157,8 @@ class TestSendersOwnBlocks:
         assert sent["action_id"].startswith(PREFIX)
         assert busy.slack.click(ANN, message, sent["action_id"]).status == 200
 
-    def test_what_was_stored_before_is_posted_with_other_ids(self, busy: Bellhop) -> None:
-        """Ids are replaced when a message is made, so rows of earlier releases are covered."""
+    def test_ids_in_stored_notifications_are_replaced_when_posted(self, busy: Bellhop) -> None:
+        """Ids are replaced when a message is created, which covers rows of earlier releases."""
         text = {"type": "plain_text", "text": "View"}
         button = {"type": "button", "action_id": ids.UNLINK_PROFILE, "text": text}
         busy.clock.advance(5)
@@ -176,12 +176,12 @@ class TestSendersOwnBlocks:
 
 
 def effects(bellhop: Bellhop) -> list[int]:
-    """Count the calls by which a click could show something; homes are refreshed anyway."""
+    """Count the calls with which a click could show something, other than home refreshes."""
     return [len(bellhop.slack.calls_to(one)) for one in ("views.open", "chat.postMessage")]
 
 
-# How a value came about that is not what a button of Bellhop's carries: from the action's id, an
-# address it is not used at, and fields that would do something.
+# Values that no button of Bellhop carries, created from the action id, an address where it is not
+# used, and fields that would have an effect.
 FORGERIES: Mapping[str, Callable[[str, str, str, Mapping[str, Any]], object]] = {
     "nothing": lambda *_: None,
     "no text": lambda *_: {"key": 1},
@@ -262,10 +262,10 @@ def test_a_value_of_another_action_has_no_effect(busy: Bellhop) -> None:
     assert busy.slack.open_modal(ANN) is None
 
 
-def test_a_value_of_the_home_is_none_in_a_message(busy: Bellhop) -> None:
+def test_a_value_of_the_home_is_invalid_in_a_message(busy: Bellhop) -> None:
     before, fields = rows(busy), fields_of(busy)
     places = [in_message(), in_message(busy.slack.app_dm(ACME, ANN).id), in_view("modal")]
-    # A message that says of itself that it is a home.
+    # A message that claims to be a home.
     places.append({**in_message(), "view": {**VIEW, "type": "home"}})
     for place, action_id in product(places, sorted(OWN_ACTIONS)):
         value = SIGNER.sign(action_id, ACME, home_of(ANN), fields)
@@ -277,12 +277,12 @@ def test_a_value_of_the_home_is_none_in_a_message(busy: Bellhop) -> None:
 
 
 def ephemeral(place: dict[str, Any]) -> dict[str, Any]:
-    """Return the place of a click in a message that one person alone sees."""
+    """Return the container of a click in a message that only one person sees."""
     return {**place, "container": {**place["container"], "is_ephemeral": True}}
 
 
 def offering(message: Message, action: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message as Slack sends it with a click on an action that is in it."""
+    """Return a message as Slack sends it with a click on one of its actions."""
     block = {"type": "actions", "block_id": action["block_id"], "elements": [action]}
     return {"message": {**message.as_slack(), "blocks": [block]}}
 
@@ -313,7 +313,7 @@ def test_what_one_person_was_shown_counts_for_them_alone(
 
 
 class TestMovedButtons:
-    """A button of Bellhop's, pressed as if it stood in another message of the same channel."""
+    """A button of Bellhop, clicked as if it were in another message of the same channel."""
 
     def moved(self, bellhop: Bellhop, message: Message, action_id: str, value: object) -> None:
         channel = bellhop.slack.get_channel(GENERAL)
@@ -329,7 +329,7 @@ class TestMovedButtons:
         return str(value)
 
     @pytest.mark.parametrize("action_id", [ids.REFRESH_PROFILE, ids.KEEP_PROFILE])
-    def test_an_answer_for_oneself_replaces_no_message_for_all(
+    def test_a_private_reply_never_replaces_a_channel_message(
         self, busy: Bellhop, action_id: str
     ) -> None:
         words = "unlink" if action_id == ids.KEEP_PROFILE else ""
@@ -356,10 +356,10 @@ class TestMovedButtons:
         assert "Disk full" in message.text
 
 
-@pytest.mark.parametrize("action_id", [ids.REVOKE_API_KEY, ids.REVOKE_HOOK])
+@pytest.mark.parametrize("action_id", [ids.REVOKE_API_KEY, ids.REVOKE_WEBHOOK])
 @pytest.mark.parametrize("address", [GENERAL, ANN])
 def test_nothing_is_revoked_from_a_message(busy: Bellhop, action_id: str, address: str) -> None:
-    """Not even by a button that was signed for it."""
+    """Not even with a button that was signed for it."""
     before = rows(busy)
     channel_id = busy.slack.app_dm(ACME, ANN).id if address == ANN else address
     value = SIGNER.sign(action_id, ACME, address, {"key": 1, "hook": 1})
@@ -370,8 +370,8 @@ def test_nothing_is_revoked_from_a_message(busy: Bellhop, action_id: str, addres
     assert rows(busy) == before
 
 
-def test_the_right_value_does_what_it_says(busy: Bellhop) -> None:
-    """The forgeries above fail for nothing but what is wrong with them."""
+def test_a_valid_value_has_its_effect(busy: Bellhop) -> None:
+    """Without their forgery, the clicks above have their effects."""
     fields, there = fields_of(busy), in_message(ts=incident_message(busy).ts)
     for action_id in ("incident.mute", ids.UNDO_SUBSCRIPTIONS):
         action = click(action_id, SIGNER.sign(action_id, ACME, GENERAL, fields))
@@ -379,7 +379,7 @@ def test_the_right_value_does_what_it_says(busy: Bellhop) -> None:
         there |= offering(incident_message(busy), action)
         deliver(busy, payload("block_actions", actions=[action], **there))
         assert rows(busy) != before
-    for action_id in (ids.REVOKE_API_KEY, ids.REVOKE_HOOK):
+    for action_id in (ids.REVOKE_API_KEY, ids.REVOKE_WEBHOOK):
         value = SIGNER.sign(action_id, ACME, home_of(ANN), fields)
         before = rows(busy)
         body = payload("block_actions", actions=[click(action_id, value)], **in_view("home"))
@@ -430,7 +430,7 @@ STATES: Mapping[str, Mapping[str, Any]] = {
         "channels": {"value": ""},
         "lifetime": {"selected_option": {"value": "never"}},
     },
-    ids.NEW_HOOK_VIEW: {
+    ids.NEW_WEBHOOK_VIEW: {
         "name": {"value": "mine"},
         "target": {"selected_conversation": GENERAL},
         "sender": {"selected_option": {"value": "auto"}},
@@ -466,10 +466,10 @@ def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
     for metadata in forged:
         page = deliver(busy, payload("view_submission", view=form(callback_id, metadata)))
         assert "This form is outdated" in page.text
-    # One of another workspace counts there, where Bellhop is not installed.
+    # A value of another workspace is valid only there, where Bellhop is not installed.
     elsewhere = form(callback_id, SIGNER.sign(action, BETA, ANN))
     page = deliver(busy, payload("view_submission", view=elsewhere))
-    assert "does not work any more" in page.text
+    assert "no longer works" in page.text
 
     assert rows(busy) == before
     good = form(callback_id, SIGNER.sign(action, ACME, ANN))
@@ -484,12 +484,12 @@ def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
         (ids.NEW_API_KEY_VIEW, "lifetime", {"selected_option": None}),
         (ids.NEW_API_KEY_VIEW, "scopes", {"selected_options": [{"value": {}}]}),
         (ids.NEW_API_KEY_VIEW, "name", {"value": 3}),
-        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": "topic:deploys"}),
-        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": BEN}),
-        (ids.NEW_HOOK_VIEW, "target", {"selected_conversation": None}),
-        (ids.NEW_HOOK_VIEW, "sender", {"selected_option": {"value": "nagios"}}),
-        (ids.NEW_HOOK_VIEW, "sender", {"selected_option": {"value": ["auto"]}}),
-        (ids.NEW_HOOK_VIEW, "sender", {"selected_option": None}),
+        (ids.NEW_WEBHOOK_VIEW, "target", {"selected_conversation": "topic:deploys"}),
+        (ids.NEW_WEBHOOK_VIEW, "target", {"selected_conversation": BEN}),
+        (ids.NEW_WEBHOOK_VIEW, "target", {"selected_conversation": None}),
+        (ids.NEW_WEBHOOK_VIEW, "sender", {"selected_option": {"value": "nagios"}}),
+        (ids.NEW_WEBHOOK_VIEW, "sender", {"selected_option": {"value": ["auto"]}}),
+        (ids.NEW_WEBHOOK_VIEW, "sender", {"selected_option": None}),
         (ids.PREFERENCES_VIEW, "direct", {"selected_option": {"value": "hourly 25"}}),
         (ids.PREFERENCES_VIEW, "from", {"selected_time": "25:00"}),
         (ids.PREFERENCES_VIEW, "from", {}),
@@ -499,7 +499,7 @@ def test_a_forged_form_has_no_effect(busy: Bellhop, callback_id: str) -> None:
 def test_what_a_form_does_not_offer_is_refused(
     busy: Bellhop, callback_id: str, block_id: str, state: Any
 ) -> None:
-    """A person can send what the form does not offer."""
+    """A person can submit values that the form does not offer."""
     before = rows(busy)
     view = form(callback_id, SIGNER.sign(form_action(callback_id), ACME, ANN))
     view["state"]["values"][block_id]["value"] = state
@@ -529,7 +529,7 @@ def test_a_shortcut_finds_nothing_elsewhere(busy: Bellhop) -> None:
 
 
 class TestEveryListener:
-    """A listener that is added and not covered here fails these."""
+    """Fails for a new listener that is not covered here."""
 
     def test_each_is_signed_or_known_to_need_no_signature(self, busy: Bellhop) -> None:
         bolt: App = busy.app.extensions["bolt"]
@@ -563,7 +563,7 @@ class TestEveryListener:
         return [*clicks, *forms]
 
     def is_event(self, listener: Listener) -> bool:
-        """Whether a listener hears of events, which nobody presses."""
+        """Whether a listener is for events, which nobody clicks."""
         matcher: Any = listener.matchers[0]
         return str(matcher.func.__qualname__).startswith(("event.", "function_executed."))
 
@@ -579,7 +579,7 @@ class TestOutdatedButtons:
         bellhop.install(ANN)
         return bellhop
 
-    def test_a_button_in_a_message_says_so(self, installed: Bellhop) -> None:
+    def test_an_outdated_button_in_a_message_is_reported(self, installed: Bellhop) -> None:
         answer = ask(installed, "subscribe deploys")
         old = deepcopy(answer)
         for _, element in elements_of(old.blocks):
@@ -592,7 +592,7 @@ class TestOutdatedButtons:
         assert rows(installed) == before
         assert "subscribed this channel" in answer.text
 
-    def test_a_button_in_the_home_says_so_and_is_replaced(self, busy: Bellhop) -> None:
+    def test_an_outdated_button_in_the_home_is_reported_and_replaced(self, busy: Bellhop) -> None:
         old = deepcopy(home(busy))
         for _, element in elements_of(old.blocks):
             element.pop("value", None)
@@ -603,7 +603,7 @@ class TestOutdatedButtons:
         busy.wait_for_home(ACME, ANN, OUTDATED)
         assert rows(busy) == before
         busy.slack.click(ANN, home(busy), ids.REVOKE_API_KEY, confirmed=True)
-        assert "revoked the API key" in said(home_now(busy))
+        assert "revoked the API key" in text_of(home_now(busy))
 
     def test_the_buttons_under_an_incident_are_renewed(self, busy: Bellhop) -> None:
         message = incident_message(busy)
@@ -616,7 +616,7 @@ class TestOutdatedButtons:
         for _ in range(3):
             busy.slack.click(ANN, old, "incident.resolve")
 
-        busy.wait_for_ephemeral(ANN, "The message gets new ones")
+        busy.wait_for_ephemeral(ANN, "The message gets new buttons")
         assert rows(busy)["incidents"] == before
         busy.clock.advance(5)
         assert Hand(busy).deliver() == 1
@@ -625,7 +625,9 @@ class TestOutdatedButtons:
         assert rows(busy)["incidents"] != before
 
     @pytest.mark.parametrize("who", [BEA, "U0DEE00001"], ids=["external", "deactivated"])
-    def test_nothing_is_renewed_for_whom_the_message_is_not(self, busy: Bellhop, who: str) -> None:
+    def test_nothing_is_renewed_for_people_outside_the_channel(
+        self, busy: Bellhop, who: str
+    ) -> None:
         busy.slack.share_channel(GENERAL, BEA)
         before = rows(busy)
         action = {**click("incident.resolve", "forged"), "block_id": "incident.x"}
@@ -670,7 +672,7 @@ class TestOutdatedButtons:
 
         assert rows(busy) == before
 
-    def test_a_menu_in_a_list_says_so(self, installed: Bellhop) -> None:
+    def test_an_outdated_menu_in_a_list_is_reported(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         old = deepcopy(ask(installed, "list"))
         for block, _ in elements_of(old.blocks):
@@ -688,7 +690,7 @@ def home_now(bellhop: Bellhop) -> Any:
 
 
 class TestIncidentButtons:
-    """An answer counts where the message offers it."""
+    """An answer is valid if the message offers it."""
 
     def test_one_that_the_sender_did_not_offer_has_no_effect(self, busy: Bellhop) -> None:
         before = rows(busy)
@@ -717,7 +719,7 @@ class TestIncidentButtons:
         assert rows(busy) == before
 
     @pytest.mark.parametrize("minutes", ["31", "-5", "1e3", "99999999999", "", None])
-    def test_a_snooze_that_the_menu_does_not_have_is_none(
+    def test_a_snooze_outside_the_menu_is_rejected(
         self, busy: Bellhop, minutes: str | None
     ) -> None:
         busy.clock.advance(5)
@@ -733,7 +735,7 @@ class TestIncidentButtons:
 
         assert rows(busy) == before
 
-    def test_what_the_sender_ended_is_not_reopened(self, busy: Bellhop) -> None:
+    def test_an_incident_that_its_sender_ended_is_not_reopened(self, busy: Bellhop) -> None:
         message, fields = incident_message(busy), fields_of(busy)
         busy.clock.advance(5)
         accept(busy, GENERAL, "Fine", key="disk", mode="thread")
@@ -768,8 +770,8 @@ class TestIncidentButtons:
         assert rows(busy)["incidents"] != before["incidents"]
 
 
-def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:
-    """What a button carries is checked again once it is read."""
+def test_an_undo_of_another_person_is_rejected(busy: Bellhop) -> None:
+    """The fields of a button are validated again after their signature."""
     preferences = busy.services.preferences
     preferences.choose(ACME, ANN, NotificationPreferences(direct="off"))
     before = rows(busy)
@@ -799,7 +801,7 @@ def test_an_undo_of_somebody_else_is_none(busy: Bellhop) -> None:
         "deploys",
     ],
 )
-def test_an_undo_of_no_change_is_none(busy: Bellhop, change: object) -> None:
+def test_an_undo_without_changes_is_rejected(busy: Bellhop, change: object) -> None:
     if isinstance(change, dict):
         change = {**change, "at": changed_at(busy)}
     before = rows(busy)

@@ -1,4 +1,4 @@
-"""The App Home, over signed HTTP: opened, used, and what comes of it."""
+"""The App Home over signed HTTP: its content, buttons and modals."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def shown(bellhop: Bellhop, user_id: str = ANN) -> View:
     return view
 
 
-def said(view: View) -> str:
+def text_of(view: View) -> str:
     return json.dumps(view.blocks, ensure_ascii=False)
 
 
 def subscribe(bellhop: Bellhop, topic: str, filter_: str = "") -> Any:
-    """Press the button, fill the modal in and submit it."""
+    """Click the button, fill in the modal and submit it."""
     bellhop.slack.click(ANN, shown(bellhop), ids.HOME_SUBSCRIBE)
     modal = bellhop.slack.open_modal(ANN)
     assert modal is not None
@@ -64,7 +64,7 @@ def subscribe(bellhop: Bellhop, topic: str, filter_: str = "") -> Any:
 def choose_from_menu(
     bellhop: Bellhop, source: Message | View, what: str, topic: str
 ) -> InteractionResult:
-    """Choose as Ann from the menu beside a subscription."""
+    """Choose from the menu of a subscription as Ann."""
     [block_id] = [
         block["block_id"]
         for block in source.blocks
@@ -125,17 +125,17 @@ def test_a_home_is_recorded_again_when_its_person_is_no_admin_any_more(installed
 
 
 def test_a_person_sees_their_profile_and_is_taught(installed: Bellhop) -> None:
-    text = said(home(installed))
+    text = text_of(home(installed))
 
     assert "Ann Archer" in text
     assert "ann@acme.example" in text
     assert "No subscriptions yet." in text
-    assert "All is well" in text
+    assert "Everything is delivered" in text
     assert ids.UNLINK_PROFILE not in text
 
 
-def test_who_is_not_linked_can_link_themselves(installed: Bellhop) -> None:
-    text = said(home(installed, BEN))
+def test_a_person_without_a_profile_can_link_one(installed: Bellhop) -> None:
+    text = text_of(home(installed, BEN))
 
     assert "not linked your profile" in text
     assert "/slack/install?only=profile" in text
@@ -147,17 +147,17 @@ def test_a_topic_is_subscribed_to_and_undone(installed: Bellhop) -> None:
 
     assert subscribe(installed, "Deploys", "severity>=error").error is None
 
-    text = said(shown(installed))
+    text = text_of(shown(installed))
     assert f"<@{ANN}> subscribed themselves to `deploys`" in text
     assert "`deploys` where `severity&gt;=error`" in text
     assert reached(installed, severity="error") == [ANN]
     assert reached(installed) == []
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
-    assert "undid the change" in said(shown(installed))
+    assert "undid the change" in text_of(shown(installed))
     assert reached(installed, severity="error") == []
 
 
-def test_what_cannot_be_is_said_beside_it(installed: Bellhop) -> None:
+def test_errors_are_shown_beside_their_input(installed: Bellhop) -> None:
     home(installed)
 
     result = subscribe(installed, "de*", "severity>=eror")
@@ -167,13 +167,13 @@ def test_what_cannot_be_is_said_beside_it(installed: Bellhop) -> None:
     assert installed.slack.open_modal(ANN) is not None
 
 
-def test_a_subscription_is_ended_and_comes_back(installed: Bellhop) -> None:
+def test_an_ended_subscription_is_restored_by_undo(installed: Bellhop) -> None:
     home(installed)
     subscribe(installed, "deploys")
 
     choose(installed, "unsubscribe", "deploys")
     assert reached(installed) == []
-    assert "No subscriptions yet." in said(shown(installed))
+    assert "No subscriptions yet." in text_of(shown(installed))
 
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
     assert reached(installed) == [ANN]
@@ -190,7 +190,7 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
     for what, hours in (("mute-hour", 1), ("mute-day", 24)):
         choose(installed, what, "deploys/*")
         assert wish().muted_until == installed.clock() + timedelta(hours=hours)
-        assert f"<@{ANN}> muted `deploys/*` for themselves until" in said(shown(installed))
+        assert f"<@{ANN}> muted `deploys/*` for themselves until" in text_of(shown(installed))
         assert "Unmute" in offered(shown(installed))
         choose(installed, "unmute", "deploys/*")
         assert wish().muted_until is None
@@ -198,14 +198,14 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
     for what, words in (("digest-hourly", "hourly"), ("digest-daily", "daily 09:00")):
         choose(installed, what, "deploys/*")
         assert str(wish().digest) == words
-        assert "Each at once" in offered(shown(installed))
+        assert "End the digest" in offered(shown(installed))
         choose(installed, "digest-off", "deploys/*")
         assert wish().digest is None
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
     assert str(wish().digest) == "daily 09:00"
 
 
-def test_what_may_follow_a_question_is_nothing_that_waits(installed: Bellhop) -> None:
+def test_possible_follow_ups_do_not_count_as_waiting(installed: Bellhop) -> None:
     id_ = accept(
         installed,
         GENERAL,
@@ -218,11 +218,11 @@ def test_what_may_follow_a_question_is_nothing_that_waits(installed: Bellhop) ->
     installed.slack.select_option(ANN, message, "incident.snooze", "30")
     installed.clock.advance(5)
     Hand(installed).deliver()
-    assert "All is well" in said(home(installed))
+    assert "Everything is delivered" in text_of(home(installed))
     installed.slack.click(BEN, message, "incident.acknowledge")
 
-    text = said(home(installed))
-    assert "All is well" in text
+    text = text_of(home(installed))
+    assert "Everything is delivered" in text
     assert f"<{installed.url}/notifications/{id_}|Disk full>" in text
     assert text.count("|Disk full>") == 1
 
@@ -233,10 +233,10 @@ def test_the_longest_topic_fits_into_the_menu(installed: Bellhop) -> None:
     subscribe(installed, topic)
 
     choose(installed, "digest-hourly", topic)
-    assert "every hour" in said(shown(installed))
+    assert "every hour" in text_of(shown(installed))
 
 
-def test_a_test_comes_as_a_direct_message(installed: Bellhop) -> None:
+def test_a_test_is_delivered_as_a_direct_message(installed: Bellhop) -> None:
     installed.slack.click(ANN, home(installed), ids.HOME_TEST)
     Hand(installed).deliver()
 
@@ -244,29 +244,29 @@ def test_a_test_comes_as_a_direct_message(installed: Bellhop) -> None:
     assert "A test notification" in messages[-1].text
 
 
-def test_it_shows_what_was_posted_for_all_to_see_and_nothing_else(installed: Bellhop) -> None:
+def test_it_shows_only_notifications_in_public_channels(installed: Bellhop) -> None:
     accept(installed, GENERAL, title="<Build> 7 is out", severity="success")
     accept(installed, LEADS, title="A secret plan")
     accept(installed, BEN, title="A word to Ben")
     accept(installed, GENERAL, title="Later", delay=3600)
     Hand(installed).deliver()
 
-    text = said(home(installed))
+    text = text_of(home(installed))
 
     assert "&lt;Build&gt; 7 is out" in text
     assert f"<#{GENERAL}>, sent <!date^" in text
     for hidden in ("secret", "Ben", "Later"):
         assert hidden not in text
-    assert "1 waiting to go out, 1 failed (rejected" in text
+    assert "1 waiting, 1 failed (rejected" in text
 
 
 def test_it_is_shown_though_the_channels_cannot_be_listed(installed: Bellhop) -> None:
     installed.slack.faults.add(Fault("conversations.list", "rate_limited", retry_after=30))
 
-    assert "Ann Archer" in said(home(installed))
+    assert "Ann Archer" in text_of(home(installed))
 
 
-def test_the_messages_tab_is_none_of_it(installed: Bellhop) -> None:
+def test_the_messages_tab_is_ignored(installed: Bellhop) -> None:
     installed.slack.open_home(ANN, ACME, "messages")
     installed.slack.deliver_due()
 
@@ -276,7 +276,7 @@ def test_the_messages_tab_is_none_of_it(installed: Bellhop) -> None:
 def test_a_guest_is_offered_nothing_that_guests_may_not(installed: Bellhop) -> None:
     installed.slack.users[BEN].is_restricted = True
 
-    text = said(home(installed, BEN))
+    text = text_of(home(installed, BEN))
 
     assert ids.HOME_SUBSCRIBE not in text
     assert "Guests cannot subscribe to topics" in text

@@ -1,4 +1,4 @@
-"""Open App Homes follow what changes, whichever way it changes."""
+"""Refresh of open App Homes after changes from every entry point."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_home(bellhop: Bellhop, user_id: str = ANN) -> None:
     bellhop.slack.deliver_due()
 
 
-def wait_until_said(bellhop: Bellhop, words: str, user_id: str = ANN) -> None:
+def wait_until_shown(bellhop: Bellhop, words: str, user_id: str = ANN) -> None:
     bellhop.wait_for_home(ACME, user_id, words)
 
 
@@ -45,7 +45,7 @@ def test_a_command_shows_at_home(installed: Bellhop) -> None:
     dm = installed.slack.app_dm(ACME, ANN)
     installed.slack.send_command(ANN, dm.id, "/notify", "subscribe deploys")
 
-    wait_until_said(installed, "`deploys`")
+    wait_until_shown(installed, "`deploys`")
 
 
 def test_the_command_line_shows_at_home(installed: Bellhop) -> None:
@@ -53,7 +53,7 @@ def test_the_command_line_shows_at_home(installed: Bellhop) -> None:
 
     run(installed, "topic", "subscribe", "--team", ACME, "deploys", ANN)
 
-    wait_until_said(installed, "`deploys`")
+    wait_until_shown(installed, "`deploys`")
 
 
 def test_a_command_in_a_process_of_its_own_shows_in_the_homes_of_admins(
@@ -81,7 +81,7 @@ def test_a_changed_profile_shows_at_home(installed: Bellhop) -> None:
     installed.slack.update_user(ANN, title="Concierge")
     installed.slack.deliver_due()
 
-    wait_until_said(installed, "Concierge")
+    wait_until_shown(installed, "Concierge")
 
 
 def test_an_unlinked_profile_is_gone_from_home(installed: Bellhop) -> None:
@@ -91,7 +91,7 @@ def test_an_unlinked_profile_is_gone_from_home(installed: Bellhop) -> None:
 
     installed.slack.click(ANN, asked, ids.UNLINK_PROFILE, confirmed=True)
 
-    wait_until_said(installed, "not linked your profile")
+    wait_until_shown(installed, "not linked your profile")
 
 
 def test_a_key_shows_in_the_homes_of_all_admins_and_of_nobody_else(installed: Bellhop) -> None:
@@ -101,11 +101,11 @@ def test_a_key_shows_in_the_homes_of_all_admins_and_of_nobody_else(installed: Be
 
     installed.services.api_keys.create(ACME, "monitoring")
 
-    wait_until_said(installed, "`monitoring`")
-    wait_until_said(installed, "`monitoring`", BEN)
+    wait_until_shown(installed, "`monitoring`")
+    wait_until_shown(installed, "`monitoring`", BEN)
 
 
-def test_what_nobody_has_opened_is_not_published(installed: Bellhop) -> None:
+def test_a_home_that_was_never_opened_is_not_published(installed: Bellhop) -> None:
     installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
     installed.services.api_keys.create(ACME, "monitoring")
     open_home(installed, BEN)
@@ -123,7 +123,7 @@ def test_it_is_tried_again_when_slack_wants_a_pause(installed: Bellhop) -> None:
         installed.slack.wait_for_change(installed.slack.version, 0.05)
     installed.clock.advance(2)
 
-    wait_until_said(installed, "`deploys`")
+    wait_until_shown(installed, "`deploys`")
 
 
 def test_a_broken_slack_harms_nothing(installed: Bellhop) -> None:
@@ -132,7 +132,7 @@ def test_a_broken_slack_harms_nothing(installed: Bellhop) -> None:
 
     installed.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
-    wait_until_said(installed, "`deploys`")
+    wait_until_shown(installed, "`deploys`")
 
 
 class TestFailedDeliveries:
@@ -147,7 +147,7 @@ class TestFailedDeliveries:
         return watch
 
     def fail(self, bellhop: Bellhop) -> str:
-        """Let a delivery fail in a public channel."""
+        """Make a delivery to a public channel fail."""
         bellhop.slack.faults.add(
             Fault("chat.postMessage", "api_error", times=1, error="restricted_action")
         )
@@ -155,18 +155,18 @@ class TestFailedDeliveries:
         Hand(bellhop).deliver()
         return id_
 
-    def test_what_fails_shows_at_home_and_what_is_retried_does_not(
+    def test_home_shows_failed_deliveries_until_they_are_retried(
         self, installed: Bellhop, watch: FailureWatch
     ) -> None:
         id_ = self.fail(installed)
         watch.run()
         for user_id in (ANN, BEN):
-            wait_until_said(installed, "1 failed (rejected", user_id)
+            wait_until_shown(installed, "1 failed (rejected", user_id)
 
         installed.services.history.retry(ACME, id_)
         watch.run()
         for user_id in (ANN, BEN):
-            wait_until_said(installed, "1 waiting", user_id)
+            wait_until_shown(installed, "1 waiting", user_id)
 
     def test_a_flood_publishes_each_home_once_a_run(
         self, installed: Bellhop, watch: FailureWatch
@@ -179,10 +179,10 @@ class TestFailedDeliveries:
         watch.run()
 
         for user_id in (ANN, BEN):
-            wait_until_said(installed, "5 failed (rejected", user_id)
+            wait_until_shown(installed, "5 failed (rejected", user_id)
         assert len(installed.slack.calls_to(PUBLISH)) == before + 2
 
-    def test_of_many_homes_those_of_admins_and_the_latest_are_published(
+    def test_with_many_homes_only_admins_and_the_latest_are_refreshed(
         self, installed: Bellhop
     ) -> None:
         homes = HomeTabs(installed.services.database, clock=installed.clock)

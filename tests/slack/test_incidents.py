@@ -1,4 +1,4 @@
-"""Notifications that ask for an answer, over signed HTTP: buttons, and what the messages show."""
+"""Incidents over signed HTTP: their buttons and messages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def raised(bellhop: Bellhop, to: str | list[str] = GENERAL, **given: Any) -> str:
-    """Post a notification that asks for an answer."""
+    """Post an incident."""
     given = {"title": "Disk full", "severity": "critical", "actions": ALL, **given}
     id_ = accept(bellhop, to, "db1 is at 99 %", **given)
     delivered(bellhop)
@@ -35,7 +35,7 @@ def raised(bellhop: Bellhop, to: str | list[str] = GENERAL, **given: Any) -> str
 
 
 def delivered(bellhop: Bellhop) -> None:
-    """Deliver all that waits, past the pace of the channels."""
+    """Deliver everything that waits, past the rate limits of the channels."""
     bellhop.clock.advance(5)
     Hand(bellhop).deliver()
 
@@ -44,7 +44,7 @@ def message(bellhop: Bellhop, channel_id: str = GENERAL) -> Message:
     return bellhop.slack.messages(channel_id)[-1]
 
 
-def said(bellhop: Bellhop, channel_id: str = GENERAL) -> str:
+def text_of(bellhop: Bellhop, channel_id: str = GENERAL) -> str:
     one = message(bellhop, channel_id)
     return json.dumps([one.blocks, one.attachments], ensure_ascii=False)
 
@@ -61,14 +61,14 @@ def incident(bellhop: Bellhop, notification_id: str) -> Any:
     return report.incident
 
 
-def test_buttons_stand_under_what_asks_for_them_alone(installed: Bellhop) -> None:
+def test_only_incidents_have_buttons(installed: Bellhop) -> None:
     raised(installed)
-    text = said(installed)
+    text = text_of(installed)
     for label in ("Acknowledge", "Assign to me", "Resolve", "Snooze…", "Mute"):
         assert label in text
 
     raised(installed, actions=[])
-    assert "Acknowledge" not in said(installed)
+    assert "Acknowledge" not in text_of(installed)
 
 
 def test_who_acknowledged_is_shown_by_name_and_picture(installed: Bellhop) -> None:
@@ -77,7 +77,7 @@ def test_who_acknowledged_is_shown_by_name_and_picture(installed: Bellhop) -> No
 
     press(installed, "acknowledge")
 
-    text = said(installed)
+    text = text_of(installed)
     assert "Acknowledged by *Ann Archer*" in text
     assert '"alt_text": "Ann Archer"' in text
     assert '"text": "Acknowledge"' not in text
@@ -94,11 +94,11 @@ def deliveries_shown(bellhop: Bellhop, notification_id: str) -> Any:
     return report.deliveries
 
 
-def test_who_is_not_linked_is_mentioned(installed: Bellhop) -> None:
+def test_a_person_without_a_profile_is_mentioned(installed: Bellhop) -> None:
     raised(installed)
     press(installed, "acknowledge", BEN)
 
-    assert f"Acknowledged by <@{BEN}>" in said(installed)
+    assert f"Acknowledged by <@{BEN}>" in text_of(installed)
 
 
 def test_the_second_of_two_clicks_changes_nothing(installed: Bellhop) -> None:
@@ -118,7 +118,7 @@ def test_every_message_about_it_shows_the_answer(installed: Bellhop) -> None:
     press(installed, "resolve", channel_id=RANDOM)
 
     for channel_id in (GENERAL, RANDOM):
-        text = said(installed, channel_id)
+        text = text_of(installed, channel_id)
         assert "Resolved by *Ann Archer*" in text
         assert "Reopen" in text
         assert "Mute" not in text
@@ -127,31 +127,31 @@ def test_every_message_about_it_shows_the_answer(installed: Bellhop) -> None:
 def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -> None:
     raised(installed, severity="critical")
     press(installed, "resolve")
-    resolved = said(installed)
+    resolved = text_of(installed)
     press(installed, "reopen")
 
     assert COLOURS["success"] in resolved
     assert SIGNS["critical"] not in resolved
-    assert COLOURS["critical"] in said(installed)
+    assert COLOURS["critical"] in text_of(installed)
 
 
-def test_what_is_resolved_can_be_reopened(installed: Bellhop) -> None:
+def test_a_resolved_incident_can_be_reopened(installed: Bellhop) -> None:
     id_ = raised(installed)
     press(installed, "resolve")
     press(installed, "reopen", BEN)
 
     assert incident(installed, id_).state == "open"
-    assert '"text": "Acknowledge"' in said(installed)
+    assert '"text": "Acknowledge"' in text_of(installed)
 
 
-def test_it_is_assigned_to_whoever_says_so_last(installed: Bellhop) -> None:
+def test_the_last_assignment_wins(installed: Bellhop) -> None:
     id_ = raised(installed)
     press(installed, "assign")
-    assert "*Ann Archer* takes care of it" in said(installed)
+    assert "*Ann Archer* takes care of it" in text_of(installed)
     press(installed, "assign", BEN)
 
     assert incident(installed, id_).assigned_to == BEN
-    assert f"<@{BEN}> takes care of it" in said(installed)
+    assert f"<@{BEN}> takes care of it" in text_of(installed)
 
 
 def test_an_answer_lasts_while_the_sender_repeats_itself(installed: Bellhop) -> None:
@@ -159,7 +159,7 @@ def test_an_answer_lasts_while_the_sender_repeats_itself(installed: Bellhop) -> 
     press(installed, "acknowledge")
     raised(installed, key="disk/db1", title="Disk fuller")
 
-    text = said(installed)
+    text = text_of(installed)
     assert "Disk fuller" in text
     assert "Acknowledged by" in text
 
@@ -185,13 +185,13 @@ def test_the_sender_ends_it_with_what_asks_no_more(installed: Bellhop) -> None:
         assert "Reopen" not in blocks
 
 
-def test_what_comes_after_it_was_resolved_asks_anew(installed: Bellhop) -> None:
+def test_a_notification_after_the_resolution_opens_a_new_incident(installed: Bellhop) -> None:
     raised(installed, key="disk/db1")
     press(installed, "resolve")
     id_ = raised(installed, key="disk/db1", mode="new")
 
     assert incident(installed, id_).state == "open"
-    assert '"text": "Acknowledge"' in said(installed)
+    assert '"text": "Acknowledge"' in text_of(installed)
 
 
 @pytest.mark.parametrize("answer", ["mute", "snooze"])
@@ -199,18 +199,18 @@ def test_nothing_new_is_posted_while_it_is_quiet(installed: Bellhop, answer: str
     raised(installed, key="disk/db1")
     if answer == "mute":
         press(installed, "mute")
-        assert "Muted by *Ann Archer* until it is resolved" in said(installed)
+        assert "Muted by *Ann Archer* until it is resolved" in text_of(installed)
     else:
         chosen = installed.slack.select_option(ANN, message(installed), "incident.snooze", "60")
         assert chosen.error is None
         delivered(installed)
-        assert "Snoozed by *Ann Archer* until" in said(installed)
+        assert "Snoozed by *Ann Archer* until" in text_of(installed)
 
     again = raised(installed, key="disk/db1", mode="new", title="Again")
     assert states(installed, again) == ["muted"]
     changed = raised(installed, key="disk/db1", mode="update", title="Changed")
     assert deliveries_shown(installed, changed)[0].state == "sent"
-    assert "Changed" in said(installed)
+    assert "Changed" in text_of(installed)
 
     press(installed, "unmute" if answer == "mute" else "wake")
     once_more = raised(installed, key="disk/db1", mode="new")
@@ -241,7 +241,7 @@ def test_a_snooze_ends_by_itself(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("answer", ["wake", "resolve", "mute"])
-def test_the_end_of_a_snooze_is_told_only_if_it_matters(installed: Bellhop, answer: str) -> None:
+def test_the_end_of_a_snooze_is_posted_only_if_it_matters(installed: Bellhop, answer: str) -> None:
     raised(installed, key="disk/db1")
     number = len(installed.slack.messages(GENERAL))
     snooze(installed)
@@ -265,7 +265,7 @@ def test_the_sender_ends_a_snooze_with_all_the_rest(installed: Bellhop) -> None:
 
 
 class TestEscalation:
-    """What happens when nobody answers in time."""
+    """Escalation when nobody answers in time."""
 
     def test_nobody_answers(self, installed: Bellhop) -> None:
         id_ = raised(installed, escalate={"after": 120, "to": RANDOM})
@@ -277,15 +277,15 @@ class TestEscalation:
         delivered(installed)
 
         assert "No answer yet: Disk full" in message(installed, RANDOM).text
-        assert '"text": "Acknowledge"' in said(installed, RANDOM)
+        assert '"text": "Acknowledge"' in text_of(installed, RANDOM)
         assert states(installed, id_) == ["sent", "sent"]
         press(installed, "acknowledge", channel_id=RANDOM)
         for channel_id in (GENERAL, RANDOM):
-            assert "Acknowledged by *Ann Archer*" in said(installed, channel_id)
+            assert "Acknowledged by *Ann Archer*" in text_of(installed, channel_id)
         assert "No answer yet" not in message(installed, RANDOM).text
 
     @pytest.mark.parametrize("answer", ["acknowledge", "assign", "resolve", "mute"])
-    def test_somebody_answers(self, installed: Bellhop, answer: str) -> None:
+    def test_a_person_answers_in_time(self, installed: Bellhop, answer: str) -> None:
         id_ = raised(installed, escalate={"after": 600, "to": RANDOM})
         press(installed, answer)
         installed.clock.advance(600)
@@ -331,7 +331,7 @@ class TestEscalation:
 
         assert "No answer yet" in message(installed, RANDOM).text
 
-    def test_what_repeats_itself_is_escalated_once(self, installed: Bellhop) -> None:
+    def test_a_repeated_notification_is_escalated_once(self, installed: Bellhop) -> None:
         for _ in range(3):
             raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
         installed.clock.advance(600)
@@ -354,7 +354,7 @@ class TestEscalation:
 
         assert len(installed.slack.messages(RANDOM)) == 1
 
-    def test_it_is_counted_from_when_it_goes_out(self, installed: Bellhop) -> None:
+    def test_the_escalation_delay_begins_with_delivery(self, installed: Bellhop) -> None:
         raised(installed, delay=300, escalate={"after": 600, "to": RANDOM})
         installed.clock.advance(880)
         delivered(installed)
@@ -363,7 +363,7 @@ class TestEscalation:
         delivered(installed)
         assert installed.slack.messages(RANDOM)
 
-    def test_after_it_was_resolved_it_begins_anew(self, installed: Bellhop) -> None:
+    def test_a_new_incident_escalates_again(self, installed: Bellhop) -> None:
         raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})
         press(installed, "resolve")
         raised(installed, key="disk/db1", mode="new", escalate={"after": 600, "to": RANDOM})
@@ -389,7 +389,7 @@ def test_an_answer_while_a_message_is_on_its_way_reaches_it(installed: Bellhop) 
     delivered(installed)
 
     for channel_id in (GENERAL, RANDOM):
-        assert "Acknowledged by" in said(installed, channel_id)
+        assert "Acknowledged by" in text_of(installed, channel_id)
 
 
 def test_a_message_that_is_gone_is_posted_again_while_people_are_to_see_it(
@@ -402,9 +402,9 @@ def test_a_message_that_is_gone_is_posted_again_while_people_are_to_see_it(
     delivered(installed)
 
     assert message(installed).ts != one.ts
-    assert "Acknowledged by" in said(installed)
+    assert "Acknowledged by" in text_of(installed)
     press(installed, "resolve")
-    assert "Resolved by" in said(installed)
+    assert "Resolved by" in text_of(installed)
 
 
 @pytest.mark.parametrize("answer", ["acknowledge", "resolve", "mute", "assign", "snooze"])
@@ -421,20 +421,20 @@ def test_names_mean_nothing_but_themselves(installed: Bellhop) -> None:
     raised(installed)
     press(installed, "acknowledge")
 
-    text = said(installed)
+    text = text_of(installed)
     assert f"Acknowledged by <@{ANN}>" in text
     assert "<!channel>" not in text.replace('"alt_text": "<!channel> *Ann*"', "")
 
 
 def test_people_who_change_their_minds_leave_the_channels_their_turns(installed: Bellhop) -> None:
-    """Muted and unmuted once a second, in a channel of two: the other takes what is new."""
+    """An incident muted and unmuted every second must not delay new notifications."""
     raised(installed, [GENERAL, RANDOM], key="disk/db1")
     for number in range(5):
         accept(installed, RANDOM, title=f"wanted {number}")
     for number in range(12):
         installed.clock.advance(1)
         answer: Answer = "unmute" if number % 2 else "mute"
-        # A click as the client may send it before the message is refreshed.
+        # A click that the client may send before the message is refreshed.
         id_ = installed.services.history.find_by_message(
             ACME, GENERAL, installed.slack.messages(GENERAL)[0].ts
         )
@@ -450,7 +450,7 @@ def test_people_who_change_their_minds_leave_the_channels_their_turns(installed:
 def test_people_who_answer_many_incidents_leave_their_channel_its_turns(
     installed: Bellhop,
 ) -> None:
-    """Twenty incidents, each muted and unmuted in turn, four a second; what is new comes too."""
+    """Twenty incidents muted and unmuted in turn, four a second, must not delay others."""
     asking = {"actions": ["mute"], "severity": "info"}
     incidents = [raised(installed, GENERAL, key=f"disk/db{one}", **asking) for one in range(20)]
     for number in range(5):
@@ -474,12 +474,12 @@ def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
         press_at_once(installed, answer)
     delivered(installed)
 
-    assert "Resolved by *Ann Archer*" in said(installed)
+    assert "Resolved by *Ann Archer*" in text_of(installed)
     assert len(installed.slack.calls_to("chat.update")) == 2
 
 
 def press_at_once(bellhop: Bellhop, answer: Answer) -> None:
-    """Let Ann answer the only incident; its message is refreshed where it is due."""
+    """Answer the only incident as Ann; refresh its message if that is due."""
     id_ = bellhop.services.history.find_by_message(ACME, GENERAL, message(bellhop).ts)
     assert id_ is not None
     bellhop.services.incidents.answer(ACME, id_, ANN, answer)

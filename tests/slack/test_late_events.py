@@ -1,4 +1,4 @@
-"""Events that Slack delivers late: nothing that is newer is overwritten or deleted."""
+"""Late events, which never overwrite or delete newer data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ UNINSTALL: list[Event] = [
 
 
 def send(bellhop: Bellhop, event: Event, seconds_ago: int) -> None:
-    """Let Slack deliver an event about something that happened before."""
+    """Deliver an event about something that happened earlier."""
     installation = bellhop.slack.installation_for(ACME)
     delivery = bellhop.slack.queue_event(ACME, dict(event), installation)
     happened = int(bellhop.clock.timestamp()) - seconds_ago
@@ -60,7 +60,7 @@ def renamed(kind: str, name: str) -> Event:
     return {"type": f"{kind}_rename", "channel": {"id": GENERAL, "name": name}}
 
 
-# An event, the one before it that comes after it, and what must stay as the first leaves it.
+# An event, an earlier one that arrives after it, and the state that must remain.
 Case = tuple[Event | Callable[[Bellhop], Event], Event, Callable[[Bellhop], object]]
 CASES: dict[str, Case] = {
     "team_rename": (
@@ -89,7 +89,7 @@ for kind in ("channel", "group"):
         f"{kind}_left": (bot_joined, {"type": f"{kind}_left", "channel": GENERAL}, paused),
         f"{kind}_rename": (renamed(kind, "new"), renamed(kind, "old"), channel_name),
     }
-# Events that change nothing that could be newer, with the reason.
+# Events that cannot overwrite newer data, with the reason.
 OTHERS = {
     "app_home_opened": "shows what holds now",
     "app_uninstalled": "verified with Slack, below",
@@ -133,7 +133,7 @@ def test_an_earlier_event_changes_nothing(installed: Bellhop, name: str) -> None
     later = later(installed) if callable(later) else later
     send(installed, later, 60)
     held = state(installed)
-    # Either of the two changes what is looked at: the case could fail.
+    # Each of the two changes the checked state, so the case can fail.
     assert after_earlier != before or held != before
 
     send(installed, earlier, 120)
@@ -209,16 +209,14 @@ class TestRemovals:
         assert pending(bellhop) == []
         assert bellhop.services.profiles.find(ACME, ANN) is None
 
-    def test_a_report_about_a_person_who_has_unlinked_erases_nothing_since(
-        self, bellhop: Bellhop
-    ) -> None:
+    def test_a_late_report_erases_nothing_after_an_unlink(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
         assert stored is not None
         bellhop.services.lifecycle.unlink(stored)
         bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
-        # By which Slack reports the revocation.
+        # The event with which Slack reports the revocation.
         bellhop.services.revocations.revoke_pending()
         bellhop.settle()
 

@@ -1,4 +1,4 @@
-"""Stored facts follow Slack's events, once each, in any order."""
+"""Stored data follows Slack's events, once each, in any order."""
 
 from __future__ import annotations
 
@@ -177,13 +177,13 @@ def test_slack_retries_an_event_while_the_database_is_down(
     with database.writing_connection() as connection:
         connection.execute(text("ALTER TABLE event_receipts RENAME TO away"))
     delivery = bellhop.slack.send_event(ACME, {"type": "team_rename", "name": "Renamed"})
-    # Slack's first retry comes at once: it may have been made already.
+    # Slack's first retry is immediate, so it may have happened already.
     assert {attempt.status for attempt in delivery.attempts} == {503}
     with database.writing_connection() as connection:
         connection.execute(text("ALTER TABLE away RENAME TO event_receipts"))
 
     def is_delivered() -> bool:
-        # Past the time of the next retry: one that is under way may still come too early.
+        # Past the time of the next retry, because one under way may still arrive too early.
         clock.advance(300)
         bellhop.slack.deliver_due()
         return delivery.attempts[-1].status == 200
@@ -195,7 +195,7 @@ def test_slack_retries_an_event_while_the_database_is_down(
 
 
 class TestExternalUsers:
-    """Slack tells a workspace of the people of others too, who share a channel with it."""
+    """Slack also sends a workspace the people of others that share a channel with it."""
 
     @pytest.fixture
     def both(self, bellhop: Bellhop) -> Bellhop:
@@ -228,7 +228,7 @@ class TestExternalUsers:
         assert not profile.is_deleted
         assert profile.workspaces[0].is_admin
 
-    def test_who_is_linked_nowhere_is_not_erased(self, bellhop: Bellhop) -> None:
+    def test_a_person_without_a_link_is_not_erased(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         bellhop.install(ANN_AT_BETA)
         bellhop.services.subscriptions.subscribe(
@@ -244,7 +244,7 @@ class TestExternalUsers:
 
 
 class TestLateEvents:
-    """Slack tries an event again for minutes: a later one may have taken effect by then."""
+    """Slack retries an event for minutes, so a later one may have taken effect by then."""
 
     @pytest.mark.parametrize("is_linked", [True, False])
     def test_an_earlier_role_brings_nothing_back(self, bellhop: Bellhop, is_linked: bool) -> None:
@@ -315,7 +315,7 @@ class TestLateEvents:
     def test_a_change_brings_back_nobody_who_unlinks_meanwhile(
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """On PostgreSQL the rows may go between two statements of one transaction."""
+        """On PostgreSQL, rows may disappear between two statements of one transaction."""
         bellhop.install(ANN)
         search = profiles.search_member
 

@@ -1,4 +1,4 @@
-"""Links to notifications that people post, over signed HTTP: what Slack shows under them."""
+"""Unfurls of links to notifications, over signed HTTP."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def link(bellhop: Bellhop, notification_id: str) -> str:
 
 
 def post(bellhop: Bellhop, text: str, channel_id: str = RANDOM, by: str = ANN) -> Message:
-    """Let somebody post a text, and the app see to it."""
+    """Post a text as a person, and let the app process it."""
     message = bellhop.slack.post_as(by, channel_id, text)
     bellhop.slack.deliver_due()
     return message
@@ -106,7 +106,7 @@ def test_several_links_show_each_its_own(installed: Bellhop) -> None:
     assert len(message.attachments) == 2
 
 
-def test_to_be_told_again_changes_nothing(installed: Bellhop) -> None:
+def test_a_repeated_event_changes_nothing(installed: Bellhop) -> None:
     id_ = delivered(installed)
     message = post(installed, link(installed, id_))
     [event] = [one.payload["event"] for one in installed.slack.deliveries if _is_link(one)]
@@ -134,10 +134,10 @@ def test_while_it_is_written_what_is_public_is_shown(installed: Bellhop) -> None
 @pytest.mark.parametrize(
     ("to", "writer"), [(["COMPOSER", BEN], ANN), (["COMPOSER", GENERAL], GUS), (GENERAL, GUS)]
 )
-def test_nobody_is_shown_what_they_may_not_see_while_they_write(
+def test_a_link_being_typed_shows_nothing_hidden(
     installed: Bellhop, to: str | list[str], writer: str
 ) -> None:
-    """Slack writes `COMPOSER` for the channel, which a sender may write too."""
+    """Slack sends `COMPOSER` as the channel, which a sender may also use as a name."""
     unfurl_id = installed.slack.compose_as(writer, ACME, link(installed, delivered(installed, to)))
     installed.slack.deliver_due()
 
@@ -145,13 +145,13 @@ def test_nobody_is_shown_what_they_may_not_see_while_they_write(
     assert installed.slack.shared_links[unfurl_id].shown == {}
 
 
-def test_what_went_to_a_person_is_not_shown(installed: Bellhop) -> None:
+def test_a_direct_notification_is_not_shown(installed: Bellhop) -> None:
     message = post(installed, link(installed, delivered(installed, BEN, "your password")), by=BEN)
 
     assert message.attachments == []
 
 
-def test_what_went_to_a_private_channel_is_shown_there_alone(installed: Bellhop) -> None:
+def test_a_notification_in_a_private_channel_is_shown_only_there(installed: Bellhop) -> None:
     secret = private_channel(installed)
     url = link(installed, delivered(installed, secret, "we buy Globex"))
 
@@ -159,7 +159,7 @@ def test_what_went_to_a_private_channel_is_shown_there_alone(installed: Bellhop)
     assert post(installed, url, GENERAL).attachments == []
 
 
-def test_another_organisation_in_the_channel_sees_nothing(installed: Bellhop) -> None:
+def test_another_organization_in_the_channel_sees_nothing(installed: Bellhop) -> None:
     public, here = delivered(installed), delivered(installed, RANDOM)
     text = f"{link(installed, public)} {link(installed, here)}"
     message = post(installed, text)
@@ -246,7 +246,7 @@ def test_other_addresses_are_left_alone(installed: Bellhop) -> None:
     assert installed.slack.calls_to("chat.unfurl") == []
 
 
-def test_a_link_with_something_behind_it_is_one(installed: Bellhop) -> None:
+def test_a_link_with_a_query_is_unfurled(installed: Bellhop) -> None:
     url = f"{link(installed, delivered(installed))}/?from=mail#top"
 
     assert len(post(installed, url).attachments) == 1
@@ -259,7 +259,7 @@ def test_a_link_with_something_behind_it_is_one(installed: Bellhop) -> None:
         (Fault("chat.unfurl", "api_error", error="cannot_unfurl_url"), 1),
     ],
 )
-def test_what_may_heal_is_tried_again(installed: Bellhop, fault: Fault, tried: int) -> None:
+def test_temporary_errors_are_retried(installed: Bellhop, fault: Fault, tried: int) -> None:
     url = link(installed, delivered(installed))
     installed.slack.faults.add(fault)
     message = post(installed, url)

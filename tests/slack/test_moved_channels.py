@@ -1,4 +1,4 @@
-"""A channel gets another id: everything that is stored with the old one follows."""
+"""Channels with a new id: everything stored with the old id follows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop
 
-# Where the old id stays, and why.
+# Columns that keep the old id, with the reason.
 KEPT = {
     ("channel_moves", "old_id"): "the move itself",
     ("deliveries", "target"): "as its sender wrote it",
@@ -28,7 +28,7 @@ KEPT = {
 
 @pytest.fixture
 def private(bellhop: Bellhop) -> str:
-    """A private channel that Bellhop is in and knows."""
+    """A private channel that Bellhop is a member of."""
     bellhop.install(ANN)
     channel = bellhop.slack.add_channel(ACME, "leads-2", members=[ANN], is_private=True)
     bellhop.slack.invite_bot(ANN, channel.id)
@@ -46,7 +46,7 @@ def deliver(bellhop: Bellhop, seconds: float = 5) -> None:
 
 
 def fill(bellhop: Bellhop, channel_id: str) -> str:
-    """Let every table that names channels name this one; return an incident's notification."""
+    """Put the channel into every table that has channels; return an incident's notification."""
     services = bellhop.services
     services.subscriptions.subscribe(
         ACME, channel_id, SubscriptionSpec("deploys", digest=Schedule())
@@ -71,7 +71,7 @@ def fill(bellhop: Bellhop, channel_id: str) -> str:
 
 
 def places_of(bellhop: Bellhop, channel_id: str) -> set[tuple[str, str]]:
-    """Return the tables and columns in which an id is found."""
+    """Return the tables and columns that contain an id."""
     found = set()
     with bellhop.services.database.engine.connect() as connection:
         metadata = MetaData()
@@ -85,7 +85,7 @@ def places_of(bellhop: Bellhop, channel_id: str) -> set[tuple[str, str]]:
 
 
 def move_unnoticed(bellhop: Bellhop, channel_id: str) -> str:
-    """Give a channel another id while the app is not reached: Slack repeats the event later."""
+    """Change a channel's id while the app is unreachable; Slack retries the event later."""
     bellhop.slack.set_app_url("http://127.0.0.1:1")
     moved = bellhop.slack.change_channel_id(channel_id).id
     bellhop.slack.deliver_due()
@@ -142,7 +142,7 @@ def assert_all_is_there(bellhop: Bellhop, channel_id: str, incident: str) -> Non
     for words in ("held", "scheduled", "waiting", "snooze is over"):
         assert words in said
     assert [one.state for one in deliveries(bellhop, incident)].count("dead") == 0
-    # The message still has its buttons, and later ones find it.
+    # The message keeps its buttons, and later notifications find it.
     assert bellhop.slack.click(ANN, first, "incident.acknowledge").error is None
     deliver(bellhop)
     assert "Acknowledged by" in json.dumps(first.attachments + first.blocks)
@@ -185,7 +185,7 @@ def test_a_key_with_a_limit_may_name_either_id(bellhop: Bellhop, private: str) -
     assert (status(private), status(moved)) == (202, 202)
 
 
-def test_what_failed_before_the_event_came_goes_out_after_it(
+def test_deliveries_that_failed_before_the_event_are_sent_after_it(
     bellhop: Bellhop, private: str
 ) -> None:
     moved = move_unnoticed(bellhop, private)
@@ -201,7 +201,7 @@ def test_what_failed_before_the_event_came_goes_out_after_it(
     assert [one.text for one in bellhop.slack.messages(moved)] == ["early"]
 
 
-def test_what_is_being_sent_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
+def test_a_delivery_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
     id_ = accept(bellhop, private, "on its way")
     hand = Hand(bellhop)
     moved: list[str] = []
@@ -221,7 +221,7 @@ def test_what_is_being_sent_goes_to_the_new_id(bellhop: Bellhop, private: str) -
 
 
 def test_two_lanes_of_one_channel_become_one(bellhop: Bellhop, private: str) -> None:
-    """The new id is used before the event comes."""
+    """The new id is used before the event arrives."""
     incident = fill(bellhop, private)
     moved = move_unnoticed(bellhop, private)
     accept(bellhop, moved, "early")

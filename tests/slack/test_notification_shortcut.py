@@ -1,4 +1,4 @@
-"""“Link to notification” in the menu of a message, over signed HTTP."""
+"""The message shortcut “Link to notification”, over signed HTTP."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def shown(bellhop: Bellhop, message: Message, user_id: str = BEN) -> str:
-    """Use the shortcut, and return what the modal says."""
+    """Use the shortcut, and return the text of the modal."""
     assert bellhop.slack.use_shortcut(user_id, message, ids.LINK_TO_NOTIFICATION).error is None
     modal = bellhop.slack.open_modal(user_id)
     assert modal is not None
@@ -65,7 +65,7 @@ def test_a_message_that_changed_is_what_it_shows_now(installed: Bellhop) -> None
     assert first not in text
 
 
-def test_a_reply_in_a_thread_is_a_notification_of_its_own(installed: Bellhop) -> None:
+def test_a_thread_reply_is_a_separate_notification(installed: Bellhop) -> None:
     accept(installed, GENERAL, "red", key="build", mode="thread")
     posted(installed)
     second = accept(installed, GENERAL, "still red", key="build", mode="thread")
@@ -73,7 +73,7 @@ def test_a_reply_in_a_thread_is_a_notification_of_its_own(installed: Bellhop) ->
     assert second in shown(installed, posted(installed))
 
 
-def test_any_other_message_is_kindly_none(installed: Bellhop) -> None:
+def test_another_message_gets_a_friendly_explanation(installed: Bellhop) -> None:
     accept(installed, GENERAL, "hello")
     posted(installed)
     text = shown(installed, installed.slack.post_as(ANN, GENERAL, "good morning"))

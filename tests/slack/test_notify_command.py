@@ -1,4 +1,4 @@
-"""`/notify` over signed HTTP: commands, buttons, and what comes of them."""
+"""`/notify` over signed HTTP: commands, buttons and their effects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ask(bellhop: Bellhop, words: str, user_id: str = ANN, channel: str = GENERAL
     return result.message
 
 
-def said(message: Message) -> str:
+def text_of(message: Message) -> str:
     return json.dumps([message.text, message.blocks], ensure_ascii=False)
 
 
@@ -52,7 +52,7 @@ def buttons(message: Message) -> list[dict[str, Any]]:
 
 
 def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> list[str]:
-    """Send to a topic; return the channels and people it goes to."""
+    """Send to a topic; return the channels and people that receive it."""
     notification_id = accept(bellhop, topic, "It is out", **given)
     report = bellhop.services.history.find(ACME, notification_id)
     assert report is not None
@@ -60,18 +60,18 @@ def reached(bellhop: Bellhop, topic: str = "topic:deploys", **given: Any) -> lis
 
 
 def last_ephemeral(bellhop: Bellhop, user_id: str) -> str:
-    return said(bellhop.slack.ephemerals(user_id)[-1])
+    return text_of(bellhop.slack.ephemerals(user_id)[-1])
 
 
-class TestSubscribing:
-    def test_a_channel_gets_what_was_named(self, installed: Bellhop) -> None:
+class TestSubscribe:
+    def test_a_channel_receives_matching_notifications(self, installed: Bellhop) -> None:
         answer = ask(installed, "subscribe Deploys severity>=warning service=api mode=thread")
 
         assert answer.ephemeral_to is None
-        text = said(answer)
+        text = text_of(answer)
         assert f"<@{ANN}> subscribed this channel to `deploys`" in text
         assert "where `severity&gt;=warning service=api`, in threads" in text
-        assert "Nothing that can be shown here was sent there in the last 7 days." in text
+        assert "No notifications that can be shown here in the last 7 days." in text
         api = [{"name": "service", "value": "api"}]
         assert reached(installed, severity="error", fields=api) == [GENERAL]
         assert reached(installed, severity="info", fields=api) == []
@@ -83,17 +83,15 @@ class TestSubscribing:
 
         assert installed.slack.messages(GENERAL)[-1].text == "It is out"
 
-    def test_it_says_what_would_have_come_lately(
-        self, installed: Bellhop, clock: FakeClock
-    ) -> None:
+    def test_it_previews_recent_notifications(self, installed: Bellhop, clock: FakeClock) -> None:
         ask(installed, "subscribe deploys")
         for number, severity in enumerate(["error", "info", "error"]):
             accept(installed, "topic:deploys", title=f"<Build> {number}", severity=severity)
             clock.advance(1)
 
-        text = said(ask(installed, "subscribe deploys severity=error"))
+        text = text_of(ask(installed, "subscribe deploys severity=error"))
 
-        assert "Of 3 sent there in the last 7 days 2 would have come:" in text
+        assert "2 of the last 3 notifications (7 days) would have been delivered here:" in text
         assert "&lt;Build&gt; 2" in text
         assert "&lt;Build&gt; 1" not in text
 
@@ -111,26 +109,26 @@ class TestSubscribing:
 
         assert answer.ephemeral_to == BEN
         assert reached(installed) == [BEN]
-        assert "What comes to you" in said(ask(installed, "list", BEN, channel))
+        assert "Notifications for you" in text_of(ask(installed, "list", BEN, channel))
 
     def test_a_private_channel_has_to_invite_first(self, installed: Bellhop) -> None:
-        assert "/invite @Bellhop" in said(ask(installed, "subscribe deploys", ANN, LEADS))
+        assert "/invite @Bellhop" in text_of(ask(installed, "subscribe deploys", ANN, LEADS))
         assert reached(installed) == []
 
         installed.slack.invite_bot(ANN, LEADS)
-        assert "subscribed this channel" in said(ask(installed, "subscribe deploys", ANN, LEADS))
+        assert "subscribed this channel" in text_of(ask(installed, "subscribe deploys", ANN, LEADS))
         assert reached(installed) == [LEADS]
 
-    def test_an_archived_channel_is_none_to_post_to(self, installed: Bellhop) -> None:
-        text = said(ask(installed, "subscribe deploys", ANN, OLD_NEWS))
+    def test_an_archived_channel_is_rejected(self, installed: Bellhop) -> None:
+        text = text_of(ask(installed, "subscribe deploys", ANN, OLD_NEWS))
 
         assert "That channel is archived" in text
         assert reached(installed) == []
 
-    def test_it_does_without_slacks_word(self, installed: Bellhop) -> None:
+    def test_it_works_if_slack_does_not_answer(self, installed: Bellhop) -> None:
         installed.slack.faults.add(Fault("conversations.info", "server_error", times=1))
 
-        assert "subscribed this channel" in said(ask(installed, "subscribe deploys"))
+        assert "subscribed this channel" in text_of(ask(installed, "subscribe deploys"))
 
 
 class TestUndoing:
@@ -143,7 +141,7 @@ class TestUndoing:
 
         assert reached(installed) == []
         shown = installed.slack.messages(GENERAL)[-1]
-        assert f"<@{BEN}> undid the change: `deploys` is as it was before." in said(shown)
+        assert f"<@{BEN}> undid the change to `deploys`." in text_of(shown)
         assert buttons(shown) == []
 
     def test_a_second_click_changes_nothing(self, installed: Bellhop, clock: FakeClock) -> None:
@@ -155,26 +153,28 @@ class TestUndoing:
 
         installed.slack.click(BEN, seen_by_ben, ids.UNDO_SUBSCRIPTIONS)
 
-        assert "undone already, or changed again since" in last_ephemeral(installed, BEN)
+        assert "already undone, or the subscription has changed since" in last_ephemeral(
+            installed, BEN
+        )
         assert reached(installed, fields=[{"name": "a", "value": "b"}]) == [GENERAL]
 
-    def test_what_was_ended_comes_back_as_it_was(self, installed: Bellhop) -> None:
+    def test_undo_restores_an_ended_subscription(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error", BEN)
         answer = ask(installed, "unsubscribe deploys")
-        assert f"<@{ANN}> unsubscribed this channel from `deploys`." in said(answer)
+        assert f"<@{ANN}> unsubscribed this channel from `deploys`." in text_of(answer)
         assert reached(installed, severity="error") == []
 
         installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
 
         assert reached(installed, severity="error") == [GENERAL]
         assert reached(installed) == []
-        # Its creator may have left: the person who restores it is named.
-        assert f"by <@{ANN}>" in said(ask(installed, "list"))
+        # Its creator may have left, so the person who restores it is named.
+        assert f"by <@{ANN}>" in text_of(ask(installed, "list"))
 
     def test_muting_is_undone(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         answer = ask(installed, "mute 2h")
-        assert f"<@{ANN}> muted `deploys` for this channel until <!date^" in said(answer)
+        assert f"<@{ANN}> muted `deploys` for this channel until <!date^" in text_of(answer)
         assert reached(installed) == []
 
         installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
@@ -182,10 +182,10 @@ class TestUndoing:
 
         ask(installed, "mute deploys 1h")
         assert reached(installed) == []
-        assert "muted until" in said(ask(installed, "list"))
-        assert f"<@{ANN}> unmuted `deploys`" in said(ask(installed, "unmute"))
+        assert "muted until" in text_of(ask(installed, "list"))
+        assert f"<@{ANN}> unmuted `deploys`" in text_of(ask(installed, "unmute"))
         assert reached(installed) == [GENERAL]
-        assert "muted until" not in said(ask(installed, "list"))
+        assert "muted until" not in text_of(ask(installed, "list"))
 
 
 class TestList:
@@ -196,7 +196,7 @@ class TestList:
         for topic in ("*", "deploys/*", "deplyos"):
             ask(installed, f"subscribe {topic}", BEN, channel="C0ACME0002")
 
-        text = said(ask(installed, "list"))
+        text = text_of(ask(installed, "list"))
 
         assert "Topics in this workspace: `deploys`." in text
         ask(installed, "subscribe deplyos")
@@ -208,16 +208,16 @@ class TestList:
         ask(installed, "subscribe other")
         assert ask(installed, "list").text.endswith(": 2 subscriptions")
 
-    def test_it_shows_who_made_it_and_what_came_last(self, installed: Bellhop) -> None:
+    def test_it_shows_its_creator_and_latest_delivery(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys severity>=error mode=update", BEN)
-        assert "nothing came as yet" in said(ask(installed, "list"))
+        assert "no notifications yet" in text_of(ask(installed, "list"))
         accept(installed, "topic:deploys", "x", severity="error")
         Hand(installed).deliver()
 
         answer = ask(installed, "list")
 
         assert answer.ephemeral_to == ANN
-        text = said(answer)
+        text = text_of(answer)
         assert "`deploys` where `severity&gt;=error`, updated in place" in text
         assert f"by <@{BEN}>" in text
         assert "last sent <!date^" in text
@@ -239,7 +239,7 @@ class TestList:
         [
             ("unsubscribe", "unsubscribed this channel from `deploys`"),
             ("mute-hour", "muted `deploys` for this channel"),
-            ("digest-hourly", "chose a digest of `deploys` for this channel"),
+            ("digest-hourly", "set a digest of `deploys` for this channel"),
         ],
     )
     def test_the_channel_is_told_of_a_choice_and_may_undo_it(
@@ -266,7 +266,7 @@ class TestList:
         ]
         assert sorted(changes) == sorted([(who, f"channel:{GENERAL}") for who in (ANN, BEN, BEN)])
 
-    def test_what_is_chosen_for_oneself_is_told_nobody(self, installed: Bellhop) -> None:
+    def test_a_personal_choice_is_private(self, installed: Bellhop) -> None:
         channel = installed.slack.app_dm(ACME, ANN).id
         ask(installed, "subscribe deploys", ANN, channel)
         answer = ask(installed, "list", ANN, channel)
@@ -276,7 +276,7 @@ class TestList:
         assert answer.text.startswith(f"<@{ANN}> unsubscribed themselves")
         assert "channel_subscriptions_changed" not in str(installed.services.audit.find())
 
-    def test_what_a_second_choice_in_one_list_changes_is_told_too(self, installed: Bellhop) -> None:
+    def test_a_second_choice_in_one_list_is_posted_too(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
         answer = ask(installed, "list")
         for choice in ("mute-hour", "unsubscribe"):
@@ -286,17 +286,17 @@ class TestList:
         assert "unsubscribed this channel" in told[-1]
         assert installed.slack.ephemerals(ANN)[-1].ts == answer.ts
 
-    def test_nothing_at_all_teaches(self, installed: Bellhop) -> None:
+    def test_an_empty_list_explains_how_to_start(self, installed: Bellhop) -> None:
         accept(installed, "topic:releases", "x")
 
-        text = said(ask(installed, "list"))
+        text = text_of(ask(installed, "list"))
 
-        assert "No topic comes to this channel yet." in text
+        assert "No subscriptions for this channel yet." in text
         assert "`/notify subscribe releases`" in text
 
 
 class TestDigest:
-    def test_it_is_chosen_where_the_person_lives(self, installed: Bellhop) -> None:
+    def test_it_is_scheduled_in_the_persons_time_zone(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys")
 
         answer = ask(installed, "digest deploys daily 9:00")
@@ -304,17 +304,17 @@ class TestDigest:
         profile = installed.services.profiles.find(ACME, ANN)
         assert profile is not None
         tz = profile.tz
-        text = said(answer)
+        text = text_of(answer)
         assert answer.ephemeral_to is None
-        assert f"<@{ANN}> chose a digest of `deploys` for this channel" in text
+        assert f"<@{ANN}> set a digest of `deploys` for this channel" in text
         assert f"every day at 09:00 ({tz})" in text
-        assert f"digest every day at 09:00 ({tz})" in said(ask(installed, "list"))
+        assert f"digest every day at 09:00 ({tz})" in text_of(ask(installed, "list"))
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
         assert one.wish.digest == Schedule(time(9), str(tz))
         assert reached(installed) == [GENERAL]
         Hand(installed).deliver()
         assert "It is out" not in [one.text for one in installed.slack.messages(GENERAL)]
-        assert "last held until <!date^" in said(ask(installed, "list"))
+        assert "last held until <!date^" in text_of(ask(installed, "list"))
 
     def test_slack_is_asked_where_an_unlinked_person_lives(self, installed: Bellhop) -> None:
         ask(installed, "subscribe deploys digest daily 9:00", BEN)
@@ -323,18 +323,18 @@ class TestDigest:
         assert one.wish.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
 
     def test_the_only_topic_need_not_be_named(self, installed: Bellhop) -> None:
-        assert "Nothing is subscribed to here" in said(ask(installed, "digest hourly"))
+        assert "No subscriptions here yet" in text_of(ask(installed, "digest hourly"))
         ask(installed, "subscribe deploys")
-        assert "chose a digest of `deploys`" in said(ask(installed, "digest hourly"))
-        assert "comes as a digest already: every hour" in said(ask(installed, "digest hourly"))
+        assert "set a digest of `deploys`" in text_of(ask(installed, "digest hourly"))
+        assert "already has this digest: every hour" in text_of(ask(installed, "digest hourly"))
         ask(installed, "subscribe alerts")
 
         asked = ask(installed, "digest off")
         assert asked.ephemeral_to == ANN
-        assert "• `/notify digest deploys off`" in said(asked)
-        assert "ended the digest of `deploys`" in said(ask(installed, "digest deploys off"))
-        assert "has no digest here" in said(ask(installed, "digest deploys off"))
-        assert "not subscribed to here" in said(ask(installed, "digest other off"))
+        assert "• `/notify digest deploys off`" in text_of(asked)
+        assert "ended the digest of `deploys`" in text_of(ask(installed, "digest deploys off"))
+        assert "has no digest here" in text_of(ask(installed, "digest deploys off"))
+        assert "No subscription to `other` here" in text_of(ask(installed, "digest other off"))
 
     def test_it_is_undone(self, installed: Bellhop, clock: FakeClock) -> None:
         ask(installed, "subscribe deploys digest hourly")
@@ -346,20 +346,20 @@ class TestDigest:
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
         assert str(one.wish.digest) == "hourly"
 
-    def test_what_was_ended_comes_back_with_its_digest(
+    def test_undo_restores_an_ended_subscription_with_its_digest(
         self, installed: Bellhop, clock: FakeClock
     ) -> None:
         ask(installed, "subscribe deploys digest hourly")
         for title in ("Build 1", "Build 2"):
             accept(installed, "topic:deploys", title=title)
         answer = ask(installed, "unsubscribe deploys")
-        assert "held for its next digest does not come" in said(answer)
+        assert "held for its next digest are not delivered" in text_of(answer)
         installed.slack.click(ANN, answer, ids.UNDO_SUBSCRIPTIONS)
 
         clock.advance(3600)
         Hand(installed).deliver()
 
-        assert "Digest: 2 notifications" in said(installed.slack.messages(GENERAL)[-1])
+        assert "Digest: 2 notifications" in text_of(installed.slack.messages(GENERAL)[-1])
 
 
 class TestAnswers:
@@ -370,28 +370,28 @@ class TestAnswers:
             ("help", "*Commands"),
             ("subscibe deploys", "Did you mean `/notify subscribe deploys`?"),
             ("subscribe deploys <x>", "“&lt;x&gt;” is no condition"),
-            ("unsubscribe deploys", "`deploys` is not subscribed to here. Nothing is."),
-            ("mute 2h", "Nothing here is there to be muted."),
-            ("unmute", "Nothing here is muted."),
-            ("mute deploys 2h", "`deploys` is not subscribed to here."),
+            ("unsubscribe deploys", "No subscription to `deploys` here. No subscriptions yet."),
+            ("mute 2h", "No subscriptions here to mute."),
+            ("unmute", "Nothing is muted here."),
+            ("mute deploys 2h", "No subscription to `deploys` here."),
         ],
     )
-    def test_they_are_for_the_one_who_asks(
+    def test_quiet_hours_are_set_for_the_person(
         self, installed: Bellhop, words: str, answer: str
     ) -> None:
         message = ask(installed, words)
 
         assert message.ephemeral_to == ANN
-        assert answer in said(message)
+        assert answer in text_of(message)
 
     def test_a_test_arrives(self, installed: Bellhop) -> None:
         message = ask(installed, "test")
         Hand(installed).deliver()
 
-        assert "on its way to this channel" in said(message)
-        text = said(installed.slack.messages(GENERAL)[-1])
+        assert "on its way to this channel" in text_of(message)
+        text = text_of(installed.slack.messages(GENERAL)[-1])
         assert "A test notification" in text
-        # The App Home has a button for it too.
+        # The App Home also has a button for it.
         assert "/notify" not in text
 
 
@@ -421,7 +421,7 @@ class TestWhoMay:
         ask(strict, "subscribe other", BEN)
         assert reached(strict, "topic:other") == ([GENERAL] if ben_may else [])
 
-    def test_a_guest_changes_their_own_alone(self, strict: Bellhop) -> None:
+    def test_a_guest_changes_only_their_own_subscriptions(self, strict: Bellhop) -> None:
         people = strict.slack.users.values()
         guest = next(one.id for one in people if one.team_id == ACME and one.is_restricted)
         deploys = "C0ACME0003"
@@ -430,16 +430,16 @@ class TestWhoMay:
         direct = strict.slack.app_dm(ACME, guest).id
         own = ask(strict, "subscribe deploys", guest, direct)
 
-        assert "ask one of them" in said(refused)
-        assert "Guests cannot subscribe to topics" in said(own)
+        assert "ask one of them" in text_of(refused)
+        assert "Guests cannot subscribe to topics" in text_of(own)
         assert reached(strict) == []
-        assert "quiet hours from 22:00" in said(ask(strict, "quiet 22:00-07:00", guest, direct))
+        assert "quiet hours from 22:00" in text_of(ask(strict, "quiet 22:00-07:00", guest, direct))
 
 
 def test_tests_are_limited_for_each_person(installed: Bellhop) -> None:
     answers = [ask(installed, "test").text for _ in range(12)]
 
-    assert ["try again in a minute" in one for one in answers] == [False] * 10 + [True] * 2
-    assert "try again" not in ask(installed, "test", BEN).text
+    assert ["Try again in a minute" in text for text in answers] == [False] * 10 + [True] * 2
+    assert "Try again" not in ask(installed, "test", BEN).text
     installed.clock.advance(60)
-    assert "try again" not in ask(installed, "test").text
+    assert "Try again" not in ask(installed, "test").text

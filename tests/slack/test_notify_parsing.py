@@ -1,4 +1,4 @@
-"""What the words after `/notify` mean."""
+"""Parsing of the text after `/notify`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.slack.subscriptions.parsing import (
     COMMANDS,
     Digest,
-    Help,
     ListHere,
     Mute,
+    NotifyHelp,
     NotifyRequest,
     ParseError,
     Quiet,
@@ -34,8 +34,8 @@ NIGHT = QuietHours(time(22), time(7))
 @pytest.mark.parametrize(
     ("words", "request_"),
     [
-        ("", Help()),
-        ("help", Help()),
+        ("", NotifyHelp()),
+        ("help", NotifyHelp()),
         ("  LIST ", ListHere()),
         ("test", SendTest()),
         ("subscribe deploys", Subscribe("deploys", "", None)),
@@ -77,47 +77,47 @@ NIGHT = QuietHours(time(22), time(7))
         ("unmute deploys", Unmute("deploys")),
     ],
 )
-def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
+def test_valid_commands_are_parsed(words: str, request_: NotifyRequest) -> None:
     assert parse_notify_command(words) == request_
 
 
 @pytest.mark.parametrize(
     ("words", "reason", "nearest"),
     [
-        ("subscrbe deploys a=b", "do not understand “subscrbe”", "subscribe deploys a=b"),
-        ("lst", "do not understand", "list"),
-        ("xyzzy", "do not understand", ""),
-        ("subscribe", "which topic", "subscribe deploys"),
-        ("unsubscribe", "which topic", "unsubscribe deploys"),
+        ("subscrbe deploys a=b", "Unknown command “subscrbe”", "subscribe deploys a=b"),
+        ("lst", "Unknown command", "list"),
+        ("xyzzy", "Unknown command", ""),
+        ("subscribe", "Name a topic", "subscribe deploys"),
+        ("unsubscribe", "Name a topic", "unsubscribe deploys"),
         ("subscribe de*", "a star stands alone", ""),
         ("subscribe deploys api", "“api” is no condition", ""),
         ("subscribe deploys severity>=eror", "Did you mean `error`", ""),
-        ("subscribe d a=b mode=tread c=d", "no mode", "subscribe d a=b mode=thread c=d"),
-        ("subscribe d mode=", "no mode", "subscribe d mode=thread"),
+        ("subscribe d a=b mode=tread c=d", "is not a mode", "subscribe d a=b mode=thread c=d"),
+        ("subscribe d mode=", "is not a mode", "subscribe d mode=thread"),
         ("digest", "how often", "digest daily 09:00"),
         ("digest deploys", "how often", "digest deploys daily 09:00"),
         ("digest deploys dayly 9", "how often", "digest deploys daily 09:00"),
         ("digest hourli deploys", "how often", "digest deploys hourly"),
-        ("digest deploys daily", "which time", "digest deploys daily 09:00"),
+        ("digest deploys daily", "the time of day", "digest deploys daily 09:00"),
         ("digest deploys daily 25:00", "no time of the day", "digest deploys daily 09:00"),
-        ("digest deploys hourly 9", "Only daily has a time", "digest deploys hourly"),
+        ("digest deploys hourly 9", "Only daily takes a time", "digest deploys hourly"),
         ("digest de*p hourly", "a star stands alone", ""),
-        ("digets deploys hourly", "do not understand", "digest deploys hourly"),
+        ("digets deploys hourly", "Unknown command", "digest deploys hourly"),
         (
             "subscribe d a=b digest weekly c=d",
-            "no digest",
+            "is not a digest schedule",
             "subscribe d a=b digest daily 09:00 c=d",
         ),
-        ("subscribe d digest daily", "which time", "subscribe d digest daily 09:00"),
-        ("quiet", "from when until when", "quiet 22:00-07:00"),
-        ("quiet 22:00", "from when until when", "quiet 22:00-07:00"),
+        ("subscribe d digest daily", "the time of day", "subscribe d digest daily 09:00"),
+        ("quiet", "a start and an end time", "quiet 22:00-07:00"),
+        ("quiet 22:00", "a start and an end time", "quiet 22:00-07:00"),
         ("quiet 22-25", "no time of the day", "quiet 22:00-07:00"),
-        ("quiet 7-7", "begin when they end", "quiet 22:00-07:00"),
-        ("quite 22-7", "do not understand", "quiet 22-7"),
-        ("mute", "for how long", "mute 2h"),
-        ("mute deploys", "for how long", "mute 2h"),
-        ("mute 0h", "a minute at least", "mute 2h"),
-        ("mute 31d", "30 days at most", "mute 2h"),
+        ("quiet 7-7", "start and the end of the quiet hours", "quiet 22:00-07:00"),
+        ("quite 22-7", "Unknown command", "quiet 22-7"),
+        ("mute", "a duration", "mute 2h"),
+        ("mute deploys", "a duration", "mute 2h"),
+        ("mute 0h", "at least one minute", "mute 2h"),
+        ("mute 31d", "at most 30 days", "mute 2h"),
         ("mute two words 2h", "is not a topic", ""),
     ],
 )

@@ -45,7 +45,7 @@ def test_they_are_about_the_workspace_in_which_they_happened(installed: Bellhop)
     assert found.paused == "archived"
 
 
-def test_who_leaves_a_channel_is_not_believed_to_be_there(installed: Bellhop) -> None:
+def test_a_person_who_leaves_a_channel_is_not_a_member(installed: Bellhop) -> None:
     access = installed.services.access
     assert NORTH_GENERAL in access.channels_of(NORTH, WES)
 
@@ -69,7 +69,7 @@ def test_an_opened_home_is_forgotten_with_its_person(installed: Bellhop) -> None
 
 
 def use_where_nobody_is_linked(bellhop: Bellhop) -> None:
-    """Let Wes leave traces in a workspace where he has not linked his profile."""
+    """Store data of Wes in a workspace where he has not linked his profile."""
     bellhop.slack.users[WES].team_id = SOUTH
     for text in ("quiet 22:00-07:00", "subscribe deploys"):
         answer = bellhop.slack.send_command(WES, SOUTH_GENERAL, "/notify", text)
@@ -251,7 +251,7 @@ def test_a_guest_gets_nothing_by_own_subscriptions_in_any_workspace(installed: B
     assert paused(installed) == [None, None]
 
 
-def test_who_is_removed_from_a_workspace_gets_nothing_there(installed: Bellhop) -> None:
+def test_a_person_removed_from_a_workspace_receives_nothing_there(installed: Bellhop) -> None:
     subscribe_everywhere(installed)
 
     change_wes(installed, (NORTH,), is_org_admin=False)

@@ -1,4 +1,4 @@
-"""Clicks and forms where an organisation has the app: Slack does not say in which workspace."""
+"""Clicks and forms in an organization, where Slack does not name the workspace."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SIGNER = ValueSigner("a secret")
 
 
 @pytest.fixture(params=[NORTH, SOUTH])
-def organisation(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
-    """Bellhop, installed for an organisation by Wes in its north; his own workspace is either."""
+def organization(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
+    """Bellhop, installed for an organization by Wes in its workspace `north`."""
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
@@ -30,9 +30,9 @@ def organisation(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
 
 
 def test_a_form_counts_for_the_workspace_whose_home_it_was_opened_from(
-    organisation: Bellhop,
+    organization: Bellhop,
 ) -> None:
-    slack = organisation.slack
+    slack = organization.slack
     slack.open_home(WES, NORTH)
     slack.deliver_due()
     home = slack.home_view(NORTH, WES)
@@ -44,20 +44,20 @@ def test_a_form_counts_for_the_workspace_whose_home_it_was_opened_from(
     values = {"topic": {"value": "deploys"}, "filter": {"value": ""}}
     assert slack.submit_view(WES, modal.id, values).error is None
 
-    [subscribed] = organisation.services.subscriptions.of_address(NORTH, WES)
+    [subscribed] = organization.services.subscriptions.of_address(NORTH, WES)
     assert subscribed.wish.topic == "deploys"
 
 
-def test_an_answer_counts_in_the_workspace_of_its_message(organisation: Bellhop) -> None:
-    channel = organisation.slack.add_channel(NORTH, "disks", members=[WES])
-    organisation.slack.invite_bot(WES, channel.id)
-    id_ = accept(organisation, channel.id, title="Full", actions=["acknowledge"], team_id=NORTH)
-    Hand(organisation).deliver()
-    [message] = [one for one in organisation.slack.messages(channel.id) if one.blocks]
+def test_an_answer_counts_in_the_workspace_of_its_message(organization: Bellhop) -> None:
+    channel = organization.slack.add_channel(NORTH, "disks", members=[WES])
+    organization.slack.invite_bot(WES, channel.id)
+    id_ = accept(organization, channel.id, title="Full", actions=["acknowledge"], team_id=NORTH)
+    Hand(organization).deliver()
+    [message] = [one for one in organization.slack.messages(channel.id) if one.blocks]
 
-    organisation.slack.click(WES, message, "incident.acknowledge")
+    organization.slack.click(WES, message, "incident.acknowledge")
 
-    report = organisation.services.history.find(NORTH, id_)
+    report = organization.services.history.find(NORTH, id_)
     assert report is not None
     assert report.incident is not None
     assert report.incident.state_by == WES
@@ -84,7 +84,7 @@ def test_the_home_of_one_workspace_is_not_that_of_another_with_the_app() -> None
 
 
 @pytest.mark.parametrize("change", [{"value": "v1.T1.x.{}"}, {"action_id": ids.HOME_SUBSCRIBE}])
-def test_what_was_not_signed_places_nothing(change: dict[str, str]) -> None:
+def test_an_unsigned_value_sets_no_workspace(change: dict[str, str]) -> None:
     value = SIGNER.sign(ids.HOME_TEST, SOUTH, home_of(WES))
     action = {"type": "button", "action_id": ids.HOME_TEST, "value": value, **change}
     body = interaction(
@@ -98,7 +98,7 @@ def test_what_was_not_signed_places_nothing(change: dict[str, str]) -> None:
     assert with_workspace(json.loads(json.dumps(body)), SIGNER) == body
 
 
-def test_a_form_of_another_person_places_nothing() -> None:
+def test_a_form_of_another_person_sets_no_workspace() -> None:
     metadata = SIGNER.sign(form_action(ids.SUBSCRIBE_VIEW), SOUTH, "W0OTHER001")
     view = {"callback_id": ids.SUBSCRIBE_VIEW, "private_metadata": metadata}
     body = interaction(NORTH, type="view_submission", view=view)

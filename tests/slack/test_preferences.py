@@ -1,4 +1,4 @@
-"""Quiet hours and direct notifications, over signed HTTP: chosen, shown, undone, forgotten."""
+"""Notification preferences over signed HTTP: saved, shown, undone, deleted."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from slack_sandbox.interactions import InteractionResult
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
-from tests.slack.test_home import home, said, shown
+from tests.slack.test_home import home, shown, text_of
 from tests.slack.test_lifecycle import send
 from tests.slack.test_notify_command import ask
-from tests.slack.test_notify_command import said as told
+from tests.slack.test_notify_command import text_of as message_text
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -39,7 +39,7 @@ def chosen(bellhop: Bellhop, user_id: str = ANN) -> tuple[QuietHours | None, str
 def fill_in(
     bellhop: Bellhop, direct: str, *, quiet: bool, start: str = "22:00", end: str = "07:00"
 ) -> InteractionResult:
-    """Press the button, fill the modal in and submit it."""
+    """Click the button, fill in the modal and submit it."""
     bellhop.slack.click(ANN, shown(bellhop), ids.HOME_PREFERENCES)
     modal = bellhop.slack.open_modal(ANN)
     assert modal is not None
@@ -57,15 +57,15 @@ def fill_in(
 
 
 class TestCommand:
-    def test_only_the_person_is_told(self, installed: Bellhop) -> None:
+    def test_only_the_person_sees_the_reply(self, installed: Bellhop) -> None:
         answer = ask(installed, "quiet 22:00-07:00")
 
         profile = installed.services.profiles.find(ACME, ANN)
         assert profile is not None
         assert answer.ephemeral_to == ANN
-        assert f"quiet hours from 22:00 to 07:00 ({profile.tz})" in told(answer)
+        assert f"quiet hours from 22:00 to 07:00 ({profile.tz})" in message_text(answer)
         assert chosen(installed) == (NIGHT, "now")
-        assert "You have no quiet hours." in told(ask(installed, "quiet off"))
+        assert "You have no quiet hours." in message_text(ask(installed, "quiet off"))
         assert chosen(installed) == (None, "now")
 
     def test_slack_is_asked_where_an_unlinked_person_lives(self, installed: Bellhop) -> None:
@@ -82,12 +82,12 @@ class TestCommand:
         installed.slack.click(ANN, answer, ids.UNDO_PREFERENCES)
 
         assert chosen(installed) == (NIGHT, "now")
-        said_last = told(installed.slack.ephemerals(ANN)[-1])
+        said_last = message_text(installed.slack.ephemerals(ANN)[-1])
         assert "You have quiet hours from 22:00 to 07:00" in said_last
         assert "You undid the change." in said_last
 
     def test_the_nearest_is_offered(self, installed: Bellhop) -> None:
-        answer = told(ask(installed, "quiet tonight"))
+        answer = message_text(ask(installed, "quiet tonight"))
 
         assert "Did you mean `/notify quiet 22:00-07:00`?" in answer
 
@@ -95,17 +95,17 @@ class TestCommand:
 class TestHome:
     def test_it_is_chosen_shown_and_undone(self, installed: Bellhop) -> None:
         words = "You have no quiet hours. Direct notifications are delivered immediately."
-        assert words in said(home(installed))
+        assert words in text_of(home(installed))
 
         assert fill_in(installed, "daily", quiet=True, end="06:30").error is None
 
         assert chosen(installed) == (QuietHours(time(22), time(6, 30)), "daily 08:15")
-        text = said(shown(installed))
+        text = text_of(shown(installed))
         assert "quiet hours from 22:00 to 06:30" in text
         assert "delivered every day at 08:15" in text
         installed.slack.click(ANN, shown(installed), ids.UNDO_PREFERENCES)
         assert chosen(installed) == (None, "now")
-        assert "You undid the change." in said(shown(installed))
+        assert "You undid the change." in text_of(shown(installed))
 
     def test_the_modal_begins_with_what_is_chosen(self, installed: Bellhop) -> None:
         home(installed)
@@ -126,7 +126,7 @@ class TestHome:
 
         result = fill_in(installed, "hourly", quiet=True, start="07:00")
 
-        assert "begin when they end" in result.errors["until"]
+        assert "start and end at the same time" in result.errors["until"]
         assert chosen(installed) == (None, "now")
         assert fill_in(installed, "hourly", quiet=False, start="07:00").error is None
         assert chosen(installed) == (None, "hourly")

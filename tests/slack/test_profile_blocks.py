@@ -1,4 +1,4 @@
-"""Whatever a profile holds, Slack takes the blocks that show it."""
+"""Blocks of profiles, which Slack accepts for any content."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ profiles = st.builds(
 
 @given(profiles)
 def test_a_persons_own_profile(profile: Profile) -> None:
-    answer = blocks.profile_answer(profile, ["users:read"], NOW)
+    answer = blocks.profile_reply(profile, ["users:read"], NOW)
 
     check_blocks(answer.blocks)
 
 
 @given(profiles)
-def test_somebody_elses_profile_never_shows_the_address(profile: Profile) -> None:
-    answer = blocks.public_profile_answer(profile, NOW)
+def test_another_profile_never_shows_the_address(profile: Profile) -> None:
+    answer = blocks.public_profile_reply(profile, NOW)
 
     check_blocks(answer.blocks)
     assert "E-mail" not in str(answer.blocks)
@@ -69,7 +69,7 @@ MARKUP = ["_ben_ :tada:", "*Ben*", "~ben~", "`ben`", "Ben :100:", "@here Ben"]
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_nothing_of_a_name_means_anything(name: str) -> None:
+def test_nothing_of_a_name_is_markup(name: str) -> None:
     profile = Profile(
         user_id="U012AB3CD",
         real_name=name,
@@ -87,8 +87,8 @@ def test_nothing_of_a_name_means_anything(name: str) -> None:
         workspaces=(Workspace("T012AB3CD", None, name, None, False, False, False, NOW),),
     )
     for answer in (
-        blocks.profile_answer(profile, ["users:read"], NOW),
-        blocks.public_profile_answer(profile, NOW),
+        blocks.profile_reply(profile, ["users:read"], NOW),
+        blocks.public_profile_reply(profile, NOW),
     ):
         check_blocks(answer.blocks)
         texts = list(_texts(answer.blocks))
@@ -98,7 +98,7 @@ def test_nothing_of_a_name_means_anything(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MARKUP)
-def test_nor_of_that_of_a_person_who_answered(name: str) -> None:
+def test_nothing_of_an_answering_persons_name_is_markup(name: str) -> None:
     ben = Person("U012AB3CD", name)
     incident = ShownIncident("acknowledged", NOW, ben, None, NOW, ben, ben, NOW)
 

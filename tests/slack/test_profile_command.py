@@ -112,7 +112,7 @@ def test_a_person_without_any_facts(bellhop: Bellhop) -> None:
     assert "Title" not in text
 
 
-def test_somebody_who_is_not_linked_gets_a_button(bellhop: Bellhop) -> None:
+def test_a_person_without_a_profile_gets_a_link_button(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
     text = ask(bellhop, BEN)
@@ -132,7 +132,7 @@ def test_the_button_links(bellhop: Bellhop) -> None:
     assert "Ben Baker" in ask(bellhop, BEN)
 
 
-def test_somebody_elses_public_part(bellhop: Bellhop) -> None:
+def test_the_public_part_of_another_profile(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.install(BEN)
 
@@ -144,7 +144,7 @@ def test_somebody_elses_public_part(bellhop: Bellhop) -> None:
     assert "users:read" not in text
 
 
-def test_somebody_elses_profile_that_is_not_linked(bellhop: Bellhop) -> None:
+def test_another_profile_that_is_not_linked(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
     assert "has not linked a profile" in ask(bellhop, ANN, "@ben")
@@ -156,7 +156,7 @@ def test_asking_for_oneself_by_name(bellhop: Bellhop) -> None:
     assert "ann@acme.example" in ask(bellhop, ANN, "@ann")
 
 
-def test_refresh_reads_slack_anew(bellhop: Bellhop) -> None:
+def test_refresh_reads_slack_again(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     user = bellhop.slack.users[ANN]
     user.title = "Concierge"
@@ -178,7 +178,7 @@ def test_the_refresh_button(bellhop: Bellhop) -> None:
     assert "Concierge" in json.dumps(last_ephemeral(bellhop, ANN))
 
 
-def test_refresh_while_slack_is_down_says_so(bellhop: Bellhop) -> None:
+def test_a_refresh_during_an_outage_of_slack_is_reported(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.slack.faults.add(Fault(method="users.info", kind="server_error"))
 
@@ -255,11 +255,11 @@ def test_unknown_words_get_help(bellhop: Bellhop, words: str) -> None:
 
     text = ask(bellhop, ANN, words)
 
-    assert "What you can ask" in text
+    assert "*Commands*" in text
     assert "<script>" not in text
 
 
-def test_a_profile_that_is_still_owed_is_recorded_with_the_next_request(bellhop: Bellhop) -> None:
+def test_a_pending_profile_is_recorded_with_the_next_request(bellhop: Bellhop) -> None:
     bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=1))
     bellhop.install(ANN)
     assert count(bellhop, User) == 0
@@ -267,7 +267,7 @@ def test_a_profile_that_is_still_owed_is_recorded_with_the_next_request(bellhop:
     assert "ann@acme.example" in ask(bellhop)
 
 
-def test_a_dead_token_is_marked_and_the_person_told(bellhop: Bellhop) -> None:
+def test_a_dead_token_is_recorded_and_reported(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     fault = Fault(method="users.info", kind="api_error", error="token_revoked", times=1)
     bellhop.slack.faults.add(fault)
@@ -279,17 +279,17 @@ def test_a_dead_token_is_marked_and_the_person_told(bellhop: Bellhop) -> None:
     assert "ann@acme.example" in ask(bellhop)
 
 
-def test_where_nothing_is_installed_the_person_is_told_what_to_do(bellhop: Bellhop) -> None:
+def test_without_an_installation_the_reply_explains_what_to_do(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.services.store.delete_all(enterprise_id=None, team_id=ACME)
 
     text = ask(bellhop)
 
-    assert "does not work any more" in text
+    assert "no longer works" in text
     assert f"<{bellhop.url}/|Add Bellhop to Slack again>" in text
 
 
-def test_an_organisation_wide_installation_serves_every_workspace(bellhop: Bellhop) -> None:
+def test_an_organization_wide_installation_serves_every_workspace(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))

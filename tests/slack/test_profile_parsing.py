@@ -1,4 +1,4 @@
-"""What the words after `/profile` mean."""
+"""Parsing of the text after `/profile`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.slack.profile.blocks import help_answer
+from bolt_app.slack.profile.blocks import help_reply
 from bolt_app.slack.profile.parsing import (
-    Help,
+    ProfileHelp,
     ProfileRequest,
     Refresh,
     ShowOther,
@@ -26,12 +26,12 @@ from bolt_app.slack.profile.parsing import (
         ("refresh", Refresh()),
         (" Refresh ", Refresh()),
         ("UNLINK", Unlink()),
-        ("help", Help()),
+        ("help", ProfileHelp()),
         ("<@U012AB3CD>", ShowOther("U012AB3CD")),
         ("<@W012AB3CD|wes>", ShowOther("W012AB3CD")),
-        ("<@U012AB3CD|a> <@U012AB3CE|b>", Help("<@U012AB3CD|a> <@U012AB3CE|b>")),
-        ("@ann", Help("@ann")),
-        ("unlink me", Help("unlink me")),
+        ("<@U012AB3CD|a> <@U012AB3CE|b>", ProfileHelp("<@U012AB3CD|a> <@U012AB3CE|b>")),
+        ("@ann", ProfileHelp("@ann")),
+        ("unlink me", ProfileHelp("unlink me")),
     ],
 )
 def test_meaning(words: str, meaning: ProfileRequest) -> None:
@@ -39,11 +39,11 @@ def test_meaning(words: str, meaning: ProfileRequest) -> None:
 
 
 @given(st.text())
-def test_any_words_mean_something(words: str) -> None:
+def test_any_text_is_parsed(words: str) -> None:
     meaning = parse_profile_command(words)
 
-    if isinstance(meaning, Help):
-        answer = help_answer(meaning.unknown)
+    if isinstance(meaning, ProfileHelp):
+        answer = help_reply(meaning.unknown)
         assert len(answer.blocks[0]["text"]["text"]) <= 3000
 
 

@@ -1,6 +1,6 @@
-"""A signed request that comes twice has one effect, whatever happened in between.
+"""Replayed requests: a signed request that arrives twice has one effect.
 
-The test's clock stands still, so that the same body has the same signature each time.
+The clock stands still, so the same body has the same signature each time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.slack.test_preferences import fill_in
 DEPLOYS = SubscriptionSpec("deploys")
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-# Kept of Slack, or for the next request; nothing in them has an effect.
+# Cached from Slack, or for the next request: without effect.
 CACHES = {"channels", "channel_listings", "event_receipts", "home_tabs", "rate_limits"}
 
 Step = Callable[[Bellhop], object]
@@ -40,8 +40,8 @@ class Scenario:
     """A request with an effect.
 
     Attributes:
-        act: makes Slack send the request, as the last one.
-        change: what happens before the request comes again, which then would have an effect.
+        act: sends the request, as the last one.
+        change: a change before the replay, so that the replay would have an effect.
     """
 
     act: Step
@@ -66,7 +66,7 @@ def unsubscribe(bellhop: Bellhop) -> None:
     bellhop.services.subscriptions.unsubscribe(ACME, GENERAL, DEPLOYS.topic)
 
 
-def after_subscribing(step: Step) -> Step:
+def with_subscription(step: Step) -> Step:
     def act(bellhop: Bellhop) -> None:
         subscribe(bellhop)
         step(bellhop)
@@ -106,7 +106,7 @@ def undo_preferences(bellhop: Bellhop) -> None:
 
 
 def quiet_again(bellhop: Bellhop) -> None:
-    # At the very moment that the button names, because the clock stands still.
+    # At exactly the time in the button, because the clock stands still.
     _command(bellhop, "quiet 22-7")
 
 
@@ -152,7 +152,7 @@ def create_key(bellhop: Bellhop) -> None:
 
 
 def create_webhook(bellhop: Bellhop) -> None:
-    open_form(bellhop, ids.NEW_HOOK)
+    open_form(bellhop, ids.NEW_WEBHOOK)
     submit(bellhop, hook_values())
 
 
@@ -163,7 +163,7 @@ def revoke_key(bellhop: Bellhop) -> None:
 
 def revoke_webhook(bellhop: Bellhop) -> None:
     bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
-    bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_HOOK, confirmed=True)
+    bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_WEBHOOK, confirmed=True)
 
 
 def fail_delivery(bellhop: Bellhop) -> None:
@@ -190,7 +190,7 @@ def link_again(bellhop: Bellhop) -> None:
 
 
 def press(bellhop: Bellhop, answer: str) -> None:
-    # The channel's pace lets the message change by now.
+    # By now the rate limit of the channel allows another update.
     bellhop.clock.advance(2)
     Hand(bellhop).deliver()
     message = bellhop.slack.messages(GENERAL)[-1]
@@ -212,7 +212,7 @@ def answer_incident(answer: str, *before: str) -> Step:
 
 
 def answered(*answers: str) -> Step:
-    """Let others answer an incident, without a request of theirs that is the last one."""
+    """Answer an incident as others, so that the replayed request is not the last one."""
 
     def change(bellhop: Bellhop) -> None:
         [id_] = {one["id"] for one in rows(bellhop)["notifications"]}
@@ -222,13 +222,13 @@ def answered(*answers: str) -> Step:
     return change
 
 
-# By the listener's id, and for the command by its word.
+# By the id of the listener, and for the command also by its first word.
 EFFECTS = {
     "/notify subscribe": Scenario(notify("subscribe deploys"), unsubscribe),
-    "/notify unsubscribe": Scenario(after_subscribing(notify("unsubscribe deploys")), subscribe),
-    "/notify mute": Scenario(after_subscribing(notify("mute 2h")), unmute),
-    "/notify unmute": Scenario(after_subscribing(unmute_after_muting), mute),
-    "/notify digest": Scenario(after_subscribing(notify("digest hourly")), end_digest),
+    "/notify unsubscribe": Scenario(with_subscription(notify("unsubscribe deploys")), subscribe),
+    "/notify mute": Scenario(with_subscription(notify("mute 2h")), unmute),
+    "/notify unmute": Scenario(with_subscription(unmute_after_muting), mute),
+    "/notify digest": Scenario(with_subscription(notify("digest hourly")), end_digest),
     "/notify quiet": Scenario(notify("quiet 22-7"), end_quiet_hours),
     "/notify test": Scenario(notify("test")),
     ids.HOME_TEST: Scenario(send_test),
@@ -238,9 +238,9 @@ EFFECTS = {
     ids.UNDO_SUBSCRIPTIONS: Scenario(undo_subscription, subscribe),
     ids.CHANGE_SUBSCRIPTION: Scenario(choose_in_menu, subscribe),
     ids.NEW_API_KEY_VIEW: Scenario(create_key),
-    ids.NEW_HOOK_VIEW: Scenario(create_webhook),
+    ids.NEW_WEBHOOK_VIEW: Scenario(create_webhook),
     ids.REVOKE_API_KEY: Scenario(revoke_key),
-    ids.REVOKE_HOOK: Scenario(revoke_webhook),
+    ids.REVOKE_WEBHOOK: Scenario(revoke_webhook),
     ids.RETRY_NOTIFICATION: Scenario(retry_failed, fail_delivery),
     ids.UNLINK_PROFILE: Scenario(unlink, link_again),
     "incident.acknowledge": Scenario(answer_incident("acknowledge"), answered("resolve", "reopen")),
@@ -252,7 +252,7 @@ EFFECTS = {
     "incident.mute": Scenario(answer_incident("mute"), answered("unmute")),
     "incident.unmute": Scenario(answer_incident("unmute", "mute"), answered("mute")),
 }
-# They show something, open a modal, or ask Slack again; the step is done once per execution.
+# They show something, open a modal or read from Slack; a step runs once per execution.
 READS = {
     "/notify list",
     "/notify help",
@@ -264,13 +264,13 @@ READS = {
     ids.HOME_SUBSCRIBE,
     ids.HOME_PREFERENCES,
     ids.NEW_API_KEY,
-    ids.NEW_HOOK,
+    ids.NEW_WEBHOOK,
     ids.SEND_STEP,
 }
 
 
 def rows(bellhop: Bellhop) -> dict[str, list[dict[str, Any]]]:
-    """Return everything that is stored and has an effect."""
+    """Return all stored data that has an effect."""
     with bellhop.services.database.reading_connection() as connection:
         return {
             table.name: [
@@ -311,7 +311,7 @@ def test_a_replayed_request_has_no_second_effect(bellhop: Bellhop, scenario: Sce
     assert rows(bellhop) == before
 
 
-def test_the_same_words_said_again_are_no_replay(bellhop: Bellhop, clock: FakeClock) -> None:
+def test_a_repeated_command_is_not_a_replay(bellhop: Bellhop, clock: FakeClock) -> None:
     bellhop.install(ANN)
     for _ in range(2):
         _command(bellhop, "subscribe deploys")

@@ -1,4 +1,4 @@
-"""What comes to /slack/events is verified, and answered whatever happens."""
+"""Requests to `/slack/events`: verified, and always answered."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def visit(bellhop: Bellhop, path: str, body: str, content_type: str) -> int:
         return int(client.makefile("rb").readline().split()[1])
 
 
-def test_a_failing_database_is_said_in_words(bellhop: Bellhop) -> None:
+def test_a_database_failure_is_reported(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     database = bellhop.services.database
     with database.writing_connection() as connection:

@@ -1,4 +1,4 @@
-"""When something goes wrong, whoever asked is told in words, whatever they used."""
+"""Error replies to people, for every kind of request."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
     return bellhop
 
 
-def test_of_a_button_under_a_message(installed: Bellhop) -> None:
+def test_an_error_of_a_message_button_is_shown(installed: Bellhop) -> None:
     shown = installed.slack.send_command(ANN, GENERAL, "/profile", "").message
     assert shown is not None
     installed.slack.faults.add(broken("users.info"))
@@ -38,7 +38,7 @@ def test_of_a_button_under_a_message(installed: Bellhop) -> None:
     installed.wait_for_ephemeral(ANN, SENTENCE)
 
 
-def test_of_a_button_at_home(installed: Bellhop) -> None:
+def test_an_error_of_a_home_button_is_shown(installed: Bellhop) -> None:
     view = installed.slack.home_view(ACME, ANN)
     assert view is not None
     installed.slack.faults.add(broken("views.open"))
@@ -48,7 +48,7 @@ def test_of_a_button_at_home(installed: Bellhop) -> None:
     installed.wait_for_home(ACME, ANN, SENTENCE)
 
 
-def test_of_a_modal(installed: Bellhop) -> None:
+def test_an_error_of_a_modal_is_shown(installed: Bellhop) -> None:
     view = installed.slack.home_view(ACME, ANN)
     assert view is not None
     installed.slack.click(ANN, view, ids.NEW_API_KEY)
@@ -64,7 +64,7 @@ def test_of_a_modal(installed: Bellhop) -> None:
     assert installed.slack.submit_view(ANN, modal.id, values).errors == {}
 
 
-def test_of_an_installation_that_is_gone(installed: Bellhop) -> None:
+def test_a_removed_installation_is_reported(installed: Bellhop) -> None:
     shown = installed.slack.send_command(ANN, GENERAL, "/profile", "").message
     assert shown is not None
     with installed.services.database.writing_connection() as connection:
@@ -74,4 +74,4 @@ def test_of_an_installation_that_is_gone(installed: Bellhop) -> None:
 
     installed.slack.click(ANN, shown, ids.REFRESH_PROFILE)
 
-    installed.wait_for_ephemeral(ANN, "does not work any more")
+    installed.wait_for_ephemeral(ANN, "no longer works")

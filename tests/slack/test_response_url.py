@@ -1,4 +1,4 @@
-"""A response_url is called on Slack's own origin alone, and a redirect of it is not followed."""
+"""Calls to a `response_url`: only on Slack's own origin, without redirects."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_not_even_slacks_signature_leads_elsewhere(
     assert redirecting.calls == []
 
 
-# The modules that open connections; each decides where to by itself.
+# The modules that open connections; each limits its own destinations.
 CALLERS = {
     "bolt_app/http_loop.py",  # to none: it owns the sessions of the others
     "bolt_app/slack_api/client.py",  # SLACK_BASE_URL, and what response_urls.py lets through

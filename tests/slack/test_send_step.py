@@ -37,7 +37,7 @@ def report(bellhop: Bellhop, run: StepRun) -> Any:
     return found
 
 
-def test_a_step_sends_and_says_what(installed: Bellhop) -> None:
+def test_a_step_sends_and_returns_the_notification(installed: Bellhop) -> None:
     run = step(installed, channel=GENERAL, title="Build", severity="Success")
     Hand(installed).deliver()
 
@@ -65,14 +65,14 @@ def test_to_a_topic_and_a_channel(installed: Bellhop, topic: str) -> None:
 @pytest.mark.parametrize(
     ("inputs", "words"),
     [
-        ({}, "choose a channel or a topic"),
-        ({"channel": None, "topic": "  "}, "choose a channel or a topic"),
+        ({}, "Choose a channel or a topic"),
+        ({"channel": None, "topic": "  "}, "Choose a channel or a topic"),
         ({"channel": GENERAL, "severity": "bad"}, "severity"),
         ({"topic": "no such name!"}, "is not a topic"),
         ({"channel": GENERAL, "text": " "}, "says nothing"),
     ],
 )
-def test_what_is_wrong_is_said_to_whoever_made_the_workflow(
+def test_errors_are_shown_to_the_author_of_the_workflow(
     installed: Bellhop, inputs: dict[str, Any], words: str
 ) -> None:
     run = step(installed, **inputs)
@@ -126,7 +126,7 @@ def test_nothing_but_a_channel_is_one(installed: Bellhop, channel: Any) -> None:
     run = step(installed, channel=channel, topic="deploys")
 
     assert run.state == "failed"
-    assert "channel is not the id of a channel" in run.error
+    assert "channel is not a channel id" in run.error
     assert installed.services.history.search(ACME, Filter()).notifications == []
 
 
@@ -163,7 +163,7 @@ def test_after_an_uninstall_a_step_fails_and_nothing_is_sent_later(installed: Be
     [failed] = installed.slack.calls_to("functions.completeError")
     assert failed.token == "xwfp-of-the-step"
     assert failed.arguments["function_execution_id"] == "Fx1"
-    assert "not installed in this workspace any more" in failed.arguments["error"]
+    assert "uninstalled from this workspace" in failed.arguments["error"]
     assert installed.services.history.search(ACME, Filter()).notifications == []
 
 

@@ -1,4 +1,4 @@
-"""How many subscriptions there may be, and who may still make them, on every surface."""
+"""Limits on subscriptions, and the roles that may create them, on every surface."""
 
 from __future__ import annotations
 
@@ -111,7 +111,9 @@ def test_in_the_form_of_the_app_home_too(limited: Bellhop) -> None:
     limited.wait_for_home(ACME, ANN, "This person has 2 subscriptions")
 
 
-def test_of_many_at_once_no_more_begin(database: Database, clock: FakeClock) -> None:
+def test_concurrent_subscriptions_stay_within_the_limit(
+    database: Database, clock: FakeClock
+) -> None:
     subscriptions = Subscriptions(database, limits=SubscriptionLimits(3, 100), clock=clock)
     barrier, refused = Barrier(8), []
 
@@ -132,7 +134,7 @@ def test_of_many_at_once_no_more_begin(database: Database, clock: FakeClock) -> 
     assert len(refused) == 5
 
 
-# A role that is remembered makes nothing that lasts.
+# A remembered role must not allow a lasting change.
 
 
 @pytest.mark.sqlite_only
@@ -141,7 +143,7 @@ def test_of_many_at_once_no_more_begin(database: Database, clock: FakeClock) -> 
 def test_a_subscription_is_changed_by_who_may_now(
     bellhop: Bellhop, channel_id: str | None, words: str
 ) -> None:
-    """The event that Ben is a guest reached another process; this one knows him as a member."""
+    """Ben is a guest, but the event reached another process; this one remembers a member."""
     bellhop.install(ANN)
     where = channel_id or bellhop.slack.app_dm(ACME, BEN).id
     bellhop.services.subscriptions.subscribe(ACME, channel_id or BEN, SubscriptionSpec("z"))
@@ -150,7 +152,7 @@ def test_a_subscription_is_changed_by_who_may_now(
 
     answer = ask(bellhop, words, where, BEN)
 
-    # A guest may mute and end own subscriptions, but not begin them.
+    # A guest may mute and end their subscriptions, but not create them.
     is_allowed = channel_id is None and words != "subscribe a"
     assert ("uests" in answer) is not is_allowed
     left = bellhop.services.subscriptions.of_address(ACME, channel_id or BEN)

@@ -1,4 +1,4 @@
-"""A sweep: whatever an unsigned request to Slack's address looks like, it is refused as such."""
+"""Sweep: every form of unsigned request to Slack's URL is rejected."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "BREW")
 def answer_to(
     bellhop: Bellhop, target: str, *headers: str, method: str = "POST"
 ) -> tuple[int, str | None]:
-    """Return the status of the answer to a raw request, and its `Connection` header."""
+    """Return the status and the `Connection` header of the response to a raw request."""
     parts = urlsplit(bellhop.url)
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=20)
     is_host_given = any(one.startswith("Host:") for one in headers)

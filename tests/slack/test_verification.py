@@ -36,7 +36,7 @@ def bystander() -> Iterator[Bystander]:
 
 DIGITS = "1" * 5000
 HEX = "v0=" + "a" * 64
-# Each with `{now}`, where Slack would write its timestamp, and `{good}`, its signature.
+# Each with `{now}` for Slack's timestamp and `{good}` for its signature.
 MALFORMED = {
     "no headers": [],
     "no signature": [("X-Slack-Request-Timestamp", "{now}")],
@@ -116,7 +116,7 @@ def test_a_changed_body_is_refused(bellhop: Bellhop) -> None:
 
 
 @on_sqlite
-def test_the_age_is_told_by_the_clock(bellhop: Bellhop, clock: FakeClock) -> None:
+def test_the_age_is_measured_by_the_clock(bellhop: Bellhop, clock: FakeClock) -> None:
     body = command_body()
     headers = list(signed(bellhop, body).items())
     clock.advance(299)

@@ -240,7 +240,7 @@ class TestFailures:
         assert (error.code, error.ambiguous) == ("unavailable", True)
         assert sum(b"once" in one for one in script.requests) == 1
         assert script.connections == 1
-        # It would have come before this one.
+        # It would have been delivered before this one.
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
         assert sum(b"once" in one for one in script.requests) == 1
 

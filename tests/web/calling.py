@@ -20,7 +20,7 @@ NOTIFICATIONS = "/api/v1/notifications"
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who has a key."""
+    """A client with an API key."""
 
     url: str
     key: str
@@ -65,7 +65,7 @@ def caller(
     channels: Sequence[str] = (),
     **more: Any,
 ) -> Caller:
-    """Make a key with `scopes` (default: send and read) and return who has it."""
+    """Create a key with `scopes` (default: send and read) and return its client."""
     put_bot(bellhop, team_id)
     key = bellhop.services.api_keys.create(
         team_id, "tests", scopes=scopes or ("send", "read"), channels=channels, **more
@@ -74,7 +74,7 @@ def caller(
 
 
 def put_bot(bellhop: Bellhop, team_id: str = ACME) -> None:
-    """Make sure that a workspace has the bot, whose token Slack does not know."""
+    """Install the bot in a workspace, with a token that Slack does not know."""
     store = bellhop.services.store
     if store.find_workspace(team_id) is None:
         bot = Bot(

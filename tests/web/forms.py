@@ -1,4 +1,4 @@
-"""Forms as a browser sends them: with what the page put into them."""
+"""Forms as a browser sends them, with the hidden fields of the page."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.running import Browser, Page
 
 
 def send_form(browser: Browser, action: str, **fields: str) -> Page:
-    """Fill in the form of the profile page that posts to `action`, and send it."""
+    """Fill in the form of the profile page that posts to `action`, and submit it."""
     page = browser.get("/profile")
     assert f'action="{action}"' in page.text
     return browser.post(action, {"csrf_token": _csrf_in(page), **fields})
 
 
 def csrf_of(browser: Browser) -> str:
-    """Return the token that forms of this browser's session carry."""
+    """Return the CSRF token of this browser's session."""
     return _csrf_in(browser.get("/profile"))
 
 
@@ -26,6 +26,6 @@ def _csrf_in(page: Page) -> str:
 
 
 def follow(browser: Browser, answer: Page) -> Page:
-    """Go where a redirect leads."""
+    """Follow a redirect."""
     assert answer.status in (302, 303), answer.text
     return browser.get(answer.location)

@@ -1,4 +1,4 @@
-"""Every route of the HTTP API, asked by everybody who may not use it."""
+"""Every route of the HTTP API, called by everyone who may not use it."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ CALLERS: list[tuple[Callable[[Bellhop], Caller], dict[Any, int]]] = [
     (revoked, dict.fromkeys(ROUTES, 401)),
     (expired, dict.fromkeys(ROUTES, 401)),
     (uninstalled, dict.fromkeys(ROUTES, 403)),
-    # They may list, and find nothing.
+    # They may list, but find nothing.
     (limited, {ACCEPT: 403, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
-    # It sends where it is at home.
+    # It sends in its own workspace.
     (of_another_workspace, {ACCEPT: 202, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
-    # It may read its workspace; what it sends with the same key is its own.
+    # It may read its workspace, and its notifications have a separate key.
     (of_another_source, {ACCEPT: 202, LIST: 200, FIND: 200, CANCEL: 403, RETRY: 403}),
 ]
 
@@ -151,7 +151,7 @@ def test_nobody_has_an_effect_that_is_not_theirs(
     assert all(text == "x" for text in texts)
 
 
-def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
+def test_a_webhook_of_an_uninstalled_workspace_is_rejected(installed: Bellhop) -> None:
     url = installed.services.webhooks.create(ACME, "alerts", [GENERAL])
     data = json.dumps({"text": "x"}).encode()
     assert request("POST", url, data).text == "ok"
@@ -165,7 +165,7 @@ def test_a_hook_of_a_workspace_that_has_uninstalled(installed: Bellhop) -> None:
     assert request("POST", url, data).text == "ok"
 
 
-def test_a_key_says_why_it_is_refused_after_an_uninstall(installed: Bellhop) -> None:
+def test_a_key_is_rejected_with_the_reason_after_an_uninstall(installed: Bellhop) -> None:
     who = uninstalled(installed)
 
     detail = who.send(BODY).json()["detail"]
@@ -175,7 +175,7 @@ def test_a_key_says_why_it_is_refused_after_an_uninstall(installed: Bellhop) -> 
 
 @pytest.mark.parametrize("is_archived", [True, False], ids=["archived", "private"])
 def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) -> None:
-    """Slack keeps names apart, but the listing may be older than a channel of the same name."""
+    """Slack keeps names unique, but the listing may predate a channel of the same name."""
     sent = {to: accept(installed, to, "x") for to in (GENERAL, LEADS)}
     shared = {"team_id": ACME, "name": "general", "is_member": True, "member_count": 1}
     with installed.services.database.writing() as session:
@@ -190,11 +190,11 @@ def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) ->
 
 
 class TestAKeyThatAPersonMade:
-    """It reads no more than every member may, whatever its scopes; the operator's reads it all."""
+    """A personal key reads no more than every member may; the operator's key reads everything."""
 
     @pytest.fixture
     def sent(self, installed: Bellhop) -> dict[str, str]:
-        """Return notifications of others, by where they went."""
+        """Return notifications of others by destination."""
         installed.slack.invite_bot(ANN, LEADS)
         return {
             "public": accept(installed, GENERAL, "in general"),
@@ -210,7 +210,7 @@ class TestAKeyThatAPersonMade:
         [((), {"public"}), ((LEADS,), set()), ((GENERAL, LEADS), {"public"})],
         ids=["unlimited", "private", "limited"],
     )
-    def test_reads_what_went_to_public_channels(
+    def test_reads_notifications_in_public_channels(
         self,
         installed: Bellhop,
         sent: dict[str, str],
@@ -229,7 +229,7 @@ class TestAKeyThatAPersonMade:
             if name not in seen:
                 assert who.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 404
 
-    def test_reads_what_it_has_sent_itself(self, installed: Bellhop, sent: dict[str, str]) -> None:
+    def test_reads_its_own_notifications(self, installed: Bellhop, sent: dict[str, str]) -> None:
         who = caller(installed, created_by=ANN)
         own = who.send({"to": LEADS, "text": "x"}).json()["id"]
 
@@ -247,7 +247,7 @@ class TestAKeyThatAPersonMade:
         assert who.get(f"{NOTIFICATIONS}/{sent['public']}").status == 200
         assert who.get(f"{NOTIFICATIONS}/{sent['private']}").status == 404
 
-    def test_a_channel_that_became_private_is_none(
+    def test_a_channel_that_became_private_is_hidden(
         self, installed: Bellhop, sent: dict[str, str]
     ) -> None:
         who = caller(installed, created_by=ANN)

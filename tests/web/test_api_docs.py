@@ -1,4 +1,4 @@
-"""The API's description: it is valid, it is true, and people can read it."""
+"""The description of the API: valid, correct and readable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = DOCUMENT["paths"][NOTIFICATIONS]["post"]["requestBody"]["content"]["a
 
 
 def validator(schema: Any) -> Draft202012Validator:
-    """Return what checks a value against a schema of the document."""
+    """Return the validator for a schema of the document."""
     whole = {**schema, "components": DOCUMENT["components"]}
     return Draft202012Validator(whole, format_checker=FormatChecker())
 
@@ -170,7 +170,7 @@ class TestPage:
 
         assert page.get_by_role("heading", name="HTTP API").is_visible()
         shoot(page, f"api-docs-{scheme}-{width}")
-        page.get_by_role("link", name="Cancel what has not gone out").click()
+        page.get_by_role("link", name="Cancel a notification").click()
         assert page.locator("#cancelNotification").is_visible()
         shoot(page, f"api-docs-{scheme}-{width}-operation")
         assert ACME not in page.content()

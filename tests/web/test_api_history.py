@@ -1,4 +1,4 @@
-"""The HTTP API: what became of notifications; cancelling them, and sending them again."""
+"""The HTTP API: reports of notifications, cancel and retry."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def send(ci: Caller, *, to: Any = "#general", **more: Any) -> str:
 
 
 def finish(bellhop: Bellhop, path: str, state: str, **values: Any) -> None:
-    """Let all deliveries of a notification be in `state`."""
+    """Set all deliveries of a notification to `state`."""
     mine = Delivery.notification_id == path.rpartition("/")[2]
     with bellhop.services.database.writing() as session:
         session.execute(update(Delivery).where(mine).values(state=state, **values))
@@ -41,8 +41,8 @@ def listed(ci: Caller, query: str = "") -> list[str]:
     return [f"{NOTIFICATIONS}/{one['id']}" for one in answer.json()["notifications"]]
 
 
-class TestFinding:
-    def test_each_delivery_says_what_became_of_it(self, bellhop: Bellhop) -> None:
+class TestFind:
+    def test_each_delivery_shows_its_state(self, bellhop: Bellhop) -> None:
         ci, now = caller(bellhop), bellhop.clock()
         path = send(ci, expires_at=(now + timedelta(hours=1)).isoformat())
         finish(
@@ -103,7 +103,9 @@ class TestFinding:
 
     @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
     @pytest.mark.parametrize("id_", ["0" * 32, "nonsense", "%00", "a" * 500])
-    def test_what_is_not_there_is_not_found(self, bellhop: Bellhop, method: str, id_: str) -> None:
+    def test_missing_notifications_are_not_found(
+        self, bellhop: Bellhop, method: str, id_: str
+    ) -> None:
         path = f"{NOTIFICATIONS}/{id_}" + ("/retry" if method == "POST" else "")
 
         answer = caller(bellhop, "admin").call(method, path)
@@ -146,7 +148,7 @@ class TestListing:
         newest = sent[::-1]
         assert pages == [newest[:3], newest[3:6], newest[6:]]
 
-    def test_what_comes_meanwhile_does_not_move_the_pages(self, bellhop: Bellhop) -> None:
+    def test_new_notifications_do_not_shift_the_pages(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         first = send(ci)
         bellhop.clock.advance(1)
@@ -171,7 +173,7 @@ class TestListing:
         finish(bellhop, wanted, state)
         assert listed(ci, f"state={state}") == [wanted]
 
-    def test_by_what_else_is_known(self, bellhop: Bellhop) -> None:
+    def test_search_by_other_fields(self, bellhop: Bellhop) -> None:
         ci, other = caller(bellhop), caller(bellhop)
         began = bellhop.clock()
         first = send(ci, key="alert-1")
@@ -187,7 +189,7 @@ class TestListing:
         assert listed(ci, "to=ann@acme.example") == [last]
         assert listed(ci, "source=api_key:1") == [last, first]
         assert listed(ci, f"since={quote(between.isoformat())}") == [last, middle]
-        # A plus sign that nobody encoded.
+        # An unencoded plus sign.
         assert listed(ci, f"until={between.isoformat()}") == [first]
         assert listed(
             ci, f"since={quote(began.isoformat())}&until={quote(between.isoformat())}"
@@ -198,7 +200,7 @@ class TestListing:
         finish(bellhop, first, "dead")
         assert listed(ci, "key=alert-1&state=dead&to=%23general&source=api_key:1") == [first]
 
-    def test_a_search_looks_at_so_many_at_a_time(
+    def test_a_search_reads_limited_batches(
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "WINDOW", 4)
@@ -257,7 +259,9 @@ class TestListing:
 
 
 class TestCancelling:
-    def test_what_waits_is_cancelled_and_the_rest_is_named(self, bellhop: Bellhop) -> None:
+    def test_waiting_deliveries_are_cancelled_and_the_others_are_listed(
+        self, bellhop: Bellhop
+    ) -> None:
         ci = caller(bellhop)
         path = send(ci, to=["#general", "#random", "#a"])
         with bellhop.services.database.writing() as session:
@@ -276,7 +280,7 @@ class TestCancelling:
         again = ci.call("DELETE", path).json()
         assert (again["cancelled"], len(again["kept"])) == ([], 3)
 
-    def test_a_key_cancels_only_what_it_has_sent(self, bellhop: Bellhop) -> None:
+    def test_a_key_cancels_only_its_own_notifications(self, bellhop: Bellhop) -> None:
         path = send(caller(bellhop, "send"))
 
         answer = caller(bellhop, "send", "read").call("DELETE", path)
@@ -316,7 +320,7 @@ class TestRetrying:
         assert (row.send_at, row.expires_at) == (bellhop.clock(), None)
         assert row.seq == 2
 
-    def test_only_what_failed_is_sent_again(self, bellhop: Bellhop) -> None:
+    def test_only_failed_deliveries_are_retried(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         path = send(ci, to=["#general", "#random"])
         finish(bellhop, path, "sent")
@@ -330,7 +334,7 @@ class TestRetrying:
         assert [one["state"] for one in answer["deliveries"]] == ["sent", "waiting"]
 
     @pytest.mark.parametrize("state", ["waiting", "held", "sent", "cancelled", "digested"])
-    def test_nothing_else_is_sent_again(self, bellhop: Bellhop, state: str) -> None:
+    def test_nothing_else_is_retried(self, bellhop: Bellhop, state: str) -> None:
         ci = caller(bellhop)
         path = send(ci)
         finish(bellhop, path, state)
@@ -341,7 +345,7 @@ class TestRetrying:
         assert "only what is dead or unknown" in answer.json()["detail"]
         assert ci.get(path).json()["deliveries"][0]["state"] == state
 
-    def test_a_key_sends_again_only_what_it_has_sent(self, bellhop: Bellhop) -> None:
+    def test_a_key_retries_only_its_own_notifications(self, bellhop: Bellhop) -> None:
         path = send(caller(bellhop))
         finish(bellhop, path, "dead")
 

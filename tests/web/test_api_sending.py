@@ -1,4 +1,4 @@
-"""The HTTP API: sending notifications, and what is said where one is refused."""
+"""The HTTP API: sending notifications, and errors of rejected ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count(bellhop: Bellhop, model: Any = Notification) -> int:
 
 
 def faults(answer: Page) -> dict[str, str]:
-    """Return what is wrong, by field."""
+    """Return the errors by field."""
     assert answer.status == 422, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
     return {one["field"]: one["detail"] for one in answer.json()["errors"]}
@@ -66,7 +66,7 @@ class TestAccepting:
         assert body["page_url"] == ci.get(f"{NOTIFICATIONS}/{body['id']}").json()["page_url"]
 
     @pytest.mark.parametrize("is_batch", [False, True])
-    def test_held_and_muted_deliveries_say_so(self, bellhop: Bellhop, is_batch: bool) -> None:
+    def test_held_and_muted_deliveries_are_reported(self, bellhop: Bellhop, is_batch: bool) -> None:
         ci = caller(bellhop)
         hour = bellhop.clock().hour
         quiet = QuietHours(time(hour), time((hour + 2) % 24))
@@ -109,7 +109,7 @@ class TestAccepting:
         assert list(faults(answer)) == ["[1].to[0]", "[2].text"]
         assert count(bellhop) == 0
 
-    def test_a_topic_reaches_who_subscribed(self, bellhop: Bellhop) -> None:
+    def test_a_topic_reaches_its_subscribers(self, bellhop: Bellhop) -> None:
         for address in ("#ops", "@ann@acme.example", "#general"):
             bellhop.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("Deploys"))
         bellhop.services.subscriptions.subscribe(BETA, "#not-ours", SubscriptionSpec("deploys"))
@@ -132,14 +132,14 @@ class TestAccepting:
         reached = [len(one["deliveries"]) for one in answer.json()["notifications"]]
         assert reached == [0] * 7 + [1] + [0] * 92
 
-    def test_a_topic_nobody_subscribed_to_is_shown_to_reach_nobody(self, bellhop: Bellhop) -> None:
+    def test_a_topic_without_subscriptions_is_reported_as_unrouted(self, bellhop: Bellhop) -> None:
         answer = caller(bellhop).send({"to": "topic:nobody", "text": "hello?"})
 
         assert answer.status == 202
         assert answer.json()["deliveries"] == []
         assert (count(bellhop), count(bellhop, Delivery)) == (1, 0)
 
-    def test_everything_is_kept_as_it_was_said(self, bellhop: Bellhop) -> None:
+    def test_every_field_is_stored_unchanged(self, bellhop: Bellhop) -> None:
         content = {
             "text": "*Checkout* is down \U0001f6a8",
             "title": "Checkout",
@@ -164,7 +164,7 @@ class TestAccepting:
         assert shown["content"] == content
         assert shown["key"] == "c-1"
 
-    def test_it_goes_out_when_it_should(self, bellhop: Bellhop) -> None:
+    def test_it_is_delivered_at_its_time(self, bellhop: Bellhop) -> None:
         ci, now = caller(bellhop), bellhop.clock()
         at = (now + timedelta(hours=2)).isoformat()
 
@@ -181,7 +181,7 @@ class TestAccepting:
 
 
 class TestRefusing:
-    def test_every_field_that_is_wrong_is_named_with_its_mend(self, bellhop: Bellhop) -> None:
+    def test_every_invalid_field_is_named_with_its_fix(self, bellhop: Bellhop) -> None:
         answer = caller(bellhop).send(
             {
                 "to": ["#general", "general"],
@@ -210,7 +210,7 @@ class TestRefusing:
             "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
             "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
-        assert answer.json()["detail"] == "10 fields are not right: see errors."
+        assert answer.json()["detail"] == "10 fields are invalid: see errors."
 
     @pytest.mark.parametrize(
         ("body", "field"),
@@ -248,21 +248,21 @@ class TestRefusing:
             (7, ""),
         ],
     )
-    def test_what_cannot_be_sent_is_named(self, bellhop: Bellhop, body: Any, field: str) -> None:
+    def test_unsendable_content_is_named(self, bellhop: Bellhop, body: Any, field: str) -> None:
         assert list(faults(caller(bellhop).send(body))) == [field]
         assert count(bellhop) == 0
 
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"\xff", b'{"to": NaN}', b'["\\ud800"]', b"[" * 100_000, b"1" * 5000]
     )
-    def test_what_is_no_json_is_said(self, bellhop: Bellhop, body: bytes) -> None:
+    def test_a_body_that_is_not_json_is_rejected(self, bellhop: Bellhop, body: bytes) -> None:
         answer = caller(bellhop).send(body)
 
         assert answer.status == 400
-        said = "not in the charset utf-8" if body == b"\xff" else "The body is no JSON"
+        said = "not in the charset utf-8" if body == b"\xff" else "The body is not JSON"
         assert said in answer.json()["detail"]
 
-    def test_what_no_json_can_say_is_refused(self, bellhop: Bellhop) -> None:
+    def test_values_outside_json_are_rejected(self, bellhop: Bellhop) -> None:
         body = b'{"to": "#general", "blocks": [{"a": [1e999]}]}'
 
         assert faults(caller(bellhop).send(body)) == {
@@ -284,7 +284,7 @@ class TestRefusing:
 
 
 class TestMany:
-    """Bodies with very many problems cost little: the first problems are named."""
+    """Bodies with very many errors are cheap: only the first errors are listed."""
 
     @pytest.mark.parametrize(
         "body",
@@ -306,7 +306,7 @@ class TestMany:
         assert len(answer.text) < 10_000
 
     def test_few_are_looked_for(self) -> None:
-        """The time that pydantic takes for each problem is what counts, and counts them."""
+        """The cost is dominated by the number of errors that pydantic reports."""
         fields = [{f"x{n}": 0 for n in range(6)}] * 50
         batch = [{"to": "#general", "text": "x", "fields": fields}] * 100
 
@@ -325,7 +325,7 @@ class TestMany:
         assert bellhop.services.api_keys.remembered(ci.key) is None
         assert ci.send(b"no JSON").status == 401
 
-    def test_what_was_over_a_limit_has_no_body_read(self, bellhop: Bellhop) -> None:
+    def test_no_body_is_read_over_a_limit(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         [key] = bellhop.services.api_keys.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
@@ -336,7 +336,7 @@ class TestMany:
 
 
 class TestIdempotency:
-    def test_the_same_request_is_given_the_first_answer(self, bellhop: Bellhop) -> None:
+    def test_a_repeated_request_gets_the_first_response(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         first = ci.send([HELLO, {**HELLO, "to": ["#a", "#b"]}], Idempotency_Key="k")
         with bellhop.services.database.writing() as session:
@@ -373,7 +373,7 @@ class TestIdempotency:
 
         assert first.json()["id"] != second.json()["id"]
 
-    def test_of_a_request_that_was_refused_nothing_is_kept(self, bellhop: Bellhop) -> None:
+    def test_a_rejected_request_stores_nothing(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         assert ci.send({**HELLO, "to": "nowhere"}, Idempotency_Key="k").status == 422
 
@@ -424,7 +424,7 @@ class TestKeys:
         assert ci.send(HELLO).status == 202
         assert ci.send(HELLO, Idempotency_Key="k").status == 202
 
-        # By another process, which this one is not told of.
+        # By another process, without this one's knowledge.
         with bellhop.services.database.writing_connection() as connection:
             connection.exec_driver_sql("UPDATE api_keys SET revoked_at = created_at")
 
@@ -467,7 +467,7 @@ class TestKeys:
         assert "may not send to #random, only to #general, topic:deploys" in answer.text
         assert count(bellhop) == 1
 
-    def test_nor_does_it_escalate_elsewhere(self, bellhop: Bellhop) -> None:
+    def test_a_limited_key_escalates_nowhere_else(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop, channels=["#general", "#ops"])
         asking = {**HELLO, "actions": ["resolve"], "escalate": {"after": 60, "to": "#random"}}
 

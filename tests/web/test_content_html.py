@@ -1,4 +1,4 @@
-"""What notifications say, as HTML: readable, and nothing of it is markup of the sender's."""
+"""Content of notifications as HTML, without any markup of the sender."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READER = Reader(
     channels={"C1": "general"},
     local=lambda at: at.astimezone(EAST),
 )
-# Of what breaks parsers, more than of all else.
+# Mostly characters that break parsers.
 _PIECES = st.sampled_from(
     [
         *("*", "_", "~", "`", "```", "<", ">", "|", "&lt;", "&amp;", '"', "'", "a", " ", "\n"),
@@ -60,7 +60,7 @@ OURS = re.compile(
         ("<!date^99999999999999^{date}|then>", "then"),
     ],
 )
-def test_mrkdwn_looks_as_in_slack(text: str, html: str) -> None:
+def test_mrkdwn_is_rendered_as_in_slack(text: str, html: str) -> None:
     assert html in mrkdwn_html(text, READER)
 
 
@@ -164,7 +164,7 @@ RICH = {
         ),
     ],
 )
-def test_everything_that_is_said_is_there(content: dict[str, Any], shown: list[str]) -> None:
+def test_the_whole_content_is_shown(content: dict[str, Any], shown: list[str]) -> None:
     html = content_html(content, READER)
     for words in shown:
         assert words in html
@@ -191,6 +191,6 @@ OBJECTS = st.lists(
 
 
 @given(OBJECTS, OBJECTS)
-def test_whatever_a_sender_gives_can_be_shown(blocks: Any, attachments: Any) -> None:
+def test_any_content_of_a_sender_can_be_shown(blocks: Any, attachments: Any) -> None:
     html = content_html({"blocks": blocks, "attachments": attachments}, READER)
     assert "<" not in OURS.sub("", str(html))

@@ -33,7 +33,7 @@ def test_a_missing_page_is_a_page_in_plain_words(bellhop: Bellhop) -> None:
     page = bellhop.browser().get("/nowhere")
 
     assert page.status == 404
-    assert "There is no such page." in page.text
+    assert "This page does not exist." in page.text
     assert 'href="/"' in page.text
     assert page.headers["X-Request-Id"] in page.text
 
@@ -47,17 +47,17 @@ def test_a_program_gets_problem_json(bellhop: Bellhop) -> None:
         "type": "about:blank",
         "title": "Not Found",
         "status": 404,
-        "detail": "There is no such page.",
+        "detail": "This page does not exist.",
         "request_id": answer.headers["X-Request-Id"],
     }
 
 
-def test_the_wrong_method_says_which_are_right(bellhop: Bellhop) -> None:
+def test_a_wrong_method_lists_the_allowed_ones(bellhop: Bellhop) -> None:
     answer = bellhop.browser().get("/signout")
 
     assert answer.status == 405
     assert "POST" in answer.headers["Allow"]
-    assert "does not take this kind of request" in answer.text
+    assert "does not support that method" in answer.text
 
 
 def test_too_large_a_request_is_refused(bellhop: Bellhop) -> None:
@@ -123,7 +123,7 @@ def test_a_mistake_of_ours_is_in_the_log(
     assert any(record.exc_info for record in caplog.records)
 
 
-def test_an_error_without_words_of_ours_has_its_name(bellhop: Bellhop) -> None:
+def test_an_error_without_a_custom_text_has_its_name(bellhop: Bellhop) -> None:
     bellhop.app.add_url_rule("/teapot", "teapot", lambda: abort(418))
 
     assert bellhop.browser().get("/teapot", JSON).json()["title"] == "I'm a Teapot"

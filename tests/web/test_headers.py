@@ -1,4 +1,4 @@
-"""Security headers of every kind of answer, and what may be kept."""
+"""Security headers and cache headers of every kind of response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS_OF_ANSWER = ["/", "/profile", "/slack/install", "/healthz", "/nowhere", "/
 
 
 class InlineCode(HTMLParser):
-    """Gathers what a content security policy forbids: code and style inside a page."""
+    """Collects inline code and styles, which the content security policy forbids."""
 
     def __init__(self) -> None:
         super().__init__()

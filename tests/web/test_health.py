@@ -1,4 +1,4 @@
-"""Health: alive, ready, and what is said when not."""
+"""Health checks: liveness, readiness and their errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_a_running_app_is_alive_and_ready(bellhop: Bellhop) -> None:
 
     assert browser.get("/healthz").json() == {"status": "ok"}
     ready = browser.get("/readyz")
-    # Nobody delivers, which a process that serves pages alone reports and does not mind.
+    # No worker delivers. A process that serves only pages reports this and stays ready.
     assert (ready.status, ready.json()) == (200, {"status": "ok", "shards_without_owner": 64})
 
 

@@ -105,7 +105,7 @@ def test_one_browser_and_one_address_do_not_join_accounts(bellhop: Bellhop) -> N
 
     assert workspaces(bellhop, BETA, ANN_AT_BETA) == [BETA]
     assert workspaces(bellhop, ACME, ANN) == [ACME]
-    assert "Is this account yours, too?" in browser.get("/profile").text
+    assert "Is this account also yours?" in browser.get("/profile").text
 
 
 def test_a_person_who_says_that_both_accounts_are_theirs_is_shown_both(bellhop: Bellhop) -> None:
@@ -115,7 +115,7 @@ def test_a_person_who_says_that_both_accounts_are_theirs_is_shown_both(bellhop: 
 
     assert answer.location == f"{bellhop.url}/profile"
     page = browser.get("/profile").text
-    assert "Is this account yours, too?" not in page
+    assert "Is this account also yours?" not in page
     assert "Acme" in page
 
     at_beta = bellhop.services.profiles.find(BETA, ANN_AT_BETA)
@@ -132,7 +132,7 @@ def test_a_person_who_says_no_is_not_asked_again(bellhop: Bellhop) -> None:
     bellhop.install(ANN_AT_BETA, browser=browser)
     answer_join(browser, "no")
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
     assert workspaces(bellhop, ACME, ANN) == [ACME]
 
 
@@ -142,7 +142,7 @@ def test_nobody_is_asked_after_ten_minutes(bellhop: Bellhop, clock: FakeClock) -
     csrf = csrf_of(browser)
     clock.advance(601)
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
     browser.post("/profile/join", {"csrf_token": csrf, "answer": "join"})
     assert workspaces(bellhop, ACME, ANN) == [ACME]
 
@@ -154,7 +154,7 @@ def test_a_session_that_has_ended_proves_no_earlier_account(
     clock.advance(12 * 3600)
     bellhop.install(ANN_AT_BETA, browser=browser)
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
 
 
 def test_joined_accounts_part_for_good_when_an_address_changes(bellhop: Bellhop) -> None:
@@ -175,12 +175,12 @@ def test_two_people_at_one_browser_are_not_asked(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.install(BEN, browser=browser)
 
-    assert "Is this account yours, too?" not in browser.get("/profile").text
+    assert "Is this account also yours?" not in browser.get("/profile").text
     browser.post("/profile/join", {"csrf_token": csrf_of(browser), "answer": "join"})
     assert workspaces(bellhop, ACME, BEN) == [ACME]
 
 
-def test_joined_accounts_keep_what_each_knows_of_the_person(bellhop: Bellhop) -> None:
+def test_joined_accounts_keep_their_own_profiles(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.install(ANN_AT_BETA, browser=browser)
     answer_join(browser)
@@ -215,7 +215,7 @@ def test_a_second_install_by_the_same_person_changes_nothing_twice(bellhop: Bell
     assert count(bellhop, User) == 1
 
 
-def test_linking_a_profile_alone_leaves_the_bot_as_it_is(bellhop: Bellhop) -> None:
+def test_linking_only_a_profile_leaves_the_bot_unchanged(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     before = bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME)
 
@@ -236,10 +236,10 @@ def test_a_profile_without_a_bot_in_the_workspace_offers_the_bot(bellhop: Bellho
     assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is None
     page = browser.get("/profile")
     assert "Ben Baker" in page.text
-    assert "its bot has to be added" in page.text
+    assert "add its bot" in page.text
 
 
-def test_an_organisation_wide_install(bellhop: Bellhop) -> None:
+def test_an_organization_wide_install(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
     landing = browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
@@ -254,7 +254,7 @@ def test_an_organisation_wide_install(bellhop: Bellhop) -> None:
     assert "#general" in page.text
 
 
-def test_a_direct_install_from_slacks_directory_asks_anew_and_works(bellhop: Bellhop) -> None:
+def test_a_direct_install_from_slacks_directory_starts_the_flow_again(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
 
     first = browser.get(bellhop.slack.issue_code(ANN))
@@ -265,7 +265,7 @@ def test_a_direct_install_from_slacks_directory_asks_anew_and_works(bellhop: Bel
     assert landing.status == 303
 
 
-def test_cancelling_says_that_nothing_was_installed(bellhop: Bellhop) -> None:
+def test_a_cancelled_install_is_reported(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
 
@@ -372,7 +372,7 @@ def test_however_often_it_is_visited_a_browser_can_sign_in(bellhop: Bellhop) -> 
     for _ in range(ATTEMPTS - 1):
         last = browser.get("/slack/install").location
     assert len(browser.cookies) == ATTEMPTS
-    # Each of them can still be finished.
+    # Each of them can still be completed.
     assert browser.get(bellhop.slack.authorize(ANN, first)).status == 303
     for _ in range(3 * ATTEMPTS):
         bellhop.clock.advance(1)
@@ -407,7 +407,7 @@ def test_right_codes_are_not_counted(
         assert [bellhop.install(who)[1].status for who in (ANN, ANN, ANN)] == [303, 303, 303]
 
 
-def test_of_two_callbacks_with_one_state_one_installs(bellhop: Bellhop) -> None:
+def test_one_of_two_callbacks_with_the_same_state_installs(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install").location
     cookie = "; ".join(f"{c.name}={c.value}" for c in browser.cookies)
@@ -491,7 +491,7 @@ def test_the_database_down_during_an_install(bellhop: Bellhop) -> None:
     assert_nothing_installed(bellhop)
 
 
-def test_users_info_failing_leaves_the_installation_and_is_made_up_for(bellhop: Bellhop) -> None:
+def test_a_failed_users_info_keeps_the_installation_and_is_retried(bellhop: Bellhop) -> None:
     bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=2))
 
     browser, landing = bellhop.install(ANN)
@@ -663,7 +663,7 @@ def test_many_states_in_an_address_set_no_cookies(bellhop: Bellhop) -> None:
 
 @pytest.fixture
 def production_log() -> Iterator[StringIO]:
-    """What is logged, set up as in production but noisier."""
+    """The log, configured as in production but at a lower level."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     log = StringIO()

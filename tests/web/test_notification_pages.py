@@ -1,4 +1,4 @@
-"""The page of a notification: what it shows, and to whom."""
+"""The page of a notification: its content and visibility."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def private_channel(bellhop: Bellhop, *members: str) -> str:
     return channel.id
 
 
-# What it shows.
+# Content.
 
 
-def test_it_shows_what_was_said_and_where_it_went(bellhop: Bellhop, ann: Browser) -> None:
+def test_it_shows_the_content_and_the_deliveries(bellhop: Bellhop, ann: Browser) -> None:
     sent = caller(bellhop).send(
         {
             "to": GENERAL,
@@ -100,7 +100,7 @@ def test_it_shows_the_topics_and_who_sent_it(bellhop: Bellhop, ann: Browser) -> 
     assert "the command line" in page.text
 
 
-def test_it_says_why_slack_refused(bellhop: Bellhop, ann: Browser) -> None:
+def test_it_reports_why_slack_refused(bellhop: Bellhop, ann: Browser) -> None:
     bellhop.slack.archive_channel(GENERAL)
     page = look(ann, delivered(bellhop, GENERAL))
 
@@ -111,7 +111,7 @@ def test_it_says_why_slack_refused(bellhop: Bellhop, ann: Browser) -> None:
 def test_it_shows_who_answered(bellhop: Bellhop, ann: Browser) -> None:
     id_ = accept(bellhop, GENERAL, "x", title="Disk full", actions=["acknowledge", "resolve"])
     Hand(bellhop).deliver()
-    assert "Nobody has acknowledged it" in look(ann, id_).text
+    assert "Not acknowledged since" in look(ann, id_).text
 
     for action, words in (("acknowledge", "acknowledged"), ("resolve", "resolved")):
         bellhop.services.incidents.answer(ACME, id_, ANN, action)  # type: ignore[arg-type]
@@ -133,7 +133,7 @@ def test_a_resolved_incident_is_green(bellhop: Bellhop, ann: Browser) -> None:
     assert '<p class="severity">Resolved</p>' in after
 
 
-def test_a_topic_without_subscribers_went_nowhere(bellhop: Bellhop, ann: Browser) -> None:
+def test_a_topic_without_subscribers_is_unrouted(bellhop: Bellhop, ann: Browser) -> None:
     assert (
         "No subscription to its topic matched"
         in look(ann, accept(bellhop, "topic:x", "hello")).text
@@ -151,7 +151,7 @@ def test_a_topic_without_subscribers_went_nowhere(bellhop: Bellhop, ann: Browser
         "<@U1|<script>",
     ],
 )
-def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, text: str) -> None:
+def test_no_content_becomes_markup(bellhop: Bellhop, ann: Browser, text: str) -> None:
     id_ = accept(
         bellhop,
         GENERAL,
@@ -167,7 +167,7 @@ def test_nothing_that_is_said_becomes_markup(bellhop: Bellhop, ann: Browser, tex
     assert '"onmouseover' not in html
 
 
-def test_what_a_digest_said_leads_to_it(bellhop: Bellhop, ann: Browser) -> None:
+def test_a_digested_notification_links_to_its_digest(bellhop: Bellhop, ann: Browser) -> None:
     wish = SubscriptionSpec("deploys", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, GENERAL, wish)
     ids = [accept(bellhop, "topic:deploys", title=f"Build {number}") for number in (1, 2)]
@@ -187,10 +187,12 @@ def test_what_a_digest_said_leads_to_it(bellhop: Bellhop, ann: Browser) -> None:
     assert "Bellhop itself" in digest.text
 
 
-# To whom.
+# Visibility.
 
 
-def test_a_profile_that_is_still_owed_is_recorded_first(bellhop: Bellhop, ann: Browser) -> None:
+def test_a_pending_profile_is_recorded_before_the_page_is_shown(
+    bellhop: Bellhop, ann: Browser
+) -> None:
     id_ = delivered(bellhop, GENERAL)
     bellhop.slack.faults.add(Fault("users.info", "server_error", times=2))
     ben, _ = bellhop.install(BEN, query=PROFILE)
@@ -199,7 +201,7 @@ def test_a_profile_that_is_still_owed_is_recorded_first(bellhop: Bellhop, ann: B
     assert look(ben, id_).status == 200
 
 
-def test_who_is_not_signed_in_signs_in_and_comes_back(bellhop: Bellhop, ann: Browser) -> None:
+def test_a_visitor_signs_in_and_returns(bellhop: Bellhop, ann: Browser) -> None:
     id_ = delivered(bellhop, GENERAL, "for all to see")
     browser = bellhop.browser()
     page = browser.get(f"/notifications/{id_}")
@@ -228,7 +230,7 @@ def test_no_address_that_has_no_page_is_remembered(bellhop: Bellhop, name: str) 
     assert (page.status, len(page.headers["Set-Cookie"] or "") < 1000) == (404, True)
 
 
-def test_who_is_not_signed_in_does_not_learn_what_exists(bellhop: Bellhop, ann: Browser) -> None:
+def test_a_visitor_does_not_learn_which_notifications_exist(bellhop: Bellhop, ann: Browser) -> None:
     known = bellhop.browser().get(f"/notifications/{delivered(bellhop, GENERAL)}")
     unknown = bellhop.browser().get(f"/notifications/{UNKNOWN}")
 
@@ -258,7 +260,7 @@ def test_an_account_sees_its_own_notifications_alone(bellhop: Bellhop, ann: Brow
     assert [look(ann, id_).status for id_ in (secret, own)] == [404, 200]
 
 
-def test_a_direct_message_is_for_whom_it_went_to(
+def test_only_its_recipient_sees_a_direct_message(
     bellhop: Bellhop, ann: Browser, ben: Browser
 ) -> None:
     id_ = delivered(bellhop, BEN, "your password expires")
@@ -267,7 +269,9 @@ def test_a_direct_message_is_for_whom_it_went_to(
     assert look(ann, id_).status == 404
 
 
-def test_an_address_is_for_whom_it_belongs_to(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:
+def test_an_email_address_belongs_to_its_current_owner(
+    bellhop: Bellhop, ann: Browser, ben: Browser
+) -> None:
     waiting = accept(bellhop, "@ben@acme.example", "wait for it")
 
     assert look(ben, waiting).status == 200
@@ -283,7 +287,7 @@ def test_a_private_channel_is_for_its_members(bellhop: Bellhop, ann: Browser, be
     assert look(ben, id_).status == 404
 
 
-def test_places_that_somebody_cannot_see_are_counted_and_not_named(
+def test_hidden_destinations_are_counted_and_not_named(
     bellhop: Bellhop, ann: Browser, ben: Browser
 ) -> None:
     secret = private_channel(bellhop, ANN)
@@ -316,9 +320,7 @@ def test_a_guest_sees_what_went_to_their_channels(bellhop: Bellhop, ann: Browser
     assert look(guest, accept(bellhop, "topic:nobody", "x")).status == 404
 
 
-def test_who_was_deactivated_sees_nothing_more(
-    bellhop: Bellhop, ann: Browser, ben: Browser
-) -> None:
+def test_a_deactivated_person_sees_nothing(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:
     id_ = delivered(bellhop, BEN)
     bellhop.slack.update_user(BEN, deleted=True)
     bellhop.slack.deliver_due()
@@ -328,7 +330,9 @@ def test_who_was_deactivated_sees_nothing_more(
     assert "Sign in to see this notification" in page.text
 
 
-def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, ben: Browser) -> None:
+def test_only_visible_destinations_are_checked(
+    bellhop: Bellhop, ann: Browser, ben: Browser
+) -> None:
     id_ = delivered(bellhop, [GENERAL, ANN])
     look(ben, id_)
 
@@ -339,7 +343,7 @@ def test_only_what_may_be_seen_is_asked_about(bellhop: Bellhop, ann: Browser, be
 def test_a_very_long_notification_is_shown_from_its_beginning(
     bellhop: Bellhop, ann: Browser
 ) -> None:
-    # Each names another person: more than a database takes as parameters of one statement.
+    # Each mentions another person: more than one SQL statement takes as parameters.
     mentions = "".join(f"<@U{number:09d}> <#C{number:09d}> " for number in range(18_000))
     body = {
         "to": "#general",

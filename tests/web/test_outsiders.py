@@ -1,4 +1,4 @@
-"""Requests without any credential, to every address: they store nothing and show nothing back."""
+"""Requests without credentials, to every URL: they store nothing and reflect nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.running import Bellhop, Browser, Page
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-# Parameters of the two addresses of installing: those that they read, and those of other versions
+# Parameters of the two install URLs: those that they read, and those of other versions
 # of OAuth which they must not.
 PARAMETERS = (
     "state",

@@ -1,4 +1,4 @@
-"""The home page and a person's own page, as they and others see them."""
+"""The home page and the profile page, as their person and others see them."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ def test_the_home_page_offers_to_install(bellhop: Bellhop) -> None:
 
 
 def test_the_home_page_says_that_it_is_installed_and_offers_signing_in(bellhop: Bellhop) -> None:
-    assert "installed here already" not in bellhop.browser().get("/").text
+    assert "already installed" not in bellhop.browser().get("/").text
     bellhop.install(BEN, query="?only=profile")
-    assert "installed here already" not in bellhop.browser().get("/").text
+    assert "already installed" not in bellhop.browser().get("/").text
     browser, _ = bellhop.install(ANN)
 
     page = bellhop.browser().get("/")
 
-    assert "installed here already" in page.text
+    assert "already installed" in page.text
     assert 'href="/slack/install?only=profile"' in page.text
     assert 'href="/slack/install"' in page.text
-    # The name of the workspace is not for strangers.
+    # Visitors must not see the name of the workspace.
     assert "Acme" not in page.text
-    assert "installed here already" not in browser.get("/").text
+    assert "already installed" not in browser.get("/").text
 
 
 @pytest.mark.parametrize("path", ["/", "/profile"])
@@ -70,7 +70,7 @@ def test_permissions_are_folded_away(bellhop: Bellhop, path: str) -> None:
 
 
 class TestPageForTheRole:
-    """Commands for the machine are for the people who run Bellhop."""
+    """Commands are shown only to people who run Bellhop."""
 
     COMMAND = "--app app send"
 
@@ -79,12 +79,12 @@ class TestPageForTheRole:
 
         assert self.COMMAND in browser.get("/profile").text
 
-    def test_so_does_the_member_who_installs_it(self, bellhop: Bellhop) -> None:
+    def test_the_member_who_installed_sees_how_to_send(self, bellhop: Bellhop) -> None:
         browser, _ = bellhop.install(BEN)
 
         assert self.COMMAND in browser.get("/profile").text
 
-    def test_a_member_who_links_sees_what_is_theirs(self, bellhop: Bellhop) -> None:
+    def test_a_member_who_links_sees_only_their_steps(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         browser, _ = bellhop.install(BEN, query="?only=profile")
 
@@ -93,7 +93,7 @@ class TestPageForTheRole:
         assert self.COMMAND not in page.text
         assert "/notify subscribe" in page.text
 
-    def test_a_guest_is_not_told_to_subscribe(self, bellhop: Bellhop) -> None:
+    def test_a_guest_sees_no_advice_to_subscribe(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         browser, _ = bellhop.install(GUS, query="?only=profile")
 
@@ -101,17 +101,17 @@ class TestPageForTheRole:
 
         assert self.COMMAND not in page.text
         assert "/notify subscribe" not in page.text
-        assert "arrive as direct messages" in page.text
+        assert "as direct messages" in page.text
 
 
 class TestWelcome:
-    """The first person to install Bellhop in a workspace hears what to do next."""
+    """The welcome message to the first person who installs Bellhop in a workspace."""
 
     def welcomes(self, bellhop: Bellhop, user_id: str) -> list[str]:
         messages = bellhop.slack.messages(bellhop.slack.app_dm(ACME, user_id).id)
         return [json.dumps(one.blocks) for one in messages]
 
-    def test_it_comes_once(self, bellhop: Bellhop) -> None:
+    def test_the_welcome_is_sent_once(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         bellhop.install(ANN)
         bellhop.install(BEN)
@@ -164,7 +164,7 @@ def test_the_profile_page_shows_the_person_and_what_was_granted(bellhop: Bellhop
 
 
 @pytest.mark.parametrize("path", ["/profile", "/profile/channels"])
-def test_who_is_not_signed_in_is_sent_home(bellhop: Bellhop, path: str) -> None:
+def test_a_visitor_is_redirected_to_the_home_page(bellhop: Bellhop, path: str) -> None:
     bellhop.install(ANN)
 
     answer = bellhop.browser().get(path)
@@ -181,7 +181,7 @@ def test_each_person_sees_their_own_page(bellhop: Bellhop) -> None:
     assert "Ben Baker" in ben.get("/profile").text
 
 
-def test_the_bot_says_hello_in_the_channel_somebody_picks(bellhop: Bellhop) -> None:
+def test_the_bot_says_hello_in_the_chosen_channel(bellhop: Bellhop) -> None:
     page = say_hello(bellhop, GENERAL)
 
     message = bellhop.slack.messages(GENERAL)[-1]
@@ -199,19 +199,19 @@ def test_the_bot_joins_where_it_has_to(bellhop: Bellhop) -> None:
     assert len(bellhop.slack.messages(random)) == 1
 
 
-def test_an_archived_channel_is_said_in_words(bellhop: Bellhop) -> None:
+def test_an_archived_channel_is_reported(bellhop: Bellhop) -> None:
     archived = bellhop.slack.archive_channel(channel_named(bellhop, "random")).id
 
     assert "That channel is archived. Choose another" in say_hello(bellhop, archived).text
 
 
-def test_a_channel_the_bot_cannot_see_is_said_in_words(bellhop: Bellhop) -> None:
+def test_a_channel_the_bot_cannot_see_is_reported(bellhop: Bellhop) -> None:
     leads = channel_named(bellhop, "leads")
 
     assert "you do not see it in Slack" in say_hello(bellhop, leads).text
 
 
-def test_no_choice_is_said_in_words(bellhop: Bellhop) -> None:
+def test_a_missing_choice_is_reported(bellhop: Bellhop) -> None:
     assert "Choose a channel first" in say_hello(bellhop, "").text
 
 
@@ -224,14 +224,14 @@ def test_no_choice_is_said_in_words(bellhop: Bellhop) -> None:
         (Fault("chat.postMessage", "api_error", error="new_code"), "Slack answered “new_code”"),
     ],
 )
-def test_what_slack_refuses_is_said_in_words(bellhop: Bellhop, fault: Fault, sentence: str) -> None:
+def test_an_error_of_slack_is_reported(bellhop: Bellhop, fault: Fault, sentence: str) -> None:
     bellhop.slack.faults.add(fault)
 
     assert sentence in say_hello(bellhop, GENERAL).text
     assert bellhop.slack.messages(GENERAL) == []
 
 
-def test_a_dead_token_is_said_and_a_new_install_mends_it(bellhop: Bellhop) -> None:
+def test_a_dead_token_is_reported_and_a_new_install_fixes_it(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.slack.faults.add(
         Fault("chat.postMessage", "api_error", error="account_inactive", times=1)
@@ -300,7 +300,7 @@ def test_hundreds_of_channels_are_paged_through_and_searched(bellhop: Bellhop) -
     assert "#channel-77<" in browser.get("/profile?channel=channel-77").text
 
 
-def test_a_search_that_finds_nothing_says_so(bellhop: Bellhop) -> None:
+def test_an_empty_search_result_is_reported(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
 
     assert browser.get("/profile/channels?q=%25").json() == {"channels": []}
@@ -318,7 +318,7 @@ def test_channels_are_asked_for_once_in_five_minutes(bellhop: Bellhop) -> None:
     assert len(bellhop.slack.calls_to("conversations.list")) == 2
 
 
-def test_the_page_stands_while_slack_is_down(bellhop: Bellhop) -> None:
+def test_the_page_works_while_slack_is_down(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     bellhop.slack.faults.add(Fault("conversations.list", "server_error"))
 
@@ -329,12 +329,12 @@ def test_the_page_stands_while_slack_is_down(bellhop: Bellhop) -> None:
     assert "Slack is not answering" in page.text
 
 
-def test_who_linked_alone_is_offered_the_bot(bellhop: Bellhop) -> None:
+def test_a_person_who_only_linked_is_offered_the_bot(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(PLAIN, query="?only=profile")
 
     page = browser.get("/profile").text
 
-    assert "its bot has to be added to the workspace" in page
+    assert "add its bot to the workspace" in page
     assert "Say hello" not in page
 
 

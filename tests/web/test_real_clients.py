@@ -1,4 +1,4 @@
-"""Tools that post to Slack's incoming webhooks, pointed at a hook of ours."""
+"""Real clients of Slack's incoming webhooks, pointed at a webhook of Bellhop."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
 
 @pytest.fixture
 def hook_url(running: Bellhop) -> str:
-    """The address of a hook that posts to #general."""
+    """The URL of a webhook that posts to #general."""
     return running.services.webhooks.create(ACME, "tools", ["#general"])
 
 
 def wait_for_messages(bellhop: Bellhop, number: int) -> list[Message]:
-    """Wait until so many messages stand in #general."""
+    """Wait until #general has a number of messages."""
     wait_until(bellhop, lambda: len(bellhop.slack.messages(GENERAL)) >= number)
     return bellhop.slack.messages(GENERAL)
 
@@ -77,9 +77,7 @@ def test_curl_as_slacks_own_page_shows_it(running: Bellhop, hook_url: str) -> No
     assert [one.text for one in wait_for_messages(running, 1)] == ["It works!"]
 
 
-def test_apprise_as_for_mattermost_whose_hooks_have_slacks_format(
-    running: Bellhop, hook_url: str
-) -> None:
+def test_apprise_with_its_mattermost_format(running: Bellhop, hook_url: str) -> None:
     parts = urlsplit(hook_url)
     target = f"mmost://{parts.netloc}/{parts.path.removeprefix('/hooks/')}"
     command = [APPRISE, "--title", "Backup", "--body", "done", target]
@@ -93,7 +91,7 @@ def test_apprise_as_for_mattermost_whose_hooks_have_slacks_format(
 
 @contextmanager
 def alertmanager(folder: Path, receiver: dict[str, object]) -> Iterator[str]:
-    """Run Debian's Alertmanager with a receiver pointed at us; yield its address."""
+    """Run Debian's Alertmanager with a receiver pointed at Bellhop; yield its URL."""
     if shutil.which(ALERTMANAGER) is None:
         if os.environ.get("REQUIRE_ALERTMANAGER") == "1":
             raise FileNotFoundError(ALERTMANAGER)
@@ -128,7 +126,7 @@ def alertmanager(folder: Path, receiver: dict[str, object]) -> Iterator[str]:
 
 
 def tell(address: str, alert: dict[str, object]) -> None:
-    """Tell Alertmanager of an alert, as Prometheus does, as soon as it listens."""
+    """Send an alert to Alertmanager, as Prometheus does, as soon as it listens."""
     request = urllib.request.Request(  # noqa: S310
         f"{address}/api/v2/alerts",
         data=json.dumps([alert]).encode(),

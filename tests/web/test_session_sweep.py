@@ -1,4 +1,4 @@
-"""Every page, for every way in which a session is not good (any more)."""
+"""Every page, with every kind of invalid session."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.web.forms import csrf_of, send_form
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-# Blueprints whose routes have no session: they take keys or signatures, or say nothing of anybody.
-WITHOUT_SESSION = {"api", "hooks", "ops", "slack"}
+# Blueprints without sessions: they take keys or signatures, or show nothing about people.
+WITHOUT_SESSION = {"api", "webhooks", "health", "slack"}
 PUBLIC = {"pages.static", "pages.home"}
 PRIVATE_WORDS = ("Ann Archer", "ann@acme.example", "Head Porter", "the safe is open", "csrf_token")
 
 
 def routes(bellhop: Bellhop) -> Iterator[tuple[str, Rule]]:
-    """Every route that a session may matter to, a new one included, with each of its methods."""
+    """Every route that may use a session, including new ones, with each of its methods."""
     for rule in bellhop.app.url_map.iter_rules():
         if rule.endpoint.split(".")[0] in WITHOUT_SESSION or rule.endpoint == "pages.static":
             continue
@@ -81,7 +81,7 @@ def idle(bellhop: Bellhop, _browser: Browser) -> None:
 
 
 def too_old(bellhop: Bellhop, browser: Browser) -> None:
-    """It was used all the time, for thirty days."""
+    """The session was in constant use for thirty days."""
     bellhop.clock.advance(ABSOLUTE_TIMEOUT.total_seconds())
     with bellhop.services.database.writing() as session:
         session.execute(update(WebSession).values(last_seen_at=bellhop.clock()))
@@ -117,7 +117,7 @@ def revoked(bellhop: Bellhop, _browser: Browser) -> None:
 
 
 def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
-    """No event came, but Slack refuses the person's token."""
+    """No event arrived, but Slack rejects the person's token."""
     stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.slack.faults.add(Fault("users.info", "api_error", error="token_revoked", times=1))
@@ -160,7 +160,7 @@ def cookie_of_an_earlier_version(bellhop: Bellhop, browser: Browser) -> None:
 
 
 def cookie_with_the_stored_hash(bellhop: Bellhop, browser: Browser) -> None:
-    """What somebody could make who reads the database and has the secret."""
+    """A cookie forged with access to the database and the secret."""
     signer = CookieSessions().get_signing_serializer(bellhop.app)
     assert signer is not None
     with bellhop.services.database.reading() as session:
@@ -222,7 +222,7 @@ def test_no_page_shows_or_does_anything_without_a_good_session(
 
     for method, path, endpoint in paths:
         status, text = ask(browser, method, path, csrf)
-        # A form whose cookie is not ours has no token to match (400).
+        # A form without our cookie has no token to match (400).
         refused = (303, 400) if method == "POST" else (303, 403)
         assert status == 200 if endpoint in PUBLIC else status in refused, (method, path, status)
         assert [words for words in PRIVATE_WORDS if words in text] == [], (method, path)

@@ -1,4 +1,4 @@
-"""Web sessions: whose they are, how long they last, what ends them."""
+"""Web sessions: their owner, lifetime and end."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_the_token_is_stored_as_a_hash(bellhop: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("change", ["", "x", "eyJpbnN0YWxsYXRpb25faWQiOjF9.a.b"])
-def test_a_made_up_cookie_is_nobody(bellhop: Bellhop, change: str) -> None:
+def test_a_forged_cookie_has_no_session(bellhop: Bellhop, change: str) -> None:
     bellhop.install(ANN)
 
     assert with_cookie(bellhop, change) == 303
@@ -208,14 +208,14 @@ def test_more_cookies_than_a_browser_sends_are_not_read(
     assert bellhop.browser().get("/profile", {"Cookie": cookies}).status == status
 
 
-def test_a_cookie_that_was_changed_is_nobody(bellhop: Bellhop) -> None:
+def test_a_modified_cookie_has_no_session(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     payload, _, signature = cookie(browser).partition(".")
 
     assert with_cookie(bellhop, f"{payload}A.{signature}") == 303
 
 
-def test_the_session_of_who_was_forgotten_is_worth_nothing(bellhop: Bellhop) -> None:
+def test_the_session_of_a_deleted_person_is_invalid(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None

@@ -1,4 +1,4 @@
-"""`/hooks/…`: what tools post to a Slack incoming webhook, and how they are answered."""
+"""Incoming webhooks, `/hooks/…`: accepted messages and responses."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def post_json(url: str, payload: Any) -> Page:
 
 
 def accepted(bellhop: Bellhop) -> list[dict[str, Any]]:
-    """Return the contents of what was accepted, in its order."""
+    """Return the contents of accepted notifications in order."""
     with bellhop.services.database.reading() as session:
         statement = select(Notification.content).join(Delivery).order_by(Delivery.id)
         return list(session.scalars(statement))
 
 
-def assert_said(answer: Page, status: int, words: str) -> None:
+def assert_response(answer: Page, status: int, words: str) -> None:
     assert (answer.status, answer.text) == (status, words)
     assert answer.headers["Content-Type"].startswith("text/plain")
 
 
 class TestTaking:
     def test_a_message_is_taken_as_slack_takes_it(self, bellhop: Bellhop, url: str) -> None:
-        assert_said(post_json(url, {"text": "Hello"}), 200, "ok")
+        assert_response(post_json(url, {"text": "Hello"}), 200, "ok")
 
         with bellhop.services.database.reading() as session:
             row = session.execute(
@@ -92,19 +92,19 @@ class TestTaking:
         assert row == ("hook:1", ACME, "#ops", "waiting")
         assert accepted(bellhop) == [{"text": "Hello"}]
 
-    def test_several_get_what_a_hook_takes(self, bellhop: Bellhop) -> None:
+    def test_a_webhook_posts_to_several_recipients(self, bellhop: Bellhop) -> None:
         bellhop.services.subscriptions.subscribe(
             ACME, "@ann@acme.example", SubscriptionSpec("alerts")
         )
         put_bot(bellhop)
         url = bellhop.services.webhooks.create(ACME, "", ["#ops", "topic:alerts"])
 
-        assert_said(post_json(url, {"text": "Hello"}), 200, "ok")
+        assert_response(post_json(url, {"text": "Hello"}), 200, "ok")
 
         assert accepted(bellhop) == [{"text": "Hello"}] * 2
 
-    def test_what_alertmanager_posts(self, bellhop: Bellhop, url: str) -> None:
-        assert_said(post_json(url, ALERTMANAGER), 200, "ok")
+    def test_alertmanagers_format(self, bellhop: Bellhop, url: str) -> None:
+        assert_response(post_json(url, ALERTMANAGER), 200, "ok")
 
         [content] = accepted(bellhop)
         assert content == {
@@ -141,7 +141,7 @@ class TestTaking:
     def test_json_is_read_whatever_it_comes_as(
         self, bellhop: Bellhop, url: str, body: bytes, content_type: str
     ) -> None:
-        assert_said(post(url, body, content_type), 200, "ok")
+        assert_response(post(url, body, content_type), 200, "ok")
 
         assert accepted(bellhop) == [{"text": "Hello"}]
 
@@ -165,21 +165,21 @@ class TestTaking:
         refused = WebhookClient(url + "x").send(text="Hello")
         assert (refused.status_code, refused.body) == (403, "invalid_token")
 
-    def test_what_is_too_long_is_cut_and_not_lost(self, bellhop: Bellhop, url: str) -> None:
+    def test_long_text_is_cut(self, bellhop: Bellhop, url: str) -> None:
         payload = {
             "text": "x" * 50_000,
             "attachments": [{"text": str(n)} for n in range(120)],
             "username": "u" * 200,
         }
 
-        assert_said(post_json(url, payload), 200, "ok")
+        assert_response(post_json(url, payload), 200, "ok")
 
         [content] = accepted(bellhop)
         assert content["text"] == "x" * 40_000
         assert content["attachments"] == payload["attachments"][:100]
         assert content["username"] == "u" * 80
 
-    def test_what_is_not_understood_is_left_out(self, bellhop: Bellhop, url: str) -> None:
+    def test_unknown_parts_are_left_out(self, bellhop: Bellhop, url: str) -> None:
         payload = {
             "text": "Hello",
             "blocks": "none",
@@ -191,18 +191,18 @@ class TestTaking:
             "surprise": {"a": 1},
         }
 
-        assert_said(post_json(url, payload), 200, "ok")
+        assert_response(post_json(url, payload), 200, "ok")
 
         assert accepted(bellhop) == [
             {"text": "Hello", "attachments": [{"text": "more"}], "unfurl_links": True}
         ]
 
-    def test_what_no_database_stores_is_left_out(self, bellhop: Bellhop, url: str) -> None:
+    def test_unstorable_characters_are_left_out(self, bellhop: Bellhop, url: str) -> None:
         body = (
             b'{"text": "a\\u0000b \\ud800 \n c", "attachments": [{"ts": 1e999, "text": "\\u0000"}]}'
         )
 
-        assert_said(post(url, body), 200, "ok")
+        assert_response(post(url, body), 200, "ok")
 
         assert accepted(bellhop) == [
             {"text": "ab � \n c", "attachments": [{"ts": None, "text": ""}]}
@@ -212,72 +212,75 @@ class TestTaking:
 class TestRefusing:
     @pytest.mark.parametrize("payload", [{}, {"text": ""}, {"text": " "}, {"attachments": []}])
     def test_nothing_to_say(self, bellhop: Bellhop, url: str, payload: Any) -> None:
-        assert_said(post_json(url, payload), 400, "no_text")
+        assert_response(post_json(url, payload), 400, "no_text")
         assert accepted(bellhop) == []
 
     @pytest.mark.parametrize("body", [b"", b" ", b"[]", b"null", b"\xff\xfe"])
     def test_an_empty_body(self, bellhop: Bellhop, url: str, body: bytes) -> None:
-        assert_said(post(url, body), 400, "invalid_payload")
-        assert_said(post(url, body, "application/x-www-form-urlencoded"), 400, "invalid_payload")
+        assert_response(post(url, body), 400, "invalid_payload")
+        form = "application/x-www-form-urlencoded"
+        assert_response(post(url, body, form), 400, "invalid_payload")
+            post(url, body, "application/x-www-form-urlencoded"), 400, "invalid_payload"
+        )
 
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b'"text"', b"7", b"text=Hello", b"payload=", b"\xff\xfe"]
     )
     def test_no_payload(self, bellhop: Bellhop, slack_url: str, body: bytes) -> None:
-        assert_said(post(slack_url, body), 400, "invalid_payload")
+        assert_response(post(slack_url, body), 400, "invalid_payload")
         form = "application/x-www-form-urlencoded"
-        assert_said(post(slack_url, body, form), 400, "invalid_payload")
+        assert_response(post(slack_url, body, form), 400, "invalid_payload")
 
     def test_an_empty_form(self, url: str) -> None:
         answer = post(url, b"--x--\r\n", "multipart/form-data; boundary=x")
 
-        assert_said(answer, 400, "invalid_payload")
+        assert_response(answer, 400, "invalid_payload")
 
     def test_nested_too_deep(self, slack_url: str) -> None:
         body = b'{"text": "x", "attachments": ' + b"[" * 100_000
 
-        assert_said(post(slack_url, body), 400, "invalid_payload")
+        assert_response(post(slack_url, body), 400, "invalid_payload")
         closed = b'{"text": "x", "a": ' + b"[" * 100 + b"]" * 100 + b"}"
-        assert_said(post(slack_url, closed), 400, "invalid_payload")
+        assert_response(post(slack_url, closed), 400, "invalid_payload")
 
-    def test_an_unknown_hook(self, bellhop: Bellhop, url: str) -> None:
+    def test_an_unknown_webhook_is_rejected(self, bellhop: Bellhop, url: str) -> None:
         answer = post_json(f"{bellhop.url}/hooks/guess", {"text": "Hello"})
 
-        assert_said(answer, 403, "invalid_token")
+        assert_response(answer, 403, "invalid_token")
 
-    def test_a_revoked_hook(self, bellhop: Bellhop, url: str) -> None:
+    def test_a_revoked_webhook_is_rejected(self, bellhop: Bellhop, url: str) -> None:
         assert bellhop.services.webhooks.revoke(1) is not None
         assert bellhop.services.webhooks.revoke(1) is None
 
-        assert_said(post_json(url, {"text": "Hello"}), 404, "no_service")
+        assert_response(post_json(url, {"text": "Hello"}), 404, "no_service")
         assert accepted(bellhop) == []
 
-    def test_what_was_over_a_limit_has_no_body_read(self, bellhop: Bellhop, url: str) -> None:
+    def test_no_body_is_read_over_a_limit(self, bellhop: Bellhop, url: str) -> None:
         [hook] = bellhop.services.webhooks.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
         error = LimitError("requests", 1, until, bellhop.clock())
         bellhop.services.sender_limits.reject(hook.credential, error)
 
-        assert_said(post(url, b"no JSON"), 503, "rate_limited")
+        assert_response(post(url, b"no JSON"), 503, "rate_limited")
 
     def test_a_revoked_one_has_one_body_read(self, bellhop: Bellhop, url: str) -> None:
         post_json(url, {"text": "Hello"})
         bellhop.services.webhooks.revoke(1)
 
-        assert_said(post(url, b"no JSON"), 404, "no_service")
-        assert_said(post(url, b"no JSON"), 404, "no_service")
+        assert_response(post(url, b"no JSON"), 404, "no_service")
+        assert_response(post(url, b"no JSON"), 404, "no_service")
         known = bellhop.services.webhooks.remembered(url.rpartition("/")[2])
         assert known is None or known.revoked_at is not None
 
     def test_more_than_we_take(self, url: str) -> None:
-        assert_said(post_json(url, {"text": "x" * 1024 * 1024}), 413, "payload_too_large")
+        assert_response(post_json(url, {"text": "x" * 1024 * 1024}), 413, "payload_too_large")
 
     def test_the_database_is_down(self, encryption_key: str, clock: FakeClock) -> None:
         address = "postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop"
         with running_bellhop(address, encryption_key, clock) as running:
             answer = post_json(f"{running.url}/hooks/any", {"text": "Hello"})
 
-        assert_said(answer, 503, "service_unavailable")
+        assert_response(answer, 503, "service_unavailable")
         assert answer.headers["Retry-After"] == "60"
 
 

@@ -1,65 +1,45 @@
-"""What an admin asks of the API keys, hooks and failed deliveries of their workspace."""
+"""Actions of an admin on the API keys and webhooks of their workspace."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 from slack_bolt import BoltContext
 
-from bolt_app.access.authorization import Action, Person
-from bolt_app.blockkit.elements import Answer
+from bolt_app.access.authorization import Action
+from bolt_app.blockkit.elements import Reply
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.notifications.history.visibility import Viewer
 from bolt_app.senders.registry import secret_for
 from bolt_app.services import Services
-from bolt_app.slack.credentials.blocks import revoked_answer
+from bolt_app.slack.credentials.blocks import revoked_reply
 from bolt_app.slack.ensure_can_post import ensure_can_post
-from bolt_app.slack.home.failed_deliveries import retried_answer
 
 
 @dataclass(frozen=True)
 class CredentialActions:
-    """A person in a workspace."""
+    """One person, and the services their actions use."""
 
     services: Services
     team_id: str
     user_id: str
 
     @classmethod
-    def of(cls, services: Services, context: BoltContext) -> CredentialActions:
-        """Return the person a Bolt request comes from."""
+    def of(cls, services: Services, context: BoltContext) -> Self:
+        """Return the person who sent a Bolt request."""
         return cls(services, context.team_id or "", context.user_id or "")
 
-    def check(self, action: Action = Action.ADMINISTER) -> Person:
-        """Make sure that the person may do something, as Slack says at this moment.
-
-        Returns: the person.
+    def require_admin(self) -> None:
+        """Require an admin, by the role that Slack reports at this moment.
 
         Raises:
-            AccessDeniedError: they may not.
-            SlackCallError: Slack does not say.
+            AccessDeniedError: the person is not an admin.
+            SlackCallError: Slack did not report the role.
         """
         person = self.services.access.person(self.team_id, self.user_id, now=True)
-        person.require(action)
-        return person
-
-    def retry(self, notification_id: str, viewer: Viewer) -> Answer:
-        """Deliver after all what failed of a notification, where the person may see that it did.
-
-        Args:
-            viewer: the same person, as one who looks at notifications.
-
-        Raises:
-            AccessDeniedError: not this person.
-            NothingToRetryError: nothing that they see has failed, or it was retried before.
-            SlackCallError: Slack does not say what they see.
-        """
-        person = self.check(Action.RETRY_FAILED)
-        seen = self.services.visibility.failed_ids(viewer, person, notification_id)
-        self.services.history.retry(self.team_id, notification_id, seen)
-        return retried_answer(self.user_id)
+        person.require(Action.ADMINISTER)
 
     def create_key(
         self,
@@ -69,16 +49,16 @@ class CredentialActions:
         lifetime: timedelta | None,
         receipt: str,
     ) -> str:
-        """Make an API key and return its text.
+        """Create an API key and return its secret.
 
         Args:
-            receipt: names the request: it makes one key, however often it comes.
+            receipt: identifies the request, which creates one key however often it arrives.
 
         Raises:
-            AccessDeniedError: not this person.
-            AlreadyCreatedError: it was made.
+            AccessDeniedError: the person is not an admin.
+            AlreadyCreatedError: the request has created its key.
         """
-        self.check()
+        self.require_admin()
         return self.services.api_keys.create(
             self.team_id,
             name,
@@ -92,23 +72,24 @@ class CredentialActions:
     def create_webhook(
         self, name: str, channel_id: str, sender: str, key_field: str | None, receipt: str
     ) -> tuple[str, str | None]:
-        """Create a webhook into a channel.
+        """Create a webhook that posts to a channel.
 
         Args:
             sender: a known sender's name, or `webhooks.AUTO`.
 
-        Returns: its address, and the secret to paste into the sender with it, where it has one.
+        Returns: its URL, and the secret to paste into the sender, if the sender signs.
 
         Args:
-            key_field: the field of what it takes whose value is the notification's key.
+            key_field: the field of a message whose value is the notification's key.
+            receipt: identifies the request, which creates one webhook however often it arrives.
 
         Raises:
-            AccessDeniedError: not this person.
-            NotInvitedError: the bot could not post there.
+            AccessDeniedError: the person is not an admin.
+            NotInvitedError: the bot cannot post to the channel.
             SlackCallError: the channel is archived.
-            AlreadyCreatedError: it was made.
+            AlreadyCreatedError: the request has created its webhook.
         """
-        self.check()
+        self.require_admin()
         ensure_can_post(self.services, self.team_id, channel_id)
         secret = secret_for(sender)
         url = self.services.webhooks.create(
@@ -123,22 +104,24 @@ class CredentialActions:
         )
         return url, secret
 
-    def revoke_key(self, key_id: int) -> Answer:
-        """Make an API key useless.
+    def revoke_key(self, key_id: int) -> Reply:
+        """Revoke an API key.
 
         Raises:
-            AccessDeniedError: not this person.
+            AccessDeniedError: the person is not an admin.
         """
-        self.check()
+        self.require_admin()
         name = self.services.api_keys.revoke(key_id, team_id=self.team_id, revoked_by=self.user_id)
-        return revoked_answer(self.user_id, "API key", name)
+        return revoked_reply(self.user_id, "API key", name)
 
-    def revoke_webhook(self, hook_id: int) -> Answer:
-        """Let a hook take nothing any more.
+    def revoke_webhook(self, webhook_id: int) -> Reply:
+        """Revoke a webhook.
 
         Raises:
-            AccessDeniedError: not this person.
+            AccessDeniedError: the person is not an admin.
         """
-        self.check()
-        name = self.services.webhooks.revoke(hook_id, team_id=self.team_id, revoked_by=self.user_id)
-        return revoked_answer(self.user_id, "hook", name)
+        self.require_admin()
+        name = self.services.webhooks.revoke(
+            webhook_id, team_id=self.team_id, revoked_by=self.user_id
+        )
+        return revoked_reply(self.user_id, "webhook", name)

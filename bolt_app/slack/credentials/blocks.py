@@ -1,4 +1,4 @@
-"""API keys and hooks as Block Kit: their list in the App Home of admins, and their modals."""
+"""API keys and webhooks as Block Kit: their list in the App Home of admins, and their modals."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TypeVar
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     confirmation,
@@ -19,7 +19,7 @@ from bolt_app.blockkit.elements import (
     input_block,
     modal,
     option,
-    plain_answer,
+    plain_reply,
     section,
     text_input,
 )
@@ -31,78 +31,78 @@ from bolt_app.senders.registry import known_senders
 from bolt_app.slack import ids
 
 Record = TypeVar("Record", ApiKeyRecord, WebhookRecord)
-# Of the hundred blocks that Slack takes.
+# A view has at most a hundred blocks.
 MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
 LIFETIME_BLOCK, TARGET_BLOCK = "lifetime", "target"
 KEY_FIELD_BLOCK, SENDER_BLOCK = "key_field", "sender"
 _RECOGNIZED = "Recognized by each message"
 NEVER = "never"
-LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "A year"}
+LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "1 year"}
 _SCOPES: dict[Scope, str] = {
-    "send": "Send notifications, cancel and retry its own",
-    "read": "Read its own notifications, and what went to public channels",
-    "admin": "All of that, also for what other keys sent",
+    "send": "Send notifications; cancel and retry its own",
+    "read": "Read its own notifications and those sent to public channels",
+    "admin": "All of the above, also for notifications of other keys",
 }
 
 
 def credential_blocks(
     keys: Sequence[ApiKeyRecord],
-    hooks: Sequence[WebhookRecord],
+    webhooks: Sequence[WebhookRecord],
     now: datetime,
-    notice: Answer | None,
+    notice: Reply | None,
 ) -> list[Block]:
-    """Return what admins see of the ways in to their workspace.
+    """Return the list of API keys and webhooks for admins.
 
     Args:
-        notice: what was done just now.
+        notice: the result of the latest action.
     """
     return [
         {"type": "divider"},
-        header("API keys and hooks"),
+        header("API keys and webhooks"),
         *(notice.blocks if notice else ()),
-        *_listed([_key(one, now) for one in _in_order(keys)], "No system has an API key yet."),
-        *_listed([_hook(one) for one in _in_order(hooks)], "There is no hook yet."),
+        *_listed([_key(key, now) for key in _in_order(keys)], "No API keys yet."),
+        *_listed([_webhook(webhook) for webhook in _in_order(webhooks)], "No webhooks yet."),
         actions(
             button("New API key…", ids.NEW_API_KEY),
-            button("New hook…", ids.NEW_HOOK),
+            button("New webhook…", ids.NEW_WEBHOOK),
         ),
         context(
-            "Only admins see this part. By a key your systems use the HTTP API; a hook is an "
-            "address that takes what tools such as Alertmanager, GitHub and Grafana post"
+            "Only admins see this section. An API key gives a system access to the HTTP API. A "
+            "webhook is a URL that accepts what tools such as Alertmanager and GitHub post."
         ),
     ]
 
 
 def key_modal() -> Block:
-    """Return the modal that asks what a new API key is for."""
+    """Return the modal that creates an API key."""
     return modal(
         ids.NEW_API_KEY_VIEW,
         "New API key",
         "Create",
         [
-            _name_input("What it is for", "monitoring"),
+            _name_input("Name", "monitoring"),
             input_block(
                 SCOPES_BLOCK,
-                "What it may do",
+                "Permissions",
                 {
                     "type": "checkboxes",
-                    "options": [_scope_option(one) for one in SCOPES],
-                    "initial_options": [_scope_option(one) for one in LIMITED_SCOPES],
+                    "options": [_scope_option(scope) for scope in SCOPES],
+                    "initial_options": [_scope_option(scope) for scope in LIMITED_SCOPES],
                 },
             ),
             text_input(
                 CHANNELS_BLOCK,
                 "Only to",
-                "As senders write them: #ops topic:deploys. Empty means anywhere.",
+                "For example #ops topic:deploys. Empty: anywhere.",
                 optional=True,
             ),
             input_block(
                 LIFETIME_BLOCK,
-                "How long it is good for",
+                "Valid for",
                 {
                     "type": "static_select",
-                    "options": [option(*one) for one in LIFETIMES.items()],
+                    "options": [option(*lifetime) for lifetime in LIFETIMES.items()],
                     "initial_option": option(NEVER, LIFETIMES[NEVER]),
                 },
             ),
@@ -111,13 +111,13 @@ def key_modal() -> Block:
 
 
 def webhook_modal() -> Block:
-    """Return the modal that asks where a new hook leads."""
+    """Return the modal that creates a webhook."""
     return modal(
-        ids.NEW_HOOK_VIEW,
-        "New hook",
+        ids.NEW_WEBHOOK_VIEW,
+        "New webhook",
         "Create",
         [
-            _name_input("Which system posts to it", "Grafana"),
+            _name_input("Name", "Grafana"),
             input_block(
                 TARGET_BLOCK,
                 "Channel",
@@ -125,7 +125,7 @@ def webhook_modal() -> Block:
                     "type": "conversations_select",
                     "filter": {"include": ["public", "private"]},
                 },
-                "Into a private channel Bellhop must be invited first.",
+                "Invite Bellhop to a private channel first.",
             ),
             input_block(
                 SENDER_BLOCK,
@@ -143,8 +143,8 @@ def webhook_modal() -> Block:
             text_input(
                 KEY_FIELD_BLOCK,
                 "Key field",
-                "The field, such as alertname, that names the subject. A later message with the "
-                "same value changes the earlier one. Empty: the tool's own key.",
+                "A field of the message, such as alertname. A later message with the same value "
+                "updates the earlier one. Empty: the key of the tool's own format.",
                 optional=True,
             ),
         ],
@@ -152,37 +152,37 @@ def webhook_modal() -> Block:
 
 
 def key_created_view(name: str, user_id: str, secret: str) -> Block:
-    """Return the view that shows the text of a new key, this once."""
-    return _made_view("New API key", f"<@{user_id}> made the API key {_name(name)}.", secret)
+    """Return the view that shows a new API key once."""
+    return _created_view("New API key", f"<@{user_id}> created the API key {_name(name)}.", secret)
 
 
 def webhook_created_view(
     name: str, user_id: str, channel_id: str, url: str, signing_secret: str | None
 ) -> Block:
-    """Return the view that shows the address of a new hook, and its signing secret, this once."""
-    text = f"<@{user_id}> made the hook {_name(name)} into <#{channel_id}>."
-    return _made_view("New hook", text, url, signing_secret)
+    """Return the view that shows the URL of a new webhook, and its signing secret, once."""
+    text = f"<@{user_id}> created the webhook {_name(name)} for <#{channel_id}>."
+    return _created_view("New webhook", text, url, signing_secret)
 
 
-def revoked_answer(user_id: str, what: str, name: str | None) -> Answer:
-    """Say who revoked something; or, with no name, that there is nothing to revoke.
+def revoked_reply(user_id: str, what: str, name: str | None) -> Reply:
+    """Report who revoked a credential; without a name, that it was revoked before.
 
     Args:
-        what: "API key" or "hook".
+        what: "API key" or "webhook".
     """
     if name is None:
-        return plain_answer(f"That {what} was revoked before.")
-    return plain_answer(
-        f"<@{user_id}> revoked the {what} {_name(name)}: it is refused from now on."
+        return plain_reply(f"That {what} was already revoked.")
+    return plain_reply(
+        f"<@{user_id}> revoked the {what} {_name(name)}. Requests that use it are now rejected."
     )
 
 
-def _made_view(title: str, text: str, secret: str, signing_secret: str | None = None) -> Block:
+def _created_view(title: str, text: str, secret: str, signing_secret: str | None = None) -> Block:
     signing = (
         []
         if signing_secret is None
         else [
-            section("The secret, for the same page of the tool:"),
+            section("The secret to enter in the tool:"),
             section(f"```{signing_secret}```"),
         ]
     )
@@ -190,82 +190,94 @@ def _made_view(title: str, text: str, secret: str, signing_secret: str | None = 
         title,
         [
             section(text),
-            section("*Copy it now: it is shown only this once.*"),
+            section("*Copy it now. It is shown only once.*"),
             section(f"```{secret}```"),
             *signing,
             context(
-                "Anyone with this address can send notifications: store it like a password. "
-                "You can revoke it in App Home."
+                "Anyone who has it can send notifications. Store it like a password. "
+                "You can revoke it in the App Home."
             ),
         ],
     )
 
 
-def _listed(blocks: Sequence[Block], nothing: str) -> Iterator[Block]:
+def _listed(blocks: Sequence[Block], empty: str) -> Iterator[Block]:
     yield from blocks[:MOST_LISTED]
     if not blocks:
-        yield context(nothing)
+        yield context(empty)
     if len(blocks) > MOST_LISTED:
-        yield context(f"… and {len(blocks) - MOST_LISTED} more, which the command line lists")
+        yield context(f"… and {len(blocks) - MOST_LISTED} more, listed by the command line")
 
 
 def _in_order(records: Sequence[Record]) -> list[Record]:
-    """Return what is good first, and what is newest first."""
-    return sorted(records, key=lambda one: (one.revoked_at is not None, -one.id))
+    """Return valid records before revoked ones, the newest first."""
+    return sorted(records, key=lambda record: (record.revoked_at is not None, -record.id))
 
 
 def _key(key: ApiKeyRecord, now: datetime) -> Block:
     state = key.state(now)
-    scopes = ", ".join(one for one in SCOPES if one in key.scopes)
-    where = f"only to {_addresses(key.channels)}" if key.channels else "to anywhere"
-    facts = [_made(key), _ended(key) if state == "revoked" else _good(key, state), *_use(key)]
-    text = f"API key {_name(key.name)}: {scopes}, {where}\n{'  •  '.join(facts)}"
+    scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
+    channels = f"only to {_addresses(key.channels)}" if key.channels else "to anywhere"
+    facts = [
+        _created(key),
+        _revoked(key) if state == "revoked" else _validity(key, state),
+        *_use(key),
+    ]
+    text = f"API key {_name(key.name)}: {scopes}, {channels}\n{'  •  '.join(facts)}"
     if state != "active":
         return section(text)
-    question = f"Systems that use {_name(key.name)} are refused from then on."
+    question = f"Requests that use {_name(key.name)} will be rejected."
     return section(
-        text, _revoke(ids.REVOKE_API_KEY, {"key": key.id}, "Revoke this API key?", question)
+        text, _revoke_button(ids.REVOKE_API_KEY, {"key": key.id}, "Revoke this API key?", question)
     )
 
 
-def _hook(hook: WebhookRecord) -> Block:
-    name = _name(hook.name or str(hook.id))
-    facts = [_made(hook), "active" if hook.revoked_at is None else _ended(hook)]
-    facts += [*_from(hook), *_use(hook)]
-    if hook.key_field:
-        facts.append(f"key from {_name(hook.key_field)}")
-    text = f"Hook {name}: to {_addresses(hook.to)}\n{'  •  '.join(facts)}"
-    if hook.revoked_at is not None:
+def _webhook(webhook: WebhookRecord) -> Block:
+    name = _name(webhook.name or str(webhook.id))
+    facts = [
+        _created(webhook),
+        "active" if webhook.revoked_at is None else _revoked(webhook),
+        *_from(webhook),
+        *_use(webhook),
+    ]
+    if webhook.key_field:
+        facts.append(f"key from {_name(webhook.key_field)}")
+    text = f"Webhook {name}: to {_addresses(webhook.to)}\n{'  •  '.join(facts)}"
+    if webhook.revoked_at is not None:
         return section(text)
-    question = f"Posts to the hook {name} are refused from then on."
-    return section(text, _revoke(ids.REVOKE_HOOK, {"hook": hook.id}, "Revoke this hook?", question))
+    question = f"Posts to the webhook {name} will be rejected."
+    return section(
+        text,
+        _revoke_button(ids.REVOKE_WEBHOOK, {"hook": webhook.id}, "Revoke this webhook?", question),
+    )
 
 
-def _good(key: ApiKeyRecord, state: str) -> str:
+def _validity(key: ApiKeyRecord, state: str) -> str:
     if key.expires_at is None:
         return state
     return f"{state} {'since' if state == 'expired' else 'until'} {date(key.expires_at)}"
 
 
-def _made(one: ApiKeyRecord | WebhookRecord) -> str:
-    by = person_mention(one.created_by) if one.created_by else "the command line"
-    return f"by {by}, {date(one.created_at)}"
+def _created(record: ApiKeyRecord | WebhookRecord) -> str:
+    by = person_mention(record.created_by) if record.created_by else "the command line"
+    return f"created by {by}, {date(record.created_at)}"
 
 
-def _ended(one: ApiKeyRecord | WebhookRecord) -> str:
-    by = f" by {person_mention(one.revoked_by)}" if one.revoked_by else ""
-    at = f", {date(one.revoked_at)}" if one.revoked_at else ""
+def _revoked(record: ApiKeyRecord | WebhookRecord) -> str:
+    by = f" by {person_mention(record.revoked_by)}" if record.revoked_by else ""
+    at = f", {date(record.revoked_at)}" if record.revoked_at else ""
     return f"revoked{by}{at}"
 
 
-def _use(one: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
-    if one.own_source is not None:
-        yield f"source `{one.own_source}`"
-    if one.allow_broadcast:
-        yield "may call everybody in a channel"
-    if one.use.rejected:
-        last = f", last {date(one.use.at)}" if one.use.at else ""
-        yield f"{one.use.rejected:,} requests rejected{last} (too many {one.use.reason})"
+def _use(record: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
+    if record.own_source is not None:
+        yield f"source `{record.own_source}`"
+    if record.allow_broadcast:
+        yield "may notify everyone in a channel"
+    use = record.use
+    if use.rejected:
+        last = f", last {date(use.at)}" if use.at else ""
+        yield f"{use.rejected:,} requests rejected{last} (too many {use.reason})"
 
 
 def _from(hook: WebhookRecord) -> Iterator[str]:
@@ -280,19 +292,22 @@ def _from(hook: WebhookRecord) -> Iterator[str]:
 
 
 def _addresses(addresses: Sequence[str]) -> str:
-    return ", ".join(
-        f"<#{one}>" if one[0] in "CG" else f"<@{one}>" if one[0] in "UW" else f"`{escape(one)}`"
-        for one in addresses
-    )
+    return ", ".join(_address(address) for address in addresses)
+
+
+def _address(address: str) -> str:
+    if address[0] in "CG":
+        return f"<#{address}>"
+    return f"<@{address}>" if address[0] in "UW" else f"`{escape(address)}`"
 
 
 def _name(name: str) -> str:
     return f"`{escape(cut(name, 80)).replace('`', chr(39))}`"
 
 
-def _revoke(action_id: str, fields: Mapping[str, int], title: str, question: str) -> Block:
-    sure = confirmation(title, question, "Revoke")
-    return button("Revoke", action_id, value=fields, style="danger", confirm=sure)
+def _revoke_button(action_id: str, fields: Mapping[str, int], title: str, question: str) -> Block:
+    confirm = confirmation(title, question, "Revoke")
+    return button("Revoke", action_id, value=fields, style="danger", confirm=confirm)
 
 
 def _name_input(label: str, example: str) -> Block:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
@@ -37,7 +37,7 @@ from bolt_app.slack import ids
 from bolt_app.slack.preferences.blocks import preferences_section
 from bolt_app.slack.subscriptions.blocks import subscription_blocks
 
-# Of the hundred blocks that Slack takes.
+# A view has at most a hundred blocks.
 MOST_SUBSCRIPTIONS = 35
 MOST_TOPICS = 10
 TOPIC_BLOCK, FILTER_BLOCK = "topic", "filter"
@@ -45,31 +45,31 @@ _DIVIDER: Block = {"type": "divider"}
 
 
 def home_view(
-    profile: Answer,
-    preferred: NotificationPreferences,
+    profile: Reply,
+    preferences: NotificationPreferences,
     subscriptions: Sequence[StoredSubscription],
     health: Health | None,
     now: datetime,
     *,
     public_url: str,
-    notice: Answer | None = None,
+    notice: Reply | None = None,
     failed: Iterable[Block] = (),
     for_admin: Sequence[Block] = (),
     stand_in: str = "",
     may_subscribe: bool = True,
 ) -> dict[str, Any]:
-    """Return the view of one person.
+    """Return the App Home of one person.
 
     Args:
-        profile: as `/profile` shows it.
-        preferred: what the person chose of what comes to them.
-        subscriptions: the person's own.
-        health: as the person may see it; None where Slack does not say what they may see.
-        public_url: below it are the pages of notifications.
-        notice: what was done just now.
-        failed: failed deliveries, as the person may see them.
-        for_admin: what only admins see.
-        stand_in: the address of what stands in for Slack, where it is not Slack.
+        profile: the profile, as `/profile` shows it.
+        preferences: the person's notification preferences.
+        subscriptions: the person's own subscriptions.
+        health: the status that the person may see; None if Slack does not report their channels.
+        public_url: the base URL of the pages of notifications.
+        notice: the result of the latest action.
+        failed: the failed deliveries that the person may see.
+        for_admin: the section for admins.
+        stand_in: the URL of the local Slack, if the app is not connected to Slack.
         may_subscribe: whether the person may subscribe to topics.
     """
     subscribe = [button("Subscribe…", ids.HOME_SUBSCRIBE, style="primary")]
@@ -78,9 +78,9 @@ def home_view(
         header("Your profile"),
         *_without_buttons(profile.blocks),
         _DIVIDER,
-        header("What comes to you"),
+        header("Your notifications"),
         *(notice.blocks if notice else ()),
-        preferences_section(preferred),
+        preferences_section(preferences),
         *_subscriptions(subscriptions, now, may_subscribe=may_subscribe),
         actions(
             *(subscribe if may_subscribe else ()),
@@ -88,35 +88,39 @@ def home_view(
             button("Send me a test", ids.HOME_TEST),
         ),
         _DIVIDER,
-        header("Notifications here"),
+        header("Workspace status"),
         *_health(health, public_url),
         *failed,
         *for_admin,
         context(
-            "`/notify` in a channel sets what is delivered there  •  `/profile` shows, refreshes "
-            "or unlinks your profile"
+            "`/notify` in a channel manages its subscriptions  •  `/profile` shows, refreshes or "
+            "unlinks your profile"
         ),
     ]
     return {"type": "home", "blocks": blocks}
 
 
 def subscribe_modal(topics: Sequence[str]) -> dict[str, Any]:
-    """Return the modal that asks what somebody wants.
+    """Return the modal that creates a subscription.
 
     Args:
-        topics: those that are known, to choose from in words.
+        topics: the known topics, shown as examples.
     """
-    known = f"For example {', '.join(topics[:MOST_TOPICS])}." if topics else "For example deploys."
+    examples = ", ".join(topics[:MOST_TOPICS]) or "deploys"
     return modal(
         ids.SUBSCRIBE_VIEW,
         "Subscribe",
         "Subscribe",
         [
-            text_input(TOPIC_BLOCK, "Topic", f"{known} A name with /* stands for all below it."),
+            text_input(
+                TOPIC_BLOCK,
+                "Topic",
+                f"For example {examples}. End with /* to include all topics below a name.",
+            ),
             text_input(
                 FILTER_BLOCK,
-                "Only where",
-                "For example severity>=warning service=api -label:bot. Empty means everything.",
+                "Filter",
+                "For example severity>=warning service=api -label:bot. Empty: everything.",
                 optional=True,
             ),
         ],
@@ -126,20 +130,20 @@ def subscribe_modal(topics: Sequence[str]) -> dict[str, Any]:
 def _stand_in_warning(stand_in: str) -> list[Block]:
     if not stand_in:
         return []
-    words = f"*Not connected to Slack.* This Bellhop talks to a stand-in at {escape(stand_in)}."
-    return [section(f"{SIGNS['warning']} {words}")]
+    warning = f"*Not connected to Slack.* This Bellhop uses a local Slack at {escape(stand_in)}."
+    return [section(f"{SIGNS['warning']} {warning}")]
 
 
 def _subscriptions(
     subscriptions: Sequence[StoredSubscription], now: datetime, *, may_subscribe: bool
 ) -> list[Block]:
     if not subscriptions and not may_subscribe:
-        return [section("Guests cannot subscribe to topics: ask a member of this workspace.")]
+        return [section("Guests cannot subscribe to topics. Ask a member of this workspace.")]
     if not subscriptions:
         return [
             section(
-                "No subscriptions yet. Subscribe to a topic, such as `deploys`, to get what your "
-                "company's systems send there."
+                "No subscriptions yet. Subscribe to a topic, such as `deploys`, to receive the "
+                "notifications that your company's systems send to it."
             )
         ]
     return subscription_blocks(subscriptions, now, most=MOST_SUBSCRIPTIONS)
@@ -158,10 +162,10 @@ def _health(health: Health | None, public_url: str) -> Iterator[Block]:
 
 def _state(health: Health) -> str:
     if not (health.waiting or health.held or health.troubled or health.unrouted):
-        return f"{SIGNS['success']} All is well: nothing waits, and nothing has failed."
+        return f"{SIGNS['success']} Everything is delivered: nothing waiting, nothing failed."
     facts = []
     if health.waiting:
-        facts.append(f"{_number(health.waiting)} waiting to go out")
+        facts.append(f"{_number(health.waiting)} waiting")
     if health.held:
         facts.append(f"{_number(health.held)} held for later")
     if health.troubled:
@@ -179,24 +183,24 @@ def _state(health: Health) -> str:
 
 def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
     if not recent:
-        yield context("Nothing has been posted yet to a channel that you can see.")
+        yield context("No notifications yet in channels that you can see.")
         return
-    yield section("\n".join(_seen(one, public_url) for one in recent))
+    yield section("\n".join(_seen(delivery, public_url) for delivery in recent))
 
 
-def _seen(one: SeenDelivery, public_url: str) -> str:
-    page = link(page_url(public_url, one.notification_id), one.headline)
-    sign = SIGNS.get(one.severity or "", "•")
-    state = STATE_WORDS.get(one.state, STATE_WORDS["unknown"])
-    return f"{sign} {page}  →  <#{one.channel_id}>, {state} {moment(one.at)}"
+def _seen(delivery: SeenDelivery, public_url: str) -> str:
+    page = link(page_url(public_url, delivery.notification_id), delivery.headline)
+    sign = SIGNS.get(delivery.severity or "", "•")
+    state = STATE_WORDS.get(delivery.state, STATE_WORDS["unknown"])
+    return f"{sign} {page}  →  <#{delivery.channel_id}>, {state} {moment(delivery.at)}"
 
 
 def _without_buttons(blocks: Sequence[Block]) -> Iterator[Block]:
-    """Yield blocks without the buttons that answer in a message; a link is one anywhere."""
+    """Yield blocks without buttons, other than links."""
     for block in blocks:
         if block["type"] != "actions":
             yield block
-        elif links := [one for one in block["elements"] if "url" in one]:
+        elif links := [element for element in block["elements"] if "url" in element]:
             yield {**block, "elements": links}
 
 

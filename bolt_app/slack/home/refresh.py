@@ -1,6 +1,6 @@
-"""App Homes are published anew when what they show has changed, by whatever way in.
+"""Background refresh of App Homes after changes that they show.
 
-In the background, and as well as can be: who opens their home sees it as it is anyway.
+A refresh may fail: opening the App Home always shows its current state.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ logger = logging.getLogger(__name__)
 MOST_TRIES = 4
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
-# After these nobody sees that home (https://docs.slack.dev/reference/methods/views.publish).
+# Errors after which nobody sees that App Home (https://docs.slack.dev/reference/methods/views.publish).
 _GONE = frozenset({"user_not_found", "not_enabled"})
-_shown_anyway: ContextVar[ChangeSignal | None] = ContextVar("shown_anyway", default=None)
+_suppressed: ContextVar[ChangeSignal | None] = ContextVar("suppress_home_refresh", default=None)
 
 
 @contextmanager
-def shown_anyway(own: ProfileActions) -> Iterator[None]:
-    """Publish nothing for what is changed here of this person's own: it is shown with a notice."""
-    token = _shown_anyway.set(ChangeSignal(own.team_id, own.user_id))
+def suppress_home_refresh(owner: ProfileActions) -> Iterator[None]:
+    """Skip the refresh of this person's home inside the block, whose caller publishes it."""
+    token = _suppressed.set(ChangeSignal(owner.team_id, owner.user_id))
     try:
         yield
     finally:
-        _shown_anyway.reset(token)
+        _suppressed.reset(token)
 
 
 @dataclass(frozen=True)
 class _Refresh:
-    """Homes to publish; `shown` is the one person who is shown what was done anyway."""
+    """Homes to publish for a change, other than that of the person `skipped`."""
 
-    concerned: ChangeSignal
-    shown: ChangeSignal | None = None
+    change: ChangeSignal
+    skipped: ChangeSignal | None = None
 
 
 class HomeRefresher:
-    """Publishes homes anew, each once for all that has changed meanwhile."""
+    """Publishes App Homes after changes; changes that arrive meanwhile share one refresh."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._lock = Lock()
         self._waiting: set[_Refresh] = set()
 
-    def hear(self, concerned: ChangeSignal) -> None:
-        """Have the homes of those whom a change concerns published soon."""
-        shown = _shown_anyway.get()
-        if concerned != shown:
-            self._queue(_Refresh(concerned, shown), 1)
+    def on_change(self, change: ChangeSignal) -> None:
+        """Queue a refresh of the homes that show a change."""
+        skipped = _suppressed.get()
+        if change != skipped:
+            self._queue(_Refresh(change, skipped), 1)
 
     def _queue(self, refresh: _Refresh, number: int) -> None:
         with self._lock:
@@ -71,40 +71,44 @@ class HomeRefresher:
         try:
             self._services.background.submit(self._refresh, refresh, number)
         except RuntimeError:
-            # The app is being closed.
-            logger.debug("a home is no longer refreshed")
+            # The app is shutting down.
+            logger.debug("an App Home was not refreshed: the app is shutting down")
 
     def _refresh(self, refresh: _Refresh, number: int) -> None:
         with self._lock:
-            # What changes from here on is published once more.
+            # A change from here on queues another refresh.
             self._waiting.discard(refresh)
-        concerned = refresh.concerned
-        if concerned.is_deleted_person:
-            self._publish(concerned, str(concerned.user_id), number)
+        change = refresh.change
+        if change.is_deleted_person:
+            self._publish(change, str(change.user_id), number)
             return
         try:
-            people = self._services.home_tabs.of(concerned)
+            people = self._services.home_tabs.of(change)
         except DATABASE_UNAVAILABLE as error:
-            logger.warning("homes cannot be looked up", extra={"error": describe_error(error)})
+            logger.warning(
+                "App Homes could not be looked up", extra={"error": describe_error(error)}
+            )
             return
-        # Here and not queued: a command ends as soon as what it has queued is done.
+        # Published here rather than queued, because a command exits when its queue is empty.
         for user_id in people:
-            person = ChangeSignal(concerned.team_id, user_id)
-            if person != refresh.shown:
+            person = ChangeSignal(change.team_id, user_id)
+            if person != refresh.skipped:
                 self._publish(person, user_id, number)
 
     def _publish(self, person: ChangeSignal, user_id: str, number: int) -> None:
         try:
-            own = ProfileActions.find(self._services, person.team_id, user_id)
-            publish_home(own, is_opened=False)
+            owner = ProfileActions.find(self._services, person.team_id, user_id)
+            publish_home(owner, is_opened=False)
         except SlackCallError as error:
             self._failed(person, user_id, error, number)
         except NotInstalledError:
             self._services.home_tabs.forget(person.team_id, user_id)
         except DATABASE_UNAVAILABLE as error:
-            logger.warning("a home could not be refreshed", extra={"error": describe_error(error)})
+            logger.warning(
+                "an App Home could not be refreshed", extra={"error": describe_error(error)}
+            )
         except Exception:
-            logger.exception("a home could not be refreshed")
+            logger.exception("an App Home could not be refreshed")
 
     def _failed(
         self, person: ChangeSignal, user_id: str, error: SlackCallError, number: int
@@ -113,7 +117,7 @@ class HomeRefresher:
             self._services.home_tabs.forget(person.team_id, user_id)
             return
         if error.is_permanent or number >= MOST_TRIES:
-            logger.warning("a home could not be refreshed", extra={"error": error.code})
+            logger.warning("an App Home could not be refreshed", extra={"error": error.code})
             return
         backoff = FIRST_WAIT_SECONDS * 2 ** (number - 1)
         wait = min(max(backoff, error.retry_after or 0), LONGEST_WAIT_SECONDS)

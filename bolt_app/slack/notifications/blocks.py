@@ -1,4 +1,4 @@
-"""What people are shown of a notification beside its own messages."""
+"""Block Kit about a notification beside its own messages: its link and its unfurl."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bolt_app.notifications.history.visibility import SharedNotification
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 
-# Of what it says, in bytes: whoever wants more has the link.
+# In bytes. The link leads to the rest.
 EXCERPT = 600
 
 
@@ -22,24 +22,24 @@ def link_modal(url: str) -> Block:
     """Return the modal with the address of a notification's page."""
     return _modal(
         section(f"<{url}|Open the page of this notification>"),
-        # A code block is copied as it is.
+        # A code block can be copied unchanged.
         section(f"```{url}```"),
-        context("It opens for those who can see the notification in Slack, once they sign in."),
+        context("People who can see the notification in Slack can open it after they sign in."),
     )
 
 
 def no_link_modal() -> Block:
-    """Return the modal for a message that shows no notification."""
+    """Return the modal for a message without a notification."""
     return _modal(
         section(
-            "This message is not a notification that Bellhop delivered, or one that was deleted "
-            "since, so there is no page to link to. Try it on one that Bellhop has posted."
+            "This message has no page. It is not a notification from Bellhop, or the notification "
+            "was deleted. Try a message that Bellhop posted."
         )
     )
 
 
 def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
-    """Return what Slack shows under a link to a notification.
+    """Return the unfurl of a link to a notification.
 
     https://docs.slack.dev/reference/methods/chat.unfurl
     """
@@ -47,7 +47,7 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
     severity = severity_of(content)
     title = title_of(content)
     if not title:
-        # The text itself follows below.
+        # The text follows below.
         title = "Notification" if content.get("text", "").strip() else headline(content)
     heading = {"title": title, "link": url}
     if severity is not None:

@@ -1,4 +1,4 @@
-"""What one person chooses of what comes to them."""
+"""Actions of one person on their notification preferences."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Self
 
 from slack_bolt import BoltContext
 
-from bolt_app.blockkit.elements import Answer
+from bolt_app.blockkit.elements import Reply
 from bolt_app.notifications.digests.preferences import NotificationPreferences, PreferenceChange
 from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.services import Services
 from bolt_app.slack.preferences.blocks import (
-    chosen_answer,
-    not_undone_preference_answer,
+    chosen_reply,
+    not_undone_preference_reply,
     undo_preference_fields,
-    undone_preference_answer,
+    undone_preference_reply,
 )
 from bolt_app.slack.preferences.time_zones import time_zone_of
 
 
 @dataclass(frozen=True)
 class PreferenceActions:
-    """A person who chooses."""
+    """One person, and the services their actions use."""
 
     services: Services
     team_id: str
@@ -30,25 +30,25 @@ class PreferenceActions:
 
     @classmethod
     def of(cls, services: Services, context: BoltContext) -> Self:
-        """Return the person a Bolt request comes from."""
+        """Return the person who sent a Bolt request."""
         return cls(services, context.team_id or "", context.user_id or "")
 
     def find(self) -> NotificationPreferences:
-        """Return what they have chosen."""
+        """Return the person's preferences."""
         return self.services.preferences.find(self.team_id, self.user_id)
 
-    def set_quiet_hours(self, hours: QuietHours | None) -> Answer:
-        """Let nothing come in these hours that is not critical, where they live."""
+    def set_quiet_hours(self, hours: QuietHours | None) -> Reply:
+        """Set quiet hours in the person's time zone; None ends them."""
         return self.choose(replace(self.find(), quiet=hours))
 
-    def choose(self, preferred: NotificationPreferences) -> Answer:
-        """Let them have it as they want, where they live."""
-        local = replace(preferred, tz=time_zone_of(self.services, self.team_id, self.user_id))
+    def choose(self, preferences: NotificationPreferences) -> Reply:
+        """Save preferences, in the person's time zone."""
+        local = replace(preferences, tz=time_zone_of(self.services, self.team_id, self.user_id))
         change = self.services.preferences.choose(self.team_id, self.user_id, local)
-        return chosen_answer(local, undo_preference_fields(self.user_id, change))
+        return chosen_reply(local, undo_preference_fields(self.user_id, change))
 
-    def undo(self, change: PreferenceChange) -> Answer:
-        """Put it back as it was."""
+    def undo(self, change: PreferenceChange) -> Reply:
+        """Restore the preferences before a change."""
         if not self.services.preferences.undo(self.team_id, self.user_id, change):
-            return not_undone_preference_answer(self.find())
-        return undone_preference_answer(self.find())
+            return not_undone_preference_reply(self.find())
+        return undone_preference_reply(self.find())

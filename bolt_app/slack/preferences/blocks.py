@@ -1,4 +1,4 @@
-"""What people choose of what comes to them, as Block Kit."""
+"""Notification preferences as Block Kit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, field_validator
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
@@ -33,42 +33,42 @@ QUIET_BLOCK, FROM_BLOCK, UNTIL_BLOCK = "quiet", "from", "until"
 DIRECT_BLOCK, DAILY_BLOCK = "direct", "daily"
 _USUAL_QUIET = QuietHours(time(22), time(7))
 _USUAL_DAILY = time(9)
-_KEEP = option("keep", "Hold what comes in these hours until they end")
+_KEEP = option("keep", "Hold notifications until quiet hours end")
 _DIRECT_WORDS = {
     NOW: "immediately",
-    HOURLY: "every hour, as one message",
-    DAILY: "every day, as one message",
+    HOURLY: "every hour, as a digest",
+    DAILY: "every day, as a digest",
     OFF: "not at all",
 }
 
 
-def preferences_section(preferred: NotificationPreferences) -> Block:
-    """Say what somebody has chosen."""
-    if not preferred.unreadable:
-        return section(_chosen(preferred))
-    what = ", ".join(preferred.unreadable)
+def preferences_section(preferences: NotificationPreferences) -> Block:
+    """Describe a person's preferences."""
+    if not preferences.unreadable:
+        return section(_chosen(preferences))
+    fields = ", ".join(preferences.unreadable)
     return section(
-        f"{_chosen(preferred)}\n:warning: Stored in a form that cannot be read, and not used: "
-        f"{what}. Choose again to replace it."
+        f"{_chosen(preferences)}\n:warning: The stored value is damaged and not used: {fields}. "
+        "Save your preferences again to replace it."
     )
 
 
-def preferences_modal(preferred: NotificationPreferences) -> dict[str, Any]:
-    """Return the modal that asks what somebody wants.
+def preferences_modal(preferences: NotificationPreferences) -> dict[str, Any]:
+    """Return the modal that edits preferences.
 
     https://docs.slack.dev/reference/block-kit/block-elements/time-picker-element
     """
-    quiet, schedule = preferred.quiet or _USUAL_QUIET, preferred.schedule
+    quiet, schedule = preferences.quiet or _USUAL_QUIET, preferences.schedule
     daily_at = schedule.daily_at if schedule is not None else None
     options = [_option(kind) for kind in _DIRECT_WORDS]
-    chosen = _option(preferred.direct.split()[0])
+    chosen = _option(preferences.direct.split()[0])
     keep: Block = {"type": "checkboxes", "options": [_KEEP]}
-    if preferred.quiet is not None:
+    if preferences.quiet is not None:
         keep["initial_options"] = [_KEEP]
     select = {"type": "static_select", "options": options, "initial_option": chosen}
     return modal(
         ids.PREFERENCES_VIEW,
-        "What comes to you",
+        "Your notifications",
         "Save",
         [
             input_block(QUIET_BLOCK, "Quiet hours", keep, optional=True),
@@ -76,42 +76,48 @@ def preferences_modal(preferred: NotificationPreferences) -> dict[str, Any]:
             input_block(UNTIL_BLOCK, "Until", _time_picker(quiet.end)),
             {"type": "divider"},
             input_block(DIRECT_BLOCK, "Direct notifications are delivered", select),
-            input_block(DAILY_BLOCK, "… where that is every day, at", _time_picker(daily_at)),
-            context("Times are in your time zone. Critical notifications are delivered at once."),
+            input_block(DAILY_BLOCK, "Time of the daily digest", _time_picker(daily_at)),
+            context(
+                "Times are in your time zone. Critical notifications are delivered immediately."
+            ),
         ],
     )
 
 
-def chosen_answer(preferred: NotificationPreferences, undo: Mapping[str, Any]) -> Answer:
-    """Say what somebody has chosen just now."""
+def chosen_reply(preferences: NotificationPreferences, undo: Mapping[str, Any]) -> Reply:
+    """Report saved preferences, with an Undo button."""
     button_ = button("Undo", ids.UNDO_PREFERENCES, value=undo)
-    return _answer(
-        preferred, "Saved. What is held already still comes at its time.", actions(button_)
+    return _reply(
+        preferences,
+        "Saved. Notifications that are already held keep their delivery time.",
+        actions(button_),
     )
 
 
-def undone_preference_answer(preferred: NotificationPreferences) -> Answer:
-    """Say that it is as it was before."""
-    return _answer(preferred, "You undid the change.")
+def undone_preference_reply(preferences: NotificationPreferences) -> Reply:
+    """Report that a change was undone."""
+    return _reply(preferences, "You undid the change.")
 
 
-def not_undone_preference_answer(preferred: NotificationPreferences) -> Answer:
-    """Say why nothing was undone."""
-    return _answer(preferred, "That was undone already, or changed again since.")
+def not_undone_preference_reply(preferences: NotificationPreferences) -> Reply:
+    """Report why nothing was undone."""
+    return _reply(
+        preferences, "That change was already undone, or the preferences have changed since."
+    )
 
 
-def home_notice(answer: Answer) -> Answer:
-    """Return an answer without what the App Home says anyway."""
-    return Answer(answer.text, answer.blocks[1:])
+def home_notice(reply: Reply) -> Reply:
+    """Return a reply without the section that the App Home already shows."""
+    return Reply(reply.text, reply.blocks[1:])
 
 
-def _answer(preferred: NotificationPreferences, small: str, *more: Block) -> Answer:
-    chosen = _chosen(preferred)
-    return Answer(f"{chosen} {small}", [section(chosen), context(small), *more])
+def _reply(preferences: NotificationPreferences, small: str, *more: Block) -> Reply:
+    chosen = _chosen(preferences)
+    return Reply(f"{chosen} {small}", [section(chosen), context(small), *more])
 
 
 def undo_preference_fields(user_id: str, change: PreferenceChange) -> dict[str, Any]:
-    """Return what the button that undoes a person's change carries."""
+    """Return the fields of the button that undoes a person's change."""
     before, at = change.before, change.changed_at
     quiet = before.quiet
     packed = _UndonePreference(
@@ -126,10 +132,10 @@ def undo_preference_fields(user_id: str, change: PreferenceChange) -> dict[str, 
 
 
 def read_undo_preference_fields(user_id: str, fields: Mapping[str, Any]) -> PreferenceChange:
-    """Return the person's change that `undo_preference_fields` packed.
+    """Return the change in fields from `undo_preference_fields`.
 
     Raises:
-        OutdatedError: it packed none, or one of another person.
+        OutdatedError: the fields have no change, or one of another person.
     """
     try:
         packed = _UndonePreference.model_validate(fields)
@@ -141,7 +147,7 @@ def read_undo_preference_fields(user_id: str, fields: Mapping[str, Any]) -> Pref
 
 
 class _UndonePreference(BaseModel):
-    """What a person had chosen; fields that are added later have a default."""
+    """The preferences before a change; fields that are added later have a default."""
 
     user: str
     at: AwareDatetime | None = None
@@ -164,16 +170,16 @@ class _UndonePreference(BaseModel):
         return PreferenceChange(NotificationPreferences(hours, self.direct, self.tz), self.at)
 
 
-def _chosen(preferred: NotificationPreferences) -> str:
-    tz = escape(preferred.tz)
+def _chosen(preferences: NotificationPreferences) -> str:
+    tz = escape(preferences.tz)
     quiet = "no quiet hours"
-    if preferred.quiet is not None:
-        hours = f"{preferred.quiet.start:%H:%M} to {preferred.quiet.end:%H:%M}"
+    if preferences.quiet is not None:
+        hours = f"{preferences.quiet.start:%H:%M} to {preferences.quiet.end:%H:%M}"
         quiet = f"quiet hours from {hours} ({tz})"
-    direct = _DIRECT_WORDS[preferred.direct.split()[0]]
-    schedule = preferred.schedule
+    direct = _DIRECT_WORDS[preferences.direct.split()[0]]
+    schedule = preferences.schedule
     if schedule is not None and schedule.daily_at is not None:
-        direct = f"every day at {schedule.daily_at:%H:%M} ({tz}), as one message"
+        direct = f"every day at {schedule.daily_at:%H:%M} ({tz}), as a digest"
     return f"You have {quiet}. Direct notifications are delivered {direct}."
 
 

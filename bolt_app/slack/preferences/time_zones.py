@@ -1,4 +1,4 @@
-"""Where people live."""
+"""Time zones of people."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from bolt_app.services import Services
 
 
 def time_zone_of(services: Services, team_id: str, user_id: str) -> str:
-    """Return a person's time zone: as they linked it, else as Slack says, else UTC.
+    """Return a person's time zone: from their profile, otherwise from Slack, otherwise UTC.
 
     https://docs.slack.dev/reference/methods/users.info
 
     Raises:
-        NotInstalledError: there is no bot there.
-        SlackCallError: Slack had to be asked, and refused or did not answer.
+        NotInstalledError: the bot is not installed in the workspace.
+        SlackCallError: the call to Slack failed.
     """
     profile = services.profiles.find(team_id, user_id)
     if profile is not None and profile.tz is not None and is_zone(profile.tz):

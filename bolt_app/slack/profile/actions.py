@@ -1,4 +1,4 @@
-"""The profile of the person who asks, whatever state it is in."""
+"""Actions of one person on their own profile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from slack_bolt import BoltContext
 
-from bolt_app.blockkit.elements import Answer
+from bolt_app.blockkit.elements import Reply
 from bolt_app.installations.flow import INSTALL_PATH
 from bolt_app.installations.store import Grant, StoredInstallation
 from bolt_app.installations.tokens.grants import TokenRequest
@@ -16,16 +16,16 @@ from bolt_app.notifications.history.visibility import Viewer
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services
 from bolt_app.slack.profile.blocks import (
-    not_linked_answer,
-    profile_answer,
-    token_dead_answer,
-    unlinked_answer,
+    not_linked_reply,
+    profile_reply,
+    token_dead_reply,
+    unlinked_reply,
 )
 
 
 @dataclass(frozen=True)
 class ProfileActions:
-    """The person a request comes from, and what they granted."""
+    """One person, and the grant that their actions use."""
 
     services: Services
     grant: Grant
@@ -35,7 +35,7 @@ class ProfileActions:
 
     @classmethod
     def of(cls, services: Services, context: BoltContext) -> Self:
-        """Return the person a Bolt request comes from."""
+        """Return the person who sent a Bolt request."""
         return cls(
             services=services,
             grant=context["grant"],
@@ -46,54 +46,54 @@ class ProfileActions:
 
     @classmethod
     def find(cls, services: Services, team_id: str, user_id: str) -> Self:
-        """Return a person of whom there is no request.
+        """Return a person outside a request of theirs.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: its token has expired, and Slack does not refresh it now.
+            NotInstalledError: the bot is not installed in the workspace.
+            SlackCallError: the token has expired, and Slack did not refresh it.
         """
         workspace = services.client.find_workspace(team_id)
-        asker = TokenRequest(workspace.enterprise_id, workspace.installed_team_id, user_id)
-        grant = services.grants.find(asker) or Grant(revision=0)
+        token_request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id, user_id)
+        grant = services.grants.find(token_request) or Grant(revision=0)
         return cls(services, grant, workspace.enterprise_id, team_id, user_id)
 
-    def show(self) -> Answer:
-        """Show the profile; one that is still owed is recorded first.
+    def show(self) -> Reply:
+        """Show the profile; record it first if it is missing.
 
         Raises:
-            SlackCallError: it had to be recorded, and Slack refused or did not answer.
+            SlackCallError: the profile was missing, and the call to Slack failed.
         """
         if self.grant.installation_id is None:
-            return not_linked_answer(self._link_url())
+            return not_linked_reply(self._link_url())
         if self.grant.user_invalid_reason is not None:
-            return token_dead_answer(self._link_url())
+            return token_dead_reply(self._link_url())
         profile = self.services.profiles.find(self.team_id, self.user_id, self.enterprise_id)
         return self.refresh() if profile is None else self._render(profile)
 
-    def refresh(self) -> Answer:
-        """Read the profile from Slack anew and show it.
+    def refresh(self) -> Reply:
+        """Read the profile from Slack again and show it.
 
         Raises:
             SlackCallError: Slack refused or did not answer.
         """
         installation = self._installation()
         if installation is None:
-            return not_linked_answer(self._link_url())
+            return not_linked_reply(self._link_url())
         return self._render(self.services.profiles.record(installation))
 
     def is_linked(self) -> bool:
         """Whether there is anything to unlink."""
         return self._installation() is not None
 
-    def unlink(self) -> Answer:
-        """Forget the person; `oauth.revocations` then hands their token back to Slack."""
+    def unlink(self) -> Reply:
+        """Delete the person's data; `installations.tokens.revocations` then revokes their token."""
         installation = self._installation()
         if installation is not None:
             self.services.lifecycle.unlink(installation)
-        return unlinked_answer()
+        return unlinked_reply()
 
     def viewer(self) -> Viewer:
-        """Return the person as one who looks at notifications."""
+        """Return the person as a viewer of notifications."""
         profile = self.services.profiles.find(self.team_id, self.user_id, self.enterprise_id)
         return Viewer(self.team_id, self.user_id, profile.email if profile else None)
 
@@ -102,10 +102,10 @@ class ProfileActions:
             return None
         return self.services.store.find_installation_by_id(self.grant.installation_id)
 
-    def _render(self, profile: Profile) -> Answer:
-        return profile_answer(profile, self.grant.user_scopes, self.services.clock())
+    def _render(self, profile: Profile) -> Reply:
+        return profile_reply(profile, self.grant.user_scopes, self.services.clock())
 
     def _link_url(self) -> str:
-        # Who has the bot in the workspace already links themselves alone, without an admin.
+        # The bot is already installed, so linking needs only user scopes and no admin.
         query = urlencode({"only": "profile", "team": self.team_id})
         return f"{self.services.settings.public_url}{INSTALL_PATH}?{query}"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
@@ -18,7 +18,7 @@ from bolt_app.blockkit.elements import (
     literal,
     mrkdwn,
     plain,
-    plain_answer,
+    plain_reply,
     section,
 )
 from bolt_app.blockkit.mrkdwn import escape, is_markup, is_misread_in_bold
@@ -29,15 +29,15 @@ FIELD_LIMIT = 2000
 _SHOWN_WORKSPACES = 10
 
 
-def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> Answer:
+def profile_reply(profile: Profile, scopes: Sequence[str], now: datetime) -> Reply:
     """Show a person their own linked profile."""
-    return Answer(
+    return Reply(
         text=f"Your linked profile: {escape(profile.real_name)}",
         blocks=[
-            *_who(profile),
+            *_identity(profile),
             {"type": "section", "fields": _fields(profile, now)},
             context(
-                f"Granted: {', '.join(f'`{scope}`' for scope in scopes) or 'nothing of your own'}"
+                f"Granted: {', '.join(f'`{scope}`' for scope in scopes) or 'nothing'}"
                 f"  •  Linked since {date(profile.linked_at)}"
                 f"  •  Last read from Slack {date(profile.refreshed_at)}"
             ),
@@ -46,41 +46,41 @@ def profile_answer(profile: Profile, scopes: Sequence[str], now: datetime) -> An
     )
 
 
-def public_profile_answer(profile: Profile, now: datetime) -> Answer:
-    """Show somebody else's linked profile: what everybody sees in Slack, and no e-mail address."""
+def public_profile_reply(profile: Profile, now: datetime) -> Reply:
+    """Show another person's linked profile: only what everyone sees in Slack, without e-mail."""
     fields = [_field("Title", profile.title), _field("Local time", _local_time(profile, now))]
     shown = [field for field in fields if field is not None]
-    blocks = _who(profile)
+    blocks = _identity(profile)
     if shown:
         blocks.append({"type": "section", "fields": shown})
-    return Answer(
+    return Reply(
         text=f"The linked profile of {escape(profile.real_name)}",
         blocks=[*blocks, context(f"Linked since {date(profile.linked_at)}")],
     )
 
 
-def not_linked_answer(link_url: str) -> Answer:
+def not_linked_reply(link_url: str) -> Reply:
     """Offer to link a profile."""
     text = "You have not linked your profile yet."
-    return Answer(
+    return Reply(
         text=text,
         blocks=[
             section(
-                f"*{text}*\nLinking lets Bellhop know your name, picture, e-mail address and time "
-                "zone. You approve it in Slack and can unlink whenever you like."
+                f"*{text}*\nLinking gives Bellhop your name, picture, e-mail address and time "
+                "zone. You approve it in Slack and can unlink at any time."
             ),
             actions(button("Link my profile", ids.LINK_PROFILE, style="primary", url=link_url)),
         ],
     )
 
 
-def token_dead_answer(link_url: str) -> Answer:
-    """Say that Slack no longer takes the person's token, and offer to link anew."""
+def token_dead_reply(link_url: str) -> Reply:
+    """Report that Slack no longer accepts the person's token, and offer to link again."""
     text = "Slack no longer accepts the token of your profile."
-    return Answer(
+    return Reply(
         text=text,
         blocks=[
-            section(f"*{text}*\nLink your profile again and all is well."),
+            section(f"*{text}*\nLink your profile again to continue."),
             actions(
                 button("Link again", ids.LINK_PROFILE, style="primary", url=link_url),
                 _unlink_button(),
@@ -89,48 +89,48 @@ def token_dead_answer(link_url: str) -> Answer:
     )
 
 
-def other_not_linked_answer(user_id: str) -> Answer:
-    """Say that somebody has no linked profile."""
-    return plain_answer(f"<@{user_id}> has not linked a profile.")
+def other_not_linked_reply(user_id: str) -> Reply:
+    """Report that another person has no linked profile."""
+    return plain_reply(f"<@{user_id}> has not linked a profile.")
 
 
-def unlink_question() -> Answer:
-    """Ask before forgetting a person."""
+def unlink_question() -> Reply:
+    """Ask for confirmation before a profile is unlinked."""
     text = "Unlink your profile?"
-    return Answer(
+    return Reply(
         text=text,
         blocks=[
             section(
                 f"*{text}*\nBellhop deletes your name, picture, e-mail address, time zone and "
-                "token, and what you subscribed yourself to, and hands the token back to Slack. "
-                "Notifications to channels go on."
+                "token and your own subscriptions, and revokes the token in Slack. Notifications "
+                "to channels continue."
             ),
             actions(_unlink_button(), button("Keep it", ids.KEEP_PROFILE)),
         ],
     )
 
 
-def unlinked_answer() -> Answer:
-    """Say that a person was forgotten."""
-    return plain_answer(
-        "Your profile is unlinked: your personal data and your token are deleted. "
+def unlinked_reply() -> Reply:
+    """Report that a profile was unlinked."""
+    return plain_reply(
+        "Your profile is unlinked. Your personal data and your token are deleted. "
         "Type `/profile` to link it again."
     )
 
 
-def help_answer(unknown: str) -> Answer:
-    """Say what `/profile` understands."""
-    lead = f"I do not understand “{escape(unknown[:100])}”.\n" if unknown else ""
-    return plain_answer(
-        f"{lead}*What you can ask*\n"
-        "• `/profile` shows your linked profile\n"
-        "• `/profile @someone` shows the public part of theirs\n"
-        "• `/profile refresh` reads yours from Slack anew\n"
-        "• `/profile unlink` deletes yours"
+def help_reply(unknown: str) -> Reply:
+    """List what `/profile` can do."""
+    lead = f"Unknown command “{escape(unknown[:100])}”.\n" if unknown else ""
+    return plain_reply(
+        f"{lead}*Commands*\n"
+        "• `/profile`: show your linked profile\n"
+        "• `/profile @someone`: show the public part of another profile\n"
+        "• `/profile refresh`: read your profile from Slack again\n"
+        "• `/profile unlink`: delete your profile"
     )
 
 
-def _who(profile: Profile) -> list[Block]:
+def _identity(profile: Profile) -> list[Block]:
     names = [profile.real_name]
     if profile.display_name and profile.display_name != profile.real_name:
         names.append(f"({profile.display_name})")
@@ -191,7 +191,7 @@ def _unlink_button() -> Block:
         **button("Unlink", ids.UNLINK_PROFILE, style="danger"),
         "confirm": {
             "title": plain("Unlink your profile?"),
-            "text": plain("Bellhop forgets you and deletes your token."),
+            "text": plain("Bellhop deletes your personal data and your token."),
             "confirm": plain("Unlink"),
             "deny": plain("Keep it"),
             "style": "danger",

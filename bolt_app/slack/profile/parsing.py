@@ -1,4 +1,4 @@
-"""What somebody means by the words after `/profile`."""
+"""Parsing of the text after `/profile`."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ _MENTION = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 
 @dataclass(frozen=True)
 class ShowOwn:
-    """Show me my profile."""
+    """Show the person's own profile."""
 
 
 @dataclass(frozen=True)
 class ShowOther:
-    """Show me the public part of somebody's profile."""
+    """Show the public part of another person's profile."""
 
     user_id: str
 
 
 @dataclass(frozen=True)
 class Refresh:
-    """Ask Slack anew."""
+    """Read the profile from Slack again."""
 
 
 @dataclass(frozen=True)
 class Unlink:
-    """Forget me."""
+    """Unlink the profile."""
 
 
 @dataclass(frozen=True)
-class Help:
-    """Say what can be asked; `unknown` is what was not understood."""
+class ProfileHelp:
+    """List the commands; `unknown` is text that is not a command."""
 
     unknown: str = ""
 
 
-ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | Help
+ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | ProfileHelp
 
 
 def parse_profile_command(text: str) -> ProfileRequest:
-    """Return what the words after `/profile` ask for; never raises."""
+    """Return the request in the text after `/profile`; never raises."""
     words = visible(text)
     mention = _MENTION.fullmatch(words)
     if mention is not None:
@@ -58,5 +58,5 @@ def parse_profile_command(text: str) -> ProfileRequest:
         case "unlink":
             return Unlink()
         case "help":
-            return Help()
-    return Help(unknown=words)
+            return ProfileHelp()
+    return ProfileHelp(unknown=words)

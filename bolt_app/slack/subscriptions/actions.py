@@ -1,4 +1,4 @@
-"""What one person asks of the subscriptions of one place: a channel, or their direct message."""
+"""Actions of one person on the subscriptions of a channel, or on their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from slack_bolt import BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
-from bolt_app.blockkit.elements import Answer, plain_answer
+from bolt_app.blockkit.elements import Reply, plain_reply
 from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
 from bolt_app.notifications.intake.service import Sender
@@ -22,57 +22,53 @@ from bolt_app.notifications.subscriptions.service import (
     TooManySubscriptionsError,
 )
 from bolt_app.services import Services
-from bolt_app.slack.ensure_can_post import NotInvitedError, ensure_can_post
+from bolt_app.slack.ensure_can_post import ensure_can_post
+from bolt_app.slack.errors import NotInvitedError
 from bolt_app.slack.preferences.time_zones import time_zone_of
 from bolt_app.slack.signed_actions import address_of_command
 from bolt_app.slack.subscriptions.blocks import (
-    digest_answer,
-    list_answer,
-    muted_answer,
+    digest_reply,
+    list_reply,
+    muted_reply,
     near_sentence,
-    not_subscribed_answer,
-    not_undone_answer,
-    nothing_to_mute_answer,
-    same_digest_answer,
-    subscribed_answer,
-    tested_answer,
+    not_subscribed_reply,
+    not_undone_reply,
+    nothing_to_mute_reply,
+    same_digest_reply,
+    subscribed_reply,
+    tested_reply,
     undo_fields,
-    undone_answer,
-    unsubscribed_answer,
-    which_digest_answer,
+    undone_reply,
+    unsubscribed_reply,
+    which_digest_reply,
 )
+from bolt_app.slack.subscriptions.errors import TooManyTestsError
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_person
 
 logger = logging.getLogger(__name__)
 
 
-class TooManyTestsError(AccessDeniedError):
-    """The person has sent many tests within a minute."""
-
-    def __init__(self) -> None:
-        super().__init__("You have sent many tests: try again in a minute.")
-
-
 @dataclass(frozen=True)
-class Outcome:
-    """What to answer, and whether everybody in the channel is to see it.
+class SubscriptionResult:
+    """The reply to an action.
 
     Attributes:
-        aside: what the person alone is to read besides.
+        is_change: whether something was changed, so that the whole channel sees the reply.
+        private_note: a second reply that only the person sees.
     """
 
-    answer: Answer
+    reply: Reply
     is_change: bool = False
-    aside: str | None = None
+    private_note: str | None = None
 
 
 @dataclass(frozen=True)
 class SubscriptionActions:
-    """A person in a place.
+    """One person, and the destination whose subscriptions they change.
 
     Attributes:
-        address: of the channel, or the person's own.
+        address: the id of the channel or of the person.
     """
 
     services: Services
@@ -81,100 +77,102 @@ class SubscriptionActions:
     address: str
 
     @classmethod
-    def here(cls, services: Services, context: BoltContext) -> SubscriptionActions:
-        """Return the person and place a Bolt request comes from.
+    def of(cls, services: Services, context: BoltContext) -> SubscriptionActions:
+        """Return the person who sent a Bolt request, with the channel it was sent from.
 
-        What is asked in a direct message, with whomever, is asked for the person who asks; and so
-        is what is asked in the App Home.
+        In any direct message, and in the App Home, the destination is the person.
         """
         if not context.channel_id:
-            return cls.own(services, context)
+            return cls.of_person(services, context)
         address = address_of_command(context)
         return cls(services, context.team_id or "", context.user_id or "", address)
 
     @classmethod
-    def own(cls, services: Services, context: BoltContext) -> SubscriptionActions:
-        """Return the person a Bolt request comes from, for what comes to themselves."""
+    def of_person(cls, services: Services, context: BoltContext) -> SubscriptionActions:
+        """Return the person who sent a Bolt request, with themselves as the destination."""
         user_id = context.user_id or ""
         return cls(services, context.team_id or "", user_id, user_id)
 
     @property
     def person(self) -> Person:
-        """The person, with their role.
+        """The person with their role.
 
         Raises:
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: the call to Slack failed.
         """
         return self.services.access.person(self.team_id, self.user_id)
 
     @property
-    def place(self) -> str:
-        """The place, as the channel is told of it."""
+    def destination(self) -> str:
+        """The destination, in sentences for everyone in the channel."""
         return "themselves" if is_person(self.address) else "this channel"
 
     @property
-    def reader(self) -> str:
-        """The place, as the person is told of it."""
+    def destination_for_person(self) -> str:
+        """The destination, in sentences for the person."""
         return "you" if is_person(self.address) else "this channel"
 
     def subscribe(
         self, topic: str, filter_: str, mode: Mode | None, digest: Schedule | None = None
-    ) -> Outcome:
-        """Bring what is sent to a topic here.
+    ) -> SubscriptionResult:
+        """Create or replace a subscription.
 
         Args:
-            digest: when what is held comes as one, where the person lives.
+            digest: the schedule of its digest, in the person's time zone.
 
         Raises:
-            AccessDeniedError: not this person.
-            NotInvitedError: the bot could not post here.
+            AccessDeniedError: the person may not subscribe here.
+            NotInvitedError: the bot cannot post here.
             SlackCallError: the channel is archived.
-            TooManySubscriptionsError: there are as many here as there may be.
+            TooManySubscriptionsError: the destination has the most subscriptions allowed.
         """
         self._require(Action.SUBSCRIBE_SELF)
         is_outside = ensure_can_post(self.services, self.team_id, self.address)
         lately = self.services.previews.look(self.team_id)
         schedule = self._local(digest)
-        wish = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
-        # Others read the answer in a channel that is shared with another organisation.
+        spec = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
+        # People of another organization read the reply in a shared channel.
         preview = None if is_outside else lately.preview(topic, filter_, self._visible)
-        change = self.services.subscriptions.subscribe(self.team_id, self.address, wish)
-        is_told = not is_outside and self.person.may(Action.SEE_WORKSPACE)
-        near = lately.near_topic(topic) if is_told else None
+        change = self.services.subscriptions.subscribe(self.team_id, self.address, spec)
+        may_see_topics = not is_outside and self.person.may(Action.SEE_WORKSPACE)
+        near = lately.near_topic(topic) if may_see_topics else None
         is_own = is_person(self.address)
-        answer = subscribed_answer(
+        reply = subscribed_reply(
             self.user_id,
-            self.place,
-            wish,
+            self.destination,
+            spec,
             change,
             preview,
             near=near if is_own else None,
             undo=self._undo([change]),
         )
-        # Guests may read in the channel: they learn of no topic of other channels.
-        aside = None if is_own or near is None else near_sentence(near)
-        return Outcome(answer, is_change=True, aside=aside)
+        # Guests may read the channel, and must not learn topics of other channels.
+        private_note = None if is_own or near is None else near_sentence(near)
+        return SubscriptionResult(reply, is_change=True, private_note=private_note)
 
-    def unsubscribe(self, topic: str) -> Outcome:
-        """Bring it no more.
+    def unsubscribe(self, topic: str) -> SubscriptionResult:
+        """End a subscription.
 
         Raises:
-            AccessDeniedError: not this person.
+            AccessDeniedError: the person may not change the subscriptions here.
         """
         self._require(Action.USE)
         change = self.services.subscriptions.unsubscribe(
             self.team_id, self.address, topic, by=self.user_id
         )
         if change is None:
-            return Outcome(not_subscribed_answer(topic, self._topics()))
-        answer = unsubscribed_answer(self.user_id, self.place, change, self._undo([change]))
-        return Outcome(answer, is_change=True)
+            return SubscriptionResult(not_subscribed_reply(topic, self._topics()))
+        reply = unsubscribed_reply(self.user_id, self.destination, change, self._undo([change]))
+        return SubscriptionResult(reply, is_change=True)
 
-    def mute(self, duration: timedelta | None, topic: str | None) -> Outcome:
-        """Bring nothing for a while; None ends that.
+    def mute(self, duration: timedelta | None, topic: str | None) -> SubscriptionResult:
+        """Mute subscriptions; a duration of None unmutes them.
+
+        Args:
+            topic: the subscription to mute; None for all.
 
         Raises:
-            AccessDeniedError: not this person.
+            AccessDeniedError: the person may not change the subscriptions here.
         """
         self._require(Action.USE)
         until = None if duration is None else self.services.clock() + duration
@@ -184,66 +182,70 @@ class SubscriptionActions:
         if not changes:
             here = self._topics()
             if topic is not None and topic not in here:
-                return Outcome(not_subscribed_answer(topic, here))
-            return Outcome(nothing_to_mute_answer(mutes=duration is not None))
-        topics = [one.topic for one in changes]
-        answer = muted_answer(self.user_id, self.place, topics, until, self._undo(changes))
-        return Outcome(answer, is_change=True)
+                return SubscriptionResult(not_subscribed_reply(topic, here))
+            return SubscriptionResult(nothing_to_mute_reply(mutes=duration is not None))
+        topics = [change.topic for change in changes]
+        reply = muted_reply(self.user_id, self.destination, topics, until, self._undo(changes))
+        return SubscriptionResult(reply, is_change=True)
 
-    def digest(self, schedule: Schedule | None, topic: str | None) -> Outcome:
-        """Bring what comes by a subscription as one, by a schedule where the person lives.
+    def digest(self, schedule: Schedule | None, topic: str | None) -> SubscriptionResult:
+        """Set the digest schedule of a subscription, in the person's time zone.
 
         Args:
-            schedule: None brings each at once again.
-            topic: None means the only one there is.
+            schedule: None ends the digest.
+            topic: None for the only subscription here.
 
         Raises:
-            AccessDeniedError: not this person.
+            AccessDeniedError: the person may not change the subscriptions here.
         """
         self._require(Action.USE)
         here = self._topics()
         if topic is None and len(here) != 1:
-            return Outcome(which_digest_answer(str(schedule or OFF), here))
+            return SubscriptionResult(which_digest_reply(str(schedule or OFF), here))
         named = topic or here[0]
         if named not in here:
-            return Outcome(not_subscribed_answer(named, here))
+            return SubscriptionResult(not_subscribed_reply(named, here))
         local = self._local(schedule)
         changes = self.services.subscriptions.digest(
             self.team_id, self.address, named, local, by=self.user_id
         )
         if not changes:
-            return Outcome(same_digest_answer(named, local))
+            return SubscriptionResult(same_digest_reply(named, local))
         now, undo = self.services.clock(), self._undo(changes)
-        answer = digest_answer(self.user_id, self.place, named, local, now, undo)
-        return Outcome(answer, is_change=True)
+        reply = digest_reply(self.user_id, self.destination, named, local, now, undo)
+        return SubscriptionResult(reply, is_change=True)
 
-    def undo(self, changes: Sequence[Change]) -> Outcome:
-        """Put things back as they were.
+    def undo(self, changes: Sequence[Change]) -> SubscriptionResult:
+        """Restore the subscriptions before changes.
 
         Raises:
-            AccessDeniedError: not this person.
-            TooManySubscriptionsError: there are as many here as there may be.
+            AccessDeniedError: the person may not subscribe here.
+            TooManySubscriptionsError: the destination has the most subscriptions allowed.
         """
         self._require(Action.SUBSCRIBE_SELF)
         undo = self.services.subscriptions.undo
         if not undo(self.team_id, self.address, changes, by=self.user_id):
-            return Outcome(not_undone_answer())
-        return Outcome(undone_answer(self.user_id, [one.topic for one in changes]), is_change=True)
+            return SubscriptionResult(not_undone_reply())
+        return SubscriptionResult(
+            undone_reply(self.user_id, [change.topic for change in changes]), is_change=True
+        )
 
-    def show(self) -> Outcome:
-        """Show what is subscribed here."""
+    def show(self) -> SubscriptionResult:
+        """List the subscriptions here."""
         found = self.services.subscriptions.of_address(self.team_id, self.address)
         topics: list[str] = []
         if not found and self.person.may(Action.SEE_WORKSPACE):
             topics = self.services.previews.look(self.team_id).topics
-        return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
+        return SubscriptionResult(
+            list_reply(self.destination_for_person, found, topics, self.services.clock())
+        )
 
-    def test(self) -> Outcome:
-        """Send a notification here.
+    def test(self) -> SubscriptionResult:
+        """Send a test notification here.
 
         Raises:
-            AccessDeniedError: not this person, or not so soon after others.
-            NotInvitedError: the bot could not post here.
+            AccessDeniedError: the person may not send tests here, or sent too many.
+            NotInvitedError: the bot cannot post here.
             SlackCallError: the channel is archived.
         """
         if self.address != self.user_id:
@@ -255,8 +257,8 @@ class SubscriptionActions:
             {
                 "to": self.address,
                 "title": "A test notification",
-                # It names nobody: what a notification says stays when people unlink.
-                "text": "Someone in Slack asked Bellhop for a test.",
+                # It names nobody, because a notification remains after people unlink.
+                "text": "Someone in Slack requested this test.",
                 "severity": "info",
                 "fields": [{"name": "Sent by", "value": "Bellhop"}],
             },
@@ -264,11 +266,11 @@ class SubscriptionActions:
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
         self.services.intake.accept(sender, [request], idempotency_key=signed_request_id())
-        return Outcome(tested_answer(self.reader))
+        return SubscriptionResult(tested_reply(self.destination_for_person))
 
     def _topics(self) -> list[str]:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
-        return [one.wish.topic for one in found]
+        return [subscription.wish.topic for subscription in found]
 
     def _local(self, schedule: Schedule | None) -> Schedule | None:
         if schedule is None:
@@ -280,7 +282,7 @@ class SubscriptionActions:
         return undo_fields(changes)
 
     def _visible(self, ids: Sequence[str]) -> Collection[str]:
-        """Return those of the notifications that may be named here; none where Slack is silent."""
+        """Return the notifications that may be shown here; none if Slack does not answer."""
         try:
             return self.services.visibility.visible_ids(self.person, ids, self.address)
         except SlackCallError as error:
@@ -288,27 +290,27 @@ class SubscriptionActions:
             return ()
 
     def _require(self, for_self: Action) -> None:
-        """Make sure that the person may change what comes here, as Slack says at this moment.
+        """Require that the person may change subscriptions here, by their role at this moment.
 
-        The change lasts, whatever the person becomes, and an event about that may have reached
-        another process alone.
+        The change outlasts the role, and the event about a new role may have reached only another
+        process.
 
         Args:
-            for_self: what it needs where "here" is the person; it needs `CHANGE_CHANNEL` elsewhere.
+            for_self: the action if the destination is the person; otherwise `CHANGE_CHANNEL`.
 
         Raises:
-            AccessDeniedError: they may not.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            AccessDeniedError: the person may not.
+            SlackCallError: the call to Slack failed.
         """
         action = for_self if self.address == self.user_id else Action.CHANGE_CHANNEL
-        # Whether they may use Bellhop at all was decided when the request came.
+        # Middleware has checked that the person may use Bellhop.
         if action is not Action.USE:
             self.services.access.person(self.team_id, self.user_id, now=True).require(action)
 
 
-def attempt(do: Callable[[], Outcome]) -> Outcome:
-    """Do what was asked; where it is refused, the outcome says why."""
+def attempt(do: Callable[[], SubscriptionResult]) -> SubscriptionResult:
+    """Run an action; if it is refused, return the reason as the result."""
     try:
         return do()
     except (AccessDeniedError, NotInvitedError, TooManySubscriptionsError) as error:
-        return Outcome(plain_answer(str(error)))
+        return SubscriptionResult(plain_reply(str(error)))

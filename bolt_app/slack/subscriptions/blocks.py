@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, time
-from typing import Any, Literal, Self
+from enum import StrEnum
+from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, Field
 
 from bolt_app.blockkit.elements import (
-    Answer,
     Block,
+    Reply,
     actions,
     button,
     context,
     moment,
     overflow,
-    plain_answer,
+    plain_reply,
     section,
 )
 from bolt_app.blockkit.mrkdwn import escape, person_mention
@@ -37,56 +38,61 @@ from bolt_app.notifications.subscriptions.service import (
 from bolt_app.slack import ids
 
 MOST_LISTED = 45
-_MODES = {"new": "posted anew", "thread": "in threads", "update": "updated in place"}
+_MODES = {"new": "as new messages", "thread": "in threads", "update": "updated in place"}
 _PAUSES = {
     "archived": "the channel is archived",
-    "removed": "Bellhop was removed from the channel; `/invite @Bellhop` brings it back",
+    "removed": "Bellhop was removed from the channel; `/invite @Bellhop` resumes it",
     "deactivated": "the person is deactivated",
     "guest": "guests cannot subscribe to topics",
 }
 _DAYS = LATELY.days
-Choice = Literal[
-    "mute-hour",
-    "mute-day",
-    "unmute",
-    "digest-hourly",
-    "digest-daily",
-    "digest-off",
-    "unsubscribe",
-]
-# What a button carries.
+
+
+class Choice(StrEnum):
+    """A choice in the menu of a subscription."""
+
+    MUTE_HOUR = "mute-hour"
+    MUTE_DAY = "mute-day"
+    UNMUTE = "unmute"
+    DIGEST_HOURLY = "digest-hourly"
+    DIGEST_DAILY = "digest-daily"
+    DIGEST_OFF = "digest-off"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+# The fields of a button.
 Fields = Mapping[str, Any]
 DAILY_AT = time(9)
-_LABELS: dict[Choice, str] = {
-    "mute-hour": "Mute for an hour",
-    "mute-day": "Mute for a day",
-    "unmute": "Unmute",
-    "digest-hourly": "As a digest every hour",
-    "digest-daily": f"As a digest every day at {DAILY_AT:%H:%M}",
-    "digest-off": "Each at once",
-    "unsubscribe": "Unsubscribe",
+_LABELS = {
+    Choice.MUTE_HOUR: "Mute for an hour",
+    Choice.MUTE_DAY: "Mute for a day",
+    Choice.UNMUTE: "Unmute",
+    Choice.DIGEST_HOURLY: "Hourly digest",
+    Choice.DIGEST_DAILY: f"Daily digest at {DAILY_AT:%H:%M}",
+    Choice.DIGEST_OFF: "End the digest",
+    Choice.UNSUBSCRIBE: "Unsubscribe",
 }
 
 
-def subscribed_answer(
+def subscribed_reply(
     user_id: str,
-    place: str,
-    wish: SubscriptionSpec,
+    destination: str,
+    spec: SubscriptionSpec,
     change: Change,
     preview: Preview | None,
     *,
     near: str | None,
     undo: Fields | None,
-) -> Answer:
-    """Say what somebody subscribed to, and what that would have brought lately.
+) -> Reply:
+    """Report a new or changed subscription, with a preview of recent notifications.
 
     Args:
         place: "this channel" or "themselves".
-        preview: None where nothing of it may be told.
-        near: a topic that is known, where this one is not but looks like it.
+        preview: None if recent notifications may not be shown.
+        near: a known topic that looks like this unknown one.
     """
     verb = "subscribed" if change.before is None else "changed the subscription of"
-    text = f"<@{user_id}> {verb} {place} to {_wish(wish)}."
+    text = f"<@{user_id}> {verb} {destination} to {_describe(spec)}."
     lines = [] if preview is None else [_previewed(preview)]
     if near is not None:
         lines.append(near_sentence(near))
@@ -97,126 +103,133 @@ def subscribed_answer(
     return _change(text, "\n".join(lines), undo)
 
 
-def unsubscribed_answer(user_id: str, place: str, change: Change, undo: Fields | None) -> Answer:
-    """Say what somebody ended."""
+def unsubscribed_reply(
+    user_id: str, destination: str, change: Change, undo: Fields | None
+) -> Reply:
+    """Report an ended subscription."""
     is_digest = change.before is not None and change.before.digest is not None
-    small = "What is held for its next digest does not come, unless this is undone."
-    text = f"<@{user_id}> unsubscribed {place} from {_topic(change.topic)}."
+    small = "Notifications held for its next digest are not delivered unless you undo this."
+    text = f"<@{user_id}> unsubscribed {destination} from {_topic(change.topic)}."
     return _change(text, small if is_digest else "", undo)
 
 
-def muted_answer(
+def muted_reply(
     user_id: str,
-    place: str,
+    destination: str,
     topics: Sequence[str],
     until: datetime | None,
     undo: Fields | None,
-) -> Answer:
-    """Say what somebody muted, or where `until` is None unmuted."""
-    what = first_of([*map(_topic, topics)])
+) -> Reply:
+    """Report muted subscriptions; unmuted ones if `until` is None."""
+    names = first_of([*map(_topic, topics)])
     if until is None:
-        return _change(f"<@{user_id}> unmuted {what} for {place}.", "", undo)
-    text = f"<@{user_id}> muted {what} for {place} until {moment(until)}."
-    return _change(text, "What comes meanwhile is not kept for later.", undo)
+        return _change(f"<@{user_id}> unmuted {names} for {destination}.", "", undo)
+    text = f"<@{user_id}> muted {names} for {destination} until {moment(until)}."
+    return _change(text, "Notifications until then are not delivered later.", undo)
 
 
-def digest_answer(
+def digest_reply(
     user_id: str,
-    place: str,
+    destination: str,
     topic: str,
     schedule: Schedule | None,
     now: datetime,
     undo: Fields | None,
-) -> Answer:
-    """Say who wants a digest, or where `schedule` is None no more of them."""
+) -> Reply:
+    """Report a digest schedule; an ended digest if `schedule` is None."""
     if schedule is None:
-        text = f"<@{user_id}> ended the digest of {_topic(topic)} for {place}."
-        return _change(text, "What is held already still comes at its time.", undo)
-    text = f"<@{user_id}> chose a digest of {_topic(topic)} for {place}: {_schedule(schedule)}."
+        text = f"<@{user_id}> ended the digest of {_topic(topic)} for {destination}."
+        return _change(text, "Notifications that are already held keep their delivery time.", undo)
+    text = f"<@{user_id}> set a digest of {_topic(topic)} for {destination}: {_schedule(schedule)}."
     next_at = moment(schedule.next_after(now))
-    return _change(text, f"The next is due {next_at}. What is critical comes at once.", undo)
-
-
-def which_digest_answer(words: str, here: Sequence[str]) -> Answer:
-    """Ask which of several subscriptions is meant."""
-    if not here:
-        return plain_answer("Nothing is subscribed to here: `/notify subscribe deploys` begins.")
-    offers = [f"• `/notify digest {escape(topic)} {words}`" for topic in here[:MOST_LISTED]]
-    return plain_answer("\n".join(["Say of which topic:", *offers]))
-
-
-def same_digest_answer(topic: str, schedule: Schedule | None) -> Answer:
-    """Say that it is so already."""
-    if schedule is None:
-        return plain_answer(f"{_topic(topic)} has no digest here: each comes at once.")
-    return plain_answer(f"{_topic(topic)} comes as a digest already: {_schedule(schedule)}.")
-
-
-def undone_answer(user_id: str, topics: Sequence[str]) -> Answer:
-    """Say who undid a change."""
-    what = first_of([*map(_topic, topics)])
-    return plain_answer(f"<@{user_id}> undid the change: {what} is as it was before.")
-
-
-def not_undone_answer() -> Answer:
-    """Say why nothing was undone."""
-    return plain_answer(
-        "That was undone already, or changed again since. `/notify list` shows how it is."
+    return _change(
+        text, f"Next digest: {next_at}. Critical notifications are delivered immediately.", undo
     )
 
 
-def not_subscribed_answer(topic: str, here: Sequence[str]) -> Answer:
-    """Say that there is nothing to end, and what there is."""
-    known = f" Here: {first_of([*map(_topic, here)])}." if here else " Nothing is."
-    return plain_answer(f"{_topic(topic)} is not subscribed to here.{known}")
+def which_digest_reply(words: str, here: Sequence[str]) -> Reply:
+    """Ask which of several subscriptions to change."""
+    if not here:
+        return plain_reply("No subscriptions here yet. Start with `/notify subscribe deploys`.")
+    offers = [f"• `/notify digest {escape(topic)} {words}`" for topic in here[:MOST_LISTED]]
+    return plain_reply("\n".join(["Choose a topic:", *offers]))
 
 
-def nothing_to_mute_answer(*, mutes: bool) -> Answer:
-    """Say that there is nothing to mute or unmute."""
-    return plain_answer(f"Nothing here is {'there to be muted' if mutes else 'muted'}.")
+def same_digest_reply(topic: str, schedule: Schedule | None) -> Reply:
+    """Report that the digest schedule is already set."""
+    if schedule is None:
+        return plain_reply(
+            f"{_topic(topic)} has no digest here. Its notifications are delivered immediately."
+        )
+    return plain_reply(f"{_topic(topic)} already has this digest: {_schedule(schedule)}.")
 
 
-def list_answer(
-    place: str,
+def undone_reply(user_id: str, topics: Sequence[str]) -> Reply:
+    """Report who undid a change."""
+    names = first_of([*map(_topic, topics)])
+    return plain_reply(f"<@{user_id}> undid the change to {names}.")
+
+
+def not_undone_reply() -> Reply:
+    """Report why nothing was undone."""
+    return plain_reply(
+        "That change was already undone, or the subscription has changed since. "
+        "`/notify list` shows its current state."
+    )
+
+
+def not_subscribed_reply(topic: str, here: Sequence[str]) -> Reply:
+    """Report that a topic has no subscription here, and list the topics that have one."""
+    known = f"Subscribed: {first_of([*map(_topic, here)])}." if here else "No subscriptions yet."
+    return plain_reply(f"No subscription to {_topic(topic)} here. {known}")
+
+
+def nothing_to_mute_reply(*, mutes: bool) -> Reply:
+    """Report that there is nothing to mute or unmute."""
+    return plain_reply("No subscriptions here to mute." if mutes else "Nothing is muted here.")
+
+
+def list_reply(
+    destination: str,
     subscriptions: Sequence[StoredSubscription],
     topics: Sequence[str],
     now: datetime,
-) -> Answer:
-    """Show what is subscribed, who made it and what came last; or teach where nothing is."""
+) -> Reply:
+    """List subscriptions with their creator and latest delivery; explain how to start if empty."""
     if not subscriptions:
-        return _empty(place, topics)
-    text = f"What comes to {place}: {counted(len(subscriptions), 'subscription')}"
-    heading = section(f"*What comes to {place}*")
-    return Answer(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
+        return _empty(destination, topics)
+    text = f"Notifications for {destination}: {counted(len(subscriptions), 'subscription')}"
+    heading = section(f"*Notifications for {destination}*")
+    return Reply(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
 
 
 def subscription_blocks(
     subscriptions: Sequence[StoredSubscription], now: datetime, *, most: int
 ) -> list[Block]:
     """Return a block for each subscription, with a menu that changes it."""
-    blocks = [_listed(one, now) for one in subscriptions[:most]]
+    blocks = [_listed(subscription, now) for subscription in subscriptions[:most]]
     if len(subscriptions) > most:
         blocks.append(context(f"… and {len(subscriptions) - most} more"))
     return blocks
 
 
-def tested_answer(place: str) -> Answer:
-    """Say that a notification is on its way."""
-    return plain_answer(f"A test notification is on its way to {place}.")
+def tested_reply(destination: str) -> Reply:
+    """Report that a test notification was sent."""
+    return plain_reply(f"A test notification is on its way to {destination}.")
 
 
 def near_sentence(topic: str) -> str:
-    """Ask whether a known topic was meant."""
+    """Suggest a known topic."""
     return f"Did you mean `/notify subscribe {escape(topic)}`?"
 
 
-def help_answer(reason: str = "", nearest: str = "") -> Answer:
-    """Say what `/notify` understands; or, with a reason, what was wrong and the nearest right."""
+def help_reply(reason: str = "", nearest: str = "") -> Reply:
+    """List the commands of `/notify`; with a reason, explain the error and suggest a command."""
     if nearest:
-        return plain_answer(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
+        return plain_reply(f"{escape(reason)}\nDid you mean `/notify {escape(nearest)}`?")
     if reason:
-        return plain_answer(f"{escape(reason)}\n`/notify help` shows all commands.")
-    return plain_answer(
+        return plain_reply(f"{escape(reason)}\n`/notify help` shows all commands.")
+    return plain_reply(
         "*Commands, in a channel or in a direct message*\n"
         "• `/notify subscribe deploys`: deliver notifications to `topic:deploys` here\n"
         "• `/notify subscribe deploys/* severity&gt;=warning service=api -label:bot`: deliver "
@@ -236,38 +249,38 @@ def help_answer(reason: str = "", nearest: str = "") -> Answer:
 
 
 def read_choice(value: object) -> Choice:
-    """Return what was chosen of a subscription.
+    """Return the choice in the menu of a subscription.
 
     Raises:
-        OutdatedError: the menu does not offer it.
+        OutdatedError: the menu does not offer the value.
     """
-    for choice in _LABELS:
-        if value == choice:
-            return choice
-    raise OutdatedError
+    try:
+        return Choice(str(value))
+    except ValueError:
+        raise OutdatedError from None
 
 
 def undo_fields(changes: Sequence[Change]) -> dict[str, Any] | None:
-    """Return what the button that undoes changes carries; None where it is too much."""
-    packed = _Undo(changes=[_UndoneChange.of(one) for one in changes])
+    """Return the fields of the button that undoes changes; None if they are too long."""
+    packed = _Undo(changes=[_UndoneChange.of(change) for change in changes])
     fields = packed.model_dump(mode="json", exclude_defaults=True)
     return fields if fits(fields) else None
 
 
 def read_undo_fields(fields: Mapping[str, Any]) -> list[Change]:
-    """Return the changes that `undo_fields` packed.
+    """Return the changes in fields from `undo_fields`.
 
     Raises:
-        OutdatedError: it packed none.
+        OutdatedError: the fields have no changes.
     """
     try:
-        return [one.change() for one in _Undo.model_validate(fields).changes]
+        return [packed.change() for packed in _Undo.model_validate(fields).changes]
     except ValueError:
         raise OutdatedError from None
 
 
 class _Before(BaseModel):
-    """A subscription as it was; fields that are added later have a default."""
+    """A subscription before a change; fields that are added later have a default."""
 
     filter: str = ""
     mode: Mode | None = None
@@ -277,18 +290,18 @@ class _Before(BaseModel):
     tz: str | None = None
 
     @classmethod
-    def of(cls, wish: SubscriptionSpec) -> Self:
-        digest = wish.digest
+    def of(cls, spec: SubscriptionSpec) -> Self:
+        digest = spec.digest
         return cls(
-            filter=wish.filter,
-            mode=wish.mode,
-            muted_until=wish.muted_until,
-            created_at=wish.created_at,
+            filter=spec.filter,
+            mode=spec.mode,
+            muted_until=spec.muted_until,
+            created_at=spec.created_at,
             digest=None if digest is None else str(digest),
             tz=None if digest is None else digest.tz,
         )
 
-    def wish(self, topic: str) -> SubscriptionSpec:
+    def spec(self, topic: str) -> SubscriptionSpec:
         digest = None if self.digest is None else Schedule.read(self.digest, self.tz or "UTC")
         if digest is not None and str(digest) != self.digest:
             raise ValueError("must be hourly or daily with a time")
@@ -303,7 +316,7 @@ class _Before(BaseModel):
 
 
 class _UndoneChange(BaseModel):
-    """One change, as its button carries it."""
+    """One change, as a field of its button."""
 
     topic: str
     at: AwareDatetime | None = None
@@ -324,86 +337,88 @@ class _UndoneChange(BaseModel):
 
     def change(self) -> Change:
         topic = normal_pattern(self.topic)
-        before = None if self.before is None else self.before.wish(topic)
+        before = None if self.before is None else self.before.spec(topic)
         return Change(topic, before, self.at, self.id, self.ended)
 
 
 class _Undo(BaseModel):
-    """What an Undo button carries."""
+    """The fields of an Undo button."""
 
     changes: list[_UndoneChange] = Field(min_length=1)
 
 
-def _change(text: str, small: str, undo: Fields | None) -> Answer:
+def _change(text: str, small: str, undo: Fields | None) -> Reply:
     blocks = [section(text)]
     if small:
         blocks.append(context(small))
     if undo is not None:
         blocks.append(actions(button("Undo", ids.UNDO_SUBSCRIPTIONS, value=undo)))
-    return Answer(text, blocks)
+    return Reply(text, blocks)
 
 
-def _listed(one: StoredSubscription, now: datetime) -> Block:
-    wish = one.wish
-    facts = [f"by {person_mention(wish.created_by)}" if wish.created_by else "by the command line"]
-    if wish.muted_until is not None and _is_muted(wish, now):
-        facts.append(f"muted until {moment(wish.muted_until)}")
-    if one.paused is not None:
-        facts.append(f"paused: {_PAUSES.get(one.paused, escape(one.paused))}")
-    if one.last is None:
-        facts.append("nothing came as yet")
+def _listed(subscription: StoredSubscription, now: datetime) -> Block:
+    spec = subscription.wish
+    facts = [
+        f"by {person_mention(spec.created_by)}" if spec.created_by else "from the command line"
+    ]
+    if spec.muted_until is not None and _is_muted(spec, now):
+        facts.append(f"muted until {moment(spec.muted_until)}")
+    paused, last, damaged = subscription.paused, subscription.last, subscription.unreadable
+    if paused is not None:
+        facts.append(f"paused: {_PAUSES.get(paused, escape(paused))}")
+    if last is None:
+        facts.append("no notifications yet")
     else:
-        state = STATE_WORDS.get(one.last.state, STATE_WORDS["unknown"])
-        facts.append(f"last {state} {moment(one.last.at)}")
-    if one.unreadable:
-        what = ", ".join(one.unreadable)
-        facts.append(f":warning: not used: its {what} cannot be read; subscribe again")
-    if "topic" in one.unreadable or "address" in one.unreadable:
-        # No button could name it.
-        return section(f"{_wish(wish)}\n{'  •  '.join(facts)}")
-    labels: dict[str, str] = {what: _LABELS[what] for what in _offered(wish, now)}
+        state = STATE_WORDS.get(last.state, STATE_WORDS["unknown"])
+        facts.append(f"last {state} {moment(last.at)}")
+    if damaged:
+        facts.append(f":warning: not used: its {', '.join(damaged)} is damaged; subscribe again")
+    if "topic" in damaged or "address" in damaged:
+        # A menu could not identify it.
+        return section(f"{_describe(spec)}\n{'  •  '.join(facts)}")
+    labels: dict[str, str] = {choice: _LABELS[choice] for choice in _offered(spec, now)}
     menu = overflow(ids.CHANGE_SUBSCRIPTION, labels)
-    block = section(f"{_wish(wish)}\n{'  •  '.join(facts)}", menu)
-    return {**block, "block_id": {"topic": wish.topic}}
+    block = section(f"{_describe(spec)}\n{'  •  '.join(facts)}", menu)
+    return {**block, "block_id": {"topic": spec.topic}}
 
 
-def _offered(wish: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
-    """Yield what can be chosen as things are."""
-    if _is_muted(wish, now):
-        yield "unmute"
+def _offered(spec: SubscriptionSpec, now: datetime) -> Iterator[Choice]:
+    """Yield the choices that apply to a subscription."""
+    if _is_muted(spec, now):
+        yield Choice.UNMUTE
     else:
-        yield from ("mute-hour", "mute-day")
-    if wish.digest is None:
-        yield from ("digest-hourly", "digest-daily")
+        yield from (Choice.MUTE_HOUR, Choice.MUTE_DAY)
+    if spec.digest is None:
+        yield from (Choice.DIGEST_HOURLY, Choice.DIGEST_DAILY)
     else:
-        yield "digest-off"
-    yield "unsubscribe"
+        yield Choice.DIGEST_OFF
+    yield Choice.UNSUBSCRIBE
 
 
-def _is_muted(wish: SubscriptionSpec, now: datetime) -> bool:
-    return wish.muted_until is not None and wish.muted_until > now
+def _is_muted(spec: SubscriptionSpec, now: datetime) -> bool:
+    return spec.muted_until is not None and spec.muted_until > now
 
 
-def _empty(place: str, topics: Sequence[str]) -> Answer:
-    lately = ""
+def _empty(destination: str, topics: Sequence[str]) -> Reply:
+    known = ""
     if topics:
-        lately = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
+        known = f"\nTopics in this workspace: {', '.join(map(_topic, topics[:20]))}."
     name = topics[0] if topics else "deploys"
-    return plain_answer(
-        f"*No topic comes to {place} yet.*\n"
+    return plain_reply(
+        f"*No subscriptions for {destination} yet.*\n"
         f"`/notify subscribe {escape(name)}` delivers notifications to `topic:{escape(name)}` "
-        f"here; `/notify help` shows all commands.{lately}"
+        f"here; `/notify help` shows all commands.{known}"
     )
 
 
-def _wish(wish: SubscriptionSpec) -> str:
-    words = _topic(wish.topic)
-    if wish.filter:
-        words += f" where {_code(wish.filter)}"
-    if wish.mode is not None:
-        words += f", {_MODES[wish.mode]}"
-    if wish.digest is not None:
-        words += f", digest {_schedule(wish.digest)}"
+def _describe(spec: SubscriptionSpec) -> str:
+    words = _topic(spec.topic)
+    if spec.filter:
+        words += f" where {_code(spec.filter)}"
+    if spec.mode is not None:
+        words += f", {_MODES[spec.mode]}"
+    if spec.digest is not None:
+        words += f", digest {_schedule(spec.digest)}"
     return words
 
 
@@ -423,11 +438,13 @@ def _code(text: str) -> str:
 
 def _previewed(preview: Preview) -> str:
     if preview.sent == 0:
-        return f"Nothing that can be shown here was sent there in the last {_DAYS} days."
-    lead = f"Of {preview.sent} sent there in the last {_DAYS} days {preview.wanted} would have come"
+        return f"No notifications that can be shown here in the last {_DAYS} days."
+    count = f"{preview.wanted} of the last {counted(preview.sent, 'notification')} ({_DAYS} days)"
     end = ":" if preview.examples else "."
-    return "\n".join([lead + end, *map(_example, preview.examples)])
+    lead = f"{count} would have been delivered here{end}"
+    return "\n".join([lead, *map(_example, preview.examples)])
 
 
-def _example(one: Example) -> str:
-    return f"{SIGNS.get(one.severity or '', '•')} {escape(one.headline)}  {moment(one.at)}"
+def _example(example: Example) -> str:
+    sign = SIGNS.get(example.severity or "", "•")
+    return f"{sign} {escape(example.headline)}  {moment(example.at)}"

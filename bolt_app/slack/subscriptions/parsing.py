@@ -1,4 +1,4 @@
-"""What somebody means by the words after `/notify`."""
+"""Parsing of the text after `/notify`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from bolt_app.notifications.subscriptions.schedules import (
 from bolt_app.text_forms import typed
 
 COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "quiet", "test", "help")
-# Longer than anything that can be asked: some of the patterns below take time with spaces.
+# Longer than any valid command. Some of the patterns below are slow on long runs of spaces.
 LONGEST = 1000
 LONGEST_MUTE = timedelta(days=30)
-# In Slack one speaks of the channel where the API says "new".
+# `/notify` says "channel" where the API says "new".
 MODE_WORDS: dict[str, Mode] = {"channel": "new", "thread": "thread", "update": "update"}
 _MODE = re.compile(r"(?:^|(?<=\s))mode\s*[=:]\s*(\S*)", re.IGNORECASE)
 _MUTE = re.compile(
@@ -40,7 +40,7 @@ _AT = r"(?:\s+(?:at\s+)?[0-9][0-9:.]*(?:\s*[ap]m)?)?"
 _WHEN = rf"(?:{HOURLY}|{DAILY}|{OFF}){_AT}"
 _TOPIC_FIRST = re.compile(rf"(?:(?P<topic>.*\S)\s+)?(?P<when>{_WHEN})", re.IGNORECASE | re.DOTALL)
 _TOPIC_LAST = re.compile(rf"(?P<when>{_WHEN})\s+(?P<topic>\S.*)", re.IGNORECASE | re.DOTALL)
-# Among conditions, where `digest=…` is one.
+# Between conditions. `digest=…` is a condition itself.
 _DIGEST = re.compile(rf"(?:^|(?<=\s))digest\s+(?P<when>[a-z]+{_AT})(?=\s|$)", re.IGNORECASE)
 _FROM_UNTIL = re.compile(
     r"(?:from\s+)?(?P<start>\d.*?)\s*(?:-|to|until|till)\s*(?P<end>\d.*)",
@@ -52,7 +52,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True)
 class Subscribe:
-    """Bring what is sent to a topic here."""
+    """Deliver notifications to a topic here."""
 
     topic: str
     filter: str
@@ -62,19 +62,19 @@ class Subscribe:
 
 @dataclass(frozen=True)
 class Unsubscribe:
-    """Bring it no more."""
+    """End a subscription."""
 
     topic: str
 
 
 @dataclass(frozen=True)
 class ListHere:
-    """Show what is subscribed here."""
+    """List the subscriptions here."""
 
 
 @dataclass(frozen=True)
 class Mute:
-    """Bring nothing for a while; `topic` where that is meant of one subscription alone."""
+    """Deliver nothing for a while, for all subscriptions or that of `topic`."""
 
     duration: timedelta
     topic: str | None = None
@@ -82,14 +82,14 @@ class Mute:
 
 @dataclass(frozen=True)
 class Unmute:
-    """Bring it again."""
+    """End a mute, for all subscriptions or that of `topic`."""
 
     topic: str | None = None
 
 
 @dataclass(frozen=True)
 class Digest:
-    """Bring what comes by a subscription as one; without a schedule, one by one again."""
+    """Deliver a subscription as a digest; without a schedule, end the digest."""
 
     schedule: Schedule | None
     topic: str | None = None
@@ -97,24 +97,24 @@ class Digest:
 
 @dataclass(frozen=True)
 class Quiet:
-    """Let nothing come to me in these hours that is not critical; None ends that."""
+    """Set the person's quiet hours; None ends them."""
 
     hours: QuietHours | None
 
 
 @dataclass(frozen=True)
 class SendTest:
-    """Send a notification here, to see one."""
+    """Send a test notification here."""
 
 
 @dataclass(frozen=True)
-class Help:
-    """Say what can be asked."""
+class NotifyHelp:
+    """List the commands."""
 
 
 @dataclass(frozen=True)
 class ParseError:
-    """It was none of these: `reason` in a sentence, and the nearest that would be one."""
+    """Text that is not a command: the reason in a sentence, and the nearest command."""
 
     reason: str
     nearest: str = ""
@@ -129,13 +129,13 @@ NotifyRequest = (
     | Digest
     | Quiet
     | SendTest
-    | Help
+    | NotifyHelp
     | ParseError
 )
 
 
-class _NoScheduleError(ValueError):
-    """It is no schedule; `nearest` would be one."""
+class _ScheduleError(ValueError):
+    """Text that is not a schedule; `nearest` is the nearest schedule."""
 
     def __init__(self, reason: str, nearest: str) -> None:
         super().__init__(reason)
@@ -143,18 +143,18 @@ class _NoScheduleError(ValueError):
 
 
 def parse_notify_command(text: str) -> NotifyRequest:
-    """Return what the words after `/notify` ask for; never raises."""
+    """Return the request in the text after `/notify`; never raises."""
     words = typed(_unescaped(text))
     if not words:
-        return Help()
+        return NotifyHelp()
     if len(words) > LONGEST:
-        return ParseError(f"A command has up to {LONGEST} characters.")
+        return ParseError(f"A command may have up to {LONGEST} characters.")
     first, *rest = words.split(maxsplit=1)
     command, arguments = first.lower(), rest[0].strip() if rest else ""
     if command not in COMMANDS:
         near = get_close_matches(command, COMMANDS, 1, 0.6)
         nearest = f"{near[0]} {arguments}".strip() if near else ""
-        return ParseError(f"I do not understand “{cut(first, 80)}”.", nearest)
+        return ParseError(f"Unknown command “{cut(first, 80)}”.", nearest)
     try:
         return _request(command, arguments)
     except ValueError as error:
@@ -162,13 +162,13 @@ def parse_notify_command(text: str) -> NotifyRequest:
 
 
 def _request(command: str, arguments: str) -> NotifyRequest:
-    """Return the request; raises ValueError with a sentence where the arguments make none."""
+    """Return the request; raises ValueError with a sentence if the arguments are invalid."""
     match command:
         case "subscribe":
             return _subscribe(arguments)
         case "unsubscribe":
             if not arguments:
-                return ParseError("Say which topic.", "unsubscribe deploys")
+                return ParseError("Name a topic.", "unsubscribe deploys")
             return Unsubscribe(normal_pattern(arguments))
         case "mute":
             return _mute(arguments)
@@ -182,12 +182,12 @@ def _request(command: str, arguments: str) -> NotifyRequest:
             return ListHere()
         case "test":
             return SendTest()
-    return Help()
+    return NotifyHelp()
 
 
 def _subscribe(arguments: str) -> NotifyRequest:
     if not arguments:
-        return ParseError("Say which topic.", "subscribe deploys")
+        return ParseError("Name a topic.", "subscribe deploys")
     topic, *rest = arguments.split(maxsplit=1)
     conditions, mode, schedule = rest[0] if rest else "", None, None
     asked = _MODE.search(conditions)
@@ -195,7 +195,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
         word = asked[1].lower()
         if word not in MODE_WORDS:
             near = get_close_matches(word, MODE_WORDS, 1, 0.5) or ["thread"]
-            reason = f"“{cut(word, 80)}” is no mode: {', '.join(MODE_WORDS)}."
+            reason = f"“{cut(word, 80)}” is not a mode. Use one of: {', '.join(MODE_WORDS)}."
             nearest = _with(conditions, asked, f"mode={near[0]}")
             return ParseError(reason, f"subscribe {topic} {nearest}")
         mode = MODE_WORDS[word]
@@ -204,7 +204,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
     if asked is not None:
         try:
             schedule = _schedule(asked["when"])
-        except _NoScheduleError as error:
+        except _ScheduleError as error:
             nearest = _with(conditions, asked, f"digest {error.nearest}")
             return ParseError(str(error), f"subscribe {topic} {nearest}")
         conditions = _with(conditions, asked, "")
@@ -213,7 +213,7 @@ def _subscribe(arguments: str) -> NotifyRequest:
 
 
 def _with(words: str, asked: re.Match[str], new: str) -> str:
-    """Return the words with others in the place of a match."""
+    """Return the words with a match replaced."""
     return f"{words[: asked.start()]}{new}{words[asked.end() :]}"
 
 
@@ -224,7 +224,7 @@ def _digest(arguments: str) -> NotifyRequest:
     topic = normal_pattern(match["topic"]) if match["topic"] else None
     try:
         return Digest(_schedule(match["when"]), topic)
-    except _NoScheduleError as error:
+    except _ScheduleError as error:
         return ParseError(str(error), " ".join(filter(None, ["digest", topic, error.nearest])))
 
 
@@ -233,45 +233,46 @@ def _quiet(arguments: str) -> NotifyRequest:
         return Quiet(None)
     times = _FROM_UNTIL.fullmatch(arguments)
     if times is None:
-        return ParseError("Say from when until when, or off.", f"quiet {_QUIET_EXAMPLE}")
+        return ParseError("Enter a start and an end time, or off.", f"quiet {_QUIET_EXAMPLE}")
     try:
         start, end = read_time(times["start"]), read_time(times["end"])
     except ValueError as error:
         return ParseError(str(error), f"quiet {_QUIET_EXAMPLE}")
     if start == end:
-        reason = "The quiet hours begin when they end."
+        reason = "The start and the end of the quiet hours are the same."
         return ParseError(reason, f"quiet {_QUIET_EXAMPLE}")
     return Quiet(QuietHours(start, end))
 
 
 def _no_digest(words: Sequence[str]) -> ParseError:
-    """Return what is the nearest to words without a frequency in them."""
+    """Return the error for words without a frequency, with the nearest command."""
     near = {word: get_close_matches(word.lower(), _FREQUENCIES, 1, 0.6) for word in words}
     frequency = next((found[0] for found in near.values() if found), DAILY)
     topic = next((word for word, found in near.items() if not found and _is_pattern(word)), "")
     nearest = " ".join(filter(None, ["digest", topic, _EXAMPLES[frequency]]))
-    return ParseError(f"Say how often: {', '.join(_EXAMPLES.values())}.", nearest)
+    return ParseError(f"Enter how often: {', '.join(_EXAMPLES.values())}.", nearest)
 
 
 def _schedule(words: str) -> Schedule | None:
-    """Return the schedule that words describe, or None for none.
+    """Return the schedule that words describe, or None for `off`.
 
     Raises:
-        _NoScheduleError: they describe none.
+        _ScheduleError: the words do not describe a schedule.
     """
     frequency, _, at = " ".join(words.lower().split()).partition(" ")
     if frequency not in _FREQUENCIES:
         near = get_close_matches(frequency, _FREQUENCIES, 1, 0.5) or [DAILY]
-        reason = f"“{cut(words, 80)}” is no digest: {', '.join(_EXAMPLES.values())}."
-        raise _NoScheduleError(reason, _EXAMPLES[near[0]])
+        allowed = ", ".join(_EXAMPLES.values())
+        reason = f"“{cut(words, 80)}” is not a digest schedule. Use one of: {allowed}."
+        raise _ScheduleError(reason, _EXAMPLES[near[0]])
     if frequency == DAILY:
         try:
             return Schedule(read_time(at.removeprefix("at ")))
         except ValueError as error:
-            reason = str(error) if at else "Say at which time of the day."
-            raise _NoScheduleError(reason, _EXAMPLES[DAILY]) from None
+            reason = str(error) if at else "Enter the time of day."
+            raise _ScheduleError(reason, _EXAMPLES[DAILY]) from None
     if at:
-        raise _NoScheduleError(f"Only {DAILY} has a time.", frequency)
+        raise _ScheduleError(f"Only {DAILY} takes a time.", frequency)
     return Schedule() if frequency == HOURLY else None
 
 
@@ -286,16 +287,16 @@ def _is_pattern(word: str) -> bool:
 def _mute(arguments: str) -> NotifyRequest:
     match = _MUTE.fullmatch(arguments)
     if match is None:
-        return ParseError("Say for how long, as in 30m, 2h, 3d or 1w.", "mute 2h")
+        return ParseError("Enter a duration, such as 30m, 2h, 3d or 1w.", "mute 2h")
     duration = timedelta(**{_UNITS[match["unit"][0].lower()]: int(match["number"])})
     if not timedelta(0) < duration <= LONGEST_MUTE:
-        return ParseError("Mute for a minute at least, and 30 days at most.", "mute 2h")
+        return ParseError("Mute for at least one minute and at most 30 days.", "mute 2h")
     topic = match["before"] or match["after"]
     return Mute(duration, normal_pattern(topic) if topic else None)
 
 
 def _unescaped(text: str) -> str:
-    """Return what was typed: Slack escapes three characters.
+    """Return text as it was typed: Slack escapes three characters.
 
     https://docs.slack.dev/messaging/formatting-message-text#escaping
     """

@@ -1,4 +1,4 @@
-"""The HTTP API, `/api/v1`: notifications in, what became of them out, and its description."""
+"""The HTTP API, `/api/v1`: sending notifications, their delivery state, and its description."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from bolt_app.services import Services
 from bolt_app.web.api import docs, notifications
-from bolt_app.web.api.problems import ApiError, answer
+from bolt_app.web.api.problems import ApiError, error_response
 
 API_PATH = "/api/v1"
 
@@ -19,6 +19,6 @@ def create_blueprint(services: Services) -> Blueprint:
 
     @blueprint.errorhandler(ApiError)
     def answer_api_error(error: ApiError) -> Response:
-        return answer(error)
+        return error_response(error)
 
     return blueprint

@@ -1,4 +1,4 @@
-"""Who calls the HTTP API: the key in `Authorization: Bearer …` (RFC 6750)."""
+"""Authentication of the HTTP API: the key in `Authorization: Bearer …` (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _REALM: Final = 'Bearer realm="Bellhop"'
 
 
 def require_caller(services: Services, scope: Scope) -> ApiKeyRecord:
-    """Return the key this request came with, and charge it for the request.
+    """Return the key of the request, and charge the request to it.
 
     Raises:
         ApiError: the key is missing, unknown, expired or revoked (401), its workspace has
-            uninstalled Bellhop or it lacks `scope` (403), or too many requests came (429).
+            uninstalled Bellhop or it lacks `scope` (403), or it is over a limit (429).
     """
     key = _check(services, _find(services, is_fresh=True), scope)
     charge_request(services, key)
@@ -30,14 +30,14 @@ def require_caller(services: Services, scope: Scope) -> ApiKeyRecord:
 
 
 def require_sender(services: Services) -> ApiKeyRecord:
-    """Return the key of somebody who sends, though it may have been revoked since it was read.
+    """Return the key of a sender, which may have been revoked since it was read.
 
-    Acceptance looks again, in its transaction, and charges the key. Where it is revoked or over a
-    limit, `revoked` and `over_limit` are the errors. One that was over a limit a moment ago is
-    refused here, before the body is read.
+    Intake reads the key again in its transaction and charges it. If it is revoked or over a limit,
+    respond with `revoked` or `over_limit`. A key that was just over a limit is rejected here,
+    before the body is read.
 
     Raises:
-        ApiError: as with `require_caller`.
+        ApiError: see `require_caller`.
     """
     key = _check(services, _find(services, is_fresh=False), "send")
     try:
@@ -51,10 +51,10 @@ def require_sender(services: Services) -> ApiKeyRecord:
 def charge_request(
     services: Services, key: ApiKeyRecord, *, requests: int = 1, deliveries: int = 0
 ) -> None:
-    """Charge a key for a request that accepts nothing.
+    """Charge a key for a request that accepts no notification.
 
     Args:
-        deliveries: those that it lets begin again.
+        deliveries: the number of deliveries that the request retries.
 
     Raises:
         ApiError: the key is revoked (401) or over its limit (429).
@@ -70,42 +70,42 @@ def charge_request(
 
 
 def revoked(services: Services, key: ApiKeyRecord) -> ApiError:
-    """Return the error for a key that was revoked while it was used, and forget the key.
+    """Return the error for a key that was revoked during its request, and forget the key.
 
-    The next request with it is refused before its body is read.
+    The next request with it is rejected before its body is read.
     """
     services.api_keys.forget(key.id)
     _count_rejected(services, key)
-    return _useless("revoked")
+    return _invalid_key("revoked")
 
 
 def over_limit(error: LimitError | TooManyGuessesError) -> ApiError:
-    """Return the error for what came too often."""
+    """Return the error for a key or an address over a limit."""
     return ApiError(429, str(error), headers={"Retry-After": str(error.retry_after)})
 
 
 def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
-    """Return the key; an address that has guessed too often may use only known, good ones.
+    """Return the key; after too many guesses, an address may use only known active keys.
 
     A revoked or expired key counts as a guess.
 
     Args:
-        is_fresh: whether to look whether it was revoked since it was found first.
+        is_fresh: whether to read from the database whether the key was revoked.
     """
     secret, keys = _bearer_token(), services.api_keys
     address = request.remote_addr
     try:
-        if not _is_good(services, keys.remembered(secret)):
+        if not _is_active(services, keys.remembered(secret)):
             services.guesses.check(address)
     except TooManyGuessesError as error:
         raise over_limit(error) from None
     found = keys.find(secret) if is_fresh else keys.remember(secret)
-    if not _is_good(services, found):
+    if not _is_active(services, found):
         services.guesses.count(address)
     return found
 
 
-def _is_good(services: Services, key: ApiKeyRecord | None) -> bool:
+def _is_active(services: Services, key: ApiKeyRecord | None) -> bool:
     return key is not None and key.state(services.clock()) == "active"
 
 
@@ -113,7 +113,7 @@ def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKey
     state = "unknown" if key is None else key.state(services.clock())
     if key is None or state != "active":
         _count_rejected(services, key)
-        raise _useless(state)
+        raise _invalid_key(state)
     try:
         services.client.find_workspace(key.team_id)
     except NotInstalledError as error:
@@ -122,7 +122,7 @@ def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKey
         charge_request(services, key)
         raise ApiError(
             403,
-            f"This API key may not {scope}: use one with the scope {scope}.",
+            f"This API key does not have the scope {scope}.",
             headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
         )
     return key
@@ -137,10 +137,10 @@ def _count_rejected(services: Services, key: ApiKeyRecord | None) -> None:
         )
 
 
-def _useless(state: str) -> ApiError:
+def _invalid_key(state: str) -> ApiError:
     return ApiError(
         401,
-        f"This API key is {state}: use another, made with `api-key create`.",
+        f"This API key is {state}. Create another with `bellhop api-key create`.",
         headers={"WWW-Authenticate": f'{_REALM}, error="invalid_token"'},
     )
 
@@ -150,7 +150,7 @@ def _bearer_token() -> str:
     if scheme.lower() != "bearer" or not token.strip():
         raise ApiError(
             401,
-            "This needs an API key: send it as `Authorization: Bearer bh_…`.",
+            "An API key is required. Send it as `Authorization: Bearer bh_…`.",
             headers={"WWW-Authenticate": _REALM},
         )
     return token.strip()

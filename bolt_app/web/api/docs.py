@@ -1,4 +1,4 @@
-"""The API's description, for programs and for people."""
+"""The description of the API: OpenAPI for programs, a page for people."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LIMITS = {
 
 
 @dataclass(frozen=True)
-class Described:
+class FieldDescription:
     """A field or parameter."""
 
     name: str
@@ -33,7 +33,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Example:
-    """A request as a person types it."""
+    """A request as a shell command."""
 
     summary: str
     command: str
@@ -41,21 +41,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing the API does."""
+    """An operation of the API."""
 
     id: str
     method: str
     path: str
     summary: str
     description: str
-    parameters: list[Described]
-    fields: list[Described]
+    parameters: list[FieldDescription]
+    fields: list[FieldDescription]
     examples: list[Example]
     responses: list[tuple[str, str]]
 
 
 def add_views(blueprint: Blueprint, settings: Settings) -> None:
-    """Add the document and the page."""
+    """Register the document and the page."""
 
     @blueprint.get("/openapi.json")
     def openapi() -> Response:
@@ -94,13 +94,13 @@ def _operation(
         summary=described["summary"],
         description=described["description"],
         parameters=[
-            Described(
-                one["name"],
-                _kind(one["schema"], schemas),
-                one["description"],
-                is_required=one["required"],
+            FieldDescription(
+                parameter["name"],
+                _kind(parameter["schema"], schemas),
+                parameter["description"],
+                is_required=parameter["required"],
             )
-            for one in described["parameters"]
+            for parameter in described["parameters"]
         ],
         fields=(
             _fields(schemas["NotificationRequest"], schemas) if "requestBody" in described else []
@@ -112,19 +112,19 @@ def _operation(
     )
 
 
-def _fields(schema: Schema, schemas: Schema) -> list[Described]:
+def _fields(schema: Schema, schemas: Schema) -> list[FieldDescription]:
     required = schema.get("required", ())
     fields = [
-        Described(
+        FieldDescription(
             name,
-            _kind(one, schemas),
-            one.get("description", ""),
+            _kind(field, schemas),
+            field.get("description", ""),
             is_required=name in required,
         )
-        for name, one in schema["properties"].items()
+        for name, field in schema["properties"].items()
     ]
-    # What has to be given is read first.
-    return sorted(fields, key=lambda one: not one.is_required)
+    # Required fields first.
+    return sorted(fields, key=lambda field: not field.is_required)
 
 
 def _examples(method: str, url: str, described: Schema) -> Iterator[Example]:
@@ -144,16 +144,16 @@ def _examples(method: str, url: str, described: Schema) -> Iterator[Example]:
 
 
 def _kind(schema: Schema, schemas: Schema) -> str:
-    """Return the type of a schema in words."""
+    """Return the description of a schema's type."""
     if "$ref" in schema:
         return _kind(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if "anyOf" in schema:
-        given = [one for one in schema["anyOf"] if one.get("type") != "null"]
-        # The simpler one first.
-        given.sort(key=lambda one: one.get("type") == "array")
-        return " or ".join(dict.fromkeys(_kind(one, schemas) for one in given))
+        options = [option for option in schema["anyOf"] if option.get("type") != "null"]
+        # The simplest first.
+        options.sort(key=lambda option: option.get("type") == "array")
+        return " or ".join(dict.fromkeys(_kind(option, schemas) for option in options))
     if "enum" in schema:
-        return ", ".join(f"“{one}”" for one in schema["enum"])
+        return ", ".join(f"“{value}”" for value in schema["enum"])
     return ", ".join([_type(schema, schemas), *_limits(schema)])
 
 
@@ -163,12 +163,12 @@ def _type(schema: Schema, schemas: Schema) -> str:
         kind = _kind(schema["items"], schemas)
         return f"list of {'objects' if kind == 'object' else kind}"
     if schema.get("format") == "date-time":
-        return "moment in ISO 8601"
+        return "date and time in ISO 8601"
     if schema.get("format") == "uri":
-        return "web address"
+        return "URL"
     names = {
         "string": "text",
-        "integer": "whole number",
+        "integer": "integer",
         "boolean": "true or false",
         "object": "object",
     }

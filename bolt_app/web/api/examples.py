@@ -1,20 +1,20 @@
-"""Examples of requests: shown to people, and sent by the tests."""
+"""Example requests, shown in the documentation and sent by the tests."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Each as it stands in the description of the API: the summary, and the body.
+# Each with its summary and body.
 Examples = Mapping[str, tuple[str, Any]]
 
 SENDING: Examples = {
     "short": (
-        "A line in a channel",
+        "A message to a channel",
         {"to": "#general", "text": "The build is *green* again."},
     ),
     "alert": (
-        "An alert, which turns green when the same key comes again with another severity",
+        "An alert, updated when the same key is sent again with another severity",
         {
             "to": ["#general", "topic:alerts"],
             "severity": "critical",
@@ -30,7 +30,7 @@ SENDING: Examples = {
         },
     ),
     "question": (
-        "One that asks for an answer, and is told to others when there is none in ten minutes",
+        "An alert with buttons, escalated if nobody answers within ten minutes",
         {
             "to": "topic:alerts",
             "severity": "critical",
@@ -42,7 +42,7 @@ SENDING: Examples = {
         },
     ),
     "later": (
-        "A message to a person, in an hour",
+        "A message to a person, delivered in an hour",
         {
             "to": "@ann@example.com",
             "text": "Your report is ready.",
@@ -50,7 +50,7 @@ SENDING: Examples = {
         },
     ),
     "blocks": (
-        "Block Kit of your own",
+        "Custom Block Kit blocks",
         {
             "to": "#general",
             "text": "Lunch is served",
@@ -63,7 +63,7 @@ SENDING: Examples = {
         },
     ),
     "batch": (
-        "Several at once, accepted all or none",
+        "A batch, accepted completely or not at all",
         [
             {"to": "#general", "text": "First"},
             {"to": "#general", "text": "Second"},

@@ -1,4 +1,4 @@
-"""Notifications over HTTP: accept, find, list, cancel, send again."""
+"""Notifications over HTTP: send, get, list, cancel, retry."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ NOTIFICATIONS_PATH = "/api/v1/notifications"
 
 
 def add_views(blueprint: Blueprint, services: Services) -> None:
-    """Add the views of notifications."""
+    """Register the views of notifications."""
     public_url = services.settings.public_url
 
     @blueprint.post("/notifications")
@@ -112,20 +112,20 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.delete("/notifications/<notification_id>")
     def cancel(notification_id: str) -> Response:
         caller = _require_owner(services, notification_id)
-        done = services.history.cancel(caller.team_id, notification_id)
+        result = services.history.cancel(caller.team_id, notification_id)
         return _json(
             CancelledNotification(
                 id=notification_id,
-                cancelled=_told(caller, done.cancelled),
-                kept=_told(caller, done.kept),
+                cancelled=_visible_deliveries(caller, result.cancelled),
+                kept=_visible_deliveries(caller, result.kept),
             )
         )
 
     @blueprint.post("/notifications/<notification_id>/retry")
     def retry(notification_id: str) -> Response:
         caller = _require_owner(services, notification_id)
-        again = services.history.count_retried(caller.team_id, notification_id)
-        charge_request(services, caller, requests=0, deliveries=again)
+        retried = services.history.count_retried(caller.team_id, notification_id)
+        charge_request(services, caller, requests=0, deliveries=retried)
         try:
             services.history.retry(caller.team_id, notification_id)
         except NothingToRetryError as error:
@@ -146,14 +146,14 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
 def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-        raise ApiError(400, "Idempotency-Key may have 1 to 255 printable ASCII characters.")
+        raise ApiError(400, "Idempotency-Key must have 1 to 255 printable ASCII characters.")
     return key
 
 
 def _requests(services: Services) -> tuple[Sequence[NotificationRequest], bool]:
-    """Return the notifications in the body, and whether they came as a batch."""
+    """Return the notifications in the body, and whether it is a batch."""
     if not _is_json(request.mimetype):
-        raise ApiError(415, "Send JSON, with the header `Content-Type: application/json`.")
+        raise ApiError(415, "Send JSON with the header `Content-Type: application/json`.")
     try:
         body = decode(request.get_data(cache=False), request.mimetype_params.get("charset"))
         document = from_json(body, allow_inf_nan=False)
@@ -162,12 +162,12 @@ def _requests(services: Services) -> tuple[Sequence[NotificationRequest], bool]:
     except CharsetError as error:
         raise ApiError(400, str(error)) from None
     except ValueError as error:
-        raise ApiError(400, f"The body is no JSON: {error}.") from None
+        raise ApiError(400, f"The body is not JSON: {error}.") from None
     now = services.clock()
     is_wrapped = isinstance(document, dict) and "notifications" in document
     try:
         if is_wrapped:
-            _require_alone(document)
+            _reject_other_fields(document)
             return read_batch(document["notifications"], now), True
         if isinstance(document, list):
             return read_batch(document, now), True
@@ -181,9 +181,9 @@ def _is_json(mimetype: str) -> bool:
     return mimetype == "application/json" or mimetype.endswith("+json")
 
 
-def _require_alone(document: dict[str, Any]) -> None:
+def _reject_other_fields(document: dict[str, Any]) -> None:
     others = (name for name in document if name != "notifications")
-    detail = "does not go beside notifications: take it out"
+    detail = "is not allowed beside notifications"
     problems = [FieldProblem(name, detail) for name in islice(others, MOST_PROBLEMS + 1)]
     if problems:
         raise invalid(problems)
@@ -192,13 +192,15 @@ def _require_alone(document: dict[str, Any]) -> None:
 def _require_allowed(
     services: Services, caller: ApiKeyRecord, requests: Sequence[NotificationRequest]
 ) -> None:
-    _require_destinations(services, caller, [to for one in requests for to in one.recipients])
-    others = {one.source for one in requests} - {None, caller.source}
+    _require_destinations(
+        services, caller, [to for notification in requests for to in notification.recipients]
+    )
+    others = {notification.source for notification in requests} - {None, caller.source}
     if others and not caller.manages_all:
         raise ApiError(
             403,
-            f"The keys of {', '.join(sorted(filter(None, others)))} are another source's: use an "
-            "API key with the scope admin that may send anywhere, or leave source out.",
+            f"This API key may not use the source {', '.join(sorted(filter(None, others)))}. Use "
+            "an API key with the scope admin and no channel limit, or omit source.",
         )
 
 
@@ -207,7 +209,7 @@ def _require_destinations(
 ) -> None:
     forbidden = caller.forbidden(dict.fromkeys(addresses))
     if forbidden:
-        # A channel may have got another id since the key was read.
+        # A channel may have a new id since the key was read.
         caller = services.api_keys.read_again(caller)
         forbidden = caller.forbidden(forbidden)
     if forbidden:
@@ -223,38 +225,38 @@ def _find(services: Services, caller: ApiKeyRecord, notification_id: str) -> Not
     if is_notification_id(notification_id):
         report = services.history.find(caller.team_id, notification_id, _visible(services, caller))
     if report is None:
-        raise ApiError(404, "There is no such notification.")
+        raise ApiError(404, "This notification does not exist, or this API key cannot see it.")
     return report
 
 
 def _require_owner(services: Services, notification_id: str) -> ApiKeyRecord:
-    """Return the caller, who may change the notification: it is theirs, or they are admin."""
+    """Return the caller, who may change the notification as its owner or as admin."""
     caller = require_caller(services, "send")
     report = _find(services, caller, notification_id)
     if report.source != caller.credential.name:
-        # Sent with another key, which may have been allowed to send elsewhere.
-        _require_destinations(services, caller, [one.to for one in report.deliveries])
+        # Sent with another key, which may have had other channels.
+        _require_destinations(services, caller, [delivery.to for delivery in report.deliveries])
     if caller.may("admin"):
         return caller
     if report.source not in services.history.credentials_of(caller.team_id, caller.source):
         raise ApiError(
             403,
-            "This API key may change only what its own source has sent: use one with the scope "
+            "This API key may change only notifications of its own source. Use one with the scope "
             "admin.",
         )
     return caller
 
 
 def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
-    """Return what a key may see; None where it may see everything in its workspace.
+    """Return the notifications that a key may see; None for all of its workspace.
 
-    By a key of their own nobody reads what they could not read in Slack.
+    A personal key reads nothing that its owner could not read in Slack.
 
     Raises:
-        SlackCallError: Slack had to be asked which channels are public, and does not say.
+        SlackCallError: the list of public channels was outdated, and the call to Slack failed.
     """
     if caller.is_personal:
-        # So that the list of channels is as old as it may be.
+        # Refreshes an outdated list of public channels.
         services.channels.names_of_public(caller.team_id, ())
     elif not caller.channels:
         return None
@@ -263,20 +265,23 @@ def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
     )
 
 
-def _told(
+def _visible_deliveries(
     caller: ApiKeyRecord, deliveries: list[DeliveryReport]
 ) -> list[DeliveryReport] | list[AcceptedDelivery]:
-    """Return what a key may be told of deliveries, as its scopes say."""
+    """Return the parts of deliveries that the scopes of a key allow."""
     return deliveries if caller.may("read") else _in_brief(deliveries)
 
 
 def _in_brief(deliveries: Iterable[DeliveryReport]) -> list[AcceptedDelivery]:
-    return [AcceptedDelivery(id=one.id, to=one.to, state=one.state) for one in deliveries]
+    return [
+        AcceptedDelivery(id=delivery.id, to=delivery.to, state=delivery.state)
+        for delivery in deliveries
+    ]
 
 
 def _accepted(answer: Answer, public_url: str, *, is_batch: bool) -> Response:
-    # Put together by hand: this is the answer that has to be quick.
-    bodies = [_accepted_body(one, public_url) for one in answer.notifications]
+    # Plain dictionaries, because this response must be fast.
+    bodies = [_accepted_body(accepted, public_url) for accepted in answer.notifications]
     body = {"notifications": bodies} if is_batch else bodies[0]
     response = Response(json.dumps(body), status=202, mimetype="application/json")
     if not is_batch:
@@ -293,7 +298,8 @@ def _accepted_body(accepted: Accepted, public_url: str) -> dict[str, Any]:
         "page_url": page_url(public_url, accepted.id),
         "unrouted": accepted.is_unrouted,
         "deliveries": [
-            {"id": one.id, "to": one.to, "state": one.state} for one in accepted.deliveries
+            {"id": delivery.id, "to": delivery.to, "state": delivery.state}
+            for delivery in accepted.deliveries
         ],
     }
 

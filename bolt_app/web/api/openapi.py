@@ -1,4 +1,4 @@
-"""The description of the HTTP API in OpenAPI 3.1, made from the schemas it is checked with.
+"""The description of the HTTP API in OpenAPI 3.1, generated from the validating schemas.
 
 https://spec.openapis.org/oas/v3.1.0
 """
@@ -27,8 +27,8 @@ from bolt_app.web.api.schemas import (
 Schema = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
-_TAKEN = (NotificationRequest, Batch, ListQuery)
-_GIVEN = (
+_INPUTS = (NotificationRequest, Batch, ListQuery)
+_OUTPUTS = (
     AcceptedNotification,
     AcceptedBatch,
     NotificationReport,
@@ -38,40 +38,40 @@ _GIVEN = (
     Problem,
 )
 _PROBLEMS = {
-    400: "The request cannot be understood: no JSON, or a malformed Idempotency-Key.",
-    401: "There is no API key, or it is unknown, expired or revoked.",
-    403: "The API key may not do this, or not send there, or Bellhop is not installed in its "
-    "workspace; the detail names what and where.",
-    404: "No notification with this id that the key may see.",
-    409: "The Idempotency-Key came with another body before.",
+    400: "The request is malformed: not JSON, or an invalid Idempotency-Key.",
+    401: "The API key is missing, unknown, expired or revoked.",
+    403: "The API key lacks the scope or may not send to a recipient, or Bellhop is not installed "
+    "in its workspace; see detail.",
+    404: "The notification does not exist, or the key cannot see it.",
+    409: "The Idempotency-Key was used with another body.",
     413: "The body is larger than 1 MiB.",
     415: "The body is not declared as JSON.",
-    422: "Fields are not right; errors names them, up to 20.",
-    429: "The API key is over one of its limits, or too many wrong keys came from this address; "
-    "Retry-After says when to try again.",
-    503: "The database is not answering; Retry-After says when to try again.",
+    422: "Fields are invalid; errors lists them, up to 20.",
+    429: "The API key is over one of its limits, or this address sent too many wrong keys; "
+    "retry after Retry-After seconds.",
+    503: "The database is not answering; retry after Retry-After seconds.",
 }
 _ID = {
     "name": "id",
     "in": "path",
     "required": True,
-    "description": "The notification's id.",
+    "description": "Notification id.",
     "schema": {"type": "string"},
 }
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Of your choice, one for each request: the same key with the same body within "
-    "a day is given the first answer again, with the header `Idempotent-Replay: true`, and "
-    "nothing is sent twice.",
+    "description": "Your id of the request. A repeated request with the same key and body within a "
+    "day gets the first response again, with the header `Idempotent-Replay: true`, and sends "
+    "nothing.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 
 
 @cache
 def build_document(public_url: str) -> dict[str, Any]:
-    """Return the description of the API that is served at `public_url`."""
+    """Return the description of the API at `public_url`."""
     schemas = _schemas()
     query = schemas.pop("ListQuery")
     return {
@@ -79,22 +79,22 @@ def build_document(public_url: str) -> dict[str, Any]:
         "info": {
             "title": "Bellhop",
             "version": "1",
-            "summary": "A company's notifications, on their way to Slack.",
-            "description": "What is answered with 202 is stored, and goes out in its channel's "
-            "order and at Slack's pace, through restarts, outages and rate limits.",
+            "summary": "Delivers a company's notifications to Slack.",
+            "description": "A notification answered with 202 is durably stored. It is delivered in "
+            "order per channel, within Slack's rate limits, across restarts and outages.",
         },
         "servers": [{"url": public_url}],
         "security": [{"apiKey": []}],
         "paths": _paths(query),
-        "webhooks": {"incident": {"post": _tell()}},
+        "webhooks": {"incident": {"post": _callback()}},
         "components": {
             "schemas": schemas,
             "securitySchemes": {
                 "apiKey": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key made with `bellhop api-key create`. Its scopes "
-                    "are `send`, `read` and `admin`, which includes the others.",
+                    "description": "A key created with `bellhop api-key create`. Its "
+                    "scopes are `send`, `read` and `admin`, which includes the others.",
                 }
             },
         },
@@ -102,13 +102,13 @@ def build_document(public_url: str) -> dict[str, Any]:
 
 
 def _schemas() -> Schema:
-    taken = models_json_schema(
-        [(model, "validation") for model in _TAKEN], ref_template=_REFERENCE
+    inputs = models_json_schema(
+        [(model, "validation") for model in _INPUTS], ref_template=_REFERENCE
     )[1]
-    given = models_json_schema(
-        [(model, "serialization") for model in _GIVEN], ref_template=_REFERENCE
+    outputs = models_json_schema(
+        [(model, "serialization") for model in _OUTPUTS], ref_template=_REFERENCE
     )[1]
-    return {**taken["$defs"], **given["$defs"]}
+    return {**inputs["$defs"], **outputs["$defs"]}
 
 
 def _paths(query: Schema) -> Schema:
@@ -119,41 +119,41 @@ def _paths(query: Schema) -> Schema:
     }
 
 
-def _tell() -> Schema:
+def _callback() -> Schema:
     signature = {"in": "header", "required": True, "schema": {"type": "string"}}
     return {
         "operationId": "tellAnswer",
-        "summary": "Somebody answered a notification",
-        "description": "Told to the address that `api-key callback` set, until it answers with a "
-        "status from 200 to 299, signed as https://www.standardwebhooks.com says.",
+        "summary": "Someone answered a notification",
+        "description": "Sent to the URL set with `api-key callback` until it responds with a "
+        "status from 200 to 299. Signed as in https://www.standardwebhooks.com.",
         "security": [],
         "parameters": [
-            {**signature, "name": "webhook-id", "description": "The same each time it is told."},
-            {**signature, "name": "webhook-timestamp", "description": "In Unix seconds."},
+            {**signature, "name": "webhook-id", "description": "The same for each attempt."},
+            {**signature, "name": "webhook-timestamp", "description": "Unix time in seconds."},
             {**signature, "name": "webhook-signature", "description": "`v1,` and an HMAC."},
         ],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": _ref("IncidentCallback")}},
         },
-        "responses": {"204": {"description": "It was taken."}},
+        "responses": {"204": {"description": "The callback was accepted."}},
     }
 
 
 def _accept() -> Schema:
-    one = _ref("NotificationRequest")
-    several = {"type": "array", "minItems": 1, "maxItems": BATCH, "items": one}
+    single = _ref("NotificationRequest")
+    batch = {"type": "array", "minItems": 1, "maxItems": BATCH, "items": single}
     return {
         "operationId": "sendNotifications",
         "summary": "Send a notification",
-        "description": f"Or up to {BATCH}, as a list or under `notifications`: all of them are "
-        "accepted, or none. Needs the scope `send`.",
+        "description": f"One, or a batch of up to {BATCH} as a list or under `notifications`. A "
+        "batch is accepted completely or not at all. Needs the scope `send`.",
         "parameters": [_IDEMPOTENCY_KEY],
         "requestBody": {
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": {"anyOf": [one, several, _ref("Batch")]},
+                    "schema": {"anyOf": [single, batch, _ref("Batch")]},
                     "examples": {
                         name: {"summary": summary, "value": value}
                         for name, (summary, value) in SENDING.items()
@@ -163,14 +163,14 @@ def _accept() -> Schema:
         },
         "responses": {
             "202": {
-                "description": "It is stored and on its way; a batch is answered in its order.",
+                "description": "Stored for delivery; a batch is answered in its order.",
                 "headers": {
                     "Location": {
-                        "description": "Where to ask what became of it; not with a batch.",
+                        "description": "URL of its current state; not for a batch.",
                         "schema": {"type": "string"},
                     },
                     "Idempotent-Replay": {
-                        "description": "`true` where this answer was given before.",
+                        "description": "`true` for a repeated response.",
                         "schema": {"type": "string"},
                     },
                 },
@@ -185,9 +185,9 @@ def _search(query: Schema) -> Schema:
     return {
         "operationId": "listNotifications",
         "summary": "List notifications",
-        "description": "Those of the key's workspace, the newest first; a key that is limited to "
-        "channels sees what its own source has sent and what has gone to those channels alone; one "
-        "that was made in App Home its own, and what has gone to public channels alone. "
+        "description": "Notifications of the key's workspace, newest first. A key that is limited "
+        "to channels sees those of its own source and those sent only to its channels. A key "
+        "created in the App Home sees its own and those sent only to public channels. "
         "Needs the scope `read`.",
         "parameters": [
             {
@@ -209,12 +209,15 @@ def _search(query: Schema) -> Schema:
 def _find() -> Schema:
     return {
         "operationId": "getNotification",
-        "summary": "See what became of a notification",
-        "description": "Each delivery with its state, its attempts, what Slack said last, and "
-        "where it stands. Needs the scope `read`.",
+        "summary": "Get a notification",
+        "description": "Each delivery with its state, attempts, last error and message. Needs the "
+        "scope `read`.",
         "parameters": [_ID],
         "responses": {
-            "200": {"description": "It.", "content": _json(_ref("NotificationReport"))},
+            "200": {
+                "description": "The notification.",
+                "content": _json(_ref("NotificationReport")),
+            },
             **_problems(401, 403, 404, 429, 503),
         },
     }
@@ -223,13 +226,13 @@ def _find() -> Schema:
 def _cancel() -> Schema:
     return {
         "operationId": "cancelNotification",
-        "summary": "Cancel what has not gone out",
-        "description": "What is being sent, or was, stays as it is and is named as `kept`. Needs "
-        "the scope `send`, and `admin` for what another source has sent.",
+        "summary": "Cancel a notification",
+        "description": "Cancels deliveries that have not started; the others are listed as `kept`. "
+        "Needs the scope `send`, and `admin` for notifications of another source.",
         "parameters": [_ID],
         "responses": {
             "200": {
-                "description": "What was cancelled, and what could not be.",
+                "description": "The cancelled and the kept deliveries.",
                 "content": _json(_ref("CancelledNotification")),
             },
             **_problems(401, 403, 404, 429, 503),
@@ -240,21 +243,21 @@ def _cancel() -> Schema:
 def _retry() -> Schema:
     return {
         "operationId": "retryNotification",
-        "summary": "Send again what failed",
-        "description": "What is `dead` or `unknown` goes out as if it had just been accepted; "
-        "`unknown` may then stand in Slack twice. Needs the scope `send`, and `admin` for what "
-        "another source has sent.",
+        "summary": "Retry failed deliveries",
+        "description": "Deliveries in state `dead` or `unknown` are delivered as if just accepted. "
+        "Retrying `unknown` may post a message twice. Needs the scope `send`, and `admin` for "
+        "notifications of another source.",
         "parameters": [_ID],
         "responses": {
             "202": {
-                "description": "It is on its way again; what the key may not read is left out.",
+                "description": "Deliveries are retried; fields the key may not read are omitted.",
                 "content": _json(
                     {"anyOf": [_ref("NotificationReport"), _ref("AcceptedNotification")]}
                 ),
             },
             **_problems(401, 403, 404),
             "409": {
-                "description": "Nothing of it is dead or unknown.",
+                "description": "No delivery is dead or unknown.",
                 "content": _json(_ref("Problem"), "application/problem+json"),
             },
             **_problems(429, 503),
@@ -278,10 +281,10 @@ def _ref(name: str) -> Schema:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Return the schema of a query parameter, which is left out rather than null."""
-    [given] = [one for one in schema.get("anyOf", [schema]) if one.get("type") != "null"]
-    left_out = ("anyOf", "default", "description", "title")
-    kept = {name: value for name, value in schema.items() if name not in left_out}
+    """Return the schema of a query parameter, which is omitted rather than null."""
+    [option] = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
+    omitted = ("anyOf", "default", "description", "title")
+    kept = {name: value for name, value in schema.items() if name not in omitted}
     if schema.get("default") is not None:
         kept["default"] = schema["default"]
-    return {**given, **kept} if "anyOf" in schema else kept
+    return {**option, **kept} if "anyOf" in schema else kept

@@ -1,4 +1,4 @@
-"""Errors of the HTTP API: problem+json (RFC 9457) that names every field at fault."""
+"""Errors of the HTTP API: problem+json (RFC 9457) with every invalid field."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bolt_app.web.errors import problem
 
 
 class ApiError(Exception):
-    """A request is refused.
+    """A rejected request.
 
     Attributes:
         status: the HTTP status.
-        detail: why, and the mend.
-        fields: what is wrong with which field.
-        headers: what the answer has beside it.
+        detail: the reason, and how to fix it.
+        fields: the invalid fields.
+        headers: additional headers of the response.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class ApiError(Exception):
 
 
 def invalid(fields: Sequence[FieldProblem]) -> ApiError:
-    """Return the error for fields that are not what they should be; it names the first of many."""
+    """Return the error for invalid fields; lists only the first of many."""
     count = "One field is" if len(fields) == 1 else f"{len(fields)} fields are"
     if len(fields) > MOST_PROBLEMS:
         count = f"More than {MOST_PROBLEMS} fields are"
-    return ApiError(422, f"{count} not right: see errors.", fields=fields[:MOST_PROBLEMS])
+    return ApiError(422, f"{count} invalid: see errors.", fields=fields[:MOST_PROBLEMS])
 
 
-def answer(error: ApiError) -> Response:
-    """Return the answer to a request that is refused."""
-    members = {"errors": [asdict(one) for one in error.fields]} if error.fields else {}
+def error_response(error: ApiError) -> Response:
+    """Return the response to a rejected request."""
+    members = {"errors": [asdict(field) for field in error.fields]} if error.fields else {}
     response = problem(error.status, error.detail, **members)
     response.headers.update(error.headers)
     return response

@@ -1,4 +1,4 @@
-"""What the HTTP API takes and gives beside notifications and their reports."""
+"""Schemas of the HTTP API, other than notifications and their reports."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ NotificationId = Annotated[
 
 
 def encode_cursor(notification_id: str) -> str:
-    """Return what a caller may hand back for the next page."""
+    """Return the cursor of the next page."""
     return base64.urlsafe_b64encode(notification_id.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: object) -> str:
-    """Return the id that `encode_cursor` was given.
+    """Return the id in a cursor from `encode_cursor`.
 
     Raises:
-        ValueError: this is no cursor of ours.
+        ValueError: the cursor is invalid.
     """
     try:
         padded = str(cursor).encode() + b"=" * (-len(str(cursor)) % 4)
@@ -49,12 +49,12 @@ def decode_cursor(cursor: object) -> str:
     except (binascii.Error, ValueError):
         decoded = ""
     if not is_notification_id(decoded):
-        raise ValueError("is no cursor: give next_cursor of the page before, or none")
+        raise ValueError("is not a cursor; use next_cursor of the previous page")
     return decoded
 
 
 def _with_plus(value: object) -> object:
-    # A plus that nobody encoded is a space by now.
+    # An unencoded plus arrives as a space.
     return value.replace(" ", "+") if isinstance(value, str) else value
 
 
@@ -63,7 +63,7 @@ _Cursor = Annotated[str, BeforeValidator(decode_cursor, json_schema_input_type=s
 
 
 class Batch(BaseModel):
-    """Several notifications, accepted all or none."""
+    """A batch of notifications, accepted completely or not at all."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,48 +71,50 @@ class Batch(BaseModel):
 
 
 class AcceptedDelivery(BaseModel):
-    """A delivery, as it was accepted."""
+    """An accepted delivery."""
 
     id: int
-    to: str = Field(description="The address it is for.", examples=["#general"])
+    to: str = Field(description="Address of the channel or person.", examples=["#general"])
     state: State = Field(
-        description="As accepted: `waiting`, `held` for quiet hours or a digest, or `muted`: "
-        "never delivered. Ask at `url` what became of it."
+        description="State when accepted: `waiting`, `held` for quiet hours or a digest, or "
+        "`muted` (never delivered). `url` has the current state."
     )
 
 
 class AcceptedNotification(BaseModel):
-    """A notification that was accepted: stored, and on its way whatever happens."""
+    """An accepted notification, durably stored for delivery."""
 
     id: NotificationId
-    url: str = Field(description="Where to ask what became of it.")
-    page_url: str = Field(description="Its page, for people who may see it in Slack.")
+    url: str = Field(description="URL of its current state.")
+    page_url: str = Field(description="URL of its page for people who can see it in Slack.")
     unrouted: bool = Field(
-        description="Nothing is delivered: no subscription to its topics wants it."
+        description="True if nothing is delivered, because no subscription matched."
     )
-    deliveries: list[AcceptedDelivery] = Field(description="One for each channel or person.")
+    deliveries: list[AcceptedDelivery] = Field(
+        description="One delivery for each channel or person."
+    )
 
 
 class AcceptedBatch(BaseModel):
-    """The notifications of a batch, in its order."""
+    """The notifications of a batch, in order."""
 
     notifications: list[AcceptedNotification]
 
 
 class NotificationList(BaseModel):
-    """Notifications, the newest first."""
+    """Notifications, newest first."""
 
     notifications: list[NotificationReport]
     next_cursor: str | None = Field(
-        description="What to give as `cursor` for the next page; null on the last one. A page may "
-        "have fewer notifications than asked for, or none, and still be followed by others."
+        description="Value of `cursor` for the next page; null on the last one. A page may have "
+        "fewer notifications than `limit`, or none, although another page follows."
     )
 
 
 class CancelledNotification(BaseModel):
-    """What was cancelled, and what could not be: it had gone out, or ended otherwise.
+    """The cancelled deliveries, and the kept ones, which were already sent or had ended.
 
-    A key without the scope `read` is told no more of a delivery than when it was accepted.
+    A key without the scope `read` sees only the fields of accepted deliveries.
     """
 
     id: NotificationId
@@ -121,54 +123,52 @@ class CancelledNotification(BaseModel):
 
 
 class ListQuery(BaseModel):
-    """Which notifications to list."""
+    """Filters of a list of notifications."""
 
     model_config = ConfigDict(extra="forbid")
 
     state: Literal[State, "unrouted"] | None = Field(
-        None, description="One of their deliveries is in this state, or none exists: `unrouted`."
+        None, description="With a delivery in this state, or without deliveries: `unrouted`."
     )
-    to: Address | None = Field(None, description="One of their deliveries is for this address.")
-    key: Text | None = Field(None, max_length=255, description="They have this key.")
+    to: Address | None = Field(None, description="With a delivery to this address.")
+    key: Text | None = Field(None, max_length=255, description="With this key.")
     source: Text | None = Field(
         None,
         max_length=64,
-        description="Sent by this credential, such as `hook:1`, or by this source.",
+        description="Sent by this credential, such as `hook:1`, or source.",
     )
-    since: _Moment | None = Field(None, description="Accepted at this moment or later.")
-    until: _Moment | None = Field(None, description="Accepted before this moment.")
+    since: _Moment | None = Field(None, description="Accepted at or after this time.")
+    until: _Moment | None = Field(None, description="Accepted before this time.")
     id: list[NotificationId] | None = Field(
-        None, max_length=LONGEST_PAGE, description="These and no others; give it several times."
+        None, max_length=LONGEST_PAGE, description="Only this notification. Repeatable."
     )
-    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE, description="So many on a page.")
-    cursor: _Cursor | None = Field(None, description="`next_cursor` of the page before.")
+    limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE, description="Notifications on a page.")
+    cursor: _Cursor | None = Field(None, description="`next_cursor` of the previous page.")
 
 
 class ProblemField(BaseModel):
-    """What is wrong with one field."""
+    """An invalid field."""
 
     field: str = Field(
-        description="Its path; in a batch beginning with the notification's place.",
+        description="Path of the field; in a batch, it begins with the index of the notification.",
         examples=["fields[2].value", "[3].to[0]"],
     )
-    detail: str = Field(
-        description="What is wrong, and the mend.", examples=["is missing: give it"]
-    )
+    detail: str = Field(description="The error, and how to fix it.", examples=["is required"])
 
 
 class Problem(BaseModel):
-    """Why a request was refused (RFC 9457)."""
+    """The reason why a request was rejected (RFC 9457)."""
 
     type: str
     title: str
     status: int
     detail: str
-    request_id: str | None = Field(description="By which the request is found in the log.")
+    request_id: str | None = Field(description="Id of the request in the log.")
     errors: list[ProblemField] = Field(default_factory=list)
 
 
 def query_of(arguments: Any) -> dict[str, Any]:
-    """Return the query parameters as `ListQuery` takes them."""
+    """Return the query parameters as input for `ListQuery`."""
     given: dict[str, Any] = arguments.to_dict()
     if "id" in given:
         given["id"] = [id_ for value in arguments.getlist("id") for id_ in value.split(",")]

@@ -1,7 +1,7 @@
-"""What a notification says, as HTML: its text, fields, blocks and attachments.
+"""Content of a notification as HTML: its text, fields, blocks and attachments.
 
-The page says everything in words. It fetches no pictures (whoever sent them would learn who looks)
-and has no buttons, which belong to Slack; it links to them.
+Pictures are links, because loading them would show the sender who opened the page. Buttons without
+a link are left out, because they work only in Slack.
 """
 
 from __future__ import annotations
@@ -26,18 +26,22 @@ _STYLES = {"bold": "strong", "italic": "em", "strike": "del", "code": "code"}
 
 
 def content_html(content: Mapping[str, Any], reader: Reader) -> Markup:
-    """Return what stands under the title.
+    """Return the content below the title.
 
     Args:
-        content: what `Content` takes, without what was left out.
+        content: the fields of `Content` that are set.
     """
     html = _text(content.get("text", ""), reader, is_mrkdwn=content.get("mrkdwn", True))
     if "blocks" in content:
-        # The text is what is said where blocks cannot be shown.
+        # The text is the fallback for blocks that cannot be shown.
         html = _blocks(content["blocks"], reader) or html
-    html += _fields((one["name"], plain_html(one["value"])) for one in content.get("fields", ()))
+    html += _fields(
+        (field["name"], plain_html(field["value"])) for field in content.get("fields", ())
+    )
     html += _picture(content.get("image_url"), content.get("title"))
-    return html + _join(_attachment(one, reader) for one in content.get("attachments", ()))
+    return html + _join(
+        _attachment(attachment, reader) for attachment in content.get("attachments", ())
+    )
 
 
 def _text(text: object, reader: Reader, *, is_mrkdwn: bool = True) -> Markup:
@@ -61,23 +65,23 @@ def _picture(url: object, title: object) -> Markup:
 # Attachments: https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments
 
 
-def _attachment(one: Mapping[str, Any], reader: Reader) -> Markup:
-    title = str(one.get("title") or "")
-    link = one.get("title_link")
+def _attachment(attachment: Mapping[str, Any], reader: Reader) -> Markup:
+    title = str(attachment.get("title") or "")
+    link = attachment.get("title_link")
     heading = (
         link_html(link, title or link) if isinstance(link, str) else Markup("{}").format(title)
     )
-    html = _text(one.get("pretext"), reader)
+    html = _text(attachment.get("pretext"), reader)
     html += tag_html("h3", heading) if heading else heading
-    html += _text(one.get("text"), reader)
+    html += _text(attachment.get("text"), reader)
     html += _fields(
         (field.get("title", ""), _text(field.get("value"), reader))
-        for field in _mappings(one.get("fields"))
+        for field in _mappings(attachment.get("fields"))
     )
-    html += _blocks(one.get("blocks"), reader)
-    html += _picture(one.get("image_url"), "")
-    html += _small(str(one.get("footer") or ""))
-    html = html or plain_html(str(one.get("fallback") or ""))
+    html += _blocks(attachment.get("blocks"), reader)
+    html += _picture(attachment.get("image_url"), "")
+    html += _small(str(attachment.get("footer") or ""))
+    html = html or plain_html(str(attachment.get("fallback") or ""))
     return Markup('<div class="attachment">{}</div>').format(html)
 
 
@@ -85,7 +89,7 @@ def _attachment(one: Mapping[str, Any], reader: Reader) -> Markup:
 
 
 def _blocks(blocks: object, reader: Reader) -> Markup:
-    return _join(_block(one, reader) for one in _mappings(blocks))
+    return _join(_block(block, reader) for block in _mappings(blocks))
 
 
 def _block(block: Mapping[str, Any], reader: Reader) -> Markup:
@@ -93,7 +97,7 @@ def _block(block: Mapping[str, Any], reader: Reader) -> Markup:
         case "header":
             return tag_html("h3", _object_words(block.get("text")))
         case "section":
-            fields = [_object(one, reader) for one in _mappings(block.get("fields"))]
+            fields = [_object(field, reader) for field in _mappings(block.get("fields"))]
             html = _object(block.get("text"), reader) + _join(fields)
             return html + _elements([block.get("accessory")], reader)
         case "context" | "actions" as kind:
@@ -106,17 +110,17 @@ def _block(block: Mapping[str, Any], reader: Reader) -> Markup:
         case "markdown":
             return plain_html(str(block.get("text") or ""))
         case "rich_text":
-            return _join(_rich(one, reader) for one in _mappings(block.get("elements")))
+            return _join(_rich(element, reader) for element in _mappings(block.get("elements")))
         case other:
-            return _small(f"Slack shows a block of the type “{other}” here.")
+            return _small(f"A block of the type “{other}” is shown only in Slack.")
 
 
 def _elements(elements: object, reader: Reader) -> Markup:
-    return _join(_element(one, reader) for one in _mappings(elements))
+    return _join(_element(element, reader) for element in _mappings(elements))
 
 
 def _element(element: Mapping[str, Any], reader: Reader) -> Markup:
-    """Return what an element says; a button without a link says nothing here."""
+    """Return an element; a button without a link is left out."""
     if element.get("type") == "image":
         return _picture(element.get("image_url"), element.get("alt_text"))
     if isinstance(element.get("url"), str):
@@ -143,7 +147,9 @@ def _rich(element: Mapping[str, Any], reader: Reader) -> Markup:
     pieces = _mappings(element.get("elements"))
     match element.get("type"):
         case "rich_text_list":
-            items = _join(tag_html("li", _rich_line(one.get("elements"), reader)) for one in pieces)
+            items = _join(
+                tag_html("li", _rich_line(item.get("elements"), reader)) for item in pieces
+            )
             name = "ol" if element.get("style") == "ordered" else "ul"
             return tag_html(name, items)
         case "rich_text_preformatted":
@@ -155,7 +161,7 @@ def _rich(element: Mapping[str, Any], reader: Reader) -> Markup:
 
 
 def _rich_line(pieces: object, reader: Reader) -> Markup:
-    return _join(_rich_piece(one, reader) for one in _mappings(pieces))
+    return _join(_rich_piece(piece, reader) for piece in _mappings(pieces))
 
 
 def _rich_piece(piece: Mapping[str, Any], reader: Reader) -> Markup:
@@ -196,5 +202,5 @@ def _join(pieces: Iterable[Markup]) -> Markup:
 
 
 def _mappings(value: object) -> Sequence[Mapping[str, Any]]:
-    """Return the objects in a list that a sender gave: nobody has checked what is in it."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    """Return the objects in a list from a sender, whose items are not validated."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""Slack's mrkdwn as HTML, for our own pages.
+"""Slack's mrkdwn as HTML for pages.
 
 https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-# As long as a text of a block may be (https://docs.slack.dev/reference/block-kit/blocks/section-block).
+# The longest text of a block (https://docs.slack.dev/reference/block-kit/blocks/section-block).
 MOST_LINK = 3000
 _FENCE = re.compile(r"```\n?(.+?)\n?```\n?", re.DOTALL)
 _QUOTED = re.compile(r"(?:&gt;|>) ?(.*)")
-# What emphasis may stand around: links and code whole, and anything but its own mark.
+# Text inside emphasis: whole links and code, and any character but the mark itself.
 _INNER = r"(?:<[^<>\n]*>|`[^`\n]*`|[^{mark}<`\n])+"
 _EMPHASIS = {"strong": "*", "em": "_", "del": "~"}
 _INLINE = re.compile(
@@ -49,12 +49,12 @@ _DATE_FORMS = {
 
 @dataclass(frozen=True)
 class Reader:
-    """What somebody can name, and their clock.
+    """The names that a reader may see, and their time zone.
 
     Attributes:
-        people: names by ids.
-        channels: names by ids, those that they may know.
-        local: tells a moment in their time zone.
+        people: names by id.
+        channels: names by id, of channels that the reader may know.
+        local: converts a moment to the reader's time zone.
     """
 
     people: Mapping[str, str]
@@ -64,10 +64,10 @@ class Reader:
 
 def mrkdwn_html(text: str, reader: Reader) -> Markup:
     """Return mrkdwn as paragraphs, quotes and code."""
-    # Joined at the end: adding to a growing text copies all of it each time.
+    # Joined at the end, because appending to a growing text copies it each time.
     html: list[Markup] = []
-    for place, piece in enumerate(_FENCE.split(text)):
-        if place % 2:
+    for index, piece in enumerate(_FENCE.split(text)):
+        if index % 2:
             html.append(Markup("<pre><code>{}</code></pre>").format(decode(piece)))
         else:
             html.extend(_paragraphs(piece.strip("\n"), reader))
@@ -75,21 +75,21 @@ def mrkdwn_html(text: str, reader: Reader) -> Markup:
 
 
 def plain_html(text: str) -> Markup:
-    """Return text in which nothing means anything."""
+    """Return plain text, without any markup."""
     if not text.strip():
         return Markup()
     return tag_html("p", Markup("<br>").join(text.split("\n")))
 
 
 def link_html(url: str, label: str | Markup) -> Markup:
-    """Return a link, or its label alone where the address is not one to follow."""
+    """Return a link, or only its label if the URL is not safe to follow."""
     if not _is_link(url):
         return Markup("{}").format(label)
     return Markup('<a href="{}">{}</a>').format(url, label)
 
 
 def _is_link(url: str) -> bool:
-    # Reading the host takes time that grows with the square of its length.
+    # Parsing the host takes quadratic time.
     if len(url) > MOST_LINK:
         return False
     try:
@@ -99,12 +99,12 @@ def _is_link(url: str) -> bool:
 
 
 def tag_html(name: str, child: str) -> Markup:
-    """Return an element around `child`; its name is one of ours."""
+    """Return an element around `child`; `name` must be trusted."""
     return Markup(f"<{name}>{{}}</{name}>").format(child)  # noqa: S704
 
 
 def decode(text: str) -> str:
-    """Return text without the escapes of the three characters that Slack has apps escape."""
+    """Return text with the three characters that apps escape for Slack restored."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
@@ -134,8 +134,8 @@ def _paragraphs(text: str, reader: Reader) -> Iterator[Markup]:
 def _paragraph(lines: list[str], reader: Reader, *, is_quote: bool) -> Markup:
     if not any(line.strip() for line in lines):
         return Markup()
-    said = Markup("<br>").join(inline_html(line, reader) for line in lines)
-    return tag_html("blockquote" if is_quote else "p", said)
+    html = Markup("<br>").join(inline_html(line, reader) for line in lines)
+    return tag_html("blockquote" if is_quote else "p", html)
 
 
 def _styled(found: re.Match[str], reader: Reader) -> Markup:
@@ -151,11 +151,11 @@ def _styled(found: re.Match[str], reader: Reader) -> Markup:
 
 
 def _token(token: str, reader: Reader) -> Markup:
-    """Return what stands between angle brackets: a link, a mention or a date."""
+    """Return the element between angle brackets: a link, a mention or a date."""
     target, _, label = token.partition("|")
     kind, name = target[:1], target[1:]
     if kind == "@":
-        return _mention(f"@{reader.people.get(name) or decode(label) or 'somebody'}")
+        return _mention(f"@{reader.people.get(name) or decode(label) or 'someone'}")
     if kind == "#":
         return _mention(f"#{reader.channels.get(name, 'private-channel')}")
     if kind == "!":
@@ -179,7 +179,7 @@ def _special(name: str, label: str, reader: Reader) -> Markup:
 
 
 def date_words(timestamp: str, form: str, fallback: str, reader: Reader) -> str:
-    """Return a moment as its form has it, in the reader's time zone."""
+    """Return a moment in the given form and the reader's time zone."""
     try:
         at = reader.local(datetime.fromtimestamp(int(timestamp), UTC))
     except (ValueError, OverflowError, OSError):

@@ -1,4 +1,4 @@
-"""What a person sees when they come back from Slack."""
+"""Pages after the return from Slack's OAuth page."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from bolt_app.installations.errors import InstallFailure
 from bolt_app.services import Services
 from bolt_app.web.sessions import has_signed_in_by, sign_in, signed_in_installation, wanted_page
 
-# How a callback ends whose state was used before: its cookie is gone then, too.
+# Errors of a callback whose state was already used, which also removes its cookie.
 _REPEATED = frozenset({"invalid_browser", "invalid_state"})
 
 
 class InstallPages:
-    """Pages of the OAuth callbacks; they run inside a Flask request."""
+    """Responses of the OAuth callback, created inside a Flask request."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def installed(self, installation_id: int, state: str, *, has_installed: bool) -> BoltResponse:
-        """Sign the person in and take them on, away from the code in the address.
+        """Sign the person in, and redirect away from the URL that has the OAuth code.
 
-        That is to their profile, or back to the page that asked them to sign in.
+        They get to their profile, or back to the page that asked them to sign in.
         """
         wanted = wanted_page()
         sign_in(self._services, installation_id, state, has_installed=has_installed)
-        return _see(wanted or url_for("pages.profile"))
+        return _redirect(wanted or url_for("pages.profile"))
 
     def failed(
         self, failure: InstallFailure, state: str, start_again: Mapping[str, str]
     ) -> BoltResponse:
-        """Say why it did not work out, with a link to start again.
+        """Explain the failure, with a link to start again.
 
-        A successful callback that is loaded again leads to the profile.
+        Reloading a successful callback redirects to the profile.
         """
         repeated = failure.code in _REPEATED and has_signed_in_by(state)
         if repeated and signed_in_installation(self._services) is not None:
-            return _see(url_for("pages.profile"))
+            return _redirect(url_for("pages.profile"))
         return BoltResponse(
             status=failure.status,
             body=render_template(
@@ -49,5 +49,5 @@ class InstallPages:
         )
 
 
-def _see(location: str) -> BoltResponse:
+def _redirect(location: str) -> BoltResponse:
     return BoltResponse(status=303, headers={"Location": location})

@@ -1,4 +1,4 @@
-"""The page of a notification: what was said, where it went, who answered."""
+"""The page of a notification: its content, deliveries and answers."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             _remember(notification_id)
-            # Whoever is not signed in learns nothing, not even whether there is one.
+            # Without a session, the response does not reveal whether the notification exists.
             return render_template("sign_in.html"), 403
-        # Who has just signed in may still be to be recorded.
+        # The profile of a person who just signed in may not be recorded yet.
         profile, _ = recorded_profile(services, installation)
-        # While Slack does not say what the person may see, its error is the answer.
+        # If Slack does not report what the person may see, its error is the response.
         found = services.visibility.find(_viewers(services, installation), notification_id)
         if found is None:
             _remember(notification_id)
@@ -47,15 +47,15 @@ def create_blueprint(services: Services) -> Blueprint:
 
 
 def _remember(notification_id: str) -> None:
-    # Others have no page, and may be any text of any length, which the cookie would carry.
+    # Any other text has no page, and may be too long for the cookie.
     if is_notification_id(notification_id):
         remember_wanted_page()
 
 
 def _viewers(services: Services, installation: StoredInstallation) -> list[Viewer]:
     return [
-        Viewer(one.team_id, one.user_id, one.email)
-        for one in services.profiles.accounts_of(installation)
+        Viewer(account.team_id, account.user_id, account.email)
+        for account in services.profiles.accounts_of(installation)
     ]
 
 
@@ -69,7 +69,7 @@ def _render(services: Services, profile: Profile | None, found: ViewedNotificati
         title=title_of(found.content),
         severity=severity_of(found.content),
         link=link_of(found.content),
-        said=content_html(found.content, Reader(found.people, found.channels, local)),
+        content_html=content_html(found.content, Reader(found.people, found.channels, local)),
         state_words=STATE_WORDS,
         local=local,
         now=services.clock(),
@@ -77,7 +77,7 @@ def _render(services: Services, profile: Profile | None, found: ViewedNotificati
 
 
 def _clock_of(profile: Profile | None) -> Callable[[datetime], datetime]:
-    """Return what tells a moment in the time zone of the person who looks."""
+    """Return a function that converts a moment to the viewer's time zone."""
 
     def local(at: datetime) -> datetime:
         known = None if profile is None else profile.local_time(at)

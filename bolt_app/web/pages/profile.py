@@ -1,4 +1,4 @@
-"""The pages for people: home, and their own profile."""
+"""Pages for people: home, and their own profile."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
-        place = workspace_of(installation, services.profiles.find_for(installation))
-        person = services.access.person(place.team_id, installation.user_id)
-        found = visible_channels(services, person, place, request.args.get("q", ""))
+        workspace = workspace_of(installation, services.profiles.find_for(installation))
+        person = services.access.person(workspace.team_id, installation.user_id)
+        found = visible_channels(services, person, workspace, request.args.get("q", ""))
         return jsonify(channels=[_channel_json(channel) for channel in found])
 
     @blueprint.post("/profile/hello")
@@ -113,9 +113,9 @@ def create_blueprint(services: Services) -> Blueprint:
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         body = json.dumps(personal_data(services.database, installation), indent=2)
-        answer = Response(body, mimetype="application/json")
-        answer.headers["Content-Disposition"] = 'attachment; filename="bellhop-data.json"'
-        return answer
+        response = Response(body, mimetype="application/json")
+        response.headers["Content-Disposition"] = 'attachment; filename="bellhop-data.json"'
+        return response
 
     @blueprint.post("/profile/unlink")
     def unlink() -> BaseResponse:
@@ -126,7 +126,7 @@ def create_blueprint(services: Services) -> Blueprint:
         services.background.submit(services.revocations.revoke_pending)
         response = make_response(redirect(url_for("pages.home"), 303))
         sign_out(services, response)
-        flash("Your profile is unlinked: your personal data and your token are deleted.", "done")
+        flash("Your profile is unlinked. Your personal data and your token are deleted.", "done")
         return response
 
     @blueprint.post("/profile/join")
@@ -138,70 +138,71 @@ def create_blueprint(services: Services) -> Blueprint:
         forget_earlier_account()
         agreed = request.form.get("answer") == "join"
         if agreed and (earlier is None or not services.profiles.join(installation, earlier)):
-            flash("Those accounts cannot be joined now: sign in with both again.", "problem")
+            flash("These accounts cannot be joined now. Sign in with both again.", "problem")
         return redirect(url_for("pages.profile"), 303)
 
     return blueprint
 
 
 def active_installation(services: Services) -> StoredInstallation | None:
-    """Return the installation of the person who is signed in, unless they are deactivated."""
+    """Return the installation of the signed-in person, unless they are deactivated."""
     installation = signed_in_installation(services)
     if installation is None:
         return None
     profile = services.profiles.find_for(installation)
     if profile is None:
-        # Nothing is known of them that a page could show; what they do is decided when they do it.
+        # Without a profile, pages have nothing to show. Every action is authorized separately.
         return installation
-    place = workspace_of(installation, profile)
-    if profile.is_deleted or services.access.is_deactivated(place.team_id, installation.user_id):
+    team_id = workspace_of(installation, profile).team_id
+    if profile.is_deleted or services.access.is_deactivated(team_id, installation.user_id):
         return None
     return installation
 
 
 def render_profile(services: Services, installation: StoredInstallation, query: str) -> str:
-    """Return the page of the person who is signed in."""
+    """Return the profile page of the signed-in person."""
     profile, problem = recorded_profile(services, installation)
-    place = workspace_of(installation, profile)
-    channels, channel_problem = find_channels(services, installation, place, query)
+    workspace = workspace_of(installation, profile)
+    channels, channel_problem = find_channels(services, installation, workspace, query)
     return render_template(
         "profile.html",
         installation=installation,
         profile=profile,
         other=other_account(services, installation),
         problem=problem,
-        place=place,
+        workspace_id=workspace.team_id,
         query=query,
         channels=channels,
         channel_problem=channel_problem,
         now=services.clock(),
-        command=services.settings.command if is_operator(profile, place) else None,
-        is_guest=is_guest(profile, place),
-        open_slack_url=open_slack_url(services, installation, place.team_id),
+        command=services.settings.command if is_operator(profile, workspace) else None,
+        is_guest=is_guest(profile, workspace),
+        open_slack_url=open_slack_url(services, installation, workspace.team_id),
         bot_scopes=_granted(installation.bot_scopes, BOT_SCOPE_REASONS),
         user_scopes=_granted(installation.user_scopes, USER_SCOPE_REASONS),
     )
 
 
-def is_operator(profile: Profile | None, place: BotWorkspace) -> bool:
-    """Whether to show how Bellhop is run: to admins, and to the person who has just installed."""
-    workspace = _workspace_in(profile, place)
-    return has_installed() or (workspace is not None and workspace.role in ("Owner", "Admin"))
+def is_operator(profile: Profile | None, workspace: BotWorkspace) -> bool:
+    """Whether to show operator commands: to admins, and to the person who installed."""
+    membership = _membership_in(profile, workspace)
+    return has_installed() or (membership is not None and membership.role in ("Owner", "Admin"))
 
 
-def is_guest(profile: Profile | None, place: BotWorkspace) -> bool:
-    """Whether the person is known as a guest of the workspace that the page is about."""
-    workspace = _workspace_in(profile, place)
-    return workspace is not None and workspace.is_guest
+def is_guest(profile: Profile | None, workspace: BotWorkspace) -> bool:
+    """Whether the person is recorded as a guest of the workspace of the page."""
+    membership = _membership_in(profile, workspace)
+    return membership is not None and membership.is_guest
 
 
-def _workspace_in(profile: Profile | None, place: BotWorkspace) -> Workspace | None:
-    workspaces = () if profile is None else profile.workspaces
-    return next((one for one in workspaces if one.team_id == place.team_id), None)
+def _membership_in(profile: Profile | None, workspace: BotWorkspace) -> Workspace | None:
+    memberships = () if profile is None else profile.workspaces
+    team_id = workspace.team_id
+    return next((membership for membership in memberships if membership.team_id == team_id), None)
 
 
 def other_account(services: Services, installation: StoredInstallation) -> Profile | None:
-    """Return another account that the person may say is theirs, if there is one."""
+    """Return the earlier account that the person may join, if there is one."""
     earlier = earlier_account(services)
     return None if earlier is None else services.profiles.find_joinable(installation, earlier)
 
@@ -209,7 +210,7 @@ def other_account(services: Services, installation: StoredInstallation) -> Profi
 def recorded_profile(
     services: Services, installation: StoredInstallation
 ) -> tuple[Profile | None, str | None]:
-    """Return the profile; one that is still owed is recorded now, or the reason why not."""
+    """Return the profile, recording it first if it is missing; otherwise the reason why not."""
     profile = services.profiles.find_for(installation)
     if profile is not None:
         return profile, None
@@ -222,45 +223,45 @@ def recorded_profile(
 
 
 def find_channels(
-    services: Services, installation: StoredInstallation, place: BotWorkspace, query: str
+    services: Services, installation: StoredInstallation, workspace: BotWorkspace, query: str
 ) -> tuple[list[PublicChannel], str | None]:
-    """Return the channels to choose from, or why there are none."""
+    """Return the channels to choose from, or the reason why there are none."""
     if installation.bot_token is None:
         return [], None
     try:
-        person = services.access.person(place.team_id, installation.user_id)
+        person = services.access.person(workspace.team_id, installation.user_id)
         person.require(Action.POST_TEST)
-        return visible_channels(services, person, place, query), None
+        return visible_channels(services, person, workspace, query), None
     except (SlackCallError, NotInstalledError, AccessDeniedError) as error:
         return [], error.sentence if isinstance(error, SlackCallError) else str(error)
 
 
 def visible_channels(
-    services: Services, person: Person, place: BotWorkspace, query: str
+    services: Services, person: Person, workspace: BotWorkspace, query: str
 ) -> list[PublicChannel]:
     """Return the public channels that a person may choose from; a guest only those they are in.
 
     Raises:
-        AccessDeniedError: they are none of this workspace's people.
-        NotInstalledError: there is no bot in that workspace.
-        SlackCallError: Slack had to be asked, and refused or did not answer.
+        AccessDeniedError: the person is not in the workspace.
+        NotInstalledError: the bot is not installed in the workspace.
+        SlackCallError: the call to Slack failed.
     """
     person.require(Action.USE)
     among = None if person.may(Action.SEE_WORKSPACE) else person.own_channels().keys()
-    return services.channels.search(place, query, among=among)
+    return services.channels.search(workspace, query, among=among)
 
 
 def say_hello(services: Services, installation: StoredInstallation, channel_id: str) -> None:
-    """Let the bot introduce itself, and tell the person how that went."""
+    """Post the bot's introduction to a channel, and flash the result."""
     if not channel_id:
         flash("Choose a channel first.", "problem")
         return
-    place = workspace_of(installation, services.profiles.find_for(installation))
+    workspace = workspace_of(installation, services.profiles.find_for(installation))
     try:
-        person = services.access.person(place.team_id, installation.user_id)
+        person = services.access.person(workspace.team_id, installation.user_id)
         person.require(Action.POST_TEST)
         person.require_channel(channel_id)
-        posted = services.greetings.hello(place, channel_id, installation.user_id)
+        posted = services.greetings.hello(workspace, channel_id, installation.user_id)
     except SlackCallError as error:
         flash(error.sentence, "problem")
     except (NotInstalledError, AccessDeniedError, TooManyGreetingsError) as error:
@@ -270,7 +271,7 @@ def say_hello(services: Services, installation: StoredInstallation, channel_id: 
 
 
 def open_slack_url(services: Services, installation: StoredInstallation, team_id: str) -> str:
-    """Return the link that opens Slack at the app.
+    """Return the URL that opens the app in Slack.
 
     https://docs.slack.dev/interactivity/deep-linking
     """
@@ -279,12 +280,12 @@ def open_slack_url(services: Services, installation: StoredInstallation, team_id
 
 
 def install_url(**query: str) -> str:
-    """Return the address of Add to Slack."""
+    """Return the URL of Add to Slack."""
     return f"{INSTALL_PATH}?{urlencode(query)}" if query else INSTALL_PATH
 
 
 def static_url(filename: str) -> str:
-    """Return the address of a static file, which changes with its content."""
+    """Return the URL of a static file, which changes with its content."""
     return url_for("pages.static", filename=filename, v=_fingerprint(filename))
 
 
@@ -295,7 +296,7 @@ def _fingerprint(filename: str) -> str:
 
 def _granted(scopes: tuple[str, ...], reasons: object) -> dict[str, str]:
     known = dict(reasons) if isinstance(reasons, dict) else {}
-    return {scope: known.get(scope, "Granted earlier, and not used any more") for scope in scopes}
+    return {scope: known.get(scope, "Granted earlier, no longer used") for scope in scopes}
 
 
 def _channel_json(channel: PublicChannel) -> dict[str, object]:

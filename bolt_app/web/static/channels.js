@@ -1,4 +1,4 @@
-// Finds channels while somebody types; without it the form searches with a button.
+// Searches channels while the person types. Without JavaScript the form has a button.
 "use strict";
 
 const search = document.querySelector("[data-search]");

@@ -292,7 +292,7 @@ class TestTheCommand:
         done = run(installed, "api-key", "callback", "1", "--off")
         answered(installed, id_, "resolve")
 
-        assert (done.exit_code, done.stdout) == (0, "Key 1 has no callbacks any more.\n")
+        assert (done.exit_code, done.stdout) == (0, "Callbacks of key 1 are off.\n")
         assert send_due(installed) == 0
         assert waiting(installed) == 0
 
@@ -338,8 +338,8 @@ class TestTheCommand:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            (["1"], "give --url, or --off"),
-            (["1", "--off", "--url", "https://x.example"], "give --url, or --off"),
+            (["1"], "give --url or --off"),
+            (["1", "--off", "--url", "https://x.example"], "give --url or --off"),
             (["1", "--url", "ftp://x.example"], "The URL is not one to be called"),
             (["9", "--url", "https://x.example"], "There is no key 9, or it is revoked."),
         ],

@@ -64,7 +64,7 @@ class TestChannels:
         ask(installed, "subscribe deploys")
 
         changed = run(installed, "topic", "subscribe", *TEAM, "deploys", address, "service=api")
-        assert "as changed now" in changed.stdout
+        assert "Changed the subscription" in changed.stdout
         assert addresses(installed) == [GENERAL]
 
         run(installed, "topic", "unsubscribe", *TEAM, "deploys", address)

@@ -1,1 +1,1 @@
-"""Buttons and other interactions."""
+"""Actions: clicks on buttons and menus, and submitted modals."""

@@ -1,4 +1,4 @@
-"""The buttons and modals by which admins make and revoke API keys and hooks."""
+"""Buttons and modals with which admins create and revoke API keys and webhooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError
-from bolt_app.blockkit.elements import Answer, Block, info_modal, plain_answer, section
+from bolt_app.blockkit.elements import Block, Reply, info_modal, plain_reply, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.credentials.api_keys import SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
@@ -34,31 +34,25 @@ from bolt_app.slack.credentials.blocks import (
     webhook_created_view,
     webhook_modal,
 )
-from bolt_app.slack.ensure_can_post import NotInvitedError
-from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.credentials.errors import MissingNameError
+from bolt_app.slack.errors import NotInvitedError
+from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form, text_of
 from bolt_app.slack.profile.actions import ProfileActions
-from bolt_app.slack.signed_actions import is_at_home, signed_fields
+from bolt_app.slack.signed_actions import is_home_click, signed_fields
 from bolt_app.slack_api import SlackCallError
 
 
-class MissingNameError(Exception):
-    """What is to be made has no name."""
-
-    def __init__(self) -> None:
-        super().__init__("Give it a name, by which others know what it is for.")
-
-
 def register_credential_actions(app: App, services: Services) -> None:
-    """Listen for the buttons and the modals."""
+    """Register the buttons and the modals."""
 
     @app.action(ids.NEW_API_KEY)
     def ask_for_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         ask(body, context, key_modal())
 
-    @app.action(ids.NEW_HOOK)
+    @app.action(ids.NEW_WEBHOOK)
     def ask_for_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         ask(body, context, webhook_modal())
@@ -68,8 +62,10 @@ def register_credential_actions(app: App, services: Services) -> None:
         admin = CredentialActions.of(services, context)
         with reading_form():
             name, lifetime = text_of(view, NAME_BLOCK), _lifetime(view)
-            chosen = {one["value"] for one in input_of(view, SCOPES_BLOCK)["selected_options"]}
-        scopes = [one for one in SCOPES if one in chosen]
+            chosen = {
+                option["value"] for option in input_of(view, SCOPES_BLOCK)["selected_options"]
+            }
+        scopes = [scope for scope in SCOPES if scope in chosen]
         if not name:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return
@@ -85,7 +81,7 @@ def register_credential_actions(app: App, services: Services) -> None:
             return
         ack(response_action="update", view=key_created_view(name, admin.user_id, secret))
 
-    @app.view(ids.NEW_HOOK_VIEW)
+    @app.view(ids.NEW_WEBHOOK_VIEW)
     def create_webhook(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
         admin = CredentialActions.of(services, context)
         with reading_form():
@@ -115,51 +111,55 @@ def register_credential_actions(app: App, services: Services) -> None:
     @app.action(ids.REVOKE_API_KEY)
     def revoke_key(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        key_id = _row_at_home(body, context, "key")
+        key_id = _row_id(body, context, "key")
         show(context, lambda admin: admin.revoke_key(key_id))
 
-    @app.action(ids.REVOKE_HOOK)
+    @app.action(ids.REVOKE_WEBHOOK)
     def revoke_webhook(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        hook_id = _row_at_home(body, context, "hook")
-        show(context, lambda admin: admin.revoke_webhook(hook_id))
+        webhook_id = _row_id(body, context, "hook")
+        show(context, lambda admin: admin.revoke_webhook(webhook_id))
 
     def ask(body: dict[str, Any], context: BoltContext, view: Block) -> None:
-        """Open a modal for an admin; others are told in a modal that they are none."""
+        """Open a modal for an admin; for others, open a modal with the reason why not."""
         try:
-            CredentialActions.of(services, context).check()
+            CredentialActions.of(services, context).require_admin()
         except AccessDeniedError as error:
             view = info_modal("For admins", [section(str(error))])
         open_modal(services, context, body, view)
 
-    def show(context: BoltContext, do: Callable[[CredentialActions], Answer]) -> None:
-        """Do what was asked, and show what came of it at home."""
-        own = ProfileActions.of(services, context)
+    def show(context: BoltContext, do: Callable[[CredentialActions], Reply]) -> None:
+        """Run an action, and show its result in the App Home."""
+        requester = ProfileActions.of(services, context)
         try:
-            with shown_anyway(own):
-                answer = do(CredentialActions.of(services, context))
+            with suppress_home_refresh(requester):
+                reply = do(CredentialActions.of(services, context))
         except AccessDeniedError as error:
-            publish_home(own, plain_answer(str(error)))
+            publish_home(requester, plain_reply(str(error)))
             return
-        publish_home(own, admin_notice=answer)
+        publish_home(requester, admin_notice=reply)
 
 
-def _row_at_home(body: dict[str, Any], context: BoltContext, name: str) -> int:
-    """Return the row that a button in the App Home names; no other place revokes anything."""
+def _row_id(body: dict[str, Any], context: BoltContext, name: str) -> int:
+    """Return the row id that a button in the App Home carries.
+
+    Raises:
+        OutdatedError: the button is elsewhere or carries none.
+    """
     row_id = signed_fields(context).get(name)
-    if not is_at_home(body) or not isinstance(row_id, int):
+    if not is_home_click(body) or not isinstance(row_id, int):
         raise OutdatedError
     return row_id
 
 
 def _refuse(ack: Ack, block_id: str, error: Exception) -> None:
-    """Leave the modal as it is, with what is wrong beside an input."""
+    """Keep the modal open, with the error beside an input."""
     text = error.sentence if isinstance(error, SlackCallError) else str(error)
     ack(response_action="errors", errors={block_id: text.replace("`", "")})
 
 
 def _addresses(text: str) -> list[str]:
-    return [normal_address(one) for one in text.replace(",", " ").split()]
+    return [normal_address(word) for word in text.replace(",", " ").split()]
 
 
 def _lifetime(view: dict[str, Any]) -> timedelta | None:
@@ -184,5 +184,5 @@ def _sender(view: dict[str, Any]) -> str:
 
 
 def _receipt(view: dict[str, Any]) -> str:
-    # A modal that is opened again has another id.
+    # A reopened modal has another id.
     return f"view:{view['id']}"

@@ -1,4 +1,4 @@
-"""The buttons of the App Home, and the modal behind one of them."""
+"""Buttons of the App Home, and the modal that subscribes to a topic."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ from typing import Any
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError, Action
-from bolt_app.blockkit.elements import info_modal, plain_answer, section
+from bolt_app.blockkit.elements import info_modal, plain_reply, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.history.service import NothingToRetryError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.credentials.actions import CredentialActions
 from bolt_app.slack.home.blocks import FILTER_BLOCK, TOPIC_BLOCK, subscribe_modal
-from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import open_modal, reading_form, text_of
+from bolt_app.slack.notifications.actions import NotificationActions
 from bolt_app.slack.profile.actions import ProfileActions
-from bolt_app.slack.respond import show_at_home
-from bolt_app.slack.signed_actions import is_at_home, signed_text
+from bolt_app.slack.respond import update_home
+from bolt_app.slack.signed_actions import is_home_click, signed_text
 from bolt_app.slack.subscriptions.actions import SubscriptionActions, attempt
 
 
 def register_home_actions(app: App, services: Services) -> None:
-    """Listen for the buttons and the modal."""
+    """Register the buttons and the modal."""
 
     @app.action(ids.HOME_TEST)
     def send_test(ack: Ack, context: BoltContext) -> None:
         ack()
-        SubscriptionActions.own(services, context).test()
+        SubscriptionActions.of_person(services, context).test()
 
     @app.action(ids.RETRY_NOTIFICATION)
     def retry(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
         notification_id = signed_text(context, "notification")
-        if not is_at_home(body):
+        if not is_home_click(body):
             raise OutdatedError
-        own = ProfileActions.of(services, context)
+        requester = ProfileActions.of(services, context)
         try:
-            answer = CredentialActions.of(services, context).retry(notification_id, own.viewer())
+            reply = NotificationActions.of(services, context).retry(
+                notification_id, requester.viewer()
+            )
         except (AccessDeniedError, NothingToRetryError) as error:
-            answer = plain_answer(str(error))
-        publish_home(own, failed_notice=answer)
+            reply = plain_reply(str(error))
+        publish_home(requester, failed_notice=reply)
 
     @app.action(ids.HOME_SUBSCRIBE)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
@@ -67,22 +69,20 @@ def register_home_actions(app: App, services: Services) -> None:
         if errors:
             ack(response_action="errors", errors=errors)
             return
-        own, subscribing = (
-            ProfileActions.of(services, context),
-            SubscriptionActions.own(services, context),
-        )
-        with shown_anyway(own):
-            outcome = attempt(
-                lambda: subscribing.subscribe(
+        requester = ProfileActions.of(services, context)
+        subscriptions = SubscriptionActions.of_person(services, context)
+        with suppress_home_refresh(requester):
+            result = attempt(
+                lambda: subscriptions.subscribe(
                     normal_pattern(topic), str(parse_typed_filter(filter_)), None
                 )
             )
         ack()
-        show_at_home(own, outcome.answer)
+        update_home(requester, result.reply)
 
 
 def _errors(topic: str, filter_: str) -> dict[str, str]:
-    """Return what is wrong with what was typed, by the block it was typed into."""
+    """Return the error of each invalid input, by its block id."""
     errors = {}
     try:
         normal_pattern(topic)

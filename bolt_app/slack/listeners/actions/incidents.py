@@ -1,4 +1,4 @@
-"""The buttons by which people answer notifications."""
+"""Buttons with which people answer incidents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ANSWERS = re.compile(
 
 
 def register_incident_actions(app: App, services: Services) -> None:
-    """Listen for the buttons; the message shows what came of it."""
+    """Register the buttons; the message is updated with the result."""
 
     @app.action(_ANSWERS)
     def answer(

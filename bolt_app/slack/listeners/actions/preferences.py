@@ -1,4 +1,4 @@
-"""The button, the modal and the undoing of what people choose of what comes to them."""
+"""The button, the modal and the Undo button of notification preferences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bolt_app.notifications.digests.preferences import NOW, NotificationPreferen
 from bolt_app.notifications.subscriptions.schedules import DAILY, HOURLY, OFF, QuietHours, Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.modals import input_of, open_modal, reading_form
 from bolt_app.slack.preferences.actions import PreferenceActions
@@ -26,36 +26,34 @@ from bolt_app.slack.preferences.blocks import (
     read_undo_preference_fields,
 )
 from bolt_app.slack.profile.actions import ProfileActions
-from bolt_app.slack.respond import show_at_home
-from bolt_app.slack.signed_actions import is_at_home, signed_fields
+from bolt_app.slack.respond import update_home
+from bolt_app.slack.signed_actions import is_home_click, signed_fields
 
 
 def register_preference_actions(app: App, services: Services) -> None:
-    """Listen for them."""
+    """Register the buttons and the modal."""
 
     @app.action(ids.HOME_PREFERENCES)
     def ask(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        preferred = PreferenceActions.of(services, context).find()
-        open_modal(services, context, body, preferences_modal(preferred))
+        current = PreferenceActions.of(services, context).find()
+        open_modal(services, context, body, preferences_modal(current))
 
     @app.view(ids.PREFERENCES_VIEW)
     def choose(ack: Ack, view: dict[str, Any], context: BoltContext) -> None:
         with reading_form():
-            preferred = _read(view)
-        quiet = preferred.quiet
+            wanted = _read(view)
+        quiet = wanted.quiet
         if quiet is not None and quiet.start == quiet.end:
-            error = "The quiet hours begin when they end: give two times."
+            error = "The quiet hours start and end at the same time. Choose two different times."
             ack(response_action="errors", errors={UNTIL_BLOCK: error})
             return
-        own, preferring = (
-            ProfileActions.of(services, context),
-            PreferenceActions.of(services, context),
-        )
-        with shown_anyway(own):
-            answer = preferring.choose(preferred)
+        requester = ProfileActions.of(services, context)
+        preferences = PreferenceActions.of(services, context)
+        with suppress_home_refresh(requester):
+            reply = preferences.choose(wanted)
         ack()
-        show_at_home(own, home_notice(answer))
+        update_home(requester, home_notice(reply))
 
     @app.action(ids.UNDO_PREFERENCES)
     def undo(
@@ -65,20 +63,20 @@ def register_preference_actions(app: App, services: Services) -> None:
         context: BoltContext,
     ) -> None:
         ack()
-        preferring = PreferenceActions.of(services, context)
-        change = read_undo_preference_fields(preferring.user_id, signed_fields(context))
-        if not is_at_home(body):
-            answer = preferring.undo(change)
-            respond(text=answer.text, blocks=answer.blocks, replace_original=True)
+        preferences = PreferenceActions.of(services, context)
+        change = read_undo_preference_fields(preferences.user_id, signed_fields(context))
+        if not is_home_click(body):
+            reply = preferences.undo(change)
+            respond(text=reply.text, blocks=reply.blocks, replace_original=True)
             return
-        own = ProfileActions.of(services, context)
-        with shown_anyway(own):
-            answer = preferring.undo(change)
-        publish_home(own, home_notice(answer))
+        requester = ProfileActions.of(services, context)
+        with suppress_home_refresh(requester):
+            reply = preferences.undo(change)
+        publish_home(requester, home_notice(reply))
 
 
 def _read(view: dict[str, Any]) -> NotificationPreferences:
-    """Return what somebody asked for in the modal."""
+    """Return the preferences in a submitted modal."""
     start, end, daily_at = (
         time.fromisoformat(input_of(view, name)["selected_time"])
         for name in (FROM_BLOCK, UNTIL_BLOCK, DAILY_BLOCK)

@@ -1,4 +1,4 @@
-"""The buttons under a profile."""
+"""Buttons of a profile."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from bolt_app.slack.signed_actions import signed_blocks
 
 
 def register_profile_actions(app: App, services: Services) -> None:
-    """Listen for the buttons under a profile."""
+    """Register the buttons."""
 
     @app.action(ids.REFRESH_PROFILE)
     def refresh(ack: Ack, respond: Respond, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        answer = ProfileActions.of(services, context).refresh()
-        blocks = signed_blocks(services, context, body, answer.blocks)
-        respond(text=answer.text, blocks=blocks, replace_original=True)
+        reply = ProfileActions.of(services, context).refresh()
+        blocks = signed_blocks(services, context, body, reply.blocks)
+        respond(text=reply.text, blocks=blocks, replace_original=True)
 
     @app.action(ids.UNLINK_PROFILE)
     def unlink(ack: Ack, respond: Respond, context: BoltContext) -> None:
         ack()
-        answer = ProfileActions.of(services, context).unlink()
+        reply = ProfileActions.of(services, context).unlink()
         services.background.submit(services.revocations.revoke_pending)
-        respond(text=answer.text, blocks=answer.blocks, replace_original=True)
+        respond(text=reply.text, blocks=reply.blocks, replace_original=True)
 
     @app.action(ids.KEEP_PROFILE)
     def keep(ack: Ack, respond: Respond) -> None:

@@ -1,4 +1,4 @@
-"""The button under what was changed about subscriptions, and the menus in their list."""
+"""The Undo button of changed subscriptions, and the menus in their list."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bolt_app.blockkit.elements import Block
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.services import Services
 from bolt_app.slack import ids
-from bolt_app.slack.home.refresh import shown_anyway
+from bolt_app.slack.home.refresh import suppress_home_refresh
 from bolt_app.slack.home.view import publish_home
 from bolt_app.slack.profile.actions import ProfileActions
 from bolt_app.slack.signed_actions import (
-    is_at_home,
     is_ephemeral,
+    is_home_click,
     signed_blocks,
     signed_fields,
     signed_text,
 )
-from bolt_app.slack.subscriptions.actions import Outcome, SubscriptionActions, attempt
+from bolt_app.slack.subscriptions.actions import SubscriptionActions, SubscriptionResult, attempt
 from bolt_app.slack.subscriptions.blocks import (
     DAILY_AT,
     Choice,
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 def register_subscription_actions(app: App, services: Services) -> None:
-    """Listen for the button and the menus."""
+    """Register the button and the menus."""
 
     @app.action(ids.UNDO_SUBSCRIPTIONS)
     def undo(
@@ -49,8 +49,8 @@ def register_subscription_actions(app: App, services: Services) -> None:
     ) -> None:
         ack()
         changes = read_undo_fields(signed_fields(context))
-        subscribing = SubscriptionActions.here(services, context)
-        show(respond, body, context, subscribing, lambda: subscribing.undo(changes))
+        subscriptions = SubscriptionActions.of(services, context)
+        show(respond, body, context, subscriptions, lambda: subscriptions.undo(changes))
 
     @app.action(ids.CHANGE_SUBSCRIPTION)
     def change(
@@ -63,75 +63,77 @@ def register_subscription_actions(app: App, services: Services) -> None:
         ack()
         choice = read_choice((action.get("selected_option") or {}).get("value"))
         topic = signed_text(context, "topic")
-        subscribing = SubscriptionActions.here(services, context)
-        do = partial(_change, subscribing, choice, topic)
-        show(respond, body, context, subscribing, do)
+        subscriptions = SubscriptionActions.of(services, context)
+        do = partial(_change, subscriptions, choice, topic)
+        show(respond, body, context, subscriptions, do)
 
     def show(
         respond: Respond,
         body: dict[str, Any],
         context: BoltContext,
-        subscribing: SubscriptionActions,
-        do: Callable[[], Outcome],
+        subscriptions: SubscriptionActions,
+        do: Callable[[], SubscriptionResult],
     ) -> None:
-        """Do it, and show it where the button is: in the App Home, or in place of its message."""
-        if not is_at_home(body):
-            outcome = attempt(do)
-            if outcome.is_change and is_ephemeral(body) and not is_person(subscribing.address):
-                _announce(respond, subscribing, outcome)
+        """Run the action and show its result in the App Home or in place of the message."""
+        if not is_home_click(body):
+            result = attempt(do)
+            if result.is_change and is_ephemeral(body) and not is_person(subscriptions.address):
+                _announce(respond, subscriptions, result)
                 return
             blocks = signed_blocks(
-                services, context, body, outcome.answer.blocks, is_beside=not outcome.is_change
+                services, context, body, result.reply.blocks, is_beside=not result.is_change
             )
-            _respond(respond, outcome, blocks)
+            _respond(respond, result, blocks)
             return
-        own = ProfileActions.of(services, context)
-        with shown_anyway(own):
-            outcome = attempt(do)
-        publish_home(own, outcome.answer)
+        requester = ProfileActions.of(services, context)
+        with suppress_home_refresh(requester):
+            result = attempt(do)
+        publish_home(requester, result.reply)
 
 
-def _change(subscribing: SubscriptionActions, choice: Choice, topic: str) -> Outcome:
+def _change(subscriptions: SubscriptionActions, choice: Choice, topic: str) -> SubscriptionResult:
     match choice:
-        case "mute-hour":
-            return subscribing.mute(timedelta(hours=1), topic)
-        case "mute-day":
-            return subscribing.mute(timedelta(days=1), topic)
-        case "unmute":
-            return subscribing.mute(None, topic)
-        case "digest-hourly":
-            return subscribing.digest(Schedule(), topic)
-        case "digest-daily":
-            return subscribing.digest(Schedule(DAILY_AT), topic)
-        case "digest-off":
-            return subscribing.digest(None, topic)
-        case "unsubscribe":
-            return subscribing.unsubscribe(topic)
+        case Choice.MUTE_HOUR:
+            return subscriptions.mute(timedelta(hours=1), topic)
+        case Choice.MUTE_DAY:
+            return subscriptions.mute(timedelta(days=1), topic)
+        case Choice.UNMUTE:
+            return subscriptions.mute(None, topic)
+        case Choice.DIGEST_HOURLY:
+            return subscriptions.digest(Schedule(), topic)
+        case Choice.DIGEST_DAILY:
+            return subscriptions.digest(Schedule(DAILY_AT), topic)
+        case Choice.DIGEST_OFF:
+            return subscriptions.digest(None, topic)
+        case Choice.UNSUBSCRIBE:
+            return subscriptions.unsubscribe(topic)
 
 
-def _announce(respond: Respond, subscribing: SubscriptionActions, outcome: Outcome) -> None:
-    """Tell a channel what was changed in a list that one person alone sees.
+def _announce(
+    respond: Respond, subscriptions: SubscriptionActions, result: SubscriptionResult
+) -> None:
+    """Post a change to the channel if it was made in a list that only one person sees.
 
-    Everybody there may undo it, as what is changed by a command.
+    Everyone there may undo it, like a change made with a command.
     """
-    services, blocks = subscribing.services, outcome.answer.blocks
+    services, blocks = subscriptions.services, result.reply.blocks
     respond(
-        text=outcome.answer.text,
-        blocks=services.signer.sign_blocks(blocks, subscribing.team_id, subscribing.address),
+        text=result.reply.text,
+        blocks=services.signer.sign_blocks(blocks, subscriptions.team_id, subscriptions.address),
         response_type="in_channel",
         replace_original=False,
     )
     try:
         respond(delete_original=True)
     except SlackCallError as error:
-        # It is done, and a second choice in one list finds the list gone.
-        logger.info("a list is not removed", extra={"error": error.code})
+        # The change is done. A second choice in the same list finds the list deleted.
+        logger.info("a list was not removed", extra={"error": error.code})
 
 
-def _respond(respond: Respond, outcome: Outcome, blocks: list[Block]) -> None:
-    """Put what was done in the place of the message; why it was not, beside it."""
-    text = outcome.answer.text
-    if outcome.is_change:
+def _respond(respond: Respond, result: SubscriptionResult, blocks: list[Block]) -> None:
+    """Replace the message with the result; post a refusal as a separate reply."""
+    text = result.reply.text
+    if result.is_change:
         respond(text=text, blocks=blocks, replace_original=True)
         return
     respond(text=text, blocks=blocks, response_type="ephemeral", replace_original=False)

@@ -1,4 +1,4 @@
-"""`/notify`: which topics come to this channel, or to me."""
+"""`/notify`: the subscriptions of a channel or a person."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from bolt_app.blockkit.signed_values import shown_to
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.preferences.actions import PreferenceActions
-from bolt_app.slack.respond import tell_aside
-from bolt_app.slack.subscriptions.actions import Outcome, SubscriptionActions, attempt
-from bolt_app.slack.subscriptions.blocks import help_answer
+from bolt_app.slack.respond import respond_privately
+from bolt_app.slack.subscriptions.actions import SubscriptionActions, SubscriptionResult, attempt
+from bolt_app.slack.subscriptions.blocks import help_reply
 from bolt_app.slack.subscriptions.parsing import (
     Digest,
-    Help,
     ListHere,
     Mute,
+    NotifyHelp,
     NotifyRequest,
     ParseError,
     Quiet,
@@ -28,49 +28,53 @@ from bolt_app.slack.subscriptions.parsing import (
 
 
 def register_notify_command(app: App, services: Services) -> None:
-    """Listen for `/notify`."""
+    """Register `/notify`."""
 
     @app.command(ids.NOTIFY_COMMAND)
     def answer_notify_command(ack: Ack, command: dict[str, str], context: BoltContext) -> None:
         request = parse_notify_command(command.get("text", ""))
-        subscribing = SubscriptionActions.here(services, context)
-        outcome = attempt(lambda: answer_notify_request(subscribing, request))
-        is_private = not outcome.is_change or subscribing.address == subscribing.user_id
-        address = subscribing.address
+        subscriptions = SubscriptionActions.of(services, context)
+        result = attempt(lambda: answer_notify_request(subscriptions, request))
+        is_private = not result.is_change or subscriptions.address == subscriptions.user_id
+        address = subscriptions.address
         if is_private:
-            address = shown_to(subscribing.user_id, address)
-        blocks = services.signer.sign_blocks(outcome.answer.blocks, subscribing.team_id, address)
+            address = shown_to(subscriptions.user_id, address)
+        blocks = services.signer.sign_blocks(result.reply.blocks, subscriptions.team_id, address)
         ack(
-            text=outcome.answer.text,
+            text=result.reply.text,
             blocks=blocks,
             response_type="ephemeral" if is_private else "in_channel",
         )
-        if outcome.aside is not None:
-            tell_aside(services, command["response_url"], outcome.aside)
+        if result.private_note is not None:
+            respond_privately(services, command["response_url"], result.private_note)
 
 
-def answer_notify_request(subscribing: SubscriptionActions, request: NotifyRequest) -> Outcome:
-    """Do what was asked, and return what to answer."""
+def answer_notify_request(
+    subscriptions: SubscriptionActions, request: NotifyRequest
+) -> SubscriptionResult:
+    """Run a request, and return its result."""
     match request:
         case Subscribe(topic, filter_, mode, schedule):
-            return subscribing.subscribe(topic, filter_, mode, schedule)
+            return subscriptions.subscribe(topic, filter_, mode, schedule)
         case Unsubscribe(topic):
-            return subscribing.unsubscribe(topic)
+            return subscriptions.unsubscribe(topic)
         case ListHere():
-            return subscribing.show()
+            return subscriptions.show()
         case Mute(duration, topic):
-            return subscribing.mute(duration, topic)
+            return subscriptions.mute(duration, topic)
         case Unmute(topic):
-            return subscribing.mute(None, topic)
+            return subscriptions.mute(None, topic)
         case Digest(schedule, topic):
-            return subscribing.digest(schedule, topic)
+            return subscriptions.digest(schedule, topic)
         case Quiet(hours):
-            person = subscribing.services, subscribing.team_id, subscribing.user_id
-            # It is nobody else's business: the channel is not told.
-            return Outcome(PreferenceActions(*person).set_quiet_hours(hours))
+            # Quiet hours are private: the channel does not see the reply.
+            preferences = PreferenceActions(
+                subscriptions.services, subscriptions.team_id, subscriptions.user_id
+            )
+            return SubscriptionResult(preferences.set_quiet_hours(hours))
         case SendTest():
-            return subscribing.test()
+            return subscriptions.test()
         case ParseError(reason, nearest):
-            return Outcome(help_answer(reason, nearest))
-        case Help():
-            return Outcome(help_answer())
+            return SubscriptionResult(help_reply(reason, nearest))
+        case NotifyHelp():
+            return SubscriptionResult(help_reply())

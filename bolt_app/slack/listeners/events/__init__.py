@@ -1,1 +1,1 @@
-"""Events."""
+"""Events of the Events API."""

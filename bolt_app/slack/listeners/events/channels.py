@@ -1,4 +1,4 @@
-"""What becomes of channels: their subscriptions follow, and whoever made them is told once."""
+"""Events about channels: subscriptions follow, and their creators are notified once."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
-# A private channel's events have names of their own.
+# Events of private channels begin with `group`.
 KINDS = ("channel", "group")
 
 
 def register_channel_events(app: App, services: Services) -> None:
-    """Listen for what becomes of channels."""
+    """Register the events about channels."""
     lifecycle = services.lifecycle
 
     def archived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.address_paused(origin, channel_id, "archived")
-        what = f"<#{channel_id}> was archived", "pauses until it is unarchived"
-        _tell(services, _Channel.of(origin, event), followed, *what)
+        change = f"<#{channel_id}> was archived", "pauses until it is unarchived"
+        _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def unarchived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         lifecycle.address_resumed(origin_of(body, context), event["channel"], "archived")
@@ -45,15 +45,15 @@ def register_channel_events(app: App, services: Services) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.address_paused(origin, channel_id, "removed")
-        what = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
-        _tell(services, _Channel.of(origin, event), followed, *what)
+        change = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
+        _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
         followed = lifecycle.channel_deleted(origin, channel_id)
-        what = f"The channel {channel_id} was deleted", "has ended"
-        _tell(services, _Channel.of(origin, event), followed, *what)
+        change = f"The channel {channel_id} was deleted", "has ended"
+        _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def renamed(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         channel = event["channel"]
@@ -76,7 +76,7 @@ def register_channel_events(app: App, services: Services) -> None:
     def joined(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.membership_changed(context.team_id or "", event["user"])
         if event["user"] == context.bot_user_id:
-            # Of a private channel the bot now sees who is in it.
+            # The bot can now see the members of a private channel.
             services.access.channels_changed(context.team_id or "")
             lifecycle.address_resumed(origin_of(body, context), event["channel"], "removed")
 
@@ -87,7 +87,7 @@ def register_channel_events(app: App, services: Services) -> None:
 
 @dataclass(frozen=True)
 class _Channel:
-    """A channel that something has become of, and the event that says so."""
+    """A channel, and the origin of the event about it."""
 
     origin: EventOrigin
     id: str
@@ -98,34 +98,41 @@ class _Channel:
         return cls(origin, event["channel"], event["type"].startswith("group_"))
 
 
-def _tell(
+def _notify_creators(
     services: Services,
     channel: _Channel,
     followed: Sequence[Followed],
-    what: str,
+    change: str,
     consequence: str,
 ) -> None:
-    """Notify the people who subscribed a channel, each once, of its end or pause.
+    """Notify each person who created a subscription of the channel that it ended or is paused.
 
-    Its topics are named to those who may see it now: the others have left it since.
+    The topics are named only to people who can see the channel now.
     """
     team_id = channel.origin.team_id or ""
     for user_id in sorted(
-        {one.created_by for one in followed if one.created_by} - {DELETED_PERSON}
+        {subscription.created_by for subscription in followed if subscription.created_by}
+        - {DELETED_PERSON}
     ):
-        topics = first_of([f"`{one.topic}`" for one in followed if one.created_by == user_id])
+        topics = first_of(
+            [
+                f"`{subscription.topic}`"
+                for subscription in followed
+                if subscription.created_by == user_id
+            ]
+        )
         try:
             person = services.access.person(team_id, user_id)
             if not person.may(Action.USE):
                 continue
             named = f" ({topics})" if _sees(person, channel) else ""
         except NotInstalledError:
-            # The next installation would send it late.
+            # The next installation would send it too late.
             return
         except SlackCallError as error:
-            logger.info("no topics are named", extra={"error": error.code})
+            logger.info("no topics were named", extra={"error": error.code})
             named = ""
-        text = f"{what}. What you subscribed it to{named} {consequence}."
+        text = f"{change}. Your subscription there{named} {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
         services.intake.accept(
             Sender(team_id, "lifecycle"),
@@ -135,7 +142,7 @@ def _tell(
 
 
 def _sees(person: Person, channel: _Channel) -> bool:
-    """Whether a person may see a channel, which may be gone by now."""
+    """Whether a person may see a channel, which may be deleted by now."""
     if not channel.is_private and person.may(Action.SEE_WORKSPACE):
         return True
     return channel.id in person.own_channels()

@@ -1,4 +1,4 @@
-"""Somebody opens the App Home."""
+"""The event that a person opens the App Home."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def register_home_events(app: App, services: Services) -> None:
-    """Listen for `app_home_opened` (https://docs.slack.dev/reference/events/app_home_opened)."""
+    """Register `app_home_opened` (https://docs.slack.dev/reference/events/app_home_opened)."""
 
     @app.event("app_home_opened")
     def show_home(event: dict[str, Any], context: BoltContext) -> None:
@@ -25,5 +25,5 @@ def register_home_events(app: App, services: Services) -> None:
         try:
             publish_home(ProfileActions.of(services, context))
         except NotInstalledError:
-            # To be asked again helps nobody.
-            logger.info("a home is not published: Bellhop is not installed there")
+            # A retry would not help.
+            logger.info("an App Home was not published: Bellhop is not installed there")

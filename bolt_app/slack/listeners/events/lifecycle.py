@@ -1,4 +1,4 @@
-"""What Slack tells of installations, people and workspaces."""
+"""Events about installations, people and workspaces."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bolt_app.slack.listeners.events.origin import origin_of
 
 
 def register_lifecycle_events(app: App, services: Services) -> None:
-    """Listen for the events that stored facts follow."""
+    """Register the events that change stored data."""
     lifecycle = services.lifecycle
 
     def check() -> None:
-        """Ask Slack after its event is answered; the worker repeats what fails."""
+        """Check installations in the background; the worker retries failed checks."""
         services.background.submit(services.installation_checks.run)
 
     @app.event("tokens_revoked")
@@ -44,7 +44,7 @@ def register_lifecycle_events(app: App, services: Services) -> None:
 
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        # Also where the database fails, and Slack sends the event again.
+        # First, so that it takes effect even if the database fails and Slack retries the event.
         services.access.person_changed(str(event["user"]["id"]))
         lifecycle.user_changed(origin_of(body, context), event["user"])
 

@@ -1,4 +1,4 @@
-"""Links to notifications that people post: Slack shows what is behind them.
+"""Unfurls of links to notifications in messages of people.
 
 https://docs.slack.dev/messaging/unfurling-links-in-messages
 """
@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def register_link_events(app: App, services: Services) -> None:
-    """Listen for `link_shared` (https://docs.slack.dev/reference/events/link_shared).
+    """Register `link_shared` (https://docs.slack.dev/reference/events/link_shared).
 
-    Slack asks while a link is written, and again when it is posted. To be told twice of one does
-    no harm: what `chat.unfurl` gives for a link replaces what it gave before.
+    Slack sends it while a link is typed and again when it is posted. A repeated event is harmless:
+    each `chat.unfurl` replaces the earlier unfurl of the link.
     """
 
     @app.event("link_shared")
@@ -42,9 +42,9 @@ def register_link_events(app: App, services: Services) -> None:
         id_ = notification_of(url, services.settings.public_url)
         if id_ is None:
             return None
-        # Where Slack does not say, others may be there.
+        # If Slack does not say, people of other organizations may be there.
         is_outside = body.get("is_ext_shared_channel") is not False
-        # While a message is written, Slack gives a word for its channel that looks like an id
+        # While a message is being typed, Slack sends a placeholder that looks like a channel id
         # (https://api.slack.com/changelog/2021-08-changes-to-unfurls).
         is_posted = event.get("source") == "conversations_history"
         found = services.visibility.find_shared(
@@ -58,11 +58,11 @@ def register_link_events(app: App, services: Services) -> None:
 
     def _show(team_id: str, event: dict[str, Any], unfurls: dict[str, Any]) -> None:
         workspace = services.client.find_workspace(team_id)
-        where = {"unfurl_id": event["unfurl_id"], "source": event["source"]}
+        arguments = {"unfurl_id": event["unfurl_id"], "source": event["source"]}
         try:
-            services.client.as_bot(workspace, "chat.unfurl", unfurls=unfurls, **where)
+            services.client.as_bot(workspace, "chat.unfurl", unfurls=unfurls, **arguments)
         except SlackCallError as error:
             if not error.is_permanent:
                 raise
-            # Such as a message that was deleted meanwhile: to be told of it again helps nobody.
-            logger.info("a link is not unfurled", extra={"error": error.code})
+            # For example, the message was deleted meanwhile: a retry would not help.
+            logger.info("a link was not unfurled", extra={"error": error.code})

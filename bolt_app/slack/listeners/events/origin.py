@@ -1,4 +1,4 @@
-"""Which event it is, and which installation it is about."""
+"""The origin of an event: its id, time and installation."""
 
 from __future__ import annotations
 

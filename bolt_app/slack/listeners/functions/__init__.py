@@ -1,1 +1,1 @@
-"""Steps of workflows."""
+"""Functions: steps in workflows."""

@@ -1,4 +1,4 @@
-"""“Send a notification”, a step for Workflow Builder.
+"""The workflow step “Send a notification”.
 
 https://docs.slack.dev/tools/bolt-python/concepts/custom-steps
 """
@@ -31,28 +31,28 @@ from bolt_app.workspaces.client import NotInstalledError
 logger = logging.getLogger(__name__)
 
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{7,63}")
-# For the steps of a workspace, in one process: a workflow has no key to limit.
+# Per workspace and process, because a workflow has no API key with limits.
 MOST_A_MINUTE = 100
 MOST_REMEMBERED = 10_000
 UNINSTALLED = (
-    "The notification was not sent: Bellhop is not installed in this workspace any more, or Slack "
-    "refuses its token. Add it to Slack again."
+    "The notification was not sent. Bellhop was uninstalled from this workspace, or Slack "
+    "rejects its token. Add it to Slack again."
 )
 
 
 class StepError(Exception):
-    """The step cannot be done; the text tells whoever made the workflow why."""
+    """The step failed; the message is shown to the author of the workflow."""
 
 
 def register_send_step(app: App, services: Services) -> None:
-    """Listen for the step (https://docs.slack.dev/reference/events/function_executed).
+    """Register the step (https://docs.slack.dev/reference/events/function_executed).
 
-    It is done when the notification is accepted. Slack tells of one execution again where it was
-    not answered: the execution's id lets one notification come of it, and the same answer.
+    The step is complete when the notification is accepted. Slack retries the event of an execution;
+    its id is the idempotency key, so it creates one notification.
     """
 
     limit = SlidingLimit(MOST_A_MINUTE, timedelta(minutes=1), clock=services.clock)
-    # Executions of which Slack may tell again, because it did not take the answer.
+    # Executions that Slack may send again, exempt from the limit.
     accepted: RecentAnswers[str, bool] = RecentAnswers(
         RECEIPT_LIFETIME, MOST_REMEMBERED, services.clock
     )
@@ -61,25 +61,25 @@ def register_send_step(app: App, services: Services) -> None:
     def send(event: dict[str, Any], context: BoltContext) -> None:
         team_id, execution_id = context.team_id or "", event["function_execution_id"]
         if not _is_installed(team_id, context):
-            # Nothing is stored: the next installation would send it late.
+            # Nothing is stored: the next installation would send it too late.
             _fail_uninstalled(event)
             return
         try:
             request = _read(event["inputs"])
             if accepted.find(execution_id) is None and limit.take(team_id):
                 raise StepError(
-                    "The notification was not sent: workflows sent more than "
+                    "The notification was not sent. Workflows have sent more than "
                     f"{MOST_A_MINUTE} within a minute."
                 )
         except StepError as error:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
-        answer = services.intake.accept(
+        submitted = services.intake.accept(
             Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
         )
         accepted.ask(execution_id, lambda: True)
-        id_ = answer.notifications[0].id
-        # Slack does not name the workflow; its execution leads to it there.
+        id_ = submitted.notifications[0].id
+        # Slack does not name the workflow. The execution id identifies it there.
         execution = {"notification": id_, "execution": event.get("workflow_execution_id")}
         logger.info("a workflow sent a notification", extra={"team_id": team_id, **execution})
         page = page_url(services.settings.public_url, id_)
@@ -87,7 +87,7 @@ def register_send_step(app: App, services: Services) -> None:
         _end(team_id, "functions.completeSuccess", execution_id, outputs=outputs)
 
     def _is_installed(team_id: str, context: BoltContext) -> bool:
-        """Whether the bot can post in the workspace, and answer the step."""
+        """Whether the bot is installed in the workspace, so that it can complete the step."""
         if "installation_problem" in context:
             return False
         try:
@@ -97,20 +97,22 @@ def register_send_step(app: App, services: Services) -> None:
         return True
 
     def _fail_uninstalled(event: Mapping[str, Any]) -> None:
-        """Let a step fail, with the token that Slack gives for this execution alone."""
-        said = {"function_execution_id": event["function_execution_id"], "error": UNINSTALLED}
+        """Fail a step, with the token that Slack provides for this execution only."""
+        arguments = {"function_execution_id": event["function_execution_id"], "error": UNINSTALLED}
         token = str(event.get("bot_access_token") or "")
         try:
-            services.client.as_function(token, "functions.completeError", **said)
+            services.client.as_function(token, "functions.completeError", **arguments)
         except SlackCallError as error:
-            logger.info("a step is not to be answered", extra={"error": error.code})
+            logger.info("a step could not be completed", extra={"error": error.code})
 
     def _read(inputs: Mapping[str, Any]) -> NotificationRequest:
-        said = {name: inputs[name] for name in ("title", "text", "severity") if inputs.get(name)}
+        content = {name: inputs[name] for name in ("title", "text", "severity") if inputs.get(name)}
         try:
-            return read_one({"to": _recipients(inputs), **said}, services.clock())
+            return read_one({"to": _recipients(inputs), **content}, services.clock())
         except ValidationError as error:
-            problems = "; ".join(f"{one.field} {one.detail}" for one in problems_of(error))
+            problems = "; ".join(
+                f"{problem.field} {problem.detail}" for problem in problems_of(error)
+            )
             raise StepError(f"The notification was not sent: {problems}.") from None
 
     def _end(team_id: str, method: str, execution_id: str, **more: Any) -> None:
@@ -120,19 +122,19 @@ def register_send_step(app: App, services: Services) -> None:
         except SlackCallError as error:
             if not error.is_permanent:
                 raise
-            # The workflow has ended without us: it was answered before, or somebody stopped it.
-            logger.info("a step is not to be answered", extra={"error": error.code})
+            # The step was already completed, or the workflow was stopped.
+            logger.info("a step could not be completed", extra={"error": error.code})
 
 
 def _recipients(inputs: Mapping[str, Any]) -> list[str]:
     topic = lowered(str(inputs.get("topic") or "")).removeprefix("topic:")
     channel = inputs.get("channel")
-    # A variable of the workflow may hold anything, a person or an e-mail address too.
+    # A variable of the workflow may hold anything, such as a person or an e-mail address.
     if channel and not (isinstance(channel, str) and _CHANNEL.fullmatch(channel)):
         raise StepError(
-            "The notification was not sent: channel is not the id of a channel: choose one."
+            "The notification was not sent: channel is not a channel id. Choose a channel."
         )
     to = [*([channel] if channel else []), *([f"topic:{topic}"] if topic else [])]
     if not to:
-        raise StepError("The notification was not sent: choose a channel or a topic.")
+        raise StepError("The notification was not sent. Choose a channel or a topic.")
     return to

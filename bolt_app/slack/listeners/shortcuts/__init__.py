@@ -1,1 +1,1 @@
-"""Shortcuts in the menu of a message."""
+"""Message shortcuts."""

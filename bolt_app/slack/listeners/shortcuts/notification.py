@@ -1,4 +1,4 @@
-"""“Link to notification”, in the menu of every message.
+"""The message shortcut “Link to notification”.
 
 https://docs.slack.dev/interactivity/implementing-shortcuts#messages
 """
@@ -17,19 +17,19 @@ from bolt_app.slack.notifications.blocks import link_modal, no_link_modal
 
 
 def register_notification_shortcut(app: App, services: Services) -> None:
-    """Listen for the shortcut; a modal has the link, or says that there is none."""
+    """Register the shortcut, which opens a modal with the link."""
 
     @app.message_shortcut(ids.LINK_TO_NOTIFICATION)
     def link(ack: Ack, body: dict[str, Any], context: BoltContext) -> None:
         ack()
-        found = services.history.find_by_message(
+        notification_id = services.history.find_by_message(
             context.team_id or "",
             body["channel"]["id"],
             body["message_ts"],
-            # Slack does not say in which workspace of an organisation the message is.
+            # Slack does not name the workspace of the message in an organization.
             enterprise_id=context.enterprise_id if context.is_enterprise_install else None,
         )
         view = no_link_modal()
-        if found is not None:
-            view = link_modal(page_url(services.settings.public_url, found))
+        if notification_id is not None:
+            view = link_modal(page_url(services.settings.public_url, notification_id))
         open_modal(services, context, body, view)

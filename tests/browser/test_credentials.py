@@ -1,4 +1,4 @@
-"""API keys and hooks at home, as an admin sees them."""
+"""API keys and webhooks in the App Home of an admin."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sqlite_only
 
 @pytest.mark.parametrize("width", [1280, 380])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_an_admin_makes_a_key_and_a_hook_and_revokes_them(
+def test_an_admin_creates_and_revokes_a_key_and_a_webhook(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
     bellhop.install(ANN)
@@ -22,15 +22,15 @@ def test_an_admin_makes_a_key_and_a_hook_and_revokes_them(
     bellhop.services.webhooks.create(ACME, "Alertmanager", [GENERAL])
     page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
     page.goto(f"{bellhop.slack_url}/client/{ACME}/app?as={ANN}&tab=home")
-    heading = page.get_by_text("API keys and hooks")
+    heading = page.get_by_text("API keys and webhooks")
     expect(heading).to_be_visible()
     heading.scroll_into_view_if_needed()
-    page.get_by_text("Only admins see this part").scroll_into_view_if_needed()
+    page.get_by_text("Only admins see this section").scroll_into_view_if_needed()
     shoot(page, f"keys-home-{look}")
 
     page.get_by_role("button", name="New API key…").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("What it is for").fill("ci")
+    dialog.get_by_label("Name").fill("ci")
     dialog.get_by_label("Only to").fill("ops")
     shoot(page, f"keys-form-{look}")
     dialog.get_by_role("button", name="Create").click()
@@ -43,17 +43,17 @@ def test_an_admin_makes_a_key_and_a_hook_and_revokes_them(
     dialog.get_by_role("button", name="Close").last.click()
     expect(page.get_by_text("API key ci: send, only to")).to_be_visible()
 
-    page.get_by_role("button", name="New hook…").click()
-    expect(page.get_by_label("Which system posts to it")).to_be_visible()
-    shoot(page, f"hooks-form-{look}")
+    page.get_by_role("button", name="New webhook…").click()
+    expect(page.get_by_label("Key field")).to_be_visible()
+    shoot(page, f"webhooks-form-{look}")
     dialog.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_label("Which system posts to it")).to_be_hidden()
+    expect(page.get_by_label("Key field")).to_be_hidden()
 
     page.get_by_role("button", name="Revoke").first.click()
     expect(page.get_by_text("Revoke this API key?")).to_be_visible()
     shoot(page, f"keys-confirm-{look}")
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("it is refused from now on")).to_be_visible()
-    page.get_by_text("it is refused from now on").scroll_into_view_if_needed()
+    expect(page.get_by_text("Requests that use it are now rejected")).to_be_visible()
+    page.get_by_text("Requests that use it are now rejected").scroll_into_view_if_needed()
     shoot(page, f"keys-revoked-{look}")
     assert [one.revoked_by for one in bellhop.services.api_keys.of_team(ACME)] == [None, ANN]
