@@ -21,7 +21,12 @@ from sqlalchemy.exc import ArgumentError
 from bolt_app.client_address import TrustedProxies, parse_trusted_proxies
 from bolt_app.cores import available_cores
 from bolt_app.delays import Delays
-from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
+from bolt_app.private_files import (
+    FILE_MODE,
+    SharedFolderError,
+    is_shared_folder,
+    make_private_folder,
+)
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 # Holds `.env` and `var/`: the checkout, or the working directory of an installed package.
@@ -150,8 +155,20 @@ def read_environment() -> dict[str, str]:
 
     The file is `.env`, or the one that `FLASK_ENV_FILE` names, as for Flask's own commands
     (https://flask.palletsprojects.com/en/stable/cli/#environment-variables-from-dotenv).
+
+    Raises:
+        ConfigError: nobody named the file, and any user of this machine may have written it.
     """
-    from_file = dotenv_values(ROOT / (os.environ.get("FLASK_ENV_FILE") or ".env"))
+    named = os.environ.get("FLASK_ENV_FILE")
+    path = ROOT / (named or ".env")
+    if not named and path.exists() and is_shared_folder(path.parent):
+        raise ConfigError(
+            [
+                f"{path} is not read, because all users of this machine can write in its folder: "
+                "run Bellhop in a folder of its own, or name the file with --env-file."
+            ]
+        )
+    from_file = dotenv_values(path)
     return {**{k: v for k, v in from_file.items() if v is not None}, **os.environ}
 
 
