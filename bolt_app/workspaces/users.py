@@ -97,6 +97,7 @@ class Users:
         https://docs.slack.dev/reference/methods/conversations.open
 
         Raises:
+            LookupLimitError: Slack would have to be asked too often.
             SlackCallError: the bot does not have that direct message, or Slack does not answer.
         """
         key = workspace.team_id, conversation_id
@@ -119,6 +120,7 @@ class Users:
                 self._store_ids(session, team_id, {address: user_id})
 
     def _open(self, workspace: BotWorkspace, conversation_id: str) -> str:
+        self._take_lookup(workspace)
         try:
             answer = self._client.as_bot(workspace, OPEN, channel=conversation_id, return_im=True)
         except SlackCallError as error:
@@ -127,10 +129,13 @@ class Users:
             return ""
         return str(answer["channel"].get("user") or "")
 
-    def _look_up(self, workspace: BotWorkspace, email: str) -> str:
+    def _take_lookup(self, workspace: BotWorkspace) -> None:
         wait = self._lookups.take(workspace.team_id)
         if wait > 0:
             raise LookupLimitError(wait)
+
+    def _look_up(self, workspace: BotWorkspace, email: str) -> str:
+        self._take_lookup(workspace)
         try:
             answer = self._client.as_bot(workspace, LOOKUP, email=email, team_id=workspace.team_id)
         except SlackCallError as error:

@@ -11,6 +11,7 @@ from bolt_app.access.authorization import STALE_AFTER
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -232,6 +233,15 @@ def test_slack_is_asked_once_whose_conversation_it_is(installed: Bellhop) -> Non
         deliver(installed, after=5)
 
     assert len(installed.slack.calls_to("conversations.open")) == asked + 2
+
+
+def test_invented_conversations_make_few_calls(installed: Bellhop) -> None:
+    for number in range(LOOKUPS_PER_MINUTE + 5):
+        accept(installed, f"D0NOBODY{number:02}", "x")
+
+    deliver(installed, after=0)
+
+    assert len(installed.slack.calls_to("conversations.open")) == LOOKUPS_PER_MINUTE
 
 
 def test_a_conversation_without_the_bot_leads_to_nobody(installed: Bellhop) -> None:
