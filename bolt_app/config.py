@@ -36,6 +36,8 @@ SLACK_ORIGIN = "https://slack.com"
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
 # Each web process has connections to the database and some 40 MiB of its own.
 MOST_BY_DEFAULT = 8
+# From the folder of a checkout.
+COMMAND = ".venv/bin/bellhop"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # The people who may change the subscriptions of channels; members are everybody but guests.
@@ -122,7 +124,7 @@ class Settings:
     def command(self) -> str:
         """How a person on this machine begins a command, such as `send`."""
         env_file = f"--env-file {shlex.quote(self.env_file)} " if self.env_file else ""
-        return f".venv/bin/bellhop {env_file}".rstrip()
+        return f"{COMMAND} {env_file}".rstrip()
 
     @property
     def uses_https(self) -> bool:
