@@ -271,6 +271,23 @@ def test_what_has_expired_meanwhile_does_not_go_out(bellhop: Bellhop, private: s
     assert bellhop.slack.messages(moved) == []
 
 
+def test_what_was_cancelled_meanwhile_does_not_go_out(bellhop: Bellhop, private: str) -> None:
+    moved = move_unnoticed(bellhop, private)
+    early = accept(bellhop, private, "early")
+    Hand(bellhop).deliver()
+    bellhop.services.history.cancel(ACME, early)
+    bellhop.clock.advance(1)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert states(bellhop, early) == ["dead"]
+    # A person may still want it.
+    bellhop.services.history.retry(ACME, early)
+    deliver(bellhop)
+    assert states(bellhop, early) == ["sent"]
+
+
 @pytest.mark.parametrize(("answers", "says"), [(["acknowledge"], []), ([], ["No answer yet"])])
 def test_what_was_answered_meanwhile_is_not_escalated(
     bellhop: Bellhop, private: str, answers: Sequence[Any], says: Sequence[str]
