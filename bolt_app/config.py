@@ -21,7 +21,12 @@ from sqlalchemy.exc import ArgumentError
 from bolt_app.client_address import TrustedProxies, parse_trusted_proxies
 from bolt_app.cores import available_cores
 from bolt_app.delays import Delays
-from bolt_app.private_files import FILE_MODE, SharedFolderError, make_private_folder
+from bolt_app.private_files import (
+    FILE_MODE,
+    SharedFolderError,
+    is_shared_folder,
+    make_private_folder,
+)
 
 _CHECKOUT = Path(__file__).resolve().parent.parent
 # Holds `.env` and `var/`: the checkout, or the working directory of an installed package.
@@ -31,6 +36,8 @@ SLACK_ORIGIN = "https://slack.com"
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
 # Each web process has connections to the database and some 40 MiB of its own.
 MOST_BY_DEFAULT = 8
+# From the folder of a checkout.
+COMMAND = ".venv/bin/bellhop"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
 # The people who may change the subscriptions of channels; members are everybody but guests.
@@ -117,7 +124,7 @@ class Settings:
     def command(self) -> str:
         """How a person on this machine begins a command, such as `send`."""
         env_file = f"--env-file {shlex.quote(self.env_file)} " if self.env_file else ""
-        return f".venv/bin/bellhop {env_file}".rstrip()
+        return f"{COMMAND} {env_file}".rstrip()
 
     @property
     def uses_https(self) -> bool:
@@ -150,8 +157,20 @@ def read_environment() -> dict[str, str]:
 
     The file is `.env`, or the one that `FLASK_ENV_FILE` names, as for Flask's own commands
     (https://flask.palletsprojects.com/en/stable/cli/#environment-variables-from-dotenv).
+
+    Raises:
+        ConfigError: nobody named the file, and any user of this machine may have written it.
     """
-    from_file = dotenv_values(ROOT / (os.environ.get("FLASK_ENV_FILE") or ".env"))
+    named = os.environ.get("FLASK_ENV_FILE")
+    path = ROOT / (named or ".env")
+    if not named and path.exists() and is_shared_folder(path.parent):
+        raise ConfigError(
+            [
+                f"{path} is not read, because all users of this machine can write in its folder: "
+                "run Bellhop in a folder of its own, or name the file with --env-file."
+            ]
+        )
+    from_file = dotenv_values(path)
     return {**{k: v for k, v in from_file.items() if v is not None}, **os.environ}
 
 

@@ -17,15 +17,22 @@ class SharedFolderError(OSError):
     """A folder is meant for all users of the machine, such as /tmp."""
 
 
+def is_shared_folder(path: Path) -> bool:
+    """Whether every user of the machine can create files in a folder."""
+    return bool(path.stat().st_mode & stat.S_IWOTH)
+
+
 def make_private_folder(path: Path) -> None:
     """Create a folder if it is missing, and take it and the files in it away from others.
 
     Raises:
-        SharedFolderError: it is a folder for everybody.
+        SharedFolderError: it is a folder for everybody, or another user's in one.
         OSError: it cannot be created.
     """
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    if path.stat().st_mode & stat.S_ISVTX:
+    found = path.stat()
+    is_foreign = found.st_uid != os.geteuid() and is_shared_folder(path.parent)
+    if found.st_mode & stat.S_ISVTX or is_foreign:
         raise SharedFolderError(f"{path} is shared by all users")
     take_from_others(path)
     for entry in path.iterdir():

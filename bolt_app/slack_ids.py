@@ -12,6 +12,16 @@ def is_id(address: str) -> bool:
     return address[0] in "CGDUW"
 
 
+def is_conversation(address: str) -> bool:
+    """Whether `address` is the id of a direct message, which leads to the person in it."""
+    return address[0] == "D"
+
+
+def is_destination(address: str) -> bool:
+    """Whether `address` is the id of a channel or person; other addresses lead to one."""
+    return is_id(address) and not is_conversation(address)
+
+
 def is_person(address: str) -> bool:
     """Whether `address` is a person's id, which stands for their direct message with the bot.
 

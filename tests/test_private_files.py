@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bolt_app import config
 from bolt_app.config import ROOT, ConfigError, load_settings
 from bolt_app.db import Database, schema
 from bolt_app.private_files import take_from_others
@@ -106,6 +107,36 @@ def test_a_folder_that_everybody_shares_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="all users of this machine share"):
         load_settings({**CREDENTIALS, "DATA_DIR": str(tmp_path)})
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
+
+
+def test_the_folder_of_another_user_is_refused_where_all_may_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "var"
+    folder.mkdir()
+    tmp_path.chmod(0o1777)
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+
+    with pytest.raises(ConfigError, match="all users of this machine share"):
+        load_settings({**CREDENTIALS, "DATA_DIR": str(folder)})
+
+
+@pytest.mark.parametrize(("mode", "is_read"), [(0o755, True), (0o1777, False)])
+def test_settings_that_any_user_may_have_written_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_read: bool
+) -> None:
+    (tmp_path / ".env").write_text("SLACK_BASE_URL=https://elsewhere.example\n")
+    tmp_path.chmod(mode)
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.delenv("FLASK_ENV_FILE", raising=False)
+
+    if is_read:
+        assert config.read_environment()["SLACK_BASE_URL"] == "https://elsewhere.example"
+        return
+    with pytest.raises(ConfigError, match="all users of this machine can write"):
+        config.read_environment()
+    monkeypatch.setenv("FLASK_ENV_FILE", str(tmp_path / ".env"))
+    assert config.read_environment()["SLACK_BASE_URL"] == "https://elsewhere.example"
 
 
 @pytest.mark.usefixtures("_umask")

@@ -9,6 +9,7 @@ import click
 from bolt_app.recipients import normal_address
 from bolt_app.services import Services
 from bolt_app.slack_api import SENTENCES, SlackCallError
+from bolt_app.slack_ids import is_conversation
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 
 
@@ -38,6 +39,9 @@ def stored_address(services: Services, team_id: str, address: str) -> str:
         if normal.startswith("@"):
             email = normal.removeprefix("@")
             return services.users.find(services.client.find_workspace(team_id), email)
+        if is_conversation(normal):
+            workspace = services.client.find_workspace(team_id)
+            return services.users.find_by_conversation(workspace, normal)
     except (SlackCallError, NotInstalledError):
         # The id replaces the address once Slack knows it (`subscriptions.channel_sync`).
         return normal

@@ -10,4 +10,4 @@ from bolt_app.db.prepared import PreparedSelect
 # What SQLAlchemy raises when the database does not answer; everything else of its is our mistake.
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeoutError)
 
-__all__ = ["DATABASE_DOWN", "Cipher", "Database", "DecryptionError", "PreparedSelect"]
+__all__ = ["DATABASE_UNAVAILABLE", "Cipher", "Database", "DecryptionError", "PreparedSelect"]

@@ -26,11 +26,11 @@ from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
-LOOKUP = "users.lookupByEmail"
+LOOKUP, OPEN = "users.lookupByEmail", "conversations.open"
 LOOKUPS_PER_MINUTE = 30
 REMEMBERED_FOR = timedelta(minutes=5)
 MOST_REMEMBERED = 10_000
-UNKNOWN = "users_not_found"
+UNKNOWN, NO_CHANNEL = "users_not_found", "channel_not_found"
 
 
 class LookupLimitError(SlackCallError):
@@ -55,7 +55,7 @@ class Users:
         self._client = client
         self._store_ids = store_ids
         self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
-        # Ids by workspace and address; an empty one where nobody has the address.
+        # Ids by workspace and address or conversation; an empty one where nobody has it.
         self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
             REMEMBERED_FOR, MOST_REMEMBERED, clock
         )
@@ -79,12 +79,8 @@ class Users:
             )
             .limit(1)
         )
-        named = select(Subscription.id).where(
-            Subscription.team_id == workspace.team_id, Subscription.address == f"@{email}"
-        )
         with self._database.reading() as session:
             user_id = session.scalar(linked)
-            is_subscribed = session.scalar(named.limit(1)) is not None
         key = workspace.team_id, email
         if user_id is None:
             user_id = self._remembered.find(key)
@@ -92,15 +88,54 @@ class Users:
             user_id = self._remembered.ask(key, lambda: self._look_up(workspace, email))
         if not user_id:
             raise SlackCallError(LOOKUP, UNKNOWN)
-        if is_subscribed:
-            with self._database.writing() as session:
-                self._store_ids(session, workspace.team_id, {f"@{email}": user_id})
+        self._store_id(workspace, f"@{email}", user_id)
         return user_id
 
-    def _look_up(self, workspace: BotWorkspace, email: str) -> str:
+    def find_by_conversation(self, workspace: BotWorkspace, conversation_id: str) -> str:
+        """Return the id of the person in a direct message with the bot.
+
+        https://docs.slack.dev/reference/methods/conversations.open
+
+        Raises:
+            LookupLimitError: Slack would have to be asked too often.
+            SlackCallError: the bot does not have that direct message, or Slack does not answer.
+        """
+        key = workspace.team_id, conversation_id
+        user_id = self._remembered.find(key)
+        if user_id is None:
+            user_id = self._remembered.ask(key, lambda: self._open(workspace, conversation_id))
+        if not user_id:
+            raise SlackCallError(OPEN, NO_CHANNEL)
+        self._store_id(workspace, conversation_id, user_id)
+        return user_id
+
+    def _store_id(self, workspace: BotWorkspace, address: str, user_id: str) -> None:
+        """Let a subscription of an address be the person's."""
+        team_id = workspace.team_id
+        named = (Subscription.team_id == team_id, Subscription.address == address)
+        with self._database.reading() as session:
+            is_subscribed = session.scalar(select(Subscription.id).where(*named).limit(1))
+        if is_subscribed is not None:
+            with self._database.writing() as session:
+                self._store_ids(session, team_id, {address: user_id})
+
+    def _open(self, workspace: BotWorkspace, conversation_id: str) -> str:
+        self._take_lookup(workspace)
+        try:
+            answer = self._client.as_bot(workspace, OPEN, channel=conversation_id, return_im=True)
+        except SlackCallError as error:
+            if error.code != NO_CHANNEL:
+                raise
+            return ""
+        return str(answer["channel"].get("user") or "")
+
+    def _take_lookup(self, workspace: BotWorkspace) -> None:
         wait = self._lookups.take(workspace.team_id)
         if wait > 0:
             raise LookupLimitError(wait)
+
+    def _look_up(self, workspace: BotWorkspace, email: str) -> str:
+        self._take_lookup(workspace)
         try:
             answer = self._client.as_bot(workspace, LOOKUP, email=email, team_id=workspace.team_id)
         except SlackCallError as error:

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from bolt_app.access.authorization import STALE_AFTER
+from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -170,3 +172,103 @@ def test_a_linked_person_is_not_asked_about_for_what_is_addressed_to_them(
 
     assert states(installed, id_) == ["sent"]
     assert len(installed.slack.calls_to("users.info")) == asked
+
+
+# A conversation's own id leads to the person in it.
+
+
+def conversation_of(bellhop: Bellhop, user_id: str) -> str:
+    accept(bellhop, user_id, "the first message opens it")
+    deliver(bellhop, after=0)
+    return bellhop.slack.app_dm(ACME, user_id).id
+
+
+@pytest.mark.parametrize(
+    ("facts", "state"), [(CHANGES[0], "sent"), (CHANGES[1], "dead"), (CHANGES[2], "dead")]
+)
+def test_what_is_addressed_to_a_conversation_is_for_its_person(
+    installed: Bellhop, facts: dict[str, Any], state: str
+) -> None:
+    conversation = conversation_of(installed, BEN)
+    id_ = accept(installed, conversation, "x", send_at=in_an_hour(installed))
+    become(installed, BEN, **facts)
+
+    deliver(installed)
+
+    assert outcome(installed, id_) == [(state, None if state == "sent" else DENIED)]
+
+
+@pytest.mark.parametrize("facts", CHANGES)
+def test_a_subscription_of_a_conversation_is_its_persons(
+    installed: Bellhop, facts: dict[str, Any]
+) -> None:
+    conversation = conversation_of(installed, BEN)
+    installed.services.subscriptions.subscribe(ACME, conversation, SubscriptionSpec("payroll"))
+    id_ = accept(installed, "topic:payroll", "x", send_at=in_an_hour(installed))
+    become(installed, BEN, **facts)
+
+    deliver(installed)
+
+    assert outcome(installed, id_) == [("cancelled", DENIED)]
+    [found] = installed.services.subscriptions.of_address(ACME, BEN)
+    assert found.wish.topic == "payroll"
+
+
+def test_what_the_person_of_a_conversation_chose_counts(installed: Bellhop) -> None:
+    conversation = conversation_of(installed, BEN)
+    wish = NotificationPreferences(direct="hourly", tz="UTC")
+    installed.services.preferences.choose(ACME, BEN, wish)
+
+    id_ = accept(installed, conversation, "x")
+    deliver(installed, after=0)
+
+    assert states(installed, id_) == ["held"]
+
+
+def test_slack_is_asked_once_whose_conversation_it_is(installed: Bellhop) -> None:
+    conversation = conversation_of(installed, BEN)
+    asked = len(installed.slack.calls_to("conversations.open"))
+    for address in (conversation, "D0NOBODY01") * 3:
+        accept(installed, address, "x")
+        deliver(installed, after=5)
+
+    assert len(installed.slack.calls_to("conversations.open")) == asked + 2
+
+
+def test_invented_conversations_make_few_calls(installed: Bellhop) -> None:
+    for number in range(LOOKUPS_PER_MINUTE + 5):
+        accept(installed, f"D0NOBODY{number:02}", "x")
+
+    deliver(installed, after=0)
+
+    assert len(installed.slack.calls_to("conversations.open")) == LOOKUPS_PER_MINUTE
+
+
+def test_a_conversation_without_the_bot_leads_to_nobody(installed: Bellhop) -> None:
+    id_ = accept(installed, "D0NOBODY01", "x")
+
+    deliver(installed, after=0)
+
+    assert outcome(installed, id_) == [("dead", "channel_not_found")]
+
+
+@pytest.mark.parametrize("facts", CHANGES)
+def test_a_message_that_was_deleted_is_not_posted_again_to_who_may_not_receive_it(
+    installed: Bellhop, facts: dict[str, Any]
+) -> None:
+    """An answer shows the message of an incident again."""
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    id_ = accept(installed, "topic:payroll", "x", actions=["acknowledge"])
+    deliver(installed, after=0)
+    conversation = installed.slack.app_dm(ACME, BEN).id
+    with installed.slack.edit():
+        for message in installed.slack.messages(conversation):
+            message.deleted = True
+    become(installed, BEN, **facts)
+    installed.clock.advance(HOUR)
+
+    assert installed.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    deliver(installed)
+
+    assert installed.slack.messages(conversation) == []
+    assert [one.error for one in deliveries(installed, id_)] == [None, DENIED]

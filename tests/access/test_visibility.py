@@ -175,6 +175,20 @@ def test_a_list_of_channels_that_is_too_old_makes_nothing_public(installed: Bell
 # The App Home.
 
 
+@pytest.mark.parametrize(("user_id", "knows"), [(GUEST, False), (BEN, True)])
+def test_a_page_names_topics_to_members_alone(
+    installed: Bellhop, user_id: str, knows: bool
+) -> None:
+    """A topic may have led to other channels too."""
+    installed.services.subscriptions.subscribe(ACME, DEPLOYS, SubscriptionSpec("deploys"))
+    id_ = accept(installed, ["topic:deploys", "topic:merger"], "x")
+    Hand(installed).deliver()
+
+    shown = sign_in(installed, user_id).get(f"/notifications/{id_}")
+
+    assert (shown.status, "merger" in shown.text) == (200, knows)
+
+
 def test_home_shows_a_guest_what_went_to_their_channels(installed: Bellhop) -> None:
     for to in (GENERAL, DEPLOYS, LEADS):
         delivered(installed, to, f"Title for {to}")

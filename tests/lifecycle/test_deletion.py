@@ -410,6 +410,22 @@ def test_a_conversation_that_a_sender_named_is_forgotten(
     assert traces(known, conversation) == {}
 
 
+@pytest.mark.parametrize("leave", LEAVING)
+def test_a_subscription_of_a_conversation_is_forgotten(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    conversation = known.slack.app_dm(ACME, ANN).id
+    known.services.subscriptions.subscribe(ACME, conversation, SubscriptionSpec("deploys"))
+    accept(known, "topic:deploys", "To a conversation")
+    delivered(known)
+
+    leave(known)
+    delivered(known)
+    tidied(known)
+
+    assert traces(known, conversation) == {}
+
+
 @pytest.mark.parametrize("leave", [*LEAVING, None])
 def test_an_undo_button_brings_nobody_back(
     known: Bellhop, leave: Callable[[Bellhop], None] | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -252,3 +253,55 @@ def test_a_channel_may_have_its_former_id_again(bellhop: Bellhop, private: str) 
     deliver(bellhop)
 
     assert states(bellhop, *ids) == ["sent", "sent"]
+
+
+def test_what_has_expired_meanwhile_does_not_go_out(bellhop: Bellhop, private: str) -> None:
+    moved = move_unnoticed(bellhop, private)
+    until = bellhop.clock() + timedelta(minutes=10)
+    early = accept(bellhop, private, "early", expires_at=until.isoformat())
+    Hand(bellhop).deliver()
+    bellhop.clock.advance(3600)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert [(one.state, one.error) for one in deliveries(bellhop, early)] == [
+        ("dead", "channel_not_found")
+    ]
+    assert bellhop.slack.messages(moved) == []
+
+
+def test_what_was_cancelled_meanwhile_does_not_go_out(bellhop: Bellhop, private: str) -> None:
+    moved = move_unnoticed(bellhop, private)
+    early = accept(bellhop, private, "early")
+    Hand(bellhop).deliver()
+    bellhop.services.history.cancel(ACME, early)
+    bellhop.clock.advance(1)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert states(bellhop, early) == ["dead"]
+    # A person may still want it.
+    bellhop.services.history.retry(ACME, early)
+    deliver(bellhop)
+    assert states(bellhop, early) == ["sent"]
+
+
+@pytest.mark.parametrize(("answers", "says"), [(["acknowledge"], []), ([], ["No answer yet"])])
+def test_what_was_answered_meanwhile_is_not_escalated(
+    bellhop: Bellhop, private: str, answers: Sequence[Any], says: Sequence[str]
+) -> None:
+    moved = move_unnoticed(bellhop, private)
+    escalate = {"to": private, "after": 60}
+    incident = accept(bellhop, ANN, "down", key="db", actions=["acknowledge"], escalate=escalate)
+    deliver(bellhop)
+    deliver(bellhop, 60)
+    assert states(bellhop, incident) == ["sent", "dead"]
+    for one in answers:
+        assert bellhop.services.incidents.answer(ACME, incident, BEN, one)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert [one.text.splitlines()[0] for one in bellhop.slack.messages(moved)] == says

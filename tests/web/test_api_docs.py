@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from bolt_app.web.api.openapi import build_document
 from tests.browser.chromium import OpenPage, Shoot
+from tests.conftest import FakeClock
 from tests.people import ACME
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
 from tests.web.calling import NOTIFICATIONS, caller
 from tests.web.test_headers import InlineCode
 
@@ -174,3 +175,14 @@ class TestPage:
         assert page.locator("#cancelNotification").is_visible()
         shoot(page, f"api-docs-{scheme}-{width}-operation")
         assert ACME not in page.content()
+
+
+def test_the_page_tells_anyone_no_path_of_the_machine(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    settings = {"env_file": "/srv/bellhop/production.env"}
+    with running_bellhop(database_url, encryption_key, clock, **settings) as bellhop:
+        shown = bellhop.browser().get("/api/v1/docs").text
+
+        assert "bellhop api-key create" in shown
+        assert "production.env" not in shown

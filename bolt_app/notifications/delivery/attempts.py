@@ -27,6 +27,7 @@ ATTEMPT_ROWS = (
         Delivery.subscription_id,
         Delivery.key,
         Delivery.mode,
+        Delivery.source,
         Delivery.on_unknown,
         Delivery.send_at,
         Delivery.expires_at,
@@ -189,12 +190,14 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
     if ts is None and root is not None:
         channel_id, ts = root.channel_id, root.ts
     last = None if ts is None else content_of_message(connection, row.lane_id, row.key, ts)
-    content = row.content if last is None else last.content
+    content, common = row.content, _common(row, now)
+    if last is not None:
+        content, common["by_subscription"] = last.content, last.subscription_id is not None
     incident = _incident(connection, row, content, now)
     # Of all messages about an incident the latest in the channel, while people are to see it.
     is_latest = root is not None and root.ts == ts
     return Attempt(
-        **_common(row, now),
+        **common,
         channel_id=channel_id or row.address,
         content=content,
         update_ts=ts,
@@ -207,7 +210,9 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
 
 
 def _current(connection: Connection, row: Any, thread_ts: str | None) -> str | None:
-    return None if thread_ts is None else current_thread(connection, row.lane_id, thread_ts)
+    if thread_ts is None:
+        return None
+    return current_thread(connection, row.lane_id, row.source, thread_ts)
 
 
 def _incident(

@@ -40,7 +40,7 @@ from bolt_app.notifications.delivery.writer import Writer
 from bolt_app.notifications.queue.rank import STEP_SECONDS
 from bolt_app.notifications.queue.shards import OwnedShard
 from bolt_app.slack_api import NotSentError
-from bolt_app.slack_ids import is_id
+from bolt_app.slack_ids import is_destination
 
 logger = logging.getLogger(__name__)
 
@@ -294,7 +294,7 @@ class Dispatcher:
     async def _resolve(self, work: Work, owned: OwnedWorkspace) -> None:
         team_id, lane_id = work.team_id, work.lane_id
         row = await self._tasks.run(self._transitions.first_pending, lane_id)
-        if row is None or is_id(row.address):
+        if row is None or is_destination(row.address):
             self._resolved(work, owned, None)
             return
         result = await self._tasks.run(

@@ -21,7 +21,7 @@ from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, 
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
-from bolt_app.slack_ids import is_id
+from bolt_app.slack_ids import is_destination
 
 # No pause that we write ourselves is as long: it was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0
@@ -379,5 +379,6 @@ class Reader:
             rank=row.rank,
             key=row.key,
             is_update=row.mode == "update",
-            is_name=not is_id(row.address),
+            # A message in doubt is looked for in the conversation itself.
+            is_name=not is_destination(row.address) and row.state != "sending",
         )

@@ -9,6 +9,7 @@ takes the place of the deleted one: replies, updates, buttons and links lead to 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -18,6 +19,7 @@ _REPLACEMENT = (
     select(Delivery.ts)
     .where(
         Delivery.lane_id == bindparam("lane_id"),
+        Delivery.source == bindparam("source"),
         Delivery.replaced_ts == bindparam("ts"),
         Delivery.replaced_ts.is_not(None),
         Delivery.state == "sent",
@@ -59,9 +61,19 @@ class Replacement:
     thread_ts: str | None
 
 
-def current_thread(connection: Connection, lane_id: int, thread_ts: str) -> str:
-    """Return the message to reply to: the latest one in the place of a deleted one."""
-    while ts := connection.scalar(_REPLACEMENT, {"lane_id": lane_id, "ts": thread_ts}):
+def current_thread(connection: Connection, lane_id: int, source: str, thread_ts: str) -> str:
+    """Return the message to reply to: the latest one in the place of a deleted one.
+
+    Senders choose a `thread_ts`: the messages of one source take the place of no other's, and a
+    message only that of an earlier one, so that the search ends.
+
+    Args:
+        source: whose turn the reply takes.
+    """
+    values = {"lane_id": lane_id, "source": source}
+    while ts := connection.scalar(_REPLACEMENT, {**values, "ts": thread_ts}):
+        if Decimal(ts) <= Decimal(thread_ts):
+            break
         thread_ts = ts
     return thread_ts
 

@@ -1,4 +1,4 @@
-"""The resolver: finds the channel or person that a name or an e-mail address stands for."""
+"""The resolver: finds the channel or person that a name, e-mail address or conversation means."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bolt_app.notifications.delivery.outcomes import (
     internal_error,
 )
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_conversation
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.users import Users
@@ -63,7 +64,7 @@ class Resolver:
         """Return the destination of a lane, or the reason why it is not known.
 
         Args:
-            address: `#name` or `@email`.
+            address: `#name`, `@email`, or the id of a direct message.
             attempts: how often it was tried.
 
         Raises:
@@ -85,6 +86,9 @@ class Resolver:
         workspace = self._client.find_workspace(team_id)
         if address.startswith("@"):
             return Resolved(self._users.find(workspace, address.removeprefix("@")))
+        if is_conversation(address):
+            # Its person decides: whether they may receive it, and their quiet hours.
+            return Resolved(self._users.find_by_conversation(workspace, address))
         name = address.removeprefix("#")
         found = self._channels.find_listed(team_id, name)
         if found is not None:

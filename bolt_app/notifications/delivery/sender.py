@@ -32,7 +32,7 @@ from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
-from bolt_app.slack_ids import is_person
+from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.users import LOOKUP, UNKNOWN, Users
@@ -109,9 +109,8 @@ class Sender:
             return Outcome("cancelled", requested=False)
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
-            if _is_for_person(attempt) and not await asyncio.to_thread(
-                self._may_receive, workspace, attempt
-            ):
+            # A message that is shown again is not refused: a name that was erased has to leave it.
+            if not attempt.is_refresh and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=attempt.by_subscription)
             first, others = await self._prepare(workspace, attempt)
         except (NotInstalledError, SlackCallError) as error:
@@ -253,6 +252,16 @@ class Sender:
             return dead_installation("not_installed", self._delays, is_repeat=attempt.is_repeat)
         return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
 
+    async def _is_allowed(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
+        """Whether a message may be posted for those who read it there.
+
+        Raises:
+            SlackCallError: as `_may_receive`.
+        """
+        if not _is_for_person(attempt):
+            return True
+        return await asyncio.to_thread(self._may_receive, workspace, attempt)
+
     def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
         """Whether the person is still to get what was accepted for them.
 
@@ -260,6 +269,8 @@ class Sender:
             SlackCallError: Slack does not say; or the address is another person's, or nobody's.
         """
         address = attempt.address
+        if is_conversation(address):
+            address = self._users.find_by_conversation(workspace, address)
         # The address may have become someone else's since its lane was found.
         is_email, email = attempt.target.startswith("@"), attempt.target.removeprefix("@")
         if is_email and self._users.find(workspace, email) != address:
@@ -359,6 +370,8 @@ class Sender:
             is_gone = error.code == MESSAGE_GONE
             if attempt.is_refresh and not (is_gone and attempt.may_post_again):
                 return Outcome("cancelled", error.code)
+            if attempt.is_refresh and not await self._is_allowed(workspace, attempt):
+                return recipient_denied(by_subscription=True)
             posted = await self._post(workspace, attempt, given, check)
             # A message that only cannot be changed keeps its replies and buttons.
             return posted if is_gone else replace(posted, replaced_ts=None)
@@ -459,8 +472,5 @@ def _slack_time(moment: datetime) -> str:
 
 
 def _is_for_person(attempt: Attempt) -> bool:
-    """Whether the person's role decides about an attempt.
-
-    A message that is shown again is not refused: a name that was erased has to leave it.
-    """
-    return not attempt.is_refresh and is_person(attempt.address)
+    """Whether an attempt is at a direct message: the person's role decides."""
+    return is_person(attempt.address) or is_conversation(attempt.address)

@@ -33,7 +33,7 @@ from bolt_app.notifications.incidents.messages import Change, MessagePosition, r
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
 from bolt_app.notifications.queue.moved_channels import follow_move
-from bolt_app.slack_ids import is_id
+from bolt_app.slack_ids import is_destination
 from bolt_app.workspaces.channel_names import find_named
 
 logger = logging.getLogger(__name__)
@@ -133,8 +133,8 @@ class Transitions:
         with self._database.reading_connection() as connection:
             due = connection.execute(_DUE, values).all()
             next_at = connection.scalar(_NEXT, values)
-        names = [row for row in due if row.state == "held" and not is_id(row.address)]
-        ready = [row for row in due if row.state != "held" or is_id(row.address)]
+        names = [row for row in due if row.state == "held" and not is_destination(row.address)]
+        ready = [row for row in due if row.state != "held" or is_destination(row.address)]
         team_ids = sorted({row.team_id for row in ready})
         for team_id in team_ids:
             try:

@@ -202,7 +202,8 @@ def _entry(row: Any) -> Entry:
     named = [topic for topic in topics if row.pattern in patterns_for(topic)]
     return Entry(
         notification_id=row.notification_id,
-        topic=next(iter([*named, *topics]), None),
+        # A direct notification names no topic: guests are not told which there are.
+        topic=next(iter(named), row.pattern),
         severity=known_severity(row.severity) or DEFAULT_SEVERITY,
         at=row.created_at,
     )

@@ -251,6 +251,9 @@ class History:
             mine = _deliveries_of(team_id, notification_id)
             statement = update(Delivery).where(mine, IS_PENDING).values(ended)
             ids = set(session.scalars(statement.returning(Delivery.id)))
+            # Deliveries that have failed may go out by themselves after a channel's move.
+            expired = {"expires_at": ended["finished_at"], "seq": ended["seq"]}
+            session.execute(update(Delivery).where(mine, IS_TROUBLED).values(expired))
             all_of_it = _delivery_reports(session, [notification_id])[notification_id]
         return Cancelled(
             [one for one in all_of_it if one.id in ids],

@@ -321,7 +321,8 @@ class Visibility:
                 content=content,
                 is_cut=is_cut,
                 sender=_sender(connection, viewer.team_id, report.source),
-                topics=_topics(connection, report.id),
+                # Guests know the topics of no other channel.
+                topics=_topics(connection, report.id) if person.may(Action.SEE_WORKSPACE) else [],
                 key=report.key if report.key != report.id else None,
                 created_at=report.created_at,
                 incident=_incident(connection, viewer.team_id, report, self._clock()),

@@ -15,7 +15,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -172,7 +172,14 @@ def notify_senders(
         user_id: who did it.
     """
     latest = _latest_by_key(connection, team_id, notification_ids)
-    endpoints = select(CallbackEndpoint.api_key_id).where(CallbackEndpoint.api_key_id.in_(latest))
+    endpoints = (
+        select(CallbackEndpoint.api_key_id)
+        .join(ApiKey, ApiKey.id == CallbackEndpoint.api_key_id)
+        .where(
+            CallbackEndpoint.api_key_id.in_(latest),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
+        )
+    )
     told = connection.scalars(endpoints).all() if latest else ()
     if not told:
         return

@@ -42,7 +42,7 @@ MOST_AHEAD = 3
 _SOON = timedelta(minutes=1)
 
 _OF_MESSAGE = (
-    select(Delivery.notification_id, Notification.content)
+    select(Delivery.notification_id, Delivery.subscription_id, Notification.content)
     .join(Notification, Notification.id == Delivery.notification_id)
     .where(
         Delivery.lane_id == bindparam("lane_id"),

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from bolt_app.db.models import (
     IS_TROUBLED,
@@ -19,10 +31,12 @@ from bolt_app.db.models import (
     ChannelMove,
     Delivery,
     Hook,
+    Incident,
     Lane,
     Subscription,
     UserInstallation,
 )
+from bolt_app.notifications.content.modes import ESCALATE, REMIND
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
 from bolt_app.notifications.queue.retrying import waiting_again
@@ -104,6 +118,8 @@ def _move_deliveries(
         IS_TROUBLED,
         Delivery.error == NOT_FOUND,
         Delivery.finished_at > now - REVIVED_WITHIN,
+        or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
+        ~_is_answered(team_id),
     )
     connection.execute(lost.values({**waiting_again(now), "seq": seq}))
     there = case((Delivery.channel_id == old_id, new_id), else_=Delivery.channel_id)
@@ -116,6 +132,13 @@ def _move_deliveries(
     ensure_lanes(connection, [(team_id, new_id)])
     mine = update(Delivery).where(Delivery.lane_id == lane_id)
     connection.execute(mine.values(lane_id=lane_id_of(team_id, new_id)))
+
+
+def _is_answered(team_id: str) -> ColumnElement[bool]:
+    """Return the condition for what was to follow an incident, which changed after that failed."""
+    incident = (Incident.team_id == team_id, Incident.key == Delivery.key)
+    has_changed = exists().where(*incident, Incident.changed_at > Delivery.finished_at)
+    return and_(Delivery.mode.in_((ESCALATE, REMIND)), has_changed)
 
 
 def _move_subscriptions(connection: Connection, team_id: str, old_id: str, new_id: str) -> None:

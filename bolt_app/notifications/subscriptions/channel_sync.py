@@ -106,10 +106,10 @@ def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
     Of two subscriptions of one channel or person to one topic the one that was changed later stays.
 
     Args:
-        ids: by `#name` or `@e-mail`.
+        ids: by `#name`, `@e-mail` or the id of a direct message.
     """
     mine = Subscription.team_id == team_id
-    is_name = or_(Subscription.address.startswith("#"), Subscription.address.startswith("@"))
+    is_name = or_(*(Subscription.address.startswith(first) for first in "#@D"))
     rows = session.scalars(select(Subscription).where(mine, is_name).with_for_update()).all()
     for row in rows:
         id_ = ids.get(row.address)

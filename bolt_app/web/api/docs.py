@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
 
-from bolt_app.config import Settings
+from bolt_app.config import COMMAND, Settings
 from bolt_app.web.api.openapi import Schema, build_document
 
 _LIMITS = {
@@ -73,7 +73,8 @@ def add_views(blueprint: Blueprint, settings: Settings) -> None:
             message_field=_fields(schemas["MessageField"], schemas),
             escalation=_fields(schemas["Escalation"], schemas),
             callback=_fields(schemas["IncidentCallback"], schemas),
-            command=settings.command,
+            # Anyone reads this page: not the path of the settings.
+            command=COMMAND,
         )
 
 

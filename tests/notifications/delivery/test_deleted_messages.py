@@ -9,7 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from bolt_app.db.models import Delivery
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
@@ -235,6 +237,31 @@ def test_a_message_in_the_place_of_another_has_its_buttons_and_link(installed: B
     assert report is not None
     [link] = [one.permalink for one in installed.services.permalinks.add(ACME, report).deliveries]
     assert message.ts.replace(".", "") in str(link)
+
+
+def test_replies_of_another_source_take_no_ones_place(installed: Bellhop) -> None:
+    first = send(installed, "first", key=KEY, mode="thread", source="ours")
+    [gone] = delete_all(installed)
+    send(installed, "second", thread_ts=gone.ts, source="theirs", key="theirs", mode="new")
+    assert states(installed, first) == ["sent"]
+
+    send(installed, "third", key=KEY, mode="thread", source="ours")
+
+    assert shown(installed) == ["second", "third"]
+
+
+def test_a_sender_that_guesses_the_ts_of_its_reply_stops_nothing(installed: Bellhop) -> None:
+    first = send(installed, "first")
+    [mine] = deliveries(installed, first)
+    with installed.services.database.writing() as session:
+        # Slack posts a reply to nothing in the channel: the message would take its own place.
+        session.execute(
+            update(Delivery).where(Delivery.id == mine.id).values(replaced_ts=Delivery.ts)
+        )
+
+    second = send(installed, "second", thread_ts=mine.ts)
+
+    assert states(installed, second) == ["sent"]
 
 
 def test_a_reminder_alone_begins_a_thread(installed: Bellhop) -> None:

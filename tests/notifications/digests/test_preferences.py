@@ -142,6 +142,16 @@ class TestDirect:
         hand.deliver()
         assert "*Sent to you*" in messages(bellhop)[-1]
 
+    def test_it_names_no_topic_that_led_elsewhere(self, bellhop: Bellhop, hand: Hand) -> None:
+        choose(bellhop, direct="daily 09:00")
+        for title in ("One", "Two"):
+            accept(bellhop, [ANN, "topic:merger"], title=title)
+        bellhop.clock.now = MORNING + timedelta(hours=2)
+        hand.deliver()
+
+        assert "*Sent to you*" in messages(bellhop)[-1]
+        assert "merger" not in messages(bellhop)[-1]
+
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
     def test_it_can_be_switched_off(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
         choose(bellhop, direct="off")

@@ -8,6 +8,7 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Event
 from typing import Any
 
@@ -195,6 +196,19 @@ def test_a_system_that_is_down_loses_nothing(
     assert waiting(installed) == 1
     with installed.services.database.reading() as session:
         assert session.scalars(select(Callback.error)).one() == "ConnectionRefusedError"
+
+
+def test_the_system_of_an_expired_key_is_told_nothing(installed: Bellhop, system: FakeApp) -> None:
+    key = installed.services.api_keys.create(ACME, "monitoring", lifetime=timedelta(hours=1))
+    installed.services.callback_endpoints.set(1, system.url + PATH)
+    id_ = raised(installed, Caller(installed.url, key))
+    answered(installed, id_, "acknowledge")
+    assert waiting(installed) == 1
+    installed.clock.advance(3600)
+
+    answered(installed, id_, "resolve")
+
+    assert waiting(installed) == 1
 
 
 def test_what_a_dead_process_was_telling_is_told_by_another(
