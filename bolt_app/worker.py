@@ -17,8 +17,8 @@ from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import Limits, RateLimit
 from bolt_app.notifications.delivery.postgresql_ownership import PostgreSQLOwnership
-from bolt_app.notifications.delivery.resolver import Resolver
-from bolt_app.notifications.delivery.sender import Sender
+from bolt_app.notifications.delivery.resolver import DestinationResolver
+from bolt_app.notifications.delivery.sender import MessageSender
 from bolt_app.notifications.delivery.sqlite_ownership import SQLiteOwnership
 from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.delivery.timetable import PeriodicTask, Timetable
@@ -75,7 +75,7 @@ def create_dispatcher(
     return Dispatcher(
         Store(database, retry_for=retry_for, clock=clock),
         transitions,
-        Sender(
+        MessageSender(
             calls,
             channels,
             people,
@@ -84,7 +84,7 @@ def create_dispatcher(
             delays,
             transitions.follow_move,
         ),
-        Resolver(calls, channels, people, delays, clock=clock),
+        DestinationResolver(calls, channels, people, delays, clock=clock),
         ownership,
         limits=Limits(
             workspace=RateLimit(60 / per_minute, burst=max(1, per_minute // 4)),

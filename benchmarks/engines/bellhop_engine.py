@@ -35,14 +35,14 @@ from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.pacing import Limits, RateLimit
-from bolt_app.notifications.delivery.resolver import Resolver
-from bolt_app.notifications.delivery.sender import Check
-from bolt_app.notifications.delivery.sender import Sender as MessageSender
+from bolt_app.notifications.delivery.resolver import DestinationResolver
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import RETRY_FOR, Store
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.worker import DeliveryWorker
-from bolt_app.notifications.intake.service import Intake, Sender
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.worker import create_ownership
 
@@ -84,7 +84,7 @@ class BellhopEngine(Engine):
     def accept(self, job: Job, *, fail: bool = False) -> None:
         text = " ".join(map(str, job.arguments()))
         request = NotificationRequest.model_validate({"to": [job.lane], "text": text})
-        (self._failing if fail else self._acceptance).accept(SENDER, [request])
+        (self._failing if fail else self._acceptance).submit(SENDER, [request])
 
     def work(self, worker_id: str) -> None:
         key, address = _KEYS[0], "http://127.0.0.1:9"
@@ -107,7 +107,7 @@ class BellhopEngine(Engine):
             Store(database),
             Transitions(database, address),
             _NoSlack(self._record),
-            cast(Resolver, None),
+            cast(DestinationResolver, None),
             ownership,
             limits=LIMITS,
             delays=delays,

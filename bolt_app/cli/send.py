@@ -29,7 +29,8 @@ from bolt_app.notifications.content.schema import (
 from bolt_app.notifications.content.states import OPEN_STATES
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.waiting import wait_until_done
-from bolt_app.notifications.intake.service import Accepted, Sender
+from bolt_app.notifications.intake.results import NewNotification
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.previews import NEAR_TOPIC
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.services import FindServices, Services
@@ -151,12 +152,12 @@ def _request(services: Services, said: dict[str, Any]) -> NotificationRequest:
 
 def _accept(
     services: Services, team_id: str, requests: Sequence[NotificationRequest]
-) -> Iterator[Accepted]:
+) -> Iterator[NewNotification]:
     # Whoever runs Bellhop may call everybody.
     sender = Sender(team_id, COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
-            answer = services.intake.accept(sender, requests[start : start + BATCH])
+            answer = services.intake.submit(sender, requests[start : start + BATCH])
         except DATABASE_UNAVAILABLE:
             if start:
                 click.echo(f"Accepted {start} of {len(requests)}, and no more:", err=True)
@@ -164,7 +165,7 @@ def _accept(
         yield from answer.notifications
 
 
-def _tell_accepted(accepted: Sequence[Accepted]) -> None:
+def _tell_accepted(accepted: Sequence[NewNotification]) -> None:
     for one in accepted:
         if one.is_unrouted:
             click.echo(f"{one.id} {_UNROUTED_WORDS}.")
@@ -183,7 +184,9 @@ def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None
             click.echo(f"topic:{topic}: did you mean topic:{near[0]}?", err=True)
 
 
-def _wait(services: Services, team_id: str, accepted: Sequence[Accepted], timeout: float) -> int:
+def _wait(
+    services: Services, team_id: str, accepted: Sequence[NewNotification], timeout: float
+) -> int:
     """Wait, tell what became of each delivery, and return the exit status."""
     ids = [one.id for one in accepted]
     with click.progressbar(

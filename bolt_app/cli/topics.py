@@ -48,7 +48,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         place = require_workspace(services, team_id)
         try:
             wanted = str(parse_typed_filter(" ".join(condition)))
-            lately = services.previews.look(team_id)
+            lately = services.previews.recent(team_id)
             wish = SubscriptionSpec(topic, wanted, mode)
             where = stored_address(services, team_id, address)
             change = services.subscriptions.subscribe(team_id, where, wish)

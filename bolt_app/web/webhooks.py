@@ -22,7 +22,7 @@ from bolt_app.notifications.content.webhook_format import (
     read_json,
     read_webhook,
 )
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.services import Services
 from bolt_app.workspaces.client import NotInstalledError
 
@@ -88,7 +88,7 @@ def create_blueprint(services: Services) -> Blueprint:
             raise RevokedError
         try:
             check(hook)
-            services.intake.accept(Sender.of(hook), [read(hook)])
+            services.intake.submit(Sender.of(hook), [read(hook)])
         except RevokedError:
             services.webhooks.forget(hook.id)
             raise

@@ -35,7 +35,7 @@ def test_a_person_subscribes_at_home(
     dialog.get_by_label("Topic").fill("deploys")
     dialog.get_by_label("Only where").fill("severity>=eror")
     dialog.get_by_role("button", name="Subscribe").click()
-    expect(dialog).to_contain_text("is no severity")
+    expect(dialog).to_contain_text("is not a severity")
     shoot(page, f"app-home-modal-{look}")
     dialog.get_by_label("Only where").fill("severity>=error")
     dialog.get_by_role("button", name="Subscribe").click()

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.delays import Delays
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 
@@ -68,7 +68,7 @@ class Load:
             NotificationRequest.model_validate({"to": one, "text": _text(one, number)})
             for one in self.channels
         ]
-        self._bellhop.services.intake.accept(
+        self._bellhop.services.intake.submit(
             Sender(ACME, "command"), requests, idempotency_key=str(number)
         )
 

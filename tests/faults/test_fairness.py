@@ -9,7 +9,7 @@ import pytest
 
 from bolt_app.clock import utc_now
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from tests.delivering import quick_bellhop
 from tests.faults.load import wait_until
 from tests.faults.worker_process import working
@@ -36,7 +36,7 @@ def flooded(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
             requests = [
                 NotificationRequest.model_validate({"to": one, "text": "flood"}) for one in channels
             ]
-            bellhop.services.intake.accept(Sender(ACME, "command"), requests)
+            bellhop.services.intake.submit(Sender(ACME, "command"), requests)
         yield bellhop
 
 

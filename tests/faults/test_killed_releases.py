@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from bolt_app.clock import utc_now
 from bolt_app.db.models import IS_OPEN, Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.delivering import install_without_limits, quick_bellhop, wait_until
@@ -44,7 +44,7 @@ def hold(bellhop: Bellhop) -> list[str]:
         )
     for number in range(EACH):
         request = NotificationRequest.model_validate({"to": "topic:x", "text": f"Held {number}"})
-        bellhop.services.intake.accept(Sender(ACME, "command"), [request])
+        bellhop.services.intake.submit(Sender(ACME, "command"), [request])
     with bellhop.services.database.writing() as session:
         session.execute(update(Delivery).values(send_at=utc_now()))
     return channels

@@ -26,7 +26,7 @@ from bolt_app.installations.store import Grant
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.services import Services
@@ -115,12 +115,12 @@ def _work(settings: Settings, fate: Fate | None) -> None:
 
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     """Call `arrive` each time the worker comes to a step."""
-    send, commit, check = Sender.send, Store.commit, Dispatcher._check
+    send, commit, check = MessageSender.send, Store.commit, Dispatcher._check
     grants, release = services.client._unchanged, releasing.release
     look_up = grants._look_up
     writing = threading.local()
 
-    async def watched_send(self: Sender, *given: Any) -> Any:
+    async def watched_send(self: MessageSender, *given: Any) -> Any:
         arrive("begun")
         outcome = await send(self, *given)
         arrive("answered")
@@ -158,7 +158,7 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
         arrive("released")
 
     steps: tuple[tuple[object, str, object], ...] = (
-        (Sender, "send", watched_send),
+        (MessageSender, "send", watched_send),
         (Dispatcher, "_check", watched_check),
         (grants, "_look_up", watched_look_up),
         (Store, "commit", watched_commit),

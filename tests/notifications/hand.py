@@ -15,7 +15,7 @@ from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.shards import OwnedShard
 from bolt_app.worker import create_dispatcher
 from tests.people import ACME
@@ -142,7 +142,7 @@ def accept(bellhop: Bellhop, to: str | list[str], text: str = "", **given: Any) 
     """Accept a notification and return its id."""
     team_id = given.pop("team_id", ACME)
     request = NotificationRequest.model_validate({"to": to, "text": text, **given})
-    answer = bellhop.services.intake.accept(Sender(team_id, "command"), [request])
+    answer = bellhop.services.intake.submit(Sender(team_id, "command"), [request])
     return answer.notifications[0].id
 
 

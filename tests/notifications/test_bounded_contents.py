@@ -165,7 +165,7 @@ def test_a_preview_reads_so_many_characters(
     monkeypatch.setattr(previews, "MOST_CHARACTERS", 150)
     put(database, clock, *[{"title": f"{number}" * 40} for number in range(1, 6)])
 
-    preview = Previews(database, clock=clock).look(ACME).preview("deploys", "", list)
+    preview = Previews(database, clock=clock).recent(ACME).preview("deploys", "", list)
 
     assert [one.headline[0] for one in preview.examples] == ["5", "4"]
 

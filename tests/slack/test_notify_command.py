@@ -369,7 +369,7 @@ class TestAnswers:
             ("", "*Commands"),
             ("help", "*Commands"),
             ("subscibe deploys", "Did you mean `/notify subscribe deploys`?"),
-            ("subscribe deploys <x>", "“&lt;x&gt;” is no condition"),
+            ("subscribe deploys <x>", "“&lt;x&gt;” is not a condition"),
             ("unsubscribe deploys", "`deploys` is not subscribed to here. Nothing is."),
             ("mute 2h", "Nothing here is there to be muted."),
             ("unmute", "Nothing here is muted."),

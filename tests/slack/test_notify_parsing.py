@@ -90,7 +90,7 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
         ("subscribe", "which topic", "subscribe deploys"),
         ("unsubscribe", "which topic", "unsubscribe deploys"),
         ("subscribe de*", "a star stands alone", ""),
-        ("subscribe deploys api", "“api” is no condition", ""),
+        ("subscribe deploys api", "“api” is not a condition", ""),
         ("subscribe deploys severity>=eror", "Did you mean `error`", ""),
         ("subscribe d a=b mode=tread c=d", "no mode", "subscribe d a=b mode=thread c=d"),
         ("subscribe d mode=", "no mode", "subscribe d mode=thread"),

@@ -10,10 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import Delivery, Lane, Notification
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.replaced_messages import current_thread
-from bolt_app.notifications.incidents.messages import content_of_message, escalated, reminder
-from bolt_app.notifications.incidents.view import ShownIncident, find_shown
+from bolt_app.notifications.incidents.messages import (
+    escalation_content,
+    find_shown_notification,
+    reminder_content,
+)
+from bolt_app.notifications.incidents.view import IncidentView, find_incident_view
 
 # With `Delivery`, `Lane` and `Notification` joined: the rows that `attempt_of` takes.
 ATTEMPT_ROWS = (
@@ -51,10 +56,10 @@ _ROOT = (
         Delivery.lane_id == bindparam("lane_id"),
         Delivery.key == bindparam("key"),
         Delivery.key.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
         Delivery.thread_ts.is_(None),
         # A reminder is in the channel itself where its thread is gone; nothing is put over it.
-        Delivery.mode != REMIND,
+        Delivery.mode != DeliveryMode.REMIND,
     )
     .order_by(Delivery.id.desc())
     .limit(1)
@@ -103,7 +108,7 @@ class Attempt:
     is_repeat: bool = False
     update_ts: str | None = None
     thread_ts: str | None = None
-    incident: ShownIncident | None = None
+    incident: IncidentView | None = None
     is_refresh: bool = False
     may_post_again: bool = False
     is_reminder: bool = False
@@ -117,25 +122,27 @@ def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
     Args:
         row: one of `ATTEMPT_ROWS`.
     """
-    if row.mode == REFRESH:
+    if row.mode == DeliveryMode.REFRESH:
         return _refreshing(connection, row, now)
-    if row.mode == REMIND:
+    if row.mode == DeliveryMode.REMIND:
         return _reminding(connection, row, now)
     channel_id, thread_ts, update_ts = row.address, row.content.get("thread_ts"), None
     root = None
-    if row.key is not None and row.mode in ("update", "thread"):
+    if row.key is not None and row.mode in (DeliveryMode.UPDATE, DeliveryMode.THREAD):
         root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
     if root is not None:
         # A person's messages stand in a conversation with an id of its own.
         channel_id = root.channel_id
-        if row.mode == "update":
+        if row.mode == DeliveryMode.UPDATE:
             update_ts = root.ts
         else:
             thread_ts = thread_ts or root.ts
     return Attempt(
         **_common(row, now),
         channel_id=channel_id,
-        content=escalated(row.content) if row.mode == ESCALATE else row.content,
+        content=escalation_content(row.content)
+        if row.mode == DeliveryMode.ESCALATE
+        else row.content,
         update_ts=update_ts,
         thread_ts=_current(connection, row, thread_ts),
         notification_id=row.notification_id,
@@ -162,7 +169,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "on_unknown": row.on_unknown,
         "send_at": row.send_at,
         "tried_at": row.tried_at or now,
-        "is_repeat": row.state == "sending",
+        "is_repeat": row.state == DeliveryState.SENDING,
         "key": row.key,
         "failing_since": row.failing_since,
     }
@@ -172,7 +179,7 @@ def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
     return Attempt(
         **_common(row, now),
         channel_id=row.channel_id or row.address,
-        content=reminder(connection, row.team_id, row.key),
+        content=reminder_content(connection, row.team_id, row.key),
         thread_ts=_current(connection, row, row.thread_ts),
         notification_id=row.notification_id,
         is_reminder=True,
@@ -188,7 +195,7 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
     root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
     if ts is None and root is not None:
         channel_id, ts = root.channel_id, root.ts
-    last = None if ts is None else content_of_message(connection, row.lane_id, row.key, ts)
+    last = None if ts is None else find_shown_notification(connection, row.lane_id, row.key, ts)
     content = row.content if last is None else last.content
     incident = _incident(connection, row, content, now)
     # Of all messages about an incident the latest in the channel, while people are to see it.
@@ -212,7 +219,7 @@ def _current(connection: Connection, row: Any, thread_ts: str | None) -> str | N
 
 def _incident(
     connection: Connection, row: Any, content: Mapping[str, Any], now: datetime
-) -> ShownIncident | None:
+) -> IncidentView | None:
     if row.key is None or "actions" not in content:
         return None
-    return find_shown(connection, row.team_id, row.key, now)
+    return find_incident_view(connection, row.team_id, row.key, now)

@@ -15,16 +15,21 @@ from typing import Any
 
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Changes, Ownership
 from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.reader import Reader
-from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
+from bolt_app.notifications.delivery.resolver import (
+    DestinationResolver,
+    ResolvedDestination,
+    UnlistedChannel,
+)
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.second_looks import SecondLooks
-from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import (
     MOST_BYTES,
     Begin,
@@ -58,8 +63,8 @@ class Dispatcher:
         self,
         store: Store,
         transitions: Transitions,
-        sender: Sender,
-        resolver: Resolver,
+        sender: MessageSender,
+        resolver: DestinationResolver,
         ownership: Ownership,
         *,
         limits: Limits,
@@ -277,7 +282,9 @@ class Dispatcher:
 
     async def _look(self, work: Work, owned: OwnedWorkspace) -> None:
         owned.doubts.pop(work.delivery_id, None)
-        found = await self._tasks.run(self._store.latest_attempt, work.delivery_id, "sending")
+        found = await self._tasks.run(
+            self._store.latest_attempt, work.delivery_id, DeliveryState.SENDING
+        )
         if found is None:
             self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
             await self._reader.read_again([work.delivery_id])
@@ -288,7 +295,7 @@ class Dispatcher:
             now = self._clock.monotonic()
             self._scheduler.retry(work, now, now, attempted=False)
             return
-        is_doubled = attempt.number > 1 and outcome.state == "sent"
+        is_doubled = attempt.number > 1 and outcome.state == DeliveryState.SENT
         self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=is_doubled)
 
     async def _resolve(self, work: Work, owned: OwnedWorkspace) -> None:
@@ -300,16 +307,16 @@ class Dispatcher:
         result = await self._tasks.run(
             self._resolver.resolve, team_id, row.address, row.attempts + 1
         )
-        if isinstance(result, Resolved):
+        if isinstance(result, ResolvedDestination):
             await self._tasks.run(self._transitions.move, team_id, lane_id, result.address)
-        elif isinstance(result, Unlisted):
+        elif isinstance(result, UnlistedChannel):
             if owned.listed_at != result.listed_at:
                 owned.listed_at = result.listed_at
                 await self._tasks.run(self._transitions.refuse_unlisted, team_id, result.listed_at)
         elif result.is_final:
             await self._tasks.run(self._transitions.refuse, team_id, lane_id, result.error)
         self._reader.notice(team_id)
-        if isinstance(result, Unlisted):
+        if isinstance(result, UnlistedChannel):
             left = await self._tasks.run(self._transitions.first_pending, lane_id)
             self._resolved(work, owned, None if left is None else result.wait)
         elif isinstance(result, Outcome) and not result.is_final:
@@ -402,7 +409,7 @@ class Dispatcher:
         self._pause(work.team_id, outcome)
         if outcome.is_final:
             self._scheduler.finish(work, now, attempted=outcome.requested)
-        elif outcome.state == "sending":
+        elif outcome.state == DeliveryState.SENDING:
             self._scheduler.doubt(work, now + outcome.wait, now)
         elif outcome.is_undone:
             self._scheduler.give_back(work, now + LOCKED_SECONDS, now)

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from bolt_app.delays import Delays
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.slack_api import SlackCallError
 
 INTERNAL_ERROR = "internal_error"
@@ -47,12 +48,12 @@ class Outcome:
     @property
     def is_final(self) -> bool:
         """Whether nothing more is to be done."""
-        return self.state not in ("waiting", "sending")
+        return self.state not in (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 def sent(channel_id: str, ts: str, *, is_reply: bool | None = None) -> Outcome:
     """Return the outcome of a message that is in its channel."""
-    return Outcome("sent", channel_id=channel_id, ts=ts, is_reply=is_reply)
+    return Outcome(DeliveryState.SENT, channel_id=channel_id, ts=ts, is_reply=is_reply)
 
 
 def classify_error(
@@ -65,7 +66,7 @@ def classify_error(
         is_repeat: whether an earlier attempt may have been posted, so that the delivery stays
             `sending` unless it has ended.
     """
-    state = "sending" if is_repeat else "waiting"
+    state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     if error.is_dead_token:
         return dead_installation(error.code, delays, is_repeat=is_repeat)
     if error.retry_after is not None:
@@ -74,9 +75,11 @@ def classify_error(
         pause = wait if error.method == "chat.postMessage" else None
         return Outcome(state, error.code, wait=wait, pause=pause, requested=False)
     if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
-        return Outcome("sending", error.code, wait=max(delays.settling, backoff(attempts, delays)))
+        return Outcome(
+            DeliveryState.SENDING, error.code, wait=max(delays.settling, backoff(attempts, delays))
+        )
     if error.is_permanent:
-        return Outcome("dead", error.code, requested=False)
+        return Outcome(DeliveryState.DEAD, error.code, requested=False)
     return Outcome(state, error.code, wait=backoff(attempts, delays), requested=False)
 
 
@@ -85,13 +88,13 @@ def recipient_denied(*, by_subscription: bool) -> Outcome:
 
     Nobody failed to send what only a subscription addressed: it is cancelled, as when that ends.
     """
-    state = "cancelled" if by_subscription else "dead"
+    state = DeliveryState.CANCELLED if by_subscription else DeliveryState.DEAD
     return Outcome(state, RECIPIENT_DENIED, requested=False)
 
 
 def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:
     """Return the outcome where nobody can post in a workspace until it is installed again."""
-    state = "sending" if is_repeat else "waiting"
+    state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     return Outcome(state, code, pause=delays.dead_installation, pause_reason=code, requested=False)
 
 
@@ -102,15 +105,19 @@ def internal_error(errors: int, delays: Delays, *, may_have_posted: bool = False
         errors: how many there were in a row, this one included.
     """
     if errors >= MOST_INTERNAL_ERRORS:
-        return Outcome("unknown" if may_have_posted else "dead", INTERNAL_ERROR, requested=False)
-    state = "sending" if may_have_posted else "waiting"
+        return Outcome(
+            DeliveryState.UNKNOWN if may_have_posted else DeliveryState.DEAD,
+            INTERNAL_ERROR,
+            requested=False,
+        )
+    state = DeliveryState.SENDING if may_have_posted else DeliveryState.WAITING
     wait = backoff(errors, delays)
     return Outcome(state, INTERNAL_ERROR, wait=wait, requested=may_have_posted)
 
 
 def not_made(*, is_repeat: bool) -> Outcome:
     """Return the outcome of an attempt that was begun, and then not made."""
-    state = "sending" if is_repeat else "waiting"
+    state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     return Outcome(state, requested=False, is_undone=True)
 
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bolt_app.delays import Delays
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import Limits
@@ -322,17 +324,17 @@ class Reader:
         for row in rows:
             if row.second_look_at is not None:
                 self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
-            if row.state == "waiting" and row.retry_at is not None:
+            if row.state == DeliveryState.WAITING and row.retry_at is not None:
                 self._put_first(row, now)
-            elif row.state == "waiting":
+            elif row.state == DeliveryState.WAITING:
                 waiting.append(self.queued(row))
-            elif row.state in ("scheduled", "held"):
+            elif row.state in (DeliveryState.SCHEDULED, DeliveryState.HELD):
                 self._scheduler.remove(team_id, row.lane_id, row.id, now)
         self._scheduler.put(team_id, waiting, now)
 
     async def _load_changed(self, team_id: str, owned: OwnedWorkspace, rows: Iterable[Any]) -> None:
         """Load the lanes of rows that change while the workspace is loaded."""
-        lanes = {(row.lane_id, row.source) for row in rows if row.state == "waiting"}
+        lanes = {(row.lane_id, row.source) for row in rows if row.state == DeliveryState.WAITING}
         if owned.seen is not None:
             owned.seen |= lanes
         if lanes:
@@ -346,7 +348,7 @@ class Reader:
         now = self._clock.monotonic()
         for delivery_id, lane_id in list(owned.doubts.items()):
             row = rows.get(delivery_id)
-            if row is None or row.state != "sending":
+            if row is None or row.state != DeliveryState.SENDING:
                 del owned.doubts[delivery_id]
                 self._scheduler.remove(team_id, lane_id, delivery_id, now)
                 self._apply_rows(team_id, [] if row is None else [row])
@@ -378,6 +380,6 @@ class Reader:
             source=row.source,
             rank=row.rank,
             key=row.key,
-            is_update=row.mode == "update",
+            is_update=row.mode == DeliveryMode.UPDATE,
             is_name=not is_id(row.address),
         )

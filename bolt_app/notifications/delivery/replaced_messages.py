@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, select, update
 
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.content.states import DeliveryState
 
 _REPLACEMENT = (
     select(Delivery.ts)
@@ -20,7 +21,7 @@ _REPLACEMENT = (
         Delivery.lane_id == bindparam("lane_id"),
         Delivery.replaced_ts == bindparam("ts"),
         Delivery.replaced_ts.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
     )
     .order_by(Delivery.id.desc())
     .limit(1)

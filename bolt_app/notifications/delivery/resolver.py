@@ -24,14 +24,14 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedDestination:
     """A destination: the id of a channel or person."""
 
     address: str
 
 
 @dataclass(frozen=True)
-class Unlisted:
+class UnlistedChannel:
     """A channel's name that the workspace did not have when its channels were listed.
 
     What was accepted later may be for a channel that was created since.
@@ -41,7 +41,7 @@ class Unlisted:
     wait: float
 
 
-class Resolver:
+class DestinationResolver:
     """Resolves the addresses of lanes, with one listing of channels a minute in each workspace."""
 
     def __init__(
@@ -59,7 +59,9 @@ class Resolver:
         self._delays = delays
         self._clock = clock
 
-    def resolve(self, team_id: str, address: str, attempts: int) -> Resolved | Unlisted | Outcome:
+    def resolve(
+        self, team_id: str, address: str, attempts: int
+    ) -> ResolvedDestination | UnlistedChannel | Outcome:
         """Return the destination of a lane, or the reason why it is not known.
 
         Args:
@@ -81,14 +83,14 @@ class Resolver:
             logger.exception("an address cannot be resolved")
             return internal_error(attempts, self._delays)
 
-    def _resolve(self, team_id: str, address: str) -> Resolved | Unlisted:
+    def _resolve(self, team_id: str, address: str) -> ResolvedDestination | UnlistedChannel:
         workspace = self._client.find_workspace(team_id)
         if address.startswith("@"):
-            return Resolved(self._users.find(workspace, address.removeprefix("@")))
+            return ResolvedDestination(self._users.find(workspace, address.removeprefix("@")))
         name = address.removeprefix("#")
         found = self._channels.find_listed(team_id, name)
         if found is not None:
-            return Resolved(found)
+            return ResolvedDestination(found)
         interval = timedelta(seconds=self._delays.listing)
         listed_at = self._channels.listed_at(team_id)
         is_fresh = listed_at is not None and self._clock() - listed_at < interval
@@ -96,6 +98,6 @@ class Resolver:
             listed_at = self._channels.refresh_listing(workspace)
             found = self._channels.find_listed(team_id, name)
             if found is not None:
-                return Resolved(found)
+                return ResolvedDestination(found)
         wait = (listed_at + interval - self._clock()).total_seconds()
-        return Unlisted(listed_at, max(wait, 0.0))
+        return UnlistedChannel(listed_at, max(wait, 0.0))

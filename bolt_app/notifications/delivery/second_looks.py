@@ -11,7 +11,7 @@ from typing import Any
 from bolt_app.clock import Clock
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.attempts import mark_of
-from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import SecondLook, Store
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.slack_api import SlackCallError
@@ -27,7 +27,7 @@ class SecondLooks:
         self,
         store: Store,
         transitions: Transitions,
-        sender: Sender,
+        sender: MessageSender,
         run: Callable[..., Awaitable[Any]],
         *,
         notice: Callable[[str], None],

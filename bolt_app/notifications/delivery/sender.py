@@ -17,6 +17,7 @@ from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.content.message import mention
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
@@ -67,7 +68,7 @@ CANNOT_BE_CHANGED = frozenset(
 Check = Callable[[], Awaitable[None]]
 
 
-class Sender:
+class MessageSender:
     """Makes attempts, as the bot of the workspace, from coroutines on the HTTP loop."""
 
     def __init__(
@@ -106,7 +107,7 @@ class Sender:
         """
         if attempt.is_refresh and attempt.update_ts is None:
             # The message was never posted: there is nothing to show again.
-            return Outcome("cancelled", requested=False)
+            return Outcome(DeliveryState.CANCELLED, requested=False)
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             if _is_for_person(attempt) and not await asyncio.to_thread(
@@ -145,7 +146,7 @@ class Sender:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             found = [one async for one in self._find(workspace, attempt, check)]
         except NotSentError:
-            return Outcome("sending", requested=False)
+            return Outcome(DeliveryState.SENDING, requested=False)
         except NotInstalledError as error:
             return self._failed(error, attempt)
         except SlackCallError as error:
@@ -154,7 +155,7 @@ class Sender:
             logger.warning("nobody can know whether it was posted", extra={"error": error.code})
             # To change a message twice does no harm.
             if attempt.on_unknown == "hold" and attempt.update_ts is None:
-                return Outcome("unknown", error.code, requested=False)
+                return Outcome(DeliveryState.UNKNOWN, error.code, requested=False)
             return None
         except Exception:
             logger.exception("a look failed")
@@ -244,7 +245,7 @@ class Sender:
             return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         if not has_moved:
             return outcome
-        state = "sending" if attempt.is_repeat else "waiting"
+        state = DeliveryState.SENDING if attempt.is_repeat else DeliveryState.WAITING
         wait = backoff(attempt.number, self._delays)
         return Outcome(state, NOT_FOUND, wait=wait, requested=False)
 
@@ -358,7 +359,7 @@ class Sender:
                 raise
             is_gone = error.code == MESSAGE_GONE
             if attempt.is_refresh and not (is_gone and attempt.may_post_again):
-                return Outcome("cancelled", error.code)
+                return Outcome(DeliveryState.CANCELLED, error.code)
             posted = await self._post(workspace, attempt, given, check)
             # A message that only cannot be changed keeps its replies and buttons.
             return posted if is_gone else replace(posted, replaced_ts=None)

@@ -30,6 +30,7 @@ from bolt_app.db.models import (
     WorkspaceQueue,
 )
 from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
 
 # Rows that one statement reads.
@@ -120,7 +121,7 @@ TOKENS = (
 )
 TO_BEGIN = ATTEMPT_ROWS.where(
     Delivery.id.in_(bindparam("ids", expanding=True)),
-    Delivery.state.in_(("waiting", "sending")),
+    Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
 ).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
 SIZES = (
     select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
@@ -149,7 +150,7 @@ BEGIN = BulkUpdate(
         update(_DELIVERIES)  # type: ignore[arg-type]
         .where(Delivery.id == given["delivery_id"])
         .values(
-            state="sending",
+            state=DeliveryState.SENDING,
             attempts=given["attempts"],
             attempt_number=given["attempt_number"],
             tried_at=given["tried_at"],
@@ -210,7 +211,7 @@ EXPIRE = (
         IS_WAITING,
         Delivery.expires_at <= bindparam("now"),
     )
-    .values(state="expired", finished_at=bindparam("now"))
+    .values(state=DeliveryState.EXPIRED, finished_at=bindparam("now"))
 )
 ABSORB = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -219,7 +220,9 @@ ABSORB = (
         Delivery.lane_id == bindparam("in_lane_id"),
         IS_WAITING,
     )
-    .values(state="digested", digest_id=bindparam("absorber"), finished_at=bindparam("now"))
+    .values(
+        state=DeliveryState.DIGESTED, digest_id=bindparam("absorber"), finished_at=bindparam("now")
+    )
 )
 NUMBER = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -233,5 +236,5 @@ GIVE_UP = (
         IS_WAITING,
         Delivery.send_at <= bindparam("cutoff"),
     )
-    .values(state="dead", error=bindparam("new_error"), finished_at=bindparam("now"))
+    .values(state=DeliveryState.DEAD, error=bindparam("new_error"), finished_at=bindparam("now"))
 )

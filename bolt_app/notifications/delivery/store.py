@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import OPEN_STATES, Delivery, WorkspaceQueue
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.replaced_messages import Replacement, replace_message
@@ -280,8 +281,8 @@ class Store:
                 connection.execute(mine.values(error=look.refused))
             if look.known is not None:
                 sent = {"channel_id": look.known.channel_id, "ts": look.known.ts}
-                ended = Delivery.state.in_(("dead", "unknown"))
-                sent |= {"state": "sent", "error": None}
+                ended = Delivery.state.in_((DeliveryState.DEAD, DeliveryState.UNKNOWN))
+                sent |= {"state": DeliveryState.SENT, "error": None}
                 connection.execute(mine.where(ended).values(sent))
 
     def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
@@ -338,7 +339,11 @@ class Store:
         self._give_up(connection, one.attempt.lane_id, one.outcome.error, cutoff, one.at)
         if one.attempt.send_at > cutoff:
             return one
-        state = "dead" if one.outcome.state == "waiting" else "unknown"
+        state = (
+            DeliveryState.DEAD
+            if one.outcome.state == DeliveryState.WAITING
+            else DeliveryState.UNKNOWN
+        )
         return replace(one, outcome=replace(one.outcome, state=state))
 
     def _give_up(
@@ -424,7 +429,7 @@ def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Fi
         one
         for one in missing
         if (row := rows.get(one.attempt.delivery_id)) is not None
-        and (row.state, row.attempt_number) == ("sending", one.attempt.attempt_number)
+        and (row.state, row.attempt_number) == (DeliveryState.SENDING, one.attempt.attempt_number)
     ]
 
 
@@ -435,7 +440,7 @@ def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Beg
         one
         for one in missing
         if (row := rows.get(one.work.delivery_id)) is not None
-        and row.state in ("waiting", "sending")
+        and row.state in (DeliveryState.WAITING, DeliveryState.SENDING)
         and row.lane_id == one.work.lane_id
     ]
 
@@ -464,7 +469,9 @@ def _write_begun(
 
 
 def _is_expired(row: Any, now: datetime) -> bool:
-    return row.state == "waiting" and row.expires_at is not None and row.expires_at <= now
+    return (
+        row.state == DeliveryState.WAITING and row.expires_at is not None and row.expires_at <= now
+    )
 
 
 def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:

@@ -27,9 +27,14 @@ from bolt_app.db.models import (
 )
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.ids import id_of_moment
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.digests.hold import hold_in_lane
 from bolt_app.notifications.digests.release import HeldLane, release
-from bolt_app.notifications.incidents.messages import Change, MessagePosition, refresh
+from bolt_app.notifications.incidents.messages import (
+    IncidentChange,
+    IncidentMessage,
+    refresh_messages,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
 from bolt_app.notifications.queue.moved_channels import follow_move
@@ -96,7 +101,7 @@ _SHOWN_AT = (
         Delivery.channel_id == bindparam("channel_id"),
         Delivery.ts == bindparam("ts"),
         Delivery.ts.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
     )
     .order_by(Delivery.finished_at.desc(), Delivery.id.desc())
     .limit(1)
@@ -133,8 +138,8 @@ class Transitions:
         with self._database.reading_connection() as connection:
             due = connection.execute(_DUE, values).all()
             next_at = connection.scalar(_NEXT, values)
-        names = [row for row in due if row.state == "held" and not is_id(row.address)]
-        ready = [row for row in due if row.state != "held" or is_id(row.address)]
+        names = [row for row in due if row.state == DeliveryState.HELD and not is_id(row.address)]
+        ready = [row for row in due if row.state != DeliveryState.HELD or is_id(row.address)]
         team_ids = sorted({row.team_id for row in ready})
         for team_id in team_ids:
             try:
@@ -169,7 +174,7 @@ class Transitions:
         """End everything that is still to go out in a lane that leads nowhere."""
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
-            ended = self._ended("dead", error, seq)
+            ended = self._ended(DeliveryState.DEAD, error, seq)
             connection.execute(update(Delivery).where(pending_in(lane_id)).values(ended))
 
     def follow_move(self, team_id: str, channel_id: str) -> bool:
@@ -192,7 +197,7 @@ class Transitions:
             seq = begin_change(connection, [team_id])[team_id]
             rows = connection.execute(lanes).all()
             known = find_named(connection, team_id, {row.address[1:] for row in rows})
-            ended = self._ended("dead", "channel_not_found", seq)
+            ended = self._ended(DeliveryState.DEAD, "channel_not_found", seq)
             for row in rows:
                 channel_id = known.get(row.address[1:])
                 if channel_id is not None:
@@ -223,7 +228,7 @@ class Transitions:
             connection.execute(waiting.values(again | {"attempts": Delivery.attempts + 1}))
             if since <= now - retry_for:
                 old = (pending_in(row.lane_id), Delivery.send_at <= now - retry_for)
-                ended = self._ended("dead", error, seq)
+                ended = self._ended(DeliveryState.DEAD, error, seq)
                 connection.execute(update(Delivery).where(*old).values(ended))
             left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
             return connection.scalar(left) is not None
@@ -250,7 +255,7 @@ class Transitions:
         Args:
             row: as `shown_mark` returned it.
         """
-        place = MessagePosition(
+        place = IncidentMessage(
             row.lane_id,
             row.target,
             row.notification_id,
@@ -261,18 +266,20 @@ class Transitions:
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [row.team_id])[row.team_id]
-            change = Change(row.team_id, row.key or row.notification_id, seq, self._clock())
-            refresh(connection, change, [place])
+            change = IncidentChange(row.team_id, row.key or row.notification_id, seq, self._clock())
+            refresh_messages(connection, change, [place])
 
     def _promote(self, team_id: str, rows: Sequence[Any], now: datetime) -> None:
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
-            scheduled = [row.id for row in rows if row.state == "scheduled"]
+            scheduled = [row.id for row in rows if row.state == DeliveryState.SCHEDULED]
             if scheduled:
                 mine = (Delivery.id.in_(scheduled), _IS_SCHEDULED, Delivery.send_at <= now)
-                statement = update(Delivery).where(*mine).values(state="waiting", seq=seq)
+                statement = (
+                    update(Delivery).where(*mine).values(state=DeliveryState.WAITING, seq=seq)
+                )
                 connection.execute(statement)
-            held = {row.lane_id: row.address for row in rows if row.state == "held"}
+            held = {row.lane_id: row.address for row in rows if row.state == DeliveryState.HELD}
             for lane_id, address in held.items():
                 lane = HeldLane(lane_id, team_id, address)
                 release(connection, lane, self._public_url, seq, now)

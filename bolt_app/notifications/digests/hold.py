@@ -15,7 +15,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.notifications.content.modes import ESCALATE
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.digests.preferences import NotificationPreferences, find_preferences
 from bolt_app.notifications.queue.lanes import pending_in
 from bolt_app.notifications.subscriptions.routing import find_messages
@@ -72,14 +73,14 @@ class PlannedDelivery:
         """
         return (
             self.severity == CRITICAL
-            or self.row["mode"] == ESCALATE
+            or self.row["mode"] == DeliveryMode.ESCALATE
             or self.source == f"slack:{self.row['lane_address']}"
         )
 
     @property
     def may_change(self) -> bool:
         """Whether it only changes a message, where one stands about the same key."""
-        return self.row["key"] is not None and self.row["mode"] == "update"
+        return self.row["key"] is not None and self.row["mode"] == DeliveryMode.UPDATE
 
     @property
     def lane(self) -> tuple[str, str]:
@@ -151,12 +152,12 @@ def _changes(one: PlannedDelivery, preferred: NotificationPreferences | None, no
     schedule, due_at = one.digest, one.row["send_at"]
     if preferred is not None and one.row["subscription_id"] is None:
         if preferred.direct == OFF:
-            return {"state": "muted", "finished_at": now}
+            return {"state": DeliveryState.MUTED, "finished_at": now}
         schedule = preferred.schedule
     until = due_at if schedule is None else schedule.next_after(due_at)
     if preferred is not None and preferred.quiet is not None:
         until = preferred.quiet.end_after(until, preferred.tz) or until
-    return {} if until == due_at else {"state": "held", "send_at": until}
+    return {} if until == due_at else {"state": DeliveryState.HELD, "send_at": until}
 
 
 def _preferred(

@@ -18,12 +18,13 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from bolt_app.db.content import content_summary, known_severity, stored_severity
 from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.digests.content import Entry, digest_content
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
-from bolt_app.notifications.subscriptions.routing import STANDING
+from bolt_app.notifications.subscriptions.routing import MESSAGE_STATES
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,11 @@ _END = (
     .where(*_DUE)
     .values(finished_at=bindparam("now"), seq=bindparam("new_seq"))
 )
-_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state="expired")
+_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state=DeliveryState.EXPIRED)
 _CANCEL = _END.where(
     Delivery.subscription_id.is_not(None),
     ~exists().where(_ITS_SUBSCRIPTION, Subscription.paused.is_(None)),
-).values(state="cancelled")
+).values(state=DeliveryState.CANCELLED)
 _PUT_OFF = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(*_DUE, exists().where(_ITS_SUBSCRIPTION, Subscription.muted_until > bindparam("now")))
@@ -82,20 +83,20 @@ _LATER = (
         Delivery.key.in_(bindparam("keys", expanding=True)),
         Delivery.key.is_not(None),
         Delivery.id > bindparam("first"),
-        Delivery.state.in_(STANDING),
-        Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)),
+        Delivery.state.in_(MESSAGE_STATES),
+        Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND, DeliveryMode.ESCALATE)),
     )
     .order_by(Delivery.id)
 )
 _RELEASE = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(Delivery.id == bindparam("delivery_id"))
-    .values(state="waiting", seq=bindparam("new_seq"))
+    .values(state=DeliveryState.WAITING, seq=bindparam("new_seq"))
 )
 _CONTENTS = select(Notification.id, content_summary(Notification.content).label("content")).where(
     Notification.id.in_(bindparam("ids", expanding=True))
 )
-_TELL = _END.values(state="digested", digest_id=bindparam("told_by"))
+_TELL = _END.values(state=DeliveryState.DIGESTED, digest_id=bindparam("told_by"))
 _DIGEST = _TELL.where(Delivery.id <= bindparam("last"))
 _OUTDO = _TELL.where(Delivery.id == bindparam("delivery_id"))
 
@@ -137,7 +138,7 @@ def release(
 
 def _outdone(connection: Connection, lane: HeldLane, rows: Sequence[Any]) -> list[dict[str, Any]]:
     """Return what is told by something later about the same key, and by which notification."""
-    keyed = [row for row in rows if row.key is not None and row.mode != "new"]
+    keyed = [row for row in rows if row.key is not None and row.mode != DeliveryMode.NEW]
     if not keyed:
         return []
     latest = {row.key: row for row in keyed}
@@ -183,11 +184,11 @@ def _write_digest(
         "target": lane.address,
         # A digest with anything in it that a subscription addressed is subject to its rules.
         "subscription_id": max(subscriptions, default=None),
-        "state": "waiting",
+        "state": DeliveryState.WAITING,
         "source": SOURCE,
         "rank": 0,
         "urgency": stored_urgency(0, now),
-        "mode": "new",
+        "mode": DeliveryMode.NEW,
         "on_unknown": "hold",
         "send_at": now,
         "attempts": 0,

@@ -47,8 +47,13 @@ from bolt_app.db.models import (
     Notification,
     Subscription,
 )
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.incidents.callbacks import erase_from_callbacks
-from bolt_app.notifications.incidents.messages import Change, find_messages, refresh
+from bolt_app.notifications.incidents.messages import (
+    IncidentChange,
+    find_messages,
+    refresh_messages,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.recipients import email_address
 from bolt_app.slack_ids import DELETED_PERSON
@@ -117,8 +122,8 @@ def erase_people(
     erase_from_callbacks(connection, people.team_id, people.user_ids)
     for key in keys if refreshes else ():
         messages = find_messages(connection, people.team_id, key)
-        change = Change(people.team_id, key, seq, now)
-        refresh(connection, change, messages, rank=ERASING_RANK)
+        change = IncidentChange(people.team_id, key, seq, now)
+        refresh_messages(connection, change, messages, rank=ERASING_RANK)
     connection.execute(update(Lane).where(Lane.id.in_(lanes)).values(is_erasable=True))
     _erase_deliveries(connection, lanes)
     erase_lanes(connection, lanes)
@@ -209,7 +214,7 @@ def _end_subscriptions(
     connection.execute(
         update(Delivery)
         .where(Delivery.subscription_id.in_(ended), IS_PENDING)
-        .values(state="cancelled", finished_at=now, seq=seq)
+        .values(state=DeliveryState.CANCELLED, finished_at=now, seq=seq)
     )
 
 

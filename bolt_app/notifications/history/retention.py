@@ -19,7 +19,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.history.erasure import erase_idle_lanes, teams_with_idle_lanes
-from bolt_app.notifications.intake.service import IDEMPOTENCY_LIFETIME
+from bolt_app.notifications.intake.idempotency import IDEMPOTENCY_LIFETIME
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from bolt_app.db.models import (
     Notification,
 )
 from bolt_app.notifications.content.ids import id_of_moment
-from bolt_app.notifications.content.states import UNROUTED
+from bolt_app.notifications.content.states import UNROUTED, DeliveryState
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # So many notifications are looked at for one page, however few of them match.
@@ -31,11 +31,11 @@ WINDOW = 2000
 # The deliveries in these states are few, or found by an index of their own.
 _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
     # SQLite finds an index by its own condition only.
-    "waiting": and_(IS_OPEN, IS_QUEUED),
-    "held": and_(IS_OPEN, IS_HELD),
-    "sending": and_(IS_OPEN, IS_SENDING),
-    "dead": and_(IS_TROUBLED, Delivery.state == "dead"),
-    "unknown": and_(IS_TROUBLED, Delivery.state == "unknown"),
+    DeliveryState.WAITING: and_(IS_OPEN, IS_QUEUED),
+    DeliveryState.HELD: and_(IS_OPEN, IS_HELD),
+    DeliveryState.SENDING: and_(IS_OPEN, IS_SENDING),
+    DeliveryState.DEAD: and_(IS_TROUBLED, Delivery.state == DeliveryState.DEAD),
+    DeliveryState.UNKNOWN: and_(IS_TROUBLED, Delivery.state == DeliveryState.UNKNOWN),
 }
 
 
@@ -71,7 +71,7 @@ class Visible:
 
 
 @dataclass(frozen=True)
-class Filter:
+class HistoryQuery:
     """Which notifications to list; what is left out lets all of them through.
 
     Attributes:
@@ -99,7 +99,7 @@ class Filter:
 
 
 def find_page(
-    session: Session, team_id: str, wanted: Filter, limit: int, cursor: str | None
+    session: Session, team_id: str, wanted: HistoryQuery, limit: int, cursor: str | None
 ) -> tuple[Sequence[str], str | None]:
     """Return the ids of one page, and the cursor of the next one.
 
@@ -125,7 +125,7 @@ def find_page(
 
 
 def _page_of_window(
-    session: Session, window: Subquery, wanted: Filter, limit: int
+    session: Session, window: Subquery, wanted: HistoryQuery, limit: int
 ) -> tuple[Sequence[str], str | None]:
     statement = select(window.c.id).where(*_matching(wanted, window.c))
     ids = _newest(session, statement, window.c.id, limit)
@@ -142,7 +142,7 @@ def _newest(
     return list(session.scalars(statement.order_by(id_.desc()).limit(limit + 1)))
 
 
-def _within(id_: Any, wanted: Filter, cursor: str | None) -> list[ColumnElement[bool]]:
+def _within(id_: Any, wanted: HistoryQuery, cursor: str | None) -> list[ColumnElement[bool]]:
     """Return the conditions on ids, which begin with the time."""
     conditions: list[ColumnElement[bool]] = []
     if cursor is not None:
@@ -156,7 +156,7 @@ def _within(id_: Any, wanted: Filter, cursor: str | None) -> list[ColumnElement[
     return conditions
 
 
-def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
+def _matching(wanted: HistoryQuery, notification: Any) -> list[ColumnElement[bool]]:
     """Return the conditions that each notification is to be looked at for."""
     conditions: list[ColumnElement[bool]] = []
     if wanted.source is not None:
@@ -166,7 +166,7 @@ def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
     if wanted.visible is not None:
         conditions.append(wanted.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
-    if wanted.state == "waiting":
+    if wanted.state == DeliveryState.WAITING:
         deliveries.append(IS_QUEUED)  # type: ignore[arg-type]
     elif wanted.state is not None:
         deliveries.append(Delivery.state == wanted.state)
@@ -178,7 +178,7 @@ def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
+def _found_by_index(team_id: str, wanted: HistoryQuery) -> Select[str] | None:
     """Return a statement for the notifications that match, where an index has them."""
     found = select(Delivery.notification_id).join(Lane, Delivery.lane_id == Lane.id).distinct()
     if wanted.key is not None:
@@ -189,7 +189,7 @@ def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
     return found.where(Lane.team_id == team_id, Delivery.team_id == team_id, by_index)
 
 
-def _select_found(found: Select[str], wanted: Filter, cursor: str | None) -> Select[str]:
+def _select_found(found: Select[str], wanted: HistoryQuery, cursor: str | None) -> Select[str]:
     # Materialized, so that nothing of what follows leads away from the index.
     candidates = found.cte("found").prefix_with("MATERIALIZED")
     id_ = candidates.c.notification_id

@@ -34,11 +34,11 @@ from bolt_app.db.models import (
     WorkspaceQueue,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import REFRESH
+from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.page_urls import page_url
-from bolt_app.notifications.content.states import FAILED_STATES, shown_state
+from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, shown_state
 from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
-from bolt_app.notifications.history.search import Filter, Visible, find_page
+from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.retrying import waiting_again
@@ -182,8 +182,8 @@ class History:
                 Delivery.channel_id == channel_id,
                 Delivery.ts == ts,
                 Delivery.ts.is_not(None),
-                Delivery.state == "sent",
-                Delivery.mode != REFRESH,
+                Delivery.state == DeliveryState.SENT,
+                Delivery.mode != DeliveryMode.REFRESH,
                 or_(Lane.team_id == team_id, Lane.team_id.in_(of_organisation)),
             )
             .order_by(Delivery.id.desc())
@@ -193,7 +193,7 @@ class History:
             return session.scalar(statement)
 
     def search(
-        self, team_id: str, wanted: Filter, *, limit: int = 50, cursor: str | None = None
+        self, team_id: str, wanted: HistoryQuery, *, limit: int = 50, cursor: str | None = None
     ) -> HistoryPage:
         """Return the notifications of a workspace that pass the filter, the newest first.
 
@@ -239,7 +239,7 @@ class History:
         found = {
             one.id: one
             for state in FAILED_STATES
-            for one in self.search(team_id, Filter(state=state), limit=most).notifications
+            for one in self.search(team_id, HistoryQuery(state=state), limit=most).notifications
         }
         return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
 
@@ -343,7 +343,7 @@ class History:
 
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
-        return {"state": "cancelled", "finished_at": self._clock(), "seq": seq}
+        return {"state": DeliveryState.CANCELLED, "finished_at": self._clock(), "seq": seq}
 
 
 def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
@@ -387,7 +387,9 @@ def _delivery_reports(
     statement = (
         select(*_DELIVERY, WorkspaceQueue.pause_reason)
         .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
-        .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
+        .where(
+            Delivery.notification_id.in_(notification_ids), Delivery.mode != DeliveryMode.REFRESH
+        )
         .order_by(Delivery.id)
     )
     reports: dict[str, list[DeliveryReport]] = {id_: [] for id_ in notification_ids}

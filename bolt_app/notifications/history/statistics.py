@@ -25,7 +25,8 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.meaning import severity_of
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.publication import IS_PUBLISHED
 from bolt_app.workspaces.channels import IS_PUBLIC
@@ -33,7 +34,13 @@ from bolt_app.workspaces.channels import IS_PUBLIC
 # So many notifications are looked at, however few of them went to public channels.
 WINDOW = 100
 # What is not there to be seen as yet, or is seen in a digest.
-_UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
+_UNSEEN = (
+    DeliveryState.WAITING,
+    DeliveryState.SCHEDULED,
+    DeliveryState.HELD,
+    DeliveryState.SENDING,
+    DeliveryState.DIGESTED,
+)
 # Beyond so many nobody counts.
 MOST_COUNTED = 1000
 UNROUTED_WITHIN = timedelta(days=7)
@@ -118,7 +125,11 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
 def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
     # What follows an incident may never go out.
     # SQLite finds an index by its own condition only.
-    waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    waits = and_(
+        IS_OPEN,
+        IS_QUEUED,
+        Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND, DeliveryMode.ESCALATE)),
+    )
     held = and_(IS_OPEN, IS_HELD)
     return select(
         _count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope), unrouted
@@ -160,7 +171,7 @@ def _recent() -> Select[Any]:
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(
             Delivery.state.not_in(_UNSEEN),
-            Delivery.mode.not_in((REFRESH, REMIND)),
+            Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
             IS_PUBLISHED,
         )
         .order_by(Delivery.id.desc())

@@ -25,13 +25,13 @@ from bolt_app.db import Database
 from bolt_app.db.models import ApiKey, Delivery, Hook, Lane, Notification
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.shown import shown_content
-from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES
+from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.publication import IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.service import History
-from bolt_app.notifications.incidents.view import ShownIncident, find_people, find_shown
+from bolt_app.notifications.incidents.view import IncidentView, find_incident_view, find_responders
 from bolt_app.recipients import email_address
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_id, is_person
@@ -88,7 +88,7 @@ class ViewedNotification:
     topics: Sequence[str]
     key: str | None
     created_at: datetime
-    incident: ShownIncident | None
+    incident: IncidentView | None
     deliveries: Sequence[ViewedDelivery]
     hidden: int
     people: Mapping[str, str]
@@ -112,7 +112,7 @@ class SharedNotification:
     content: Mapping[str, Any] = field(repr=False)
     topics: Sequence[str]
     created_at: datetime
-    incident: ShownIncident | None
+    incident: IncidentView | None
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ class Visibility:
             routed = _routed(connection, [notification_id])
         addresses = {row.address for row in routed if row.is_published}
         if is_outside:
-            posted = {row.address for row in routed if row.state == "sent"}
+            posted = {row.address for row in routed if row.state == DeliveryState.SENT}
             if channel_id not in posted:
                 return None
         elif channel_id not in addresses and not self._may_share(team_id, shared_by, addresses):
@@ -441,16 +441,16 @@ def _topics(connection: Connection, notification_id: str) -> list[str]:
 
 def _incident(
     connection: Connection, team_id: str, report: NotificationReport, now: datetime
-) -> ShownIncident | None:
+) -> IncidentView | None:
     if report.incident is None:
         return None
     # As it is stored, behind its source.
     key = connection.scalar(select(Notification.key).where(Notification.id == report.id))
-    return None if key is None else find_shown(connection, team_id, key, now)
+    return None if key is None else find_incident_view(connection, team_id, key, now)
 
 
 def _names(connection: Connection, team_id: str, user_ids: set[str]) -> dict[str, str]:
-    people = find_people(connection, team_id, user_ids)
+    people = find_responders(connection, team_id, user_ids)
     return {one.user_id: one.name for one in people.values() if one.name is not None}
 
 

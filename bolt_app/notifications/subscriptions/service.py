@@ -141,7 +141,7 @@ class StoredSubscription:
 
 
 @dataclass(frozen=True)
-class Change:
+class SubscriptionChange:
     """What was changed about one subscription.
 
     Attributes:
@@ -174,7 +174,7 @@ class Subscriptions:
         self._limits = limits or SubscriptionLimits()
         self._clock = clock
 
-    def subscribe(self, team_id: str, address: str, wish: SubscriptionSpec) -> Change:
+    def subscribe(self, team_id: str, address: str, wish: SubscriptionSpec) -> SubscriptionChange:
         """Let `address` get what it wishes; what it wished of the same topic before is replaced.
 
         Raises:
@@ -205,7 +205,7 @@ class Subscriptions:
 
     def unsubscribe(
         self, team_id: str, address: str, topic: str, *, by: str | None = None
-    ) -> Change | None:
+    ) -> SubscriptionChange | None:
         """Let `address` get nothing more of `topic`; None where it did not.
 
         Args:
@@ -223,7 +223,7 @@ class Subscriptions:
             session.execute(delete(Subscription).where(Subscription.id == before.id))
             _audit(session, team_id, where, by, now)
         self._tell(team_id, where)
-        return Change(name, before.wish, None, before.id, now)
+        return SubscriptionChange(name, before.wish, None, before.id, now)
 
     def mute(
         self,
@@ -233,7 +233,7 @@ class Subscriptions:
         topic: str | None = None,
         *,
         by: str | None = None,
-    ) -> Sequence[Change]:
+    ) -> Sequence[SubscriptionChange]:
         """Let nothing come to `address` by its subscriptions until a moment; None ends that.
 
         Args:
@@ -253,7 +253,7 @@ class Subscriptions:
         schedule: Schedule | None,
         *,
         by: str | None = None,
-    ) -> Sequence[Change]:
+    ) -> Sequence[SubscriptionChange]:
         """Let what comes by a subscription come as one, by a schedule; None ends that.
 
         Args:
@@ -271,7 +271,7 @@ class Subscriptions:
         topic: str | None,
         values: Mapping[str, Any],
         by: str | None,
-    ) -> Sequence[Change]:
+    ) -> Sequence[SubscriptionChange]:
         """Write what is new about subscriptions of `address`; return those it changes."""
         name, now = None if topic is None else normal_pattern(topic), self._clock()
         with self._database.writing() as session:
@@ -290,7 +290,12 @@ class Subscriptions:
         return [_changed(one.wish.topic, one, now) for one in found]
 
     def undo(
-        self, team_id: str, address: str, changes: Sequence[Change], *, by: str | None = None
+        self,
+        team_id: str,
+        address: str,
+        changes: Sequence[SubscriptionChange],
+        *,
+        by: str | None = None,
     ) -> bool:
         """Put things back as they were before `changes`, unless they were changed again since.
 
@@ -347,7 +352,12 @@ class Subscriptions:
             self._signals.person_changed(team_id, address)
 
     def _put_back(
-        self, session: Session, team_id: str, address: str, change: Change, by: str | None
+        self,
+        session: Session,
+        team_id: str,
+        address: str,
+        change: SubscriptionChange,
+        by: str | None,
     ) -> None:
         where = (
             Subscription.team_id == team_id,
@@ -411,7 +421,9 @@ def _mark_beginning(
     upsert(session, EventReceipt, key=key, insert={}, update={"received_at": now})
 
 
-def _is_latest(session: Session, team_id: str, address: str, change: Change, now: datetime) -> bool:
+def _is_latest(
+    session: Session, team_id: str, address: str, change: SubscriptionChange, now: datetime
+) -> bool:
     """Whether a subscription that is not there ended by this change, and by no later one.
 
     The mark of its beginning is kept as long as receipts are, and so long this can be told.
@@ -490,10 +502,12 @@ def _stored(row: Subscription | Row[*tuple[Any, ...]]) -> StoredSubscription:
     )
 
 
-def _changed(topic: str, before: StoredSubscription | None, now: datetime | None) -> Change:
+def _changed(
+    topic: str, before: StoredSubscription | None, now: datetime | None
+) -> SubscriptionChange:
     if before is None:
-        return Change(topic, None, now)
-    return Change(topic, before.wish, now, before.id)
+        return SubscriptionChange(topic, None, now)
+    return SubscriptionChange(topic, before.wish, now, before.id)
 
 
 def _digest_columns(schedule: Schedule | None) -> dict[str, str | None]:

@@ -14,10 +14,10 @@ from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.blockkit.elements import Answer, plain_answer
 from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
 from bolt_app.notifications.subscriptions.service import (
-    Change,
+    SubscriptionChange,
     SubscriptionSpec,
     TooManySubscriptionsError,
 )
@@ -133,7 +133,7 @@ class SubscriptionActions:
         """
         self._require(Action.SUBSCRIBE_SELF)
         is_outside = ensure_can_post(self.services, self.team_id, self.address)
-        lately = self.services.previews.look(self.team_id)
+        lately = self.services.previews.recent(self.team_id)
         schedule = self._local(digest)
         wish = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
         # Others read the answer in a channel that is shared with another organisation.
@@ -217,7 +217,7 @@ class SubscriptionActions:
         answer = digest_answer(self.user_id, self.place, named, local, now, undo)
         return Outcome(answer, is_change=True)
 
-    def undo(self, changes: Sequence[Change]) -> Outcome:
+    def undo(self, changes: Sequence[SubscriptionChange]) -> Outcome:
         """Put things back as they were.
 
         Raises:
@@ -235,7 +235,7 @@ class SubscriptionActions:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
         topics: list[str] = []
         if not found and self.person.may(Action.SEE_WORKSPACE):
-            topics = self.services.previews.look(self.team_id).topics
+            topics = self.services.previews.recent(self.team_id).topics
         return Outcome(list_answer(self.reader, found, topics, self.services.clock()))
 
     def test(self) -> Outcome:
@@ -263,7 +263,7 @@ class SubscriptionActions:
             self.services.clock(),
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
-        self.services.intake.accept(sender, [request], idempotency_key=signed_request_id())
+        self.services.intake.submit(sender, [request], idempotency_key=signed_request_id())
         return Outcome(tested_answer(self.reader))
 
     def _topics(self) -> list[str]:
@@ -276,7 +276,7 @@ class SubscriptionActions:
         tz = time_zone_of(self.services, self.team_id, self.user_id)
         return replace(schedule, tz=tz)
 
-    def _undo(self, changes: Sequence[Change]) -> Mapping[str, Any] | None:
+    def _undo(self, changes: Sequence[SubscriptionChange]) -> Mapping[str, Any] | None:
         return undo_fields(changes)
 
     def _visible(self, ids: Sequence[str]) -> Collection[str]:

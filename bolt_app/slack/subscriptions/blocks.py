@@ -30,8 +30,8 @@ from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.previews import LATELY, Example, Preview
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import (
-    Change,
     StoredSubscription,
+    SubscriptionChange,
     SubscriptionSpec,
 )
 from bolt_app.slack import ids
@@ -72,7 +72,7 @@ def subscribed_answer(
     user_id: str,
     place: str,
     wish: SubscriptionSpec,
-    change: Change,
+    change: SubscriptionChange,
     preview: Preview | None,
     *,
     near: str | None,
@@ -97,7 +97,9 @@ def subscribed_answer(
     return _change(text, "\n".join(lines), undo)
 
 
-def unsubscribed_answer(user_id: str, place: str, change: Change, undo: Fields | None) -> Answer:
+def unsubscribed_answer(
+    user_id: str, place: str, change: SubscriptionChange, undo: Fields | None
+) -> Answer:
     """Say what somebody ended."""
     is_digest = change.before is not None and change.before.digest is not None
     small = "What is held for its next digest does not come, unless this is undone."
@@ -247,14 +249,14 @@ def read_choice(value: object) -> Choice:
     raise OutdatedError
 
 
-def undo_fields(changes: Sequence[Change]) -> dict[str, Any] | None:
+def undo_fields(changes: Sequence[SubscriptionChange]) -> dict[str, Any] | None:
     """Return what the button that undoes changes carries; None where it is too much."""
     packed = _Undo(changes=[_UndoneChange.of(one) for one in changes])
     fields = packed.model_dump(mode="json", exclude_defaults=True)
     return fields if fits(fields) else None
 
 
-def read_undo_fields(fields: Mapping[str, Any]) -> list[Change]:
+def read_undo_fields(fields: Mapping[str, Any]) -> list[SubscriptionChange]:
     """Return the changes that `undo_fields` packed.
 
     Raises:
@@ -312,7 +314,7 @@ class _UndoneChange(BaseModel):
     before: _Before | None = None
 
     @classmethod
-    def of(cls, change: Change) -> Self:
+    def of(cls, change: SubscriptionChange) -> Self:
         before = None if change.before is None else _Before.of(change.before)
         return cls(
             topic=change.topic,
@@ -322,10 +324,10 @@ class _UndoneChange(BaseModel):
             before=before,
         )
 
-    def change(self) -> Change:
+    def change(self) -> SubscriptionChange:
         topic = normal_pattern(self.topic)
         before = None if self.before is None else self.before.wish(topic)
-        return Change(topic, before, self.at, self.id, self.ended)
+        return SubscriptionChange(topic, before, self.at, self.id, self.ended)
 
 
 class _Undo(BaseModel):

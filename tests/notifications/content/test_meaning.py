@@ -14,7 +14,7 @@ from sqlalchemy import select
 from bolt_app.db.content import SEVERITIES, readable_content, stored_severity
 from bolt_app.db.models import Notification
 from bolt_app.notifications.content.meaning import severity_of, title_of, with_meaning
-from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
@@ -148,7 +148,7 @@ def post(bellhop: Bellhop, url: str, payload: Any) -> Page:
 
 
 def newest(bellhop: Bellhop) -> Any:
-    return bellhop.services.history.search(ACME, Filter()).notifications[0]
+    return bellhop.services.history.search(ACME, HistoryQuery()).notifications[0]
 
 
 @pytest.fixture
@@ -290,5 +290,5 @@ class TestUnrouted:
         assert [one["unrouted"] for one in answer["notifications"]] == [False, True, True]
         ids = [one["id"] for one in answer["notifications"]]
         assert states(installed, *ids) == ["waiting"]
-        found = installed.services.history.search(ACME, Filter(state="unrouted"))
+        found = installed.services.history.search(ACME, HistoryQuery(state="unrouted"))
         assert {one.id for one in found.notifications} == set(ids[1:])

@@ -31,7 +31,7 @@ WORDS = (
     "third",
     "over",
     "Acknowledged",
-    "takes care",
+    "Assigned",
     "Resolved",
     "No answer yet",
 )
@@ -146,7 +146,7 @@ CASES = {
     ),
     "incident, acknowledged": Case(INCIDENT, answered("acknowledge"), ["first acknowledged"]),
     "incident, answered twice": Case(
-        INCIDENT, answered("acknowledge", "assign"), ["first takes care"]
+        INCIDENT, answered("acknowledge", "assign"), ["first assigned"]
     ),
     "incident, resolved in the end": Case(
         INCIDENT, answered("acknowledge", "resolve"), ["first resolved"]

@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, GENERAL
@@ -38,7 +38,7 @@ def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
 
 def subscribe(
     bellhop: Bellhop, topic: str = "deploys", *, to: str = GENERAL, **wish: Any
-) -> Change:
+) -> SubscriptionChange:
     return bellhop.services.subscriptions.subscribe(
         ACME, to, SubscriptionSpec(topic, **{"digest": HOURLY, **wish})
     )

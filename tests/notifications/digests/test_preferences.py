@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from bolt_app.db.models import Preference, User
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.preferences import NotificationPreferences
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.conftest import FakeClock
@@ -124,7 +124,7 @@ class TestQuietHours:
         choose(bellhop, quiet=NIGHT, direct="off")
         request = NotificationRequest.model_validate({"to": ANN, "text": "A test"})
 
-        answer = bellhop.services.intake.accept(Sender(ACME, f"slack:{ANN}"), [request])
+        answer = bellhop.services.intake.submit(Sender(ACME, f"slack:{ANN}"), [request])
 
         assert states(bellhop, answer.notifications[0].id) == ["waiting"]
 

@@ -17,8 +17,8 @@ from standardwebhooks import Webhook
 
 from bolt_app.db.models import Callback
 from bolt_app.http_loop import HttpLoop
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.incidents.callback_sender import RETRIES, CallbackSender
-from bolt_app.notifications.incidents.service import Answer as IncidentSignal
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -63,7 +63,7 @@ def raised(bellhop: Bellhop, sender: Caller, **given: Any) -> str:
     return id_
 
 
-def answered(bellhop: Bellhop, id_: str, *answers: IncidentSignal, user_id: str = ANN) -> None:
+def answered(bellhop: Bellhop, id_: str, *answers: IncidentAnswer, user_id: str = ANN) -> None:
     for answer in answers:
         assert bellhop.services.incidents.answer(ACME, id_, user_id, answer)
 
@@ -122,7 +122,7 @@ def test_each_answer_is_told_once_in_order(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answers: list[IncidentSignal] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
+    answers: list[IncidentAnswer] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
     answered(installed, id_, *answers, "resolve", "reopen")
     assert not installed.services.incidents.answer(ACME, id_, BEN, "reopen")
 
@@ -340,8 +340,8 @@ class TestTheCommand:
         [
             (["1"], "give --url, or --off"),
             (["1", "--off", "--url", "https://x.example"], "give --url, or --off"),
-            (["1", "--url", "ftp://x.example"], "The URL is not one to be called"),
-            (["9", "--url", "https://x.example"], "There is no key 9, or it is revoked."),
+            (["1", "--url", "ftp://x.example"], "The URL is invalid"),
+            (["9", "--url", "https://x.example"], "Key 9 does not exist or is revoked."),
         ],
     )
     def test_what_cannot_be_is_said(

@@ -10,7 +10,7 @@ import pytest
 
 from bolt_app.notifications.content.message import COLOURS, SIGNS, render
 from bolt_app.notifications.incidents.resolved_content import content_in_state
-from bolt_app.notifications.incidents.view import ShownIncident
+from bolt_app.notifications.incidents.view import IncidentView
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RED = [*(COLOURS[one] for one in ("critical", "error", "warning")), "danger", "#ff0000"]
@@ -24,8 +24,8 @@ CONTENTS: list[dict[str, Any]] = [
 ]
 
 
-def incident(state: str) -> ShownIncident:
-    return ShownIncident(state, NOW, None, None, None, None, None, changed_at=NOW)
+def incident(state: str) -> IncidentView:
+    return IncidentView(state, NOW, None, None, None, None, None, changed_at=NOW)
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -13,7 +13,9 @@ from sqlalchemy import insert, select, update
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, WorkspaceQueue
 from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.intake.service import Accepted, Intake, Sender
+from bolt_app.notifications.intake.results import NewNotification
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from tests.conftest import FakeClock
@@ -48,9 +50,11 @@ def intake(database: Database, wakeup: FakeWakeup, clock: FakeClock) -> Intake:
     return Intake(database, wakeup, clock=clock)
 
 
-def accept(intake: Intake, *said: dict[str, Any], sender: Sender = COMMAND) -> Sequence[Accepted]:
+def accept(
+    intake: Intake, *said: dict[str, Any], sender: Sender = COMMAND
+) -> Sequence[NewNotification]:
     requests = [read_one({"to": "#general", "text": "x", **one}, intake._clock()) for one in said]
-    return intake.accept(sender, requests).notifications
+    return intake.submit(sender, requests).notifications
 
 
 def lanes(database: Database) -> set[tuple[str, str]]:
@@ -237,7 +241,7 @@ def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(
 ) -> None:
     """Ids in a lane are given in the order of commits, whoever was written together with whom."""
 
-    def send(number: int) -> tuple[int, Accepted]:
+    def send(number: int) -> tuple[int, NewNotification]:
         to = [f"#channel-{number % 3}", f"#channel-{(number + 1) % 3}"]
         sender = Sender(ACME if number % 2 else BETA, "command")
         [accepted] = accept(intake, {"to": to, "text": str(number)}, sender=sender)
@@ -273,7 +277,7 @@ def test_what_cannot_be_written_is_nobody_elses_trouble(intake: Intake, database
     def send(number: int) -> bool:
         try:
             if number % 10 == 0:
-                intake.accept(COMMAND, [bad])
+                intake.submit(COMMAND, [bad])
             else:
                 accept(intake, {})
         except Exception:

@@ -16,8 +16,8 @@ import bolt_app
 from bolt_app.credentials.sources import Credential
 from bolt_app.db.models import Delivery, WorkspaceQueue
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.incidents.blocks import Answer
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
@@ -84,7 +84,7 @@ def busy(bellhop: Bellhop) -> Bellhop:
     accept(bellhop, GENERAL, "asks", key="cpu", actions=["acknowledge", "resolve"])
     Hand(bellhop).deliver()
     bellhop.clock.advance(1)
-    services.intake.accept(Sender(ACME, CI.name), [request(GENERAL, "of a key")])
+    services.intake.submit(Sender(ACME, CI.name), [request(GENERAL, "of a key")])
     accept(bellhop, "#random", "by name")
     accept(bellhop, "#nowhere", "to nobody")
     accept(bellhop, ANN, "to Ann", delay=3600)
@@ -172,7 +172,7 @@ def test_a_retry_is_numbered(busy: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("answer", ALL_ANSWERS)
-def test_an_answer_is_numbered(busy: Bellhop, answer: Answer) -> None:
+def test_an_answer_is_numbered(busy: Bellhop, answer: IncidentAnswer) -> None:
     before = number(busy)
     notification_id = id_of(busy, "sent")
 

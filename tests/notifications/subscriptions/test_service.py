@@ -17,10 +17,15 @@ from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import patterns_for
-from bolt_app.notifications.intake.service import Intake, Sender
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.subscriptions.channel_sync import pause
 from bolt_app.notifications.subscriptions.previews import Previews
-from bolt_app.notifications.subscriptions.service import Change, Subscriptions, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import (
+    SubscriptionChange,
+    Subscriptions,
+    SubscriptionSpec,
+)
 from tests.conftest import FakeClock
 from tests.notifications.intake.test_service import FakeWakeup, know_channel
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
@@ -39,14 +44,16 @@ class World:
         self.previews = Previews(database, clock=clock)
         self._intake = Intake(database, FakeWakeup(), clock=clock)
 
-    def subscribe(self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any) -> Change:
+    def subscribe(
+        self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any
+    ) -> SubscriptionChange:
         return self.subscriptions.subscribe(ACME, to, SubscriptionSpec(topic, filter_, **more))
 
     def send(self, to: str = "topic:deploys", team_id: str = ACME, **said: Any) -> list[str]:
         """Send a moment later, and return whom it goes to."""
         self.clock.advance(0.001)
         request = read_one({"to": to, "text": "x", **said}, self.clock())
-        answer = self._intake.accept(Sender(team_id, "command"), [request])
+        answer = self._intake.submit(Sender(team_id, "command"), [request])
         return [one.to for one in answer.notifications[0].deliveries]
 
     def modes(self) -> list[str]:
@@ -162,7 +169,7 @@ class TestChanges:
         world.subscribe("other", created_by=BEN)
         before = world.wishes()
         world.clock.advance(1)
-        change: dict[str, Callable[[], Sequence[Change | None]]] = {
+        change: dict[str, Callable[[], Sequence[SubscriptionChange | None]]] = {
             "subscribe": lambda: [world.subscribe("deploys")],
             "change": lambda: [world.subscribe("deploys", "c=d", created_by=BEN)],
             "unsubscribe": lambda: [world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")],
@@ -264,15 +271,15 @@ class TestPreviews:
         world.send("topic:other", severity="error")
         world.send(GENERAL, severity="error")
 
-        some = world.previews.look(ACME).preview("deploys/*", "severity>=error", list)
-        all_ = world.previews.look(ACME).preview("deploys/*", "", list)
+        some = world.previews.recent(ACME).preview("deploys/*", "severity>=error", list)
+        all_ = world.previews.recent(ACME).preview("deploys/*", "", list)
 
         assert (some.sent, some.wanted) == (6, 5)
         assert [one.headline for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
         assert all_.wanted == 6
         assert all_.examples[0].headline == "All is well"
-        assert world.previews.look(BETA).preview("*", "", list).sent == 0
-        assert world.previews.look(ACME).topics == ["other", "deploys/web", "deploys/api"]
+        assert world.previews.recent(BETA).preview("*", "", list).sent == 0
+        assert world.previews.recent(ACME).topics == ["other", "deploys/web", "deploys/api"]
 
 
 TOPICS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)

@@ -55,7 +55,7 @@ def register_home_actions(app: App, services: Services) -> None:
             view = info_modal("For members", [section(str(denial))])
         else:
             is_member = person.may(Action.SEE_WORKSPACE)
-            topics = services.previews.look(person.team_id).topics if is_member else []
+            topics = services.previews.recent(person.team_id).topics if is_member else []
             view = subscribe_modal(topics)
         open_modal(services, context, body, view)
 
