@@ -193,7 +193,7 @@ def _wait(
         length=len(ids), label="Sending", file=sys.stderr, hidden=len(ids) < MANY
     ) as bar:
         wait_until_done(
-            services.history, ids, timeout=timeout, tell=lambda done: bar.update(done - bar.pos)
+            services.history, ids, timeout=timeout, report=lambda done: bar.update(done - bar.pos)
         )
     reports = services.history.reports(ids)
     tally = _Tally()

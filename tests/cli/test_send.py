@@ -271,7 +271,7 @@ class TestPolling:
             installed.services.history,
             ids,
             timeout=60,
-            tell=told.append,
+            report=told.append,
             pause=pause,
             monotonic=lambda: 0.0,
         )
@@ -292,7 +292,7 @@ class TestPolling:
             installed.services.history,
             ids,
             timeout=1,
-            tell=told.append,
+            report=told.append,
             pause=pause,
             monotonic=lambda: now[0],
         )

@@ -1,4 +1,4 @@
-"""Which deliveries make a notification known to the people of the place they go to."""
+"""Publication: the deliveries that make a notification visible to the people at its destination."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bolt_app.db.models import Delivery
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 
-# An escalation waits for as long as nobody answers: until it goes out, it has told nobody.
+# An escalation publishes nothing until it goes out.
 _NOT_ESCALATED = (
     DeliveryState.WAITING,
     DeliveryState.SCHEDULED,
@@ -18,12 +18,12 @@ _NOT_ESCALATED = (
     DeliveryState.MUTED,
 )
 
-# A delivery that a person may yet cancel counts: its sender meant it for that place.
+# A pending delivery counts: its sender addressed that destination.
 IS_PUBLISHED = and_(
     Delivery.state != DeliveryState.CANCELLED,
     or_(Delivery.mode != DeliveryMode.ESCALATE, Delivery.state.not_in(_NOT_ESCALATED)),
 )
-# Meant for that place, and called back before it went there.
+# Addressed to that destination, and cancelled before it went out.
 IS_WITHDRAWN = and_(
     Delivery.state == DeliveryState.CANCELLED, Delivery.mode != DeliveryMode.ESCALATE
 )

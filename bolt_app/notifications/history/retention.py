@@ -1,4 +1,4 @@
-"""Deletes what is not looked at any more, little by little."""
+"""Retention: deletes old rows, in small batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH_SIZE = 500
 
 
 class Retention:
-    """Deletes old notifications with their deliveries, empty lanes, and what is kept for a day."""
+    """Deletes old notifications with their deliveries, empty lanes, and short-lived rows."""
 
     def __init__(self, database: Database, *, keep_for: timedelta, clock: Clock = utc_now) -> None:
         self._database = database
@@ -35,7 +35,7 @@ class Retention:
         self._clock = clock
 
     def delete_expired(self) -> int:
-        """Delete what is due, in short transactions; return how many notifications that was."""
+        """Delete expired rows in short transactions; return the number of notifications."""
         now = self._clock()
         with self._database.writing() as session:
             old = IdempotencyKey.created_at < now - IDEMPOTENCY_LIFETIME
@@ -51,7 +51,7 @@ class Retention:
             with self._database.writing_connection() as connection:
                 erase_idle_lanes(connection, team_id)
         if not self._database.truncate_wal():
-            logger.info("the write-ahead log is being read: it is emptied the next time")
+            logger.info("the write-ahead log is in use: it is truncated the next time")
         return deleted
 
     def _delete_batch(self) -> int:

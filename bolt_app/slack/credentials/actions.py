@@ -11,7 +11,7 @@ from slack_bolt import BoltContext
 from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.elements import Answer
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.notifications.history.visibility import Viewer
+from bolt_app.notifications.history.views import Viewer
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import revoked_answer
 from bolt_app.slack.ensure_can_post import ensure_can_post

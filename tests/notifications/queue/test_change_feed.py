@@ -32,7 +32,7 @@ ALL_ANSWERS: list[Any] = ["acknowledge", "assign", "resolve", "snooze", "mute"]
 # The modules that write deliveries. Those on the right write only what no owner has in memory:
 # its own begins and finishes, where messages are, and links.
 NUMBERED = {
-    "intake/service.py",
+    "intake/store.py",
     "delivery/transitions.py",
     "history/erasure.py",
     "history/service.py",
