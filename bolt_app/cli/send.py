@@ -176,7 +176,7 @@ def _tell_accepted(accepted: Sequence[NewNotification]) -> None:
 
 def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None:
     """Name the subscribed topics that look like those to which nothing is subscribed."""
-    subscribed = (one.wish.topic for one in services.subscriptions.of_team(team_id))
+    subscribed = (one.spec.topic for one in services.subscriptions.of_team(team_id))
     known = {topic for topic in subscribed if "*" not in topic}
     for topic in filter(None, map(topic_of, map(normal_address, to))):
         near = get_close_matches(topic, known - {topic}, 1, NEAR_TOPIC)

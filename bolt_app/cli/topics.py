@@ -99,7 +99,7 @@ def register(app: Flask, find_services: FindServices) -> None:
 
 
 def _line(one: StoredSubscription, now: datetime) -> str:
-    wish = one.wish
+    wish = one.spec
     mode = f"mode={wish.mode}" if wish.mode else ""
     digest = f"digest {wish.digest} ({wish.digest.tz})" if wish.digest else ""
     muted = ""

@@ -43,4 +43,4 @@ def test_a_person_subscribes_at_home(
     expect(page.get_by_text("would have come")).to_be_visible()
     shoot(page, f"app-home-subscribed-{look}")
     [one] = bellhop.services.subscriptions.of_address(ACME, ANN)
-    assert one.wish.filter == "severity>=error"
+    assert one.spec.filter == "severity>=error"

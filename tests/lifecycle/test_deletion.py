@@ -236,7 +236,7 @@ def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: s
 
     assert traces(bellhop, BEN) == {}
     [stays] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
-    assert stays.wish.topic == "alerts"
+    assert stays.spec.topic == "alerts"
 
 
 def test_others_stay(known: Bellhop) -> None:
@@ -424,7 +424,7 @@ def test_an_undo_button_brings_nobody_back(
     known.slack.click(BEN, ended, ids.UNDO_SUBSCRIPTIONS)
 
     [found] = known.services.subscriptions.of_address(ACME, GENERAL)
-    assert found.wish.created_by == BEN
+    assert found.spec.created_by == BEN
     if leave is not None:
         assert "subscriptions" not in traces(known, ANN)
 

@@ -141,7 +141,7 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
     happen(bellhop)
 
     stored = bellhop.services.subscriptions.of_address(ACME, moved.id)
-    assert [(one.wish.topic, one.wish.filter) for one in stored] == [
+    assert [(one.spec.topic, one.spec.filter) for one in stored] == [
         ("a", "x=y"),
         ("b", ""),
         ("c", ""),

@@ -185,7 +185,7 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
 
     def wish() -> SubscriptionSpec:
         [one] = installed.services.subscriptions.of_address(ACME, ANN)
-        return one.wish
+        return one.spec
 
     for what, hours in (("mute-hour", 1), ("mute-day", 24)):
         choose(installed, what, "deploys/*")

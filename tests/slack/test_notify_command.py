@@ -246,7 +246,7 @@ class TestList:
         self, installed: Bellhop, choice: str, words: str
     ) -> None:
         ask(installed, "subscribe deploys severity>=error", BEN)
-        before = [one.wish for one in installed.services.subscriptions.of_address(ACME, GENERAL)]
+        before = [one.spec for one in installed.services.subscriptions.of_address(ACME, GENERAL)]
         installed.clock.advance(1)
         answer = ask(installed, "list")
 
@@ -259,7 +259,7 @@ class TestList:
         installed.clock.advance(1)
         installed.slack.click(BEN, told, ids.UNDO_SUBSCRIPTIONS)
         [after] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert [replace(after.wish, created_at=before[0].created_at)] == before
+        assert [replace(after.spec, created_at=before[0].created_at)] == before
         changes = [
             (one.user_id, one.credential)
             for one in installed.services.audit.find(action="channel_subscriptions_changed")
@@ -310,7 +310,7 @@ class TestDigest:
         assert f"every day at 09:00 ({tz})" in text
         assert f"digest every day at 09:00 ({tz})" in said(ask(installed, "list"))
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert one.wish.digest == Schedule(time(9), str(tz))
+        assert one.spec.digest == Schedule(time(9), str(tz))
         assert reached(installed) == [GENERAL]
         Hand(installed).deliver()
         assert "It is out" not in [one.text for one in installed.slack.messages(GENERAL)]
@@ -320,7 +320,7 @@ class TestDigest:
         ask(installed, "subscribe deploys digest daily 9:00", BEN)
 
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert one.wish.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
+        assert one.spec.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
 
     def test_the_only_topic_need_not_be_named(self, installed: Bellhop) -> None:
         assert "Nothing is subscribed to here" in said(ask(installed, "digest hourly"))
@@ -344,7 +344,7 @@ class TestDigest:
         installed.slack.click(BEN, answer, ids.UNDO_SUBSCRIPTIONS)
 
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert str(one.wish.digest) == "hourly"
+        assert str(one.spec.digest) == "hourly"
 
     def test_what_was_ended_comes_back_with_its_digest(
         self, installed: Bellhop, clock: FakeClock

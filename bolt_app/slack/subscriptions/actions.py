@@ -268,7 +268,7 @@ class SubscriptionActions:
 
     def _topics(self) -> list[str]:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
-        return [one.wish.topic for one in found]
+        return [one.spec.topic for one in found]
 
     def _local(self, schedule: Schedule | None) -> Schedule | None:
         if schedule is None:

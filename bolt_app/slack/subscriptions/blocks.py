@@ -346,7 +346,7 @@ def _change(text: str, small: str, undo: Fields | None) -> Answer:
 
 
 def _listed(one: StoredSubscription, now: datetime) -> Block:
-    wish = one.wish
+    wish = one.spec
     facts = [f"by {person_mention(wish.created_by)}" if wish.created_by else "by the command line"]
     if wish.muted_until is not None and _is_muted(wish, now):
         facts.append(f"muted until {moment(wish.muted_until)}")

@@ -322,7 +322,7 @@ class TestWhatBecomesOfSubscriptions:
 
         assert states(bellhop, *ids) == ["digested"] * 2
         [_, one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
-        assert (one.wish.digest, one.last and one.last.state) == (HOURLY, "sent")
+        assert (one.spec.digest, one.last and one.last.state) == (HOURLY, "sent")
 
     def test_what_pauses_brings_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)

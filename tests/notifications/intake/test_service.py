@@ -199,7 +199,7 @@ class TestRouting:
         assert numbers(database) == {ACME: 1}
 
     def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
-        with pytest.raises(ValueError, match="cannot be sent on to a topic"):
+        with pytest.raises(ValueError, match="cannot subscribe to a topic"):
             Subscriptions(database).subscribe(ACME, "topic:b", SubscriptionSpec("a"))
 
 

@@ -49,7 +49,7 @@ class TestChannels:
         ask(installed, "mute 1h")
 
         [found] = installed.services.subscriptions.of_team(ACME)
-        assert found.wish.muted_until is not None
+        assert found.spec.muted_until is not None
 
     def test_notify_ends_it(self, installed: Bellhop, address: str) -> None:
         run(installed, "topic", "subscribe", *TEAM, "deploys", address)
@@ -122,4 +122,4 @@ def test_of_two_the_one_that_was_changed_later_stays(
 
     [found] = services.subscriptions.of_team(ACME)
     expected = "service=name" if is_name_later else "service=id"
-    assert (found.address, found.wish.filter) == (GENERAL, expected)
+    assert (found.address, found.spec.filter) == (GENERAL, expected)

@@ -61,7 +61,7 @@ class World:
             return list(session.scalars(select(Delivery.mode).order_by(Delivery.id)))
 
     def wishes(self, to: str = GENERAL) -> list[SubscriptionSpec]:
-        return [one.wish for one in self.subscriptions.of_address(ACME, to)]
+        return [one.spec for one in self.subscriptions.of_address(ACME, to)]
 
 
 @pytest.fixture
