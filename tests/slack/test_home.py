@@ -162,7 +162,7 @@ def test_what_cannot_be_is_said_beside_it(installed: Bellhop) -> None:
 
     result = subscribe(installed, "de*", "severity>=eror")
 
-    assert "a star stands alone" in result.errors["topic"]
+    assert "use a star alone" in result.errors["topic"]
     assert "“eror” is not a severity" in result.errors["filter"]
     assert installed.slack.open_modal(ANN) is not None
 

@@ -89,7 +89,7 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
         ("xyzzy", "do not understand", ""),
         ("subscribe", "which topic", "subscribe deploys"),
         ("unsubscribe", "which topic", "unsubscribe deploys"),
-        ("subscribe de*", "a star stands alone", ""),
+        ("subscribe de*", "use a star alone", ""),
         ("subscribe deploys api", "“api” is not a condition", ""),
         ("subscribe deploys severity>=eror", "Did you mean `error`", ""),
         ("subscribe d a=b mode=tread c=d", "no mode", "subscribe d a=b mode=thread c=d"),
@@ -101,7 +101,7 @@ def test_what_is_asked(words: str, request_: NotifyRequest) -> None:
         ("digest deploys daily", "which time", "digest deploys daily 09:00"),
         ("digest deploys daily 25:00", "no time of the day", "digest deploys daily 09:00"),
         ("digest deploys hourly 9", "Only daily has a time", "digest deploys hourly"),
-        ("digest de*p hourly", "a star stands alone", ""),
+        ("digest de*p hourly", "use a star alone", ""),
         ("digets deploys hourly", "do not understand", "digest deploys hourly"),
         (
             "subscribe d a=b digest weekly c=d",

@@ -152,7 +152,7 @@ class ProblemField(BaseModel):
         examples=["fields[2].value", "[3].to[0]"],
     )
     detail: str = Field(
-        description="What is wrong, and the mend.", examples=["is missing: give it"]
+        description="What is wrong, and the mend.", examples=["is required"]
     )
 
 

@@ -119,7 +119,7 @@ def test_who_was_deactivated_is_left_out(installed: Bellhop) -> None:
     [
         ({"mentions": ["#general"]}, "mentions[0]", "is nobody: give @e-mail"),
         ({"mentions": [ANN] * 21}, "mentions", "20"),
-        ({"mentions": [ANN], "mrkdwn": False}, "mentions", "does not go with mrkdwn false"),
+        ({"mentions": [ANN], "mrkdwn": False}, "mentions", "cannot be combined with mrkdwn false"),
     ],
 )
 def test_what_calls_nobody_is_refused(
