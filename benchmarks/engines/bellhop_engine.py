@@ -30,6 +30,7 @@ from bolt_app.db.schema import upgrade
 from bolt_app.delays import Delays
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.outcomes import Outcome
@@ -139,7 +140,7 @@ class _NoSlack(MessageSender):
         lane, number, of, hold = attempt.content["text"].split()
         job = Job(lane, int(number), int(of), float(hold))
         await asyncio.to_thread(self._record.run, job)
-        return Outcome("sent", channel_id=lane, ts="1.0")
+        return Outcome(DeliveryState.SENT, channel_id=lane, ts="1.0")
 
 
 class _FailingDatabase(Database):

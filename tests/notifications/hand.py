@@ -127,7 +127,7 @@ class Hand:
         )
 
     async def _settle(self) -> None:
-        self.dispatcher.look_now()
+        self.dispatcher.poll_now()
         while True:
             wait = await self.dispatcher.cycle()
             if self.ownership.is_lost:

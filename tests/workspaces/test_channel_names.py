@@ -64,7 +64,7 @@ def by_listing(bellhop: Bellhop) -> str | None:
     workspace = bellhop.services.client.find_workspace(ACME)
     at = bellhop.services.channels.refresh_listing(workspace)
     hand = Hand(bellhop)
-    hand.dispatcher._transitions.refuse_unlisted(ACME, at)
+    hand.dispatcher._transitions.end_unlisted(ACME, at)
     hand.deliver()
     return deliveries(bellhop, id_)[0].channel_id
 

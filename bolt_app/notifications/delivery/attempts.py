@@ -1,4 +1,4 @@
-"""Attempts: the message to be sent for a delivery, its destination, and its relation to others."""
+"""Attempts: the message to send for a delivery, its destination, and the message it refers to."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _ROOT = (
         Delivery.key.is_not(None),
         Delivery.state == DeliveryState.SENT,
         Delivery.thread_ts.is_(None),
-        # A reminder is in the channel itself where its thread is gone; nothing is put over it.
+        # A reminder whose thread is gone is in the channel itself, and is never updated.
         Delivery.mode != DeliveryMode.REMIND,
     )
     .order_by(Delivery.id.desc())
@@ -68,22 +68,22 @@ _ROOT = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """A message that is to be in a channel.
+    """An attempt to post or update a message.
 
     Attributes:
         number: how many attempts were made, this one included.
-        key: of the notification, behind its source.
-        attempt_number: by which the outcome is recorded; another attempt has another one.
-        mark: the metadata of the message, by which it is found again.
+        key: of the notification, prefixed by its source.
+        attempt_number: unique per attempt; the outcome is recorded only if it still matches.
+        mark: the message's metadata, by which it is found again.
         address: of the lane, for which the values of the message's buttons are signed.
-        target: the address as the sender or the subscription names it.
-        by_subscription: whether nobody but a subscription addressed it.
+        target: the recipient as the sender or the subscription names it.
+        by_subscription: whether only a subscription addressed it.
         tried_at: when the first attempt began.
         is_repeat: whether an earlier attempt may have been posted.
-        update_ts: the message to change.
+        update_ts: the message to update.
         thread_ts: the message to reply to.
         is_refresh: whether it only shows a message again.
-        may_post_again: whether a refresh posts the message again where it was deleted.
+        may_post_again: whether a refresh posts the message again if it was deleted.
         is_reminder: whether it only reminds people of a message.
         failing_since: since when no attempt in the lane has succeeded.
         size: of the content, as it is stored.
@@ -131,7 +131,7 @@ def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
     if row.key is not None and row.mode in (DeliveryMode.UPDATE, DeliveryMode.THREAD):
         root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
     if root is not None:
-        # A person's messages stand in a conversation with an id of its own.
+        # A person's messages are in a conversation with a separate id.
         channel_id = root.channel_id
         if row.mode == DeliveryMode.UPDATE:
             update_ts = root.ts
@@ -187,18 +187,18 @@ def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
 
 
 def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
-    """Return the attempt that shows a message again, with what was put there last.
+    """Return the attempt that shows a message again, with its latest content.
 
-    A message that was being sent when it was asked for is in the channel by now.
+    The message may have been in flight when the refresh was queued; it is posted by now.
     """
     channel_id, ts, thread_ts = row.channel_id, row.ts, row.thread_ts
     root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
     if ts is None and root is not None:
         channel_id, ts = root.channel_id, root.ts
-    last = None if ts is None else find_shown_notification(connection, row.lane_id, row.key, ts)
-    content = row.content if last is None else last.content
+    shown = None if ts is None else find_shown_notification(connection, row.lane_id, row.key, ts)
+    content = row.content if shown is None else shown.content
     incident = _incident(connection, row, content, now)
-    # Of all messages about an incident the latest in the channel, while people are to see it.
+    # Only the latest message in the channel is posted again, while its incident needs attention.
     is_latest = root is not None and root.ts == ts
     return Attempt(
         **_common(row, now),
@@ -206,7 +206,7 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
         content=content,
         update_ts=ts,
         thread_ts=_current(connection, row, thread_ts),
-        notification_id=row.notification_id if last is None else last.notification_id,
+        notification_id=row.notification_id if shown is None else shown.notification_id,
         incident=incident,
         is_refresh=True,
         may_post_again=is_latest and incident is not None and incident.wants_attention,

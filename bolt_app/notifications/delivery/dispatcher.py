@@ -1,7 +1,7 @@
-"""The dispatcher: carries out what the scheduler decides, for the workspaces that are owned.
+"""The dispatcher: executes the scheduler's decisions for owned workspaces.
 
-All of it runs in coroutines on the HTTP loop; the database is used from a pool of threads. Begins
-and outcomes are collected while a transaction is under way, and written with the next one.
+It runs in coroutines on the HTTP loop, and uses the database from a pool of threads. Begins and
+outcomes are collected while a transaction is running, and written with the next one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from bolt_app.notifications.delivery.store import (
     Finish,
     Store,
 )
-from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
+from bolt_app.notifications.delivery.tasks import DATABASE_UNAVAILABLE_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.work import Work, WorkKind
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
@@ -49,7 +49,7 @@ from bolt_app.slack_ids import is_id
 
 logger = logging.getLogger(__name__)
 
-# Where another transaction has locked a row.
+# Wait for a row that another transaction has locked.
 LOCKED_SECONDS = 0.05
 
 
@@ -111,7 +111,7 @@ class Dispatcher:
             committed=self._committed,
             rejected=self._rejected,
             lost=lambda begins: self._give_back(
-                (one.work for one in begins), DATABASE_DOWN_SECONDS
+                (one.work for one in begins), DATABASE_UNAVAILABLE_SECONDS
             ),
             notify=notify,
             room=lambda: MOST_BYTES - self._bytes_under_way,
@@ -126,11 +126,13 @@ class Dispatcher:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is under way."""
+        """Whether any work is in progress."""
         return self._tasks.is_busy or self._reader.is_behind
 
     async def cycle(self) -> float:
-        """Take note of ownership, start what is due, and return how long nothing more is.
+        """Run one delivery cycle: update ownership and start due work.
+
+        Returns: seconds until more work is due.
 
         Raises:
             OwnershipError: the setup does not allow safe ownership.
@@ -155,23 +157,23 @@ class Dispatcher:
         return max(0.0, min(due) - now)
 
     async def wait(self, seconds: float) -> None:
-        """Wait so long, or until something is to be done."""
+        """Wait for a time, or until there is work."""
         await self._tasks.wait(seconds)
 
     def notice(self, team_id: str | None) -> None:
-        """Look at a workspace, or at all of them, soon: something may have changed."""
+        """Read the changes of a workspace, or of all of them, soon."""
         if team_id is None:
             self._tick_at = float("-inf")
         else:
             self._reader.notice(team_id)
         self._tasks.wake()
 
-    def look_now(self) -> None:
-        """Look at everything with the next cycle, without waiting for a wake-up."""
+    def poll_now(self) -> None:
+        """Poll all workspaces with the next cycle."""
         self._tick_at = float("-inf")
 
     async def leave(self) -> None:
-        """Begin nothing more, give the ownership away, and finish what is under way."""
+        """Begin no more work, release the ownership, and finish the work in progress."""
         self._is_leaving = True
         self._writer.drop_begins()
         self._reader.close()
@@ -192,20 +194,20 @@ class Dispatcher:
     async def _gain(self, shards: Sequence[OwnedShard]) -> None:
         await self._reader.gain(shards)
         self._is_clock_in_doubt = True
-        self.look_now()
+        self.poll_now()
 
-    # What becomes due, and missed wake-ups.
+    # The poll: due deliveries, and changes whose wakeup was missed.
 
     async def _tick(self) -> None:
         try:
             self._tick_at = self._clock.monotonic() + self._delays.poll
-            await self._look_around()
+            await self._poll()
         except DATABASE_UNAVAILABLE as error:
-            log_failure("look at what is due", error)
+            log_failure("poll", error)
         finally:
             self._is_ticking = False
 
-    async def _look_around(self) -> None:
+    async def _poll(self) -> None:
         owned = self._ownership.owned
         numbers = [number for number, shard in owned.items() if self._reader.is_ready(shard)]
         if not numbers or self._is_leaving:
@@ -216,7 +218,7 @@ class Dispatcher:
         promoted = await self._tasks.run(self._transitions.promote, numbers)
         self._reader.notice(*promoted.team_ids)
         for row in promoted.names:
-            self._name(row)
+            self._schedule_resolution(row)
         if promoted.next_at is not None:
             due = self._clock.monotonic() + (promoted.next_at - self._clock.now()).total_seconds()
             self._tick_at = min(self._tick_at, due)
@@ -230,15 +232,15 @@ class Dispatcher:
                 if workspace is None or workspace.seq != queue.seq:
                     self._reader.notice(queue.team_id)
 
-    def _name(self, row: Any) -> None:
-        """Let the destination of a lane be found in which something held is due."""
+    def _schedule_resolution(self, row: Any) -> None:
+        """Schedule the resolution of a lane's name, for a held delivery that is due."""
         owned = self._workspaces.find(row.team_id)
         if owned is None:
             self._reader.notice(row.team_id)
         elif not owned.is_scheduled:
             self._reader.load_soon(row.team_id, owned)
-        elif owned.seen is None and row.lane_id not in owned.naming:
-            owned.naming.add(row.lane_id)
+        elif owned.seen is None and row.lane_id not in owned.resolving:
+            owned.resolving.add(row.lane_id)
             self._scheduler.put(row.team_id, [self._reader.queued(row)], self._clock.monotonic())
 
     # Work.
@@ -256,13 +258,13 @@ class Dispatcher:
         else:
             self._tasks.start(self._guarded(work, self._second_look(work, owned)))
 
-    async def _guarded(self, work: Work, doing: Awaitable[None]) -> None:
+    async def _guarded(self, work: Work, execution: Awaitable[None]) -> None:
         try:
-            await doing
+            await execution
         except Exception as error:
             if not isinstance(error, NotSentError):
                 log_failure(work.kind.value, error)
-            self._give_back([work], DATABASE_DOWN_SECONDS)
+            self._give_back([work], DATABASE_UNAVAILABLE_SECONDS)
 
     def _check(self, shard: OwnedShard) -> Check:
         async def check() -> None:
@@ -277,8 +279,8 @@ class Dispatcher:
                 outcome = await self._sender.send(attempt, self._check(begin.shard))
             finally:
                 self._bytes_under_way -= attempt.size
-            is_doubled = attempt.is_repeat and outcome.is_final
-            self._finish(begin, attempt, outcome, looks_again=is_doubled)
+            may_be_duplicated = attempt.is_repeat and outcome.is_final
+            self._finish(begin, attempt, outcome, looks_again=may_be_duplicated)
 
     async def _look(self, work: Work, owned: OwnedWorkspace) -> None:
         owned.doubts.pop(work.delivery_id, None)
@@ -295,8 +297,8 @@ class Dispatcher:
             now = self._clock.monotonic()
             self._scheduler.retry(work, now, now, attempted=False)
             return
-        is_doubled = attempt.number > 1 and outcome.state == DeliveryState.SENT
-        self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=is_doubled)
+        may_be_duplicated = attempt.number > 1 and outcome.state == DeliveryState.SENT
+        self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=may_be_duplicated)
 
     async def _resolve(self, work: Work, owned: OwnedWorkspace) -> None:
         team_id, lane_id = work.team_id, work.lane_id
@@ -312,9 +314,9 @@ class Dispatcher:
         elif isinstance(result, UnlistedChannel):
             if owned.listed_at != result.listed_at:
                 owned.listed_at = result.listed_at
-                await self._tasks.run(self._transitions.refuse_unlisted, team_id, result.listed_at)
+                await self._tasks.run(self._transitions.end_unlisted, team_id, result.listed_at)
         elif result.is_final:
-            await self._tasks.run(self._transitions.refuse, team_id, lane_id, result.error)
+            await self._tasks.run(self._transitions.end_lane, team_id, lane_id, result.error)
         self._reader.notice(team_id)
         if isinstance(result, UnlistedChannel):
             left = await self._tasks.run(self._transitions.first_pending, lane_id)
@@ -329,12 +331,12 @@ class Dispatcher:
             self._resolved(work, owned, result.wait if is_left else None)
         else:
             self._resolved(work, owned, None)
-            self.look_now()
+            self.poll_now()
 
     def _resolved(self, work: Work, owned: OwnedWorkspace, wait: float | None) -> None:
         now = self._clock.monotonic()
         if wait is None:
-            owned.naming.discard(work.lane_id)
+            owned.resolving.discard(work.lane_id)
             self._scheduler.finish(work, now, attempted=False)
         else:
             self._scheduler.retry(work, now + wait, now, attempted=False)
@@ -361,7 +363,7 @@ class Dispatcher:
         return owned is not None and owned.shard == finish.shard
 
     def _rejected(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
-        """Look at deliveries again that the database cannot store as they are."""
+        """Return deliveries to the scheduler whose begins or outcomes the database rejects."""
         self._give_back((one.work for one in begins), STEP_SECONDS)
         now = self._clock.monotonic()
         for finish in finishes:
@@ -391,7 +393,7 @@ class Dispatcher:
             self._tasks.start(self._post(begin, attempt))
 
     def _end(self, ended: Sequence[Finish | Begin], now: float, *, attempted: bool) -> None:
-        """End work whose row is not what was known of it."""
+        """End work whose row has changed, and read the row again."""
         for one in ended:
             with self._reader.restoring(one.work.team_id):
                 self._scheduler.finish(one.work, now, attempted=attempted)
@@ -421,7 +423,7 @@ class Dispatcher:
             self._scheduler.look_again(work.team_id, work.delivery_id, due)
         owned = self._workspaces.find(work.team_id)
         if owned is not None and work.delivery_id in owned.doubts:
-            # The workspace was read again while this was under way.
+            # The workspace was reloaded while this was in progress.
             self._reader.notice(work.team_id)
         _log(finish)
 
@@ -435,7 +437,7 @@ class Dispatcher:
             owned.is_dead = True
             self._scheduler.pause_lookups(team_id, now + outcome.pause)
             shown = {"team_id": team_id, "error": outcome.pause_reason, "until": until.isoformat()}
-            logger.warning("a workspace gets nothing until Bellhop is installed again", extra=shown)
+            logger.warning("a workspace is paused until Bellhop is installed again", extra=shown)
         self._tasks.start(self._store_pause(team_id, until, outcome.pause_reason))
 
     async def _store_pause(self, team_id: str, until: datetime, reason: str | None) -> None:

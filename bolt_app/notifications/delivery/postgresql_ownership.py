@@ -45,10 +45,10 @@ class PostgreSQLOwnership(Ownership):
     """Shards owned by one lock session, which is opened again after it is lost."""
 
     def __init__(self, address: str, delays: Delays, *, now: float) -> None:
-        """Do nothing yet.
+        """Create it without a connection; the first step connects.
 
         Args:
-            address: a URL as libpq takes it, of a server or pool that keeps sessions.
+            address: a URL for libpq, of a server or pool that keeps sessions.
             now: seconds on the clock that `step` gets.
         """
         self._address = address
@@ -69,16 +69,16 @@ class PostgreSQLOwnership(Ownership):
 
     @property
     def next_at(self) -> float:
-        """When `step` has something to do."""
+        """When `step` is due."""
         is_lost = self._session is not None and self._session.is_lost
         return float("-inf") if is_lost else self._step_at
 
     def unowned_seconds(self, now: float) -> float:
-        """Return for how long some shard has not been seen to have an owner."""
+        """Return the longest time for which a shard has had no visible owner."""
         return now - min(self._owner_seen_at)
 
     async def step(self, now: float) -> Changes:
-        """Look at the locks, gain or release shards; connect if the session is lost."""
+        """Read the locks, and gain or release shards; connect if the session is lost."""
         if now < self.next_at:
             return UNCHANGED
         self._step_at = now + self._delays.owner_poll
@@ -102,7 +102,7 @@ class PostgreSQLOwnership(Ownership):
         return is_alive and self._owned.get(shard.number) == shard
 
     async def leave(self) -> None:
-        """Stop counting as present, then release everything."""
+        """Withdraw this worker's presence, then release everything."""
         session, self._session = self._session, None
         self._owned.clear()
         if session is None:
@@ -141,7 +141,7 @@ class PostgreSQLOwnership(Ownership):
         return await self._write_tokens(session, held.difference(self._owned))
 
     async def _write_tokens(self, session: LockSession, numbers: set[int]) -> list[OwnedShard]:
-        """Make the locked shards owned, save those in which a begin is still uncommitted."""
+        """Make the locked shards owned, except those with an uncommitted begin."""
         if not numbers:
             return []
         token = secrets.token_hex(16)
@@ -158,7 +158,7 @@ class PostgreSQLOwnership(Ownership):
             logger.info("shards released", extra=_counts(ended, self._owned))
 
     async def _give_up(self, now: float, error: BaseException) -> None:
-        """End every ownership; connect again at once after the first failure, later ever later."""
+        """End every ownership; reconnect at once after the first failure, then with backoff."""
         logger.warning(
             "no lock session, and no shards",
             extra={"error": describe_error(error), "lost": len(self._owned)},

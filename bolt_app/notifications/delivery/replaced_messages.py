@@ -1,9 +1,9 @@
-"""Messages posted in the place of ones that people deleted in Slack.
+"""Replacements of messages that people deleted in Slack.
 
 Slack posts a reply to a deleted message in the channel itself, without an error
-(https://docs.slack.dev/reference/methods/chat.postMessage), and changes no deleted message
-(`message_not_found`, https://docs.slack.dev/reference/methods/chat.update). The message posted then
-takes the place of the deleted one: replies, updates, buttons and links lead to it.
+(https://docs.slack.dev/reference/methods/chat.postMessage), and cannot update a deleted message
+(`message_not_found`, https://docs.slack.dev/reference/methods/chat.update). The message that is
+posted then replaces the deleted one: replies, updates, buttons and links refer to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _REPLACEMENT = (
     .order_by(Delivery.id.desc())
     .limit(1)
 )
-_SHOWN_THERE = (
+_REPLACE = (
     update(Delivery)
     .where(
         Delivery.lane_id == bindparam("in_lane_id"),
@@ -45,10 +45,10 @@ _SHOWN_THERE = (
 
 @dataclass(frozen=True)
 class Replacement:
-    """A message in the place of another of the same lane.
+    """A message that replaces another of the same lane.
 
     Attributes:
-        key: of both messages; None for a message that only replies to the other.
+        key: of both messages; None for a message that only replied to the other.
         thread_ts: of the thread it is in.
     """
 
@@ -61,22 +61,22 @@ class Replacement:
 
 
 def current_thread(connection: Connection, lane_id: int, thread_ts: str) -> str:
-    """Return the message to reply to: the latest one in the place of a deleted one."""
+    """Return the message to reply to: the latest replacement of a deleted one."""
     while ts := connection.scalar(_REPLACEMENT, {"lane_id": lane_id, "ts": thread_ts}):
         thread_ts = ts
     return thread_ts
 
 
-def replace_message(connection: Connection, one: Replacement) -> None:
-    """Let all deliveries about a key that refer to a deleted message refer to the new one."""
-    if one.key is None:
+def replace_message(connection: Connection, replacement: Replacement) -> None:
+    """Point all deliveries with the key that refer to a deleted message to its replacement."""
+    if replacement.key is None:
         return
     values = {
-        "in_lane_id": one.lane_id,
-        "of_key": one.key,
-        "old_ts": one.replaced_ts,
-        "new_channel_id": one.channel_id,
-        "new_ts": one.ts,
-        "new_thread_ts": one.thread_ts,
+        "in_lane_id": replacement.lane_id,
+        "of_key": replacement.key,
+        "old_ts": replacement.replaced_ts,
+        "new_channel_id": replacement.channel_id,
+        "new_ts": replacement.ts,
+        "new_thread_ts": replacement.thread_ts,
     }
-    connection.execute(_SHOWN_THERE, values)
+    connection.execute(_REPLACE, values)

@@ -1,4 +1,4 @@
-"""The resolver: finds the channel or person that a name or an e-mail address stands for."""
+"""The resolver: finds the channel or person of a name or an e-mail address."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class ResolvedDestination:
 
 @dataclass(frozen=True)
 class UnlistedChannel:
-    """A channel's name that the workspace did not have when its channels were listed.
+    """A channel name that was not in the latest listing of channels.
 
-    What was accepted later may be for a channel that was created since.
+    Deliveries accepted after the listing may be for a channel created since.
     """
 
     listed_at: datetime
@@ -62,14 +62,14 @@ class DestinationResolver:
     def resolve(
         self, team_id: str, address: str, attempts: int
     ) -> ResolvedDestination | UnlistedChannel | Outcome:
-        """Return the destination of a lane, or the reason why it is not known.
+        """Return the destination of a lane, or the reason why it is unknown.
 
         Args:
             address: `#name` or `@email`.
-            attempts: how often it was tried.
+            attempts: how many were made, this one included.
 
         Raises:
-            OperationalError and the like: the database is not answering.
+            DATABASE_UNAVAILABLE: the database is not answering.
         """
         try:
             return self._resolve(team_id, address)

@@ -1,4 +1,4 @@
-"""Statements of the store, prepared once because they run for every batch."""
+"""SQL statements of the store, prepared once because they run for every batch."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ SIZES = (
 STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
     Delivery.id.in_(bindparam("ids", expanding=True))
 )
-# The rows of lanes are referred to by those of deliveries that are being inserted.
+# KEY SHARE, because inserts of deliveries hold a share lock on the rows of their lanes.
 TO_FINISH = (
     STATES.join(Lane)
     .where(IS_SENDING)
@@ -192,7 +192,7 @@ FINISH = BulkUpdate(
             state=given["new_state"],
             attempts=Delivery.attempts - given["not_counted"],
             error=given["new_error"],
-            # A message that is shown again stays where it is, whatever the outcome.
+            # A refreshed message keeps its position, whatever the outcome.
             channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
             ts=func.coalesce(given["new_ts"], Delivery.ts),
             replaced_ts=func.coalesce(given["new_replaced_ts"], Delivery.replaced_ts),

@@ -1,8 +1,8 @@
-"""The store: what an owner reads of its workspaces, and what it writes of its attempts.
+"""The store: an owner's reads of its workspaces, and writes of its attempts.
 
 The rows are the truth. A begin is conditional on the row's state and lane and on the fencing token
-of the shard; a finish on the number of the attempt. Rows that another transaction has locked are
-skipped and reported, so that no workspace waits for another's.
+of the shard; a finish, on the number of the attempt. Rows that another transaction has locked are
+skipped and reported, so that no workspace waits for another.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
 
 RETRY_FOR = timedelta(days=1)
-# Content that is under way at once, as it is stored.
+# The most stored content of concurrent attempts.
 MOST_BYTES = 4 * 1024 * 1024
-_AFTER_ALL = 2**62
+_MAX_ID = 2**62
 
 
 @dataclass(frozen=True)
 class Begin:
-    """Work that is to begin, and the shard under whose token."""
+    """Work to begin, and the shard whose token fences it."""
 
     work: Work
     shard: OwnedShard
@@ -66,11 +66,11 @@ class Begin:
 
 @dataclass(frozen=True)
 class Finish:
-    """An attempt, its outcome, and when that was known.
+    """An attempt, its outcome, and the time of the outcome.
 
     Attributes:
-        shard: under whose token it was begun.
-        second_look_at: when to look for duplicates, where it was posted again.
+        shard: whose token fenced the begin.
+        second_look_at: when to look for duplicates, after a repeated attempt.
     """
 
     work: Work
@@ -86,11 +86,11 @@ class Committed:
     """The result of a transaction.
 
     Attributes:
-        finished: the outcomes that count, as they were written.
-        stale: those of attempts that are no longer the latest.
-        locked: what is to be tried again, because another transaction has locked the row.
+        finished: the outcomes, as they were written.
+        stale: outcomes of attempts that are no longer the latest.
+        locked_finishes, locked_begins: to be retried, because another transaction locks the row.
         begun: the attempts to make now.
-        refused: work whose row no longer waits there.
+        refused: work whose row no longer waits in that lane.
     """
 
     finished: Sequence[Finish] = ()
@@ -106,9 +106,9 @@ class SecondLook:
     """The result of a second look.
 
     Attributes:
-        again_at: when to look again, where nothing could be known.
-        refused: Slack's code, where it refused to delete a duplicate.
-        known: the outcome of a message that was not known before.
+        again_at: when to look again, after a failed call.
+        refused: Slack's code, if it refused to delete a duplicate.
+        known: the outcome of a message that was found.
     """
 
     delivery_id: int
@@ -122,8 +122,8 @@ class Feed:
     """The changes of a workspace after a number.
 
     Attributes:
-        seq: the number of the latest change that it includes.
-        rows: the open deliveries among what changed.
+        seq: the number of the latest included change.
+        rows: the open deliveries that changed.
     """
 
     team_id: str
@@ -134,7 +134,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a new owner of a workspace begins with."""
+    """The state of a workspace that a new owner starts with."""
 
     queue: Any
     in_doubt: Sequence[Any]
@@ -157,41 +157,41 @@ class Store:
     # Reading.
 
     def queues(self, shards: Collection[int]) -> Sequence[Any]:
-        """Return the queues of shards, each with whether there is anything to do."""
+        """Return the queues of shards, each with whether it has work."""
         with self._database.reading_connection() as connection:
             return connection.execute(QUEUES, {"shards": list(shards)}).all()
 
     def sums(self, shards: Collection[int]) -> dict[int, int]:
-        """Return the sum of the latest numbers in each shard, which grows with every change."""
+        """Return the sum of the latest change numbers by shard, which grows with every change."""
         with self._database.reading_connection() as connection:
             rows = connection.execute(SUMS, {"shards": list(shards)})
             return {shard: int(number) for shard, number in rows}
 
     def snapshot(self, team_id: str, since: datetime) -> Snapshot | None:
-        """Return the state of a workspace: first its latest number, so that no change is missed.
+        """Return the state of a workspace; its change number is read first, so none is missed.
 
         Args:
-            since: lanes with an attempt after this moment keep their pace.
+            since: lanes with an attempt after this moment are included in `recent`.
         """
-        mine = {"team_id": team_id}
+        team = {"team_id": team_id}
         queue = QUEUES.where(WorkspaceQueue.team_id == team_id)
         with self._database.reading_connection() as connection:
             shards = select(WorkspaceQueue.shard).where(WorkspaceQueue.team_id == team_id)
             found = connection.execute(queue, {"shards": connection.scalars(shards).all()}).first()
             if found is None:
                 return None
-            recent = connection.execute(RECENT, {**mine, "since": since})
+            recent = connection.execute(RECENT, {**team, "since": since})
             return Snapshot(
                 found,
-                connection.execute(IN_DOUBT, mine).all(),
-                connection.execute(RETRIED, mine).all(),
-                connection.execute(SECOND_LOOKS, mine).all(),
+                connection.execute(IN_DOUBT, team).all(),
+                connection.execute(RETRIED, team).all(),
+                connection.execute(SECOND_LOOKS, team).all(),
                 {id_: at for id_, at in recent if at is not None},
                 self._urgent(connection, team_id, None),
             )
 
     def more_urgent(self, team_id: str, last: Any) -> Sequence[Any]:
-        """Return the next waiting rows of a workspace after a row of an earlier answer."""
+        """Return the next waiting rows of a workspace, after the last row of an earlier call."""
         with self._database.reading_connection() as connection:
             return self._urgent(connection, team_id, last)
 
@@ -200,37 +200,34 @@ class Store:
         with self._database.reading_connection() as connection:
             return [
                 connection.execute(
-                    PAGE, {"lane_id": one.lane_id, "source": one.source, "most": most}
+                    PAGE, {"lane_id": page.lane_id, "source": page.source, "most": most}
                 ).all()
-                for one in wanted
+                for page in wanted
             ]
 
     def changes(self, known: Mapping[str, int]) -> list[Feed]:
-        """Return what changed in workspaces after the numbers that are known."""
+        """Return the changes in workspaces after the known change numbers."""
         with self._database.reading_connection() as connection:
-            found = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
-            return [one for one in found if one is not None]
+            feeds = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
+            return [feed for feed in feeds if feed is not None]
 
     def rows(self, delivery_ids: Collection[int]) -> Sequence[Any]:
-        """Return deliveries, as the change feed has them."""
+        """Return the rows of deliveries, as in the change feed."""
         with self._database.reading_connection() as connection:
             return connection.execute(BY_ID, {"ids": list(delivery_ids)}).all()
 
     def latest_attempt(self, delivery_id: int, state: str) -> tuple[Any, Attempt] | None:
-        """Return a delivery's row and its latest attempt, without beginning another.
-
-        None where the delivery is in another state than `state` by now.
-        """
+        """Return a delivery's row and latest attempt, or None if its state is not `state`."""
         with self._database.reading_connection() as connection:
-            mine = (Delivery.id == delivery_id, Delivery.state == state)
-            return self._latest(connection, ATTEMPT_ROWS.where(*mine))
+            is_in_state = (Delivery.id == delivery_id, Delivery.state == state)
+            return self._latest(connection, ATTEMPT_ROWS.where(*is_in_state))
 
     def _latest(self, connection: Connection, statement: Any) -> tuple[Any, Attempt] | None:
         row = connection.execute(statement).first()
         if row is None:
             return None
-        found = attempt_of(connection, row, self._clock())
-        return row, replace(found, number=row.attempts, attempt_number=row.attempt_number)
+        attempt = attempt_of(connection, row, self._clock())
+        return row, replace(attempt, number=row.attempts, attempt_number=row.attempt_number)
 
     # Writing.
 
@@ -239,10 +236,10 @@ class Store:
     ) -> Committed:
         """Write outcomes and begin attempts in one transaction.
 
-        Outcomes first: an attempt may reply to a message that is sent with them.
+        Outcomes come first: an attempt may reply to a message whose outcome is among them.
 
         Args:
-            room: how many bytes of content may begin; others are reported as locked.
+            room: bytes of content that may begin; begins beyond are reported as locked.
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
@@ -253,10 +250,7 @@ class Store:
         )
 
     def finish_for_others(self, finishes: Sequence[Finish], _begins: Sequence[Begin]) -> Committed:
-        """Write outcomes in workspaces of other owners, who see them in the change feed.
-
-        Nothing can begin there.
-        """
+        """Write outcomes in workspaces of other owners, who see them in the change feed."""
         teams = {one.attempt.team_id for one in finishes}
         with self._database.writing_connection() as connection:
             numbers = begin_change(connection, teams)
@@ -267,40 +261,40 @@ class Store:
         return committed
 
     def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
-        """Return the row and the latest attempt of a delivery to be looked at again, or None."""
+        """Return row and latest attempt of an ended delivery with a second look, or None."""
         with self._database.reading_connection() as connection:
             ended = (Delivery.second_look_at.is_not(None), Delivery.state.not_in(OPEN_STATES))
             return self._latest(connection, ATTEMPT_ROWS.where(Delivery.id == delivery_id, *ended))
 
     def end_second_look(self, look: SecondLook) -> None:
-        """Write that a second look is over, or when to look again."""
-        mine = update(Delivery).where(Delivery.id == look.delivery_id)
+        """Store the result of a second look."""
+        delivery = update(Delivery).where(Delivery.id == look.delivery_id)
         with self._database.writing_connection() as connection:
-            connection.execute(mine.values(second_look_at=look.again_at))
+            connection.execute(delivery.values(second_look_at=look.again_at))
             if look.refused is not None:
-                connection.execute(mine.values(error=look.refused))
+                connection.execute(delivery.values(error=look.refused))
             if look.known is not None:
                 sent = {"channel_id": look.known.channel_id, "ts": look.known.ts}
                 ended = Delivery.state.in_((DeliveryState.DEAD, DeliveryState.UNKNOWN))
                 sent |= {"state": DeliveryState.SENT, "error": None}
-                connection.execute(mine.where(ended).values(sent))
+                connection.execute(delivery.where(ended).values(sent))
 
     def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
-        """Write that nothing is posted in a workspace for a while, for its next owner.
+        """Store the pause of a workspace, for its next owner.
 
         Args:
-            reason: Slack's code, where the installation is dead.
+            reason: Slack's code, if the installation is dead.
         """
-        mine = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
+        queue = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
         values = {
             "paused_until": until,
             "pause_reason": func.coalesce(reason, WorkspaceQueue.pause_reason),
         }
         with self._database.writing_connection() as connection:
-            connection.execute(mine.values(values))
+            connection.execute(queue.values(values))
 
     def _urgent(self, connection: Connection, team_id: str, last: Any) -> Sequence[Any]:
-        after = (-_AFTER_ALL, 0) if last is None else (last.urgency, last.id)
+        after = (-_MAX_ID, 0) if last is None else (last.urgency, last.id)
         values = {"team_id": team_id, "after_urgency": after[0], "after_id": after[1]}
         return connection.execute(URGENT, values).all()
 
@@ -308,43 +302,41 @@ class Store:
         if not finishes:
             return Committed()
         ids = {"ids": [one.attempt.delivery_id for one in finishes]}
-        mine = {row.id: row.attempt_number for row in connection.execute(TO_FINISH, ids)}
-        missing = [one for one in finishes if one.attempt.delivery_id not in mine]
+        numbers = {row.id: row.attempt_number for row in connection.execute(TO_FINISH, ids)}
+        missing = [one for one in finishes if one.attempt.delivery_id not in numbers]
         locked = _still_sending(connection, missing) if missing else []
         current = [
             one
             for one in finishes
-            if mine.get(one.attempt.delivery_id) == one.attempt.attempt_number
+            if numbers.get(one.attempt.delivery_id) == one.attempt.attempt_number
         ]
-        finished = [self._after_all(connection, one) for one in current]
+        finished = [self._ended_if_overdue(connection, one) for one in current]
         if finished:
             FINISH.execute(connection, [_finished(one) for one in finished])
             for one in finished:
                 _replace_message(connection, one)
-            # Of two outcomes in one lane the latest counts.
+            # Of two outcomes in one lane the last one counts.
             ATTEMPTED.execute(connection, list(_attempted(finished).values()))
         kept = {id(one) for one in (*current, *locked)}
         stale = [one for one in finishes if id(one) not in kept]
         return Committed(finished, stale, locked)
 
-    def _after_all(self, connection: Connection, one: Finish) -> Finish:
-        """Return the outcome, which is an end where the lane has failed for long enough.
+    def _ended_if_overdue(self, connection: Connection, finish: Finish) -> Finish:
+        """Return the outcome, changed to a final one if its lane has failed for `retry_for`.
 
-        So is that of what waits in the lane for as long.
+        Deliveries that have waited in the lane for as long are ended too.
         """
-        cutoff = one.at - self._retry_for
-        failing_since = one.attempt.failing_since
-        if one.outcome.is_final or failing_since is None or failing_since > cutoff:
-            return one
-        self._give_up(connection, one.attempt.lane_id, one.outcome.error, cutoff, one.at)
-        if one.attempt.send_at > cutoff:
-            return one
-        state = (
-            DeliveryState.DEAD
-            if one.outcome.state == DeliveryState.WAITING
-            else DeliveryState.UNKNOWN
-        )
-        return replace(one, outcome=replace(one.outcome, state=state))
+        cutoff = finish.at - self._retry_for
+        failing_since = finish.attempt.failing_since
+        if finish.outcome.is_final or failing_since is None or failing_since > cutoff:
+            return finish
+        lane_id = finish.attempt.lane_id
+        self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
+        if finish.attempt.send_at > cutoff:
+            return finish
+        is_waiting = finish.outcome.state == DeliveryState.WAITING
+        state = DeliveryState.DEAD if is_waiting else DeliveryState.UNKNOWN
+        return replace(finish, outcome=replace(finish.outcome, state=state))
 
     def _give_up(
         self,
@@ -369,9 +361,9 @@ class Store:
         owned = [one for one in owned if one.work.delivery_id in sizes]
         ids = [one.work.delivery_id for one in owned]
         rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
-        late = [row.lane_id for row in rows.values() if _is_expired(row, now)]
-        if late:
-            connection.execute(EXPIRE, {"lane_ids": late, "now": now})
+        expired = [row.lane_id for row in rows.values() if _is_expired(row, now)]
+        if expired:
+            connection.execute(EXPIRE, {"lane_ids": expired, "now": now})
         begun, missing = [], []
         for one in owned:
             row = rows.get(one.work.delivery_id)
@@ -385,13 +377,13 @@ class Store:
         locked = _still_waiting(connection, missing) if missing else []
         kept = {id(one) for one in locked}
         refused = [one for one in missing if id(one) not in kept]
-        put_off = [*unowned, *locked, *waiting]
-        return Committed(begun=begun, refused=refused, locked_begins=put_off)
+        locked_begins = [*unowned, *locked, *waiting]
+        return Committed(begun=begun, refused=refused, locked_begins=locked_begins)
 
 
 def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
     rows: list[Any] = []
-    after = (known, _AFTER_ALL)
+    after = (known, _MAX_ID)
     while True:
         values = {"team_id": team_id, "after_seq": after[0], "after_id": after[1]}
         found = connection.execute(CHANGES, values).all()
@@ -405,15 +397,15 @@ def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
 
 
 def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[int, int]:
-    """Return the sizes of what may begin: so much as there is room for.
+    """Return the stored sizes of contents that may begin within `room`.
 
-    A content in memory takes many times as much.
+    In memory a content takes many times its stored size.
     """
     ids = {"ids": [one.work.delivery_id for one in begins]}
     found = {row.id: int(row.size or 0) for row in connection.execute(SIZES, ids)}
     sizes: dict[int, int] = {}
     for one in begins:
-        # Rows that are gone are reported by what begins them.
+        # Missing rows are reported by the begin.
         size = found.get(one.work.delivery_id, 0)
         if size <= room or room >= MOST_BYTES:
             sizes[one.work.delivery_id] = size
@@ -422,7 +414,7 @@ def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[i
 
 
 def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:
-    """Return those whose row was skipped, because another transaction has locked it."""
+    """Return the outcomes whose row was skipped because another transaction locks it."""
     ids = {"ids": [one.attempt.delivery_id for one in missing]}
     rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
@@ -488,9 +480,9 @@ def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
 
 
 def _replace_message(connection: Connection, one: Finish) -> None:
-    """Let what refers to a deleted message refer to the one in its place."""
+    """Point references to a deleted message to its replacement."""
     attempt, outcome = one.attempt, one.outcome
-    # Nothing is put over a reminder.
+    # Reminders are never updated.
     if outcome.replaced_ts is None or attempt.is_reminder:
         return
     replacement = Replacement(
@@ -509,7 +501,8 @@ def _finished(one: Finish) -> dict[str, Any]:
     retry_at = None if outcome.is_final else one.at + timedelta(seconds=outcome.wait)
     return {
         "delivery_id": one.attempt.delivery_id,
-        "new_state": outcome.state,
+        # A plain string: PostgreSQL's driver rejects arrays of mixed types.
+        "new_state": outcome.state.value,
         "not_counted": int(outcome.is_undone),
         "new_error": outcome.error,
         "new_channel_id": outcome.channel_id,

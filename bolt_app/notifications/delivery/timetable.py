@@ -14,13 +14,13 @@ from bolt_app.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
-# Periodic tasks have threads of their own, so that none of them delays a delivery.
+# Periodic tasks have separate threads, so that none delays a delivery.
 THREADS = 2
 
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """A function that is called every so many seconds, and at once by a new owner."""
+    """A function that is called periodically, and at once by a new owner."""
 
     name: str
     call: Callable[[], object]
@@ -31,7 +31,7 @@ class Timetable:
     """Runs periodic tasks, each at most once at a time.
 
     Args:
-        is_owner: whether it is this process that runs them.
+        is_owner: whether this process runs them.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Timetable:
         await asyncio.gather(*(self._repeat(task) for task in self._tasks))
 
     def close(self) -> None:
-        """Wait for tasks that have begun."""
+        """Wait for running tasks."""
         self._threads.shutdown(cancel_futures=True)
 
     async def _repeat(self, task: PeriodicTask) -> None:

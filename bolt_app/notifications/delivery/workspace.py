@@ -11,7 +11,7 @@ from bolt_app.notifications.delivery.pacing import Limits
 from bolt_app.notifications.delivery.turns import Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 
-# Timers handled at once; the others follow with the next work. A lane needs about two a delivery.
+# Timers handled per call; the others follow with the next. A lane needs about two per delivery.
 _MOST_TIMERS = 8
 
 
@@ -21,8 +21,8 @@ class Workspace:
     A lane that is busy, paced or waiting is in no queue; the end of its work or a timer opens it.
 
     Attributes:
-        is_ready: whether the scheduler has it among those that may have work now.
-        alarm: when the scheduler looks at it again.
+        is_ready: whether it is in the scheduler's queue of workspaces that may have work now.
+        alarm: when the scheduler checks it again.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Workspace:
         want: Callable[[Workspace, SourceQueue], None],
         now: float,
     ) -> None:
-        """Create a workspace whose burst is used.
+        """Create a workspace whose burst is used up.
 
         Args:
             want: called when a queue needs more rows.
@@ -57,7 +57,7 @@ class Workspace:
         self._looking_again: Work | None = None
 
     def allow_burst(self, used: int, now: float) -> None:
-        """Allow the burst, of which so much was used."""
+        """Allow the part of the burst that was not used."""
         limit = self._limits.workspace
         self._paced = now + limit.interval * min(used, limit.burst - 1)
 
@@ -102,7 +102,7 @@ class Workspace:
         self._open(lane, now)
 
     def remove(self, lane_id: int, delivery_id: int, now: float) -> None:
-        """Drop a delivery that is not under way."""
+        """Remove a delivery that is not in progress."""
         lane = self._lanes.get(lane_id)
         if lane is None:
             return
@@ -112,7 +112,7 @@ class Workspace:
         self._open(lane, now)
 
     def forget_lane(self, lane_id: int, now: float) -> None:
-        """Drop what waits in a lane."""
+        """Remove the waiting deliveries of a lane."""
         lane = self._lanes.get(lane_id)
         if lane is not None:
             lane.forget()
@@ -125,7 +125,7 @@ class Workspace:
     # Work.
 
     def next_at(self) -> float | None:
-        """Return when there may be work, if nothing else happens; None: never."""
+        """Return when there may be work if nothing else happens; None: never."""
         times = []
         has_slot = self._in_flight < self._limits.in_flight
         if self._timers:
@@ -139,7 +139,7 @@ class Workspace:
         return min(times, default=None)
 
     def next_work(self, now: float) -> Work | None:
-        """Return the next work, which is under way from now on."""
+        """Return the next work, which is in progress from now on."""
         for _ in range(_MOST_TIMERS):
             if not self._timers or self._timers[0][0] > now:
                 break
@@ -208,7 +208,7 @@ class Workspace:
     # The end of work.
 
     def finish(self, work: Work, now: float, *, attempted: bool) -> None:
-        """End work that needs nothing more."""
+        """End work that is complete."""
         ended = self._end(work, now, attempted=attempted)
         if ended is None:
             return
@@ -216,13 +216,13 @@ class Workspace:
         if work.kind is WorkKind.RESOLVE:
             lane.forget()
         if not attempted:
-            # Its begin may have been refused, and then it absorbed nothing.
+            # If its begin was refused, it absorbed nothing.
             for row in taken[:-1]:
                 lane.queue(row.source).restore(row)
         self._open(lane, now)
 
     def retry(self, work: Work, due: float, now: float, *, attempted: bool) -> None:
-        """End work that is to be done again later; a look is followed by a post."""
+        """End work to be repeated later; a LOOK is followed by a POST."""
         self._postpone(work, due, now, attempted=attempted, in_doubt=False)
 
     def doubt(self, work: Work, due: float, now: float) -> None:
@@ -230,7 +230,7 @@ class Workspace:
         self._postpone(work, due, now, attempted=True, in_doubt=True)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
-        """End work that was not begun, or whose begin was not answered."""
+        """End work that was not begun, or whose begin was not confirmed."""
         in_doubt = work.kind is WorkKind.LOOK
         self._postpone(work, due, now, attempted=False, in_doubt=in_doubt)
 
@@ -272,7 +272,7 @@ class Workspace:
 
     def _charge(self, lane: Lane, now: float, *, attempted: bool) -> None:
         if attempted:
-            # From the end of a request on: two never reach Slack closer together than that.
+            # Counted from the end of a request, so that two never reach Slack closer together.
             lane.paced = self._limits.lane.spend(lane.paced, now)
         else:
             self._paced -= self._limits.workspace.interval
@@ -313,8 +313,8 @@ class Workspace:
     def _seek(self, lane: Lane) -> None:
         if not lane.is_sought:
             lane.is_sought = True
-            place = (lane.firsts[0].row.urgency, next(self._ticket), lane)
-            heapq.heappush(self._looks, place)
+            entry = (lane.firsts[0].row.urgency, next(self._ticket), lane)
+            heapq.heappush(self._looks, entry)
 
     def _offer(self, lane: Lane) -> None:
         turns = self._names if lane.is_name else self._posts

@@ -151,9 +151,7 @@ class ProblemField(BaseModel):
         description="Its path; in a batch beginning with the notification's place.",
         examples=["fields[2].value", "[3].to[0]"],
     )
-    detail: str = Field(
-        description="What is wrong, and the mend.", examples=["is required"]
-    )
+    detail: str = Field(description="What is wrong, and the mend.", examples=["is required"])
 
 
 class Problem(BaseModel):

@@ -140,7 +140,7 @@ def due(bellhop: Bellhop) -> None:
 def named(bellhop: Bellhop) -> None:
     workspace = bellhop.services.client.find_workspace(ACME)
     listed_at = bellhop.services.channels.refresh_listing(workspace)
-    Hand(bellhop).dispatcher._transitions.refuse_unlisted(ACME, listed_at)
+    Hand(bellhop).dispatcher._transitions.end_unlisted(ACME, listed_at)
 
 
 OPERATIONS: dict[str, Operation] = {
