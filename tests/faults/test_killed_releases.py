@@ -56,7 +56,7 @@ def is_all_done(bellhop: Bellhop) -> bool:
 
 
 @pytest.mark.parametrize("step", ["released", "begun"])
-def test_nothing_is_lost_or_told_twice(
+def test_nothing_is_lost_or_released_twice(
     bellhop: Bellhop, step: Literal["released", "begun"]
 ) -> None:
     channels = hold(bellhop)

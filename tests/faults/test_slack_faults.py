@@ -91,7 +91,7 @@ def test_retry_after_is_obeyed_by_all_workers(bellhop: Bellhop) -> None:
     assert load.result() == Result()
 
 
-def test_an_update_that_comes_too_late_does_not_stay(bellhop: Bellhop) -> None:
+def test_a_late_update_does_not_stay(bellhop: Bellhop) -> None:
     bellhop.slack.limits.enabled = False
     bellhop.install(ANN)
     accept(bellhop, GENERAL, "down", key="db")

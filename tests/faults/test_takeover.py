@@ -207,7 +207,7 @@ def test_a_suspended_owner_is_replaced_and_leaves_no_duplicates(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("step", STEPS[:-2])
-def test_on_sqlite_a_suspended_owner_stalls_deliveries_until_it_goes_on(
+def test_on_sqlite_a_suspended_owner_stalls_deliveries_until_it_continues(
     bellhop: Bellhop, step: Step
 ) -> None:
     load = Load(bellhop)
@@ -277,7 +277,7 @@ def count(bellhop: Bellhop, channel_id: str) -> int:
     return len(bellhop.slack.messages(channel_id))
 
 
-def test_one_that_is_told_to_end_leaves_nothing_open(
+def test_a_worker_that_is_stopped_leaves_nothing_open(
     bellhop: Bellhop, start_command: Start
 ) -> None:
     load = Load(bellhop)

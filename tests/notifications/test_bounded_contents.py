@@ -90,7 +90,9 @@ def test_a_page_of_the_api_has_few_large_contents(bellhop: Bellhop) -> None:
     assert seen == ["Small", *["Large"] * 4]
 
 
-def test_whatever_its_size_one_is_shown(bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_shows_at_least_one_whatever_its_size(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(history, "PAGE_CHARACTERS", 1)
     put(bellhop.services.database, bellhop.clock, {"text": "One"}, {"text": "Two"})
 
@@ -101,7 +103,7 @@ def test_whatever_its_size_one_is_shown(bellhop: Bellhop, monkeypatch: pytest.Mo
 
 
 class TestSummaries:
-    def test_it_has_what_lists_show(self, database: Database, clock: FakeClock) -> None:
+    def test_it_has_the_parts_that_lists_show(self, database: Database, clock: FakeClock) -> None:
         said = {
             "severity": "error",
             "title": "T",
@@ -119,7 +121,7 @@ class TestSummaries:
             {"text": UNREADABLE},
         ]
 
-    def test_it_has_a_short_layout_that_says_all(
+    def test_it_keeps_a_short_layout_with_all_the_text(
         self, database: Database, clock: FakeClock
     ) -> None:
         blocks = {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Said"}}]}
@@ -132,7 +134,7 @@ class TestSummaries:
         assert found == [blocks, attachments, {"title": "T"}, {"mrkdwn": True}]
         assert [headline(one) for one in found] == ["Said", "Said", "T", "A notification"]
 
-    def test_what_is_no_content_says_so(self, database: Database, clock: FakeClock) -> None:
+    def test_an_unreadable_content_is_marked(self, database: Database, clock: FakeClock) -> None:
         for content in ({"a": "b"}, {"c": "d"}):
             put(database, clock, content)
         with database.writing() as session:
@@ -159,7 +161,7 @@ def test_nothing_else_reads_contents_whole() -> None:
     }
 
 
-def test_a_preview_reads_so_many_characters(
+def test_a_preview_reads_a_limited_number_of_characters(
     database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(previews, "MOST_CHARACTERS", 150)

@@ -152,7 +152,7 @@ class Visibility:
             is_outside: whether people of other organizations are in the channel.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: a call to Slack failed.
         """
         report = self._history.find(team_id, notification_id)
@@ -186,7 +186,7 @@ class Visibility:
             place: the id of the channel, or of the person for a direct reply.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: a call to Slack failed.
         """
         with self._database.reading_connection() as connection:

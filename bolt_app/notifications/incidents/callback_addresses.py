@@ -100,7 +100,7 @@ def allowed_addresses(host: str, addresses: Sequence[str], allowed: Sequence[Net
     """Return the addresses of a host that callbacks may be sent to, in their order.
 
     Raises:
-        RefusedAddressError: there is none.
+        RefusedAddressError: none is allowed.
     """
     reasons = {address: refusal(ip_address(address), allowed) for address in addresses}
     allowed_ones = [address for address, reason in reasons.items() if reason is None]

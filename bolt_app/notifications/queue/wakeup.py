@@ -99,7 +99,7 @@ class SocketWakeup(Wakeup):
 
     def notify(self, team_id: str | None = None) -> None:
         message = (team_id or "").encode()
-        # Without the folder there is no watcher; a watcher with a full queue reads all workspaces.
+        # Without the folder nobody watches; a watcher with a full queue reads all workspaces.
         with suppress(OSError), _open_folder(self._folder) as folder:
             for name in os.listdir(folder):
                 with suppress(OSError):

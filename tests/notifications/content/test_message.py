@@ -113,12 +113,12 @@ def squeezed(text: str) -> str:
     return re.sub(r"[\s`]", "", text)
 
 
-class TestWhateverIsSent:
+class TestAnyContent:
     @given(CONTENTS, st.booleans(), st.booleans())
     @example({"title": "x", "fields": [{"name": "n", "value": "<" * 1500}] * 50}, True, True)
     @example({"text": "x" * 40_000, "title": "&" * 250, "severity": "info"}, True, True)
     @example({"text": " ", "attachments": [{"text": "x"}]}, True, True)
-    def test_slack_takes_it(self, content: Json, with_picture: bool, is_mrkdwn: bool) -> None:
+    def test_slack_accepts_it(self, content: Json, with_picture: bool, is_mrkdwn: bool) -> None:
         content = valid(content) | ({} if is_mrkdwn else {"mrkdwn": False})
 
         message = render(content, with_picture=with_picture)
@@ -137,14 +137,14 @@ class TestWhateverIsSent:
         assert squeezed(content.get("text", "")) in squeezed(said(render(content)))
 
     @given(CONTENTS)
-    def test_what_can_be_changed_in_place_is_short_enough(self, content: Json) -> None:
+    def test_updatable_messages_are_short_enough(self, content: Json) -> None:
         content = valid(content)
         message = render(content)
         if message.get("blocks"):
             assert len(message["text"].encode()) <= TEXT_SIZE
 
     @given(CONTENTS)
-    def test_attachments_of_the_senders_own_stay_as_they_are(self, content: Json) -> None:
+    def test_the_senders_attachments_stay_as_they_are(self, content: Json) -> None:
         content = valid(content)
         own = content.get("attachments", [])
         assert render(content).get("attachments", [])[-len(own) :] == own or not own
@@ -262,7 +262,7 @@ class TestSeverities:
         assert message["text"].startswith(f"{sign} {severity.capitalize()}: Disk is full\n")
         assert bar["fallback"] == message["text"]
 
-    def test_what_stands_beside_the_colour(self) -> None:
+    def test_the_parts_beside_the_colour(self) -> None:
         [bar] = render({**FULL, "severity": "error"})["attachments"]
         assert bar["blocks"] == [
             {"type": "section", "text": {"type": "mrkdwn", "text": "`/var` is at *97 %*."}},
@@ -281,19 +281,19 @@ class TestSeverities:
         ]
 
     @pytest.mark.parametrize("mention", ["<@U0ANN00001>", "<!here>", "<!subteam^S1|@ops>"])
-    def test_a_text_that_calls_somebody_stands_above_the_bar(self, mention: str) -> None:
+    def test_a_text_with_a_mention_is_above_the_bar(self, mention: str) -> None:
         message = render({"text": f"{mention} look", "severity": "error"})
         assert message["blocks"][1]["text"]["text"] == f"{mention} look"
         [bar] = message["attachments"]
         assert [one["type"] for one in bar["blocks"]] == ["context"]
 
-    def test_so_does_one_whose_names_slack_is_to_find(self) -> None:
+    def test_so_is_one_with_link_names(self) -> None:
         content = {"text": "@ann look", "severity": "error"}
         assert len(render(content)["blocks"]) == 1
         assert len(render({**content, "link_names": True})["blocks"]) == 2
 
     @pytest.mark.parametrize("colour", COLOURS.values())
-    def test_colours_stand_out_from_slacks_light_and_dark(self, colour: str) -> None:
+    def test_colours_contrast_with_slacks_light_and_dark_themes(self, colour: str) -> None:
         # https://www.w3.org/WAI/WCAG22/Understanding/non-text-contrast
         for background in ("#ffffff", "#1a1d21", "#222529"):
             dark, light = sorted([luminance(colour), luminance(background)])
@@ -312,7 +312,7 @@ class TestSeverities:
         assert message["blocks"][0]["text"]["text"] == f"{SIGNS['warning']} *Warning*"
         assert message["text"] == f"{SIGNS['warning']} Warning\nHelp"
 
-    def test_blocks_of_the_senders_own_stand_beside_the_colour(self) -> None:
+    def test_the_senders_blocks_are_beside_the_colour(self) -> None:
         own = [{"type": "divider"}] * 50
         message = render({"blocks": own, "severity": "critical"})
         pages = [one["blocks"] for one in message["attachments"]]
@@ -325,7 +325,7 @@ class TestWithoutSeverity:
     def test_text_alone_is_only_text(self) -> None:
         assert render({"text": "hello *there*"}) == {"text": "hello *there*"}
 
-    def test_what_the_sender_chose_goes_along(self) -> None:
+    def test_the_senders_options_are_passed_on(self) -> None:
         chosen = {"username": "Disk", "icon_emoji": ":floppy_disk:", "unfurl_links": False}
         assert render({"text": "x", **chosen}) == {"text": "x", **chosen}
 
@@ -346,7 +346,7 @@ class TestWithoutSeverity:
         own = [{"fallback": "f", "text": "t"}]
         assert render({"attachments": own}) == {"text": "", "attachments": own}
 
-    def test_blocks_speak_for_themselves_where_no_text_does(self) -> None:
+    def test_without_a_text_the_blocks_supply_it(self) -> None:
         blocks = [
             {"type": "header", "text": {"type": "plain_text", "text": "R&D"}},
             {"type": "section", "text": {"type": "mrkdwn", "text": "<!here> *now*"}},
@@ -407,7 +407,7 @@ class TestTreacherousText:
         message = render({"title": "T", "fields": [{"name": "N", "value": value}]})
         assert message["blocks"][1]["fields"][0]["type"] == "plain_text"
 
-    def test_a_mention_in_plain_text_calls_nobody(self) -> None:
+    def test_a_mention_in_plain_text_notifies_nobody(self) -> None:
         assert "<!here>" not in str(render({"title": "<!here>", "severity": "info"}))
 
 

@@ -45,7 +45,7 @@ GOOD = st.fixed_dictionaries(
 
 @given(VALUES | DOCUMENTS | GOOD)
 @settings(max_examples=examples(300))
-def test_anything_is_taken_or_refused_field_by_field(document: Any) -> None:
+def test_anything_is_accepted_or_rejected_field_by_field(document: Any) -> None:
     try:
         request = read_one(document, NOW)
     except ValidationError as error:
@@ -86,7 +86,7 @@ def test_a_moment_that_has_passed_means_now() -> None:
     assert read_one(said, NOW).due_at(NOW) == NOW
 
 
-def test_only_what_was_said_is_stored() -> None:
+def test_only_given_members_are_stored() -> None:
     said = {"to": "#a", "text": "x", "title": "", "severity": None, "mrkdwn": True, "priority": 3}
 
     assert read_one(said, NOW).content() == {"text": "x"}

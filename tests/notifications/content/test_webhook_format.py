@@ -69,7 +69,7 @@ def assert_storable(request: NotificationRequest) -> None:
 
 @given(PAYLOADS | JSON)
 @settings(max_examples=examples(300))
-def test_any_json_is_taken_or_refused(payload: Any) -> None:
+def test_any_json_is_accepted_or_rejected(payload: Any) -> None:
     taken = take(json.dumps(payload).encode())
 
     if taken is not None:
@@ -77,7 +77,7 @@ def test_any_json_is_taken_or_refused(payload: Any) -> None:
 
 
 @given(PAYLOADS, TEXT.filter(str.strip).map(lambda text: "x" + text))
-def test_what_says_something_is_never_lost(payload: dict[str, Any], text: str) -> None:
+def test_a_payload_with_a_text_is_never_lost(payload: dict[str, Any], text: str) -> None:
     """Whatever stands around it: numbers that are none, halves of characters, wrong types."""
     body = json.dumps({**payload, "text": text}).replace("NaN", "0").replace("Infinity", "1e999")
 
@@ -89,11 +89,11 @@ def test_what_says_something_is_never_lost(payload: dict[str, Any], text: str) -
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=50).map(b'{"text": "'.__add__))
-def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
+def test_any_bytes_are_accepted_or_rejected(body: bytes) -> None:
     take(body)
 
 
 @given(st.text())
-def test_any_form_field_is_taken_or_refused(text: str) -> None:
+def test_any_form_field_is_accepted_or_rejected(text: str) -> None:
     with suppress(PayloadError):
         assert_storable(read_webhook(read_json(text), ["#ops"], NOW))

@@ -37,7 +37,7 @@ def test_back(bellhop: Bellhop) -> None:
     assert states(bellhop, *ids, soon) == ["sent", "sent", "waiting"]
 
 
-def test_a_wait_of_a_wrong_year_is_not_believed(bellhop: Bellhop) -> None:
+def test_a_stored_wait_from_a_wrong_clock_is_capped(bellhop: Bellhop) -> None:
     bellhop.clock.advance(YEAR)
     for number in range(2):
         accept(bellhop, GENERAL, str(number))

@@ -183,7 +183,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_of_each_kind(installed: Bellhop, name: str) -> None:
+def test_deleted_message_of_each_kind(installed: Bellhop, name: str) -> None:
     case = CASES[name]
     first = send(installed, "first", **case.first)
     delete_all(installed)
@@ -193,7 +193,7 @@ def test_of_each_kind(installed: Bellhop, name: str) -> None:
     assert shown(installed) == case.shows
 
 
-def test_a_digest_goes_on(installed: Bellhop) -> None:
+def test_a_deleted_digest_is_replaced_by_the_next(installed: Bellhop) -> None:
     wish = SubscriptionSpec("deploys", digest=Schedule())
     installed.services.subscriptions.subscribe(ACME, GENERAL, wish)
     for _ in range(2):
@@ -219,7 +219,7 @@ def test_an_escalation_that_was_deleted_is_shown_again(installed: Bellhop) -> No
     assert shown(installed, GENERAL) == shown(installed, RANDOM) == ["first acknowledged"]
 
 
-def test_a_message_in_the_place_of_another_has_its_buttons_and_link(installed: Bellhop) -> None:
+def test_a_replacement_has_the_buttons_and_link(installed: Bellhop) -> None:
     first = send(installed, "first", **INCIDENT)
     [gone] = delete_all(installed)
     answer(installed, first, "acknowledge")
@@ -237,7 +237,7 @@ def test_a_message_in_the_place_of_another_has_its_buttons_and_link(installed: B
     assert message.ts.replace(".", "") in str(link)
 
 
-def test_a_reminder_alone_begins_a_thread(installed: Bellhop) -> None:
+def test_only_a_reminder_starts_a_thread(installed: Bellhop) -> None:
     """Its message is deleted between the end of the snooze and the reminder."""
     first = send(installed, "first", key=KEY, **INCIDENT)
     answer(installed, first, "snooze")
@@ -251,7 +251,7 @@ def test_a_reminder_alone_begins_a_thread(installed: Bellhop) -> None:
     assert shown(installed) == ["over", "over > second", "over > third"]
 
 
-class TestThreadsThatSendersName:
+class TestThreadsNamedBySenders:
     def test_replies_stay_together(self, installed: Bellhop) -> None:
         installed.slack.post_as(BEN, GENERAL, "release 7")
         [root] = delete_all(installed)
@@ -261,7 +261,7 @@ class TestThreadsThatSendersName:
         assert shown(installed) == ["first", "first > second", "first > third"]
         assert states(installed, *ids) == ["sent"] * 3
 
-    def test_they_move_with_each_message_that_is_deleted(self, installed: Bellhop) -> None:
+    def test_they_move_with_each_deleted_message(self, installed: Bellhop) -> None:
         installed.slack.post_as(BEN, GENERAL, "release 7")
         [root] = delete_all(installed)
         send(installed, "first", thread_ts=root.ts)
@@ -272,7 +272,9 @@ class TestThreadsThatSendersName:
 
         assert shown(installed) == ["second", "second > third"]
 
-    def test_a_reply_about_another_key_takes_no_incident_over(self, installed: Bellhop) -> None:
+    def test_a_reply_with_another_key_does_not_take_over_the_incident(
+        self, installed: Bellhop
+    ) -> None:
         first = send(installed, "first", key=KEY, **INCIDENT)
         [root] = delete_all(installed)
         send(installed, "second", key="other", mode="thread", thread_ts=root.ts)
@@ -282,7 +284,7 @@ class TestThreadsThatSendersName:
         assert shown(installed) == ["second", "first acknowledged"]
 
 
-def test_a_deleted_message_with_replies_takes_more(installed: Bellhop) -> None:
+def test_a_deleted_message_with_replies_gets_further_replies(installed: Bellhop) -> None:
     send(installed, "first", key=KEY, mode="thread")
     [root] = installed.slack.messages(GENERAL)
     send(installed, "second", key=KEY, mode="thread")

@@ -31,7 +31,7 @@ def posted(bellhop: Bellhop, **given: Any) -> Any:
     return bellhop.slack.messages(GENERAL)[-1]
 
 
-def test_people_are_called_at_the_end(installed: Bellhop) -> None:
+def test_people_are_mentioned_at_the_end(installed: Bellhop) -> None:
     message = posted(installed, mentions=[KNOWN, LINKED, ANN])
 
     assert message.text == f"Look at this\n<@{BEN}> <@{ANN}>"
@@ -39,27 +39,27 @@ def test_people_are_called_at_the_end(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("given", [{"severity": "critical"}, {"title": "Disk full"}])
-def test_they_are_told_on_their_phones(installed: Bellhop, given: dict[str, str]) -> None:
+def test_they_are_notified(installed: Bellhop, given: dict[str, str]) -> None:
     message = posted(installed, mentions=[LINKED], **given)
 
     # In an attachment nobody is.
     assert f"<@{ANN}>" in json.dumps(message.blocks)
 
 
-def test_blocks_of_ones_own_call_people_too(installed: Bellhop) -> None:
+def test_the_senders_blocks_mention_people_too(installed: Bellhop) -> None:
     blocks = [{"type": "divider"}]
     message = posted(installed, mentions=[LINKED], blocks=blocks)
 
     assert message.blocks[-1]["text"]["text"] == f"<@{ANN}>"
 
 
-def test_who_is_not_found_is_left_out(installed: Bellhop) -> None:
+def test_unknown_people_are_left_out(installed: Bellhop) -> None:
     assert posted(installed, mentions=[NOBODY]).text == "Look at this"
     assert posted(installed, mentions=[NOBODY, KNOWN]).text == f"Look at this\n<@{BEN}>"
 
 
 @pytest.mark.parametrize("kind", ["rate_limited", "server_error"])
-def test_it_waits_until_slack_says_who_they_are(installed: Bellhop, kind: Any) -> None:
+def test_it_waits_until_slack_answers_the_lookup(installed: Bellhop, kind: Any) -> None:
     number = len(installed.slack.messages(GENERAL))
     installed.slack.faults.add(Fault(LOOK_UP, kind, times=1))
     id_ = accept(installed, GENERAL, "Look at this", mentions=[KNOWN])
@@ -76,7 +76,7 @@ def strangers(number: int) -> list[str]:
     return [f"@stranger-{number}-{one}@acme.example" for one in range(20)]
 
 
-def test_invented_addresses_make_few_calls_and_hold_nothing_up(installed: Bellhop) -> None:
+def test_invented_addresses_cost_few_calls_and_delay_nothing(installed: Bellhop) -> None:
     ids = [accept(installed, GENERAL, "x", mentions=strangers(number)) for number in range(5)]
     for _ in ids:
         installed.clock.advance(2)
@@ -108,7 +108,7 @@ def test_a_message_to_an_address_waits_for_its_lookup(installed: Bellhop) -> Non
     assert states(installed, id_) == ["sent"]
 
 
-def test_who_was_deactivated_is_left_out(installed: Bellhop) -> None:
+def test_deactivated_people_are_left_out(installed: Bellhop) -> None:
     installed.slack.update_user(BEN, deleted=True)
 
     assert posted(installed, mentions=[KNOWN]).text == "Look at this"
@@ -122,7 +122,7 @@ def test_who_was_deactivated_is_left_out(installed: Bellhop) -> None:
         ({"mentions": [ANN], "mrkdwn": False}, "mentions", "cannot be combined with mrkdwn false"),
     ],
 )
-def test_what_calls_nobody_is_refused(
+def test_invalid_mentions_are_refused(
     bellhop: Bellhop, given: dict[str, Any], field: str, mend: str
 ) -> None:
     answer = caller(bellhop).send({"to": "#general", "text": "x", **given})

@@ -77,7 +77,7 @@ class TestSuspendedOnPostgreSQL:
             assert has_token(database, OwnedShard(number, other.ask("token", number)))
             assert not has_token(database, old)
 
-    def test_a_loop_that_is_stuck_loses_its_shards(self, settings: Settings) -> None:
+    def test_a_stuck_loop_loses_its_shards(self, settings: Settings) -> None:
         with owner_and_other(settings) as (stuck, other):
             stuck.ask("stop_stepping")
 
@@ -89,7 +89,7 @@ class TestSuspendedOnPostgreSQL:
 @pytest.mark.sqlite_only
 @pytest.mark.slow
 class TestSuspendedOnSQLite:
-    def test_it_is_not_replaced_and_the_others_see_it(self, settings: Settings) -> None:
+    def test_it_is_not_replaced_and_others_report_it(self, settings: Settings) -> None:
         with owner_and_other(settings) as (owner, other):
             owner.suspend()
             time.sleep(DELAYS.owner_silence)

@@ -222,7 +222,7 @@ def test_final_failure_frees_the_lane() -> None:
     assert desk.begun() == [second]
 
 
-def test_doubt_is_looked_for_and_blocks_its_lane_only() -> None:
+def test_a_doubt_blocks_its_lane_only_until_it_is_looked_for() -> None:
     desk = Desk()
     desk.put(desk.row(), desk.row())
     work = desk.only()
@@ -430,7 +430,7 @@ def test_work_that_made_no_request_costs_nothing() -> None:
     assert desk.begun() == [second]
 
 
-def test_requests_under_way_are_limited() -> None:
+def test_concurrent_requests_are_limited() -> None:
     desk = Desk(limits(in_flight=2))
     desk.put(*(desk.row(lane) for lane in range(1, 5)))
     works = desk.step()
@@ -444,7 +444,7 @@ def test_requests_under_way_are_limited() -> None:
 # Pauses.
 
 
-def test_a_paused_workspace_posts_nothing_and_looks() -> None:
+def test_a_paused_workspace_posts_nothing_but_looks() -> None:
     desk = Desk()
     desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)
     (waiting,) = desk.put(desk.row())
@@ -664,7 +664,7 @@ def test_every_row_is_begun_once_in_order_and_in_bounded_time(
             assert order.index(earlier.id) < order.index(later.id)
 
 
-def test_a_step_looks_at_few_workspaces_and_the_next_ones_at_the_others() -> None:
+def test_a_step_visits_few_workspaces_and_the_next_steps_the_others() -> None:
     desk, most = Desk(), 10
     teams = [f"W{number}" for number in range(3 * most)]
     for team in teams:
@@ -683,7 +683,7 @@ def test_a_step_looks_at_few_workspaces_and_the_next_ones_at_the_others() -> Non
     assert sorted(begun) == sorted(teams)
 
 
-def test_lanes_whose_time_has_come_together_all_begin() -> None:
+def test_lanes_that_are_due_together_all_begin() -> None:
     desk, lanes = Desk(), range(1, 1_001)
     for lane in lanes:
         desk.scheduler.put_first(TEAM, desk.row(lane), NOW + 1, NOW, in_doubt=False)

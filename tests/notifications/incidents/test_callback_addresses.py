@@ -88,20 +88,20 @@ def test_public_addresses_are_allowed(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", [one for plain in NEVER for one in disguises(plain)])
-def test_special_addresses_are_refused_whatever_is_listed(address: str) -> None:
+def test_special_addresses_are_refused_even_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE)
 
 
 @pytest.mark.parametrize("address", [one for plain in LISTED for one in disguises(plain)])
-def test_private_and_loopback_addresses_are_allowed_where_listed(address: str) -> None:
+def test_private_and_loopback_addresses_are_allowed_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE) is None
     assert refusal(ip_address(address), (ip_network("192.168.77.0/24"),))
 
 
 @given(st.ip_addresses(v=4))
-def test_a_disguise_changes_nothing(address: IPv4Address) -> None:
+def test_embedded_addresses_are_refused_too(address: IPv4Address) -> None:
     plain = refusal(address, ())
 
     assert refusal(IPv6Address(f"::ffff:{address}"), ()) == plain
@@ -112,7 +112,7 @@ def test_a_disguise_changes_nothing(address: IPv4Address) -> None:
 
 
 @given(st.ip_addresses())
-def test_nothing_is_allowed_that_is_not_global(address: IPv4Address | IPv6Address) -> None:
+def test_only_global_addresses_are_allowed(address: IPv4Address | IPv6Address) -> None:
     if refusal(address, ()) is None and not getattr(address, "ipv4_mapped", None):
         assert address.is_global
 

@@ -29,7 +29,7 @@ def incident(state: str) -> IncidentView:
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-def test_its_message_keeps_no_alarm(content: dict[str, Any]) -> None:
+def test_a_resolved_message_is_green(content: dict[str, Any]) -> None:
     before = json.dumps(render(content_in_state(content, incident("open"))), ensure_ascii=False)
     resolved = content_in_state(content, incident("resolved"))
     after = json.dumps(render(resolved), ensure_ascii=False)
@@ -41,7 +41,7 @@ def test_its_message_keeps_no_alarm(content: dict[str, Any]) -> None:
     assert not any(SIGNS[one] in after for one in ("critical", "error", "warning"))
 
 
-def test_without_a_colour_it_stays_so() -> None:
+def test_without_a_colour_it_gets_none() -> None:
     content = {"text": "99 %", "attachments": [{"text": "Disk full"}, "malformed"]}
 
     assert content_in_state(content, incident("resolved")) == content

@@ -159,7 +159,9 @@ OPERATIONS: dict[str, Operation] = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
-def test_what_changes_deliveries_is_numbered(busy: Bellhop, operation: Operation) -> None:
+def test_operations_that_change_deliveries_are_numbered(
+    busy: Bellhop, operation: Operation
+) -> None:
     with numbered(busy):
         operation(busy)
 

@@ -175,14 +175,14 @@ class TestSockets:
             assert watcher.take() == "T0ACME"
 
     @pytest.mark.parametrize("length", [60, 100, 107, 200])
-    def test_a_folder_of_any_length_will_do(self, tmp_path: Path, length: int) -> None:
+    def test_a_long_folder_path_works(self, tmp_path: Path, length: int) -> None:
         folder = tmp_path / ("d" * length)
         folder.mkdir()
         with closing(SocketWakeup(folder / "bellhop.db")) as wakeup, watching(wakeup) as watcher:
             wakeup.notify("T0ACME")
             assert watcher.take() == "T0ACME"
 
-    def test_without_sockets_workers_look_by_themselves(
+    def test_without_sockets_workers_poll(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         (tmp_path / "bellhop.db-wakeup").write_text("in the way")

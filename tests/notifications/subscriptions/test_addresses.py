@@ -109,9 +109,7 @@ def test_an_email_address_gets_the_id_once_slack_gives_it(installed: Bellhop) ->
 
 
 @pytest.mark.parametrize("is_name_later", [True, False])
-def test_of_two_the_one_that_was_changed_later_stays(
-    installed: Bellhop, is_name_later: bool
-) -> None:
+def test_of_two_the_one_changed_last_is_kept(installed: Bellhop, is_name_later: bool) -> None:
     services = installed.services
     pair = [(GENERAL, "service=id"), ("#general", "service=name")]
     for address, filter_ in pair if is_name_later else reversed(pair):

@@ -84,7 +84,7 @@ def facts(severity: str | None = None, /, **fields: str) -> dict[str, str]:
         ("severity=error", "info", {"severity": "error"}, False),
     ],
 )
-def test_what_is_wanted(words: str, severity: str, fields: dict[str, str], accepts: bool) -> None:
+def test_conditions(words: str, severity: str, fields: dict[str, str], accepts: bool) -> None:
     assert parse_filter(words).accepts(facts(severity, **fields)) is accepts
 
 
@@ -108,7 +108,7 @@ def test_what_is_wanted(words: str, severity: str, fields: dict[str, str], accep
         ("a=" + "b" * 500, "up to 500 characters"),
     ],
 )
-def test_what_is_none_is_said_in_words(words: str, sentence: str) -> None:
+def test_invalid_filters_are_explained(words: str, sentence: str) -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter(words)
 
@@ -123,7 +123,7 @@ def test_what_is_none_is_said_in_words(words: str, sentence: str) -> None:
         ("-severitiy:info", "severity!=info"),
     ],
 )
-def test_a_mistyped_severity_is_refused_with_what_was_meant(words: str, meant: str) -> None:
+def test_a_misspelled_severity_is_rejected_with_a_suggestion(words: str, meant: str) -> None:
     with pytest.raises(FilterError, match=f"`{meant}`"):
         parse_typed_filter(words)
 
@@ -131,7 +131,7 @@ def test_a_mistyped_severity_is_refused_with_what_was_meant(words: str, meant: s
 @pytest.mark.parametrize(
     "words", ['"severty"=warning', "severity>=warning", "severed=yes", "env=x"]
 )
-def test_what_is_spelled_on_purpose_is_taken(words: str) -> None:
+def test_a_quoted_name_is_accepted(words: str) -> None:
     assert parse_typed_filter(words) == parse_filter(words)
 
 
@@ -150,7 +150,7 @@ VALUES = st.lists(WORDS.filter(lambda word: comparable(word) == word), min_size=
         max_size=4,
     )
 )
-def test_it_means_the_same_when_it_is_written_down(conditions: Any) -> None:
+def test_a_written_filter_is_read_back(conditions: Any) -> None:
     words = " ".join(
         f'"{name}"{sign}' + ",".join(f'"{one}"' for one in values)
         for name, sign, values in conditions
@@ -166,7 +166,7 @@ def test_it_means_the_same_when_it_is_written_down(conditions: Any) -> None:
 @given(st.text(max_size=600))
 @example("“")
 @example("-=:,")
-def test_anything_is_a_filter_or_said_to_be_none(words: str) -> None:
+def test_any_text_is_parsed_or_rejected(words: str) -> None:
     try:
         meant = parse_filter(words)
     except FilterError:
@@ -175,7 +175,7 @@ def test_anything_is_a_filter_or_said_to_be_none(words: str) -> None:
 
 
 class TestTopics:
-    def test_what_is_below_a_name_is_named_by_it(self) -> None:
+    def test_patterns_of_a_topic(self) -> None:
         assert patterns_for("a/b/c") == ["a/b/c", "a/*", "a/b/*", "*"]
         assert patterns_for("a") == ["a", "*"]
 
@@ -183,7 +183,7 @@ class TestTopics:
         ("written", "stored"),
         [("Deploys", "deploys"), ("topic:deploys", "deploys"), ("A/B/*", "a/b/*"), ("*", "*")],
     )
-    def test_they_are_stored_in_one_form(self, written: str, stored: str) -> None:
+    def test_they_are_normalized(self, written: str, stored: str) -> None:
         assert normal_pattern(written) == stored
 
     @pytest.mark.parametrize("written", ["", "de*", "*/a", "a/*/b", "a b", "a" * 81, "**"])

@@ -70,7 +70,7 @@ def world(database: Database, clock: FakeClock) -> World:
 
 
 class TestRouting:
-    def test_a_filter_lets_through_what_is_wanted(self, world: World) -> None:
+    def test_a_filter_selects_notifications(self, world: World) -> None:
         world.subscribe("deploys", "severity>=warning service=api")
         api = [{"name": "Service", "value": "api"}]
 
@@ -78,7 +78,7 @@ class TestRouting:
         assert world.send(severity="info", fields=api) == []
         assert world.send(severity="error") == []
 
-    def test_a_star_stands_for_all_below(self, world: World) -> None:
+    def test_a_star_matches_all_below(self, world: World) -> None:
         world.subscribe("deploys/*")
         world.subscribe("*", to=ANN)
 
@@ -87,7 +87,7 @@ class TestRouting:
         assert world.send("topic:deploysx/api") == [ANN]
         assert world.send("topic:deploys/api", team_id=BETA) == []
 
-    def test_two_that_want_the_same_are_one_delivery(self, world: World) -> None:
+    def test_two_matching_subscriptions_make_one_delivery(self, world: World) -> None:
         know_channel(world.database, "general", GENERAL)
         world.subscribe("deploys")
         world.subscribe("*")
@@ -95,7 +95,7 @@ class TestRouting:
 
         assert len(world.send()) == 1
 
-    def test_one_with_a_filter_is_not_in_the_way_of_another(self, world: World) -> None:
+    def test_a_filtered_subscription_does_not_hide_another(self, world: World) -> None:
         world.subscribe("deploys", "severity>=error")
         world.subscribe("deploys/*", "severity>=info")
         world.subscribe("*", "severity=success")
@@ -104,7 +104,7 @@ class TestRouting:
         assert world.send("topic:deploys", severity="success") == [GENERAL]
         assert world.send("topic:deploys", severity="info") == []
 
-    def test_what_ends_something_comes_though_it_is_not_severe(self, world: World) -> None:
+    def test_a_resolution_passes_a_severity_filter(self, world: World) -> None:
         world.subscribe("deploys", "severity>=error -label:bot")
         world.subscribe("deploys", "severity>=error", to=ANN)
 
@@ -115,7 +115,7 @@ class TestRouting:
         bot = [{"name": "label", "value": "bot"}]
         assert world.send(severity="success", key="db-3", fields=bot) == [ANN]
 
-    def test_it_says_what_becomes_of_what_has_a_key(self, world: World) -> None:
+    def test_its_mode_applies_to_notifications_with_a_key(self, world: World) -> None:
         world.subscribe("deploys", mode="thread")
         world.subscribe("deploys", to=ANN)
 
@@ -124,7 +124,7 @@ class TestRouting:
 
         assert world.modes() == ["thread", "update", "new", "new"]
 
-    def test_nothing_comes_while_it_is_muted(self, world: World) -> None:
+    def test_nothing_is_delivered_while_it_is_muted(self, world: World) -> None:
         world.subscribe("deploys")
         world.subscribe("deploys", to=ANN)
         until = world.clock() + timedelta(hours=2)
@@ -135,7 +135,7 @@ class TestRouting:
         world.clock.advance(2 * 3600)
         assert world.send() == [GENERAL, ANN]
 
-    def test_it_is_known_what_came_last(self, world: World) -> None:
+    def test_it_has_its_latest_delivery(self, world: World) -> None:
         world.subscribe("deploys")
         world.send()
         sent_at = world.clock()
@@ -151,7 +151,7 @@ class TestRouting:
 
 
 class TestChanges:
-    def test_to_subscribe_again_is_to_change_it(self, world: World) -> None:
+    def test_subscribing_again_changes_it(self, world: World) -> None:
         world.subscribe("deploys", "severity>=error", created_by=ANN)
         change = world.subscribe("Deploys", created_by=BEN)
 
@@ -190,7 +190,7 @@ class TestChanges:
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
         assert world.wishes() == before
 
-    def test_what_is_undone_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
+    def test_an_undone_removal_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
         world.subscribe("deploys")
         world.send()
         with world.database.writing() as session:
@@ -204,7 +204,7 @@ class TestChanges:
         assert after.last is not None
         assert [replace(after, changed_at=before[0].changed_at)] == before
 
-    def test_what_was_changed_since_is_not_undone(self, world: World) -> None:
+    def test_a_change_is_not_undone_after_another(self, world: World) -> None:
         first = world.subscribe("deploys")
         world.clock.advance(1)
         world.subscribe("deploys", "a=b")
@@ -212,7 +212,7 @@ class TestChanges:
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
         assert [one.filter for one in world.wishes()] == ["a=b"]
 
-    def test_an_ending_before_the_last_is_not_undone(self, world: World) -> None:
+    def test_only_the_last_removal_can_be_undone(self, world: World) -> None:
         endings = []
         for filter_ in ("", "a=b"):
             world.subscribe("deploys", filter_)
@@ -228,9 +228,7 @@ class TestChanges:
         assert world.subscriptions.undo(ACME, GENERAL, [second])
         assert [one.filter for one in world.wishes()] == ["a=b"]
 
-    def test_what_came_back_and_ended_again_is_undone_by_the_last_button(
-        self, world: World
-    ) -> None:
+    def test_after_two_removals_only_the_last_button_undoes(self, world: World) -> None:
         world.subscribe("deploys")
         first = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
         assert first is not None
@@ -241,7 +239,7 @@ class TestChanges:
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
 
-    def test_an_ending_is_undone_for_a_day(self, world: World) -> None:
+    def test_a_removal_can_be_undone_for_a_day(self, world: World) -> None:
         world.subscribe("deploys")
         ended = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
         assert ended is not None
@@ -262,7 +260,7 @@ class TestChanges:
 
 
 class TestPreviews:
-    def test_it_says_what_would_have_come(self, world: World, clock: FakeClock) -> None:
+    def test_it_has_the_notifications_that_match(self, world: World, clock: FakeClock) -> None:
         world.send(title="Long ago")
         clock.advance(8 * 86400)
         for number in range(5):
@@ -299,7 +297,7 @@ SEVERITIES = ["info", "success", "warning", "error", "critical"]
 @hypothesis_settings(
     max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_whoever_wants_it_gets_it_once_and_nobody_else(
+def test_every_matching_subscriber_gets_it_once(
     world: World, wishes: list[tuple[str, str, str]], topic: str, severity: str
 ) -> None:
     with world.database.writing() as session:
