@@ -1,4 +1,4 @@
-"""PostgreSQL breaks off under load, again and again: nothing is lost, doubled or overtaken."""
+"""Repeated PostgreSQL outages under load: nothing is lost, duplicated or overtaken."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = [
 
 @contextmanager
 def accepting(load: Load) -> Iterator[None]:
-    """Send everything meanwhile; what is not answered is sent again, as clients do."""
+    """Submit everything meanwhile; unanswered requests are repeated, as by clients."""
     with ThreadPoolExecutor(1) as sender:
         done = sender.submit(accept_whatever_happens, load)
         yield
@@ -87,7 +87,7 @@ def tcp_proxy(database_url: str) -> Iterator[TcpProxy]:
 
 
 def through(tcp_proxy: TcpProxy, database_url: str) -> str:
-    """Return the database's address by way of `tcp_proxy`, which must be able to read along."""
+    """Return the database's URL through `tcp_proxy`, unencrypted so that the proxy can read it."""
     url = make_url(database_url).set(host="127.0.0.1", port=tcp_proxy.port)
     return url.update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False)
 
@@ -119,7 +119,7 @@ def test_broken_lock_sessions(tcp_proxy: TcpProxy, database_url: str, encryption
                 before = len(bellhop.slack.calls_to(POST))
                 with tcp_proxy.outage():
                     time.sleep(OUTAGE_SECONDS)
-                    # Requests under way, and those whose last check had passed.
+                    # Requests in flight, and those whose last check had passed.
                     most = before + 2 * bellhop.settings.workspace_requests
                     assert len(bellhop.slack.calls_to(POST)) <= most
             load.wait_until_settled()

@@ -25,7 +25,7 @@ FIRST = 20
 
 @pytest.fixture
 def flooded(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """A workspace in which much waits, at Slack's own pace."""
+    """Return a workspace with a backlog, at Slack's pace."""
     pace = {"channel_per_minute": 60, "workspace_per_minute": 300}
     with quick_bellhop(database_url, encryption_key, **pace) as bellhop:
         bellhop.slack.limits.enabled = False

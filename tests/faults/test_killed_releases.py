@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of releasing what is held, and so is the next one."""
+"""Workers are killed one after another in the middle of a release of held deliveries."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ EACH = 5
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time."""
+    """Run Bellhop in real time."""
     with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 
 
 def hold(bellhop: Bellhop) -> list[str]:
-    """Let every channel hold some, all of them due by now; return the channels."""
+    """Create due held deliveries in every channel; return the channels."""
     install_without_limits(bellhop)
     channels = [bellhop.slack.add_channel(ACME, f"held-{n}").id for n in range(CHANNELS)]
     for channel_id in channels:

@@ -1,4 +1,4 @@
-"""A database that keeps everybody waiting: answers are in time, and nothing is lost."""
+"""A slow database: requests are acknowledged in time, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.running import Bellhop, running_bellhop
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
-    """Bellhop that acknowledges after half a second what it has not finished."""
+    """Run Bellhop with a limit of half a second before it acknowledges."""
     delays = replace(Delays(), acknowledgement=0.5)
     with running_bellhop(database_url, encryption_key, clock, delays=delays) as running:
         yield running
@@ -29,7 +29,7 @@ def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterato
 
 @contextmanager
 def locked_tables(bellhop: Bellhop, mode: str = "ACCESS EXCLUSIVE") -> Iterator[None]:
-    """Hold what every change waits for, and on PostgreSQL, in that mode, every look too."""
+    """Hold the lock that all writes wait for and, in a PostgreSQL lock mode, all reads."""
     database = bellhop.services.database
     with database.writing_connection() as connection:
         if not database.is_sqlite:
@@ -72,7 +72,7 @@ def test_a_slow_request_does_not_delay_others(bellhop: Bellhop) -> None:
         target=bellhop.slack.send_command, args=(ANN, GENERAL, "/profile", "refresh")
     )
 
-    # What a request reads, to see whether the person may make it, can be read.
+    # The rows that authorization reads stay readable.
     with locked_tables(bellhop, "EXCLUSIVE"):
         refreshing.start()
         help_answer = bellhop.slack.send_command(ANN, GENERAL, "/profile", "help")

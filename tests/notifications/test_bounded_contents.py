@@ -1,4 +1,4 @@
-"""Contents of any size: few are read at once, and lists read no more of each than they show."""
+"""Large contents: few are read at once, and lists read only summaries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LARGE: dict[str, Any] = {"text": "Large", "attachments": [{"x": [[]] * 345_000}]
 
 
 def put(database: Database, clock: FakeClock, *contents: dict[str, Any]) -> None:
-    """Store notifications to a topic as they are, one a millisecond."""
+    """Store notifications to a topic as they are, one per millisecond."""
     with database.writing() as session:
         for content in contents:
             clock.advance(0.001)
@@ -144,7 +144,7 @@ class TestSummaries:
 
 
 def test_nothing_else_reads_contents_whole() -> None:
-    """Whatever reads more than one content at a time reads summaries, or few characters."""
+    """A module that reads several contents at once reads summaries, or limits their size."""
     whole = re.compile(r"(?<![(\w])Notification\.content\b")
     root = Path(bolt_app.__file__).parent
     found = {

@@ -1,4 +1,4 @@
-"""Meaning: what senders show by colours, fields and titles counts as if they had said it."""
+"""Meaning derived from senders' colours, fields and titles."""
 
 from __future__ import annotations
 

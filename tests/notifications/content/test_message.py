@@ -1,4 +1,4 @@
-"""What a notification looks like in Slack, and that Slack takes every one there can be."""
+"""Rendering of notifications in Slack, which must accept every rendering."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slack_sandbox.messages import checked_content
 Json = dict[str, Any]
 READER = Reader("U0ANN00001", "T0ACME0001", datetime(2026, 1, 1, tzinfo=UTC))
 
-# Whatever means something in mrkdwn, among anything else.
+# Text with mrkdwn's markup in it.
 CHARACTERS = st.sampled_from("ab1 \n*_~`<>&|:@#!-;é漢🔔") | st.characters(exclude_categories=["Cs"])
 WORDS = st.text(CHARACTERS, max_size=40)
 PIECES = WORDS | st.sampled_from(
@@ -72,7 +72,7 @@ CONTENTS = st.fixed_dictionaries(
 
 
 def valid(content: Json) -> Json:
-    """What is stored of `content`; the example does not count where it is refused."""
+    """Return `content` as it is stored; skip the example if it is invalid."""
     try:
         return NotificationRequest.model_validate({"to": "#general", **content}).content()
     except ValueError:
@@ -81,7 +81,7 @@ def valid(content: Json) -> Json:
 
 
 def blocks_of(message: Json) -> list[Json]:
-    """Every block of a message, as it is seen from top to bottom."""
+    """Return every block of a message, from top to bottom."""
     attached = [block for one in message.get("attachments", []) for block in one.get("blocks", [])]
     return [*message.get("blocks", []), *attached]
 
@@ -98,13 +98,13 @@ def text_objects(value: object) -> Iterator[Json]:
 
 
 def said(message: Json) -> str:
-    """Everything a message shows, as it is written."""
+    """Return all texts of a message, as written."""
     text = "" if message.get("blocks") else message["text"]
     return "\n".join([text, *(one["text"] for one in text_objects(blocks_of(message)))])
 
 
 def read(shown: Json) -> str:
-    """What a person reads of a text object."""
+    """Return a text object as people read it."""
     html = text_object(shown, READER).replace("<br>", "\n")
     return unescape(re.sub(r"<[^>]*>", "", html))
 

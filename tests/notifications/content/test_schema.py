@@ -1,4 +1,4 @@
-"""The schema of a notification: it takes what can be sent, and refuses all else in words."""
+"""The schema of a notification: it accepts what can be sent, and explains every rejection."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_anything_is_accepted_or_rejected_field_by_field(document: Any) -> None:
         assert problems
         assert all(one.detail for one in problems)
         return
-    # What was taken can be stored and comes back the same.
+    # An accepted notification can be stored and read back unchanged.
     content = request.content()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert "\\u0000" not in json.dumps(content)

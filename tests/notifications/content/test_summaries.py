@@ -1,4 +1,4 @@
-"""Summaries: what a notification says in one line, wherever it is summed up."""
+"""Summaries of notifications in one line."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 TEXT = "*Disk* &lt;full&gt; &amp; hot"
-# What a webhook without a text says, and a text in mrkdwn.
+# A webhook payload without a text, and a text in mrkdwn.
 SAID = {
     "attachments": [{"fallback": TEXT, "color": "danger"}],
     "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": TEXT}}],

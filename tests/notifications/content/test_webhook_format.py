@@ -1,4 +1,4 @@
-"""Webhook payloads: whatever comes, it is taken or refused with a code of Slack's."""
+"""Webhook payloads: any payload is accepted, or rejected with one of Slack's codes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAYLOADS = st.dictionaries(
 
 
 def take(body: bytes) -> NotificationRequest | None:
-    """Take a body, or say why not in one of Slack's codes."""
+    """Read a body; return None or Slack's code of its error."""
     try:
         return read_webhook(payload_of(body), ["#ops"], NOW)
     except PayloadError as error:
@@ -78,7 +78,7 @@ def test_any_json_is_accepted_or_rejected(payload: Any) -> None:
 
 @given(PAYLOADS, TEXT.filter(str.strip).map(lambda text: "x" + text))
 def test_a_payload_with_a_text_is_never_lost(payload: dict[str, Any], text: str) -> None:
-    """Whatever stands around it: numbers that are none, halves of characters, wrong types."""
+    """The rest may be anything: NaN, lone surrogates, wrong types."""
     body = json.dumps({**payload, "text": text}).replace("NaN", "0").replace("Infinity", "1e999")
 
     taken = take(body.encode())

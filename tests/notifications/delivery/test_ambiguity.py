@@ -1,4 +1,4 @@
-"""What may have been posted is looked for before it is sent again; a worker may die at any step."""
+"""Ambiguous attempts: Bellhop looks for the message before it posts again, even after a crash."""
 
 from __future__ import annotations
 

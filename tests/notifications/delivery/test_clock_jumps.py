@@ -1,4 +1,4 @@
-"""Clocks may jump: nothing is lost or doubled, and no wait that a wrong clock wrote is believed."""
+"""Clock jumps: nothing is lost or duplicated, and waits stored by a wrong clock are capped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOUR, YEAR = 3600, 365 * 86_400
 
 @pytest.fixture(autouse=True)
 def slack_keeps_no_time(bellhop: Bellhop) -> None:
-    """The stand-in has the test's clock, and must not mind that it jumps."""
+    """The stand-in has the test's clock, whose jumps it must tolerate."""
     bellhop.install(ANN)
     bellhop.slack.limits.enabled = False
 

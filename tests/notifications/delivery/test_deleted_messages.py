@@ -1,4 +1,4 @@
-"""Messages that someone deleted in Slack: nothing that comes later is lost or misplaced."""
+"""Messages that people deleted in Slack: later messages are neither lost nor misplaced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INCIDENT: dict[str, Any] = {
     "title": "Disk full",
     "actions": ["acknowledge", "assign", "resolve", "snooze", "mute"],
 }
-# What a message is about, what was answered, and what else it says.
+# Words in messages: their texts, and lines about the incident.
 WORDS = (
     "first",
     "second",
@@ -44,7 +44,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def deliver(bellhop: Bellhop, seconds: float = 5) -> None:
-    """Deliver all that is due, past the pace of the channels."""
+    """Deliver everything that is due, beyond the pace of the channels."""
     bellhop.clock.advance(seconds)
     hand = Hand(bellhop)
     for _ in range(3):
@@ -122,7 +122,7 @@ def later(**given: float) -> Then:
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of message, what comes after it was deleted, and what the channel shows then."""
+    """A kind of message, the step after its deletion, and the expected channel."""
 
     first: Mapping[str, Any]
     then: Then

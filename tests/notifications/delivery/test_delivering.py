@@ -1,4 +1,4 @@
-"""What is accepted is delivered: where it goes, in which order, how fast, and what stops it."""
+"""Deliveries: destinations, order, pace, errors, keys and threads."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MINUTE, DAY = 60, 86_400
 
 @pytest.fixture
 def hand(bellhop: Bellhop) -> Hand:
-    """A worker for a workspace that Ann has installed Bellhop in."""
+    """Return a worker for a workspace in which Ann has installed Bellhop."""
     bellhop.install(ANN)
     return Hand(bellhop)
 
 
 def channel(bellhop: Bellhop, name: str, team_id: str = ACME) -> str:
-    """Make a channel and return its id."""
+    """Create a channel and return its id."""
     return bellhop.slack.add_channel(team_id, name).id
 
 
@@ -204,7 +204,7 @@ class TestPace:
         hand.deliver()
         after_two_seconds = sum(len(texts(bellhop, one)) for one in channels)
 
-        # A quarter of a minute's messages at once, and then five a second.
+        # A burst of 75 messages, and then five a second.
         assert (at_once, after_two_seconds) == (75, 85)
 
     def test_a_flood_does_not_starve_another_workspace(self, bellhop: Bellhop, hand: Hand) -> None:
@@ -320,7 +320,7 @@ class TestRejections:
 
         hand.deliver()
 
-        # Only what is about this one request is final.
+        # Only an error of this request itself is final.
         [delivery] = deliveries(bellhop, id_)
         assert (delivery.state, delivery.error) == (state, error)
 
@@ -573,7 +573,7 @@ IMAGE = {"type": "image", "image_url": "http://grafana.internal/render.png", "al
 
 
 class TestUnfetchableImages:
-    """The message is posted with links in their place."""
+    """The message is posted with links instead of them."""
 
     @pytest.fixture(autouse=True)
     def unreachable(self, bellhop: Bellhop) -> None:
@@ -624,7 +624,7 @@ class TestUnfetchableImages:
 
 
 class TestDeletedThreads:
-    """Slack posts a reply in the channel itself where the first message was deleted."""
+    """Slack posts a reply in the channel itself if the parent was deleted."""
 
     def gone(self, bellhop: Bellhop, hand: Hand) -> None:
         accept(bellhop, GENERAL, "first", key="db", mode="thread")

@@ -1,4 +1,4 @@
-"""Notifications that call people."""
+"""Notifications that mention people."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_deactivated_people_are_left_out(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "mend"),
+    ("given", "field", "detail"),
     [
         ({"mentions": ["#general"]}, "mentions[0]", "is nobody: give @e-mail"),
         ({"mentions": [ANN] * 21}, "mentions", "20"),
@@ -123,11 +123,11 @@ def test_deactivated_people_are_left_out(installed: Bellhop) -> None:
     ],
 )
 def test_invalid_mentions_are_refused(
-    bellhop: Bellhop, given: dict[str, Any], field: str, mend: str
+    bellhop: Bellhop, given: dict[str, Any], field: str, detail: str
 ) -> None:
     answer = caller(bellhop).send({"to": "#general", "text": "x", **given})
 
     assert answer.status == 422
     [error] = answer.json()["errors"]
     assert error["field"] == field
-    assert mend in error["detail"]
+    assert detail in error["detail"]

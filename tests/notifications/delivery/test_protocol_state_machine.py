@@ -26,7 +26,7 @@ teams = st.sampled_from(TEAMS)
 
 
 class DeliveryProtocol(RuleBasedStateMachine):
-    """All that senders, owners, the database, Slack and the clock can do."""
+    """All actions of senders, owners, the database, Slack and the clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ def _ignore(*_args: object, **_kwargs: object) -> None:
 def test_each_part_of_the_protocol_is_needed(
     monkeypatch: pytest.MonkeyPatch, part: object, name: str, without: object
 ) -> None:
-    """The model finds a broken promise without it."""
+    """Without one part, the model finds a violation."""
     monkeypatch.setattr(part, name, without)
 
     with pytest.raises(AssertionError):

@@ -1,4 +1,4 @@
-"""An error of Bellhop's own between a commit and memory: the workspace is read again."""
+"""An internal error between a commit and the update of memory: the workspace is reloaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.running import Bellhop
 
 @pytest.fixture
 def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time, with short waits."""
+    """Run Bellhop in real time, with short waits."""
     delays = Delays().scaled(0.1)
     with quick_bellhop(database_url, encryption_key, delays=delays) as bellhop:
         install_without_limits(bellhop)
@@ -30,7 +30,7 @@ def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
 def fail_at(
     monkeypatch: pytest.MonkeyPatch, owner: type, name: str, time: int
 ) -> Callable[[], int]:
-    """Let a call of a method fail, the so-manieth; return how many calls there were."""
+    """Let the n-th call of a method fail; return the number of calls so far."""
     calls = 0
     method = getattr(owner, name)
 

@@ -83,7 +83,7 @@ class Desk:
             self.scheduler.finish(work, self.now, attempted=attempted)
 
     def drain(self) -> list[int]:
-        """Deliver everything that may go at this time, one after another."""
+        """Deliver everything that may go now, one after another."""
         order = []
         while works := self.step(1):
             self.finish(*works)

@@ -1,4 +1,4 @@
-"""The worker itself: threads that deliver until they are told to stop."""
+"""The worker: it delivers in threads until it is stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BREAK_OFF = text(
 
 @pytest.fixture
 def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time, at a pace that does not keep tests waiting."""
+    """Run Bellhop in real time, at a fast pace."""
     url = make_url(database_url)
     if url.get_backend_name() == "postgresql":
         url = url.update_query_dict({"application_name": APPLICATION_NAME})
@@ -91,7 +91,7 @@ def test_it_delivers_notifications_accepted_before_it_started(running: Bellhop) 
 
 
 class TestInternalErrors:
-    """Errors that nobody expected end one delivery, and hold nothing else up."""
+    """Internal errors end one delivery, and delay no other."""
 
     @pytest.fixture
     def quick(self, database_url: str, encryption_key: str) -> Iterator[Bellhop]:

@@ -1,4 +1,4 @@
-"""What a digest says, and that Slack takes it."""
+"""The content of digests, which Slack must accept."""
 
 from __future__ import annotations
 

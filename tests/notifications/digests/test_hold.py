@@ -1,4 +1,4 @@
-"""What is held, and what comes of it when its moment has come."""
+"""Held deliveries and their release."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOUR = 3600
 
 @pytest.fixture
 def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
-    """A worker for a workspace, ten minutes past an hour."""
+    """Return a worker for a workspace, at ten minutes past an hour."""
     clock.now = datetime(2026, 3, 28, 12, 10, tzinfo=UTC)
     bellhop.install(ANN)
     return Hand(bellhop)
@@ -51,7 +51,7 @@ def send(bellhop: Bellhop, title: str, topic: str = "deploys", **given: Any) -> 
 
 
 def in_an_hour(bellhop: Bellhop, hand: Hand) -> None:
-    """Let an hour pass, then everything that is due go out."""
+    """Let an hour pass, then deliver everything that is due."""
     bellhop.clock.advance(HOUR)
     for _ in range(5):
         hand.deliver()
@@ -59,7 +59,7 @@ def in_an_hour(bellhop: Bellhop, hand: Hand) -> None:
 
 
 def shown(bellhop: Bellhop, channel_id: str = GENERAL) -> list[str]:
-    """Return everything the messages of a channel show."""
+    """Return the texts of a channel's messages."""
     return [str([one.text, one.blocks]) for one in bellhop.slack.messages(channel_id)]
 
 
@@ -207,7 +207,7 @@ class TestReleasing:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         bellhop.clock.advance(HOUR)
-        # The one that has released it dies, and the other goes on.
+        # The worker that has released it dies, and the other continues.
         hand.die_before_request()
         hand.deliver()
         other = Hand(bellhop)
@@ -308,7 +308,7 @@ class TestChangedSubscriptions:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         bellhop.services.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
-        # The next one has an id of its own.
+        # The next one has another id.
         subscribe(bellhop, "deploys/*")
 
         in_an_hour(bellhop, hand)
@@ -391,7 +391,7 @@ class TestSenders:
         assert states(bellhop, id_) == ["sent"]
 
     def test_a_failed_digest_loses_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
-        """Each held delivery names the digest, and the digest names them all."""
+        """Each held delivery refers to the digest, and the digest lists them all."""
         subscribe(bellhop)
         ids = [send(bellhop, str(number)) for number in range(7)]
 
@@ -428,7 +428,7 @@ PASSES: st.SearchStrategy[Step] = st.tuples(
 def test_everything_is_released_once_in_any_order_of_events(
     bellhop: Bellhop, hand: Hand, steps: list[Step]
 ) -> None:
-    """Each notification stands in Slack itself, or is named once by what does."""
+    """Check that each notification is in Slack, or listed once by a message that is."""
     bellhop.slack.limits.enabled = False
     channel_id = bellhop.slack.add_channel(ACME, f"all-{uuid.uuid4().hex[:8]}").id
     subscribe(bellhop, topic := f"t-{uuid.uuid4().hex}", to=channel_id)

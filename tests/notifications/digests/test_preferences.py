@@ -1,4 +1,4 @@
-"""What people chose counts for whatever comes to them, however it is addressed."""
+"""Preferences apply to all deliveries to a person, for every form of recipient."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANN_BY_EMAIL = "@ann@acme.example"
 
 @pytest.fixture
 def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
-    """A worker, at eleven in the evening where Ann lives."""
+    """Return a worker, at eleven in the evening of Ann's time zone."""
     clock.now = datetime(2026, 3, 28, 22, tzinfo=UTC)
     bellhop.install(ANN)
     with bellhop.services.database.writing() as session:
@@ -39,7 +39,7 @@ def choose(bellhop: Bellhop, user_id: str = ANN, **given: Any) -> None:
 
 
 def held_until(bellhop: Bellhop, notification_id: str) -> list[datetime | None]:
-    """Return until when the deliveries are held; None for those that are not."""
+    """Return the release times of deliveries; None for those that are not held."""
     return [
         one.send_at if one.state == "held" else None for one in deliveries(bellhop, notification_id)
     ]

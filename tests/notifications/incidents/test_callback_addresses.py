@@ -1,4 +1,4 @@
-"""Addresses that callbacks may be sent to: each special range, and each disguise of one."""
+"""Addresses that callbacks may be sent to: every special range, also embedded in IPv6."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ LISTED = [
 
 
 def disguises(address: str) -> list[str]:
-    """Return an IPv4 address inside IPv6, as systems unwrap it."""
+    """Return the forms of an IPv4 address inside IPv6 that systems unwrap."""
     number = ip_address(address)
     if isinstance(number, IPv6Address):
         return [address]

@@ -1,4 +1,4 @@
-"""A POST to an endpoint of a third party: on time, bounded, to the address that was checked."""
+"""HTTP of callbacks: deadlines, bounded responses, and checked addresses."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def drip(data: bytes) -> Serve:
-    """Return what sends a byte every little while: each within any timeout of its own."""
+    """Return a server that sends single bytes, each before a read timeout."""
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)
@@ -61,7 +61,7 @@ def drip(data: bytes) -> Serve:
 
 
 def hang(connection: socket.socket) -> None:
-    """Take the connection, and nothing that comes with it."""
+    """Accept the connection, and read nothing."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Callbacks: a system that sends notifications is told what people answered."""
+"""Callbacks about people's answers to the systems that sent the notifications."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATH = "/told?by=bellhop"
 
 @pytest.fixture
 def system() -> Iterator[FakeApp]:
-    """The system that sends notifications, where it wants to be told."""
+    """Return the endpoint of a system that sends notifications."""
     fake = FakeApp()
     yield fake
     fake.stop()
@@ -415,7 +415,7 @@ def test_all_processes_send_one_callback_at_a_time_to_an_endpoint(
 
 
 class BrokenLoop(HttpLoop):
-    """Fails as only a mistake of ours would make it fail."""
+    """Fails as a bug of ours would."""
 
     def run(self, call: Coroutine[Any, Any, Any], timeout: float) -> Any:
         call.close()

@@ -1,4 +1,4 @@
-"""A resolved incident is green, whatever its notification looked like."""
+"""Messages of resolved incidents are green, whatever the layout of the notification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group commit: what comes at once is written together, and everybody gets their own answer."""
+"""Group commit: concurrent items are written together, and each caller gets its own result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bolt_app.notifications.intake.group_commit import MOST_AT_ONCE, GroupCommit
 
 
 class FakeDisk:
-    """Writes numbers, and stands still while `gate` is closed."""
+    """Writes numbers, and blocks while `gate` is closed."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
@@ -37,7 +37,7 @@ def waiting(group: GroupCommit[int, int]) -> int:
 def write_while_busy(
     pool: ThreadPoolExecutor, disk: FakeDisk, group: GroupCommit[int, int], items: Sequence[int]
 ) -> list[Future[int]]:
-    """Let the first item hold the disk until all the others wait."""
+    """Block the first write until all other items wait."""
     disk.gate.clear()
     disk.busy.clear()
     futures = [pool.submit(group.write, items[0])]

@@ -1,4 +1,4 @@
-"""Acceptance: what is in the database once something is accepted."""
+"""The intake: the rows of accepted notifications."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMAND = Sender(ACME, "command")
 
 
 class FakeWakeup(Wakeup):
-    """Keeps which workspaces it was notified of."""
+    """Records the workspaces that it was notified of."""
 
     def __init__(self) -> None:
         self.notified: list[str | None] = []
@@ -237,7 +237,7 @@ class TestRows:
 def test_many_threads_submit_each_once_in_the_order_of_ids(
     intake: Intake, database: Database
 ) -> None:
-    """Ids in a lane are given in the order of commits, whoever was written together with whom."""
+    """Ids in a lane grow in the order of commits, however writes were grouped."""
 
     def send(number: int) -> tuple[int, NewNotification]:
         to = [f"#channel-{number % 3}", f"#channel-{(number + 1) % 3}"]
@@ -268,7 +268,7 @@ def test_many_threads_submit_each_once_in_the_order_of_ids(
 
 
 def test_a_failed_submission_does_not_affect_others(intake: Intake, database: Database) -> None:
-    """A request that no database takes, against all checks, beside others at the same time."""
+    """A request that the database rejects is submitted together with valid ones."""
     bad = read_one({"to": "#general", "text": "x"}, intake._clock())
     bad.key = "\ud800"
 

@@ -1,4 +1,4 @@
-"""Each transaction that changes deliveries takes a number, and stamps what it changes with it."""
+"""The change feed: each transaction that changes deliveries stamps them with its number."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Operation = Callable[[Bellhop], object]
 CI = Credential("api_key", 1)
 ALL_ANSWERS: list[Any] = ["acknowledge", "assign", "resolve", "snooze", "mute"]
 
-# The modules that write deliveries. Those on the right write only what no owner has in memory:
-# its own begins and finishes, where messages are, and links.
+# The modules that write deliveries. UNNUMBERED ones write only columns that no owner has in memory:
+# its own begins and finishes, positions of messages, and permalinks.
 NUMBERED = {
     "intake/store.py",
     "delivery/transitions.py",
@@ -64,7 +64,7 @@ def number(bellhop: Bellhop) -> int:
 
 @contextmanager
 def numbered(bellhop: Bellhop) -> Iterator[None]:
-    """Check that something changes deliveries, and that each has a number of its own time."""
+    """Check that the block changes deliveries, and that each changed one has a new number."""
     before, seq = rows(bellhop), number(bellhop)
     yield
     changed = {id_: row for id_, row in rows(bellhop).items() if before.get(id_) != row}
@@ -74,7 +74,7 @@ def numbered(bellhop: Bellhop) -> Iterator[None]:
 
 @pytest.fixture
 def busy(bellhop: Bellhop) -> Bellhop:
-    """A workspace with deliveries in all states that can change."""
+    """Return a workspace with deliveries in every state that can change."""
     bellhop.install(ANN)
     services = bellhop.services
     for address in (GENERAL, ANN):
@@ -132,7 +132,7 @@ def unlink(bellhop: Bellhop) -> None:
 
 
 def due(bellhop: Bellhop) -> None:
-    """Release what is held, and let what is scheduled wait: without a worker's begins."""
+    """Release held deliveries and promote scheduled ones, without beginning any."""
     bellhop.clock.advance(7200)
     Hand(bellhop).dispatcher._transitions.promote(range(64))
 

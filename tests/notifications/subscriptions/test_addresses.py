@@ -1,4 +1,4 @@
-"""A channel or person has one address in subscriptions, whichever way it was named."""
+"""Subscriptions store one address for a channel or person, however it was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters: what they mean, and that they mean the same when written down."""
+"""Filters: their meaning, also after a round trip through text."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def facts(severity: str | None = None, /, **fields: str) -> dict[str, str]:
         ("“on call”=ann", "info", {"on call": "ann"}, True),
         ("severity>=error service=api", "error", {"service": "web"}, False),
         ("url=https://x.example/a?b=c", "info", {"url": "https://x.example/a?b=c"}, True),
-        # Spelled as other tools do, or as phones correct it.
+        # Spellings of other tools, and autocorrection of phones.
         ("\N{EN DASH}label:bot", "info", {"label": "bot"}, False),
         ("—label:bot", "info", {"label": "human"}, True),
         ("\N{MINUS SIGN}label=bot", "info", {"label": "bot"}, False),

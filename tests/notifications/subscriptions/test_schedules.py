@@ -1,4 +1,4 @@
-"""When what is held goes out, where people live: through spring and autumn too."""
+"""Schedules and quiet hours in local time, across daylight saving changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_it_is_always_later_and_soon(schedule: Schedule, moment: datetime) -> No
 
 @given(schedules, moments, st.floats(0, 1))
 def test_nothing_lies_between(schedule: Schedule, moment: datetime, part: float) -> None:
-    """Whoever asks a little later gets the same moment, until it has come."""
+    """A slightly later call returns the same moment, until that has passed."""
     found = schedule.next_after(moment)
     between = moment + (found - moment) * part
 

@@ -1,4 +1,4 @@
-"""Subscriptions: what comes by them, and how changes are undone."""
+"""Subscriptions: their deliveries, and undoing their changes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class World:
         return self.subscriptions.subscribe(ACME, to, SubscriptionSpec(topic, filter_, **more))
 
     def send(self, to: str = "topic:deploys", team_id: str = ACME, **said: Any) -> list[str]:
-        """Send a moment later, and return whom it goes to."""
+        """Send a moment later, and return the recipients."""
         self.clock.advance(0.001)
         request = read_one({"to": to, "text": "x", **said}, self.clock())
         answer = self._intake.submit(Sender(team_id, "command"), [request])
