@@ -81,8 +81,8 @@ def problems_of(error: ValidationError, *, within: str = "") -> list[FieldProble
     """
     problems = (
         problem
-        for one in error.errors(include_url=False, include_input=False)
-        for problem in _problems(one, within)
+        for details in error.errors(include_url=False, include_input=False)
+        for problem in _problems(details, within)
     )
     return list(islice(problems, MOST_PROBLEMS + 1))
 

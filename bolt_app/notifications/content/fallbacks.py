@@ -64,8 +64,8 @@ def _words(content: Mapping[str, Any]) -> dict[str, Any]:
     text = content.get("text", "")
     # With blocks, the text is for screen readers, and often repeats them.
     lines = [text, *(line for line in _block_lines(content.get("blocks")) if line not in text)]
-    for one in content.get("attachments", ()):
-        lines += _attachment_lines(one)
+    for attachment in content.get("attachments", ()):
+        lines += _attachment_lines(attachment)
     if "image_url" in content:
         lines.append(_link(content["image_url"], "Picture"))
     if joined := "\n".join(line for line in lines if line.strip()):
@@ -79,9 +79,9 @@ def _attachment_lines(attachment: Mapping[str, Any]) -> list[str]:
     if not any(line.strip() for line in lines) and fallback != NO_FALLBACK:
         lines = [fallback]
     fields = attachment.get("fields")
-    for one in fields if isinstance(fields, list) else ():
-        if isinstance(one, dict):
-            lines.append(f"{_text(one.get('title'))}: {_text(one.get('value'))}".strip(": "))
+    for field in fields if isinstance(fields, list) else ():
+        if isinstance(field, dict):
+            lines.append(f"{_text(field.get('title'))}: {_text(field.get('value'))}".strip(": "))
     lines += _block_lines(attachment.get("blocks"))
     if image_url := _text(attachment.get("image_url")):
         lines.append(_link(image_url, "Picture"))
@@ -95,7 +95,7 @@ def _title(attachment: Mapping[str, Any]) -> str:
 
 def _block_lines(blocks: object) -> list[str]:
     """Return each block's text as mrkdwn, with its mentions and links."""
-    return [_block_line(one) for one in blocks] if isinstance(blocks, list) else []
+    return [_block_line(block) for block in blocks] if isinstance(blocks, list) else []
 
 
 def _block_line(block: object) -> str:
@@ -113,9 +113,9 @@ def _links(block: Block) -> Iterator[str]:
     if block.get("type") == "image":
         yield _link(_text(block.get("image_url")), _text(block.get("alt_text")) or "Picture")
     elif block.get("type") == "actions" and isinstance(elements, list):
-        for one in elements:
-            if isinstance(one, dict) and (url := _text(one.get("url"))):
-                label = one.get("text")
+        for element in elements:
+            if isinstance(element, dict) and (url := _text(element.get("url"))):
+                label = element.get("text")
                 yield _link(url, block_text(label) or "Open")
 
 

@@ -120,7 +120,7 @@ def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> str | N
 
     Of the colours only the word "good" means an end: a green number is in many copied examples.
     """
-    texts = [(_word(one.name), plain(one.value)) for one in fields]
+    texts = [(_word(field.name), plain(field.value)) for field in fields]
     if colour == "good" or any(
         name in _STATE_FIELDS and _word(value) in _ENDED for name, value in texts
     ):
@@ -146,7 +146,7 @@ def _severity_of_colour(colour: object) -> str | None:
     number = _HEX.fullmatch(colour.strip())
     if number is None:
         return _COLOURS.get(comparable(colour))
-    digits = number[1] if len(number[1]) == 6 else "".join(one * 2 for one in number[1])
+    digits = number[1] if len(number[1]) == 6 else "".join(digit * 2 for digit in number[1])
     red, green, blue = (int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4))
     hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < _LEAST_SATURATION:
@@ -155,12 +155,19 @@ def _severity_of_colour(colour: object) -> str | None:
 
 
 def _title(attachments: Sequence[Mapping[str, Any]]) -> str:
-    titles = (plain(_text(one.get("title"))).strip() for one in attachments)
+    titles = (plain(_text(attachment.get("title"))).strip() for attachment in attachments)
     return next(filter(None, titles), "")[:TITLE_LENGTH]
 
 
 def _link(attachments: Sequence[Mapping[str, Any]]) -> str:
-    return next((one["title_link"] for one in attachments if _is_url(one.get("title_link"))), "")
+    return next(
+        (
+            attachment["title_link"]
+            for attachment in attachments
+            if _is_url(attachment.get("title_link"))
+        ),
+        "",
+    )
 
 
 def _is_url(value: object) -> bool:
@@ -178,26 +185,26 @@ def _text(value: object) -> str:
 def written_fields(content: Mapping[str, Any]) -> Iterator[WrittenField]:
     """Yield the fields of the sender's layout, as written."""
     yield from _block_fields(content)
-    for one in content.get("attachments", ()):
-        yield from _attachment_fields(one)
-        yield from _block_fields(one)
+    for attachment in content.get("attachments", ()):
+        yield from _attachment_fields(attachment)
+        yield from _block_fields(attachment)
 
 
 def _attachment_fields(attachment: Mapping[str, Any]) -> Iterator[WrittenField]:
     fields = attachment.get("fields")
-    for one in fields if isinstance(fields, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("title"), str):
-            value = one.get("value")
+    for field in fields if isinstance(fields, list) else ():
+        if isinstance(field, dict) and isinstance(field.get("title"), str):
+            value = field.get("value")
             # Tools use numbers and booleans, too.
-            yield WrittenField(_name(one["title"]), "" if value is None else str(value))
+            yield WrittenField(_name(field["title"]), "" if value is None else str(value))
 
 
 def _block_fields(part: Mapping[str, Any]) -> Iterator[WrittenField]:
     blocks = part.get("blocks")
     for block in blocks if isinstance(blocks, list) else ():
         fields = block.get("fields") if isinstance(block, dict) else None
-        for one in fields if isinstance(fields, list) else ():
-            text = one.get("text") if isinstance(one, dict) else None
+        for field in fields if isinstance(fields, list) else ():
+            text = field.get("text") if isinstance(field, dict) else None
             match = _BLOCK_FIELD.match(text) if isinstance(text, str) else None
             if match is not None:
                 yield WrittenField(_name(match[1]), match[2])
@@ -208,5 +215,7 @@ def _name(written: str) -> str:
 
 
 def _fields(content: Mapping[str, Any]) -> list[dict[str, str]]:
-    fields = islice((one for one in written_fields(content) if one.name), FIELDS)
-    return [{"name": one.name, "value": plain(one.value).strip()[:VALUE_LENGTH]} for one in fields]
+    fields = islice((field for field in written_fields(content) if field.name), FIELDS)
+    return [
+        {"name": field.name, "value": plain(field.value).strip()[:VALUE_LENGTH]} for field in fields
+    ]

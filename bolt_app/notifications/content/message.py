@@ -95,8 +95,10 @@ def without_images(message: Mapping[str, Any]) -> dict[str, Any]:
         changed["blocks"] = _each_without_image(message["blocks"])
     if "attachments" in message:
         changed["attachments"] = [
-            {**one, "blocks": _each_without_image(one["blocks"])} if "blocks" in one else one
-            for one in message["attachments"]
+            {**attachment, "blocks": _each_without_image(attachment["blocks"])}
+            if "blocks" in attachment
+            else attachment
+            for attachment in message["attachments"]
         ]
     return changed
 
@@ -105,7 +107,7 @@ def _each_without_image(blocks: object) -> object:
     """Return blocks without images. Malformed ones are left to Slack."""
     if not isinstance(blocks, list):
         return blocks
-    return [_without_image(one) if isinstance(one, dict) else one for one in blocks]
+    return [_without_image(block) if isinstance(block, dict) else block for block in blocks]
 
 
 def _without_image(block: Block) -> Block:
@@ -204,13 +206,13 @@ def _bars(content: Mapping[str, Any], pages: Iterable[list[Block]]) -> dict[str,
     Only an attachment has a colour, and Slack shows none without content.
     """
     bar: dict[str, Any] = {"fallback": spoken(content)}
-    own = content.get("attachments", [])
+    attachments = content.get("attachments", [])
     pages = list(pages)
     if "severity" in content:
         bar["color"] = COLOURS[content["severity"]]
-        pages = pages or ([] if own else [[_small(content["severity"].capitalize())]])
+        pages = pages or ([] if attachments else [[_small(content["severity"].capitalize())]])
     bars = [{**bar, "blocks": page} for page in pages]
-    return {"attachments": [*bars, *own]} if bars else {}
+    return {"attachments": [*bars, *attachments]} if bars else {}
 
 
 def _first_page(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
@@ -264,8 +266,8 @@ def spoken(content: Mapping[str, Any]) -> str:
     text = content.get("text", "")
     if not text.strip() and "blocks" in content:
         texts = strings(content["blocks"])
-        text = "\n".join(one if is_mrkdwn else escape(one) for one, is_mrkdwn in texts)
-    fields = [escape(f"{one['name']}: {one['value']}") for one in content.get("fields", ())]
+        text = "\n".join(part if is_mrkdwn else escape(part) for part, is_mrkdwn in texts)
+    fields = [escape(f"{field['name']}: {field['value']}") for field in content.get("fields", ())]
     wording = "\n".join(part for part in (head, text, *fields) if part.strip())
     # A default text would be shown above the sender's attachments.
     wording = wording or ("" if "attachments" in content else "A notification")

@@ -92,7 +92,7 @@ def block_text(block: object) -> str:
     parts = [block.get(name) for name in _BLOCK_PARTS]
     separator = "" if kind == "rich_text_section" else " "
     return separator.join(
-        filter(None, (_joined(one, separator) for one in parts if one is not None))
+        filter(None, (_joined(part, separator) for part in parts if part is not None))
     )
 
 

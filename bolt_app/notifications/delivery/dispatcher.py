@@ -111,7 +111,7 @@ class Dispatcher:
             committed=self._committed,
             rejected=self._rejected,
             lost=lambda begins: self._give_back(
-                (one.work for one in begins), DATABASE_UNAVAILABLE_SECONDS
+                (begin.work for begin in begins), DATABASE_UNAVAILABLE_SECONDS
             ),
             notify=notify,
             room=lambda: MOST_BYTES - self._bytes_under_way,
@@ -364,7 +364,7 @@ class Dispatcher:
 
     def _rejected(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
         """Return deliveries to the scheduler whose begins or outcomes the database rejects."""
-        self._give_back((one.work for one in begins), STEP_SECONDS)
+        self._give_back((begin.work for begin in begins), STEP_SECONDS)
         now = self._clock.monotonic()
         for finish in finishes:
             with self._reader.restoring(finish.work.team_id):
@@ -387,18 +387,18 @@ class Dispatcher:
         self._end(committed.refused, now, attempted=False)
         if committed.locked_finishes:
             self._tasks.start(self._write_later(committed.locked_finishes))
-        self._give_back((one.work for one in committed.locked_begins), LOCKED_SECONDS)
+        self._give_back((begin.work for begin in committed.locked_begins), LOCKED_SECONDS)
         for begin, attempt in committed.begun:
             self._bytes_under_way += attempt.size
             self._tasks.start(self._post(begin, attempt))
 
     def _end(self, ended: Sequence[Finish | Begin], now: float, *, attempted: bool) -> None:
         """End work whose row has changed, and read the row again."""
-        for one in ended:
-            with self._reader.restoring(one.work.team_id):
-                self._scheduler.finish(one.work, now, attempted=attempted)
+        for item in ended:
+            with self._reader.restoring(item.work.team_id):
+                self._scheduler.finish(item.work, now, attempted=attempted)
         if ended:
-            ids = [one.work.delivery_id for one in ended]
+            ids = [item.work.delivery_id for item in ended]
             self._tasks.start(self._reader.read_again(ids))
 
     async def _write_later(self, finishes: Sequence[Finish]) -> None:

@@ -206,7 +206,7 @@ class Lane:
         """Add or replace a delivery that was attempted before."""
         self.remove(first.row.id)
         self.queue(first.row.source)
-        self.firsts = tuple(sorted((*self.firsts, first), key=lambda one: one.row.id))
+        self.firsts = tuple(sorted((*self.firsts, first), key=lambda entry: entry.row.id))
 
     def take_first(self) -> tuple[QueuedDelivery, ...]:
         """Remove and return the first delivery, after the rows that it absorbs."""
@@ -217,7 +217,7 @@ class Lane:
     def remove(self, delivery_id: int) -> None:
         """Remove a delivery that is not in progress."""
         if self.has_first(delivery_id):
-            self.firsts = tuple(one for one in self.firsts if one.row.id != delivery_id)
+            self.firsts = tuple(first for first in self.firsts if first.row.id != delivery_id)
         for queue in self.queues.values():
             queue.remove(delivery_id)
 

@@ -56,4 +56,4 @@ class Limits:
 
     def longest_burst(self) -> float:
         """Return the seconds without requests after which all bursts are available again."""
-        return max(one.interval * one.burst for one in (self.workspace, self.lane))
+        return max(limit.interval * limit.burst for limit in (self.workspace, self.lane))

@@ -147,7 +147,7 @@ class PostgreSQLOwnership(Ownership):
         token = secrets.token_hex(16)
         rows = await session.query(_UPDATE_ROWS, token, list(numbers))
         gained = [OwnedShard(number, token) for [number] in rows]
-        self._owned.update((one.number, one) for one in gained)
+        self._owned.update((shard.number, shard) for shard in gained)
         return gained
 
     def _end(self, numbers: Iterable[int]) -> None:
@@ -174,4 +174,4 @@ class PostgreSQLOwnership(Ownership):
 
 
 def _counts(changed: Iterable[OwnedShard], owned: Mapping[int, OwnedShard]) -> dict[str, object]:
-    return {"shards": sorted(one.number for one in changed), "owned": len(owned)}
+    return {"shards": sorted(shard.number for shard in changed), "owned": len(owned)}

@@ -104,14 +104,14 @@ class Reader:
         """Take over the workspaces of shards."""
         acquired_at = self._clock.monotonic()
         while any(self._is_owned(shard) for shard in shards):
-            numbers = [one.number for one in shards]
+            numbers = [shard.number for shard in shards]
             try:
                 queues = await self._tasks.run(self._store.queues, numbers)
             except Exception as error:
                 log_failure("takeover of workspaces", error)
                 await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
                 continue
-            by_number = {one.number: one for one in shards}
+            by_number = {shard.number: shard for shard in shards}
             for queue in queues:
                 shard = by_number[queue.shard]
                 if self._is_owned(shard) and queue.team_id not in self._workspaces:

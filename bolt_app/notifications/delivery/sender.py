@@ -144,7 +144,7 @@ class MessageSender:
         """
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
-            found = [one async for one in self._find(workspace, attempt, check)]
+            found = [message async for message in self._find(workspace, attempt, check)]
         except NotSentError:
             return Outcome(DeliveryState.SENDING, requested=False)
         except NotInstalledError as error:
@@ -178,7 +178,7 @@ class MessageSender:
             NotSentError: the workspace may have another owner by now.
         """
         workspace = await self._client.find_workspace_soon(attempt.team_id)
-        found = [one async for one in self._find(workspace, attempt, check)]
+        found = [message async for message in self._find(workspace, attempt, check)]
         known, refused = None, None
         if ts is None and found:
             known = _sent(attempt, *found[0])
@@ -221,7 +221,7 @@ class MessageSender:
             include_all_metadata=True,
             limit=1,
         )
-        found = [one for one in answer["messages"] if one.get("ts") == ts]
+        found = [message for message in answer["messages"] if message.get("ts") == ts]
         return _mark(found[0]) if found else None
 
     def _after_internal_error(self, attempt: Attempt, *, may_have_posted: bool) -> Outcome:
@@ -292,8 +292,8 @@ class MessageSender:
         }
         given = renderings(content, under=self._under(attempt))
         messages = (
-            {**marked, **{name: value for name, value in one.items() if name not in looks}}
-            for one in given
+            {**marked, **{name: value for name, value in rendering.items() if name not in looks}}
+            for rendering in given
         )
         return next(messages), messages
 

@@ -119,7 +119,7 @@ class SQLiteOwnership(Ownership):
         if not file.is_locked:
             return ()
         gained = tuple(OwnedShard(number, token) for number in range(SHARD_COUNT))
-        self._owned.update((one.number, one) for one in gained)
+        self._owned.update((shard.number, shard) for shard in gained)
         logger.info("shards gained", extra={"shards": len(gained)})
         return gained
 

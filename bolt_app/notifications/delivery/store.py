@@ -251,13 +251,13 @@ class Store:
 
     def finish_for_others(self, finishes: Sequence[Finish], _begins: Sequence[Begin]) -> Committed:
         """Write outcomes in workspaces of other owners, who see them in the change feed."""
-        teams = {one.attempt.team_id for one in finishes}
+        teams = {finish.attempt.team_id for finish in finishes}
         with self._database.writing_connection() as connection:
             numbers = begin_change(connection, teams)
             committed = self._finish(connection, finishes)
-            for one in committed.finished:
-                changed = {"new_seq": numbers[one.attempt.team_id]}
-                connection.execute(NUMBER, changed | {"delivery_id": one.attempt.delivery_id})
+            for finish in committed.finished:
+                changed = {"new_seq": numbers[finish.attempt.team_id]}
+                connection.execute(NUMBER, changed | {"delivery_id": finish.attempt.delivery_id})
         return committed
 
     def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
@@ -301,24 +301,24 @@ class Store:
     def _finish(self, connection: Connection, finishes: Sequence[Finish]) -> Committed:
         if not finishes:
             return Committed()
-        ids = {"ids": [one.attempt.delivery_id for one in finishes]}
+        ids = {"ids": [finish.attempt.delivery_id for finish in finishes]}
         numbers = {row.id: row.attempt_number for row in connection.execute(TO_FINISH, ids)}
-        missing = [one for one in finishes if one.attempt.delivery_id not in numbers]
+        missing = [finish for finish in finishes if finish.attempt.delivery_id not in numbers]
         locked = _still_sending(connection, missing) if missing else []
         current = [
-            one
-            for one in finishes
-            if numbers.get(one.attempt.delivery_id) == one.attempt.attempt_number
+            finish
+            for finish in finishes
+            if numbers.get(finish.attempt.delivery_id) == finish.attempt.attempt_number
         ]
-        finished = [self._ended_if_overdue(connection, one) for one in current]
+        finished = [self._ended_if_overdue(connection, finish) for finish in current]
         if finished:
-            FINISH.execute(connection, [_finished(one) for one in finished])
-            for one in finished:
-                _replace_message(connection, one)
+            FINISH.execute(connection, [_finished(finish) for finish in finished])
+            for finish in finished:
+                _replace_message(connection, finish)
             # Of two outcomes in one lane the last one counts.
             ATTEMPTED.execute(connection, list(_attempted(finished).values()))
-        kept = {id(one) for one in (*current, *locked)}
-        stale = [one for one in finishes if id(one) not in kept]
+        kept = {id(finish) for finish in (*current, *locked)}
+        stale = [finish for finish in finishes if id(finish) not in kept]
         return Committed(finished, stale, locked)
 
     def _ended_if_overdue(self, connection: Connection, finish: Finish) -> Finish:
@@ -352,31 +352,33 @@ class Store:
     def _begin(
         self, connection: Connection, begins: Sequence[Begin], room: int, now: datetime
     ) -> Committed:
-        numbers = sorted({one.shard.number for one in begins})
+        numbers = sorted({begin.shard.number for begin in begins})
         tokens = {tuple(row) for row in connection.execute(TOKENS, {"numbers": numbers})}
-        owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
-        unowned = [one for one in begins if (one.shard.number, one.shard.token) not in tokens]
+        owned = [begin for begin in begins if (begin.shard.number, begin.shard.token) in tokens]
+        unowned = [
+            begin for begin in begins if (begin.shard.number, begin.shard.token) not in tokens
+        ]
         sizes = _sizes(connection, owned, room)
-        waiting = [one for one in owned if one.work.delivery_id not in sizes]
-        owned = [one for one in owned if one.work.delivery_id in sizes]
-        ids = [one.work.delivery_id for one in owned]
+        waiting = [begin for begin in owned if begin.work.delivery_id not in sizes]
+        owned = [begin for begin in owned if begin.work.delivery_id in sizes]
+        ids = [begin.work.delivery_id for begin in owned]
         rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
         expired = [row.lane_id for row in rows.values() if _is_expired(row, now)]
         if expired:
             connection.execute(EXPIRE, {"lane_ids": expired, "now": now})
         begun, missing = [], []
-        for one in owned:
-            row = rows.get(one.work.delivery_id)
-            if row is None or row.lane_id != one.work.lane_id or _is_expired(row, now):
-                missing.append(one)
+        for begin in owned:
+            row = rows.get(begin.work.delivery_id)
+            if row is None or row.lane_id != begin.work.lane_id or _is_expired(row, now):
+                missing.append(begin)
             else:
                 attempt = attempt_of(connection, row, now)
-                begun.append((one, replace(attempt, size=sizes[attempt.delivery_id])))
+                begun.append((begin, replace(attempt, size=sizes[attempt.delivery_id])))
         if begun:
             _write_begun(connection, begun, now)
         locked = _still_waiting(connection, missing) if missing else []
-        kept = {id(one) for one in locked}
-        refused = [one for one in missing if id(one) not in kept]
+        kept = {id(begin) for begin in locked}
+        refused = [begin for begin in missing if id(begin) not in kept]
         locked_begins = [*unowned, *locked, *waiting]
         return Committed(begun=begun, refused=refused, locked_begins=locked_begins)
 
@@ -401,39 +403,40 @@ def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[i
 
     In memory a content takes many times its stored size.
     """
-    ids = {"ids": [one.work.delivery_id for one in begins]}
+    ids = {"ids": [begin.work.delivery_id for begin in begins]}
     found = {row.id: int(row.size or 0) for row in connection.execute(SIZES, ids)}
     sizes: dict[int, int] = {}
-    for one in begins:
+    for begin in begins:
         # Missing rows are reported by the begin.
-        size = found.get(one.work.delivery_id, 0)
+        size = found.get(begin.work.delivery_id, 0)
         if size <= room or room >= MOST_BYTES:
-            sizes[one.work.delivery_id] = size
+            sizes[begin.work.delivery_id] = size
             room -= size
     return sizes
 
 
 def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:
     """Return the outcomes whose row was skipped because another transaction locks it."""
-    ids = {"ids": [one.attempt.delivery_id for one in missing]}
+    ids = {"ids": [finish.attempt.delivery_id for finish in missing]}
     rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
-        one
-        for one in missing
-        if (row := rows.get(one.attempt.delivery_id)) is not None
-        and (row.state, row.attempt_number) == (DeliveryState.SENDING, one.attempt.attempt_number)
+        finish
+        for finish in missing
+        if (row := rows.get(finish.attempt.delivery_id)) is not None
+        and (row.state, row.attempt_number)
+        == (DeliveryState.SENDING, finish.attempt.attempt_number)
     ]
 
 
 def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Begin]:
-    ids = {"ids": [one.work.delivery_id for one in missing]}
+    ids = {"ids": [begin.work.delivery_id for begin in missing]}
     rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
-        one
-        for one in missing
-        if (row := rows.get(one.work.delivery_id)) is not None
+        begin
+        for begin in missing
+        if (row := rows.get(begin.work.delivery_id)) is not None
         and row.state in (DeliveryState.WAITING, DeliveryState.SENDING)
-        and row.lane_id == one.work.lane_id
+        and row.lane_id == begin.work.lane_id
     ]
 
 
@@ -454,8 +457,8 @@ def _write_begun(
             for _, attempt in begun
         ],
     )
-    for one, attempt in begun:
-        for id_ in one.work.absorbed:
+    for begin, attempt in begun:
+        for id_ in begin.work.absorbed:
             absorbed = {"delivery_id": id_, "in_lane_id": attempt.lane_id, "now": now}
             connection.execute(ABSORB, absorbed | {"absorber": attempt.notification_id})
 
@@ -468,20 +471,20 @@ def _is_expired(row: Any, now: datetime) -> bool:
 
 def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
     return {
-        one.attempt.lane_id: {
-            "id_of_lane": one.attempt.lane_id,
-            "last_attempt_at": one.at if one.outcome.requested else None,
+        finish.attempt.lane_id: {
+            "id_of_lane": finish.attempt.lane_id,
+            "last_attempt_at": finish.at if finish.outcome.requested else None,
             "first_failure_at": (
-                None if one.outcome.is_final else one.attempt.failing_since or one.at
+                None if finish.outcome.is_final else finish.attempt.failing_since or finish.at
             ),
         }
-        for one in finished
+        for finish in finished
     }
 
 
-def _replace_message(connection: Connection, one: Finish) -> None:
+def _replace_message(connection: Connection, finish: Finish) -> None:
     """Point references to a deleted message to its replacement."""
-    attempt, outcome = one.attempt, one.outcome
+    attempt, outcome = finish.attempt, finish.outcome
     # Reminders are never updated.
     if outcome.replaced_ts is None or attempt.is_reminder:
         return
@@ -496,11 +499,11 @@ def _replace_message(connection: Connection, one: Finish) -> None:
     replace_message(connection, replacement)
 
 
-def _finished(one: Finish) -> dict[str, Any]:
-    outcome = one.outcome
-    retry_at = None if outcome.is_final else one.at + timedelta(seconds=outcome.wait)
+def _finished(finish: Finish) -> dict[str, Any]:
+    outcome = finish.outcome
+    retry_at = None if outcome.is_final else finish.at + timedelta(seconds=outcome.wait)
     return {
-        "delivery_id": one.attempt.delivery_id,
+        "delivery_id": finish.attempt.delivery_id,
         # A plain string: PostgreSQL's driver rejects arrays of mixed types.
         "new_state": outcome.state.value,
         "not_counted": int(outcome.is_undone),
@@ -510,6 +513,6 @@ def _finished(one: Finish) -> dict[str, Any]:
         "new_replaced_ts": outcome.replaced_ts,
         "new_is_root": outcome.is_reply is False,
         "new_retry_at": retry_at if outcome.wait else None,
-        "new_second_look_at": one.second_look_at,
-        "new_finished_at": one.at if outcome.is_final else None,
+        "new_second_look_at": finish.second_look_at,
+        "new_finished_at": finish.at if outcome.is_final else None,
     }

@@ -199,7 +199,7 @@ class Workspace:
 
     def _begin(self, kind: WorkKind, lane: Lane, taken: tuple[QueuedDelivery, ...]) -> Work:
         *earlier, row = taken
-        absorbed = tuple(one.id for one in earlier)
+        absorbed = tuple(delivery.id for delivery in earlier)
         work = Work(kind, self.team_id, lane.id, row.id, absorbed)
         lane.work, lane.taken = work, taken
         self._in_flight += 1

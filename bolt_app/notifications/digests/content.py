@@ -31,7 +31,7 @@ LONGEST_LINK = 300
 _TAIL = 60
 _TO_YOU = "Sent to you"
 # Notifications without severity count as info, the least severe.
-_WORST_FIRST = {severity: -place for place, severity in enumerate(SEVERITIES)}
+_WORST_FIRST = {severity: -index for index, severity in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,7 @@ class History:
             for chunk in _chunks(notification_ids):
                 statement = select(*_NOTIFICATION).where(Notification.id.in_(chunk))
                 reports = self._reports(session, session.execute(statement).all())
-                found.update((one.id, one) for one in reports)
+                found.update((report.id, report) for report in reports)
         return found
 
     def still_open(self, notification_ids: Collection[str]) -> set[str]:
@@ -236,9 +236,9 @@ class History:
     def failed(self, team_id: str, most: int) -> list[NotificationReport]:
         """Return the latest notifications with deliveries that failed, the newest first."""
         found = {
-            one.id: one
+            report.id: report
             for state in FAILED_STATES
-            for one in self.search(team_id, HistoryQuery(state=state), limit=most).notifications
+            for report in self.search(team_id, HistoryQuery(state=state), limit=most).notifications
         }
         return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
 

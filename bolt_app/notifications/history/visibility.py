@@ -125,7 +125,7 @@ class Visibility:
     def _seen_failed(
         self, viewer: Viewer, person: Person, report: NotificationReport
     ) -> list[ViewedDelivery]:
-        failed = [one for one in report.deliveries if one.state in FAILED_STATES]
+        failed = [delivery for delivery in report.deliveries if delivery.state in FAILED_STATES]
         report = report.model_copy(update={"deliveries": failed})
         routes = self._routes(viewer, report)
         names = person.channel_names(set(routes.addresses.values()))
@@ -205,7 +205,9 @@ class Visibility:
         return visible
 
     def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
-        public = self._access.public.names_of_public(team_id, {one for one in addresses if one})
+        public = self._access.public.names_of_public(
+            team_id, {address for address in addresses if address}
+        )
         if not public:
             return False
         return self._access.person(team_id, user_id).may(Action.SEE_WORKSPACE)
@@ -215,7 +217,9 @@ class Visibility:
             routed = find_routes(connection, [report.id])
             stored = {row.id: row.address for row in routed}
             # An ended delivery is not affected by a channel that has its name now.
-            open_ids = {one.id for one in report.deliveries if one.state in OPEN_STATES}
+            open_ids = {
+                delivery.id for delivery in report.deliveries if delivery.state in OPEN_STATES
+            }
             pending = {id_: address for id_, address in stored.items() if id_ in open_ids}
             channels = with_channel_ids(connection, viewer.team_id, pending)
         published = {row.id for row in routed if row.is_published}
@@ -232,7 +236,7 @@ class Visibility:
         seen = _seen(viewer, person, report, routes, names)
         if not _is_for(person, report, routes, seen):
             return None
-        shown = [one.report for one in seen]
+        shown = [delivery.report for delivery in seen]
         self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
         with self._database.reading_connection() as connection:
             return ViewedNotification(

@@ -111,7 +111,9 @@ def refresh_messages(
     if not messages:
         return
     refreshes = (
-        tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, change.key) for one in messages]),
+        tuple_(Delivery.lane_id, Delivery.key).in_(
+            [(message.lane_id, change.key) for message in messages]
+        ),
         Delivery.mode == DeliveryMode.REFRESH,
     )
     due = _due(connection, messages, refreshes, change.now)
@@ -140,7 +142,7 @@ def _crowded(
     waiting = (
         select(Delivery.lane_id)
         .where(
-            Delivery.lane_id.in_({one.lane_id for one in messages}),
+            Delivery.lane_id.in_({message.lane_id for message in messages}),
             Delivery.mode == DeliveryMode.REFRESH,
             IS_QUEUED,
             Delivery.send_at <= now + _SOON,
@@ -293,9 +295,9 @@ def _is_message(channel_id: str, ts: str) -> tuple[Any, ...]:
 
 
 def _is_followup(change: IncidentChange, modes: Collection[str]) -> tuple[Any, ...]:
-    mine = select(Lane.id).where(Lane.team_id == change.team_id)
+    lanes = select(Lane.id).where(Lane.team_id == change.team_id)
     return (
-        Delivery.lane_id.in_(mine),
+        Delivery.lane_id.in_(lanes),
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
@@ -340,7 +342,7 @@ def _raise_urgency(
 ) -> None:
     """Raise waiting refreshes to a rank."""
     waiting = select(Delivery.id, Delivery.send_at).where(
-        Delivery.lane_id.in_([one.lane_id for one in messages]),
+        Delivery.lane_id.in_([message.lane_id for message in messages]),
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode == DeliveryMode.REFRESH,

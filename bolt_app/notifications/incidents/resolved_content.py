@@ -26,7 +26,7 @@ def content_in_state(content: Mapping[str, Any], incident: IncidentView | None) 
     if "severity" in derived(content):
         shown[DERIVED] = {**derived(content), "severity": "success"}
     if isinstance(content.get("attachments"), list):
-        shown["attachments"] = [_green(one) for one in content["attachments"]]
+        shown["attachments"] = [_green(attachment) for attachment in content["attachments"]]
     return shown
 
 

@@ -318,7 +318,9 @@ def _resolve(
     if connection.execute(_RESOLVE, values).rowcount == 0:
         return
     messages = find_messages(connection, team_id, key)
-    addressed = count_addressed((one.notification_id, one.subscription_id) for one in messages)
+    addressed = count_addressed(
+        (message.notification_id, message.subscription_id) for message in messages
+    )
     charge(incident_key, addressed)
     change = IncidentChange(team_id, key, seq, now)
     cancel_followups(connection, change, _CANCELLED_MODES["resolve"])

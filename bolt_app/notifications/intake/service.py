@@ -186,8 +186,8 @@ class Intake:
 
     def _wake(self, team_id: str, results: Sequence[SubmitResult]) -> None:
         """Wake the workspace's owner if any delivery was committed."""
-        accepted = (one for result in results for one in result.notifications)
-        if any(one.deliveries for one in accepted):
+        accepted = (notification for result in results for notification in result.notifications)
+        if any(notification.deliveries for notification in accepted):
             self._wakeup.notify(team_id)
 
 

@@ -26,8 +26,8 @@ class AffectedSubscription:
 
 def find_subscribed(session: Session, team_ids: Collection[str], address: str) -> Collection[str]:
     """Return the workspaces, among those given, in which a channel or person has subscriptions."""
-    mine = (Subscription.team_id.in_(team_ids), Subscription.address == address)
-    return session.scalars(select(Subscription.team_id).where(*mine).distinct()).all()
+    is_of_address = (Subscription.team_id.in_(team_ids), Subscription.address == address)
+    return session.scalars(select(Subscription.team_id).where(*is_of_address).distinct()).all()
 
 
 def begin_channel_sync(session: Session, team_id: str, user_id: str, updated: int) -> bool:
@@ -38,11 +38,13 @@ def begin_channel_sync(session: Session, team_id: str, user_id: str, updated: in
 
     Returns: False if a later change was recorded before.
     """
-    mine = (Subscription.team_id == team_id, Subscription.address == user_id)
-    followed = session.scalars(select(Subscription.person_updated).where(*mine).with_for_update())
-    if max(followed, default=0) > updated:
+    is_theirs = (Subscription.team_id == team_id, Subscription.address == user_id)
+    recorded = session.scalars(
+        select(Subscription.person_updated).where(*is_theirs).with_for_update()
+    )
+    if max(recorded, default=0) > updated:
         return False
-    session.execute(update(Subscription).where(*mine).values(person_updated=updated))
+    session.execute(update(Subscription).where(*is_theirs).values(person_updated=updated))
     return True
 
 
@@ -145,15 +147,15 @@ def archive(
 def _change_listed(
     session: Session, team_id: str, channel_id: str, until: datetime | None, **values: Any
 ) -> None:
-    mine = update(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+    statement = update(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
     if until is not None:
         listed = exists().where(ChannelListing.team_id == team_id, ChannelListing.listed_at > until)
-        mine = mine.where(~listed)
-    session.execute(mine.values(**values))
+        statement = statement.where(~listed)
+    session.execute(statement.values(**values))
 
 
 def leave(session: Session, team_id: str, channel_id: str) -> None:
     """Delete a private channel that the bot has left; mark a public one, which it can rejoin."""
-    mine = (Channel.team_id == team_id, Channel.channel_id == channel_id)
-    session.execute(delete(Channel).where(*mine, Channel.is_private))
-    session.execute(update(Channel).where(*mine).values(is_member=False))
+    is_channel = (Channel.team_id == team_id, Channel.channel_id == channel_id)
+    session.execute(delete(Channel).where(*is_channel, Channel.is_private))
+    session.execute(update(Channel).where(*is_channel).values(is_member=False))

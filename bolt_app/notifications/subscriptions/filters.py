@@ -96,15 +96,15 @@ class Filter:
             any_severity: ignore conditions on the severity.
         """
         return all(
-            one.accepts(facts)
-            for one in self.conditions
-            if not (any_severity and one.name == SEVERITY)
+            condition.accepts(facts)
+            for condition in self.conditions
+            if not (any_severity and condition.name == SEVERITY)
         )
 
 
 def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
     """Return the facts that filters test in a stored content: severity, and fields by name."""
-    fields = {comparable(one["name"]): comparable(one["value"]) for one in fields_of(content)}
+    fields = {comparable(field["name"]): comparable(field["value"]) for field in fields_of(content)}
     return {**fields, SEVERITY: severity_of(content) or DEFAULT_SEVERITY}
 
 
@@ -151,7 +151,7 @@ def _condition(match: re.Match[str]) -> Condition:
     written = match["operator"]
     written = written if written == ":" else written.removeprefix(":")
     sign = _SPELLINGS.get(written, written)
-    values = tuple(comparable(_unquoted(one)) for one in re.findall(_VALUE, match["values"]))
+    values = tuple(comparable(_unquoted(value)) for value in re.findall(_VALUE, match["values"]))
     if match["minus"]:
         if sign not in ("=", "!="):
             raise FilterError(f"“{match[0]}”: a minus works only with `=` or `:`.")

@@ -134,7 +134,7 @@ class Previews:
 
 
 def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:
-    names = [one.name for one in wanted.conditions if one.name not in known]
+    names = [condition.name for condition in wanted.conditions if condition.name not in known]
     near = {name: get_close_matches(name, known, 1, NEAR_FIELD) for name in names}
     return {name: found[0] for name, found in near.items() if found}
 

@@ -278,18 +278,18 @@ class Subscriptions:
         with self._database.writing() as session:
             record_effect(session, now)
             changed = [
-                one
-                for one in _lock_of(session, team_id, address)
-                if pattern in (None, one.spec.topic)
-                and not values.items() <= one.spec.columns().items()
+                subscription
+                for subscription in _lock_of(session, team_id, address)
+                if pattern in (None, subscription.spec.topic)
+                and not values.items() <= subscription.spec.columns().items()
             ]
-            ids = [one.id for one in changed]
+            ids = [subscription.id for subscription in changed]
             statement = update(Subscription).where(Subscription.id.in_(ids))
             session.execute(statement.values(**values, changed_at=now))
             if changed:
                 _audit(session, team_id, address, by, now)
         self._publish(team_id, address)
-        return [_changed(one.spec.topic, one, now) for one in changed]
+        return [_changed(subscription.spec.topic, subscription, now) for subscription in changed]
 
     def undo(
         self,
@@ -316,7 +316,10 @@ class Subscriptions:
         try:
             with self._database.writing() as session:
                 record_effect(session, now)
-                current = {one.spec.topic: one for one in _lock_of(session, team_id, address)}
+                current = {
+                    subscription.spec.topic: subscription
+                    for subscription in _lock_of(session, team_id, address)
+                }
                 for change in changes:
                     found = current.get(change.topic)
                     if (found and found.changed_at) != change.changed_at:
@@ -471,8 +474,8 @@ def _lock_of(session: Session, team_id: str, address: str) -> list[StoredSubscri
 
 
 def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSubscription | None:
-    one = _select_of(team_id, address).where(Subscription.topic == topic).with_for_update()
-    row = session.scalar(one)
+    statement = _select_of(team_id, address).where(Subscription.topic == topic).with_for_update()
+    row = session.scalar(statement)
     return None if row is None else _stored(row)
 
 
