@@ -15,7 +15,7 @@ from bolt_app.db import Database
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.postgresql_ownership import PostgreSQLOwnership
 from bolt_app.notifications.delivery.resolver import DestinationResolver
 from bolt_app.notifications.delivery.sender import MessageSender
@@ -86,7 +86,7 @@ def create_dispatcher(
         ),
         DestinationResolver(calls, channels, people, delays, clock=clock),
         ownership,
-        limits=Limits(
+        limits=DeliveryLimits(
             workspace=RateLimit(60 / per_minute, burst=max(1, per_minute // 4)),
             lane=RateLimit(60 / settings.channel_per_minute, burst=settings.channel_burst),
             in_flight=settings.workspace_requests,

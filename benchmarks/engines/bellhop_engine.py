@@ -35,7 +35,7 @@ from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.resolver import DestinationResolver
 from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import RETRY_FOR, Store
@@ -50,7 +50,7 @@ from bolt_app.worker import create_ownership
 _KEYS = [Fernet.generate_key().decode()]
 SENDER = Sender("T0BAKEOFF", "api_key:1")
 # A workspace is not what is measured.
-LIMITS = Limits(
+LIMITS = DeliveryLimits(
     workspace=RateLimit(60 / 600_000, burst=150_000), lane=RateLimit(1.0), in_flight=THREADS
 )
 _UNFINISHED = select(func.count()).select_from(Delivery).where(IS_OPEN)

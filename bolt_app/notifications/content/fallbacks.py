@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import escape, link
 from bolt_app.notifications.content.meaning import severity_of
-from bolt_app.notifications.content.message import Block, render, spoken, strings, without_images
+from bolt_app.notifications.content.message import render, spoken, strings, without_images
 from bolt_app.notifications.content.summaries import NO_FALLBACK, block_text
 
 # Slack's codes for rejected content, after which nothing was posted

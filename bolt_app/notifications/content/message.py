@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.foreign_ids import replace_foreign_ids
 from bolt_app.blockkit.mrkdwn import (
     SECTION_LENGTH,
@@ -24,8 +25,6 @@ from bolt_app.blockkit.mrkdwn import (
     shorten,
     split,
 )
-
-Block = dict[str, Any]
 
 # Each stands out from Slack's light and dark backgrounds.
 COLOURS = {

@@ -57,7 +57,7 @@ KEY_LENGTH = 255
 Severity = Literal["info", "success", "warning", "error", "critical"]
 Mode = Literal["update", "thread", "new"]
 OnUnknown = Literal["resend", "hold"]
-Action = Literal["acknowledge", "assign", "resolve", "snooze", "mute"]
+ActionName = Literal["acknowledge", "assign", "resolve", "snooze", "mute"]
 
 
 def _storable(value: Any, depth: int = 0) -> Any:
@@ -97,14 +97,14 @@ def _visible(value: object) -> object:
     return visible(value) if isinstance(value, str) else value
 
 
-def _each_once(values: list[Action]) -> list[Action]:
+def _each_once(values: list[ActionName]) -> list[ActionName]:
     return list(dict.fromkeys(values))
 
 
 _Storable = AfterValidator(_storable)
 Text = Annotated[str, _Storable]
 Url = Annotated[HttpUrl, UrlConstraints(max_length=URL_LENGTH), PlainSerializer(str)]
-Person = Annotated[str, BeforeValidator(normal_person, json_schema_input_type=str)]
+PersonAddress = Annotated[str, BeforeValidator(normal_person, json_schema_input_type=str)]
 SlackObject = Annotated[dict[str, Any], _Storable]
 Address = Annotated[str, BeforeValidator(normal_address, json_schema_input_type=str)]
 Recipients = Annotated[
@@ -176,14 +176,14 @@ class Content(_Object):
         None, max_length=100, description="The bot's icon, such as `:bell:`, likewise."
     )
     icon_url: Url | None = Field(None, description="The bot's icon, likewise.")
-    mentions: list[Person] = Field(
+    mentions: list[PersonAddress] = Field(
         default_factory=list,
         max_length=MENTIONS,
         description="People to mention at the end: `@e-mail` or a user id. Unknown people are left "
         "out.",
     )
     actions: Annotated[
-        list[Annotated[Action, BeforeValidator(_word)]],
+        list[Annotated[ActionName, BeforeValidator(_word)]],
         Field(max_length=ACTIONS),
         AfterValidator(_each_once),
     ] = Field(

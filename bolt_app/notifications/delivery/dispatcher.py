@@ -20,8 +20,8 @@ from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Changes, Ownership
-from bolt_app.notifications.delivery.pacing import Limits
-from bolt_app.notifications.delivery.reader import Reader
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
+from bolt_app.notifications.delivery.reader import WorkspaceReader
 from bolt_app.notifications.delivery.resolver import (
     DestinationResolver,
     ResolvedDestination,
@@ -67,7 +67,7 @@ class Dispatcher:
         resolver: DestinationResolver,
         ownership: Ownership,
         *,
-        limits: Limits,
+        limits: DeliveryLimits,
         delays: Delays,
         retry_for: timedelta,
         executor: Executor,
@@ -94,7 +94,7 @@ class Dispatcher:
             clock=clock.now,
         )
         self._workspaces = Workspaces()
-        self._reader = Reader(
+        self._reader = WorkspaceReader(
             store,
             self._scheduler,
             ownership,

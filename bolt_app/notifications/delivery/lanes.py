@@ -43,7 +43,7 @@ class SourceQueue:
 
     __slots__ = ("_missed", "horizon", "is_wanted", "lane", "offered", "rows", "source")
 
-    def __init__(self, lane: Lane, source: str) -> None:
+    def __init__(self, lane: LaneQueue, source: str) -> None:
         self.lane = lane
         self.source = source
         self.rows: list[QueuedDelivery] = []
@@ -118,7 +118,7 @@ class SourceQueue:
         return sorted(same, key=lambda row: row.id)
 
 
-class Lane:
+class LaneQueue:
     """One destination: nothing overtakes a delivery in progress, in doubt or to be retried.
 
     Attributes:

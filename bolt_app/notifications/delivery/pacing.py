@@ -31,7 +31,7 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DeliveryLimits:
     """Limits of each workspace and lane.
 
     Attributes:

@@ -15,7 +15,7 @@ from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.statements import BATCH
 from bolt_app.notifications.delivery.store import Feed, Snapshot, Store
@@ -32,7 +32,7 @@ LOADERS = 4
 AT_ONCE = 256
 
 
-class Reader:
+class WorkspaceReader:
     """Reads the rows of owned workspaces.
 
     An idle workspace costs nothing until it changes. A failed read is retried after any error: a
@@ -47,7 +47,7 @@ class Reader:
         workspaces: Workspaces,
         tasks: Tasks,
         *,
-        limits: Limits,
+        limits: DeliveryLimits,
         delays: Delays,
         clock: OwnerClock,
     ) -> None:

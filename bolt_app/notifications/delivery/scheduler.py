@@ -16,7 +16,7 @@ How an owner uses it:
    no longer wait), `pause` and `resume`.
 5. When a shard is lost: `drop_workspace`, at once. Work in progress is ignored when it ends.
 
-Memory is bounded: each source has at most `Limits.page` rows of a lane in memory. The scheduler
+Memory is bounded: each source has at most `DeliveryLimits.page` rows of a lane in memory. The scheduler
 drops further rows, remembers that the database has more, and requests them through `wanted`. A full
 garbage collection visits every row: an owner calls `gc.freeze` after loading many, and
 `gc.unfreeze` after dropping a workspace.
@@ -33,9 +33,9 @@ from collections import deque
 from collections.abc import Iterable
 
 from bolt_app.notifications.delivery.lanes import SourceQueue
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work
-from bolt_app.notifications.delivery.workspace import Workspace
+from bolt_app.notifications.delivery.workspace import WorkspaceSchedule
 
 
 class Scheduler:
@@ -46,13 +46,13 @@ class Scheduler:
     Calls about workspaces that are not owned do nothing.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: DeliveryLimits) -> None:
         """Create a scheduler without workspaces."""
         self._limits = limits
-        self._workspaces: dict[str, Workspace] = {}
-        self._ready: deque[Workspace] = deque()
-        self._alarms: list[tuple[float, int, Workspace]] = []
-        self._wanted: deque[tuple[Workspace, SourceQueue]] = deque()
+        self._workspaces: dict[str, WorkspaceSchedule] = {}
+        self._ready: deque[WorkspaceSchedule] = deque()
+        self._alarms: list[tuple[float, int, WorkspaceSchedule]] = []
+        self._wanted: deque[tuple[WorkspaceSchedule, SourceQueue]] = deque()
         self._ticket = itertools.count()
 
     # Ownership.
@@ -73,7 +73,7 @@ class Scheduler:
             paused_until: stored pause after a 429 of chat.postMessage or a dead installation.
             lookups_until: stored pause after a 429 of a method that reads.
         """
-        workspace = Workspace(team_id, self._limits, self._want, now)
+        workspace = WorkspaceSchedule(team_id, self._limits, self._want, now)
         if used is not None:
             workspace.allow_burst(used, now)
         workspace.paused_until = paused_until
@@ -102,7 +102,7 @@ class Scheduler:
         *,
         has_more: bool,
     ) -> None:
-        """Load a page: the first `Limits.page` waiting rows of a source in a lane, in order.
+        """Load a page: the first `DeliveryLimits.page` waiting rows of a source in a lane, in order.
 
         Args:
             has_more: whether the database has further waiting rows of this lane and source.
@@ -270,10 +270,10 @@ class Scheduler:
             workspace.paused_until = workspace.lookups_until = 0.0
             self._schedule(workspace)
 
-    def _is_owned(self, workspace: Workspace) -> bool:
+    def _is_owned(self, workspace: WorkspaceSchedule) -> bool:
         return self._workspaces.get(workspace.team_id) is workspace
 
-    def _want(self, workspace: Workspace, queue: SourceQueue) -> None:
+    def _want(self, workspace: WorkspaceSchedule, queue: SourceQueue) -> None:
         self._wanted.append((workspace, queue))
 
     def _wake(self, now: float, most: int) -> None:
@@ -283,12 +283,12 @@ class Scheduler:
                 workspace.alarm = float("inf")
                 self._make_ready(workspace)
 
-    def _make_ready(self, workspace: Workspace) -> None:
+    def _make_ready(self, workspace: WorkspaceSchedule) -> None:
         if not workspace.is_ready:
             workspace.is_ready = True
             self._ready.append(workspace)
 
-    def _schedule(self, workspace: Workspace) -> None:
+    def _schedule(self, workspace: WorkspaceSchedule) -> None:
         """Set an alarm for the workspace, unless there is an earlier one."""
         due = workspace.next_at()
         if due is not None and due < workspace.alarm:

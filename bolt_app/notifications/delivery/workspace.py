@@ -6,8 +6,8 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable
 
-from bolt_app.notifications.delivery.lanes import FirstDelivery, Lane, SourceQueue
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.lanes import FirstDelivery, LaneQueue, SourceQueue
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.turns import Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 
@@ -15,7 +15,7 @@ from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 _MOST_TIMERS = 8
 
 
-class Workspace:
+class WorkspaceSchedule:
     """Decides what begins next in one workspace.
 
     A lane that is busy, paced or waiting is in no queue; the end of its work or a timer opens it.
@@ -28,8 +28,8 @@ class Workspace:
     def __init__(
         self,
         team_id: str,
-        limits: Limits,
-        want: Callable[[Workspace, SourceQueue], None],
+        limits: DeliveryLimits,
+        want: Callable[[WorkspaceSchedule, SourceQueue], None],
         now: float,
     ) -> None:
         """Create a workspace whose burst is used up.
@@ -44,12 +44,12 @@ class Workspace:
         self.lookups_until = 0.0
         self._limits = limits
         self._want = want
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, LaneQueue] = {}
         self._posts = Turns(self._is_open)
         self._names = Turns(self._is_open)
-        self._looks: list[tuple[float, int, Lane]] = []
+        self._looks: list[tuple[float, int, LaneQueue]] = []
         self._second_looks: list[tuple[float, int]] = []
-        self._timers: list[tuple[float, int, Lane]] = []
+        self._timers: list[tuple[float, int, LaneQueue]] = []
         self._ticket = itertools.count()
         self._paced = limits.workspace.used_up(now) - limits.workspace.interval
         self._in_flight = 0
@@ -197,7 +197,7 @@ class Workspace:
         self._refill(queue)
         return self._begin(WorkKind.POST, lane, taken)
 
-    def _begin(self, kind: WorkKind, lane: Lane, taken: tuple[QueuedDelivery, ...]) -> Work:
+    def _begin(self, kind: WorkKind, lane: LaneQueue, taken: tuple[QueuedDelivery, ...]) -> Work:
         *earlier, row = taken
         absorbed = tuple(delivery.id for delivery in earlier)
         work = Work(kind, self.team_id, lane.id, row.id, absorbed)
@@ -253,7 +253,7 @@ class Workspace:
 
     def _end(
         self, work: Work, now: float, *, attempted: bool
-    ) -> tuple[Lane, tuple[QueuedDelivery, ...]] | None:
+    ) -> tuple[LaneQueue, tuple[QueuedDelivery, ...]] | None:
         """End work once; return its lane and rows, if it has a lane."""
         if work is self._looking_again:
             self._looking_again = None
@@ -270,7 +270,7 @@ class Workspace:
             self._charge(lane, now, attempted=attempted)
         return lane, taken
 
-    def _charge(self, lane: Lane, now: float, *, attempted: bool) -> None:
+    def _charge(self, lane: LaneQueue, now: float, *, attempted: bool) -> None:
         if attempted:
             # Counted from the end of a request, so that two never reach Slack closer together.
             lane.paced = self._limits.lane.spend(lane.paced, now)
@@ -279,10 +279,10 @@ class Workspace:
 
     # Lanes.
 
-    def _lane(self, lane_id: int, *, is_name: bool) -> Lane:
+    def _lane(self, lane_id: int, *, is_name: bool) -> LaneQueue:
         lane = self._lanes.get(lane_id)
         if lane is None:
-            lane = self._lanes[lane_id] = Lane(lane_id, is_name=is_name)
+            lane = self._lanes[lane_id] = LaneQueue(lane_id, is_name=is_name)
         return lane
 
     def _refill(self, queue: SourceQueue) -> None:
@@ -295,7 +295,7 @@ class Workspace:
     def _is_open(self, queue: SourceQueue, now: float) -> bool:
         return queue.lane.opens_at(self._limits.lane) <= now
 
-    def _open(self, lane: Lane, now: float) -> None:
+    def _open(self, lane: LaneQueue, now: float) -> None:
         """Offer the next deliveries of a lane, or set a timer for when they may go."""
         if lane.work is not None or self._lanes.get(lane.id) is not lane:
             return
@@ -310,27 +310,27 @@ class Workspace:
         else:
             self._offer(lane)
 
-    def _seek(self, lane: Lane) -> None:
+    def _seek(self, lane: LaneQueue) -> None:
         if not lane.is_sought:
             lane.is_sought = True
             entry = (lane.firsts[0].row.urgency, next(self._ticket), lane)
             heapq.heappush(self._looks, entry)
 
-    def _offer(self, lane: Lane) -> None:
+    def _offer(self, lane: LaneQueue) -> None:
         turns = self._names if lane.is_name else self._posts
         for queue in lane.queues.values():
             head = lane.head(queue)
             if head is not None:
                 turns.offer(queue, head)
 
-    def _forget_when_paced(self, lane: Lane, now: float) -> None:
+    def _forget_when_paced(self, lane: LaneQueue, now: float) -> None:
         until = max(lane.paced, lane.waits_until)
         if until > now:
             self._set_timer(lane, until)
         else:
             del self._lanes[lane.id]
 
-    def _set_timer(self, lane: Lane, due: float) -> None:
+    def _set_timer(self, lane: LaneQueue, due: float) -> None:
         if lane.alarm != due:
             lane.alarm = due
             heapq.heappush(self._timers, (due, next(self._ticket), lane))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import SECTION_LENGTH, escape, link, moment
 from bolt_app.blockkit.text import counted
 from bolt_app.notifications.content.meaning import link_of
@@ -19,8 +20,6 @@ from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.subscriptions.filters import SEVERITIES
-
-Block = dict[str, Any]
 
 # Limits of one message, in which Slack takes 50 blocks with some 12,000 characters in total.
 MOST_GROUPS = 10

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import escape, is_misread_in_bold, moment, person_mention
 from bolt_app.notifications.content.states import IncidentState
 from bolt_app.notifications.incidents.view import IncidentView, Responder
 
-Block = dict[str, Any]
 IncidentAnswer = Literal[
     "acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"
 ]

@@ -30,7 +30,7 @@ NEAR_TOPIC = 0.7
 
 
 @dataclass(frozen=True)
-class Example:
+class PreviewExample:
     """A notification that would have been delivered."""
 
     headline: str = field(repr=False)
@@ -51,7 +51,7 @@ class Preview:
 
     sent: int
     wanted: int
-    examples: Sequence[Example]
+    examples: Sequence[PreviewExample]
     misspelled: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -143,5 +143,5 @@ def _names(pattern: str, row: Any) -> bool:
     return any(pattern in patterns_for(topic) for topic in row.topics.split())
 
 
-def _example(row: Any) -> Example:
-    return Example(headline(row.content), severity_of(row.content), row.created_at)
+def _example(row: Any) -> PreviewExample:
+    return PreviewExample(headline(row.content), severity_of(row.content), row.created_at)

@@ -27,7 +27,7 @@ from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.subscriptions.filters import parse_filter
-from bolt_app.notifications.subscriptions.previews import LATELY, Example, Preview
+from bolt_app.notifications.subscriptions.previews import LATELY, Preview, PreviewExample
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import (
     StoredSubscription,
@@ -431,5 +431,5 @@ def _previewed(preview: Preview) -> str:
     return "\n".join([lead + end, *map(_example, preview.examples)])
 
 
-def _example(one: Example) -> str:
+def _example(one: PreviewExample) -> str:
     return f"{SIGNS.get(one.severity or '', '•')} {escape(one.headline)}  {moment(one.at)}"

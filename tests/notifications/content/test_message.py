@@ -97,7 +97,7 @@ def text_objects(value: object) -> Iterator[Json]:
             yield from text_objects(list(value.values()))
 
 
-def said(message: Json) -> str:
+def texts_of(message: Json) -> str:
     """Return all texts of a message, as written."""
     text = "" if message.get("blocks") else message["text"]
     return "\n".join([text, *(one["text"] for one in text_objects(blocks_of(message)))])
@@ -134,7 +134,7 @@ class TestAnyContent:
         content = valid(content)
         assume("blocks" not in content)
 
-        assert squeezed(content.get("text", "")) in squeezed(said(render(content)))
+        assert squeezed(content.get("text", "")) in squeezed(texts_of(render(content)))
 
     @given(CONTENTS)
     def test_updatable_messages_are_short_enough(self, content: Json) -> None:
@@ -302,7 +302,7 @@ class TestSeverities:
     def test_a_title_alone_has_its_colour_too(self) -> None:
         message = render({"title": "Deployed", "severity": "success"})
         [bar] = message["attachments"]
-        assert (bar["color"], said({"text": "", "attachments": [bar]}).strip()) == (
+        assert (bar["color"], texts_of({"text": "", "attachments": [bar]}).strip()) == (
             COLOURS["success"],
             "Success",
         )
@@ -358,7 +358,7 @@ class TestWithoutSeverity:
 
     def test_blocks_may_have_a_link_above_them(self) -> None:
         message = render({"blocks": [{"type": "divider"}] * 50, "link": "https://example.com/"})
-        assert said(message).strip() == "*<https://example.com/>*"
+        assert texts_of(message).strip() == "*<https://example.com/>*"
         assert len(blocks_of(message)) == 51
 
 
@@ -388,7 +388,7 @@ class TestLongTexts:
     def test_many_long_fields_take_several_attachments(self) -> None:
         fields = [{"name": "n", "value": "v" * 1500}] * 50
         message = render({"title": "T", "severity": "info", "fields": fields})
-        assert said(message).count("v" * 1500) == 50
+        assert texts_of(message).count("v" * 1500) == 50
         assert {one["color"] for one in message["attachments"]} == {COLOURS["info"]}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bolt_app.delays import Delays
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.reader import Reader
+from bolt_app.notifications.delivery.reader import WorkspaceReader
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.notifications.hand import accept, states, texts
@@ -52,7 +52,7 @@ def fail_at(
         (Scheduler, "load", 2),
         (Dispatcher, "_scheduled_next", 3),
         (Dispatcher, "_finish", 3),
-        (Reader, "_apply_rows", 2),
+        (WorkspaceReader, "_apply_rows", 2),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

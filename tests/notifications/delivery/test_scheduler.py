@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 from bolt_app.notifications.queue.rank import RANKS, rank_of, urgency_of
@@ -18,7 +18,7 @@ TEAM = "T1"
 CRITICAL = RANKS["critical"]
 NOW = 1_000_000.0
 FAST = RateLimit(0.001, burst=100_000)
-UNLIMITED = Limits(workspace=FAST, lane=FAST, in_flight=1_000_000, page=1_000_000)
+UNLIMITED = DeliveryLimits(workspace=FAST, lane=FAST, in_flight=1_000_000, page=1_000_000)
 
 
 def limits(
@@ -27,14 +27,14 @@ def limits(
     lane: RateLimit = FAST,
     in_flight: int = 1_000_000,
     page: int = 1_000_000,
-) -> Limits:
-    return Limits(workspace, lane, in_flight, page)
+) -> DeliveryLimits:
+    return DeliveryLimits(workspace, lane, in_flight, page)
 
 
 class Desk:
     """A scheduler with one workspace whose burst is open, and a clock."""
 
-    def __init__(self, given_limits: Limits = UNLIMITED) -> None:
+    def __init__(self, given_limits: DeliveryLimits = UNLIMITED) -> None:
         self.now = NOW
         self.limits = given_limits
         self.scheduler = Scheduler(given_limits)
@@ -641,7 +641,7 @@ accepted_rows = st.lists(
 def test_every_row_is_begun_once_in_order_and_in_bounded_time(
     rows: list[tuple[int, str, int, float]],
 ) -> None:
-    desk = Desk(Limits(RateLimit(0.2, 5), RateLimit(1.0), in_flight=3, page=3))
+    desk = Desk(DeliveryLimits(RateLimit(0.2, 5), RateLimit(1.0), in_flight=3, page=3))
     queued = [
         desk.row(lane, source=source, rank=rank, waited=waited)
         for lane, source, rank, waited in rows

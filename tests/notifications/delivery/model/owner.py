@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work, WorkKind
 from tests.notifications.delivery.model.slack import Fate, Request, Slack
@@ -19,7 +19,7 @@ from tests.notifications.delivery.model.store import (
     UnknownCommitError,
 )
 
-LIMITS = Limits(workspace=RateLimit(0.5, burst=3), lane=RateLimit(1.0), in_flight=2, page=2)
+LIMITS = DeliveryLimits(workspace=RateLimit(0.5, burst=3), lane=RateLimit(1.0), in_flight=2, page=2)
 DEADLINE_SECONDS = 10.0
 TAKEOVER_SECONDS = 15.0
 SETTLING_SECONDS = 5.0
