@@ -16,10 +16,10 @@ How an owner uses it:
    no longer wait), `pause` and `resume`.
 5. When a shard is lost: `drop_workspace`, at once. Work in progress is ignored when it ends.
 
-Memory is bounded: each source has at most `DeliveryLimits.page` rows of a lane in memory. The scheduler
-drops further rows, remembers that the database has more, and requests them through `wanted`. A full
-garbage collection visits every row: an owner calls `gc.freeze` after loading many, and
-`gc.unfreeze` after dropping a workspace.
+Memory is bounded: each source has at most `DeliveryLimits.page` rows of a lane in memory. The
+scheduler drops further rows, remembers that the database has more, and requests them through
+`wanted`. A full garbage collection visits every row: an owner calls `gc.freeze` after loading many,
+and `gc.unfreeze` after dropping a workspace.
 
 A wrong row does no harm. The transaction that begins a delivery checks that it is still `waiting`
 in that lane and has not expired; if not, the work ends with `finish(work, now, attempted=False)`.
@@ -102,7 +102,7 @@ class Scheduler:
         *,
         has_more: bool,
     ) -> None:
-        """Load a page: the first `DeliveryLimits.page` waiting rows of a source in a lane, in order.
+        """Load a page: the first waiting rows of a source in a lane, in order.
 
         Args:
             has_more: whether the database has further waiting rows of this lane and source.
