@@ -13,12 +13,9 @@ from bolt_app.cli.destinations import stored_address, warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
-from bolt_app.notifications.subscriptions.service import (
-    StoredSubscription,
-    SubscriptionSpec,
-    TooManySubscriptionsError,
-)
+from bolt_app.notifications.subscriptions.service import StoredSubscription, SubscriptionSpec
 from bolt_app.services import FindServices
 
 

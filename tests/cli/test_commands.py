@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.manifest import load_manifest
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.history.search import HistoryQuery
 from slack_sandbox import Fault
 from tests.commands import assert_failed, flask, run, settings_file

@@ -17,7 +17,7 @@ from bolt_app.db.models import Notification
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.schema import DEEPEST, VALUES
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.history import service as history
+from bolt_app.notifications.history import store as history
 from bolt_app.notifications.subscriptions import previews
 from bolt_app.notifications.subscriptions.previews import Previews
 from tests.conftest import FakeClock
@@ -155,7 +155,7 @@ def test_nothing_else_reads_contents_whole() -> None:
 
     assert found == {
         "notifications/history/statistics.py",  # within a statement that reads their summaries
-        "notifications/history/service.py",  # a page of `PAGE_CHARACTERS`
+        "notifications/history/store.py",  # a page of `PAGE_CHARACTERS`
         "notifications/incidents/messages.py",  # one
         "notifications/delivery/attempts.py",  # what is being sent
     }

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bolt_app.db import Database
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.service import (
     SubscriptionLimits,
     Subscriptions,
     SubscriptionSpec,
-    TooManySubscriptionsError,
 )
 from bolt_app.slack import ids
 from tests.commands import assert_failed, run

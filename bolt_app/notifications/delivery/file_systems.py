@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError
 
 MOUNTS = Path("/proc/self/mounts")
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse", "gpfs", "lustre", "ncpfs", "nfs"}

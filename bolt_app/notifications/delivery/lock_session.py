@@ -17,7 +17,7 @@ from typing import Any, LiteralString, Self
 import psycopg
 
 from bolt_app.delays import Delays
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError, SessionLostError
 
 CONNECT_SECONDS = 5
 # idle_session_timeout exists since PostgreSQL 14.
@@ -27,10 +27,6 @@ POOLER = (
     "DATABASE_SESSION_URL to PostgreSQL's own address, or to a pool in session mode."
 )
 _PID: LiteralString = "SELECT pg_backend_pid()"
-
-
-class SessionLostError(Exception):
-    """The session does not answer or has ended: its locks are lost."""
 
 
 class LockSession:

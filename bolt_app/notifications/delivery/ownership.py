@@ -24,10 +24,6 @@ from dataclasses import dataclass
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
 
 
-class OwnershipError(Exception):
-    """The setup cannot keep two workers from owning one shard; the text says how to change it."""
-
-
 @dataclass(frozen=True)
 class Changes:
     """The changes of ownership by one step.

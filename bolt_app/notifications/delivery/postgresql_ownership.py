@@ -13,7 +13,8 @@ from bolt_app.db.models import SHARD_COUNT
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.balance import Balance, ShardLocks
-from bolt_app.notifications.delivery.lock_session import LockSession, SessionLostError
+from bolt_app.notifications.delivery.errors import SessionLostError
+from bolt_app.notifications.delivery.lock_session import LockSession
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.delivery.shard_locks import LOCK_CLASS, LOCKS, PRESENCE, as_signed
 from bolt_app.notifications.queue.shards import OwnedShard

@@ -18,14 +18,10 @@ from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.models import SHARD_COUNT, Shard
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.file_systems import refuse_network_folder
 from bolt_app.notifications.delivery.owner_file import OwnerFile, last_sign_of_life, owner_path
-from bolt_app.notifications.delivery.ownership import (
-    UNCHANGED,
-    Changes,
-    Ownership,
-    OwnershipError,
-)
+from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.queue.shards import OwnedShard
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from types import FrameType
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.queue.wakeup import Wakeup
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,82 +17,36 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import count_addressed
-from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
+from bolt_app.credentials.sources import Credential, credentials_of, stored_keys
 from bolt_app.db import Database
-from bolt_app.db.content import stored_length
 from bolt_app.db.models import (
     DELETED_ADDRESS,
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
     Delivery,
-    Incident,
     Lane,
     Notification,
     Team,
-    WorkspaceQueue,
 )
 from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.content.modes import DeliveryMode
-from bolt_app.notifications.content.page_urls import page_url
-from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, shown_state
-from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
+from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState
+from bolt_app.notifications.history.errors import ErasedRecipientError, NothingToRetryError
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
-from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
+from bolt_app.notifications.history.store import (
+    NOTIFICATION_COLUMNS,
+    build_reports,
+    find_delivery_reports,
+    first_fitting,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.retrying import waiting_again
 from bolt_app.notifications.queue.wakeup import Wakeup
-from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
-# The most characters of contents on a page with more than one notification.
-PAGE_CHARACTERS = 2**21
-_NOTIFICATION = (
-    Notification.id,
-    Notification.source,
-    Notification.key,
-    Notification.created_at,
-    Notification.content,
-    Notification.is_unrouted,
-)
-_DELIVERY = (
-    Delivery.notification_id,
-    Delivery.id,
-    Delivery.target,
-    Delivery.state,
-    Delivery.attempts,
-    Delivery.error,
-    Delivery.channel_id,
-    Delivery.ts,
-    Delivery.permalink,
-    Delivery.digest_id,
-    Delivery.send_at,
-    Delivery.expires_at,
-    Delivery.finished_at,
-)
-T = TypeVar("T")
-
-
-class NothingToRetryError(Exception):
-    """No delivery of the notification is dead or unknown."""
-
-    def __init__(
-        self,
-        message: str = (
-            "Nothing to retry: no delivery of this notification is in the state dead or unknown."
-        ),
-    ) -> None:
-        super().__init__(message)
-
-
-class ErasedRecipientError(NothingToRetryError):
-    """Every failed delivery was for a person whose data has been deleted."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing to retry: the recipient unlinked their profile, and their address was deleted."
-        )
 
 
 @dataclass(frozen=True)
@@ -160,7 +113,7 @@ class History:
         if visible is not None:
             conditions.append(visible.condition(Notification))
         with self._database.reading() as session:
-            rows = session.execute(select(*_NOTIFICATION).where(*conditions)).all()
+            rows = session.execute(select(*NOTIFICATION_COLUMNS).where(*conditions)).all()
             return next(iter(self._reports(session, rows)), None)
 
     def find_by_message(
@@ -207,10 +160,10 @@ class History:
                 credentials = credentials_of(session.connection(), team_id, query.source)
                 query = replace(query, sources=[query.source, *credentials])
             ids, next_cursor = find_page(session, team_id, query, limit, cursor)
-            fitting = _fitting(session, ids)
+            fitting = first_fitting(session, ids)
             if len(fitting) < len(ids):
                 next_cursor = fitting[-1]
-            statement = select(*_NOTIFICATION).where(Notification.id.in_(fitting))
+            statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(fitting))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
             return HistoryPage(self._reports(session, rows), next_cursor)
 
@@ -219,7 +172,7 @@ class History:
         found: dict[str, NotificationReport] = {}
         with self._database.reading() as session:
             for chunk in _chunks(notification_ids):
-                statement = select(*_NOTIFICATION).where(Notification.id.in_(chunk))
+                statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(chunk))
                 reports = self._reports(session, session.execute(statement).all())
                 found.update((report.id, report) for report in reports)
         return found
@@ -249,7 +202,7 @@ class History:
             is_of_it = _deliveries_of(team_id, notification_id)
             statement = update(Delivery).where(is_of_it, IS_PENDING).values(values)
             ids = set(session.scalars(statement.returning(Delivery.id)))
-            reports = _delivery_reports(session, [notification_id])[notification_id]
+            reports = find_delivery_reports(session, [notification_id])[notification_id]
         return Cancelled(
             [report for report in reports if report.id in ids],
             [report for report in reports if report.id not in ids],
@@ -323,22 +276,7 @@ class History:
             return count_addressed((row[0], row[1]) for row in session.execute(failed))
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
-        deliveries = _delivery_reports(session, [row.id for row in rows])
-        incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
-        return [
-            NotificationReport(
-                id=row.id,
-                page_url=page_url(self._public_url, row.id),
-                source=row.source,
-                key=None if row.key is None else plain_key(row.key),
-                created_at=row.created_at,
-                content=row.content,
-                incident=incidents.get(row.id),
-                unrouted=row.is_unrouted,
-                deliveries=deliveries[row.id],
-            )
-            for row in rows
-        ]
+        return build_reports(session, rows, self._public_url)
 
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
@@ -352,74 +290,6 @@ def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
         .where(Notification.id == notification_id, Notification.team_id == team_id)
         .scalar_subquery()
     )
-
-
-def _fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
-    """Return the first ids whose contents fit on a page."""
-    length = select(Notification.id, stored_length(Notification.content))
-    lengths = {
-        id_: characters
-        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
-    }
-    read = accumulate(lengths.get(id_, 0) for id_ in ids)
-    number = sum(characters <= PAGE_CHARACTERS for characters in read)
-    return ids[: max(1, number)]
-
-
-def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, IncidentReport]:
-    if not rows:
-        return {}
-    statement = (
-        select(Notification.id, Incident)
-        .join(
-            Incident,
-            (Incident.team_id == Notification.team_id) & (Incident.key == Notification.key),
-        )
-        .where(Notification.id.in_([row.id for row in rows]))
-    )
-    return {id_: incident_report(incident) for id_, incident in session.execute(statement)}
-
-
-def _delivery_reports(
-    session: Session, notification_ids: Sequence[str]
-) -> dict[str, list[DeliveryReport]]:
-    statement = (
-        select(*_DELIVERY, WorkspaceQueue.pause_reason)
-        .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
-        .where(
-            Delivery.notification_id.in_(notification_ids), Delivery.mode != DeliveryMode.REFRESH
-        )
-        .order_by(Delivery.id)
-    )
-    reports: dict[str, list[DeliveryReport]] = {id_: [] for id_ in notification_ids}
-    if notification_ids:
-        for row in session.execute(statement):
-            reports[row.notification_id].append(_delivery_report(row))
-    return reports
-
-
-def _delivery_report(row: Any) -> DeliveryReport:
-    # A delivery that waits for a dead installation shows that error before its own first attempt.
-    state = shown_state(row.state)
-    code = row.error or (row.pause_reason if state == "waiting" else None)
-    return DeliveryReport(
-        id=row.id,
-        to=row.target,
-        state=state,
-        attempts=row.attempts,
-        error=None if code is None else _error(code),
-        channel_id=row.channel_id,
-        ts=row.ts,
-        permalink=row.permalink,
-        digest_id=row.digest_id,
-        send_at=row.send_at,
-        expires_at=row.expires_at,
-        finished_at=row.finished_at,
-    )
-
-
-def _error(code: str) -> DeliveryError:
-    return DeliveryError(code=code, sentence=SlackCallError("chat.postMessage", code).sentence)
 
 
 def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -15,6 +15,8 @@ import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from bolt_app.notifications.incidents.errors import RefusedAddressError
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
@@ -50,10 +52,6 @@ _NEVER = tuple(
         ),
     )
 )
-
-
-class RefusedAddressError(ValueError):
-    """A host has no address that callbacks may be sent to; the message gives reason and fix."""
 
 
 def refusal(address: Address, allowed: Sequence[Network]) -> str | None:

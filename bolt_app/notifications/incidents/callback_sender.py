@@ -23,9 +23,10 @@ from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import Callback, CallbackEndpoint
 from bolt_app.http_loop import HttpLoop
 from bolt_app.logs import describe_error
-from bolt_app.notifications.incidents.callback_addresses import Network, RefusedAddressError
+from bolt_app.notifications.incidents.callback_addresses import Network
 from bolt_app.notifications.incidents.callback_http import CallbackClient
 from bolt_app.notifications.incidents.callbacks import with_name
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 
 logger = logging.getLogger(__name__)
 

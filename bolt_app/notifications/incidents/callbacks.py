@@ -24,12 +24,8 @@ from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.incidents.callback_addresses import (
-    Network,
-    RefusedAddressError,
-    allowed_addresses,
-    resolve,
-)
+from bolt_app.notifications.incidents.callback_addresses import Network, allowed_addresses, resolve
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 from bolt_app.notifications.incidents.reports import (
     Answered,
     Answerer,

@@ -23,6 +23,7 @@ from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import IncidentState
 from bolt_app.notifications.incidents.blocks import ANSWERS, IncidentAnswer
 from bolt_app.notifications.incidents.callbacks import queue_callbacks
+from bolt_app.notifications.incidents.errors import NotOfferedError
 from bolt_app.notifications.incidents.messages import (
     RESOLUTION_RANK,
     ClickedMessage,
@@ -116,10 +117,6 @@ class IncidentSignal:
     team_id: str
     key: str
     asks: bool
-
-
-class NotOfferedError(Exception):
-    """The message in which someone answered does not offer that answer."""
 
 
 class Incidents:

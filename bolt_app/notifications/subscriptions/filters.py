@@ -19,6 +19,7 @@ from typing import Any, get_args
 from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.meaning import fields_of, severity_of
 from bolt_app.notifications.content.schema import Severity
+from bolt_app.notifications.subscriptions.errors import FilterError
 from bolt_app.text_forms import comparable, typed
 
 SEVERITY = "severity"
@@ -55,10 +56,6 @@ _CONDITION = re.compile(
 _BARE = re.compile(r"[^\s\"'=:<>!,`≥≤≠+-][^\s\"=:<>!,`≥≤≠]*")
 # A name this similar to "severity" is probably a misspelling.
 _NEAR_SEVERITY = 0.8
-
-
-class FilterError(ValueError):
-    """A text is not a filter; the message says how to correct it."""
 
 
 @dataclass(frozen=True)

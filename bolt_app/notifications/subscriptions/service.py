@@ -23,6 +23,7 @@ from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError, TopicLoopError
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
 from bolt_app.notifications.subscriptions.store import read_subscription
@@ -51,23 +52,6 @@ _OF_ADDRESS = PreparedSelect(
     )
     .order_by(Subscription.topic)
 )
-
-
-class TopicLoopError(ValueError):
-    """A topic cannot be subscribed to a topic."""
-
-    def __init__(self) -> None:
-        super().__init__("A topic cannot subscribe to a topic: give a channel or a person.")
-
-
-class TooManySubscriptionsError(Exception):
-    """The channel, the person or the workspace has as many subscriptions as it may have."""
-
-    def __init__(self, where: str, limit: int) -> None:
-        super().__init__(
-            f"{where} has reached the limit of {limit:,} subscriptions: end one first. A "
-            "subscription to `name/*` can replace many."
-        )
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,9 @@ from bolt_app.blockkit.elements import Answer, plain_answer
 from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
 from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
-from bolt_app.notifications.subscriptions.service import (
-    SubscriptionChange,
-    SubscriptionSpec,
-    TooManySubscriptionsError,
-)
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.services import Services
 from bolt_app.slack.ensure_can_post import NotInvitedError, ensure_can_post
 from bolt_app.slack.preferences.time_zones import time_zone_of

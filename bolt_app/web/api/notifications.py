@@ -22,9 +22,9 @@ from bolt_app.notifications.content.errors import (
 )
 from bolt_app.notifications.content.page_urls import is_notification_id, page_url
 from bolt_app.notifications.content.schema import NotificationRequest, read_batch, read_one
+from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible
-from bolt_app.notifications.history.service import NothingToRetryError
 from bolt_app.notifications.intake.errors import IdempotencyConflictError
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender

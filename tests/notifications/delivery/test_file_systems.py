@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.file_systems import refuse_network_folder
-from bolt_app.notifications.delivery.ownership import OwnershipError
 
 
 @pytest.fixture

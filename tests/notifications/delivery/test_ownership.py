@@ -18,8 +18,9 @@ from bolt_app.config import Settings
 from bolt_app.db import Database, schema
 from bolt_app.db.models import SHARD_COUNT, Shard
 from bolt_app.notifications.delivery import lock_session
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.lock_session import LockSession
-from bolt_app.notifications.delivery.ownership import Ownership, OwnershipError
+from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
 from bolt_app.worker import create_ownership
 from tests.conftest import fresh_schema

@@ -8,11 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.incidents.callback_addresses import (
-    RefusedAddressError,
-    allowed_addresses,
-    refusal,
-)
+from bolt_app.notifications.incidents.callback_addresses import allowed_addresses, refusal
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 
 PRIVATE = tuple(
     map(

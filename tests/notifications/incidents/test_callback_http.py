@@ -15,8 +15,8 @@ import pytest
 from aiohttp import ClientError, InvalidUrlClientError
 
 from bolt_app.http_loop import HttpLoop
-from bolt_app.notifications.incidents.callback_addresses import RefusedAddressError
 from bolt_app.notifications.incidents.callback_http import MOST_BYTES, CallbackClient
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 from tests.certificates import self_signed
 from tests.peers import Serve, StartPeer
 

@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import normal_pattern, patterns_for
-from bolt_app.notifications.subscriptions.filters import (
-    FilterError,
-    facts_of,
-    parse_filter,
-    parse_typed_filter,
-)
+from bolt_app.notifications.subscriptions.errors import FilterError
+from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter, parse_typed_filter
 from bolt_app.text_forms import comparable, typed
 from tests.conftest import FakeClock
 

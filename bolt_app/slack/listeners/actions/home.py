@@ -10,7 +10,7 @@ from bolt_app.access.authorization import AccessDeniedError, Action
 from bolt_app.blockkit.elements import info_modal, plain_answer, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.content.topics import normal_pattern
-from bolt_app.notifications.history.service import NothingToRetryError
+from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.services import Services
 from bolt_app.slack import ids

@@ -10,8 +10,8 @@ from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.incidents.blocks import PREFIX, SNOOZES, IncidentAnswer
+from bolt_app.notifications.incidents.errors import NotOfferedError
 from bolt_app.notifications.incidents.messages import ClickedMessage
-from bolt_app.notifications.incidents.service import NotOfferedError
 from bolt_app.services import Services
 from bolt_app.slack.signed_actions import addresses_of, signed_text
 
