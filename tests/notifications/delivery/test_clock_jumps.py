@@ -14,7 +14,7 @@ HOUR, YEAR = 3600, 365 * 86_400
 
 
 @pytest.fixture(autouse=True)
-def slack_keeps_no_time(bellhop: Bellhop) -> None:
+def slack_without_pace(bellhop: Bellhop) -> None:
     """The stand-in has the test's clock, whose jumps it must tolerate."""
     bellhop.install(ANN)
     bellhop.slack.limits.enabled = False

@@ -72,12 +72,12 @@ def test_it_waits_until_slack_answers_the_lookup(installed: Bellhop, kind: Any) 
     assert installed.slack.messages(GENERAL)[-1].text == f"Look at this\n<@{BEN}>"
 
 
-def strangers(number: int) -> list[str]:
+def unknown_people(number: int) -> list[str]:
     return [f"@stranger-{number}-{one}@acme.example" for one in range(20)]
 
 
 def test_invented_addresses_cost_few_calls_and_delay_nothing(installed: Bellhop) -> None:
-    ids = [accept(installed, GENERAL, "x", mentions=strangers(number)) for number in range(5)]
+    ids = [accept(installed, GENERAL, "x", mentions=unknown_people(number)) for number in range(5)]
     for _ in ids:
         installed.clock.advance(2)
         Hand(installed).deliver()
@@ -98,7 +98,7 @@ def test_an_unknown_address_is_remembered_for_a_while(installed: Bellhop) -> Non
 
 def test_a_message_to_an_address_waits_for_its_lookup(installed: Bellhop) -> None:
     for number in range(2):
-        posted(installed, mentions=strangers(number))
+        posted(installed, mentions=unknown_people(number))
     id_ = accept(installed, KNOWN, "For Ben")
     Hand(installed).deliver()
     assert states(installed, id_) == ["waiting"]

@@ -71,7 +71,7 @@ LISTED = [
 ]
 
 
-def disguises(address: str) -> list[str]:
+def embedded_forms(address: str) -> list[str]:
     """Return the forms of an IPv4 address inside IPv6 that systems unwrap."""
     number = ip_address(address)
     if isinstance(number, IPv6Address):
@@ -79,18 +79,18 @@ def disguises(address: str) -> list[str]:
     return [address, f"::ffff:{address}", f"64:ff9b::{address}"]
 
 
-@pytest.mark.parametrize("address", [one for plain in PUBLIC for one in disguises(plain)])
+@pytest.mark.parametrize("address", [one for plain in PUBLIC for one in embedded_forms(plain)])
 def test_public_addresses_are_allowed(address: str) -> None:
     assert refusal(ip_address(address), ()) is None
 
 
-@pytest.mark.parametrize("address", [one for plain in NEVER for one in disguises(plain)])
+@pytest.mark.parametrize("address", [one for plain in NEVER for one in embedded_forms(plain)])
 def test_special_addresses_are_refused_even_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE)
 
 
-@pytest.mark.parametrize("address", [one for plain in LISTED for one in disguises(plain)])
+@pytest.mark.parametrize("address", [one for plain in LISTED for one in embedded_forms(plain)])
 def test_private_and_loopback_addresses_are_allowed_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE) is None

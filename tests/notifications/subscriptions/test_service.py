@@ -60,7 +60,7 @@ class World:
         with self.database.reading() as session:
             return list(session.scalars(select(Delivery.mode).order_by(Delivery.id)))
 
-    def wishes(self, to: str = GENERAL) -> list[SubscriptionSpec]:
+    def specs(self, to: str = GENERAL) -> list[SubscriptionSpec]:
         return [one.spec for one in self.subscriptions.of_address(ACME, to)]
 
 
@@ -157,7 +157,7 @@ class TestChanges:
 
         assert change.before is not None
         assert (change.before.filter, change.before.created_by) == ("severity>=error", ANN)
-        [wish] = world.wishes()
+        [wish] = world.specs()
         assert (wish.topic, wish.filter, wish.created_by) == ("deploys", "", BEN)
 
     @pytest.mark.parametrize("what", ["subscribe", "change", "unsubscribe", "mute", "unmute"])
@@ -167,7 +167,7 @@ class TestChanges:
             world.subscribe("deploys", "a=b", mode="thread", created_by=ANN)
             world.subscriptions.mute(ACME, GENERAL, muted)
         world.subscribe("other", created_by=BEN)
-        before = world.wishes()
+        before = world.specs()
         world.clock.advance(1)
         change: dict[str, Callable[[], Sequence[SubscriptionChange | None]]] = {
             "subscribe": lambda: [world.subscribe("deploys")],
@@ -177,7 +177,7 @@ class TestChanges:
             "unmute": lambda: world.subscriptions.mute(ACME, GENERAL, None),
         }
         changes = [one for one in change[what]() if one is not None]
-        assert world.wishes() != before
+        assert world.specs() != before
 
         world.clock.advance(1)
         assert world.subscriptions.undo(ACME, GENERAL, changes, by=PLAIN)
@@ -186,9 +186,9 @@ class TestChanges:
         before = [
             replace(one, created_by=maker) if one.topic == "deploys" else one for one in before
         ]
-        assert world.wishes() == before
+        assert world.specs() == before
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
-        assert world.wishes() == before
+        assert world.specs() == before
 
     def test_an_undone_removal_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
         world.subscribe("deploys")
@@ -210,7 +210,7 @@ class TestChanges:
         world.subscribe("deploys", "a=b")
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
-        assert [one.filter for one in world.wishes()] == ["a=b"]
+        assert [one.filter for one in world.specs()] == ["a=b"]
 
     def test_only_the_last_removal_can_be_undone(self, world: World) -> None:
         endings = []
@@ -224,9 +224,9 @@ class TestChanges:
         assert second is not None
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
-        assert world.wishes() == []
+        assert world.specs() == []
         assert world.subscriptions.undo(ACME, GENERAL, [second])
-        assert [one.filter for one in world.wishes()] == ["a=b"]
+        assert [one.filter for one in world.specs()] == ["a=b"]
 
     def test_after_two_removals_only_the_last_button_undoes(self, world: World) -> None:
         world.subscribe("deploys")
@@ -256,7 +256,7 @@ class TestChanges:
         world.subscriptions.unsubscribe(ACME, GENERAL, "b")
 
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
-        assert [one.muted_until is not None for one in world.wishes()] == [True]
+        assert [one.muted_until is not None for one in world.specs()] == [True]
 
 
 class TestPreviews:
@@ -298,19 +298,19 @@ SEVERITIES = ["info", "success", "warning", "error", "critical"]
     max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_matching_subscriber_gets_it_once(
-    world: World, wishes: list[tuple[str, str, str]], topic: str, severity: str
+    world: World, specs: list[tuple[str, str, str]], topic: str, severity: str
 ) -> None:
     with world.database.writing() as session:
         for model in (Delivery, Notification, Subscription):
             session.execute(delete(model))
-    for pattern, to, least in wishes:
+    for pattern, to, least in specs:
         world.subscribe(pattern, f"severity>={least}", to=to)
 
     reached = world.send(f"topic:{topic}", severity=severity)
 
     wanted = {
         to
-        for pattern, to, least in wishes
+        for pattern, to, least in specs
         if pattern in patterns_for(topic) and SEVERITIES.index(severity) >= SEVERITIES.index(least)
     }
     assert sorted(reached) == sorted(wanted)
