@@ -114,9 +114,9 @@ class Dispatcher:
                 (begin.work for begin in begins), DATABASE_UNAVAILABLE_SECONDS
             ),
             notify=notify,
-            room=lambda: MOST_BYTES - self._bytes_under_way,
+            room=lambda: MOST_BYTES - self._bytes_in_flight,
         )
-        self._bytes_under_way = 0
+        self._bytes_in_flight = 0
         self._is_ticking = False
         self._is_clock_in_doubt = False
         self._tick_at = float("-inf")
@@ -278,7 +278,7 @@ class Dispatcher:
             try:
                 outcome = await self._sender.send(attempt, self._check(begin.shard))
             finally:
-                self._bytes_under_way -= attempt.size
+                self._bytes_in_flight -= attempt.size
             may_be_duplicated = attempt.is_repeat and outcome.is_final
             self._finish(begin, attempt, outcome, looks_again=may_be_duplicated)
 
@@ -389,7 +389,7 @@ class Dispatcher:
             self._tasks.start(self._write_later(committed.locked_finishes))
         self._give_back((begin.work for begin in committed.locked_begins), LOCKED_SECONDS)
         for begin, attempt in committed.begun:
-            self._bytes_under_way += attempt.size
+            self._bytes_in_flight += attempt.size
             self._tasks.start(self._post(begin, attempt))
 
     def _end(self, ended: Sequence[Finish | Begin], now: float, *, attempted: bool) -> None:

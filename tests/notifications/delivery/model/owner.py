@@ -107,7 +107,7 @@ class Owner:
             self.world.store.queues[team].lock = None
         self._drop(team)
 
-    def most_under_way(self) -> int:
+    def most_in_flight(self) -> int:
         """Return how many requests one term of one workspace has in flight, at most."""
         kinds = (WorkKind.POST, WorkKind.LOOK)
         terms = Counter(id(term) for term, work, _ in self.tasks if work.kind in kinds)

@@ -107,7 +107,7 @@ class Run:
     def check_limits(self) -> None:
         """Check the limits of lanes, workspaces and concurrent requests."""
         for owner in self.owners:
-            assert owner.most_under_way() <= LIMITS.in_flight
+            assert owner.most_in_flight() <= LIMITS.in_flight
         sent = sorted(
             ((at, team, lane) for owner in self.owners for team, lane, at in owner.sent),
         )
