@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery
 from bolt_app.notifications.queue.rank import urgency_of
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--workspaces", type=int, default=100)
     parser.add_argument("--failing", type=float, default=0.0)
     args = parser.parse_args()
-    limits, backlog = Limits(), Backlog(args.lanes, args.workspaces)
+    limits, backlog = DeliveryLimits(), Backlog(args.lanes, args.workspaces)
     scheduler, before = Scheduler(limits), _megabytes()
     seconds = _cpu(lambda: _load(scheduler, backlog, limits.page, args.failing))
     # As an owner does: a full collection looks at every row.

@@ -16,10 +16,10 @@ from bolt_app.db import Database
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.postgresql_ownership import PostgreSQLOwnership
-from bolt_app.notifications.delivery.resolver import Resolver
-from bolt_app.notifications.delivery.sender import Sender
+from bolt_app.notifications.delivery.resolver import DestinationResolver
+from bolt_app.notifications.delivery.sender import MessageSender
 from bolt_app.notifications.delivery.sqlite_ownership import SQLiteOwnership
 from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.delivery.timetable import PeriodicTask, Timetable
@@ -78,7 +78,7 @@ def create_dispatcher(
     return Dispatcher(
         Store(database, retry_for=retry_for, clock=clock),
         transitions,
-        Sender(
+        MessageSender(
             calls,
             channels,
             people,
@@ -87,9 +87,9 @@ def create_dispatcher(
             delays,
             transitions.follow_move,
         ),
-        Resolver(calls, channels, people, delays, clock=clock),
+        DestinationResolver(calls, channels, people, delays, clock=clock),
         ownership,
-        limits=Limits(
+        limits=DeliveryLimits(
             workspace=RateLimit(60 / per_minute, burst=max(1, per_minute // 4)),
             lane=RateLimit(60 / settings.channel_per_minute, burst=settings.channel_burst),
             in_flight=settings.workspace_requests,

@@ -1,4 +1,4 @@
-"""Bellhop with a worker that really runs, in real time, at a pace that keeps no test waiting."""
+"""Bellhop with a running worker, in real time, at a fast pace."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ LONG_ENOUGH = 30
 
 
 class RealClock:
-    """The present, as the app and the stand-in take it."""
+    """The real time, as a clock for the app and the stand-in."""
 
     def __call__(self) -> datetime:
         return utc_now()
 
     def timestamp(self) -> float:
-        """Return the present as Unix seconds."""
+        """Return the time in Unix seconds."""
         return utc_now().timestamp()
 
 
 def quick_bellhop(
     database_url: str, encryption_key: str, **changes: Any
 ) -> AbstractContextManager[Bellhop]:
-    """Run Bellhop in real time; `changes` are settings other than the usual ones."""
+    """Run Bellhop in real time; `changes` override settings."""
     quick = {
         "channel_per_minute": 60_000,
         "workspace_per_minute": 600_000,
@@ -42,7 +42,7 @@ def quick_bellhop(
 
 
 def install_without_limits(bellhop: Bellhop) -> None:
-    """Let Ann install Bellhop in a Slack that never says that it is too much."""
+    """Let Ann install Bellhop in a Slack without rate limits."""
     bellhop.slack.limits.enabled = False
     bellhop.install(ANN)
 
@@ -59,7 +59,7 @@ def delivering(bellhop: Bellhop) -> Iterator[DeliveryWorker]:
 
 
 def wait_until(bellhop: Bellhop, happened: Callable[[], bool]) -> None:
-    """Wait until something has `happened`, looking when the stand-in changes and now and then."""
+    """Wait until `happened` is true, checked at changes of the stand-in and periodically."""
     version, ends = bellhop.slack.version, monotonic() + LONG_ENOUGH
     while not happened():
         assert monotonic() < ends, "it did not happen"

@@ -1,4 +1,4 @@
-"""Bellhop and the stand-in for Slack, served over HTTP as they are in life."""
+"""Bellhop and the stand-in for Slack, served over real HTTP."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SESSION_SECRET = "session-secret-of-at-least-32-characters"
 
 @dataclass(frozen=True)
 class Page:
-    """What a server answered."""
+    """A server's response."""
 
     url: str
     status: int
@@ -50,7 +50,7 @@ class Page:
 
     @property
     def location(self) -> str:
-        """Where a redirect leads."""
+        """The target of a redirect."""
         return urljoin(self.url, str(self.headers["Location"]))
 
     def json(self) -> Any:
@@ -64,7 +64,7 @@ class _StayHere(HTTPRedirectHandler):
 
 
 class Browser:
-    """Gets pages and keeps cookies; follows a redirect only when told to."""
+    """Requests pages and keeps cookies; follows no redirects by default."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
@@ -106,7 +106,7 @@ class Bellhop:
 
     @property
     def services(self) -> Services:
-        """What the app was wired with."""
+        """The services of the app."""
         services: Services = self.app.extensions["bellhop"]
         return services
 
@@ -117,7 +117,7 @@ class Bellhop:
     def install(
         self, user_id: str, *, browser: Browser | None = None, query: str = ""
     ) -> tuple[Browser, Page]:
-        """Let a person click Add to Slack and approve; return where that leads."""
+        """Let a person click Add to Slack and approve; return the final response."""
         browser = browser or self.browser()
         to_slack = browser.get(f"/slack/install{query}")
         assert to_slack.status == 302, to_slack.text
@@ -125,23 +125,23 @@ class Bellhop:
         return browser, browser.get(callback)
 
     def settle(self) -> None:
-        """Deliver Slack's events, and let the reports about installations take effect."""
+        """Deliver Slack's events, and wait until lifecycle events have taken effect."""
         self.slack.deliver_due()
         self.services.installation_checks.run()
         self.services.client.forget_workspace(None)
 
     def wait_for_ephemeral(self, user_id: str, words: str) -> None:
-        """Wait until a person sees a message of their own with `words` in it."""
+        """Wait until a person sees an ephemeral message that contains `words`."""
         self._wait_for(
             words, lambda: [[one.text, one.blocks] for one in self.slack.ephemerals(user_id)]
         )
 
     def wait_for_home(self, team_id: str, user_id: str, words: str) -> None:
-        """Wait until a person's App Home says `words`."""
+        """Wait until a person's App Home contains `words`."""
         self._wait_for(words, lambda: _blocks(self.slack.home_view(team_id, user_id)))
 
     def wait_for_modal(self, user_id: str, words: str) -> None:
-        """Wait until the modal that a person has open says `words`."""
+        """Wait until a person's open modal contains `words`."""
         self._wait_for(words, lambda: _blocks(self.slack.open_modal(user_id)))
 
     def _wait_for(self, words: str, look: Callable[[], Any]) -> None:
@@ -160,7 +160,7 @@ def _blocks(view: View | None) -> Any:
 
 class _QuietHandler(WSGIRequestHandler):
     def log_request(self, *_args: object) -> None:
-        """Leave the log to the app, which keeps codes out of it."""
+        """Log nothing: the app has its own log, which keeps codes out."""
 
 
 @contextmanager
@@ -181,10 +181,10 @@ def serving(app: Any) -> Iterator[tuple[str, Any]]:
 def running_bellhop(
     database_url: str, encryption_key: str, clock: Any, **changes: Any
 ) -> Iterator[Bellhop]:
-    """Run the app and the stand-in; `changes` are settings other than the tests' usual ones."""
+    """Run the app and the stand-in; `changes` override the tests' settings."""
     with ExitStack() as stack:
         apps: list[Flask] = []
-        # Last in, first out: Slack falls silent, then the server stops, then the app closes.
+        # In reverse order of start: Slack stops sending, the server stops, the app closes.
         stack.callback(lambda: [app.extensions["bellhop"].close() for app in apps])
         url, server = stack.enter_context(serving(Response("not yet", status=503)))
         config = AppConfig.from_manifest(
@@ -204,14 +204,14 @@ def running_bellhop(
 
 
 def _manifest(url: str) -> Any:
-    """Return the manifest with the addresses of the app at `url`."""
+    """Return the manifest with the URLs of the app at `url`."""
     text = _manifest_json().replace(PLACEHOLDER_ORIGIN, url)
     return json.loads(text.replace(PLACEHOLDER_HOST, "127.0.0.1"))
 
 
 @cache
 def _manifest_json() -> str:
-    """Return the manifest as JSON, which takes a hundredth of the time that YAML takes to read."""
+    """Return the manifest as JSON, which parses a hundred times faster than YAML."""
     return json.dumps(yaml.safe_load(manifest_with_step(PLACEHOLDER_ORIGIN)))
 
 

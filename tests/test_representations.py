@@ -26,11 +26,11 @@ HARMLESS = {
     "InstallFailure.title": "ours",
     "_Secrets.key": "a column",
     # What a notification is about is in the address of its page and in the log beside it.
-    "Said.key": "a notification's key",
-    "Change.key": "a notification's key",
-    "Routed.key": "a notification's key",
-    "Filter.key": "a notification's key",
-    "Filter.stored_keys": "notifications' keys",
+    "IncidentSignal.key": "a notification's key",
+    "IncidentChange.key": "a notification's key",
+    "RoutingRequest.key": "a notification's key",
+    "HistoryQuery.key": "a notification's key",
+    "HistoryQuery.stored_keys": "notifications' keys",
     "ViewedNotification.key": "a notification's key",
     "Profile.title": "a job title",
 }

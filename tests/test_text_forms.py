@@ -147,7 +147,7 @@ def test_an_address_is_the_same_by_every_way(
 
 
 def topics(bellhop: Bellhop) -> list[str]:
-    return [one.wish.topic for one in bellhop.services.subscriptions.of_team(ACME)]
+    return [one.spec.topic for one in bellhop.services.subscriptions.of_team(ACME)]
 
 
 def notify(bellhop: Bellhop, words: str) -> None:
@@ -240,7 +240,7 @@ def test_a_filter_means_the_same_by_every_way(
     way(installed, words)
 
     [one] = installed.services.subscriptions.of_team(ACME)
-    assert one.wish.filter == FILTER
+    assert one.spec.filter == FILTER
 
 
 def test_a_mistyped_severity_is_refused_by_every_way(installed: Bellhop) -> None:
@@ -284,7 +284,7 @@ def test_severities_and_modes_may_be_written_with_capitals(bellhop: Bellhop) -> 
     assert run(bellhop, "send", "--team", ACME, "--to", "#x", *words, "x").exit_code == 0
     given = ("--team", ACME, "--mode", "Thread", "x", GENERAL)
     assert run(bellhop, "topic", "subscribe", *given).exit_code == 0
-    assert bellhop.services.subscriptions.of_team(ACME)[0].wish.mode == "thread"
+    assert bellhop.services.subscriptions.of_team(ACME)[0].spec.mode == "thread"
 
 
 def test_keys_are_compared_byte_by_byte(bellhop: Bellhop) -> None:

@@ -31,26 +31,27 @@ from bolt_app.db.schema import upgrade
 from bolt_app.delays import Delays
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
-from bolt_app.notifications.delivery.resolver import Resolver
-from bolt_app.notifications.delivery.sender import Check
-from bolt_app.notifications.delivery.sender import Sender as MessageSender
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
+from bolt_app.notifications.delivery.resolver import DestinationResolver
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import RETRY_FOR, Store
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.worker import DeliveryWorker
-from bolt_app.notifications.intake.service import Intake, Sender
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.worker import create_ownership
 
 _KEYS = [Fernet.generate_key().decode()]
 SENDER = Sender("T0BAKEOFF", "api_key:1")
 # A workspace is not what is measured.
-LIMITS = Limits(
+LIMITS = DeliveryLimits(
     workspace=RateLimit(60 / 600_000, burst=150_000), lane=RateLimit(1.0), in_flight=THREADS
 )
 _UNFINISHED = select(func.count()).select_from(Delivery).where(IS_OPEN)
@@ -85,7 +86,7 @@ class BellhopEngine(Engine):
     def accept(self, job: Job, *, fail: bool = False) -> None:
         text = " ".join(map(str, job.arguments()))
         request = NotificationRequest.model_validate({"to": [job.lane], "text": text})
-        (self._failing if fail else self._acceptance).accept(SENDER, [request])
+        (self._failing if fail else self._acceptance).submit(SENDER, [request])
 
     def work(self, worker_id: str) -> None:
         key, address = _KEYS[0], "http://127.0.0.1:9"
@@ -108,7 +109,7 @@ class BellhopEngine(Engine):
             Store(database),
             Transitions(database, address),
             _NoSlack(self._record),
-            cast(Resolver, None),
+            cast(DestinationResolver, None),
             ownership,
             limits=LIMITS,
             delays=delays,
@@ -140,7 +141,7 @@ class _NoSlack(MessageSender):
         lane, number, of, hold = attempt.content["text"].split()
         job = Job(lane, int(number), int(of), float(hold))
         await asyncio.to_thread(self._record.run, job)
-        return Outcome("sent", channel_id=lane, ts="1.0")
+        return Outcome(DeliveryState.SENT, channel_id=lane, ts="1.0")
 
 
 class _FailingDatabase(Database):

@@ -12,7 +12,7 @@ import click
 from bolt_app.db import DATABASE_UNAVAILABLE, DecryptionError
 from bolt_app.db.schema import SchemaError
 from bolt_app.logs import describe_error
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 

@@ -10,9 +10,9 @@ from flask.cli import AppGroup
 
 from bolt_app.cli.errors import fail, one_line_errors
 from bolt_app.notifications.content.states import FAILED_STATES, STATES, UNROUTED
+from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
-from bolt_app.notifications.history.search import Filter
-from bolt_app.notifications.history.service import NothingToRetryError
+from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.services import FindServices, Services
 
 FAILED = "failed"
@@ -103,7 +103,7 @@ def _search(
     cursor: str | None = None
     while len(found) < limit:
         page = services.history.search(
-            team_id, Filter(state=state), limit=limit - len(found), cursor=cursor
+            team_id, HistoryQuery(state=state), limit=limit - len(found), cursor=cursor
         )
         found += page.notifications
         cursor = page.next_cursor

@@ -29,7 +29,8 @@ from bolt_app.notifications.content.schema import (
 from bolt_app.notifications.content.states import OPEN_STATES
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.waiting import wait_until_done
-from bolt_app.notifications.intake.service import Accepted, Sender
+from bolt_app.notifications.intake.results import NewNotification
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.previews import NEAR_TOPIC
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.services import FindServices, Services
@@ -157,12 +158,12 @@ def _request(services: Services, content: dict[str, Any]) -> NotificationRequest
 
 def _accept(
     services: Services, team_id: str, requests: Sequence[NotificationRequest]
-) -> Iterator[Accepted]:
+) -> Iterator[NewNotification]:
     # The operator may broadcast.
     sender = Sender(team_id, COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
-            submitted = services.intake.accept(sender, requests[start : start + BATCH])
+            submitted = services.intake.submit(sender, requests[start : start + BATCH])
         except DATABASE_UNAVAILABLE:
             if start:
                 click.echo(f"Accepted only {start} of {len(requests)}:", err=True)
@@ -170,7 +171,7 @@ def _accept(
         yield from submitted.notifications
 
 
-def _print_accepted(accepted: Sequence[Accepted]) -> None:
+def _print_accepted(accepted: Sequence[NewNotification]) -> None:
     for notification in accepted:
         if notification.is_unrouted:
             click.echo(f"{notification.id} {_UNROUTED_WORDS}.")
@@ -182,7 +183,7 @@ def _print_accepted(accepted: Sequence[Accepted]) -> None:
 def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None:
     """Suggest subscribed topics that look like topics without a subscription."""
     subscriptions = services.subscriptions.of_team(team_id)
-    subscribed = (subscription.wish.topic for subscription in subscriptions)
+    subscribed = (subscription.spec.topic for subscription in subscriptions)
     known = {topic for topic in subscribed if "*" not in topic}
     for topic in filter(None, map(topic_of, map(normal_address, to))):
         near = get_close_matches(topic, known - {topic}, 1, NEAR_TOPIC)
@@ -190,14 +191,16 @@ def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None
             click.echo(f"topic:{topic}: did you mean topic:{near[0]}?", err=True)
 
 
-def _wait(services: Services, team_id: str, accepted: Sequence[Accepted], timeout: float) -> int:
+def _wait(
+    services: Services, team_id: str, accepted: Sequence[NewNotification], timeout: float
+) -> int:
     """Wait, print the state of each delivery, and return the exit status."""
     ids = [notification.id for notification in accepted]
     with click.progressbar(
         length=len(ids), label="Sending", file=sys.stderr, hidden=len(ids) < PROGRESS_FROM
     ) as bar:
         wait_until_done(
-            services.history, ids, timeout=timeout, tell=lambda done: bar.update(done - bar.pos)
+            services.history, ids, timeout=timeout, report=lambda done: bar.update(done - bar.pos)
         )
     reports = services.history.reports(ids)
     tally = _Tally()

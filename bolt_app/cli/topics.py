@@ -13,12 +13,9 @@ from bolt_app.cli.destinations import stored_address, warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
-from bolt_app.notifications.subscriptions.service import (
-    StoredSubscription,
-    SubscriptionSpec,
-    TooManySubscriptionsError,
-)
+from bolt_app.notifications.subscriptions.service import StoredSubscription, SubscriptionSpec
 from bolt_app.services import FindServices
 
 
@@ -48,7 +45,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         workspace = require_workspace(services, team_id)
         try:
             wanted = str(parse_typed_filter(" ".join(condition)))
-            lately = services.previews.look(team_id)
+            lately = services.previews.recent(team_id)
             spec = SubscriptionSpec(topic, wanted, mode)
             destination = stored_address(services, team_id, address)
             change = services.subscriptions.subscribe(team_id, destination, spec)
@@ -99,7 +96,7 @@ def register(app: Flask, find_services: FindServices) -> None:
 
 
 def _line(subscription: StoredSubscription, now: datetime) -> str:
-    spec = subscription.wish
+    spec = subscription.spec
     mode = f"mode={spec.mode}" if spec.mode else ""
     digest = f"digest {spec.digest} ({spec.digest.tz})" if spec.digest else ""
     muted = ""

@@ -26,7 +26,7 @@ from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.channel_sync import (
-    Followed,
+    AffectedSubscription,
     PauseReason,
     archive,
     begin_channel_sync,
@@ -381,7 +381,7 @@ class Lifecycle:
 
     def address_paused(
         self, origin: EventOrigin, address: str, reason: PauseReason
-    ) -> Sequence[Followed]:
+    ) -> Sequence[AffectedSubscription]:
         """Pause what a channel or person subscribed to; return what it was.
 
         https://docs.slack.dev/reference/events/channel_archive and
@@ -390,7 +390,7 @@ class Lifecycle:
 
         until = _latest(origin)
 
-        def change(session: Session, team_id: str) -> Sequence[Followed]:
+        def change(session: Session, team_id: str) -> Sequence[AffectedSubscription]:
             if reason == "archived":
                 archive(session, team_id, address, is_archived=True, until=until)
             elif reason == "removed":
@@ -413,7 +413,9 @@ class Lifecycle:
 
         self._follow(origin, f"{address}/{reason}", change)
 
-    def channel_deleted(self, origin: EventOrigin, channel_id: str) -> Sequence[Followed]:
+    def channel_deleted(
+        self, origin: EventOrigin, channel_id: str
+    ) -> Sequence[AffectedSubscription]:
         """End what a channel subscribed to; return what it was.
 
         https://docs.slack.dev/reference/events/channel_deleted

@@ -16,7 +16,7 @@ from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.notifications.content.webhook_format import PayloadError, payload_of, read_json
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.senders import bodies
 from bolt_app.senders.aws_sns import checks as sns
 from bolt_app.senders.registry import known_senders
@@ -100,7 +100,7 @@ def create_blueprint(services: Services) -> Blueprint:
             understood = read(webhook)
             if not understood.is_recognized:
                 services.webhooks.count_unrecognized(webhook.id)
-            services.intake.accept(Sender.of(webhook), understood.requests)
+            services.intake.submit(Sender.of(webhook), understood.requests)
         except RevokedError:
             services.webhooks.forget(webhook.id)
             raise

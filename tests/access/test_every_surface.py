@@ -23,7 +23,7 @@ from bolt_app.access.authorization import Action, Person, Role
 from bolt_app.blockkit.signed_values import home_of
 from bolt_app.notifications.digests.preferences import NotificationPreferences, PreferenceChange
 from bolt_app.notifications.incidents.blocks import PREFIX
-from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.slack.preferences.blocks import undo_preference_fields
 from bolt_app.slack.signed_actions import form_action
@@ -150,7 +150,7 @@ CASES = [
         "subscriptions.undo",
         MEMBERS,
         ids.UNDO_SUBSCRIPTIONS,
-        fields=undo_fields([Change("deploys", None, None)]),
+        fields=undo_fields([SubscriptionChange("deploys", None, None)]),
     ),
     action(
         "subscriptions.change",

@@ -211,7 +211,7 @@ def test_a_subscription_of_a_conversation_is_its_persons(
 
     assert outcome(installed, id_) == [("cancelled", DENIED)]
     [found] = installed.services.subscriptions.of_address(ACME, BEN)
-    assert found.wish.topic == "payroll"
+    assert found.spec.topic == "payroll"
 
 
 def test_what_the_person_of_a_conversation_chose_counts(installed: Bellhop) -> None:

@@ -19,8 +19,8 @@ from bolt_app.access.authorization import (
     role_of,
 )
 from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.intake.service import Sender
-from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack import ids
 from bolt_app.slack.subscriptions.blocks import undo_fields
@@ -340,7 +340,7 @@ def test_a_button_of_another_channel_changes_nothing(installed: Bellhop) -> None
     installed.services.subscriptions.subscribe(ACME, LEADS, SubscriptionSpec("deploys"))
     done = installed.slack.send_command(ANN, DEPLOYS, "/notify", "subscribe deploys").message
     assert done is not None
-    undo = undo_fields([Change("deploys", None, None)])
+    undo = undo_fields([SubscriptionChange("deploys", None, None)])
     value = installed.services.signer.sign(ids.UNDO_SUBSCRIPTIONS, ACME, LEADS, undo)
     done.blocks[-1]["elements"][0]["value"] = value
 
@@ -413,7 +413,7 @@ def test_cancelled_deliveries_are_visible_to_their_sender_and_admins(installed: 
     later = (installed.clock() + timedelta(days=1)).isoformat()
     content = {"to": "topic:deploys", "title": "Withdrawn", "send_at": later}
     request = read_one(content, installed.clock())
-    sent = installed.services.intake.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    sent = installed.services.intake.submit(Sender(ACME, f"slack:{BEN}"), [request])
     id_ = sent.notifications[0].id
     installed.services.history.cancel(ACME, id_)
 
@@ -438,7 +438,7 @@ def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
 
 def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellhop) -> None:
     request = read_one({"to": "#leads", "text": "We buy Globex"}, installed.clock())
-    sent = installed.services.intake.accept(Sender(ACME, f"slack:{BEN}"), [request])
+    sent = installed.services.intake.submit(Sender(ACME, f"slack:{BEN}"), [request])
     id_ = sent.notifications[0].id
     Hand(installed).deliver()
     browsers = {one: sign_in(installed, one) for one in (ANN, BEN, GUEST, "U0PAT00001")}

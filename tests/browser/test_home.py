@@ -35,7 +35,7 @@ def test_a_person_subscribes_at_home(
     dialog.get_by_label("Topic").fill("deploys")
     dialog.get_by_label("Filter").fill("severity>=eror")
     dialog.get_by_role("button", name="Subscribe").click()
-    expect(dialog).to_contain_text("is no severity")
+    expect(dialog).to_contain_text("is not a severity")
     shoot(page, f"app-home-modal-{look}")
     dialog.get_by_label("Filter").fill("severity>=error")
     dialog.get_by_role("button", name="Subscribe").click()
@@ -43,4 +43,4 @@ def test_a_person_subscribes_at_home(
     expect(page.get_by_text("would have been delivered")).to_be_visible()
     shoot(page, f"app-home-subscribed-{look}")
     [one] = bellhop.services.subscriptions.of_address(ACME, ANN)
-    assert one.wish.filter == "severity>=error"
+    assert one.spec.filter == "severity>=error"

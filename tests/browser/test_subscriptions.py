@@ -56,4 +56,4 @@ def test_a_person_subscribes_mutes_and_undoes(
     shoot(page, f"notify-help-{look}")
 
     [one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
-    assert one.wish.muted_until is None
+    assert one.spec.muted_until is None

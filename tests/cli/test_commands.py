@@ -13,8 +13,8 @@ from cryptography.fernet import Fernet
 from bolt_app.cli.errors import one_line_errors
 from bolt_app.db import schema
 from bolt_app.manifest import load_manifest
-from bolt_app.notifications.delivery.ownership import OwnershipError
-from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.delivery.errors import OwnershipError
+from bolt_app.notifications.history.search import HistoryQuery
 from slack_sandbox import Fault
 from tests.commands import assert_failed, flask, run, settings_file
 from tests.conftest import FakeClock
@@ -82,7 +82,7 @@ def test_a_message_may_have_the_name_of_a_setup_command(word: str, bellhop: Bell
     done = flask("send", "--team", ACME, "--to", GENERAL, word, **environment)
 
     assert (done.returncode, done.stderr) == (0, "")
-    found = bellhop.services.history.search(ACME, Filter(), limit=2).notifications
+    found = bellhop.services.history.search(ACME, HistoryQuery(), limit=2).notifications
     assert [one.content["text"] for one in found] == [word]
 
 

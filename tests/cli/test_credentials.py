@@ -214,7 +214,7 @@ class TestTopics:
         for arguments, sentence, status in (
             (["subscribe", *TEAM, "two words", "#ops"], "'two words' is not a topic", 2),
             (["subscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
-            (["subscribe", *TEAM, "deploys", "topic:x"], "cannot be sent on to a topic", 2),
+            (["subscribe", *TEAM, "deploys", "topic:x"], "cannot subscribe to a topic", 2),
             (["subscribe", "--team", BETA, "deploys", "#ops"], "not installed", 1),
             (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
             (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops is not subscribed to deploys", 1),

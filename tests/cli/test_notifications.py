@@ -80,7 +80,7 @@ def test_failed_deliveries_are_retried(installed: Bellhop) -> None:
     Hand(installed).deliver()
     assert states(installed, id_) == ["sent"]
     again = run(installed, "notifications", "retry", *TEAM, id_)
-    assert_failed(again, "Nothing of this notification can be sent again")
+    assert_failed(again, "Nothing to retry")
 
 
 def test_waiting_deliveries_are_cancelled(installed: Bellhop) -> None:

@@ -151,9 +151,9 @@ class TestRefusing:
         ("arguments", "sentence"),
         [
             (["x", "--to", "general"], "to[1] 'general' is no address: give #name"),
-            ([" "], "text says nothing: give text"),
-            (["x", "--link", "nowhere"], "link is no address"),
-            (["x", "--priority", "10"], "priority is too large: the most is 9"),
+            ([" "], "text is empty: give text"),
+            (["x", "--link", "nowhere"], "link is not a URL"),
+            (["x", "--priority", "10"], "priority is too large: the maximum is 9"),
             (["x", "--field", "region"], "--field 'region' has no value: give NAME=VALUE"),
             (["x" * 40_001], "text is longer than 40,000 characters: shorten it"),
             (["--each-line", "-"], "nothing to send"),
@@ -271,7 +271,7 @@ class TestPolling:
             installed.services.history,
             ids,
             timeout=60,
-            tell=told.append,
+            report=told.append,
             pause=pause,
             monotonic=lambda: 0.0,
         )
@@ -292,7 +292,7 @@ class TestPolling:
             installed.services.history,
             ids,
             timeout=1,
-            tell=told.append,
+            report=told.append,
             pause=pause,
             monotonic=lambda: now[0],
         )

@@ -19,9 +19,9 @@ from bolt_app.db.content import UNREADABLE
 from bolt_app.db.models import Base
 from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
 from bolt_app.notifications.digests.preferences import NotificationPreferences
-from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
-from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.slack import ids
 from tests.commands import run
 from tests.notifications.hand import Hand, accept, states
@@ -193,7 +193,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
         arguments = [command, "list", "--team", ACME]
         result = run(bellhop, *arguments)
         assert result.exit_code == 0, (command, result.output, result.exception)
-    services.history.search(ACME, Filter())
+    services.history.search(ACME, HistoryQuery())
     assert [browser.get(f"/notifications/{one}").status for one in [sent, *ids]] == [200] * 3
     assert browser.get("/profile").status == 200
     services.incidents.answer(ACME, ids[0], BEN, "acknowledge")
@@ -324,6 +324,6 @@ def test_a_button_brings_back_nothing_that_cannot_be_read(world: Bellhop) -> Non
     ]
     for given in bad:
         before = SubscriptionSpec(**{"topic": "deploys", **given})
-        change = Change("deploys", before, stored.changed_at, stored.id)
+        change = SubscriptionChange("deploys", before, stored.changed_at, stored.id)
         assert subscriptions.undo(ACME, GENERAL, [change]) is False
     assert subscriptions.of_address(ACME, GENERAL) == [stored]

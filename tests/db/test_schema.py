@@ -81,8 +81,8 @@ def test_subscriptions_of_an_earlier_version_go_on(
     schema.upgrade(empty_database)
 
     [one] = Subscriptions(empty_database).of_team("T1")
-    assert (one.address, one.wish.topic, one.wish.filter) == ("#ops", "deploys", "")
-    assert one.changed_at == one.wish.created_at == clock()
+    assert (one.address, one.spec.topic, one.spec.filter) == ("#ops", "deploys", "")
+    assert one.changed_at == one.spec.created_at == clock()
     schema.downgrade(empty_database, "0002")
     with empty_database.reading_connection() as connection:
         assert connection.execute(text("SELECT topic FROM subscriptions")).scalar() == "deploys"

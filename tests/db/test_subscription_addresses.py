@@ -39,7 +39,7 @@ def test_what_an_earlier_version_stored_is_migrated(
     schema.downgrade(empty_database, "0021-1")
     schema.upgrade(empty_database)
 
-    found = {(one.address, one.wish.topic, one.wish.filter) for one in subscriptions.of_team(ACME)}
+    found = {(one.address, one.spec.topic, one.spec.filter) for one in subscriptions.of_team(ACME)}
     assert found == {
         (GENERAL, "deploys", ""),
         (GENERAL, "alerts", "service=later"),

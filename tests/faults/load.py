@@ -1,4 +1,4 @@
-"""A thousand notifications for a hundred channels, and what became of them."""
+"""A load of a thousand notifications for a hundred channels, and its result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.delays import Delays
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 
@@ -19,19 +19,19 @@ CHANNELS = 100
 MESSAGES_EACH = 10
 TOTAL = CHANNELS * MESSAGES_EACH
 LOOK_SECONDS = 0.1
-# The time scale of the fault tests: waits for Slack and before retries a fifth as long as in life.
-# A worker that is only slow, on a busy machine, is not to be thought suspended.
+# The time scale of the fault tests: waits for Slack and for retries are a fifth of production's.
+# A worker that is only slow, on a busy machine, must not count as suspended.
 DELAYS = replace(Delays().scaled(1 / 5), owner_poll=0.5, owner_answer=2.0, owner_silence=4.0)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a load; it should always be `Result()`.
+    """The problems of a load; it should always be `Result()`.
 
     Attributes:
         states: how many deliveries are in which state.
         lost: messages that do not stand in their channel.
-        extra: messages that stand there once more.
+        extra: duplicate messages.
         disordered: channels whose messages are not in the order of acceptance.
         misplaced: deliveries that name another place than their message's.
     """
@@ -44,7 +44,7 @@ class Result:
 
 
 class Load:
-    """Installs Bellhop, makes the channels with the bot in each, and sends to them in turn."""
+    """Installs Bellhop, creates the channels with the bot in each, and sends to them in turn."""
 
     def __init__(self, bellhop: Bellhop) -> None:
         self._bellhop = bellhop
@@ -63,31 +63,31 @@ class Load:
             self.accept_batch(number)
 
     def accept_batch(self, number: int) -> None:
-        """Accept one message for every channel; to do so again changes nothing."""
+        """Accept one message for every channel; a repetition changes nothing."""
         requests = [
             NotificationRequest.model_validate({"to": one, "text": _text(one, number)})
             for one in self.channels
         ]
-        self._bellhop.services.intake.accept(
+        self._bellhop.services.intake.submit(
             Sender(ACME, "command"), requests, idempotency_key=str(number)
         )
 
     def states(self) -> dict[str, int]:
-        """Return how many deliveries are in which state."""
+        """Return the number of deliveries by state."""
         counted = select(Delivery.state, func.count()).group_by(Delivery.state)
         with self._bellhop.services.database.reading() as session:
             return {state: number for state, number in session.execute(counted)}
 
     def sent(self) -> int:
-        """Return how many deliveries are known to have been sent."""
+        """Return the number of deliveries in the state `sent`."""
         return self.states().get("sent", 0)
 
     def wait_until_sent(self, number: int = TOTAL, *, seconds: float = 180) -> None:
-        """Wait until so many deliveries are known to have been sent."""
+        """Wait until a number of deliveries are in the state `sent`."""
         wait_until(lambda: self.sent() >= number, seconds=seconds)
 
     def wait_until_settled(self) -> None:
-        """Wait until all is sent, and until it was looked whether any of it was sent twice."""
+        """Wait until everything is sent, and all second looks have ended."""
         self.wait_until_sent()
         again = select(func.count()).where(Delivery.second_look_at.is_not(None))
 
@@ -98,13 +98,13 @@ class Load:
         wait_until(is_settled)
 
     def result(self) -> Result:
-        """Return what became of it all."""
+        """Return the result of the load."""
         lost = extra = disordered = 0
         places = set()
         for channel in self.channels:
             messages = self._bellhop.slack.messages(channel)
             expected = [_text(channel, number) for number in range(MESSAGES_EACH)]
-            # Each where it stands first.
+            # The first message of each.
             seen = list(dict.fromkeys(one.text for one in messages))
             lost += len(set(expected) - set(seen))
             extra += len(messages) - len(seen)
@@ -114,7 +114,7 @@ class Load:
         return Result(self.states(), lost, extra, disordered, misplaced)
 
     def _places(self) -> set[tuple[str | None, str | None, str]]:
-        """Return where deliveries are recorded to have gone."""
+        """Return the stored positions of deliveries."""
         sent = (
             select(Delivery.channel_id, Delivery.ts, Notification.content)
             .join(Notification)
@@ -129,7 +129,7 @@ def _text(channel: str, number: int) -> str:
 
 
 def wait_until(happened: Callable[[], bool], *, seconds: float = 180) -> None:
-    """Look again and again whether it has happened."""
+    """Poll until it has happened."""
     ends = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < ends, "it did not happen"

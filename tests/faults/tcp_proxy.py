@@ -1,4 +1,4 @@
-"""A way between an app and its database that a test can cut."""
+"""A TCP proxy between an app and its database that a test can interrupt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHUNK_BYTES = 65_536
 
 
 class TcpProxy:
-    """Listens at `port`, and hands on to a server what comes in there."""
+    """Listens at `port`, and forwards to a server."""
 
     def __init__(self, host: str, port: int) -> None:
         self._server = (host, port)
@@ -45,7 +45,7 @@ class TcpProxy:
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Break every connection off, and let no new one come about."""
+        """Abort every connection, and accept no new one."""
         self._out.set()
         self._cut_all()
         yield
@@ -53,14 +53,14 @@ class TcpProxy:
 
     @contextmanager
     def losing_answers(self, sign: bytes, *, every: int) -> Iterator[None]:
-        """Break a connection off when the answer comes to each `every`-th request with a sign."""
+        """Abort the connection at the answer to each `every`-th request that contains a marker."""
         self._sign, self._every = sign, every
         yield
         self._sign = b""
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
-        """Keep every connection open and let nothing through, until the end."""
+        """Keep every connection open without forwarding anything, until the end."""
         self._flowing.clear()
         try:
             yield
@@ -69,14 +69,14 @@ class TcpProxy:
 
     @contextmanager
     def recording(self) -> Iterator[list[bytes]]:
-        """Yield a list that gets what clients send."""
+        """Yield a list to which the data from clients is added."""
         recorded: list[bytes] = []
         self._recorded = recorded
         yield recorded
         self._recorded = None
 
     def record(self, data: bytes) -> None:
-        """Note what a client has sent."""
+        """Record data from a client."""
         if self._recorded is not None:
             self._recorded.append(data)
 
@@ -85,7 +85,7 @@ class TcpProxy:
         self._flowing.wait()
 
     def loses_answer(self, data: bytes) -> bool:
-        """Whether the answer to `data` is to be lost."""
+        """Whether the answer to `data` must be lost."""
         if not self._sign or self._sign not in data or next(self._seen) % self._every:
             return False
         self.lost += 1
@@ -129,13 +129,13 @@ class _Link:
             thread.start()
 
     def cut(self) -> None:
-        """Break it off for both ends."""
+        """Abort it for both ends."""
         for one in (self._client, self._server):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
     def join(self) -> None:
-        """Wait for what is left of it."""
+        """Wait for its threads."""
         for thread in self._threads:
             thread.join()
         self._client.close()

@@ -1,4 +1,4 @@
-"""PostgreSQL breaks off under load, again and again: nothing is lost, doubled or overtaken."""
+"""Repeated PostgreSQL outages under load: nothing is lost, duplicated or overtaken."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ pytestmark = [
 
 @contextmanager
 def accepting(load: Load) -> Iterator[None]:
-    """Send everything meanwhile; what is not answered is sent again, as clients do."""
+    """Submit everything meanwhile; unanswered requests are repeated, as by clients."""
     with ThreadPoolExecutor(1) as sender:
         done = sender.submit(accept_whatever_happens, load)
         yield
@@ -59,7 +59,7 @@ def is_accepted(load: Load, number: int) -> bool:
     return True
 
 
-def test_connections_that_are_terminated(database_url: str, encryption_key: str) -> None:
+def test_terminated_connections(database_url: str, encryption_key: str) -> None:
     name = f"bellhop-{uuid.uuid4().hex}"
     url = make_url(database_url).update_query_dict({"application_name": name})
     server = create_engine(database_url)
@@ -87,12 +87,12 @@ def tcp_proxy(database_url: str) -> Iterator[TcpProxy]:
 
 
 def through(tcp_proxy: TcpProxy, database_url: str) -> str:
-    """Return the database's address by way of `tcp_proxy`, which must be able to read along."""
+    """Return the database's URL through `tcp_proxy`, unencrypted so that the proxy can read it."""
     url = make_url(database_url).set(host="127.0.0.1", port=tcp_proxy.port)
     return url.update_query_dict({"sslmode": "disable"}).render_as_string(hide_password=False)
 
 
-def test_a_server_that_is_away_for_a_while(
+def test_a_server_that_is_down_for_a_while(
     tcp_proxy: TcpProxy, database_url: str, encryption_key: str
 ) -> None:
     with quick_bellhop(through(tcp_proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
@@ -106,9 +106,7 @@ def test_a_server_that_is_away_for_a_while(
         assert load.result() == Result()
 
 
-def test_lock_sessions_that_are_cut(
-    tcp_proxy: TcpProxy, database_url: str, encryption_key: str
-) -> None:
+def test_broken_lock_sessions(tcp_proxy: TcpProxy, database_url: str, encryption_key: str) -> None:
     session_url = through(tcp_proxy, database_url)
     with quick_bellhop(
         database_url, encryption_key, delays=DELAYS, database_session_url=session_url
@@ -121,7 +119,7 @@ def test_lock_sessions_that_are_cut(
                 before = len(bellhop.slack.calls_to(POST))
                 with tcp_proxy.outage():
                     time.sleep(OUTAGE_SECONDS)
-                    # Requests under way, and those whose last check had passed.
+                    # Requests in flight, and those whose last check had passed.
                     most = before + 2 * bellhop.settings.workspace_requests
                     assert len(bellhop.slack.calls_to(POST)) <= most
             load.wait_until_settled()
@@ -129,9 +127,7 @@ def test_lock_sessions_that_are_cut(
         assert load.result() == Result()
 
 
-def test_commits_of_which_nobody_knows_whether_they_took_place(
-    tcp_proxy: TcpProxy, database_url: str, encryption_key: str
-) -> None:
+def test_unconfirmed_commits(tcp_proxy: TcpProxy, database_url: str, encryption_key: str) -> None:
     with quick_bellhop(through(tcp_proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
         load = Load(bellhop)
         losing = tcp_proxy.losing_answers(b"COMMIT\0", every=30)

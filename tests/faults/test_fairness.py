@@ -9,7 +9,7 @@ import pytest
 
 from bolt_app.clock import utc_now
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from tests.delivering import quick_bellhop
 from tests.faults.load import wait_until
 from tests.faults.worker_process import working
@@ -25,7 +25,7 @@ FIRST = 20
 
 @pytest.fixture
 def flooded(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """A workspace in which much waits, at Slack's own pace."""
+    """Return a workspace with a backlog, at Slack's pace."""
     pace = {"channel_per_minute": 60, "workspace_per_minute": 300}
     with quick_bellhop(database_url, encryption_key, **pace) as bellhop:
         bellhop.slack.limits.enabled = False
@@ -36,7 +36,7 @@ def flooded(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
             requests = [
                 NotificationRequest.model_validate({"to": one, "text": "flood"}) for one in channels
             ]
-            bellhop.services.intake.accept(Sender(ACME, "command"), requests)
+            bellhop.services.intake.submit(Sender(ACME, "command"), requests)
         yield bellhop
 
 

@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of releasing what is held, and so is the next one."""
+"""Workers are killed one after another in the middle of a release of held deliveries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from bolt_app.clock import utc_now
 from bolt_app.db.models import IS_OPEN, Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.delivering import install_without_limits, quick_bellhop, wait_until
@@ -29,13 +29,13 @@ EACH = 5
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time."""
+    """Run Bellhop in real time."""
     with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 
 
 def hold(bellhop: Bellhop) -> list[str]:
-    """Let every channel hold some, all of them due by now; return the channels."""
+    """Create due held deliveries in every channel; return the channels."""
     install_without_limits(bellhop)
     channels = [bellhop.slack.add_channel(ACME, f"held-{n}").id for n in range(CHANNELS)]
     for channel_id in channels:
@@ -44,7 +44,7 @@ def hold(bellhop: Bellhop) -> list[str]:
         )
     for number in range(EACH):
         request = NotificationRequest.model_validate({"to": "topic:x", "text": f"Held {number}"})
-        bellhop.services.intake.accept(Sender(ACME, "command"), [request])
+        bellhop.services.intake.submit(Sender(ACME, "command"), [request])
     with bellhop.services.database.writing() as session:
         session.execute(update(Delivery).values(send_at=utc_now()))
     return channels
@@ -56,7 +56,7 @@ def is_all_done(bellhop: Bellhop) -> bool:
 
 
 @pytest.mark.parametrize("step", ["released", "begun"])
-def test_nothing_is_lost_or_told_twice(
+def test_nothing_is_lost_or_released_twice(
     bellhop: Bellhop, step: Literal["released", "begun"]
 ) -> None:
     channels = hold(bellhop)

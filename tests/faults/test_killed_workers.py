@@ -1,4 +1,4 @@
-"""A worker is killed at a step of a send, and so is the next one, and the one after that."""
+"""Workers are killed one after another, each at a step of a send."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 30
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time."""
+    """Run Bellhop in real time."""
     with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 

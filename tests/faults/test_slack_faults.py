@@ -1,4 +1,4 @@
-"""Slack refuses, breaks off, says nothing or says it too late: each message arrives once."""
+"""Slack rejects, aborts, ignores or delays requests: each message arrives once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LATE_ACCEPTANCE_SECONDS = 25 / 5
 
 UPDATES = 4
 
-# All of them early on: what suffers is left alone for some seconds, with other work to do.
+# All of them early: an affected delivery is left alone for some seconds, with other work to do.
 REFUSED = Fault(POST, "rate_limited", every=100, times=4, retry_after=RETRY_AFTER)
 FAULTS = {
     "server_error": [Fault(POST, "server_error", every=20, times=40)],
@@ -56,7 +56,7 @@ FAULTS = {
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time."""
+    """Run Bellhop in real time."""
     with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         yield running
 
@@ -86,12 +86,12 @@ def test_retry_after_is_obeyed_by_all_workers(bellhop: Bellhop) -> None:
     assert len(refused) == REFUSED.times
     for at in refused:
         meanwhile = [one for one in posts if at < one.at < at + RETRY_AFTER]
-        # Requests under way, and those that were just beginning.
+        # Requests in flight, and those that were just starting.
         assert len(meanwhile) <= 2 * bellhop.settings.workspace_requests
     assert load.result() == Result()
 
 
-def test_an_update_that_comes_too_late_does_not_stay(bellhop: Bellhop) -> None:
+def test_a_late_update_does_not_stay(bellhop: Bellhop) -> None:
     bellhop.slack.limits.enabled = False
     bellhop.install(ANN)
     accept(bellhop, GENERAL, "down", key="db")

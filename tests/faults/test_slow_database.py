@@ -1,4 +1,4 @@
-"""A database that keeps everybody waiting: answers are in time, and nothing is lost."""
+"""A slow database: requests are acknowledged in time, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.running import Bellhop, running_bellhop
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
-    """Bellhop that acknowledges after half a second what it has not finished."""
+    """Run Bellhop with a limit of half a second before it acknowledges."""
     delays = replace(Delays(), acknowledgement=0.5)
     with running_bellhop(database_url, encryption_key, clock, delays=delays) as running:
         yield running
@@ -29,7 +29,7 @@ def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterato
 
 @contextmanager
 def locked_tables(bellhop: Bellhop, mode: str = "ACCESS EXCLUSIVE") -> Iterator[None]:
-    """Hold what every change waits for, and on PostgreSQL, in that mode, every look too."""
+    """Hold the lock that all writes wait for and, in a PostgreSQL lock mode, all reads."""
     database = bellhop.services.database
     with database.writing_connection() as connection:
         if not database.is_sqlite:
@@ -51,7 +51,7 @@ def test_a_command_is_answered_in_time_and_its_answer_follows(bellhop: Bellhop) 
     bellhop.wait_for_ephemeral(ANN, "Concierge")
 
 
-def test_an_event_is_refused_and_takes_effect_once_when_it_comes_again(bellhop: Bellhop) -> None:
+def test_an_event_is_refused_and_takes_effect_once_when_repeated(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
     with locked_tables(bellhop):
@@ -66,13 +66,13 @@ def test_an_event_is_refused_and_takes_effect_once_when_it_comes_again(bellhop: 
     assert profile.workspaces[0].name == "Renamed"
 
 
-def test_one_slow_request_does_not_hold_up_the_others(bellhop: Bellhop) -> None:
+def test_a_slow_request_does_not_delay_others(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     refreshing = threading.Thread(
         target=bellhop.slack.send_command, args=(ANN, GENERAL, "/profile", "refresh")
     )
 
-    # What a request reads, to see whether the person may make it, can be read.
+    # The rows that authorization reads stay readable.
     with locked_tables(bellhop, "EXCLUSIVE"):
         refreshing.start()
         help_answer = bellhop.slack.send_command(ANN, GENERAL, "/profile", "help")
@@ -127,7 +127,7 @@ def test_a_late_refusal_is_shown_in_the_modal(bellhop: Bellhop) -> None:
     assert bellhop.services.api_keys.of_team(ACME) == []
 
 
-def test_a_button_is_acknowledged_in_time_and_does_its_work_later(bellhop: Bellhop) -> None:
+def test_a_button_is_acknowledged_in_time_and_takes_effect_later(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.services.api_keys.create(ACME, "ci")
     view = home_of(bellhop)
@@ -140,7 +140,7 @@ def test_a_button_is_acknowledged_in_time_and_does_its_work_later(bellhop: Bellh
     bellhop.wait_for_home(ACME, ANN, "revoked the API key")
 
 
-def test_a_form_that_comes_too_late_is_to_be_asked_for_again(bellhop: Bellhop) -> None:
+def test_a_late_form_must_be_opened_again(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     view = home_of(bellhop)
     bellhop.slack.faults.add(Fault("views.open", "api_error", error="expired_trigger_id"))

@@ -1,4 +1,4 @@
-"""Two workers share the load: they are killed, suspended, suspended in turn, or told to end.
+"""Two workers share the load: they are killed, suspended, suspended in turn, or stopped.
 
 Those that are killed or told to end are the command itself, with the delays of production: nothing
 is scaled there, and the times are those that are required.
@@ -47,13 +47,13 @@ TURNS = 4
 
 @pytest.fixture
 def pace() -> dict[str, int]:
-    """The settings that differ: none, unless the test has some."""
+    """Return the settings that differ from the default: none, unless a test overrides this."""
     return {}
 
 
 @pytest.fixture
 def bellhop(database_url: str, encryption_key: str, pace: dict[str, int]) -> Iterator[Bellhop]:
-    """Bellhop in real time."""
+    """Run Bellhop in real time."""
     with quick_bellhop(database_url, encryption_key, delays=DELAYS, **pace) as running:
         yield running
 
@@ -62,11 +62,11 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 
 
 class Process(Protocol):
-    """A worker, whichever way it was started."""
+    """A worker, started by either method."""
 
     @property
     def pid(self) -> int | None:
-        """Its number, while it runs."""
+        """Its process id, while it runs."""
 
 
 Worker = TypeVar("Worker", bound=Process)
@@ -74,7 +74,7 @@ Worker = TypeVar("Worker", bound=Process)
 
 @pytest.fixture
 def start_command(bellhop: Bellhop, tmp_path: Path) -> Iterator[Start]:
-    """Start `flask --app app worker`, as often as it is called."""
+    """Start `flask --app app worker` for each call."""
     settings = bellhop.settings
     (tmp_path / "env").write_text(
         f"SLACK_CLIENT_ID={settings.slack_client_id}\n"
@@ -105,7 +105,7 @@ def start_command(bellhop: Bellhop, tmp_path: Path) -> Iterator[Start]:
 
 
 def under_way(bellhop: Bellhop) -> list[str]:
-    """Return the channels to which something is being sent."""
+    """Return the channels with a delivery in flight."""
     lanes = select(Lane.address).join(Delivery, Delivery.lane_id == Lane.id)
     with bellhop.services.database.reading() as session:
         return list(session.scalars(lanes.where(Delivery.state == "sending")))
@@ -143,11 +143,11 @@ def test_a_killed_owner_is_replaced_and_its_messages_are_looked_for(
 
 
 def stop_owner(bellhop: Bellhop, workers: Sequence[Worker]) -> Worker:
-    """Stop the worker without which nothing is sent, while it is sending something."""
+    """Suspend the worker that sends, while it has a delivery in flight."""
     for one in itertools.cycle(workers):
         send_signal(one, signal.SIGSTOP)
         wait_until(partial(is_stopped, one.pid))
-        # Requests that are on their way arrive; the other one would send more.
+        # Requests in flight arrive; another worker would send more.
         enough = posts(bellhop) + bellhop.settings.workspace_requests
         ends = monotonic() + STOPPED_SECONDS
         while posts(bellhop) <= enough and monotonic() < ends:
@@ -207,7 +207,7 @@ def test_a_suspended_owner_is_replaced_and_leaves_no_duplicates(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("step", STEPS[:-2])
-def test_on_sqlite_a_suspended_owner_stalls_deliveries_until_it_goes_on(
+def test_on_sqlite_a_suspended_owner_stalls_deliveries_until_it_continues(
     bellhop: Bellhop, step: Step
 ) -> None:
     load = Load(bellhop)
@@ -277,7 +277,7 @@ def count(bellhop: Bellhop, channel_id: str) -> int:
     return len(bellhop.slack.messages(channel_id))
 
 
-def test_one_that_is_told_to_end_leaves_nothing_open(
+def test_a_worker_that_is_stopped_leaves_nothing_open(
     bellhop: Bellhop, start_command: Start
 ) -> None:
     load = Load(bellhop)

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, to which something happens at a step that a test chooses.
+"""A worker in a separate process that meets its fate at a step that a test chooses.
 
 The processes are forked from one that has imported everything already: a test starts many.
 """
@@ -26,7 +26,7 @@ from bolt_app.installations.store import Grant
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.services import Services
@@ -43,7 +43,7 @@ Step = Literal[
     "released",
 ]
 
-# Longer than it takes to give up what Slack has not answered.
+# Longer than the timeout of requests to Slack.
 END_SECONDS = 30
 
 _forking = multiprocessing.get_context("forkserver")
@@ -52,7 +52,7 @@ _forking.set_forkserver_preload(["__main__", __name__])
 
 @dataclass(frozen=True)
 class Death:
-    """The worker kills itself when it comes to a step for the so-manieth time.
+    """The worker kills itself when it reaches a step for the n-th time.
 
     - `begun`: the attempt is in the database, and nothing is sent.
     - `granted`: tokens are being looked up, in a thread, for all that is sent together.
@@ -70,7 +70,7 @@ class Death:
 
 @dataclass(frozen=True)
 class Sleep:
-    """The worker stops (SIGSTOP) when it comes to a step for the so-manieth time."""
+    """The worker suspends itself (SIGSTOP) when it reaches a step for the n-th time."""
 
     step: Step
     time: int
@@ -80,14 +80,14 @@ Fate = Death | Sleep
 
 
 def start_worker(settings: Settings, fate: Fate | None = None) -> ForkServerProcess:
-    """Start a worker, which ends by SIGTERM unless something else befalls it."""
+    """Start a worker, which ends by SIGTERM unless its fate comes first."""
     process = _forking.Process(target=_work, args=(settings, fate), daemon=True)
     process.start()
     return process
 
 
 def stop_worker(process: ForkServerProcess) -> int | None:
-    """Tell a worker to end; return its exit status."""
+    """Stop a worker; return its exit status."""
     process.terminate()
     process.join(END_SECONDS)
     return process.exitcode
@@ -95,7 +95,7 @@ def stop_worker(process: ForkServerProcess) -> int | None:
 
 @contextmanager
 def working(settings: Settings) -> Iterator[None]:
-    """Run a worker to which nothing happens."""
+    """Run a worker without a fate."""
     process = start_worker(settings)
     try:
         yield
@@ -114,13 +114,13 @@ def _work(settings: Settings, fate: Fate | None) -> None:
 
 
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
-    """Call `arrive` each time the worker comes to a step."""
-    send, commit, check = Sender.send, Store.commit, Dispatcher._check
+    """Call `arrive` each time the worker reaches a step."""
+    send, commit, check = MessageSender.send, Store.commit, Dispatcher._check
     grants, release = services.client._unchanged, releasing.release
     look_up = grants._look_up
     writing = threading.local()
 
-    async def watched_send(self: Sender, *given: Any) -> Any:
+    async def watched_send(self: MessageSender, *given: Any) -> Any:
         arrive("begun")
         outcome = await send(self, *given)
         arrive("answered")
@@ -158,7 +158,7 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
         arrive("released")
 
     steps: tuple[tuple[object, str, object], ...] = (
-        (Sender, "send", watched_send),
+        (MessageSender, "send", watched_send),
         (Dispatcher, "_check", watched_check),
         (grants, "_look_up", watched_look_up),
         (Store, "commit", watched_commit),
@@ -182,7 +182,7 @@ def _meeting(fate: Fate, database: Database) -> Callable[[Step], None]:
         elif step_writes(fate.step):
             os.kill(os.getpid(), signal.SIGSTOP)
         else:
-            # Not while writing: asleep it would keep an embedded database from everybody.
+            # Not while writing: suspended, it would lock an embedded database for all others.
             with database.turn:
                 os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -190,5 +190,5 @@ def _meeting(fate: Fate, database: Database) -> Callable[[Step], None]:
 
 
 def step_writes(step: Step) -> bool:
-    """Whether a worker that comes to a step is in a transaction."""
+    """Whether a worker that reaches a step is in a transaction."""
     return step in ("not_committed", "released")

@@ -20,8 +20,8 @@ from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history import erasure
 from bolt_app.notifications.history.retention import Retention
-from bolt_app.notifications.incidents.service import Answer
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
@@ -36,7 +36,7 @@ from tests.running import Bellhop
 
 EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
-ANSWERS: tuple[Answer, ...] = ("acknowledge", "assign", "snooze", "mute")
+ANSWERS: tuple[IncidentAnswer, ...] = ("acknowledge", "assign", "snooze", "mute")
 KEEP = timedelta(days=30)
 # It keeps user ids until AUDIT_DAYS are over, and neither names nor e-mail addresses.
 AUDIT_LOG = "audit_events"
@@ -103,14 +103,14 @@ def leave_traces(bellhop: Bellhop) -> None:
         accept(bellhop, to, "For one person")
     accept(bellhop, GENERAL, "From Slack")
     request = NotificationRequest.model_validate({"to": [GENERAL], "text": "x"})
-    services.intake.accept(Sender(ACME, f"slack:{ANN}"), [request], idempotency_key="a test")
+    services.intake.submit(Sender(ACME, f"slack:{ANN}"), [request], idempotency_key="a test")
     delivered(bellhop)
     for number, answer in enumerate(ANSWERS):
         asked = {"title": answer, "actions": ["acknowledge", "assign", "snooze", "mute"]}
         told = NotificationRequest.model_validate(
             {"to": [GENERAL], "text": "x", "key": f"disk/{number}", **asked}
         )
-        [accepted] = services.intake.accept(
+        [accepted] = services.intake.submit(
             Sender(ACME, f"api_key:{record.id}"), [told]
         ).notifications
         delivered(bellhop)
@@ -238,7 +238,7 @@ def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: s
 
     assert traces(bellhop, BEN) == {}
     [stays] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
-    assert stays.wish.topic == "alerts"
+    assert stays.spec.topic == "alerts"
 
 
 def test_others_stay(known: Bellhop) -> None:
@@ -310,7 +310,7 @@ class TestPostedMessages:
         assert NAME not in said(known)
         assert ANN not in said(known)
         assert "Acknowledged by someone (profile deleted)" in said(known)
-        assert "someone (profile deleted) takes care of it" in said(known)
+        assert "Assigned to someone (profile deleted)" in said(known)
 
     def test_what_waits_goes_first(self, known: Bellhop) -> None:
         unlink(known)
@@ -442,7 +442,7 @@ def test_an_undo_button_brings_nobody_back(
     known.slack.click(BEN, ended, ids.UNDO_SUBSCRIPTIONS)
 
     [found] = known.services.subscriptions.of_address(ACME, GENERAL)
-    assert found.wish.created_by == BEN
+    assert found.spec.created_by == BEN
     if leave is not None:
         assert "subscriptions" not in traces(known, ANN)
 

@@ -1,4 +1,4 @@
-"""A worker that a test leads by the hand: it does all that is due, and the time is the test's."""
+"""A worker that a test drives step by step, with the test's clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.shards import OwnedShard
 from bolt_app.worker import create_dispatcher
 from tests.people import ACME
@@ -27,7 +27,7 @@ STEP_SECONDS = 60
 
 
 class HeldOwnership(Ownership):
-    """All shards, until another owner takes them: the latest tokens count."""
+    """Ownership of all shards, until another owner takes them: the latest tokens count."""
 
     def __init__(self, bellhop: Bellhop) -> None:
         token = secrets.token_hex(16)
@@ -67,10 +67,10 @@ class HeldOwnership(Ownership):
 
 
 class Hand:
-    """One worker's work: everything that is due at a moment."""
+    """One worker, which does all work that is due when it is told to."""
 
     def __init__(self, bellhop: Bellhop, **changed: Any) -> None:
-        """Take the place of the owner before it.
+        """Replace the owner before it.
 
         Args:
             changed: services other than the app's.
@@ -91,21 +91,21 @@ class Hand:
         return seconds
 
     def deliver(self) -> int:
-        """Do all that is due now; return how many requests changed a message in Slack."""
+        """Do all due work; return the number of requests that changed a message in Slack."""
         before = self._posts()
         self.run(self._settle())
         return self._posts() - before
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine where the worker runs."""
+        """Run a coroutine on the worker's loop."""
         return self.bellhop.services.http.run(doing, STEP_SECONDS)
 
     def die_before_request(self) -> None:
-        """Let the worker end when it has begun an attempt, and nothing is sent."""
+        """Let the worker die after it has begun an attempt, before the request."""
         self._die_instead_of("send", self.dispatcher._sender)
 
     def die_after_request(self) -> None:
-        """Let the worker end when Slack has answered, and nobody else knows."""
+        """Let the worker die after Slack's answer, before the outcome is written."""
         sender = self.dispatcher._sender
         self._die_instead_of("send", sender, after=sender.send)
 
@@ -127,7 +127,7 @@ class Hand:
         )
 
     async def _settle(self) -> None:
-        self.dispatcher.look_now()
+        self.dispatcher.poll_now()
         while True:
             wait = await self.dispatcher.cycle()
             if self.ownership.is_lost:
@@ -142,12 +142,12 @@ def accept(bellhop: Bellhop, to: str | list[str], text: str = "", **given: Any) 
     """Accept a notification and return its id."""
     team_id = given.pop("team_id", ACME)
     request = NotificationRequest.model_validate({"to": to, "text": text, **given})
-    answer = bellhop.services.intake.accept(Sender(team_id, "command"), [request])
+    answer = bellhop.services.intake.submit(Sender(team_id, "command"), [request])
     return answer.notifications[0].id
 
 
 def deliveries(bellhop: Bellhop, notification_id: str) -> list[Delivery]:
-    """Return a notification's deliveries, as they are in the database."""
+    """Return the rows of a notification's deliveries."""
     statement = (
         select(Delivery).where(Delivery.notification_id == notification_id).order_by(Delivery.id)
     )
@@ -156,7 +156,7 @@ def deliveries(bellhop: Bellhop, notification_id: str) -> list[Delivery]:
 
 
 def states(bellhop: Bellhop, *notification_ids: str) -> list[str]:
-    """Return the states of notifications' deliveries, as people know them."""
+    """Return the states of notifications' deliveries, as people see them."""
     return [shown_state(one.state) for id_ in notification_ids for one in deliveries(bellhop, id_)]
 
 
@@ -167,5 +167,5 @@ def lane_of(bellhop: Bellhop, address: str) -> Lane:
 
 
 def texts(bellhop: Bellhop, channel_id: str) -> list[str]:
-    """Return what is in a channel, oldest first."""
+    """Return the texts in a channel, oldest first."""
     return [one.text for one in bellhop.slack.messages(channel_id)]

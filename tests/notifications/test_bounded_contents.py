@@ -1,4 +1,4 @@
-"""Contents of any size: few are read at once, and lists read no more of each than they show."""
+"""Large contents: few are read at once, and lists read only summaries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bolt_app.db.models import Notification
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.schema import DEEPEST, VALUES
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.history import service as history
+from bolt_app.notifications.history import store as history
 from bolt_app.notifications.subscriptions import previews
 from bolt_app.notifications.subscriptions.previews import Previews
 from tests.conftest import FakeClock
@@ -30,7 +30,7 @@ LARGE: dict[str, Any] = {"text": "Large", "attachments": [{"x": [[]] * 345_000}]
 
 
 def put(database: Database, clock: FakeClock, *contents: dict[str, Any]) -> None:
-    """Store notifications to a topic as they are, one a millisecond."""
+    """Store notifications to a topic as they are, one per millisecond."""
     with database.writing() as session:
         for content in contents:
             clock.advance(0.001)
@@ -95,7 +95,9 @@ def test_a_page_of_the_api_has_few_large_contents(bellhop: Bellhop) -> None:
     assert seen == ["Small", *["Large"] * 4]
 
 
-def test_whatever_its_size_one_is_shown(bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_shows_at_least_one_whatever_its_size(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(history, "PAGE_CHARACTERS", 1)
     put(bellhop.services.database, bellhop.clock, {"text": "One"}, {"text": "Two"})
 
@@ -106,7 +108,7 @@ def test_whatever_its_size_one_is_shown(bellhop: Bellhop, monkeypatch: pytest.Mo
 
 
 class TestSummaries:
-    def test_it_has_what_lists_show(self, database: Database, clock: FakeClock) -> None:
+    def test_it_has_the_parts_that_lists_show(self, database: Database, clock: FakeClock) -> None:
         said = {
             "severity": "error",
             "title": "T",
@@ -124,7 +126,7 @@ class TestSummaries:
             {"text": UNREADABLE},
         ]
 
-    def test_it_has_a_short_layout_that_says_all(
+    def test_it_keeps_a_short_layout_with_all_the_text(
         self, database: Database, clock: FakeClock
     ) -> None:
         blocks = {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Said"}}]}
@@ -137,7 +139,7 @@ class TestSummaries:
         assert found == [blocks, attachments, {"title": "T"}, {"mrkdwn": True}]
         assert [headline(one) for one in found] == ["Said", "Said", "T", "A notification"]
 
-    def test_what_is_no_content_says_so(self, database: Database, clock: FakeClock) -> None:
+    def test_an_unreadable_content_is_marked(self, database: Database, clock: FakeClock) -> None:
         for content in ({"a": "b"}, {"c": "d"}):
             put(database, clock, content)
         with database.writing() as session:
@@ -147,7 +149,7 @@ class TestSummaries:
 
 
 def test_nothing_else_reads_contents_whole() -> None:
-    """Whatever reads more than one content at a time reads summaries, or few characters."""
+    """A module that reads several contents at once reads summaries, or limits their size."""
     whole = re.compile(r"(?<![(\w])Notification\.content\b")
     root = Path(bolt_app.__file__).parent
     found = {
@@ -158,19 +160,19 @@ def test_nothing_else_reads_contents_whole() -> None:
 
     assert found == {
         "notifications/history/statistics.py",  # within a statement that reads their summaries
-        "notifications/history/service.py",  # a page of `PAGE_CHARACTERS`
+        "notifications/history/store.py",  # a page of `PAGE_CHARACTERS`
         "notifications/incidents/messages.py",  # one
         "notifications/delivery/attempts.py",  # what is being sent
     }
 
 
-def test_a_preview_reads_so_many_characters(
+def test_a_preview_reads_a_limited_number_of_characters(
     database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(previews, "MOST_CHARACTERS", 150)
     put(database, clock, *[{"title": f"{number}" * 40} for number in range(1, 6)])
 
-    preview = Previews(database, clock=clock).look(ACME).preview("deploys", "", list)
+    preview = Previews(database, clock=clock).recent(ACME).preview("deploys", "", list)
 
     assert [one.headline[0] for one in preview.examples] == ["5", "4"]
 

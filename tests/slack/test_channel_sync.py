@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import (
     SubscriptionLimits,
@@ -100,7 +100,7 @@ def test_nobody_is_told_after_the_next_installation(bellhop: Bellhop, channel: s
 
     bellhop.slack.send_event(ACME, {"type": "channel_archive", "channel": channel})
 
-    assert bellhop.services.history.search(ACME, Filter()).notifications == []
+    assert bellhop.services.history.search(ACME, HistoryQuery()).notifications == []
 
 
 def test_a_channel_the_bot_was_removed_from_pauses_until_it_is_invited(
@@ -141,7 +141,7 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
     happen(bellhop)
 
     stored = bellhop.services.subscriptions.of_address(ACME, moved.id)
-    assert [(one.wish.topic, one.wish.filter) for one in stored] == [
+    assert [(one.spec.topic, one.spec.filter) for one in stored] == [
         ("a", "x=y"),
         ("b", ""),
         ("c", ""),

@@ -162,8 +162,8 @@ def test_errors_are_shown_beside_their_input(installed: Bellhop) -> None:
 
     result = subscribe(installed, "de*", "severity>=eror")
 
-    assert "a star stands alone" in result.errors["topic"]
-    assert "“eror” is no severity" in result.errors["filter"]
+    assert "use a star alone" in result.errors["topic"]
+    assert "“eror” is not a severity" in result.errors["filter"]
     assert installed.slack.open_modal(ANN) is not None
 
 
@@ -185,7 +185,7 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
 
     def wish() -> SubscriptionSpec:
         [one] = installed.services.subscriptions.of_address(ACME, ANN)
-        return one.wish
+        return one.spec
 
     for what, hours in (("mute-hour", 1), ("mute-day", 24)):
         choose(installed, what, "deploys/*")

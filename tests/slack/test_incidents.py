@@ -9,8 +9,8 @@ import pytest
 
 from bolt_app.notifications.content.message import COLOURS, SIGNS
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.incidents.service import Answer
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.intake.sender import Sender
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -147,11 +147,11 @@ def test_a_resolved_incident_can_be_reopened(installed: Bellhop) -> None:
 def test_the_last_assignment_wins(installed: Bellhop) -> None:
     id_ = raised(installed)
     press(installed, "assign")
-    assert "*Ann Archer* takes care of it" in text_of(installed)
+    assert "Assigned to *Ann Archer*" in text_of(installed)
     press(installed, "assign", BEN)
 
     assert incident(installed, id_).assigned_to == BEN
-    assert f"<@{BEN}> takes care of it" in text_of(installed)
+    assert f"Assigned to <@{BEN}>" in text_of(installed)
 
 
 def test_an_answer_lasts_while_the_sender_repeats_itself(installed: Bellhop) -> None:
@@ -348,7 +348,7 @@ class TestEscalation:
             "escalate": {"after": 600, "to": RANDOM},
         }
         requests = [NotificationRequest.model_validate(given) for _ in range(3)]
-        installed.services.intake.accept(Sender(ACME, "command"), requests)
+        installed.services.intake.submit(Sender(ACME, "command"), requests)
         installed.clock.advance(600)
         delivered(installed)
 
@@ -408,7 +408,7 @@ def test_a_message_that_is_gone_is_posted_again_while_people_are_to_see_it(
 
 
 @pytest.mark.parametrize("answer", ["acknowledge", "resolve", "mute", "assign", "snooze"])
-def test_another_workspace_answers_nothing(installed: Bellhop, answer: Answer) -> None:
+def test_another_workspace_answers_nothing(installed: Bellhop, answer: IncidentAnswer) -> None:
     id_ = raised(installed)
 
     assert not installed.services.incidents.answer("T0BETA0001", id_, ANN, answer)
@@ -433,7 +433,7 @@ def test_people_who_change_their_minds_leave_the_channels_their_turns(installed:
         accept(installed, RANDOM, title=f"wanted {number}")
     for number in range(12):
         installed.clock.advance(1)
-        answer: Answer = "unmute" if number % 2 else "mute"
+        answer: IncidentAnswer = "unmute" if number % 2 else "mute"
         # A click that the client may send before the message is refreshed.
         id_ = installed.services.history.find_by_message(
             ACME, GENERAL, installed.slack.messages(GENERAL)[0].ts
@@ -459,7 +459,7 @@ def test_people_who_answer_many_incidents_leave_their_channel_its_turns(
         installed.clock.advance(1)
         for place in range(4):
             id_ = incidents[(number * 4 + place) % 20]
-            answer: Answer = "unmute" if number % 10 >= 5 else "mute"
+            answer: IncidentAnswer = "unmute" if number % 10 >= 5 else "mute"
             installed.services.incidents.answer(ACME, id_, BEN, answer)
         Hand(installed).deliver()
 
@@ -478,8 +478,8 @@ def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
     assert len(installed.slack.calls_to("chat.update")) == 2
 
 
-def press_at_once(bellhop: Bellhop, answer: Answer) -> None:
-    """Answer the only incident as Ann; refresh its message if that is due."""
+def press_at_once(bellhop: Bellhop, answer: IncidentAnswer) -> None:
+    """IncidentAnswer the only incident as Ann; refresh its message if that is due."""
     id_ = bellhop.services.history.find_by_message(ACME, GENERAL, message(bellhop).ts)
     assert id_ is not None
     bellhop.services.incidents.answer(ACME, id_, ANN, answer)

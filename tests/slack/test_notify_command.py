@@ -246,7 +246,7 @@ class TestList:
         self, installed: Bellhop, choice: str, words: str
     ) -> None:
         ask(installed, "subscribe deploys severity>=error", BEN)
-        before = [one.wish for one in installed.services.subscriptions.of_address(ACME, GENERAL)]
+        before = [one.spec for one in installed.services.subscriptions.of_address(ACME, GENERAL)]
         installed.clock.advance(1)
         answer = ask(installed, "list")
 
@@ -259,7 +259,7 @@ class TestList:
         installed.clock.advance(1)
         installed.slack.click(BEN, told, ids.UNDO_SUBSCRIPTIONS)
         [after] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert [replace(after.wish, created_at=before[0].created_at)] == before
+        assert [replace(after.spec, created_at=before[0].created_at)] == before
         changes = [
             (one.user_id, one.credential)
             for one in installed.services.audit.find(action="channel_subscriptions_changed")
@@ -310,7 +310,7 @@ class TestDigest:
         assert f"every day at 09:00 ({tz})" in text
         assert f"digest every day at 09:00 ({tz})" in text_of(ask(installed, "list"))
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert one.wish.digest == Schedule(time(9), str(tz))
+        assert one.spec.digest == Schedule(time(9), str(tz))
         assert reached(installed) == [GENERAL]
         Hand(installed).deliver()
         assert "It is out" not in [one.text for one in installed.slack.messages(GENERAL)]
@@ -320,7 +320,7 @@ class TestDigest:
         ask(installed, "subscribe deploys digest daily 9:00", BEN)
 
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert one.wish.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
+        assert one.spec.digest == Schedule(time(9), str(installed.slack.users[BEN].tz))
 
     def test_the_only_topic_need_not_be_named(self, installed: Bellhop) -> None:
         assert "No subscriptions here yet" in text_of(ask(installed, "digest hourly"))
@@ -344,7 +344,7 @@ class TestDigest:
         installed.slack.click(BEN, answer, ids.UNDO_SUBSCRIPTIONS)
 
         [one] = installed.services.subscriptions.of_address(ACME, GENERAL)
-        assert str(one.wish.digest) == "hourly"
+        assert str(one.spec.digest) == "hourly"
 
     def test_undo_restores_an_ended_subscription_with_its_digest(
         self, installed: Bellhop, clock: FakeClock
@@ -369,7 +369,7 @@ class TestAnswers:
             ("", "*Commands"),
             ("help", "*Commands"),
             ("subscibe deploys", "Did you mean `/notify subscribe deploys`?"),
-            ("subscribe deploys <x>", "“&lt;x&gt;” is no condition"),
+            ("subscribe deploys <x>", "“&lt;x&gt;” is not a condition"),
             ("unsubscribe deploys", "No subscription to `deploys` here. No subscriptions yet."),
             ("mute 2h", "No subscriptions here to mute."),
             ("unmute", "Nothing is muted here."),

@@ -45,7 +45,7 @@ def test_a_form_counts_for_the_workspace_whose_home_it_was_opened_from(
     assert slack.submit_view(WES, modal.id, values).error is None
 
     [subscribed] = organization.services.subscriptions.of_address(NORTH, WES)
-    assert subscribed.wish.topic == "deploys"
+    assert subscribed.spec.topic == "deploys"
 
 
 def test_an_answer_counts_in_the_workspace_of_its_message(organization: Bellhop) -> None:

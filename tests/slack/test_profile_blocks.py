@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bolt_app.notifications.incidents.blocks import incident_blocks
-from bolt_app.notifications.incidents.view import Person, ShownIncident
+from bolt_app.notifications.incidents.view import IncidentView, Responder
 from bolt_app.profiles.service import Profile, Workspace
 from bolt_app.slack.profile import blocks
 from slack_sandbox.blocks import check_blocks
@@ -99,8 +99,8 @@ def test_nothing_of_a_name_is_markup(name: str) -> None:
 
 @pytest.mark.parametrize("name", MARKUP)
 def test_nothing_of_an_answering_persons_name_is_markup(name: str) -> None:
-    ben = Person("U012AB3CD", name)
-    incident = ShownIncident("acknowledged", NOW, ben, None, NOW, ben, ben, NOW)
+    ben = Responder("U012AB3CD", name)
+    incident = IncidentView("acknowledged", NOW, ben, None, NOW, ben, ben, NOW)
 
     shown = list(_texts(incident_blocks("id", [], incident)))
 

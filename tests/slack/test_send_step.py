@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.slack import ids
 from bolt_app.slack.listeners.functions.send import MOST_A_MINUTE
 from slack_sandbox import Fault
@@ -80,7 +80,7 @@ def test_errors_are_shown_to_the_author_of_the_workflow(
     assert run.state == "failed"
     assert run.error.startswith("The notification was not sent: ")
     assert words in run.error
-    assert installed.services.history.search(ACME, Filter()).notifications == []
+    assert installed.services.history.search(ACME, HistoryQuery()).notifications == []
 
 
 def test_one_execution_sends_once_however_often_slack_tells_of_it(installed: Bellhop) -> None:
@@ -94,7 +94,7 @@ def test_one_execution_sends_once_however_often_slack_tells_of_it(installed: Bel
     installed.slack.send_event(ACME, event.payload["event"])
 
     assert run.state == "completed"
-    assert len(installed.services.history.search(ACME, Filter()).notifications) == 1
+    assert len(installed.services.history.search(ACME, HistoryQuery()).notifications) == 1
 
 
 def test_slack_in_trouble_is_answered_when_it_tells_again(installed: Bellhop) -> None:
@@ -104,7 +104,7 @@ def test_slack_in_trouble_is_answered_when_it_tells_again(installed: Bellhop) ->
     installed.slack.deliver_due()
 
     assert run.state == "completed"
-    assert len(installed.services.history.search(ACME, Filter()).notifications) == 1
+    assert len(installed.services.history.search(ACME, HistoryQuery()).notifications) == 1
 
 
 def test_other_steps_of_other_apps_do_no_harm(installed: Bellhop) -> None:
@@ -127,7 +127,7 @@ def test_nothing_but_a_channel_is_one(installed: Bellhop, channel: Any) -> None:
 
     assert run.state == "failed"
     assert "channel is not a channel id" in run.error
-    assert installed.services.history.search(ACME, Filter()).notifications == []
+    assert installed.services.history.search(ACME, HistoryQuery()).notifications == []
 
 
 def test_a_flood_fails(installed: Bellhop) -> None:
@@ -140,7 +140,7 @@ def test_a_flood_fails(installed: Bellhop) -> None:
         installed.slack.send_event(ACME, {**event, "function_execution_id": f"Fx{number}"})
 
     search = installed.services.history.search
-    assert len(search(ACME, Filter(), limit=500).notifications) == MOST_A_MINUTE
+    assert len(search(ACME, HistoryQuery(), limit=500).notifications) == MOST_A_MINUTE
 
     installed.clock.advance(60)
     installed.slack.send_event(ACME, {**event, "function_execution_id": "Fx later"})
@@ -164,7 +164,7 @@ def test_after_an_uninstall_a_step_fails_and_nothing_is_sent_later(installed: Be
     assert failed.token == "xwfp-of-the-step"
     assert failed.arguments["function_execution_id"] == "Fx1"
     assert "uninstalled from this workspace" in failed.arguments["error"]
-    assert installed.services.history.search(ACME, Filter()).notifications == []
+    assert installed.services.history.search(ACME, HistoryQuery()).notifications == []
 
 
 def test_the_log_names_the_execution(installed: Bellhop, caplog: pytest.LogCaptureFixture) -> None:

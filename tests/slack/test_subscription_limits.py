@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from bolt_app.db import Database
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.service import (
     SubscriptionLimits,
     Subscriptions,
     SubscriptionSpec,
-    TooManySubscriptionsError,
 )
 from bolt_app.slack import ids
 from tests.commands import assert_failed, run
@@ -41,7 +41,7 @@ def ask(bellhop: Bellhop, words: str, channel_id: str = GENERAL, user_id: str = 
 
 
 def topics(bellhop: Bellhop, address: str) -> set[str]:
-    return {one.wish.topic for one in bellhop.services.subscriptions.of_address(ACME, address)}
+    return {one.spec.topic for one in bellhop.services.subscriptions.of_address(ACME, address)}
 
 
 @pytest.mark.sqlite_only
@@ -49,7 +49,7 @@ def test_a_channel_has_so_many(limited: Bellhop) -> None:
     for topic in ("a", "b"):
         ask(limited, f"subscribe {topic}")
 
-    assert "This channel has 2 subscriptions, which is the limit" in ask(limited, "subscribe c")
+    assert "This channel has reached the limit of 2 subscriptions" in ask(limited, "subscribe c")
     assert topics(limited, GENERAL) == {"a", "b"}
     assert "has 2 subscriptions" not in ask(limited, "subscribe a severity>=error")
     ask(limited, "unsubscribe b")
@@ -65,7 +65,7 @@ def test_a_workspace_has_so_many(limited: Bellhop) -> None:
 
     refused = ask(limited, "subscribe b", DEPLOYS)
 
-    assert "This workspace has 3 subscriptions, which is the limit" in refused
+    assert "This workspace has reached the limit of 3 subscriptions" in refused
     assert topics(limited, DEPLOYS) == {"a"}
 
 
@@ -90,7 +90,7 @@ def test_on_the_command_line_too(limited: Bellhop) -> None:
 
     refused = run(limited, "topic", "subscribe", "--team", ACME, "c", ANN)
 
-    assert_failed(refused, "This person has 2 subscriptions, which is the limit")
+    assert_failed(refused, "This person has reached the limit of 2 subscriptions")
 
 
 @pytest.mark.sqlite_only
@@ -156,5 +156,5 @@ def test_a_subscription_is_changed_by_who_may_now(
     is_allowed = channel_id is None and words != "subscribe a"
     assert ("uests" in answer) is not is_allowed
     left = bellhop.services.subscriptions.of_address(ACME, channel_id or BEN)
-    is_unchanged = [one.wish.topic for one in left if one.wish.muted_until is None] == ["z"]
+    is_unchanged = [one.spec.topic for one in left if one.spec.muted_until is None] == ["z"]
     assert is_unchanged is not is_allowed

@@ -201,13 +201,13 @@ class TestRefusing:
             "to[1]": "'general' is no address: give #name, a channel's id (C…), @e-mail, a "
             "person's id (U…) or topic:name",
             "text": "is longer than 40,000 characters: shorten it",
-            "fields[1].name": "is empty: give it, or leave it out",
-            "fields[1].value": "has to be text",
-            "severity": "may be 'info', 'success', 'warning', 'error' or 'critical'",
+            "fields[1].name": "is empty: give a value, or leave it out",
+            "fields[1].value": "must be text",
+            "severity": "must be 'info', 'success', 'warning', 'error' or 'critical'",
             "colour": "is an unknown field",
-            "send_at": "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z",
-            "priority": "is too large: the most is 9",
-            "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
+            "send_at": "is not an ISO 8601 date and time: write it like 2026-01-31T09:30:00Z",
+            "priority": "is too large: the maximum is 9",
+            "source": "is not a source: use up to 64 letters, digits, and any of - _ . :",
             "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
         assert answer.json()["detail"] == "10 fields are invalid: see errors."
@@ -266,7 +266,7 @@ class TestRefusing:
         body = b'{"to": "#general", "blocks": [{"a": [1e999]}]}'
 
         assert faults(caller(bellhop).send(body)) == {
-            "blocks[0]": "holds a number that is too large"
+            "blocks[0]": "contains a number that is too large"
         }
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 import bolt_app
 from bolt_app.db.models import Lane, Subscription
-from bolt_app.notifications.history.visibility import _at_their_channels
+from bolt_app.notifications.history.routes import with_channel_ids
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN
@@ -64,7 +64,7 @@ def by_listing(bellhop: Bellhop) -> str | None:
     workspace = bellhop.services.client.find_workspace(ACME)
     at = bellhop.services.channels.refresh_listing(workspace)
     hand = Hand(bellhop)
-    hand.dispatcher._transitions.refuse_unlisted(ACME, at)
+    hand.dispatcher._transitions.end_unlisted(ACME, at)
     hand.deliver()
     return deliveries(bellhop, id_)[0].channel_id
 
@@ -85,7 +85,7 @@ def by_key_limit(bellhop: Bellhop) -> str | None:
 def by_viewing(bellhop: Bellhop) -> str | None:
     listed(bellhop)
     with bellhop.services.database.reading_connection() as connection:
-        return _at_their_channels(connection, ACME, {1: NAME})[1]
+        return with_channel_ids(connection, ACME, {1: NAME})[1]
 
 
 @pytest.mark.parametrize(

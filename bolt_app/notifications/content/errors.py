@@ -1,4 +1,4 @@
-"""What is wrong with a notification that was refused: each field, and its mend."""
+"""Validation errors of notifications: the fields at fault, each with a fix."""
 
 from __future__ import annotations
 
@@ -21,69 +21,68 @@ from bolt_app.notifications.content.schema import (
 )
 from bolt_app.text_forms import comparable
 
-# So many are named: nobody fixes more at once.
+# The most problems that are reported.
 MOST_PROBLEMS = 20
-# Of a field of the sender's own so much is shown and compared.
+# The most characters of an unknown field's name that are shown and compared.
 LONGEST_NAME = 100
 
 _Words = Callable[[Mapping[str, Any]], str]
 # By the names at https://docs.pydantic.dev/latest/errors/validation_errors/
 _WORDS: Mapping[str, _Words] = {
-    "missing": lambda _: "is missing: give it",
+    "missing": lambda _: "is required",
     "string_too_long": lambda ctx: f"is longer than {ctx['max_length']:,} characters: shorten it",
-    "string_too_short": lambda _: "is empty: give it, or leave it out",
+    "string_too_short": lambda _: "is empty: give a value, or leave it out",
     "too_long": lambda ctx: (
-        f"has {ctx['actual_length'] or 'too many'} items and may have {ctx['max_length']}: "
-        "send the rest with another"
+        f"has {ctx['actual_length'] or 'too many'} items; the limit is {ctx['max_length']}"
     ),
-    "too_short": lambda _: "is empty: give at least one",
-    "literal_error": lambda ctx: f"may be {ctx['expected']}",
-    "string_type": lambda _: "has to be text",
-    "dict_type": lambda _: "has to be an object",
-    "model_type": lambda _: "has to be an object",
-    "list_type": lambda _: "has to be a list",
+    "too_short": lambda _: "is empty: give at least one item",
+    "literal_error": lambda ctx: f"must be {ctx['expected']}",
+    "string_type": lambda _: "must be text",
+    "dict_type": lambda _: "must be an object",
+    "model_type": lambda _: "must be an object",
+    "list_type": lambda _: "must be a list",
     "url_too_long": lambda ctx: f"is longer than {ctx['max_length']:,} characters: shorten it",
-    "url_parsing": lambda _: "is no address: give one that begins with https:// or http://",
-    "url_scheme": lambda _: "is no address: give one that begins with https:// or http://",
-    "greater_than_equal": lambda ctx: f"is too small: the least is {ctx['ge']:g}",
-    "less_than_equal": lambda ctx: f"is too large: the most is {ctx['le']:,}",
-    "finite_number": lambda _: "has to be a number",
+    "url_parsing": lambda _: "is not a URL: begin it with https:// or http://",
+    "url_scheme": lambda _: "is not a URL: begin it with https:// or http://",
+    "greater_than_equal": lambda ctx: f"is too small: the minimum is {ctx['ge']:g}",
+    "less_than_equal": lambda ctx: f"is too large: the maximum is {ctx['le']:,}",
+    "finite_number": lambda _: "must be a number",
     "timezone_aware": lambda _: "has no time zone: end it with Z, or with an offset like +02:00",
     "string_pattern_mismatch": lambda ctx: _FORMS.get(
-        ctx["pattern"], f"has to match {ctx['pattern']}"
+        ctx["pattern"], f"must match {ctx['pattern']}"
     ),
     "value_error": lambda ctx: str(ctx["error"]),
 }
 _FORMS: Mapping[str, str] = {
     ID_PATTERN: "is not the id of a notification, which has 32 digits and letters from a to f",
-    SOURCE_PATTERN: f"is not a source: give up to {SOURCE_LENGTH} letters, digits, and any of "
+    SOURCE_PATTERN: f"is not a source: use up to {SOURCE_LENGTH} letters, digits, and any of "
     "- _ . :",
     TS_PATTERN: "is not the ts of a message, which looks like 1712345678.123456",
 }
 _FIELDS = tuple(
     name for model in (NotificationRequest, MessageField, Escalation) for name in model.model_fields
 )
-_MOMENT = "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z"
+_MOMENT = "is not an ISO 8601 date and time: write it like 2026-01-31T09:30:00Z"
 
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """What is wrong with one field, and the mend; the field's path is as in `fields[2].value`."""
+    """A problem of one field, with its fix; the field is a path such as `fields[2].value`."""
 
     field: str
     detail: str
 
 
 def problems_of(error: ValidationError, *, within: str = "") -> list[FieldProblem]:
-    """Return what is wrong, field by field; of more than `MOST_PROBLEMS` one more than these.
+    """Return the problems, up to one more than `MOST_PROBLEMS`.
 
     Args:
-        within: where the notifications stand in what was sent.
+        within: the path of the notifications in the request.
     """
     problems = (
         problem
-        for one in error.errors(include_url=False, include_input=False)
-        for problem in _problems(one, within)
+        for details in error.errors(include_url=False, include_input=False)
+        for problem in _problems(details, within)
     )
     return list(islice(problems, MOST_PROBLEMS + 1))
 
@@ -104,8 +103,8 @@ def _detail(error: ErrorDetails, ctx: Mapping[str, Any]) -> str:
         return _unknown_field(str(error["loc"][-1])[:LONGEST_NAME])
     if kind.startswith("datetime"):
         return _MOMENT
-    words = _WORDS.get(kind)
-    return error["msg"] if words is None else words(ctx)
+    describe = _WORDS.get(kind)
+    return error["msg"] if describe is None else describe(ctx)
 
 
 def _unknown_field(name: str) -> str:

@@ -1,7 +1,7 @@
 """Simpler renderings of a notification, for a layout that Slack rejects.
 
-A sender's blocks or attachments may be malformed in ways that only Slack knows. The notification is
-delivered all the same: with less of its layout, in the end as plain text.
+A sender's blocks or attachments may be malformed in ways that only Slack detects. The notification
+is still delivered: with less of its layout, in the end as plain text.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import escape, link
 from bolt_app.notifications.content.meaning import severity_of
-from bolt_app.notifications.content.message import Block, render, spoken, strings, without_images
+from bolt_app.notifications.content.message import render, spoken, strings, without_images
 from bolt_app.notifications.content.summaries import NO_FALLBACK, block_text
 
-# Slack's codes for a content that it does not take, after which nothing was posted
+# Slack's codes for rejected content, after which nothing was posted
 # (https://docs.slack.dev/reference/methods/chat.postMessage#errors and
 # https://docs.slack.dev/reference/methods/chat.update#errors).
 CONTENT_CODES = frozenset(
@@ -30,7 +31,7 @@ CONTENT_CODES = frozenset(
         "too_many_attachments",
     }
 )
-# Nothing of a sender's but its words: any of the others may be what Slack rejects.
+# The members with words; Slack may reject any of the others.
 _WORDS = ("text", "title", "fields", "link", "mrkdwn", "unfurl_links", "unfurl_media")
 
 
@@ -39,12 +40,12 @@ def renderings(
 ) -> Iterator[dict[str, Any]]:
     """Yield the message, then simpler ones: without images, without the sender's layout, as text.
 
-    Each is tried with a post or an update if Slack answers the one before with one of
-    `CONTENT_CODES`. The severity is shown in all of them.
+    The next one is tried if Slack rejects the last with one of `CONTENT_CODES`. All of them show
+    the severity.
 
     Args:
         content: as `render` takes it.
-        under: blocks of ours at its end; plain text has none.
+        under: Bellhop's blocks at the end; plain text has none.
     """
     message = render(content, under=under)
     yield message
@@ -62,14 +63,14 @@ def _words(content: Mapping[str, Any]) -> dict[str, Any]:
     if (severity := severity_of(content)) is not None:
         kept["severity"] = severity
     text = content.get("text", "")
-    # With blocks it is what screen readers read, and often the same in other words.
+    # With blocks, the text is for screen readers, and often repeats them.
     lines = [text, *(line for line in _block_lines(content.get("blocks")) if line not in text)]
-    for one in content.get("attachments", ()):
-        lines += _attachment_lines(one)
+    for attachment in content.get("attachments", ()):
+        lines += _attachment_lines(attachment)
     if "image_url" in content:
         lines.append(_link(content["image_url"], "Picture"))
-    if said := "\n".join(line for line in lines if line.strip()):
-        kept["text"] = said
+    if joined := "\n".join(line for line in lines if line.strip()):
+        kept["text"] = joined
     return kept
 
 
@@ -79,9 +80,9 @@ def _attachment_lines(attachment: Mapping[str, Any]) -> list[str]:
     if not any(line.strip() for line in lines) and fallback != NO_FALLBACK:
         lines = [fallback]
     fields = attachment.get("fields")
-    for one in fields if isinstance(fields, list) else ():
-        if isinstance(one, dict):
-            lines.append(f"{_text(one.get('title'))}: {_text(one.get('value'))}".strip(": "))
+    for field in fields if isinstance(fields, list) else ():
+        if isinstance(field, dict):
+            lines.append(f"{_text(field.get('title'))}: {_text(field.get('value'))}".strip(": "))
     lines += _block_lines(attachment.get("blocks"))
     if image_url := _text(attachment.get("image_url")):
         lines.append(_link(image_url, "Picture"))
@@ -94,8 +95,8 @@ def _title(attachment: Mapping[str, Any]) -> str:
 
 
 def _block_lines(blocks: object) -> list[str]:
-    """Return each block's words as mrkdwn, with the mentions and links that are written in it."""
-    return [_block_line(one) for one in blocks] if isinstance(blocks, list) else []
+    """Return each block's text as mrkdwn, with its mentions and links."""
+    return [_block_line(block) for block in blocks] if isinstance(blocks, list) else []
 
 
 def _block_line(block: object) -> str:
@@ -108,20 +109,20 @@ def _block_line(block: object) -> str:
 
 
 def _links(block: Block) -> Iterator[str]:
-    """Yield the links of a block that has no words but theirs: its picture, or its buttons."""
+    """Yield the links of a block whose only text is theirs: an image, or buttons."""
     elements = block.get("elements")
     if block.get("type") == "image":
         yield _link(_text(block.get("image_url")), _text(block.get("alt_text")) or "Picture")
     elif block.get("type") == "actions" and isinstance(elements, list):
-        for one in elements:
-            if isinstance(one, dict) and (url := _text(one.get("url"))):
-                label = one.get("text")
+        for element in elements:
+            if isinstance(element, dict) and (url := _text(element.get("url"))):
+                label = element.get("text")
                 yield _link(url, block_text(label) or "Open")
 
 
 def _link(url: str, label: str) -> str:
     words = link(url, label)
-    # Without a scheme it is none: people may still know what to do with it.
+    # Without a scheme it is not a link, but may still help people.
     return words if words.startswith("<") else escape(f"{label}: {url}")
 
 

@@ -1,8 +1,8 @@
-"""Meaning of a content whose sender shows it without saying it: severity, title, link and fields.
+"""Meaning of a sender's layout: severity, title, link and fields, derived from it.
 
-Tools that post to incoming webhooks say by a colour, a field named "Severity" or an attachment's
-title what filters, digests and quiet hours need to know. It is derived once, when a notification is
-accepted, and stored as `derived` in its content; messages show the sender's own layout.
+Tools that post to incoming webhooks express by a colour, a field named "Severity" or an
+attachment's title what filters, digests and quiet hours need. It is derived once, at acceptance,
+and stored as `derived` in the content; messages show the sender's own layout.
 
 https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments has the fields
 and colours of attachments.
@@ -24,13 +24,13 @@ from bolt_app.notifications.content.summaries import plain
 from bolt_app.text_forms import comparable
 
 DERIVED = "derived"
-# The members that may show what others do not say.
-_SHOWING = frozenset(("attachments", "blocks", "fields"))
+# The members that meaning is derived from.
+_LAYOUT = frozenset(("attachments", "blocks", "fields"))
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
 _COLOURS = {"good": "success", "warning": "warning", "danger": "error"}
 _HEX = re.compile("#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
-# Degrees of the colour circle, up to which a colour means something; blue and violet mean nothing.
+# Upper limits of hue in degrees, and the severities below them; cyan and violet have none.
 _HUES = ((20, "error"), (68, "warning"), (170, "success"), (195, None), (260, "info"), (330, None))
 _LEAST_SATURATION = 0.2
 _SEVERITY_FIELDS = frozenset(
@@ -40,7 +40,7 @@ _STATE_FIELDS = frozenset(("status", "state", "alertstate", "alertstatus"))
 _ENDED = frozenset(
     ("resolved", "resolve", "ok", "okay", "recovered", "recovery", "closed", "fixed", "healthy")
 )
-# How other tools call our severities: syslog, log libraries, PagerDuty, Zabbix, incident levels.
+# Other tools' names of severities: syslog, log libraries, PagerDuty, Zabbix, incident levels.
 _NAMES = {
     "critical": "critical crit fatal emergency emerg alert disaster panic blocker highest "
     "p0 p1 sev0 sev1",
@@ -56,15 +56,15 @@ _BLOCK_FIELD = re.compile(r"\*([^*\n]{1,200})\*:?\s*(\S[^\n]*)")
 
 
 class WrittenField(NamedTuple):
-    """A field of the sender's layout: its name, and its value as it is written."""
+    """A field of the sender's layout: its name, and its value as written."""
 
     name: str
     value: str
 
 
 def with_meaning(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a content with what can be derived from it, where it does not say so itself."""
-    if _SHOWING.isdisjoint(content):
+    """Return a content with its derived meaning, except what the sender gives explicitly."""
+    if _LAYOUT.isdisjoint(content):
         return dict(content)
     attachments = content.get("attachments", ())
     found: dict[str, Any] = {
@@ -78,13 +78,13 @@ def with_meaning(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def severity_of(content: Mapping[str, Any]) -> str | None:
-    """Return the severity of a stored content, said or derived; None without either."""
+    """Return the severity of a stored content, given or derived, or None."""
     severity: str | None = content.get("severity") or derived(content).get("severity")
     return severity
 
 
 def link_of(content: Mapping[str, Any]) -> str:
-    """Return where a stored content leads, or an empty string."""
+    """Return the link of a stored content, or an empty string."""
     return str(content.get("link") or derived(content).get("link", ""))
 
 
@@ -94,12 +94,12 @@ def title_of(content: Mapping[str, Any]) -> str:
 
 
 def fields_of(content: Mapping[str, Any]) -> Sequence[Mapping[str, str]]:
-    """Return the fields of a stored content, said and derived."""
+    """Return the fields of a stored content, given and derived."""
     return [*derived(content).get("fields", ()), *content.get("fields", ())]
 
 
 def derived(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what was derived from a stored content."""
+    """Return the derived part of a stored content."""
     found: Mapping[str, Any] = content.get(DERIVED) or {}
     return found
 
@@ -116,17 +116,16 @@ def _severity(content: Mapping[str, Any]) -> str | None:
 
 
 def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> str | None:
-    """Return the severity of one part: an end outdoes what its severity was, words any colour.
+    """Return the severity of one part: an end beats a severity field, which beats a colour.
 
-    Of the colours only the word "good" says that something has ended: green as a number is in many
-    examples to copy from.
+    Of the colours only the word "good" means an end: a green number is in many copied examples.
     """
-    said = [(_word(one.name), plain(one.value)) for one in fields]
+    texts = [(_word(field.name), plain(field.value)) for field in fields]
     if colour == "good" or any(
-        name in _STATE_FIELDS and _word(value) in _ENDED for name, value in said
+        name in _STATE_FIELDS and _word(value) in _ENDED for name, value in texts
     ):
         return "success"
-    for name, value in said:
+    for name, value in texts:
         if name in _SEVERITY_FIELDS and (severity := named_severity(value)) is not None:
             return severity
     return _severity_of_colour(colour)
@@ -148,7 +147,7 @@ def _severity_of_colour(colour: object) -> str | None:
     number = _HEX.fullmatch(colour.strip())
     if number is None:
         return _COLOURS.get(comparable(colour))
-    digits = number[1] if len(number[1]) == 6 else "".join(one * 2 for one in number[1])
+    digits = number[1] if len(number[1]) == 6 else "".join(digit * 2 for digit in number[1])
     red, green, blue = (int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4))
     hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < _LEAST_SATURATION:
@@ -157,12 +156,19 @@ def _severity_of_colour(colour: object) -> str | None:
 
 
 def _title(attachments: Sequence[Mapping[str, Any]]) -> str:
-    titles = (plain(_text(one.get("title"))).strip() for one in attachments)
+    titles = (plain(_text(attachment.get("title"))).strip() for attachment in attachments)
     return next(filter(None, titles), "")[:TITLE_LENGTH]
 
 
 def _link(attachments: Sequence[Mapping[str, Any]]) -> str:
-    return next((one["title_link"] for one in attachments if _is_url(one.get("title_link"))), "")
+    return next(
+        (
+            attachment["title_link"]
+            for attachment in attachments
+            if _is_url(attachment.get("title_link"))
+        ),
+        "",
+    )
 
 
 def _is_url(value: object) -> bool:
@@ -178,28 +184,28 @@ def _text(value: object) -> str:
 
 
 def written_fields(content: Mapping[str, Any]) -> Iterator[WrittenField]:
-    """Yield the fields that the sender's layout shows, as they are written."""
+    """Yield the fields of the sender's layout, as written."""
     yield from _block_fields(content)
-    for one in content.get("attachments", ()):
-        yield from _attachment_fields(one)
-        yield from _block_fields(one)
+    for attachment in content.get("attachments", ()):
+        yield from _attachment_fields(attachment)
+        yield from _block_fields(attachment)
 
 
 def _attachment_fields(attachment: Mapping[str, Any]) -> Iterator[WrittenField]:
     fields = attachment.get("fields")
-    for one in fields if isinstance(fields, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("title"), str):
-            value = one.get("value")
-            # Tools put numbers and switches there too.
-            yield WrittenField(_name(one["title"]), "" if value is None else str(value))
+    for field in fields if isinstance(fields, list) else ():
+        if isinstance(field, dict) and isinstance(field.get("title"), str):
+            value = field.get("value")
+            # Tools use numbers and booleans, too.
+            yield WrittenField(_name(field["title"]), "" if value is None else str(value))
 
 
 def _block_fields(part: Mapping[str, Any]) -> Iterator[WrittenField]:
     blocks = part.get("blocks")
     for block in blocks if isinstance(blocks, list) else ():
         fields = block.get("fields") if isinstance(block, dict) else None
-        for one in fields if isinstance(fields, list) else ():
-            text = one.get("text") if isinstance(one, dict) else None
+        for field in fields if isinstance(fields, list) else ():
+            text = field.get("text") if isinstance(field, dict) else None
             match = _BLOCK_FIELD.match(text) if isinstance(text, str) else None
             if match is not None:
                 yield WrittenField(_name(match[1]), match[2])
@@ -210,5 +216,7 @@ def _name(written: str) -> str:
 
 
 def _fields(content: Mapping[str, Any]) -> list[dict[str, str]]:
-    fields = islice((one for one in written_fields(content) if one.name), FIELDS)
-    return [{"name": one.name, "value": plain(one.value).strip()[:VALUE_LENGTH]} for one in fields]
+    fields = islice((field for field in written_fields(content) if field.name), FIELDS)
+    return [
+        {"name": field.name, "value": plain(field.value).strip()[:VALUE_LENGTH]} for field in fields
+    ]

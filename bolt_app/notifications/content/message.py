@@ -1,8 +1,8 @@
 """A notification's content as arguments of `chat.postMessage`.
 
-A message begins with a heading: the sign of its severity and its title. Under it stand the text,
-the fields and the picture, beside a bar in the colour of the severity. What it says in words is
-the message's `text`, which phones show in their notifications and screen readers read out.
+A message begins with a heading: the emoji of its severity and its title. Below are the text, the
+fields and the picture, beside a bar in the colour of the severity. Its wording is repeated in the
+message's `text`, which phones show in their notifications and screen readers read out.
 
 https://docs.slack.dev/reference/block-kit/blocks has the limits.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.foreign_ids import replace_foreign_ids
 from bolt_app.blockkit.mrkdwn import (
     SECTION_LENGTH,
@@ -24,8 +25,6 @@ from bolt_app.blockkit.mrkdwn import (
     shorten,
     split,
 )
-
-Block = dict[str, Any]
 
 # Each stands out from Slack's light and dark backgrounds.
 COLOURS = {
@@ -44,16 +43,16 @@ SIGNS = {
 }
 
 TEXT_LENGTH = 40_000
-# Slack posts a longer text in several messages (slackapi/java-slack-sdk#704), and does not take it
-# in `chat.update`, where it was seen to count bytes.
+# Slack splits a longer text into several messages (slackapi/java-slack-sdk#704), and rejects it in
+# `chat.update`, where it was observed to count bytes.
 TEXT_SIZE = 4000
 FIELD_LENGTH = 2000
 FIELDS_A_SECTION = 10
 MOST_BLOCKS = 50
-# In an attachment errors were met above so many (https://github.com/slackapi/bolt-python/issues/914).
+# Slack rejects attachments with more (https://github.com/slackapi/bolt-python/issues/914).
 MOST_BAR_BLOCKS = 20
-# All blocks together, with an allowance for each block on top of its text: Slack names no figure,
-# and was seen to refuse 11,341 characters (https://github.com/slackapi/bolt-js/issues/2867).
+# All blocks together, with an allowance for each block on top of its text: Slack documents no
+# figure, and rejected 11,341 characters (https://github.com/slackapi/bolt-js/issues/2867).
 PAGE_LENGTH = 11_340
 BLOCK_ALLOWANCE = 100
 
@@ -73,13 +72,13 @@ _PASSED_ON = (
 def render(
     content: Mapping[str, Any], *, with_picture: bool = True, under: Sequence[Block] = ()
 ) -> dict[str, Any]:
-    """Return the message. Ids in the sender's blocks and attachments become foreign ones.
+    """Return the message. Ids in the sender's blocks and attachments are replaced by foreign ones.
 
     Args:
-        content: what `Content` takes, without what was left out.
-        under: what stands under all of it: blocks of ours, which keep their ids.
-        with_picture: whether to show the picture, or else a link to it: Slack refuses a message
-            whose picture it cannot fetch.
+        content: as `Content` has it, without default members.
+        under: Bellhop's blocks at the end, which keep their ids.
+        with_picture: whether to show the picture or a link to it: Slack rejects a message with a
+            picture that it cannot fetch.
     """
     content = replace_foreign_ids(content)
     message = _message(content, with_picture=with_picture)
@@ -89,23 +88,25 @@ def render(
 
 
 def without_images(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a rendered message with links in the place of its images."""
+    """Return a rendered message with links instead of its images."""
     changed = dict(message)
     if "blocks" in message:
         changed["blocks"] = _each_without_image(message["blocks"])
     if "attachments" in message:
         changed["attachments"] = [
-            {**one, "blocks": _each_without_image(one["blocks"])} if "blocks" in one else one
-            for one in message["attachments"]
+            {**attachment, "blocks": _each_without_image(attachment["blocks"])}
+            if "blocks" in attachment
+            else attachment
+            for attachment in message["attachments"]
         ]
     return changed
 
 
 def _each_without_image(blocks: object) -> object:
-    """Return blocks without images. What is malformed stays: Slack itself refuses it."""
+    """Return blocks without images. Malformed ones are left to Slack."""
     if not isinstance(blocks, list):
         return blocks
-    return [_without_image(one) if isinstance(one, dict) else one for one in blocks]
+    return [_without_image(block) if isinstance(block, dict) else block for block in blocks]
 
 
 def _without_image(block: Block) -> Block:
@@ -115,8 +116,8 @@ def _without_image(block: Block) -> Block:
         return {name: value for name, value in block.items() if name != "accessory"}
     elements = block.get("elements")
     if block.get("type") == "context" and isinstance(elements, list):
-        words = [one for one in elements if not _is_image(one)]
-        return {**block, "elements": words or [_literal("Picture")]}
+        others = [element for element in elements if not _is_image(element)]
+        return {**block, "elements": others or [_literal("Picture")]}
     return block
 
 
@@ -125,20 +126,20 @@ def _is_image(element: object) -> bool:
 
 
 def mention(content: Mapping[str, Any], user_ids: Sequence[str]) -> dict[str, Any]:
-    """Return what is said with people called at its end, where there is room for it."""
+    """Return a content with people mentioned at the end, in blocks if they have room for it."""
     if not user_ids:
         return dict(content)
-    called = " ".join(f"<@{user_id}>" for user_id in user_ids)
+    mentioned = " ".join(f"<@{user_id}>" for user_id in user_ids)
     text = content.get("text", "")
-    said = {**content, "text": f"{text}\n{called}" if text else called}
+    extended = {**content, "text": f"{text}\n{mentioned}" if text else mentioned}
     blocks = content.get("blocks", [])
-    if blocks and _fit([*blocks, _section(called)]):
-        said["blocks"] = [*blocks, _section(called)]
-    return said
+    if blocks and _fit([*blocks, _section(mentioned)]):
+        extended["blocks"] = [*blocks, _section(mentioned)]
+    return extended
 
 
 def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[Block]) -> None:
-    """Add blocks to the last bar of ours, or in a bar of their own."""
+    """Add blocks to Bellhop's last bar, or in a separate bar."""
     bars = message.setdefault("attachments", [])
     is_ours = bool(bars) and "attachments" not in content
     if is_ours and _fit([*bars[-1]["blocks"], *under], MOST_BAR_BLOCKS):
@@ -164,13 +165,13 @@ def _message(content: Mapping[str, Any], *, with_picture: bool) -> dict[str, Any
     if "severity" not in content:
         first, others = _first_page([*heading, *texts, *details])
         return message | {"blocks": first} | _bars(content, _pages(others))
-    if _calls_somebody(content):
+    if _mentions_people(content):
         return message | {"blocks": [*heading, *texts]} | _bars(content, _pages(details))
     return message | {"blocks": heading} | _bars(content, _pages([*texts, *details]))
 
 
-def _calls_somebody(content: Mapping[str, Any]) -> bool:
-    """Whether the text has a mention: in an attachment none is told of it on their phone.
+def _mentions_people(content: Mapping[str, Any]) -> bool:
+    """Whether the text has a mention, which notifies people only outside of attachments.
 
     https://docs.slack.dev/messaging/formatting-message-text and, for attachments,
     https://github.com/sciyoshi/redmine-slack/pull/29
@@ -190,7 +191,7 @@ def _with_own_blocks(content: Mapping[str, Any], heading: list[Block]) -> dict[s
 def _with_own_text(
     content: Mapping[str, Any], heading: list[Block], details: list[Block]
 ) -> dict[str, Any]:
-    """Return the message's text where it is what is shown, being too long for blocks, or enough."""
+    """Return a message that shows its `text`: one too long for blocks, or with nothing else."""
     text = content.get("text", "")
     shown = "\n".join(filter(None, [_heading_text(content), text]))
     if len(shown) <= TEXT_LENGTH:
@@ -201,26 +202,26 @@ def _with_own_text(
 def _bars(content: Mapping[str, Any], pages: Iterable[list[Block]]) -> dict[str, Any]:
     """Return the message's attachments: one for each page, then the sender's own.
 
-    Nothing but an attachment has a colour, and there is none without something in it.
+    Only an attachment has a colour, and Slack shows none without content.
     """
     bar: dict[str, Any] = {"fallback": spoken(content)}
-    own = content.get("attachments", [])
+    attachments = content.get("attachments", [])
     pages = list(pages)
     if "severity" in content:
         bar["color"] = COLOURS[content["severity"]]
-        pages = pages or ([] if own else [[_small(content["severity"].capitalize())]])
+        pages = pages or ([] if attachments else [[_small(content["severity"].capitalize())]])
     bars = [{**bar, "blocks": page} for page in pages]
-    return {"attachments": [*bars, *own]} if bars else {}
+    return {"attachments": [*bars, *attachments]} if bars else {}
 
 
 def _first_page(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
-    """Return as many blocks as Slack takes in a message itself, and the others."""
+    """Return as many blocks as Slack accepts in the message itself, and the others."""
     first = next(_pages(blocks, MOST_BLOCKS), [])
     return first, blocks[len(first) :]
 
 
 def _pages(blocks: Iterable[Block], most: int = MOST_BAR_BLOCKS) -> Iterator[list[Block]]:
-    """Yield as many blocks at a time as Slack takes together, at `most` so many."""
+    """Yield blocks in groups that Slack accepts together, each with at most `most`."""
     page: list[Block] = []
     for block in blocks:
         if page and not _fit([*page, block], most):
@@ -242,7 +243,7 @@ def _characters(value: object) -> int:
 
 
 def strings(value: object) -> Iterator[tuple[str, bool]]:
-    """Yield what blocks say, each with whether it is mrkdwn."""
+    """Yield the texts of blocks, each with whether it is mrkdwn."""
     if isinstance(value, list):
         for item in value:
             yield from strings(item)
@@ -255,7 +256,7 @@ def strings(value: object) -> Iterator[tuple[str, bool]]:
 
 
 def spoken(content: Mapping[str, Any]) -> str:
-    """Return what the message says in words alone, in up to `TEXT_SIZE` bytes of mrkdwn."""
+    """Return the wording of the message, in up to `TEXT_SIZE` bytes of mrkdwn."""
     severity = content.get("severity")
     head = escape(_title(content))
     if severity is not None:
@@ -264,12 +265,12 @@ def spoken(content: Mapping[str, Any]) -> str:
     text = content.get("text", "")
     if not text.strip() and "blocks" in content:
         texts = strings(content["blocks"])
-        text = "\n".join(one if is_mrkdwn else escape(one) for one, is_mrkdwn in texts)
-    fields = [escape(f"{one['name']}: {one['value']}") for one in content.get("fields", ())]
-    said = "\n".join(one for one in (head, text, *fields) if one.strip())
-    # Attachments speak for themselves: a text would be shown above them.
-    said = said or ("" if "attachments" in content else "A notification")
-    return shorten(said, TEXT_SIZE)
+        text = "\n".join(part if is_mrkdwn else escape(part) for part, is_mrkdwn in texts)
+    fields = [escape(f"{field['name']}: {field['value']}") for field in content.get("fields", ())]
+    wording = "\n".join(part for part in (head, text, *fields) if part.strip())
+    # A default text would be shown above the sender's attachments.
+    wording = wording or ("" if "attachments" in content else "A notification")
+    return shorten(wording, TEXT_SIZE)
 
 
 def _title(content: Mapping[str, Any]) -> str:
@@ -277,11 +278,11 @@ def _title(content: Mapping[str, Any]) -> str:
 
 
 def _heading(content: Mapping[str, Any]) -> list[Block]:
-    """Return the title with its sign, as a link where it leads somewhere."""
+    """Return the title with its emoji, as a link if it has one."""
     text, title = _heading_text(content), _title(content)
     if not text:
         return []
-    # In the label of a link only code has a meaning.
+    # In the label of a link only code is markup.
     is_misread = is_misread_in_bold(title) and ("`" in title or "link" not in content)
     if not is_misread and len(text) <= SECTION_LENGTH:
         return [_section(text)]
@@ -303,7 +304,7 @@ def _sign(content: Mapping[str, Any]) -> str:
 
 
 def _texts(content: Mapping[str, Any]) -> list[Block] | None:
-    """Return the text in sections, or None where it has to stay the message's own."""
+    """Return the text in sections, or None if it must remain the message's `text`."""
     text = content.get("text", "")
     if not content.get("mrkdwn", True) or not is_divisible(text):
         return None
@@ -351,5 +352,5 @@ def _small(text: str) -> Block:
 
 
 def _literal(text: str) -> Block:
-    """Return a text object in which nothing means anything."""
+    """Return a text object without markup."""
     return {"type": "plain_text", "text": text, "emoji": False}

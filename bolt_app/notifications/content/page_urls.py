@@ -1,4 +1,4 @@
-"""The address of a notification's page."""
+"""URLs of notification pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_notification_id(value: str) -> bool:
 
 
 def notification_of(url: str, public_url: str) -> str | None:
-    """Return the id of the notification whose page `url` is; None where it is another address."""
+    """Return the id of the notification whose page a URL is, or None for another URL."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -28,5 +28,5 @@ def notification_of(url: str, public_url: str) -> str | None:
 
 
 def page_url(public_url: str, notification_id: str) -> str:
-    """Return the address of a notification's page."""
+    """Return the URL of a notification's page."""
     return f"{public_url}{PAGES_PATH}/{notification_id}"

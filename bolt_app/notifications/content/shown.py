@@ -1,13 +1,13 @@
-"""As much of a notification's content as a page shows."""
+"""The part of a notification's content that a page shows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# Several times of anything that Slack shows in one message.
+# Several times the size of the largest message that Slack shows.
 MOST_CHARACTERS = 100_000
-# Of a value that is not a text, such as an object or a number.
+# The cost of a value that is not a text, in characters.
 _SHARE = 20
 _MOST_DEPTH = 60
 
@@ -15,11 +15,11 @@ _MOST_DEPTH = 60
 def shown_content(
     content: Mapping[str, Any], most: int = MOST_CHARACTERS
 ) -> tuple[dict[str, Any], bool]:
-    """Return the beginning of a content, and whether something was left out.
+    """Return the beginning of a content, and whether it was cut.
 
     Args:
-        content: what `Content` takes, without what was left out.
-        most: characters that are shown; each object, list and number counts as some too.
+        content: as `Content` has it, without default members.
+        most: characters; each object, list and number counts as `_SHARE`.
     """
     budget = _Budget(most)
     shown = budget.taken(dict(content), 0)
@@ -32,7 +32,7 @@ class _Budget:
         self.is_exceeded = False
 
     def taken(self, value: Any, depth: int) -> Any:
-        """Return as much of a value as fits, or None."""
+        """Return the part of a value that fits, or None."""
         if self._left <= 0 or depth > _MOST_DEPTH:
             self.is_exceeded = True
             return None

@@ -3,7 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Literal, get_args
+
+
+class DeliveryState(StrEnum):
+    """State of a delivery, as it is stored.
+
+    SCHEDULED: due later, alone; people see it as waiting.
+    HELD: due later, with others as one digest.
+    UNKNOWN: Slack may have posted it or not.
+    DIGESTED: covered by a digest, or by a later delivery with its key.
+    """
+
+    WAITING = "waiting"
+    SCHEDULED = "scheduled"
+    HELD = "held"
+    SENDING = "sending"
+    SENT = "sent"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    MUTED = "muted"
+    DIGESTED = "digested"
+
+
+class IncidentState(StrEnum):
+    """State of an incident."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+
 
 State = Literal[
     "waiting",
@@ -24,21 +56,20 @@ STATE_WORDS: Mapping[str, str] = {
     "held": "held until",
     "sending": "on its way",
     "sent": "sent",
-    "dead": "refused by Slack",
-    "unknown": "outcome unknown",
+    "dead": "failed",
+    "unknown": "delivery not confirmed",
     "expired": "expired",
     "cancelled": "cancelled",
     "muted": "muted",
     "digested": "in a digest",
 }
-INCIDENT_STATES = ("open", "acknowledged", "resolved")
-# Ended without having been posted, as far as is known: what can be retried.
+# Ended without a confirmed post; these can be retried.
 FAILED_STATES: tuple[State, ...] = ("dead", "unknown")
 OPEN_STATES = frozenset({"waiting", "held", "sending"})
 
 
 def shown_state(stored: str) -> State:
-    """Return the state that people know a delivery in, by the stored one."""
+    """Return the state under which people know a delivery, given the stored one."""
     if stored == "scheduled":
         return "waiting"
     return stored if stored in STATES else "unknown"

@@ -1,6 +1,6 @@
 """Summaries: a notification in one line of plain text, for digests, previews and lists.
 
-https://docs.slack.dev/messaging/formatting-message-text describes the markup that is taken away,
+https://docs.slack.dev/messaging/formatting-message-text describes the markup that is removed,
 https://docs.slack.dev/reference/block-kit/blocks and
 https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments the layouts.
 """
@@ -14,10 +14,10 @@ from typing import Any
 from bolt_app.blockkit.text import cut
 
 HEADLINE_LENGTH = 100
-# Of a text so much is looked at.
-_LOOKED_AT = 4000
-_NOTHING_SAID = "A notification"
-# What slack_sdk and others write where a sender gives no fallback.
+# The most characters of a text that are read.
+_READ_LENGTH = 4000
+_DEFAULT_HEADLINE = "A notification"
+# Written by slack_sdk and others for a missing fallback.
 NO_FALLBACK = "[no preview available]"
 _REFERENCE = re.compile(r"<([^<>\s][^<>\n]*)>")
 _CODE = re.compile(r"```\n?([^`]*)```|`([^`\n]+)`")
@@ -28,23 +28,23 @@ _EMPHASIS = tuple(
 _QUOTE = re.compile(r"^(?:&gt;|>)+ ?", re.MULTILINE)
 _ATTACHMENT_TEXTS = ("fallback", "title", "pretext", "text")
 _BLOCK_PARTS = ("title", "text", "fields", "elements", "rows")
-# Elements of rich text that name something by its id.
-_NAMELESS = {"user": "@someone", "usergroup": "@group", "channel": "#channel"}
+# Elements of rich text that have only an id.
+_WITHOUT_NAME = {"user": "@someone", "usergroup": "@group", "channel": "#channel"}
 
 
 def headline(content: Mapping[str, Any]) -> str:
-    """Return a notification in one line: its title, else the beginning of what else it says."""
-    said = (" ".join(text.split()) for text in _texts(content))
-    return cut(next(filter(None, said), _NOTHING_SAID), HEADLINE_LENGTH)
+    """Return a notification in one line: its title, or the beginning of its first text."""
+    lines = (" ".join(text.split()) for text in _texts(content))
+    return cut(next(filter(None, lines), _DEFAULT_HEADLINE), HEADLINE_LENGTH)
 
 
 def plain(mrkdwn: str, *, is_formatted: bool = True) -> str:
-    """Return mrkdwn as plain text: without markup, with labels in place of links and mentions.
+    """Return mrkdwn as plain text: without markup, with labels instead of links and mentions.
 
     Args:
-        is_formatted: whether stars and the like mean something; escaping and links always do.
+        is_formatted: whether stars and the like are markup; escapes and links always are.
     """
-    text = mrkdwn[:_LOOKED_AT]
+    text = mrkdwn[:_READ_LENGTH]
     if is_formatted:
         text = "".join(_unformatted(_QUOTE.sub("", text)))
     text = _REFERENCE.sub(lambda found: _label(found[1]), text)
@@ -64,19 +64,19 @@ def _texts(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_blocks(blocks: object) -> str:
-    """Return what blocks say; whatever is malformed says nothing."""
+    """Return the text of blocks; malformed ones have none."""
     return " ".join(filter(None, map(block_text, blocks))) if isinstance(blocks, list) else ""
 
 
 def block_text(block: object) -> str:
-    """Return what a block, or a part of one, says in plain text; a malformed one says nothing."""
+    """Return the plain text of a block, or of a part of one; a malformed one has none."""
     if isinstance(block, list):  # a row of a table
         return _of_blocks(block)
     if not isinstance(block, dict) or block.get("type") in ("actions", "button", "input"):
         return ""
     kind, text = str(block.get("type")), block.get("text")
-    if kind in _NAMELESS:
-        return _NAMELESS[kind]
+    if kind in _WITHOUT_NAME:
+        return _WITHOUT_NAME[kind]
     if kind == "link":
         return str(text or block.get("url") or "")
     if kind == "broadcast":
@@ -92,17 +92,17 @@ def block_text(block: object) -> str:
     parts = [block.get(name) for name in _BLOCK_PARTS]
     separator = "" if kind == "rich_text_section" else " "
     return separator.join(
-        filter(None, (_joined(one, separator) for one in parts if one is not None))
+        filter(None, (_joined(part, separator) for part in parts if part is not None))
     )
 
 
 def _joined(part: object, separator: str) -> str:
-    each = part if isinstance(part, list) else [part]
-    return separator.join(filter(None, map(block_text, each)))
+    parts = part if isinstance(part, list) else [part]
+    return separator.join(filter(None, map(block_text, parts)))
 
 
 def _unformatted(text: str) -> Iterator[str]:
-    """Yield the pieces of a text without its marks; in code nothing else is a mark."""
+    """Yield the pieces of a text without its markup; code has no other markup inside."""
     end = 0
     for code in _CODE.finditer(text):
         yield _unemphasized(text[end : code.start()])
@@ -118,9 +118,9 @@ def _unemphasized(text: str) -> str:
 
 
 def _label(reference: str) -> str:
-    """Return what Slack shows for what stands between angle brackets.
+    """Return the text that Slack shows for a reference in angle brackets.
 
-    Channels and people have no name here: a summary is seen by those who may not know it.
+    Channels and people stay unnamed: readers of a summary may not be allowed to know the names.
     """
     target, _, label = reference.partition("|")
     if target.startswith("#"):

@@ -1,4 +1,4 @@
-"""Names of topics, and what a subscription may name: one topic, or all below a name."""
+"""Topic names, and the patterns of subscriptions: one topic, all below a name, or all."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ _BELOW = "/*"
 
 
 def normal_pattern(value: str) -> str:
-    """Return what a subscription names in the one form it is stored in.
+    """Return a pattern in its normalized form.
 
-    Returns: a topic, `name/*` for all that begin with `name/`, or `*` for all.
+    Returns: a topic, `name/*` for all topics that begin with `name/`, or `*` for all.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is not a pattern.
     """
     text = lowered(typed(value)).removeprefix("topic:").strip()
     if text == EVERYTHING:
         return text
     if len(text) > PATTERN_LENGTH:
-        raise ValueError(f"A topic has up to {PATTERN_LENGTH} characters.")
+        raise ValueError(f"A topic has at most {PATTERN_LENGTH} characters.")
     if text.endswith(_BELOW):
         return normal_topic(text.removesuffix(_BELOW)) + _BELOW
     if "*" in text:
-        raise ValueError(f"{text[:80]!r}: a star stands alone, or last after a slash, as deploys/*")
+        raise ValueError(f"{text[:80]!r}: use a star alone, or at the end after a slash: deploys/*")
     return normal_topic(text)
 
 
 def patterns_for(topic: str) -> list[str]:
-    """Return everything a subscription may name to get what is sent to `topic`."""
+    """Return all patterns that match a topic."""
     parts = topic.split("/")
     below = ["/".join(parts[:length]) + _BELOW for length in range(1, len(parts))]
     return [topic, *below, EVERYTHING]

@@ -1,9 +1,9 @@
-"""What tools post to a Slack incoming webhook, read as generously as Slack reads it.
+"""The format of Slack's incoming webhooks, read as leniently as Slack reads it.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks describes the format and
 its errors, https://docs.slack.dev/legacy/legacy-custom-integrations/legacy-custom-integrations-incoming-webhooks
-what older tools send. What is too long is cut, and what is not understood is left out: an alert
-with less around it is better than none.
+the legacy form. Long values are cut, and unknown ones left out: an alert with less layout is better
+than none.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from bolt_app.text_forms import comparable
 
 _THREAD_TS = re.compile(r"[0-9]{1,20}\.[0-9]{1,10}")
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
-# A half of a character that takes two in UTF-16, without the other.
+# Half of a UTF-16 surrogate pair.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class PayloadError(Exception):
-    """There is nothing to post; `code` is what Slack answers then."""
+    """A payload cannot be posted; `code` is Slack's error for it."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -47,18 +47,18 @@ class PayloadError(Exception):
 
 
 def payload_of(body: bytes, charset: str | None = None) -> object:
-    """Return what a body says: JSON, whatever its content type, or a form with `payload`.
+    """Return the payload of a body: JSON with any content type, or a form's `payload`.
 
     Args:
-        charset: the one that the request declares, as `charsets.decode` takes it.
+        charset: declared by the request, as `charsets.decode` takes it.
 
     Raises:
-        PayloadError: it is neither, or in a charset that is not accepted.
+        PayloadError: it is neither, or the charset is not accepted.
     """
     try:
         text = decode(body, charset, errors="replace").strip()
     except CharsetError:
-        # As https://docs.slack.dev/reference/methods/chat.postMessage#errors has it.
+        # Slack's code: https://docs.slack.dev/reference/methods/chat.postMessage#errors.
         raise PayloadError("invalid_charset") from None
     if not text.startswith("{"):
         given = _form(text, codec_of(charset) or UTF_8).get("payload")
@@ -69,14 +69,14 @@ def payload_of(body: bytes, charset: str | None = None) -> object:
 
 
 def read_json(text: str) -> object:
-    """Return what a JSON text says, without what cannot be stored.
+    """Return the value of a JSON text, without parts that cannot be stored.
 
     Raises:
-        PayloadError: it is none, or is nested too deep.
+        PayloadError: it is not JSON, or is nested too deep.
     """
     try:
-        # Tools paste what they have to say into JSON, line ends and all.
-        document = json.loads(text, strict=False, parse_constant=_refuse)
+        # Tools paste text into JSON with unescaped line breaks.
+        document = json.loads(text, strict=False, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise PayloadError("invalid_payload") from None
     return _storable(document, 0)
@@ -94,17 +94,17 @@ def read_webhook(
 
     Args:
         payload: what `payload_of` or `read_json` returned.
-        to: whom it is for; the payload's own `channel` counts no more than for a Slack app's.
-        key: what it is about; one that is too long for a key counts for nothing.
-        key_field: the field or member that says so where `key` does not; empty: none does;
-            None: the `callback_id` of an attachment.
+        to: the recipients; the payload's `channel` is ignored, as for a Slack app.
+        key: of the notification; one that is too long is ignored.
+        key_field: the field or member with the key, if `key` is not given; empty: none; None: the
+            `callback_id` of an attachment.
 
     Raises:
-        PayloadError: it says nothing.
+        PayloadError: it has no content.
     """
-    said = members_of(payload, key=key, key_field=key_field)
+    content = members_of(payload, key=key, key_field=key_field)
     try:
-        return read_one({**said, "to": list(to)}, now)
+        return read_one({**content, "to": list(to)}, now)
     except ValidationError:
         raise PayloadError("invalid_payload") from None
 
@@ -155,16 +155,16 @@ def _key(payload: Mapping[str, Any], said: Mapping[str, Any], name: str) -> str 
 def _form(text: str, encoding: str) -> Mapping[str, list[str]]:
     try:
         return parse_qs(text, encoding=encoding, errors="replace")
-    except ValueError:  # more fields than anybody has
+    except ValueError:  # too many fields
         return {}
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+def _reject_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _storable(value: Any, depth: int) -> Any:
-    """Return a value without what no database stores or no JSON can say."""
+    """Return a value without parts that the databases or JSON cannot store."""
     if depth > DEEPEST:
         raise PayloadError("invalid_payload")
     if isinstance(value, str):
@@ -189,8 +189,8 @@ def _text(length: int) -> Callable[[object], str | None]:
 
 def _objects(most: int) -> Callable[[object], list[dict[str, Any]] | None]:
     def read(value: object) -> list[dict[str, Any]] | None:
-        given = value if isinstance(value, list) else []
-        return [one for one in given if isinstance(one, dict) and one][:most] or None
+        items = value if isinstance(value, list) else []
+        return [item for item in items if isinstance(item, dict) and item][:most] or None
 
     return read
 

@@ -1,4 +1,4 @@
-"""Attempts: the message to be sent for a delivery, its destination, and its relation to others."""
+"""Attempts: the message to send for a delivery, its destination, and the message it refers to."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import Delivery, Lane, Notification
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.replaced_messages import current_thread
-from bolt_app.notifications.incidents.messages import content_of_message, escalated, reminder
-from bolt_app.notifications.incidents.view import ShownIncident, find_shown
+from bolt_app.notifications.incidents.messages import (
+    escalation_content,
+    find_shown_notification,
+    reminder_content,
+)
+from bolt_app.notifications.incidents.view import IncidentView, find_incident_view
 
 # With `Delivery`, `Lane` and `Notification` joined: the rows that `attempt_of` takes.
 ATTEMPT_ROWS = (
@@ -52,10 +57,10 @@ _ROOT = (
         Delivery.lane_id == bindparam("lane_id"),
         Delivery.key == bindparam("key"),
         Delivery.key.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
         Delivery.thread_ts.is_(None),
-        # A reminder is in the channel itself where its thread is gone; nothing is put over it.
-        Delivery.mode != REMIND,
+        # A reminder whose thread is gone is in the channel itself, and is never updated.
+        Delivery.mode != DeliveryMode.REMIND,
     )
     .order_by(Delivery.id.desc())
     .limit(1)
@@ -64,22 +69,22 @@ _ROOT = (
 
 @dataclass(frozen=True)
 class Attempt:
-    """A message that is to be in a channel.
+    """An attempt to post or update a message.
 
     Attributes:
         number: how many attempts were made, this one included.
-        key: of the notification, behind its source.
-        attempt_number: by which the outcome is recorded; another attempt has another one.
-        mark: the metadata of the message, by which it is found again.
+        key: of the notification, prefixed by its source.
+        attempt_number: unique per attempt; the outcome is recorded only if it still matches.
+        mark: the message's metadata, by which it is found again.
         address: of the lane, for which the values of the message's buttons are signed.
-        target: the address as the sender or the subscription names it.
-        by_subscription: whether nobody but a subscription addressed it.
+        target: the recipient as the sender or the subscription names it.
+        by_subscription: whether only a subscription addressed it.
         tried_at: when the first attempt began.
         is_repeat: whether an earlier attempt may have been posted.
-        update_ts: the message to change.
+        update_ts: the message to update.
         thread_ts: the message to reply to.
         is_refresh: whether it only shows a message again.
-        may_post_again: whether a refresh posts the message again where it was deleted.
+        may_post_again: whether a refresh posts the message again if it was deleted.
         is_reminder: whether it only reminds people of a message.
         failing_since: since when no attempt in the lane has succeeded.
         size: of the content, as it is stored.
@@ -104,7 +109,7 @@ class Attempt:
     is_repeat: bool = False
     update_ts: str | None = None
     thread_ts: str | None = None
-    incident: ShownIncident | None = None
+    incident: IncidentView | None = None
     is_refresh: bool = False
     may_post_again: bool = False
     is_reminder: bool = False
@@ -118,25 +123,27 @@ def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
     Args:
         row: one of `ATTEMPT_ROWS`.
     """
-    if row.mode == REFRESH:
+    if row.mode == DeliveryMode.REFRESH:
         return _refreshing(connection, row, now)
-    if row.mode == REMIND:
+    if row.mode == DeliveryMode.REMIND:
         return _reminding(connection, row, now)
     channel_id, thread_ts, update_ts = row.address, row.content.get("thread_ts"), None
     root = None
-    if row.key is not None and row.mode in ("update", "thread"):
+    if row.key is not None and row.mode in (DeliveryMode.UPDATE, DeliveryMode.THREAD):
         root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
     if root is not None:
-        # A person's messages stand in a conversation with an id of its own.
+        # A person's messages are in a conversation with a separate id.
         channel_id = root.channel_id
-        if row.mode == "update":
+        if row.mode == DeliveryMode.UPDATE:
             update_ts = root.ts
         else:
             thread_ts = thread_ts or root.ts
     return Attempt(
         **_common(row, now),
         channel_id=channel_id,
-        content=escalated(row.content) if row.mode == ESCALATE else row.content,
+        content=escalation_content(row.content)
+        if row.mode == DeliveryMode.ESCALATE
+        else row.content,
         update_ts=update_ts,
         thread_ts=_current(connection, row, thread_ts),
         notification_id=row.notification_id,
@@ -163,7 +170,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "on_unknown": row.on_unknown,
         "send_at": row.send_at,
         "tried_at": row.tried_at or now,
-        "is_repeat": row.state == "sending",
+        "is_repeat": row.state == DeliveryState.SENDING,
         "key": row.key,
         "failing_since": row.failing_since,
     }
@@ -173,7 +180,7 @@ def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
     return Attempt(
         **_common(row, now),
         channel_id=row.channel_id or row.address,
-        content=reminder(connection, row.team_id, row.key),
+        content=reminder_content(connection, row.team_id, row.key),
         thread_ts=_current(connection, row, row.thread_ts),
         notification_id=row.notification_id,
         is_reminder=True,
@@ -181,20 +188,20 @@ def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
 
 
 def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
-    """Return the attempt that shows a message again, with what was put there last.
+    """Return the attempt that shows a message again, with its latest content.
 
-    A message that was being sent when it was asked for is in the channel by now.
+    The message may have been in flight when the refresh was queued; it is posted by now.
     """
     channel_id, ts, thread_ts = row.channel_id, row.ts, row.thread_ts
     root = connection.execute(_ROOT, {"lane_id": row.lane_id, "key": row.key}).first()
     if ts is None and root is not None:
         channel_id, ts = root.channel_id, root.ts
-    last = None if ts is None else content_of_message(connection, row.lane_id, row.key, ts)
+    shown = None if ts is None else find_shown_notification(connection, row.lane_id, row.key, ts)
     content, common = row.content, _common(row, now)
-    if last is not None:
-        content, common["by_subscription"] = last.content, last.subscription_id is not None
+    if shown is not None:
+        content, common["by_subscription"] = shown.content, shown.subscription_id is not None
     incident = _incident(connection, row, content, now)
-    # Of all messages about an incident the latest in the channel, while people are to see it.
+    # Only the latest message in the channel is posted again, while its incident needs attention.
     is_latest = root is not None and root.ts == ts
     return Attempt(
         **common,
@@ -202,7 +209,7 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
         content=content,
         update_ts=ts,
         thread_ts=_current(connection, row, thread_ts),
-        notification_id=row.notification_id if last is None else last.notification_id,
+        notification_id=row.notification_id if shown is None else shown.notification_id,
         incident=incident,
         is_refresh=True,
         may_post_again=is_latest and incident is not None and incident.wants_attention,
@@ -217,7 +224,7 @@ def _current(connection: Connection, row: Any, thread_ts: str | None) -> str | N
 
 def _incident(
     connection: Connection, row: Any, content: Mapping[str, Any], now: datetime
-) -> ShownIncident | None:
+) -> IncidentView | None:
     if row.key is None or "actions" not in content:
         return None
-    return find_shown(connection, row.team_id, row.key, now)
+    return find_incident_view(connection, row.team_id, row.key, now)

@@ -1,8 +1,8 @@
-"""Fair shares: which shards a worker takes and releases, given what it sees. Without I/O or clock.
+"""Fair shares: the shards that a worker takes and releases, given the current locks.
 
-Each of n workers may hold ceil(64 / n) shards. Below that it takes free ones at once, above it
-releases one shard after the other. A shard that stays free is taken by anyone, because a worker may
-count as present and yet take nothing.
+Without I/O or clock. Each of n workers may hold ceil(64 / n) shards. Below that it takes free
+shards at once; above it, it releases one after the other. Any worker takes a shard that stays free,
+because a present worker may be unable to take shards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ShardLocks:
 
 @dataclass(frozen=True)
 class Plan:
-    """Shards to take, most wanted first and perhaps in vain, and to release."""
+    """Shards to try to take, in order of preference, and to release."""
 
     take: tuple[int, ...] = ()
     release: tuple[int, ...] = ()
@@ -44,12 +44,12 @@ class Balance:
 
     def __init__(self, delays: Delays) -> None:
         self._delays = delays
-        # When each shard was last seen to have an owner; the first look starts the count.
+        # When each shard last had a visible owner, counted from the first call.
         self._owned_at: dict[int, float] = {}
         self._release_at = float("-inf")
 
     def plan(self, now: float, locks: ShardLocks, session_id: int) -> Plan:
-        """Return what to do next.
+        """Return the next step.
 
         Args:
             now: seconds on a monotonic clock.
@@ -66,9 +66,9 @@ class Balance:
         return Plan(release=self._surplus(now, held, share))
 
     def _free(self, locks: ShardLocks, session_id: int) -> list[int]:
-        """Return the free shards, from another one on for each worker so that few collide."""
-        turned = ((session_id + step) % SHARD_COUNT for step in range(SHARD_COUNT))
-        return [number for number in turned if number not in locks.owners]
+        """Return the free shards, rotated differently for each worker so that few collide."""
+        rotated = ((session_id + step) % SHARD_COUNT for step in range(SHARD_COUNT))
+        return [number for number in rotated if number not in locks.owners]
 
     def _wanted(self, now: float, free: list[int], room: int) -> tuple[int, ...]:
         within = free[: max(0, room)]
@@ -78,8 +78,8 @@ class Balance:
             if now - self._owned_at[number] >= self._delays.shard_free
         ]
         if unwanted:
-            # A worker is present and takes nothing: releasing again would only move them about
-            # until the database has ended its session.
+            # A present worker takes no shards: releasing more would only move them around until
+            # the database ends its session.
             self._release_at = now + self._delays.owner_silence
         return (*within, *unwanted)
 

@@ -1,7 +1,7 @@
-"""The dispatcher: carries out what the scheduler decides, for the workspaces that are owned.
+"""The dispatcher: executes the scheduler's decisions for owned workspaces.
 
-All of it runs in coroutines on the HTTP loop; the database is used from a pool of threads. Begins
-and outcomes are collected while a transaction is under way, and written with the next one.
+It runs in coroutines on the HTTP loop, and uses the database from a pool of threads. Begins and
+outcomes are collected while a transaction is running, and written with the next one.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from typing import Any
 
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Changes, Ownership
-from bolt_app.notifications.delivery.pacing import Limits
-from bolt_app.notifications.delivery.reader import Reader
-from bolt_app.notifications.delivery.resolver import Resolved, Resolver, Unlisted
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
+from bolt_app.notifications.delivery.reader import WorkspaceReader
+from bolt_app.notifications.delivery.resolver import (
+    DestinationResolver,
+    ResolvedDestination,
+    UnlistedChannel,
+)
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.second_looks import SecondLooks
-from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import (
     MOST_BYTES,
     Begin,
@@ -32,7 +37,7 @@ from bolt_app.notifications.delivery.store import (
     Finish,
     Store,
 )
-from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
+from bolt_app.notifications.delivery.tasks import DATABASE_UNAVAILABLE_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.delivery.work import Work, WorkKind
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
@@ -44,7 +49,7 @@ from bolt_app.slack_ids import is_destination
 
 logger = logging.getLogger(__name__)
 
-# Where another transaction has locked a row.
+# Wait for a row that another transaction has locked.
 LOCKED_SECONDS = 0.05
 
 
@@ -58,11 +63,11 @@ class Dispatcher:
         self,
         store: Store,
         transitions: Transitions,
-        sender: Sender,
-        resolver: Resolver,
+        sender: MessageSender,
+        resolver: DestinationResolver,
         ownership: Ownership,
         *,
-        limits: Limits,
+        limits: DeliveryLimits,
         delays: Delays,
         retry_for: timedelta,
         executor: Executor,
@@ -89,7 +94,7 @@ class Dispatcher:
             clock=clock.now,
         )
         self._workspaces = Workspaces()
-        self._reader = Reader(
+        self._reader = WorkspaceReader(
             store,
             self._scheduler,
             ownership,
@@ -106,12 +111,12 @@ class Dispatcher:
             committed=self._committed,
             rejected=self._rejected,
             lost=lambda begins: self._give_back(
-                (one.work for one in begins), DATABASE_DOWN_SECONDS
+                (begin.work for begin in begins), DATABASE_UNAVAILABLE_SECONDS
             ),
             notify=notify,
-            room=lambda: MOST_BYTES - self._bytes_under_way,
+            room=lambda: MOST_BYTES - self._bytes_in_flight,
         )
-        self._bytes_under_way = 0
+        self._bytes_in_flight = 0
         self._is_ticking = False
         self._is_clock_in_doubt = False
         self._tick_at = float("-inf")
@@ -121,11 +126,13 @@ class Dispatcher:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is under way."""
+        """Whether any work is in progress."""
         return self._tasks.is_busy or self._reader.is_behind
 
     async def cycle(self) -> float:
-        """Take note of ownership, start what is due, and return how long nothing more is.
+        """Run one delivery cycle: update ownership and start due work.
+
+        Returns: seconds until more work is due.
 
         Raises:
             OwnershipError: the setup does not allow safe ownership.
@@ -150,23 +157,23 @@ class Dispatcher:
         return max(0.0, min(due) - now)
 
     async def wait(self, seconds: float) -> None:
-        """Wait so long, or until something is to be done."""
+        """Wait for a time, or until there is work."""
         await self._tasks.wait(seconds)
 
     def notice(self, team_id: str | None) -> None:
-        """Look at a workspace, or at all of them, soon: something may have changed."""
+        """Read the changes of a workspace, or of all of them, soon."""
         if team_id is None:
             self._tick_at = float("-inf")
         else:
             self._reader.notice(team_id)
         self._tasks.wake()
 
-    def look_now(self) -> None:
-        """Look at everything with the next cycle, without waiting for a wake-up."""
+    def poll_now(self) -> None:
+        """Poll all workspaces with the next cycle."""
         self._tick_at = float("-inf")
 
     async def leave(self) -> None:
-        """Begin nothing more, give the ownership away, and finish what is under way."""
+        """Begin no more work, release the ownership, and finish the work in progress."""
         self._is_leaving = True
         self._writer.drop_begins()
         self._reader.close()
@@ -187,20 +194,20 @@ class Dispatcher:
     async def _gain(self, shards: Sequence[OwnedShard]) -> None:
         await self._reader.gain(shards)
         self._is_clock_in_doubt = True
-        self.look_now()
+        self.poll_now()
 
-    # What becomes due, and missed wake-ups.
+    # The poll: due deliveries, and changes whose wakeup was missed.
 
     async def _tick(self) -> None:
         try:
             self._tick_at = self._clock.monotonic() + self._delays.poll
-            await self._look_around()
+            await self._poll()
         except DATABASE_UNAVAILABLE as error:
-            log_failure("look at what is due", error)
+            log_failure("poll", error)
         finally:
             self._is_ticking = False
 
-    async def _look_around(self) -> None:
+    async def _poll(self) -> None:
         owned = self._ownership.owned
         numbers = [number for number, shard in owned.items() if self._reader.is_ready(shard)]
         if not numbers or self._is_leaving:
@@ -211,7 +218,7 @@ class Dispatcher:
         promoted = await self._tasks.run(self._transitions.promote, numbers)
         self._reader.notice(*promoted.team_ids)
         for row in promoted.names:
-            self._name(row)
+            self._schedule_resolution(row)
         if promoted.next_at is not None:
             due = self._clock.monotonic() + (promoted.next_at - self._clock.now()).total_seconds()
             self._tick_at = min(self._tick_at, due)
@@ -225,15 +232,15 @@ class Dispatcher:
                 if workspace is None or workspace.seq != queue.seq:
                     self._reader.notice(queue.team_id)
 
-    def _name(self, row: Any) -> None:
-        """Let the destination of a lane be found in which something held is due."""
+    def _schedule_resolution(self, row: Any) -> None:
+        """Schedule the resolution of a lane's name, for a held delivery that is due."""
         owned = self._workspaces.find(row.team_id)
         if owned is None:
             self._reader.notice(row.team_id)
         elif not owned.is_scheduled:
             self._reader.load_soon(row.team_id, owned)
-        elif owned.seen is None and row.lane_id not in owned.naming:
-            owned.naming.add(row.lane_id)
+        elif owned.seen is None and row.lane_id not in owned.resolving:
+            owned.resolving.add(row.lane_id)
             self._scheduler.put(row.team_id, [self._reader.queued(row)], self._clock.monotonic())
 
     # Work.
@@ -251,13 +258,13 @@ class Dispatcher:
         else:
             self._tasks.start(self._guarded(work, self._second_look(work, owned)))
 
-    async def _guarded(self, work: Work, doing: Awaitable[None]) -> None:
+    async def _guarded(self, work: Work, execution: Awaitable[None]) -> None:
         try:
-            await doing
+            await execution
         except Exception as error:
             if not isinstance(error, NotSentError):
                 log_failure(work.kind.value, error)
-            self._give_back([work], DATABASE_DOWN_SECONDS)
+            self._give_back([work], DATABASE_UNAVAILABLE_SECONDS)
 
     def _check(self, shard: OwnedShard) -> Check:
         async def check() -> None:
@@ -271,13 +278,15 @@ class Dispatcher:
             try:
                 outcome = await self._sender.send(attempt, self._check(begin.shard))
             finally:
-                self._bytes_under_way -= attempt.size
-            is_doubled = attempt.is_repeat and outcome.is_final
-            self._finish(begin, attempt, outcome, looks_again=is_doubled)
+                self._bytes_in_flight -= attempt.size
+            may_be_duplicated = attempt.is_repeat and outcome.is_final
+            self._finish(begin, attempt, outcome, looks_again=may_be_duplicated)
 
     async def _look(self, work: Work, owned: OwnedWorkspace) -> None:
         owned.doubts.pop(work.delivery_id, None)
-        found = await self._tasks.run(self._store.latest_attempt, work.delivery_id, "sending")
+        found = await self._tasks.run(
+            self._store.latest_attempt, work.delivery_id, DeliveryState.SENDING
+        )
         if found is None:
             self._scheduler.finish(work, self._clock.monotonic(), attempted=False)
             await self._reader.read_again([work.delivery_id])
@@ -288,8 +297,8 @@ class Dispatcher:
             now = self._clock.monotonic()
             self._scheduler.retry(work, now, now, attempted=False)
             return
-        is_doubled = attempt.number > 1 and outcome.state == "sent"
-        self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=is_doubled)
+        may_be_duplicated = attempt.number > 1 and outcome.state == DeliveryState.SENT
+        self._finish(Begin(work, owned.shard), attempt, outcome, looks_again=may_be_duplicated)
 
     async def _resolve(self, work: Work, owned: OwnedWorkspace) -> None:
         team_id, lane_id = work.team_id, work.lane_id
@@ -300,16 +309,16 @@ class Dispatcher:
         result = await self._tasks.run(
             self._resolver.resolve, team_id, row.address, row.attempts + 1
         )
-        if isinstance(result, Resolved):
+        if isinstance(result, ResolvedDestination):
             await self._tasks.run(self._transitions.move, team_id, lane_id, result.address)
-        elif isinstance(result, Unlisted):
+        elif isinstance(result, UnlistedChannel):
             if owned.listed_at != result.listed_at:
                 owned.listed_at = result.listed_at
-                await self._tasks.run(self._transitions.refuse_unlisted, team_id, result.listed_at)
+                await self._tasks.run(self._transitions.end_unlisted, team_id, result.listed_at)
         elif result.is_final:
-            await self._tasks.run(self._transitions.refuse, team_id, lane_id, result.error)
+            await self._tasks.run(self._transitions.end_lane, team_id, lane_id, result.error)
         self._reader.notice(team_id)
-        if isinstance(result, Unlisted):
+        if isinstance(result, UnlistedChannel):
             left = await self._tasks.run(self._transitions.first_pending, lane_id)
             self._resolved(work, owned, None if left is None else result.wait)
         elif isinstance(result, Outcome) and not result.is_final:
@@ -322,12 +331,12 @@ class Dispatcher:
             self._resolved(work, owned, result.wait if is_left else None)
         else:
             self._resolved(work, owned, None)
-            self.look_now()
+            self.poll_now()
 
     def _resolved(self, work: Work, owned: OwnedWorkspace, wait: float | None) -> None:
         now = self._clock.monotonic()
         if wait is None:
-            owned.naming.discard(work.lane_id)
+            owned.resolving.discard(work.lane_id)
             self._scheduler.finish(work, now, attempted=False)
         else:
             self._scheduler.retry(work, now + wait, now, attempted=False)
@@ -354,8 +363,8 @@ class Dispatcher:
         return owned is not None and owned.shard == finish.shard
 
     def _rejected(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
-        """Look at deliveries again that the database cannot store as they are."""
-        self._give_back((one.work for one in begins), STEP_SECONDS)
+        """Return deliveries to the scheduler whose begins or outcomes the database rejects."""
+        self._give_back((begin.work for begin in begins), STEP_SECONDS)
         now = self._clock.monotonic()
         for finish in finishes:
             with self._reader.restoring(finish.work.team_id):
@@ -378,18 +387,18 @@ class Dispatcher:
         self._end(committed.refused, now, attempted=False)
         if committed.locked_finishes:
             self._tasks.start(self._write_later(committed.locked_finishes))
-        self._give_back((one.work for one in committed.locked_begins), LOCKED_SECONDS)
+        self._give_back((begin.work for begin in committed.locked_begins), LOCKED_SECONDS)
         for begin, attempt in committed.begun:
-            self._bytes_under_way += attempt.size
+            self._bytes_in_flight += attempt.size
             self._tasks.start(self._post(begin, attempt))
 
     def _end(self, ended: Sequence[Finish | Begin], now: float, *, attempted: bool) -> None:
-        """End work whose row is not what was known of it."""
-        for one in ended:
-            with self._reader.restoring(one.work.team_id):
-                self._scheduler.finish(one.work, now, attempted=attempted)
+        """End work whose row has changed, and read the row again."""
+        for item in ended:
+            with self._reader.restoring(item.work.team_id):
+                self._scheduler.finish(item.work, now, attempted=attempted)
         if ended:
-            ids = [one.work.delivery_id for one in ended]
+            ids = [item.work.delivery_id for item in ended]
             self._tasks.start(self._reader.read_again(ids))
 
     async def _write_later(self, finishes: Sequence[Finish]) -> None:
@@ -402,7 +411,7 @@ class Dispatcher:
         self._pause(work.team_id, outcome)
         if outcome.is_final:
             self._scheduler.finish(work, now, attempted=outcome.requested)
-        elif outcome.state == "sending":
+        elif outcome.state == DeliveryState.SENDING:
             self._scheduler.doubt(work, now + outcome.wait, now)
         elif outcome.is_undone:
             self._scheduler.give_back(work, now + LOCKED_SECONDS, now)
@@ -414,7 +423,7 @@ class Dispatcher:
             self._scheduler.look_again(work.team_id, work.delivery_id, due)
         owned = self._workspaces.find(work.team_id)
         if owned is not None and work.delivery_id in owned.doubts:
-            # The workspace was read again while this was under way.
+            # The workspace was reloaded while this was in progress.
             self._reader.notice(work.team_id)
         _log(finish)
 
@@ -428,7 +437,7 @@ class Dispatcher:
             owned.is_dead = True
             self._scheduler.pause_lookups(team_id, now + outcome.pause)
             shown = {"team_id": team_id, "error": outcome.pause_reason, "until": until.isoformat()}
-            logger.warning("a workspace gets nothing until Bellhop is installed again", extra=shown)
+            logger.warning("a workspace is paused until Bellhop is installed again", extra=shown)
         self._tasks.start(self._store_pause(team_id, until, outcome.pause_reason))
 
     async def _store_pause(self, team_id: str, until: datetime, reason: str | None) -> None:

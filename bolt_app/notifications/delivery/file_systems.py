@@ -1,14 +1,14 @@
-"""File systems on which `flock` excludes everybody else.
+"""File systems with reliable `flock` locks.
 
-A lock on a network file system may be taken by two machines, or be lost without notice; SQLite's
-own locks are no better there (https://www.sqlite.org/useovernet.html).
+On a network file system two machines may get the same lock, or lose it without notice; SQLite's own
+locks are as unreliable there (https://www.sqlite.org/useovernet.html).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError
 
 MOUNTS = Path("/proc/self/mounts")
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "fuse", "gpfs", "lustre", "ncpfs", "nfs"}
@@ -16,11 +16,11 @@ _NETWORK |= {"nfs4", "ocfs2", "gfs2", "pvfs2", "smb3", "smbfs"}
 
 
 def refuse_network_folder(folder: Path, mounts: Path = MOUNTS) -> None:
-    """Make sure that a folder is on a disk of this machine.
+    """Check that a folder is on a local disk.
 
     Args:
         mounts: the kernel's list of mounts (https://man7.org/linux/man-pages/man5/proc.5.html);
-            where it is missing, outside Linux, nothing is refused.
+            if it is missing, as outside Linux, every folder passes.
 
     Raises:
         OwnershipError: it is on a network file system.
@@ -43,7 +43,7 @@ def _file_system(folder: Path, mounts: Path) -> str:
     for line in lines:
         _device, point, kind, *_ = line.split(" ")
         path = Path(_unescaped(point))
-        # Of two mounts at one place the later is seen.
+        # Of two mounts at one mount point, the later is visible.
         if folder.is_relative_to(path) and len(path.parts) >= depth:
             found, depth = kind, len(path.parts)
     return found

@@ -1,4 +1,4 @@
-"""Lanes in memory: the waiting rows of one destination, and the time of its next delivery."""
+"""Lanes in memory: the waiting deliveries of one destination, and when the next may begin."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from bolt_app.notifications.delivery.pacing import RateLimit
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work
 
-# Before every row.
+# Sorts before every row.
 _START = (float("-inf"), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class FirstDelivery:
-    """A delivery that was begun before, and goes first in its lane.
+    """A delivery that was attempted before, and goes first in its lane.
 
     Attributes:
         rows: the rows that it absorbs, then its own.
@@ -36,14 +36,14 @@ class SourceQueue:
 
     Attributes:
         rows: sorted by urgency, then id.
-        horizon: rows after this place are only in the database; None: all are in memory.
-        is_wanted: whether a page is asked for and not loaded yet.
-        offered: the row that the workspace knows as the head.
+        horizon: rows after this position are only in the database; None: all are in memory.
+        is_wanted: whether a page was requested and is not loaded yet.
+        offered: the row that was offered to the workspace as the head.
     """
 
     __slots__ = ("_missed", "horizon", "is_wanted", "lane", "offered", "rows", "source")
 
-    def __init__(self, lane: Lane, source: str) -> None:
+    def __init__(self, lane: LaneQueue, source: str) -> None:
         self.lane = lane
         self.source = source
         self.rows: list[QueuedDelivery] = []
@@ -65,12 +65,12 @@ class SourceQueue:
 
     def restore(self, row: QueuedDelivery) -> None:
         """Add a row that is within the horizon."""
-        # All rows share one string.
+        # All rows share one string object.
         insort(self.rows, row if row.source is self.source else row._replace(source=self.source))
 
     def load(self, rows: Iterable[QueuedDelivery], page: int, *, has_more: bool) -> None:
-        """Take the first rows that the database has."""
-        # A row put while the page was being read may not be in it.
+        """Replace the rows by the first ones in the database."""
+        # A row that was put while the page was being read may be missing from it.
         has_more = has_more or self._missed
         self.is_wanted = False
         self.horizon = None
@@ -81,7 +81,7 @@ class SourceQueue:
             self.horizon = self.rows[-1][:2] if self.rows else _START
 
     def remove(self, delivery_id: int) -> None:
-        """Drop a row, if it is here."""
+        """Remove a row, if present."""
         for index, row in enumerate(self.rows):
             if row.id == delivery_id:
                 del self.rows[index]
@@ -94,7 +94,7 @@ class SourceQueue:
             self.rows.remove(head)
             return (head,)
         taken = []
-        # The earliest with its key goes first, at the urgency of this one.
+        # Earlier rows with its key go first, at the urgency of this one.
         for row in self._with_key(head.key):
             taken.append(row)
             if not self._is_superseded(row):
@@ -103,7 +103,7 @@ class SourceQueue:
         return tuple(taken)
 
     def _is_superseded(self, row: QueuedDelivery) -> bool:
-        """Return whether a later update with the key is to go before this one, and says it too."""
+        """Return whether a later, more urgent update with the same key covers this one."""
         if row.key is None or not row.is_update:
             return False
         for later in self._with_key(row.key, after=row.id):
@@ -118,17 +118,17 @@ class SourceQueue:
         return sorted(same, key=lambda row: row.id)
 
 
-class Lane:
-    """One destination: nothing overtakes a delivery under way, in doubt or to be retried.
+class LaneQueue:
+    """One destination: nothing overtakes a delivery in progress, in doubt or to be retried.
 
     Attributes:
         firsts: deliveries attempted before, by id.
-        work: under way.
+        work: in progress.
         taken: rows of the work: the absorbed ones, then the delivery itself.
-        waits_until: until then nothing begins, whatever the pace.
+        waits_until: nothing begins before, whatever the pace.
         paced: the moment of the lane's rate limit.
         alarm: the time for which the workspace has a timer.
-        is_sought: whether it waits for its look.
+        is_sought: whether it is queued for a LOOK.
     """
 
     __slots__ = (
@@ -165,13 +165,13 @@ class Lane:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is under way or waits, in memory or in the database."""
+        """Whether nothing is in progress or waiting, in memory or in the database."""
         if self.work is not None or self.firsts:
             return False
         return all(not queue.rows and queue.horizon is None for queue in self.queues.values())
 
     def opens_at(self, pace: RateLimit) -> float:
-        """Return when the next work may begin; a look is not paced."""
+        """Return when the next work may begin; a LOOK is not paced."""
         if not self.firsts:
             return max(self.waits_until, pace.open_at(self.paced))
         first = self.firsts[0]
@@ -180,7 +180,7 @@ class Lane:
         return max(first.due, self.waits_until, pace.open_at(self.paced))
 
     def head(self, queue: SourceQueue) -> QueuedDelivery | None:
-        """Return the row that may go next on behalf of a source."""
+        """Return the row of a source that may go next, or None."""
         if self.work is not None:
             return None
         if self.firsts:
@@ -191,38 +191,38 @@ class Lane:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether the next work is to look for an attempt in doubt."""
+        """Whether the next work is a LOOK for an attempt in doubt."""
         return self.work is None and bool(self.firsts) and self.firsts[0].in_doubt
 
     def has_first(self, delivery_id: int) -> bool:
-        """Return whether the delivery was attempted before and waits."""
+        """Return whether the delivery was attempted before and is waiting."""
         return any(first.row.id == delivery_id for first in self.firsts)
 
     def has_attempted(self, delivery_id: int) -> bool:
-        """Return whether the delivery is under way or was attempted before."""
+        """Return whether the delivery is in progress or was attempted before."""
         return self.has_first(delivery_id) or any(row.id == delivery_id for row in self.taken)
 
     def put_first(self, first: FirstDelivery) -> None:
         """Add or replace a delivery that was attempted before."""
         self.remove(first.row.id)
         self.queue(first.row.source)
-        self.firsts = tuple(sorted((*self.firsts, first), key=lambda one: one.row.id))
+        self.firsts = tuple(sorted((*self.firsts, first), key=lambda entry: entry.row.id))
 
     def take_first(self) -> tuple[QueuedDelivery, ...]:
-        """Remove and return the delivery that goes first, after those that it absorbs."""
+        """Remove and return the first delivery, after the rows that it absorbs."""
         first, *others = self.firsts
         self.firsts = tuple(others)
         return first.rows
 
     def remove(self, delivery_id: int) -> None:
-        """Drop a delivery that is not under way."""
+        """Remove a delivery that is not in progress."""
         if self.has_first(delivery_id):
-            self.firsts = tuple(one for one in self.firsts if one.row.id != delivery_id)
+            self.firsts = tuple(first for first in self.firsts if first.row.id != delivery_id)
         for queue in self.queues.values():
             queue.remove(delivery_id)
 
     def forget(self) -> None:
-        """Drop everything that is not under way."""
+        """Remove all deliveries that are not in progress."""
         self.firsts = ()
         for queue in self.queues.values():
             queue.rows.clear()

@@ -1,4 +1,4 @@
-"""The lock session: one PostgreSQL connection whose life is the ownership of its process.
+"""The lock session: one PostgreSQL connection; its process owns shards as long as it lives.
 
 PostgreSQL releases a session's advisory locks when the session ends, for whatever reason: the
 process died, the connection broke, or nothing was heard for `idle_session_timeout`
@@ -17,7 +17,7 @@ from typing import Any, LiteralString, Self
 import psycopg
 
 from bolt_app.delays import Delays
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError, SessionLostError
 
 CONNECT_SECONDS = 5
 # idle_session_timeout exists since PostgreSQL 14.
@@ -29,12 +29,8 @@ POOLER = (
 _PID: LiteralString = "SELECT pg_backend_pid()"
 
 
-class SessionLostError(Exception):
-    """The session does not answer or has ended: nothing that it held is held any more."""
-
-
 class LockSession:
-    """An open session. Statements run one after the other, each in a transaction of its own."""
+    """An open session. Statements run one after the other, each in a separate transaction."""
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], pid: int, delays: Delays) -> None:
         self.pid = pid
@@ -52,7 +48,7 @@ class LockSession:
             address: a URL as libpq takes it, with a password where one is needed.
 
         Raises:
-            OwnershipError: the server is too old, or a pooler gives statements away.
+            OwnershipError: the server is too old, or is a transaction pooler.
             psycopg.Error, TimeoutError: the connection failed.
         """
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -74,13 +70,13 @@ class LockSession:
             return await self._query(statement, values)
 
     async def confirm(self) -> bool:
-        """Return whether the session has answered a question that began after this call.
+        """Return whether the session answers a query that begins after this call.
 
-        Callers that arrive while another question is under way share the next one.
+        Callers that arrive while another query is running share the next one.
         """
         if self._next_check is None:
             self._next_check = asyncio.create_task(self._check())
-        # A caller that is cancelled leaves the question to the others.
+        # A cancelled caller must not cancel the query of the others.
         return await asyncio.shield(self._next_check)
 
     async def close(self) -> None:
@@ -93,7 +89,7 @@ class LockSession:
             self._next_check = None
             with suppress(SessionLostError):
                 [[pid]] = await self._query(_PID, ())
-                # Another session answers where a pooler is in between after all.
+                # Behind a pooler, another session may answer.
                 self.is_lost = self.is_lost or pid != self.pid
             return not self.is_lost
 
@@ -104,7 +100,7 @@ class LockSession:
         ends_at = loop.time() + self._answer_seconds
         running = asyncio.ensure_future(self._execute(statement, values))
         await asyncio.wait({running}, timeout=self._answer_seconds)
-        # Also an answer that came in time and was read late, by a process that was suspended.
+        # This includes an answer that arrived in time but was read late, by a suspended process.
         if loop.time() >= ends_at:
             self._cut()
             await asyncio.wait({running})
@@ -119,12 +115,12 @@ class LockSession:
         return await result.fetchall() if result.description else []
 
     def _cut(self) -> None:
-        """Break the connection off; psycopg's own way asks the server to cancel, and waits."""
+        """Abort the connection; psycopg's own cancellation would ask the server, and wait."""
         self.is_lost = True
         with suppress(OSError, psycopg.Error):
             descriptor = os.dup(self._connection.fileno())
-            with closing(socket.socket(fileno=descriptor)) as one:
-                one.shutdown(socket.SHUT_RDWR)
+            with closing(socket.socket(fileno=descriptor)) as duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
 
 
 async def _connect(address: str) -> psycopg.AsyncConnection[Any]:
@@ -153,11 +149,11 @@ async def _prepare(
 async def _refuse_pooler(connection: psycopg.AsyncConnection[Any], address: str) -> int:
     """Return the id of the connection's session, which it keeps between transactions.
 
-    A pooler gives its session to other transactions in between. One without other clients shows
-    that only while a second connection keeps a session busy.
+    A transaction pooler assigns sessions per transaction. Without other clients this shows only
+    while a second connection keeps a session busy.
 
     Raises:
-        OwnershipError: it does not keep one.
+        OwnershipError: the connection does not keep its session.
     """
     pid = await _pid(connection)
     async with await _connect(address) as other:

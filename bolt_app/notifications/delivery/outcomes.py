@@ -6,11 +6,12 @@ import random
 from dataclasses import dataclass
 
 from bolt_app.delays import Delays
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.slack_api import SlackCallError
 
 INTERNAL_ERROR = "internal_error"
 RECIPIENT_DENIED = "recipient_denied"
-# So many errors of our own in a row end a delivery, so that others go on.
+# Consecutive internal errors that end a delivery, so that others in its lane continue.
 MOST_INTERNAL_ERRORS = 5
 
 
@@ -19,20 +20,19 @@ class Outcome:
     """The outcome of an attempt.
 
     Attributes:
-        state: the delivery's state from now on; `sending` means that nobody knows yet whether it
-            was posted.
-        error: Slack's code, where an error led to this.
+        state: the delivery's new state; SENDING means that it may have been posted.
+        error: Slack's code, after an error.
         wait: seconds before the next attempt.
         pause: seconds for which nothing is posted in the workspace.
-        pause_reason: Slack's code, where the installation is dead.
-        requested: whether a request was made that has, or may have, changed something in Slack.
+        pause_reason: Slack's code, if the installation is dead.
+        requested: whether a request was made that changed, or may have changed, something in Slack.
         is_undone: whether the attempt was not made after all, and does not count.
-        is_reply: whether the message is in a thread; None where that did not change. Slack posts a
-            reply in the channel itself where the thread is gone.
-        replaced_ts: the deleted message in whose place the message is.
+        is_reply: whether the message is in a thread; None if that did not change. Slack posts a
+            reply in the channel itself if the thread is gone.
+        replaced_ts: the deleted message that this message replaces.
     """
 
-    state: str
+    state: DeliveryState
     error: str | None = None
     channel_id: str | None = None
     ts: str | None = None
@@ -46,13 +46,13 @@ class Outcome:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more is to be done."""
-        return self.state not in ("waiting", "sending")
+        """Whether the delivery has ended."""
+        return self.state not in (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 def sent(channel_id: str, ts: str, *, is_reply: bool | None = None) -> Outcome:
-    """Return the outcome of a message that is in its channel."""
-    return Outcome("sent", channel_id=channel_id, ts=ts, is_reply=is_reply)
+    """Return the outcome of a posted message."""
+    return Outcome(DeliveryState.SENT, channel_id=channel_id, ts=ts, is_reply=is_reply)
 
 
 def classify_error(
@@ -65,58 +65,64 @@ def classify_error(
         is_repeat: whether an earlier attempt may have been posted, so that the delivery stays
             `sending` unless it has ended.
     """
-    state = "sending" if is_repeat else "waiting"
+    state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     if error.is_dead_token:
         return dead_installation(error.code, delays, is_repeat=is_repeat)
     if error.retry_after is not None:
         wait = float(error.retry_after)
-        # Other methods have limits of their own, which do not concern posting.
+        # Other methods have separate limits, which do not affect posting.
         pause = wait if error.method == "chat.postMessage" else None
         return Outcome(state, error.code, wait=wait, pause=pause, requested=False)
     if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
-        return Outcome("sending", error.code, wait=max(delays.settling, backoff(attempts, delays)))
+        return Outcome(
+            DeliveryState.SENDING, error.code, wait=max(delays.settling, backoff(attempts, delays))
+        )
     if error.is_permanent:
-        return Outcome("dead", error.code, requested=False)
+        return Outcome(DeliveryState.DEAD, error.code, requested=False)
     return Outcome(state, error.code, wait=backoff(attempts, delays), requested=False)
 
 
 def recipient_denied(*, by_subscription: bool) -> Outcome:
-    """Return the outcome where the person may not receive the message any more.
+    """Return the outcome for a person who may no longer receive the message.
 
-    Nobody failed to send what only a subscription addressed: it is cancelled, as when that ends.
+    A delivery that only a subscription addressed is cancelled, as at the subscription's end.
     """
-    state = "cancelled" if by_subscription else "dead"
+    state = DeliveryState.CANCELLED if by_subscription else DeliveryState.DEAD
     return Outcome(state, RECIPIENT_DENIED, requested=False)
 
 
 def dead_installation(code: str, delays: Delays, *, is_repeat: bool = False) -> Outcome:
-    """Return the outcome where nobody can post in a workspace until it is installed again."""
-    state = "sending" if is_repeat else "waiting"
+    """Return the outcome in a workspace that must be installed again before anything is posted."""
+    state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     return Outcome(state, code, pause=delays.dead_installation, pause_reason=code, requested=False)
 
 
 def internal_error(errors: int, delays: Delays, *, may_have_posted: bool = False) -> Outcome:
-    """Return the outcome of an attempt that failed by an error of our own.
+    """Return the outcome of an attempt that failed with an internal error.
 
     Args:
-        errors: how many there were in a row, this one included.
+        errors: consecutive internal errors, this one included.
     """
     if errors >= MOST_INTERNAL_ERRORS:
-        return Outcome("unknown" if may_have_posted else "dead", INTERNAL_ERROR, requested=False)
-    state = "sending" if may_have_posted else "waiting"
+        return Outcome(
+            DeliveryState.UNKNOWN if may_have_posted else DeliveryState.DEAD,
+            INTERNAL_ERROR,
+            requested=False,
+        )
+    state = DeliveryState.SENDING if may_have_posted else DeliveryState.WAITING
     wait = backoff(errors, delays)
     return Outcome(state, INTERNAL_ERROR, wait=wait, requested=may_have_posted)
 
 
 def not_made(*, is_repeat: bool) -> Outcome:
-    """Return the outcome of an attempt that was begun, and then not made."""
-    state = "sending" if is_repeat else "waiting"
+    """Return the outcome of an attempt that was begun but not made."""
+    state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     return Outcome(state, requested=False, is_undone=True)
 
 
 def backoff(attempts: int, delays: Delays) -> float:
-    """Return seconds to wait after so many attempts: twice as long each time, within a fifth."""
+    """Return seconds to wait after a number of attempts: doubled each time, with 20 % jitter."""
     doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
     wait = min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311
-    # As exact as the moment that is stored.
+    # The precision of stored timestamps.
     return round(wait, 6)

@@ -1,4 +1,4 @@
-"""The owner's clock: moments of the database on a clock that nobody can set."""
+"""The owner's clock: the database's timestamps on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bolt_app.clock import Clock
 
-# The machines' clocks need not agree better.
+# Tolerated difference between the clocks of machines.
 TOLERANCE_SECONDS = 2.0
 
 
@@ -24,9 +24,9 @@ class OwnerClock:
         return self.monotonic() + (moment - self.now()).total_seconds()
 
     def at_most(self, moment: datetime | None, longest: float) -> float:
-        """Return a moment that is at most so many seconds ahead; 0 for none.
+        """Return a moment, at most `longest` seconds ahead; 0 for None.
 
-        One that is further ahead was written while a clock was wrong.
+        A moment further ahead was written while a clock was wrong.
         """
         if moment is None:
             return 0.0
@@ -34,11 +34,11 @@ class OwnerClock:
         return now + min(max(self.at(moment) - now, 0.0), longest)
 
     def urgency(self, stored: int) -> float:
-        """Return a stored urgency on the monotonic clock, by the same offset for all."""
+        """Return a stored urgency on the monotonic clock, with the same offset for all rows."""
         return stored / 1000 + self._began_with
 
     def was_set_back(self) -> bool:
-        """Whether the wall clock was set back since the last time this was asked."""
+        """Whether the wall clock was set back since the last call."""
         before, self._seen = self._seen, self._offset()
         return self._seen > before + TOLERANCE_SECONDS
 

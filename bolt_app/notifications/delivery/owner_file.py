@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bolt_app.private_files import make_private_file
 
-# Behind the database's name.
+# Appended to the database's name.
 SUFFIX = "-owner"
 
 
@@ -23,7 +23,7 @@ def owner_path(database: Path) -> Path:
 
 
 def last_sign_of_life(path: Path) -> float:
-    """Return when an owner last showed life, in Unix seconds by the machine's clock; 0: never."""
+    """Return an owner's last sign of life, in Unix seconds by the machine's clock; 0: never."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -46,9 +46,9 @@ class OwnerFile:
         self.is_locked = False
 
     def lock(self) -> bool:
-        """Lock the file if nobody else has; return whether this process has the lock now.
+        """Try to lock the file; return whether this process holds the lock now.
 
-        The kernel keeps the lock until the process ends, also while it is suspended.
+        The kernel keeps the lock until the process ends, even while it is suspended.
         """
         with suppress(BlockingIOError):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,7 +56,7 @@ class OwnerFile:
         return self.is_locked
 
     def is_valid(self) -> bool:
-        """Return whether this is still the file that other processes would lock, and no fork's."""
+        """Return whether other processes would lock the same file, and this is not a fork."""
         try:
             here, there = os.fstat(self._descriptor), os.stat(self._path)
         except OSError:
@@ -64,11 +64,11 @@ class OwnerFile:
         return os.path.samestat(here, there) and self._pid == os.getpid()
 
     def show_life(self) -> None:
-        """Set the file's time to now, if its disk lets us."""
+        """Set the file's modification time to now, if possible."""
         with suppress(OSError):
             os.utime(self._descriptor)
 
     def close(self) -> None:
-        """Give up the lock. In a fork, the process that it was forked from keeps it."""
+        """Release the lock. In a fork, the parent process keeps it."""
         self.is_locked = False
         os.close(self._descriptor)

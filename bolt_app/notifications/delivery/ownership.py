@@ -1,6 +1,6 @@
 """Ownership of shards: the interface that the delivery worker uses on both databases.
 
-The scheduling loop calls `step` whenever `next_at` has come, and acts on the changes:
+The scheduling loop calls `step` whenever `next_at` is reached, and applies the changes:
 
     changes = await ownership.step(monotonic())
     for shard in changes.lost: ...    # forget its workspaces; nothing new begins for them
@@ -9,10 +9,10 @@ The scheduling loop calls `step` whenever `next_at` has come, and acts on the ch
 Locks decide the owner, and tokens protect the rows from an owner that has not noticed its loss:
 each begin compares the token in the shard's row in its own transaction, and locks the row FOR
 SHARE, so that the next acquisition waits until the begin is committed. Each request to Slack that
-changes something is preceded by `confirm`. At shutdown, stop beginning, call `leave`, and then
-finish the requests that are under way: a finish needs no ownership.
+changes something is preceded by `confirm`. At shutdown, begin no more work, call `leave`, and then
+finish the requests in flight: a finish needs no ownership.
 
-All of it belongs to one asyncio loop, but for `unowned_seconds`, which any thread may call.
+It belongs to one asyncio loop, except `unowned_seconds`, which is thread-safe.
 """
 
 from __future__ import annotations
@@ -24,16 +24,11 @@ from dataclasses import dataclass
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
 
 
-class OwnershipError(Exception):
-    """The setup cannot keep two workers from owning one shard; the text says how to change it."""
-
-
 @dataclass(frozen=True)
 class Changes:
-    """The difference that one step made.
+    """The changes of ownership by one step.
 
-    A shard that was lost and gained again in between is in both, with different tokens: process
-    `lost` first.
+    A shard that was lost and gained again is in both, with different tokens: process `lost` first.
     """
 
     gained: tuple[OwnedShard, ...] = ()
@@ -46,8 +41,8 @@ UNCHANGED = Changes()
 class Ownership(ABC):
     """The shards that this process owns.
 
-    Creating one does nothing: connection or file are opened by the first step, and so in the
-    process that works, after any fork.
+    The constructor opens nothing: the first step opens the connection or file, in the working
+    process, after any fork.
     """
 
     @property
@@ -58,9 +53,9 @@ class Ownership(ABC):
     @property
     @abstractmethod
     def next_at(self) -> float:
-        """When `step` has something to do, on the clock of its `now`; before that it does nothing.
+        """When `step` is due, on the clock of its `now`; an earlier call does nothing.
 
-        Immediately after `confirm` has found that everything is lost.
+        It is due immediately after `confirm` has found that everything is lost.
         """
 
     @abstractmethod
@@ -81,10 +76,10 @@ class Ownership(ABC):
 
     @abstractmethod
     async def confirm(self, shard: OwnedShard) -> bool:
-        """Return whether the shard is still owned, by asking now: the check before each request.
+        """Return whether the shard is still owned, checked now: call it before each request.
 
-        Callers that ask at the same time share one round trip, which begins after all of them have
-        asked. No answer in `Delays.owner_answer` means that everything is lost.
+        Concurrent callers share one round trip, which begins after all of their calls. No answer
+        within `Delays.owner_answer` means that everything is lost.
         """
 
     @abstractmethod
@@ -93,11 +88,11 @@ class Ownership(ABC):
 
     @abstractmethod
     def unowned_seconds(self, now: float) -> float:
-        """Return for how long some shard has not been seen to have an owner, here or elsewhere.
+        """Return the longest time for which a shard has had no visible owner, here or elsewhere.
 
-        The longest of all shards; it also grows while this process cannot see, or does not step.
+        It also grows while this process cannot read the owners, or does not step.
         """
 
     def owner_of(self, team_id: str) -> OwnedShard | None:
-        """Return the owned shard of a workspace, or None where it is not owned here."""
+        """Return the owned shard of a workspace, or None if it is not owned here."""
         return self.owned.get(shard_of(team_id))

@@ -1,7 +1,7 @@
 """Rate limits in seconds (https://docs.slack.dev/apis/web-api/rate-limits).
 
-A limit is kept as one moment: when all requests so far would be through at the steady interval. A
-request may go while that moment is less than the burst ahead (generic cell rate algorithm).
+The state of a limit is one moment: when all requests so far would have gone at the steady interval.
+A request may go while that moment is less than the burst ahead (generic cell rate algorithm).
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DeliveryLimits:
     """Limits of each workspace and lane.
 
     Attributes:
         workspace: posts into a workspace.
         lane: posts into a channel or to a person.
-        in_flight: requests under way in one workspace.
+        in_flight: concurrent requests in one workspace.
         page: waiting rows in memory of each source in a lane.
     """
 
@@ -47,7 +47,7 @@ class Limits:
     page: int = 4
 
     def used(self, attempts: Iterable[float]) -> int:
-        """Return how many posts there may have been since a moment, at most.
+        """Return the most posts that there may have been since a moment.
 
         Args:
             attempts: seconds from that moment to the last post to each lane.
@@ -55,5 +55,5 @@ class Limits:
         return sum(self.lane.burst + int(after / self.lane.interval) for after in attempts)
 
     def longest_burst(self) -> float:
-        """Return after how many quiet seconds all bursts are available again."""
-        return max(one.interval * one.burst for one in (self.workspace, self.lane))
+        """Return the seconds without requests after which all bursts are available again."""
+        return max(limit.interval * limit.burst for limit in (self.workspace, self.lane))

@@ -13,7 +13,8 @@ from bolt_app.db.models import SHARD_COUNT
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.balance import Balance, ShardLocks
-from bolt_app.notifications.delivery.lock_session import LockSession, SessionLostError
+from bolt_app.notifications.delivery.errors import SessionLostError
+from bolt_app.notifications.delivery.lock_session import LockSession
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.delivery.shard_locks import LOCK_CLASS, LOCKS, PRESENCE, as_signed
 from bolt_app.notifications.queue.shards import OwnedShard
@@ -45,10 +46,10 @@ class PostgreSQLOwnership(Ownership):
     """Shards owned by one lock session, which is opened again after it is lost."""
 
     def __init__(self, address: str, delays: Delays, *, now: float) -> None:
-        """Do nothing yet.
+        """Create it without a connection; the first step connects.
 
         Args:
-            address: a URL as libpq takes it, of a server or pool that keeps sessions.
+            address: a URL for libpq, of a server or pool that keeps sessions.
             now: seconds on the clock that `step` gets.
         """
         self._address = address
@@ -69,16 +70,16 @@ class PostgreSQLOwnership(Ownership):
 
     @property
     def next_at(self) -> float:
-        """When `step` has something to do."""
+        """When `step` is due."""
         is_lost = self._session is not None and self._session.is_lost
         return float("-inf") if is_lost else self._step_at
 
     def unowned_seconds(self, now: float) -> float:
-        """Return for how long some shard has not been seen to have an owner."""
+        """Return the longest time for which a shard has had no visible owner."""
         return now - min(self._owner_seen_at)
 
     async def step(self, now: float) -> Changes:
-        """Look at the locks, gain or release shards; connect if the session is lost."""
+        """Read the locks, and gain or release shards; connect if the session is lost."""
         if now < self.next_at:
             return UNCHANGED
         self._step_at = now + self._delays.owner_poll
@@ -102,7 +103,7 @@ class PostgreSQLOwnership(Ownership):
         return is_alive and self._owned.get(shard.number) == shard
 
     async def leave(self) -> None:
-        """Stop counting as present, then release everything."""
+        """Withdraw this worker's presence, then release everything."""
         session, self._session = self._session, None
         self._owned.clear()
         if session is None:
@@ -141,13 +142,13 @@ class PostgreSQLOwnership(Ownership):
         return await self._write_tokens(session, held.difference(self._owned))
 
     async def _write_tokens(self, session: LockSession, numbers: set[int]) -> list[OwnedShard]:
-        """Make the locked shards owned, save those in which a begin is still uncommitted."""
+        """Make the locked shards owned, except those with an uncommitted begin."""
         if not numbers:
             return []
         token = secrets.token_hex(16)
         rows = await session.query(_UPDATE_ROWS, token, list(numbers))
         gained = [OwnedShard(number, token) for [number] in rows]
-        self._owned.update((one.number, one) for one in gained)
+        self._owned.update((shard.number, shard) for shard in gained)
         return gained
 
     def _end(self, numbers: Iterable[int]) -> None:
@@ -158,7 +159,7 @@ class PostgreSQLOwnership(Ownership):
             logger.info("shards released", extra=_counts(ended, self._owned))
 
     async def _give_up(self, now: float, error: BaseException) -> None:
-        """End every ownership; connect again at once after the first failure, later ever later."""
+        """End every ownership; reconnect at once after the first failure, then with backoff."""
         logger.warning(
             "no lock session, and no shards",
             extra={"error": describe_error(error), "lost": len(self._owned)},
@@ -174,4 +175,4 @@ class PostgreSQLOwnership(Ownership):
 
 
 def _counts(changed: Iterable[OwnedShard], owned: Mapping[int, OwnedShard]) -> dict[str, object]:
-    return {"shards": sorted(one.number for one in changed), "owned": len(owned)}
+    return {"shards": sorted(shard.number for shard in changed), "owned": len(owned)}

@@ -1,4 +1,4 @@
-"""The reader: loads workspaces into the scheduler, and keeps them as the change feed says."""
+"""The reader: loads workspaces into the scheduler, and applies the change feed."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bolt_app.delays import Delays
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.statements import BATCH
 from bolt_app.notifications.delivery.store import Feed, Snapshot, Store
-from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS, Tasks, log_failure
+from bolt_app.notifications.delivery.tasks import DATABASE_UNAVAILABLE_SECONDS, Tasks, log_failure
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage
 from bolt_app.notifications.delivery.workspaces import OwnedWorkspace, Workspaces
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
 from bolt_app.slack_ids import is_destination
 
-# No pause that we write ourselves is as long: it was written while the clock was wrong.
+# A longer stored pause was written while the clock was wrong.
 LONGEST_PAUSE_SECONDS = 3600.0
 LOADERS = 4
-# Changes that are applied before other work of the loop has its turn.
+# Changes that are applied before the loop runs other work.
 AT_ONCE = 256
 
 
-class Reader:
+class WorkspaceReader:
     """Reads the rows of owned workspaces.
 
-    A workspace with nothing to do costs nothing until it changes. Every read that fails is made
-    again, whatever the error: a workspace that is only half known would never be delivered.
+    An idle workspace costs nothing until it changes. A failed read is retried after any error: a
+    partially loaded workspace would not be delivered.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class Reader:
         workspaces: Workspaces,
         tasks: Tasks,
         *,
-        limits: Limits,
+        limits: DeliveryLimits,
         delays: Delays,
         clock: OwnerClock,
     ) -> None:
@@ -58,7 +60,7 @@ class Reader:
         self._delays = delays
         self._clock = clock
         self._dirty: set[str] = set()
-        # The shards whose workspaces are known.
+        # The shards whose workspaces are loaded.
         self._ready: dict[int, OwnedShard] = {}
         self._is_reading = False
         self._is_reading_pages = False
@@ -67,15 +69,15 @@ class Reader:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there are changes to be read."""
+        """Whether there are unread changes."""
         return bool(self._dirty)
 
     def is_ready(self, shard: OwnedShard) -> bool:
-        """Whether the workspaces of a shard are known."""
+        """Whether the workspaces of a shard are loaded."""
         return self._ready.get(shard.number) == shard
 
     def close(self) -> None:
-        """Read no more changes."""
+        """Stop reading changes."""
         self._is_closed = True
         self._dirty.clear()
 
@@ -84,7 +86,7 @@ class Reader:
         self._dirty.update(team_ids)
 
     def read_soon(self) -> None:
-        """Start to read what is changed and what the scheduler wants."""
+        """Start to read unread changes, and the pages that the scheduler wants."""
         if self._dirty and not self._is_reading:
             self._is_reading = True
             self._tasks.start(self._read_changes())
@@ -93,7 +95,7 @@ class Reader:
             self._tasks.start(self._read_wanted(pages))
 
     def forget(self, team_id: str) -> None:
-        """Forget a workspace that is not owned any more."""
+        """Remove a workspace that is no longer owned."""
         if self._workspaces.remove(team_id):
             self._scheduler.drop_workspace(team_id)
             gc.unfreeze()
@@ -102,14 +104,14 @@ class Reader:
         """Take over the workspaces of shards."""
         acquired_at = self._clock.monotonic()
         while any(self._is_owned(shard) for shard in shards):
-            numbers = [one.number for one in shards]
+            numbers = [shard.number for shard in shards]
             try:
                 queues = await self._tasks.run(self._store.queues, numbers)
             except Exception as error:
                 log_failure("takeover of workspaces", error)
-                await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
                 continue
-            by_number = {one.number: one for one in shards}
+            by_number = {shard.number: shard for shard in shards}
             for queue in queues:
                 shard = by_number[queue.shard]
                 if self._is_owned(shard) and queue.team_id not in self._workspaces:
@@ -126,7 +128,7 @@ class Reader:
     # Loading.
 
     def load_soon(self, team_id: str, owned: OwnedWorkspace) -> None:
-        """Load a workspace into the scheduler, unless it is there."""
+        """Start to load a workspace into the scheduler, unless it is loaded."""
         if not owned.is_scheduled:
             owned.is_scheduled, owned.seen = True, set()
             self._tasks.start(self._load(team_id, owned))
@@ -139,9 +141,9 @@ class Reader:
 
     @contextmanager
     def restoring(self, team_id: str) -> Iterator[None]:
-        """Let memory and rows agree after an error: the workspace is read again from its rows.
+        """Reload the workspace from its rows after an error, so that memory matches them.
 
-        After a pause it is read as by a new owner: all that is under way is in doubt until its
+        It is reloaded after a pause, as by a new owner: attempts in flight are in doubt until their
         outcome is written.
         """
         owned = self._workspaces.find(team_id)
@@ -157,7 +159,7 @@ class Reader:
                 self._tasks.start(self._load_later(team_id, again))
 
     async def _load_later(self, team_id: str, owned: OwnedWorkspace) -> None:
-        await asyncio.sleep(DATABASE_DOWN_SECONDS)
+        await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
         await self._load(team_id, owned)
 
     async def _load_pages(self, team_id: str, owned: OwnedWorkspace) -> None:
@@ -167,7 +169,7 @@ class Reader:
         if self._workspaces.find(team_id) is not owned:
             return
         if snapshot is None:
-            # Nothing was ever sent there. It is loaded when something is.
+            # It has no deliveries so far, and is loaded with its first.
             self.forget(team_id)
             return
         self._begin_to_schedule(team_id, owned, snapshot, since)
@@ -177,7 +179,7 @@ class Reader:
             self._tasks.wake()
             if len(rows) < BATCH:
                 break
-            # Loaded rows live long: the garbage collector need not look at them.
+            # Loaded rows live long: exempt them from garbage collection.
             gc.freeze()
             rows = await self._tasks.run(self._store.more_urgent, team_id, rows[-1])
             if self._workspaces.find(team_id) is not owned:
@@ -187,7 +189,7 @@ class Reader:
     def _begin_to_schedule(
         self, team_id: str, owned: OwnedWorkspace, snapshot: Snapshot, since: datetime
     ) -> None:
-        """Let the scheduler know a workspace, and all of it but what waits for the first time."""
+        """Add a workspace to the scheduler, with all deliveries that were attempted before."""
         now = self._clock.monotonic()
         queue = snapshot.queue
         owned.seq = queue.seq
@@ -214,7 +216,7 @@ class Reader:
             self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
 
     def _load_rows(self, team_id: str, owned: OwnedWorkspace, rows: Sequence[Any]) -> None:
-        """Take the most urgent rows of a workspace, as the first page of each lane and source."""
+        """Load the most urgent rows of a workspace, as the first page of each lane and source."""
         pages: dict[tuple[int, str], list[QueuedDelivery]] = defaultdict(list)
         for row in rows:
             pages[row.lane_id, row.source].append(self.queued(row))
@@ -245,7 +247,7 @@ class Reader:
             found = await self._tasks.run(self._store.pages, pages, most + 1)
         except Exception as error:
             log_failure("read of waiting deliveries", error)
-            await asyncio.sleep(DATABASE_DOWN_SECONDS)
+            await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
             for page in pages:
                 self._load_page(page, [], has_more=True)
             return
@@ -272,7 +274,7 @@ class Reader:
                 for team_id in teams:
                     shard = self._ownership.owned.get(shard_of(team_id))
                     if shard is None or not self.is_ready(shard):
-                        # It is seen when the shard is gained.
+                        # It is loaded when the shard is gained.
                         continue
                     if team_id not in self._workspaces:
                         fresh = OwnedWorkspace(shard, 0, self._clock.monotonic())
@@ -285,7 +287,7 @@ class Reader:
                 except Exception as error:
                     log_failure("read of changes", error)
                     self._dirty |= teams
-                    await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                    await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
                     continue
                 for feed in feeds:
                     with self.restoring(feed.team_id):
@@ -297,7 +299,7 @@ class Reader:
     async def _apply(self, feed: Feed) -> None:
         team_id, owned = feed.team_id, self._workspaces.find(feed.team_id)
         if owned is None or (owned.is_scheduled and not owned.is_known):
-            # Once the scheduler knows the workspace, the changes are read again.
+            # The changes are read again once the workspace is in the scheduler.
             return
         owned.seq = max(owned.seq, feed.seq)
         if owned.is_dead and feed.pause_reason is None:
@@ -322,43 +324,43 @@ class Reader:
         for row in rows:
             if row.second_look_at is not None:
                 self._scheduler.look_again(team_id, row.id, self._clock.at(row.second_look_at))
-            if row.state == "waiting" and row.retry_at is not None:
+            if row.state == DeliveryState.WAITING and row.retry_at is not None:
                 self._put_first(row, now)
-            elif row.state == "waiting":
+            elif row.state == DeliveryState.WAITING:
                 waiting.append(self.queued(row))
-            elif row.state in ("scheduled", "held"):
+            elif row.state in (DeliveryState.SCHEDULED, DeliveryState.HELD):
                 self._scheduler.remove(team_id, row.lane_id, row.id, now)
         self._scheduler.put(team_id, waiting, now)
 
     async def _load_changed(self, team_id: str, owned: OwnedWorkspace, rows: Iterable[Any]) -> None:
-        """Load the lanes of rows that change while the workspace is loaded."""
-        lanes = {(row.lane_id, row.source) for row in rows if row.state == "waiting"}
+        """Load the lanes of rows that changed while the workspace was being loaded."""
+        lanes = {(row.lane_id, row.source) for row in rows if row.state == DeliveryState.WAITING}
         if owned.seen is not None:
             owned.seen |= lanes
         if lanes:
             await self._read_pages([WantedPage(team_id, *one) for one in lanes])
 
     async def _end_doubts(self, team_id: str, owned: OwnedWorkspace) -> None:
-        """Let lanes go on where the earlier owner has finished what it was sending."""
+        """End the doubts about deliveries that the earlier owner has finished."""
         if not owned.doubts:
             return
         rows = {row.id: row for row in await self._tasks.run(self._store.rows, list(owned.doubts))}
         now = self._clock.monotonic()
         for delivery_id, lane_id in list(owned.doubts.items()):
             row = rows.get(delivery_id)
-            if row is None or row.state != "sending":
+            if row is None or row.state != DeliveryState.SENDING:
                 del owned.doubts[delivery_id]
                 self._scheduler.remove(team_id, lane_id, delivery_id, now)
                 self._apply_rows(team_id, [] if row is None else [row])
 
     async def read_again(self, delivery_ids: Sequence[int]) -> None:
-        """Continue with rows as they are: they are not what was known of them."""
+        """Read rows again that differ from the scheduler's state."""
         while not self._is_closed:
             try:
                 rows = await self._tasks.run(self._store.rows, delivery_ids)
             except Exception as error:
                 log_failure("read of deliveries", error)
-                await asyncio.sleep(DATABASE_DOWN_SECONDS)
+                await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
                 continue
             for row in rows:
                 with self.restoring(row.team_id):
@@ -370,7 +372,7 @@ class Reader:
         self._scheduler.put_first(row.team_id, self.queued(row), due, now, in_doubt=False)
 
     def queued(self, row: Any) -> QueuedDelivery:
-        """Return a row as the scheduler takes it."""
+        """Return a row in the scheduler's form."""
         return QueuedDelivery(
             urgency=self._clock.urgency(row.urgency),
             id=row.id,
@@ -378,7 +380,7 @@ class Reader:
             source=row.source,
             rank=row.rank,
             key=row.key,
-            is_update=row.mode == "update",
+            is_update=row.mode == DeliveryMode.UPDATE,
             # A message in doubt is looked for in the conversation itself.
-            is_name=not is_destination(row.address) and row.state != "sending",
+            is_name=not is_destination(row.address) and row.state != DeliveryState.SENDING,
         )

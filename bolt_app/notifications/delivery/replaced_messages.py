@@ -1,9 +1,9 @@
-"""Messages posted in the place of ones that people deleted in Slack.
+"""Replacements of messages that people deleted in Slack.
 
 Slack posts a reply to a deleted message in the channel itself, without an error
-(https://docs.slack.dev/reference/methods/chat.postMessage), and changes no deleted message
-(`message_not_found`, https://docs.slack.dev/reference/methods/chat.update). The message posted then
-takes the place of the deleted one: replies, updates, buttons and links lead to it.
+(https://docs.slack.dev/reference/methods/chat.postMessage), and cannot update a deleted message
+(`message_not_found`, https://docs.slack.dev/reference/methods/chat.update). The message that is
+posted then replaces the deleted one: replies, updates, buttons and links refer to it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, bindparam, select, update
 
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.content.states import DeliveryState
 
 _REPLACEMENT = (
     select(Delivery.ts)
@@ -22,12 +23,12 @@ _REPLACEMENT = (
         Delivery.source == bindparam("source"),
         Delivery.replaced_ts == bindparam("ts"),
         Delivery.replaced_ts.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
     )
     .order_by(Delivery.id.desc())
     .limit(1)
 )
-_SHOWN_THERE = (
+_REPLACE = (
     update(Delivery)
     .where(
         Delivery.lane_id == bindparam("in_lane_id"),
@@ -46,10 +47,10 @@ _SHOWN_THERE = (
 
 @dataclass(frozen=True)
 class Replacement:
-    """A message in the place of another of the same lane.
+    """A message that replaces another of the same lane.
 
     Attributes:
-        key: of both messages; None for a message that only replies to the other.
+        key: of both messages; None for a message that only replied to the other.
         thread_ts: of the thread it is in.
     """
 
@@ -78,16 +79,16 @@ def current_thread(connection: Connection, lane_id: int, source: str, thread_ts:
     return thread_ts
 
 
-def replace_message(connection: Connection, one: Replacement) -> None:
-    """Let all deliveries about a key that refer to a deleted message refer to the new one."""
-    if one.key is None:
+def replace_message(connection: Connection, replacement: Replacement) -> None:
+    """Point all deliveries with the key that refer to a deleted message to its replacement."""
+    if replacement.key is None:
         return
     values = {
-        "in_lane_id": one.lane_id,
-        "of_key": one.key,
-        "old_ts": one.replaced_ts,
-        "new_channel_id": one.channel_id,
-        "new_ts": one.ts,
-        "new_thread_ts": one.thread_ts,
+        "in_lane_id": replacement.lane_id,
+        "of_key": replacement.key,
+        "old_ts": replacement.replaced_ts,
+        "new_channel_id": replacement.channel_id,
+        "new_ts": replacement.ts,
+        "new_thread_ts": replacement.thread_ts,
     }
-    connection.execute(_SHOWN_THERE, values)
+    connection.execute(_REPLACE, values)

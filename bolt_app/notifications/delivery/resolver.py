@@ -25,24 +25,24 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Resolved:
+class ResolvedDestination:
     """A destination: the id of a channel or person."""
 
     address: str
 
 
 @dataclass(frozen=True)
-class Unlisted:
-    """A channel's name that the workspace did not have when its channels were listed.
+class UnlistedChannel:
+    """A channel name that was not in the latest listing of channels.
 
-    What was accepted later may be for a channel that was created since.
+    Deliveries accepted after the listing may be for a channel created since.
     """
 
     listed_at: datetime
     wait: float
 
 
-class Resolver:
+class DestinationResolver:
     """Resolves the addresses of lanes, with one listing of channels a minute in each workspace."""
 
     def __init__(
@@ -60,15 +60,17 @@ class Resolver:
         self._delays = delays
         self._clock = clock
 
-    def resolve(self, team_id: str, address: str, attempts: int) -> Resolved | Unlisted | Outcome:
-        """Return the destination of a lane, or the reason why it is not known.
+    def resolve(
+        self, team_id: str, address: str, attempts: int
+    ) -> ResolvedDestination | UnlistedChannel | Outcome:
+        """Return the destination of a lane, or the reason why it is unknown.
 
         Args:
             address: `#name`, `@email`, or the id of a direct message.
             attempts: how often it was tried.
 
         Raises:
-            OperationalError and the like: the database is not answering.
+            DATABASE_UNAVAILABLE: the database is not answering.
         """
         try:
             return self._resolve(team_id, address)
@@ -82,17 +84,17 @@ class Resolver:
             logger.exception("an address cannot be resolved")
             return internal_error(attempts, self._delays)
 
-    def _resolve(self, team_id: str, address: str) -> Resolved | Unlisted:
+    def _resolve(self, team_id: str, address: str) -> ResolvedDestination | UnlistedChannel:
         workspace = self._client.find_workspace(team_id)
         if address.startswith("@"):
-            return Resolved(self._users.find(workspace, address.removeprefix("@")))
+            return ResolvedDestination(self._users.find(workspace, address.removeprefix("@")))
         if is_conversation(address):
             # Its person decides: whether they may receive it, and their quiet hours.
-            return Resolved(self._users.find_by_conversation(workspace, address))
+            return ResolvedDestination(self._users.find_by_conversation(workspace, address))
         name = address.removeprefix("#")
         found = self._channels.find_listed(team_id, name)
         if found is not None:
-            return Resolved(found)
+            return ResolvedDestination(found)
         interval = timedelta(seconds=self._delays.listing)
         listed_at = self._channels.listed_at(team_id)
         is_fresh = listed_at is not None and self._clock() - listed_at < interval
@@ -100,6 +102,6 @@ class Resolver:
             listed_at = self._channels.refresh_listing(workspace)
             found = self._channels.find_listed(team_id, name)
             if found is not None:
-                return Resolved(found)
+                return ResolvedDestination(found)
         wait = (listed_at + interval - self._clock()).total_seconds()
-        return Unlisted(listed_at, max(wait, 0.0))
+        return UnlistedChannel(listed_at, max(wait, 0.0))

@@ -1,4 +1,4 @@
-"""The scheduler: decides what an owner of workspaces begins next, and when to look again.
+"""The scheduler: decides what an owner of workspaces begins next, and when.
 
 It has no clock and no I/O. All times are seconds on the owner's monotonic clock; the store converts
 them from the wall clock when it reads rows. One task calls it; nothing in it blocks.
@@ -8,21 +8,20 @@ How an owner uses it:
 1. When a shard is gained: `add_workspace`; then `note_attempt` for lanes that were posted to in
    the last seconds, also by deliveries that have ended; `put_first` for rows that are `sending`
    (in doubt) or wait for a retry; `load` for pages of waiting rows, the most urgent lanes first.
-   Work may be taken in between.
+   Work may be taken meanwhile.
 2. In a loop: `step(now)` returns work, `wanted()` returns pages to read, and `next_at()` says when
    to call `step` again if nothing is reported until then.
 3. Each work ends with exactly one of `finish`, `retry`, `doubt` and `give_back`.
 4. The change feed is applied with `put` (waiting rows), `put_first` (retries), `remove` (rows that
    no longer wait), `pause` and `resume`.
-5. When a shard is lost: `drop_workspace`, at once. Work that is still under way is ignored when it
-   ends.
+5. When a shard is lost: `drop_workspace`, at once. Work in progress is ignored when it ends.
 
-Memory is bounded: each source has at most `Limits.page` rows of a lane in memory. The scheduler
-drops those beyond, remembers that the database has more, and asks for them through `wanted`. A full
-garbage collection looks at every row: an owner calls `gc.freeze` after loading much, and
-`gc.unfreeze` after dropping a workspace.
+Memory is bounded: each source has at most `DeliveryLimits.page` rows of a lane in memory. The
+scheduler drops further rows, remembers that the database has more, and requests them through
+`wanted`. A full garbage collection visits every row: an owner calls `gc.freeze` after loading many,
+and `gc.unfreeze` after dropping a workspace.
 
-A wrong row does no harm. The transaction that begins a delivery checks that it still is `waiting`
+A wrong row does no harm. The transaction that begins a delivery checks that it is still `waiting`
 in that lane and has not expired; if not, the work ends with `finish(work, now, attempted=False)`.
 """
 
@@ -34,26 +33,26 @@ from collections import deque
 from collections.abc import Iterable
 
 from bolt_app.notifications.delivery.lanes import SourceQueue
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work
-from bolt_app.notifications.delivery.workspace import Workspace
+from bolt_app.notifications.delivery.workspace import WorkspaceSchedule
 
 
 class Scheduler:
     """Decides what begins next, over all workspaces of one owner.
 
-    Workspaces take turns. Inside one the order is effective rank, then sources in turn, then
-    oldest first. Nothing overtakes a delivery of its lane that is under way, in doubt or waiting
-    for its retry. Calls about workspaces that are not owned do nothing.
+    Workspaces take turns. Within one, the order is effective rank, then sources in turn, then age.
+    Nothing overtakes a delivery of its lane that is in progress, in doubt or waiting for its retry.
+    Calls about workspaces that are not owned do nothing.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: DeliveryLimits) -> None:
         """Create a scheduler without workspaces."""
         self._limits = limits
-        self._workspaces: dict[str, Workspace] = {}
-        self._ready: deque[Workspace] = deque()
-        self._alarms: list[tuple[float, int, Workspace]] = []
-        self._wanted: deque[tuple[Workspace, SourceQueue]] = deque()
+        self._workspaces: dict[str, WorkspaceSchedule] = {}
+        self._ready: deque[WorkspaceSchedule] = deque()
+        self._alarms: list[tuple[float, int, WorkspaceSchedule]] = []
+        self._wanted: deque[tuple[WorkspaceSchedule, SourceQueue]] = deque()
         self._ticket = itertools.count()
 
     # Ownership.
@@ -67,14 +66,14 @@ class Scheduler:
         paused_until: float = 0.0,
         lookups_until: float = 0.0,
     ) -> None:
-        """Begin to schedule a workspace, without burst: its last owner may have used it.
+        """Start to schedule a workspace, without burst: its last owner may have used it.
 
         Args:
-            used: how much of the burst may be used, where that is known.
+            used: how much of the burst may have been used, if known.
             paused_until: stored pause after a 429 of chat.postMessage or a dead installation.
             lookups_until: stored pause after a 429 of a method that reads.
         """
-        workspace = Workspace(team_id, self._limits, self._want, now)
+        workspace = WorkspaceSchedule(team_id, self._limits, self._want, now)
         if used is not None:
             workspace.allow_burst(used, now)
         workspace.paused_until = paused_until
@@ -82,7 +81,7 @@ class Scheduler:
         self._workspaces[team_id] = workspace
 
     def drop_workspace(self, team_id: str) -> None:
-        """Forget a workspace at once; it can be added again later."""
+        """Remove a workspace at once; it can be added again later."""
         self._workspaces.pop(team_id, None)
 
     # Rows.
@@ -103,11 +102,10 @@ class Scheduler:
         *,
         has_more: bool,
     ) -> None:
-        """Take a page: the first `Limits.page` waiting rows of a source in a lane, in order.
+        """Load a page: the first waiting rows of a source in a lane, in order.
 
         Args:
-            has_more: whether the database has waiting rows of this lane and source after the last
-                one given.
+            has_more: whether the database has further waiting rows of this lane and source.
         """
         if workspace := self._workspaces.get(team_id):
             workspace.load(lane_id, source, rows, now, has_more=has_more)
@@ -146,16 +144,16 @@ class Scheduler:
             self._schedule(workspace)
 
     def remove(self, team_id: str, lane_id: int, delivery_id: int, now: float) -> None:
-        """Drop a delivery that no longer waits, or whose doubt another owner has ended.
+        """Remove a delivery that no longer waits, or whose doubt another owner has ended.
 
-        Ignored for work under way, which is to be ended as usual, and for unknown rows.
+        Ignored for work in progress, which must be ended as usual, and for unknown rows.
         """
         if workspace := self._workspaces.get(team_id):
             workspace.remove(lane_id, delivery_id, now)
             self._schedule(workspace)
 
     def forget_lane(self, team_id: str, lane_id: int, now: float) -> None:
-        """Drop all rows of a lane, because they have moved or ended together."""
+        """Remove all rows of a lane, because they have moved or ended together."""
         if workspace := self._workspaces.get(team_id):
             workspace.forget_lane(lane_id, now)
             self._schedule(workspace)
@@ -163,8 +161,8 @@ class Scheduler:
     def wanted(self, most: int = 64) -> list[WantedPage]:
         """Return pages to read now, the longest wanted first, each once.
 
-        Each is to be answered by `load`; after a failure by `load` without rows and with
-        `has_more=True`, which makes it wanted again.
+        Answer each with `load`; after a failure with `load` without rows and with `has_more=True`,
+        which requests it again.
         """
         pages: list[WantedPage] = []
         while self._wanted and len(pages) < most:
@@ -176,7 +174,7 @@ class Scheduler:
     # Work.
 
     def step(self, now: float, most: int = 64) -> list[Work]:
-        """Return what to begin now; each counts as under way from now on.
+        """Return the work to begin now; each counts as in progress from now on.
 
         Args:
             most: turns of workspaces; the others follow with the next step, which is due at once.
@@ -199,7 +197,7 @@ class Scheduler:
         return works
 
     def next_at(self) -> float | None:
-        """Return when `step` may have work, if nothing is reported until then; None: never.
+        """Return when `step` may have work if nothing is reported until then; None: never.
 
         A time in the past means at once.
         """
@@ -208,10 +206,10 @@ class Scheduler:
         return self._alarms[0][0] if self._alarms else None
 
     def finish(self, work: Work, now: float, *, attempted: bool = True) -> None:
-        """End work: the delivery is sent or ended, a name's rows have moved, a look is done.
+        """End work: the delivery is sent or ended, a name's rows have moved, a LOOK is done.
 
-        After RESOLVE all rows of the lane are forgotten; the store has moved or ended them and
-        puts them into their new lane.
+        After RESOLVE all rows of the lane are removed; the store has moved or ended them, and the
+        change feed adds them to their new lane.
 
         Args:
             attempted: whether a request that changes something was made, which counts against the
@@ -223,26 +221,26 @@ class Scheduler:
             self._schedule(workspace)
 
     def retry(self, work: Work, due: float, now: float, *, attempted: bool = True) -> None:
-        """End work that is to be done again at `due`; its lane waits, in order.
+        """End work to be repeated at `due`; its lane waits, in order.
 
-        A LOOK that found nothing ends so: the delivery is posted next in its lane.
+        A LOOK that finds no message ends like this: the delivery is posted next in its lane.
         """
         if workspace := self._workspaces.get(work.team_id):
             workspace.retry(work, due, now, attempted=attempted)
             self._schedule(workspace)
 
     def doubt(self, work: Work, due: float, now: float) -> None:
-        """End a POST or LOOK of which the outcome is unknown: LOOK again at `due`."""
+        """End a POST or LOOK with an unknown outcome: LOOK again at `due`."""
         if workspace := self._workspaces.get(work.team_id):
             workspace.doubt(work, due, now)
             self._schedule(workspace)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
-        """End work that made no request: nothing is charged; it is begun again at `due`.
+        """End work that made no request: nothing is charged, and it begins again at `due`.
 
-        Its lane waits. So it may be used for a begin whose commit was not answered: nothing
-        overtakes or absorbs a row that may be `sending`, and the transaction that begins it again
-        must accept that state.
+        Its lane waits, so this also suits a begin whose commit was not confirmed: nothing overtakes
+        or absorbs a row that may be `sending`. The transaction that begins it again must accept
+        that state.
         """
         if workspace := self._workspaces.get(work.team_id):
             workspace.give_back(work, due, now)
@@ -257,12 +255,12 @@ class Scheduler:
     # Pauses.
 
     def pause(self, team_id: str, until: float) -> None:
-        """Begin no posts in a workspace until then: 429 of chat.postMessage, dead installation."""
+        """Begin no posts in a workspace before: 429 of chat.postMessage, dead installation."""
         if workspace := self._workspaces.get(team_id):
             workspace.paused_until = max(workspace.paused_until, until)
 
     def pause_lookups(self, team_id: str, until: float) -> None:
-        """Begin no lookups in a workspace until then: 429 of a method that reads, or as above."""
+        """Begin no lookups in a workspace before: 429 of a method that reads, or as above."""
         if workspace := self._workspaces.get(team_id):
             workspace.lookups_until = max(workspace.lookups_until, until)
 
@@ -272,10 +270,10 @@ class Scheduler:
             workspace.paused_until = workspace.lookups_until = 0.0
             self._schedule(workspace)
 
-    def _is_owned(self, workspace: Workspace) -> bool:
+    def _is_owned(self, workspace: WorkspaceSchedule) -> bool:
         return self._workspaces.get(workspace.team_id) is workspace
 
-    def _want(self, workspace: Workspace, queue: SourceQueue) -> None:
+    def _want(self, workspace: WorkspaceSchedule, queue: SourceQueue) -> None:
         self._wanted.append((workspace, queue))
 
     def _wake(self, now: float, most: int) -> None:
@@ -285,12 +283,12 @@ class Scheduler:
                 workspace.alarm = float("inf")
                 self._make_ready(workspace)
 
-    def _make_ready(self, workspace: Workspace) -> None:
+    def _make_ready(self, workspace: WorkspaceSchedule) -> None:
         if not workspace.is_ready:
             workspace.is_ready = True
             self._ready.append(workspace)
 
-    def _schedule(self, workspace: Workspace) -> None:
+    def _schedule(self, workspace: WorkspaceSchedule) -> None:
         """Set an alarm for the workspace, unless there is an earlier one."""
         due = workspace.next_at()
         if due is not None and due < workspace.alarm:

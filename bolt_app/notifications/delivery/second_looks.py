@@ -1,4 +1,4 @@
-"""Second looks: one message of a delivery stays, with its latest content, after a repeat."""
+"""Second looks: after a repeated attempt, one message with the latest content is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from bolt_app.clock import Clock
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.attempts import mark_of
-from bolt_app.notifications.delivery.sender import Check, Sender
+from bolt_app.notifications.delivery.sender import Check, MessageSender
 from bolt_app.notifications.delivery.store import SecondLook, Store
 from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.slack_api import SlackCallError
@@ -21,25 +21,25 @@ logger = logging.getLogger(__name__)
 
 
 class SecondLooks:
-    """Deletes duplicates that Slack accepted late, and repairs what a late update has set back."""
+    """Deletes duplicates that Slack accepted late, and repairs messages reset by a late update."""
 
     def __init__(
         self,
         store: Store,
         transitions: Transitions,
-        sender: Sender,
+        sender: MessageSender,
         run: Callable[..., Awaitable[Any]],
         *,
         notice: Callable[[str], None],
         wait: float,
         clock: Clock,
     ) -> None:
-        """Take what it works with.
+        """Create the second looks.
 
         Args:
             run: runs a function in a thread.
             notice: called with a workspace that has changed.
-            wait: seconds from a repeat to the look.
+            wait: seconds from a repeated attempt to the second look.
         """
         self._store = store
         self._transitions = transitions
@@ -50,15 +50,17 @@ class SecondLooks:
         self._clock = clock
 
     def due(self) -> datetime:
-        """Return when to look at what is posted again now."""
+        """Return the time of the second look after a repeated attempt that ends now."""
         wait = self._wait * random.uniform(1.0, 1.5)  # noqa: S311
         return self._clock() + timedelta(seconds=wait)
 
     async def look(self, delivery_id: int, check: Check) -> datetime | None:
-        """Look at the messages of a delivery; return when to look again, where Slack did not say.
+        """Look at the messages of a delivery.
 
         Args:
             check: awaited right before each request that changes something.
+
+        Returns: when to look again, if a call to Slack failed.
 
         Raises:
             NotSentError: the workspace may have another owner by now.
@@ -82,13 +84,14 @@ class SecondLooks:
         return again_at
 
     async def _repair_content(self, row: Any) -> None:
-        """Let a message that an old update changed last show the latest content again."""
-        place = row.lane_id, row.channel_id, row.ts
-        shown = await self._run(self._transitions.shown_mark, *place)
+        """Refresh a message that a late, older update changed."""
+        latest = await self._run(
+            self._transitions.find_latest_shown, row.lane_id, row.channel_id, row.ts
+        )
         mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
-        if shown is not None and mark is not None and mark != mark_of(shown):
+        if latest is not None and mark is not None and mark != mark_of(latest):
             logger.warning("a message showed an older content", extra={"delivery": row.id})
-            await self._run(self._transitions.show_again, shown)
+            await self._run(self._transitions.show_again, latest)
             self._notice(row.team_id)
 
 

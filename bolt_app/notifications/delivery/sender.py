@@ -1,4 +1,4 @@
-"""The sender: posts and changes messages in Slack, and looks for those it posted before."""
+"""The message sender: posts and updates messages in Slack, and finds earlier ones."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.content.message import mention
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
@@ -40,18 +41,18 @@ from bolt_app.workspaces.users import LOOKUP, UNKNOWN, Users
 logger = logging.getLogger(__name__)
 
 EVENT_TYPE = "bellhop_delivery"
-# Slack's clock and ours need not agree.
+# Tolerated difference between Slack's clock and ours.
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
-# Rendering takes a millisecond for so many bytes, at most; others are rendered in a thread.
+# Rendering takes at most a millisecond for so many bytes; larger contents are rendered in a thread.
 LARGE_CONTENT = 16 * 1024
 POST, UPDATE = "chat.postMessage", "chat.update"
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
 CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
-# What chat.postMessage takes and chat.update does not.
+# Arguments of chat.postMessage that chat.update does not accept.
 ONLY_WHEN_POSTING = ("unfurl_links", "unfurl_media", "mrkdwn", *CUSTOM_LOOKS)
-# After these the earlier message stays as it is, and a new one is posted
+# Errors after which the earlier message is left as it is, and a new one is posted
 # (https://docs.slack.dev/reference/methods/chat.update).
 CANNOT_BE_CHANGED = frozenset(
     {
@@ -63,12 +64,12 @@ CANNOT_BE_CHANGED = frozenset(
     }
 )
 
-# The last check: raises NotSentError where the workspace may have another owner by now.
+# The last check before a request: raises NotSentError if the workspace may have another owner.
 Check = Callable[[], Awaitable[None]]
 
 
-class Sender:
-    """Makes attempts, as the bot of the workspace, from coroutines on the HTTP loop."""
+class MessageSender:
+    """Executes attempts as the workspace's bot, in coroutines on the HTTP loop."""
 
     def __init__(
         self,
@@ -80,11 +81,11 @@ class Sender:
         delays: Delays,
         follow_move: Callable[[str, str], bool],
     ) -> None:
-        """Send with a workspace's client.
+        """Create the sender.
 
         Args:
-            follow_move: moves what is stored with a former id of a channel; returns whether the
-                id (workspace, channel) has changed.
+            follow_move: takes workspace and channel id, moves the rows of a channel whose id has
+                changed, and returns whether it has.
         """
         self._delays = delays
         self._follow_move = follow_move
@@ -93,20 +94,20 @@ class Sender:
         self._channels = channels
         self._users = users
         self._signer = signer
-        # In a row, by delivery.
+        # Consecutive ones, by delivery.
         self._internal_errors: Counter[int] = Counter()
 
     async def send(self, attempt: Attempt, check: Check) -> Outcome:
-        """Post the message, or change the earlier one.
+        """Post the message, or update the earlier one.
 
         Args:
             check: awaited right before each request that changes something.
 
-        Returns: the outcome; nothing is raised.
+        Returns: the outcome; never raises.
         """
         if attempt.is_refresh and attempt.update_ts is None:
-            # The message was never posted: there is nothing to show again.
-            return Outcome("cancelled", requested=False)
+            # The message was never posted, so there is nothing to refresh.
+            return Outcome(DeliveryState.CANCELLED, requested=False)
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             # A message that is shown again is not refused: a name that was erased has to leave it.
@@ -135,25 +136,25 @@ class Sender:
             return self._after_internal_error(attempt, may_have_posted=True)
 
     async def look(self, attempt: Attempt, check: Check) -> Outcome | None:
-        """Look whether an attempt in doubt was posted.
+        """Find out whether an attempt in doubt was posted.
 
-        Returns: the outcome where it is known, or a later look is needed (`sending`); None where
-            the message is not there, and is to be posted.
+        Returns: the outcome if it is known, or SENDING if a later look is needed; None if the
+            message does not exist and must be posted.
         """
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
-            found = [one async for one in self._find(workspace, attempt, check)]
+            found = [message async for message in self._find(workspace, attempt, check)]
         except NotSentError:
-            return Outcome("sending", requested=False)
+            return Outcome(DeliveryState.SENDING, requested=False)
         except NotInstalledError as error:
             return self._failed(error, attempt)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 return self._failed(error, attempt)
-            logger.warning("nobody can know whether it was posted", extra={"error": error.code})
-            # To change a message twice does no harm.
+            logger.warning("cannot find out whether it was posted", extra={"error": error.code})
+            # Updating a message twice does no harm.
             if attempt.on_unknown == "hold" and attempt.update_ts is None:
-                return Outcome("unknown", error.code, requested=False)
+                return Outcome(DeliveryState.UNKNOWN, error.code, requested=False)
             return None
         except Exception:
             logger.exception("a look failed")
@@ -163,20 +164,20 @@ class Sender:
     async def look_again(
         self, attempt: Attempt, ts: str | None, check: Check
     ) -> tuple[Outcome | None, str | None]:
-        """Look for the messages of a delivery that has ended, and leave one of them.
+        """Find the messages of an ended delivery, and delete all but one.
 
         Args:
-            ts: of the one that is known; the others are deleted, unless people have replied.
+            ts: of the known message; others are deleted, unless people have replied to them.
 
-        Returns: where ts is None, the outcome of the first message that is there; and Slack's code,
-            where it refused to delete one.
+        Returns: the outcome of the first message found, if `ts` is None; and Slack's code, if it
+            refused to delete one.
 
         Raises:
-            NotInstalledError, SlackCallError: nothing can be known now.
+            NotInstalledError, SlackCallError: a call failed.
             NotSentError: the workspace may have another owner by now.
         """
         workspace = await self._client.find_workspace_soon(attempt.team_id)
-        found = [one async for one in self._find(workspace, attempt, check)]
+        found = [message async for message in self._find(workspace, attempt, check)]
         known, refused = None, None
         if ts is None and found:
             known = _sent(attempt, *found[0])
@@ -189,7 +190,7 @@ class Sender:
     async def _delete(
         self, workspace: BotWorkspace, channel_id: str, message: Mapping[str, Any], check: Check
     ) -> str | None:
-        """Delete a message; return Slack's code where it refuses."""
+        """Delete a message; return Slack's code if it refuses."""
         try:
             await self._client.call_as_bot(
                 workspace, "chat.delete", before_request=check, channel=channel_id, ts=message["ts"]
@@ -201,13 +202,13 @@ class Sender:
         return None
 
     async def mark_at(self, team_id: str, channel_id: str, ts: str) -> str | None:
-        """Return the mark of the message with a ts, or None where it has none or is gone.
+        """Return the mark of the message with a ts, or None if it has none or is gone.
 
         Raises:
-            NotInstalledError, SlackCallError: nothing can be known now.
+            NotInstalledError, SlackCallError: the call failed.
         """
         workspace = await self._client.find_workspace_soon(team_id)
-        # A reply is only found by its own ts, which `conversations.replies` takes as well.
+        # A reply is found only by its own ts, which `conversations.replies` accepts.
         answer = await self._client.call_as_bot(
             workspace,
             "conversations.replies",
@@ -219,7 +220,7 @@ class Sender:
             include_all_metadata=True,
             limit=1,
         )
-        found = [one for one in answer["messages"] if one.get("ts") == ts]
+        found = [message for message in answer["messages"] if message.get("ts") == ts]
         return _mark(found[0]) if found else None
 
     def _after_internal_error(self, attempt: Attempt, *, may_have_posted: bool) -> Outcome:
@@ -231,7 +232,7 @@ class Sender:
         return outcome
 
     async def _unless_moved(self, attempt: Attempt, outcome: Outcome) -> Outcome:
-        """Return the outcome; the delivery waits again where the channel has another id by now."""
+        """Return the outcome; if the channel's id has changed, the delivery waits again."""
         if outcome.error != NOT_FOUND or not outcome.is_final:
             return outcome
         try:
@@ -243,7 +244,7 @@ class Sender:
             return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         if not has_moved:
             return outcome
-        state = "sending" if attempt.is_repeat else "waiting"
+        state = DeliveryState.SENDING if attempt.is_repeat else DeliveryState.WAITING
         wait = backoff(attempt.number, self._delays)
         return Outcome(state, NOT_FOUND, wait=wait, requested=False)
 
@@ -263,10 +264,10 @@ class Sender:
         return await asyncio.to_thread(self._may_receive, workspace, attempt)
 
     def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
-        """Whether the person is still to get what was accepted for them.
+        """Whether the person may still receive the delivery.
 
         Raises:
-            SlackCallError: Slack does not say; or the address is another person's, or nobody's.
+            SlackCallError: a call failed, or the e-mail address is no longer the person's.
         """
         address = attempt.address
         if is_conversation(address):
@@ -280,7 +281,7 @@ class Sender:
     async def _prepare(
         self, workspace: BotWorkspace, attempt: Attempt
     ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-        """Return the best rendering of the message, and ever simpler ones."""
+        """Return the best rendering of the message, and simpler ones."""
         content = attempt.content
         waits = "mentions" in content or any(name in content for name in CUSTOM_LOOKS)
         if waits or attempt.size > LARGE_CONTENT:
@@ -302,8 +303,8 @@ class Sender:
         }
         given = renderings(content, under=self._under(attempt))
         messages = (
-            {**marked, **{name: value for name, value in one.items() if name not in looks}}
-            for one in given
+            {**marked, **{name: value for name, value in rendering.items() if name not in looks}}
+            for rendering in given
         )
         return next(messages), messages
 
@@ -322,11 +323,11 @@ class Sender:
         others: Iterator[dict[str, Any]],
         check: Check,
     ) -> Outcome:
-        """Change the earlier message or post, in the first rendering that Slack takes."""
-        change_or_post = self._post if attempt.update_ts is None else self._update
+        """Update the earlier message or post, in the first rendering that Slack accepts."""
+        update_or_post = self._post if attempt.update_ts is None else self._update
         while True:
             try:
-                return await change_or_post(workspace, attempt, message, check)
+                return await update_or_post(workspace, attempt, message, check)
             except SlackCallError as error:
                 simpler = None
                 if error.code in CONTENT_CODES:
@@ -334,7 +335,7 @@ class Sender:
                 if simpler is None:
                     raise
                 extra = {"delivery": attempt.delivery_id, "error": error.code}
-                logger.warning("Slack rejects the content, and gets a simpler one", extra=extra)
+                logger.warning("Slack rejects the content: sending a simpler one", extra=extra)
                 message = simpler
 
     async def _post(
@@ -358,7 +359,7 @@ class Sender:
     async def _update(
         self, workspace: BotWorkspace, attempt: Attempt, given: Mapping[str, Any], check: Check
     ) -> Outcome:
-        # What the earlier message had and this one has not is taken away.
+        # Empty lists remove blocks and attachments of the earlier message.
         message = {"blocks": [], "attachments": [], **given, "ts": attempt.update_ts}
         for name in ONLY_WHEN_POSTING:
             message.pop(name, None)
@@ -369,11 +370,11 @@ class Sender:
                 raise
             is_gone = error.code == MESSAGE_GONE
             if attempt.is_refresh and not (is_gone and attempt.may_post_again):
-                return Outcome("cancelled", error.code)
+                return Outcome(DeliveryState.CANCELLED, error.code)
             if attempt.is_refresh and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=True)
             posted = await self._post(workspace, attempt, given, check)
-            # A message that only cannot be changed keeps its replies and buttons.
+            # A message that exists but cannot be updated keeps its replies and buttons.
             return posted if is_gone else replace(posted, replaced_ts=None)
         return sent(attempt.channel_id, str(attempt.update_ts))
 
@@ -388,7 +389,7 @@ class Sender:
     ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
         """Yield the messages of a delivery, in its thread and in the channel, and their channel.
 
-        A reply to a message that is gone was posted in the channel itself.
+        Slack posts a reply to a deleted message in the channel itself.
         """
         channel_id = await self._channel_to_read(workspace, attempt)
         for thread_ts in dict.fromkeys((attempt.thread_ts, None)):
@@ -404,7 +405,7 @@ class Sender:
                     raise
 
     async def _channel_to_read(self, workspace: BotWorkspace, attempt: Attempt) -> str:
-        """Return the id of the conversation: a person's direct message has one of its own.
+        """Return the id of the conversation; a direct message has another id than its person.
 
         https://docs.slack.dev/reference/methods/conversations.open
         """
@@ -423,7 +424,7 @@ class Sender:
         thread_ts: str | None,
         check: Check,
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield what was said since the first attempt, in a thread or in the channel.
+        """Yield the messages since the first attempt, in a thread or in the channel.
 
         https://docs.slack.dev/reference/methods/conversations.history and
         https://docs.slack.dev/reference/methods/conversations.replies
@@ -456,7 +457,7 @@ def _mark(message: Mapping[str, Any]) -> str | None:
 
 
 def _sent(attempt: Attempt, channel_id: str, message: Mapping[str, Any]) -> Outcome:
-    """Return the outcome of a message that Slack shows: in a thread, or in the channel itself."""
+    """Return the outcome of a message in Slack: in a thread, or in the channel itself."""
     ts, thread_ts = str(message["ts"]), message.get("thread_ts")
     is_reply = thread_ts is not None and thread_ts != ts
     replaced_ts = None

@@ -1,8 +1,8 @@
-"""Advisory locks of shards and workers on PostgreSQL, and how to see them.
+"""Advisory locks of shards and workers on PostgreSQL, and the queries that show them.
 
-The first half of a lock's key names the schema, so that several installations in one database do
-not share locks; the second half is the number of the shard. All workers hold one more lock
-together, which counts them.
+The first half of a lock's key identifies the schema, so that several installations in one database
+do not share locks; the second half is the number of the shard. All workers share one more lock,
+whose holders are counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bolt_app.db.models import SHARD_COUNT
 _NAMESPACE: LiteralString = "1650814060"
 PRESENCE = SHARD_COUNT
 
-# As `pg_locks` shows it, an unsigned number; the lock functions take it as a signed one.
+# Unsigned, as `pg_locks` shows it; the lock functions take it as a signed number.
 LOCK_CLASS: LiteralString = (
     f"SELECT oid::bigint # {_NAMESPACE} FROM pg_namespace WHERE nspname = current_schema()"  # noqa: S608
 )

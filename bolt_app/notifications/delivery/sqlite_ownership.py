@@ -1,7 +1,7 @@
-"""Ownership on SQLite: all shards belong to the one process that has locked the owner file.
+"""Ownership on SQLite: all shards belong to the process that has locked the owner file.
 
-The lock lives as long as its process. A process that is suspended keeps it: deliveries stop until
-it continues or is killed, and none is made twice; `unowned_seconds` shows it to the others.
+The lock lives as long as its process. A suspended process keeps it: deliveries stop until it
+continues or is killed, and none is made twice; `unowned_seconds` shows this to other processes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,10 @@ from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.models import SHARD_COUNT, Shard
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.file_systems import refuse_network_folder
 from bolt_app.notifications.delivery.owner_file import OwnerFile, last_sign_of_life, owner_path
-from bolt_app.notifications.delivery.ownership import (
-    UNCHANGED,
-    Changes,
-    Ownership,
-    OwnershipError,
-)
+from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.queue.shards import OwnedShard
 
 logger = logging.getLogger(__name__)
@@ -35,7 +31,7 @@ class SQLiteOwnership(Ownership):
     """All shards or none."""
 
     def __init__(self, database: Database, delays: Delays, *, now: float) -> None:
-        """Do nothing yet.
+        """Create it without opening the file; the first step opens it.
 
         Args:
             now: seconds on the clock that `step` gets.
@@ -56,15 +52,15 @@ class SQLiteOwnership(Ownership):
 
     @property
     def next_at(self) -> float:
-        """When `step` has something to do."""
+        """When `step` is due."""
         return self._step_at
 
     def unowned_seconds(self, now: float) -> float:
-        """Return how long ago an owner last showed life."""
+        """Return how long ago an owner last gave a sign of life."""
         return now - self._owner_seen_at
 
     async def step(self, now: float) -> Changes:
-        """Show life as the owner, or try to become it."""
+        """Give a sign of life as the owner, or try to become the owner."""
         if now < self.next_at:
             return UNCHANGED
         self._step_at = now + self._delays.owner_poll
@@ -76,18 +72,18 @@ class SQLiteOwnership(Ownership):
         return Changes(gained, lost)
 
     async def confirm(self, shard: OwnedShard) -> bool:
-        """Return whether the lock is held; the kernel does not take it from a living process."""
+        """Return whether the lock is held; the kernel releases it only when the process ends."""
         if not self._is_valid():
             self._step_at = float("-inf")
             return False
         return self._owned.get(shard.number) == shard
 
     async def leave(self) -> None:
-        """Give up the lock."""
+        """Release the lock."""
         self._end()
 
     def _look_for_owner(self, now: float) -> None:
-        """Notice signs of life; how long there was none is measured by our own clock."""
+        """Read the last sign of life; its age is measured by this process's clock."""
         before, self._sign_of_life = self._sign_of_life, last_sign_of_life(self._path)
         if self._sign_of_life != before:
             self._owner_seen_at = now
@@ -119,7 +115,7 @@ class SQLiteOwnership(Ownership):
         if not file.is_locked:
             return ()
         gained = tuple(OwnedShard(number, token) for number in range(SHARD_COUNT))
-        self._owned.update((one.number, one) for one in gained)
+        self._owned.update((shard.number, shard) for shard in gained)
         logger.info("shards gained", extra={"shards": len(gained)})
         return gained
 

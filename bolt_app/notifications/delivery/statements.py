@@ -1,4 +1,4 @@
-"""Statements of the store, prepared once because they run for every batch."""
+"""SQL statements of the store, prepared once because they run for every batch."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from bolt_app.db.models import (
     WorkspaceQueue,
 )
 from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
 
 # Rows that one statement reads.
@@ -120,7 +121,7 @@ TOKENS = (
 )
 TO_BEGIN = ATTEMPT_ROWS.where(
     Delivery.id.in_(bindparam("ids", expanding=True)),
-    Delivery.state.in_(("waiting", "sending")),
+    Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
 ).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
 SIZES = (
     select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
@@ -130,7 +131,7 @@ SIZES = (
 STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
     Delivery.id.in_(bindparam("ids", expanding=True))
 )
-# The rows of lanes are referred to by those of deliveries that are being inserted.
+# KEY SHARE, because inserts of deliveries hold a share lock on the rows of their lanes.
 TO_FINISH = (
     STATES.join(Lane)
     .where(IS_SENDING)
@@ -149,7 +150,7 @@ BEGIN = BulkUpdate(
         update(_DELIVERIES)  # type: ignore[arg-type]
         .where(Delivery.id == given["delivery_id"])
         .values(
-            state="sending",
+            state=DeliveryState.SENDING,
             attempts=given["attempts"],
             attempt_number=given["attempt_number"],
             tried_at=given["tried_at"],
@@ -191,7 +192,7 @@ FINISH = BulkUpdate(
             state=given["new_state"],
             attempts=Delivery.attempts - given["not_counted"],
             error=given["new_error"],
-            # A message that is shown again stays where it is, whatever the outcome.
+            # A refreshed message keeps its position, whatever the outcome.
             channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
             ts=func.coalesce(given["new_ts"], Delivery.ts),
             replaced_ts=func.coalesce(given["new_replaced_ts"], Delivery.replaced_ts),
@@ -210,7 +211,7 @@ EXPIRE = (
         IS_WAITING,
         Delivery.expires_at <= bindparam("now"),
     )
-    .values(state="expired", finished_at=bindparam("now"))
+    .values(state=DeliveryState.EXPIRED, finished_at=bindparam("now"))
 )
 ABSORB = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -219,7 +220,9 @@ ABSORB = (
         Delivery.lane_id == bindparam("in_lane_id"),
         IS_WAITING,
     )
-    .values(state="digested", digest_id=bindparam("absorber"), finished_at=bindparam("now"))
+    .values(
+        state=DeliveryState.DIGESTED, digest_id=bindparam("absorber"), finished_at=bindparam("now")
+    )
 )
 NUMBER = (
     update(_DELIVERIES)  # type: ignore[arg-type]
@@ -233,5 +236,5 @@ GIVE_UP = (
         IS_WAITING,
         Delivery.send_at <= bindparam("cutoff"),
     )
-    .values(state="dead", error=bindparam("new_error"), finished_at=bindparam("now"))
+    .values(state=DeliveryState.DEAD, error=bindparam("new_error"), finished_at=bindparam("now"))
 )

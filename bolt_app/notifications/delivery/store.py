@@ -1,8 +1,8 @@
-"""The store: what an owner reads of its workspaces, and what it writes of its attempts.
+"""The store: an owner's reads of its workspaces, and writes of its attempts.
 
 The rows are the truth. A begin is conditional on the row's state and lane and on the fencing token
-of the shard; a finish on the number of the attempt. Rows that another transaction has locked are
-skipped and reported, so that no workspace waits for another's.
+of the shard; a finish, on the number of the attempt. Rows that another transaction has locked are
+skipped and reported, so that no workspace waits for another.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import OPEN_STATES, Delivery, WorkspaceQueue
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.replaced_messages import Replacement, replace_message
@@ -50,14 +51,14 @@ from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
 
 RETRY_FOR = timedelta(days=1)
-# Content that is under way at once, as it is stored.
+# The most stored content of concurrent attempts.
 MOST_BYTES = 4 * 1024 * 1024
-_AFTER_ALL = 2**62
+_MAX_ID = 2**62
 
 
 @dataclass(frozen=True)
 class Begin:
-    """Work that is to begin, and the shard under whose token."""
+    """Work to begin, and the shard whose token fences it."""
 
     work: Work
     shard: OwnedShard
@@ -65,11 +66,11 @@ class Begin:
 
 @dataclass(frozen=True)
 class Finish:
-    """An attempt, its outcome, and when that was known.
+    """An attempt, its outcome, and the time of the outcome.
 
     Attributes:
-        shard: under whose token it was begun.
-        second_look_at: when to look for duplicates, where it was posted again.
+        shard: whose token fenced the begin.
+        second_look_at: when to look for duplicates, after a repeated attempt.
     """
 
     work: Work
@@ -85,11 +86,11 @@ class Committed:
     """The result of a transaction.
 
     Attributes:
-        finished: the outcomes that count, as they were written.
-        stale: those of attempts that are no longer the latest.
-        locked: what is to be tried again, because another transaction has locked the row.
+        finished: the outcomes, as they were written.
+        stale: outcomes of attempts that are no longer the latest.
+        locked_finishes, locked_begins: to be retried, because another transaction locks the row.
         begun: the attempts to make now.
-        refused: work whose row no longer waits there.
+        refused: work whose row no longer waits in that lane.
     """
 
     finished: Sequence[Finish] = ()
@@ -105,9 +106,9 @@ class SecondLook:
     """The result of a second look.
 
     Attributes:
-        again_at: when to look again, where nothing could be known.
-        refused: Slack's code, where it refused to delete a duplicate.
-        known: the outcome of a message that was not known before.
+        again_at: when to look again, after a failed call.
+        refused: Slack's code, if it refused to delete a duplicate.
+        known: the outcome of a message that was found.
     """
 
     delivery_id: int
@@ -121,8 +122,8 @@ class Feed:
     """The changes of a workspace after a number.
 
     Attributes:
-        seq: the number of the latest change that it includes.
-        rows: the open deliveries among what changed.
+        seq: the number of the latest included change.
+        rows: the open deliveries that changed.
     """
 
     team_id: str
@@ -133,7 +134,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a new owner of a workspace begins with."""
+    """The state of a workspace that a new owner starts with."""
 
     queue: Any
     in_doubt: Sequence[Any]
@@ -156,41 +157,41 @@ class Store:
     # Reading.
 
     def queues(self, shards: Collection[int]) -> Sequence[Any]:
-        """Return the queues of shards, each with whether there is anything to do."""
+        """Return the queues of shards, each with whether it has work."""
         with self._database.reading_connection() as connection:
             return connection.execute(QUEUES, {"shards": list(shards)}).all()
 
     def sums(self, shards: Collection[int]) -> dict[int, int]:
-        """Return the sum of the latest numbers in each shard, which grows with every change."""
+        """Return the sum of the latest change numbers by shard, which grows with every change."""
         with self._database.reading_connection() as connection:
             rows = connection.execute(SUMS, {"shards": list(shards)})
             return {shard: int(number) for shard, number in rows}
 
     def snapshot(self, team_id: str, since: datetime) -> Snapshot | None:
-        """Return the state of a workspace: first its latest number, so that no change is missed.
+        """Return the state of a workspace; its change number is read first, so none is missed.
 
         Args:
-            since: lanes with an attempt after this moment keep their pace.
+            since: lanes with an attempt after this moment are included in `recent`.
         """
-        mine = {"team_id": team_id}
+        team = {"team_id": team_id}
         queue = QUEUES.where(WorkspaceQueue.team_id == team_id)
         with self._database.reading_connection() as connection:
             shards = select(WorkspaceQueue.shard).where(WorkspaceQueue.team_id == team_id)
             found = connection.execute(queue, {"shards": connection.scalars(shards).all()}).first()
             if found is None:
                 return None
-            recent = connection.execute(RECENT, {**mine, "since": since})
+            recent = connection.execute(RECENT, {**team, "since": since})
             return Snapshot(
                 found,
-                connection.execute(IN_DOUBT, mine).all(),
-                connection.execute(RETRIED, mine).all(),
-                connection.execute(SECOND_LOOKS, mine).all(),
+                connection.execute(IN_DOUBT, team).all(),
+                connection.execute(RETRIED, team).all(),
+                connection.execute(SECOND_LOOKS, team).all(),
                 {id_: at for id_, at in recent if at is not None},
                 self._urgent(connection, team_id, None),
             )
 
     def more_urgent(self, team_id: str, last: Any) -> Sequence[Any]:
-        """Return the next waiting rows of a workspace after a row of an earlier answer."""
+        """Return the next waiting rows of a workspace, after the last row of an earlier call."""
         with self._database.reading_connection() as connection:
             return self._urgent(connection, team_id, last)
 
@@ -199,37 +200,34 @@ class Store:
         with self._database.reading_connection() as connection:
             return [
                 connection.execute(
-                    PAGE, {"lane_id": one.lane_id, "source": one.source, "most": most}
+                    PAGE, {"lane_id": page.lane_id, "source": page.source, "most": most}
                 ).all()
-                for one in wanted
+                for page in wanted
             ]
 
     def changes(self, known: Mapping[str, int]) -> list[Feed]:
-        """Return what changed in workspaces after the numbers that are known."""
+        """Return the changes in workspaces after the known change numbers."""
         with self._database.reading_connection() as connection:
-            found = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
-            return [one for one in found if one is not None]
+            feeds = (_feed(connection, team_id, known[team_id]) for team_id in sorted(known))
+            return [feed for feed in feeds if feed is not None]
 
     def rows(self, delivery_ids: Collection[int]) -> Sequence[Any]:
-        """Return deliveries, as the change feed has them."""
+        """Return the rows of deliveries, as in the change feed."""
         with self._database.reading_connection() as connection:
             return connection.execute(BY_ID, {"ids": list(delivery_ids)}).all()
 
     def latest_attempt(self, delivery_id: int, state: str) -> tuple[Any, Attempt] | None:
-        """Return a delivery's row and its latest attempt, without beginning another.
-
-        None where the delivery is in another state than `state` by now.
-        """
+        """Return a delivery's row and latest attempt, or None if its state is not `state`."""
         with self._database.reading_connection() as connection:
-            mine = (Delivery.id == delivery_id, Delivery.state == state)
-            return self._latest(connection, ATTEMPT_ROWS.where(*mine))
+            is_in_state = (Delivery.id == delivery_id, Delivery.state == state)
+            return self._latest(connection, ATTEMPT_ROWS.where(*is_in_state))
 
     def _latest(self, connection: Connection, statement: Any) -> tuple[Any, Attempt] | None:
         row = connection.execute(statement).first()
         if row is None:
             return None
-        found = attempt_of(connection, row, self._clock())
-        return row, replace(found, number=row.attempts, attempt_number=row.attempt_number)
+        attempt = attempt_of(connection, row, self._clock())
+        return row, replace(attempt, number=row.attempts, attempt_number=row.attempt_number)
 
     # Writing.
 
@@ -238,10 +236,10 @@ class Store:
     ) -> Committed:
         """Write outcomes and begin attempts in one transaction.
 
-        Outcomes first: an attempt may reply to a message that is sent with them.
+        Outcomes come first: an attempt may reply to a message whose outcome is among them.
 
         Args:
-            room: how many bytes of content may begin; others are reported as locked.
+            room: bytes of content that may begin; begins beyond are reported as locked.
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
@@ -252,94 +250,93 @@ class Store:
         )
 
     def finish_for_others(self, finishes: Sequence[Finish], _begins: Sequence[Begin]) -> Committed:
-        """Write outcomes in workspaces of other owners, who see them in the change feed.
-
-        Nothing can begin there.
-        """
-        teams = {one.attempt.team_id for one in finishes}
+        """Write outcomes in workspaces of other owners, who see them in the change feed."""
+        teams = {finish.attempt.team_id for finish in finishes}
         with self._database.writing_connection() as connection:
             numbers = begin_change(connection, teams)
             committed = self._finish(connection, finishes)
-            for one in committed.finished:
-                changed = {"new_seq": numbers[one.attempt.team_id]}
-                connection.execute(NUMBER, changed | {"delivery_id": one.attempt.delivery_id})
+            for finish in committed.finished:
+                changed = {"new_seq": numbers[finish.attempt.team_id]}
+                connection.execute(NUMBER, changed | {"delivery_id": finish.attempt.delivery_id})
         return committed
 
     def ended_attempt(self, delivery_id: int) -> tuple[Any, Attempt] | None:
-        """Return the row and the latest attempt of a delivery to be looked at again, or None."""
+        """Return row and latest attempt of an ended delivery with a second look, or None."""
         with self._database.reading_connection() as connection:
             ended = (Delivery.second_look_at.is_not(None), Delivery.state.not_in(OPEN_STATES))
             return self._latest(connection, ATTEMPT_ROWS.where(Delivery.id == delivery_id, *ended))
 
     def end_second_look(self, look: SecondLook) -> None:
-        """Write that a second look is over, or when to look again."""
-        mine = update(Delivery).where(Delivery.id == look.delivery_id)
+        """Store the result of a second look."""
+        delivery = update(Delivery).where(Delivery.id == look.delivery_id)
         with self._database.writing_connection() as connection:
-            connection.execute(mine.values(second_look_at=look.again_at))
+            connection.execute(delivery.values(second_look_at=look.again_at))
             if look.refused is not None:
-                connection.execute(mine.values(error=look.refused))
+                connection.execute(delivery.values(error=look.refused))
             if look.known is not None:
                 sent = {"channel_id": look.known.channel_id, "ts": look.known.ts}
-                ended = Delivery.state.in_(("dead", "unknown"))
-                sent |= {"state": "sent", "error": None}
-                connection.execute(mine.where(ended).values(sent))
+                ended = Delivery.state.in_((DeliveryState.DEAD, DeliveryState.UNKNOWN))
+                sent |= {"state": DeliveryState.SENT, "error": None}
+                connection.execute(delivery.where(ended).values(sent))
 
     def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
-        """Write that nothing is posted in a workspace for a while, for its next owner.
+        """Store the pause of a workspace, for its next owner.
 
         Args:
-            reason: Slack's code, where the installation is dead.
+            reason: Slack's code, if the installation is dead.
         """
-        mine = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
+        queue = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
         values = {
             "paused_until": until,
             "pause_reason": func.coalesce(reason, WorkspaceQueue.pause_reason),
         }
         with self._database.writing_connection() as connection:
-            connection.execute(mine.values(values))
+            connection.execute(queue.values(values))
 
     def _urgent(self, connection: Connection, team_id: str, last: Any) -> Sequence[Any]:
-        after = (-_AFTER_ALL, 0) if last is None else (last.urgency, last.id)
+        after = (-_MAX_ID, 0) if last is None else (last.urgency, last.id)
         values = {"team_id": team_id, "after_urgency": after[0], "after_id": after[1]}
         return connection.execute(URGENT, values).all()
 
     def _finish(self, connection: Connection, finishes: Sequence[Finish]) -> Committed:
         if not finishes:
             return Committed()
-        ids = {"ids": [one.attempt.delivery_id for one in finishes]}
-        mine = {row.id: row.attempt_number for row in connection.execute(TO_FINISH, ids)}
-        missing = [one for one in finishes if one.attempt.delivery_id not in mine]
+        ids = {"ids": [finish.attempt.delivery_id for finish in finishes]}
+        numbers = {row.id: row.attempt_number for row in connection.execute(TO_FINISH, ids)}
+        missing = [finish for finish in finishes if finish.attempt.delivery_id not in numbers]
         locked = _still_sending(connection, missing) if missing else []
         current = [
-            one
-            for one in finishes
-            if mine.get(one.attempt.delivery_id) == one.attempt.attempt_number
+            finish
+            for finish in finishes
+            if numbers.get(finish.attempt.delivery_id) == finish.attempt.attempt_number
         ]
-        finished = [self._after_all(connection, one) for one in current]
+        finished = [self._ended_if_overdue(connection, finish) for finish in current]
         if finished:
-            FINISH.execute(connection, [_finished(one) for one in finished])
-            for one in finished:
-                _replace_message(connection, one)
-            # Of two outcomes in one lane the latest counts.
+            FINISH.execute(connection, [_finished(finish) for finish in finished])
+            for finish in finished:
+                _replace_message(connection, finish)
+            # Of two outcomes in one lane the last one counts.
             ATTEMPTED.execute(connection, list(_attempted(finished).values()))
-        kept = {id(one) for one in (*current, *locked)}
-        stale = [one for one in finishes if id(one) not in kept]
+        kept = {id(finish) for finish in (*current, *locked)}
+        stale = [finish for finish in finishes if id(finish) not in kept]
         return Committed(finished, stale, locked)
 
-    def _after_all(self, connection: Connection, one: Finish) -> Finish:
-        """Return the outcome, which is an end where the lane has failed for long enough.
+    def _ended_if_overdue(self, connection: Connection, finish: Finish) -> Finish:
+        """Return the outcome, changed to a final one if its lane has failed for `retry_for`.
 
-        So is that of what waits in the lane for as long.
+        Deliveries that have waited in the lane for as long are ended too.
         """
-        cutoff = one.at - self._retry_for
-        failing_since = one.attempt.failing_since
-        if one.outcome.is_final or failing_since is None or failing_since > cutoff:
-            return one
-        self._give_up(connection, one.attempt.lane_id, one.outcome.error, cutoff, one.at)
-        if one.attempt.send_at > cutoff:
-            return one
-        state = "dead" if one.outcome.state == "waiting" else "unknown"
-        return replace(one, outcome=replace(one.outcome, state=state))
+        cutoff = finish.at - self._retry_for
+        failing_since = finish.attempt.failing_since
+        if finish.outcome.is_final or failing_since is None or failing_since > cutoff:
+            return finish
+        lane_id = finish.attempt.lane_id
+        self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
+        if finish.attempt.send_at > cutoff:
+            return finish
+        is_waiting = finish.outcome.state == DeliveryState.WAITING
+        state = DeliveryState.DEAD if is_waiting else DeliveryState.UNKNOWN
+        return replace(finish, outcome=replace(finish.outcome, state=state))
 
     def _give_up(
         self,
@@ -355,38 +352,40 @@ class Store:
     def _begin(
         self, connection: Connection, begins: Sequence[Begin], room: int, now: datetime
     ) -> Committed:
-        numbers = sorted({one.shard.number for one in begins})
+        numbers = sorted({begin.shard.number for begin in begins})
         tokens = {tuple(row) for row in connection.execute(TOKENS, {"numbers": numbers})}
-        owned = [one for one in begins if (one.shard.number, one.shard.token) in tokens]
-        unowned = [one for one in begins if (one.shard.number, one.shard.token) not in tokens]
+        owned = [begin for begin in begins if (begin.shard.number, begin.shard.token) in tokens]
+        unowned = [
+            begin for begin in begins if (begin.shard.number, begin.shard.token) not in tokens
+        ]
         sizes = _sizes(connection, owned, room)
-        waiting = [one for one in owned if one.work.delivery_id not in sizes]
-        owned = [one for one in owned if one.work.delivery_id in sizes]
-        ids = [one.work.delivery_id for one in owned]
+        waiting = [begin for begin in owned if begin.work.delivery_id not in sizes]
+        owned = [begin for begin in owned if begin.work.delivery_id in sizes]
+        ids = [begin.work.delivery_id for begin in owned]
         rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
-        late = [row.lane_id for row in rows.values() if _is_expired(row, now)]
-        if late:
-            connection.execute(EXPIRE, {"lane_ids": late, "now": now})
+        expired = [row.lane_id for row in rows.values() if _is_expired(row, now)]
+        if expired:
+            connection.execute(EXPIRE, {"lane_ids": expired, "now": now})
         begun, missing = [], []
-        for one in owned:
-            row = rows.get(one.work.delivery_id)
-            if row is None or row.lane_id != one.work.lane_id or _is_expired(row, now):
-                missing.append(one)
+        for begin in owned:
+            row = rows.get(begin.work.delivery_id)
+            if row is None or row.lane_id != begin.work.lane_id or _is_expired(row, now):
+                missing.append(begin)
             else:
                 attempt = attempt_of(connection, row, now)
-                begun.append((one, replace(attempt, size=sizes[attempt.delivery_id])))
+                begun.append((begin, replace(attempt, size=sizes[attempt.delivery_id])))
         if begun:
             _write_begun(connection, begun, now)
         locked = _still_waiting(connection, missing) if missing else []
-        kept = {id(one) for one in locked}
-        refused = [one for one in missing if id(one) not in kept]
-        put_off = [*unowned, *locked, *waiting]
-        return Committed(begun=begun, refused=refused, locked_begins=put_off)
+        kept = {id(begin) for begin in locked}
+        refused = [begin for begin in missing if id(begin) not in kept]
+        locked_begins = [*unowned, *locked, *waiting]
+        return Committed(begun=begun, refused=refused, locked_begins=locked_begins)
 
 
 def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
     rows: list[Any] = []
-    after = (known, _AFTER_ALL)
+    after = (known, _MAX_ID)
     while True:
         values = {"team_id": team_id, "after_seq": after[0], "after_id": after[1]}
         found = connection.execute(CHANGES, values).all()
@@ -400,43 +399,44 @@ def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
 
 
 def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[int, int]:
-    """Return the sizes of what may begin: so much as there is room for.
+    """Return the stored sizes of contents that may begin within `room`.
 
-    A content in memory takes many times as much.
+    In memory a content takes many times its stored size.
     """
-    ids = {"ids": [one.work.delivery_id for one in begins]}
+    ids = {"ids": [begin.work.delivery_id for begin in begins]}
     found = {row.id: int(row.size or 0) for row in connection.execute(SIZES, ids)}
     sizes: dict[int, int] = {}
-    for one in begins:
-        # Rows that are gone are reported by what begins them.
-        size = found.get(one.work.delivery_id, 0)
+    for begin in begins:
+        # Missing rows are reported by the begin.
+        size = found.get(begin.work.delivery_id, 0)
         if size <= room or room >= MOST_BYTES:
-            sizes[one.work.delivery_id] = size
+            sizes[begin.work.delivery_id] = size
             room -= size
     return sizes
 
 
 def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:
-    """Return those whose row was skipped, because another transaction has locked it."""
-    ids = {"ids": [one.attempt.delivery_id for one in missing]}
+    """Return the outcomes whose row was skipped because another transaction locks it."""
+    ids = {"ids": [finish.attempt.delivery_id for finish in missing]}
     rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
-        one
-        for one in missing
-        if (row := rows.get(one.attempt.delivery_id)) is not None
-        and (row.state, row.attempt_number) == ("sending", one.attempt.attempt_number)
+        finish
+        for finish in missing
+        if (row := rows.get(finish.attempt.delivery_id)) is not None
+        and (row.state, row.attempt_number)
+        == (DeliveryState.SENDING, finish.attempt.attempt_number)
     ]
 
 
 def _still_waiting(connection: Connection, missing: Sequence[Begin]) -> list[Begin]:
-    ids = {"ids": [one.work.delivery_id for one in missing]}
+    ids = {"ids": [begin.work.delivery_id for begin in missing]}
     rows = {row.id: row for row in connection.execute(STATES, ids)}
     return [
-        one
-        for one in missing
-        if (row := rows.get(one.work.delivery_id)) is not None
-        and row.state in ("waiting", "sending")
-        and row.lane_id == one.work.lane_id
+        begin
+        for begin in missing
+        if (row := rows.get(begin.work.delivery_id)) is not None
+        and row.state in (DeliveryState.WAITING, DeliveryState.SENDING)
+        and row.lane_id == begin.work.lane_id
     ]
 
 
@@ -457,33 +457,35 @@ def _write_begun(
             for _, attempt in begun
         ],
     )
-    for one, attempt in begun:
-        for id_ in one.work.absorbed:
+    for begin, attempt in begun:
+        for id_ in begin.work.absorbed:
             absorbed = {"delivery_id": id_, "in_lane_id": attempt.lane_id, "now": now}
             connection.execute(ABSORB, absorbed | {"absorber": attempt.notification_id})
 
 
 def _is_expired(row: Any, now: datetime) -> bool:
-    return row.state == "waiting" and row.expires_at is not None and row.expires_at <= now
+    return (
+        row.state == DeliveryState.WAITING and row.expires_at is not None and row.expires_at <= now
+    )
 
 
 def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
     return {
-        one.attempt.lane_id: {
-            "id_of_lane": one.attempt.lane_id,
-            "last_attempt_at": one.at if one.outcome.requested else None,
+        finish.attempt.lane_id: {
+            "id_of_lane": finish.attempt.lane_id,
+            "last_attempt_at": finish.at if finish.outcome.requested else None,
             "first_failure_at": (
-                None if one.outcome.is_final else one.attempt.failing_since or one.at
+                None if finish.outcome.is_final else finish.attempt.failing_since or finish.at
             ),
         }
-        for one in finished
+        for finish in finished
     }
 
 
-def _replace_message(connection: Connection, one: Finish) -> None:
-    """Let what refers to a deleted message refer to the one in its place."""
-    attempt, outcome = one.attempt, one.outcome
-    # Nothing is put over a reminder.
+def _replace_message(connection: Connection, finish: Finish) -> None:
+    """Point references to a deleted message to its replacement."""
+    attempt, outcome = finish.attempt, finish.outcome
+    # Reminders are never updated.
     if outcome.replaced_ts is None or attempt.is_reminder:
         return
     replacement = Replacement(
@@ -497,12 +499,13 @@ def _replace_message(connection: Connection, one: Finish) -> None:
     replace_message(connection, replacement)
 
 
-def _finished(one: Finish) -> dict[str, Any]:
-    outcome = one.outcome
-    retry_at = None if outcome.is_final else one.at + timedelta(seconds=outcome.wait)
+def _finished(finish: Finish) -> dict[str, Any]:
+    outcome = finish.outcome
+    retry_at = None if outcome.is_final else finish.at + timedelta(seconds=outcome.wait)
     return {
-        "delivery_id": one.attempt.delivery_id,
-        "new_state": outcome.state,
+        "delivery_id": finish.attempt.delivery_id,
+        # A plain string: PostgreSQL's driver rejects arrays of mixed types.
+        "new_state": outcome.state.value,
         "not_counted": int(outcome.is_undone),
         "new_error": outcome.error,
         "new_channel_id": outcome.channel_id,
@@ -510,6 +513,6 @@ def _finished(one: Finish) -> dict[str, Any]:
         "new_replaced_ts": outcome.replaced_ts,
         "new_is_root": outcome.is_reply is False,
         "new_retry_at": retry_at if outcome.wait else None,
-        "new_second_look_at": one.second_look_at,
-        "new_finished_at": one.at if outcome.is_final else None,
+        "new_second_look_at": finish.second_look_at,
+        "new_finished_at": finish.at if outcome.is_final else None,
     }

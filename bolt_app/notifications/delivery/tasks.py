@@ -1,4 +1,4 @@
-"""Tasks of the delivery engine: coroutines on the HTTP loop, and calls in a pool of threads."""
+"""Tasks of the delivery engine: coroutines on the HTTP loop, and calls in a thread pool."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Before the next try, where the database does not answer or something else went wrong.
-DATABASE_DOWN_SECONDS = 1.0
+# Wait after a database outage or another error.
+DATABASE_UNAVAILABLE_SECONDS = 1.0
 
 
 def log_failure(name: str, error: Exception) -> None:
-    """Log what ended an attempt that is made again: an outage, or a defect with its traceback."""
+    """Log an error of an operation that is retried: an outage, or a bug with its traceback."""
     if isinstance(error, DATABASE_UNAVAILABLE):
         logger.warning("the database is not answering", extra={"error": describe_error(error)})
     else:
@@ -28,7 +28,7 @@ def log_failure(name: str, error: Exception) -> None:
 
 
 class Tasks:
-    """Starts tasks, knows whether any is under way, and ends `wait` when one has ended."""
+    """Starts tasks and tracks them; `wait` ends when one has ended."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -37,7 +37,7 @@ class Tasks:
 
     @property
     def is_busy(self) -> bool:
-        """Whether any task is under way."""
+        """Whether any task is running."""
         return bool(self._tasks)
 
     def start(self, task: Coroutine[Any, Any, None]) -> None:
@@ -47,7 +47,7 @@ class Tasks:
         started.add_done_callback(self._ended)
 
     def run(self, call: Callable[..., T], *given: Any) -> Awaitable[T]:
-        """Run something that uses the database in a thread."""
+        """Run a function that uses the database in a thread."""
         return asyncio.get_running_loop().run_in_executor(self._executor, call, *given)
 
     def wake(self) -> None:
@@ -55,7 +55,7 @@ class Tasks:
         self._woken.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait so long, or until `wake` is called or a task ends."""
+        """Wait for a time, or until `wake` is called or a task ends."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -65,7 +65,7 @@ class Tasks:
             self._woken.clear()
 
     async def finish(self) -> None:
-        """Wait until no task is under way."""
+        """Wait until no task is running."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 

@@ -15,13 +15,13 @@ from bolt_app.logs import describe_error
 
 logger = logging.getLogger(__name__)
 
-# Periodic tasks have threads of their own, so that none of them delays a delivery.
+# Periodic tasks have separate threads, so that none delays a delivery.
 THREADS = 2
 
 
 @dataclass(frozen=True)
 class PeriodicTask:
-    """A function that is called every so many seconds, and at once by a new owner."""
+    """A function that is called periodically, and at once by a new owner."""
 
     name: str
     call: Callable[[], object]
@@ -32,7 +32,7 @@ class Timetable:
     """Runs periodic tasks, each at most once at a time.
 
     Args:
-        is_owner: whether it is this process that runs them.
+        is_owner: whether this process runs them.
         stopping: set by `close`, for tasks that take long to end early.
     """
 

@@ -1,6 +1,6 @@
-"""Transitions of deliveries that no attempt makes: due now, moved to their destination, ended.
+"""Transitions of deliveries without an attempt: promotion when due, moves to destinations, ends.
 
-Each is a change of the workspace, locked and numbered, which its owner reads in the change feed.
+Each is a locked and numbered change of the workspace, which its owner reads in the change feed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ from bolt_app.db.models import (
 )
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.ids import id_of_moment
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.digests.hold import hold_in_lane
 from bolt_app.notifications.digests.release import HeldLane, release
-from bolt_app.notifications.incidents.messages import Change, MessagePosition, refresh
+from bolt_app.notifications.incidents.messages import (
+    IncidentChange,
+    IncidentMessage,
+    refresh_messages,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
 from bolt_app.notifications.queue.moved_channels import follow_move
@@ -38,7 +43,7 @@ from bolt_app.workspaces.channel_names import find_named
 
 logger = logging.getLogger(__name__)
 
-# Due rows that are looked at together.
+# Due rows that are read together.
 BATCH = 1000
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
@@ -78,7 +83,7 @@ _FUTURE = (
     .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
     .where(_FROM_LATER)
 )
-_SHOWN_AT = (
+_LATEST_SHOWN = (
     select(
         Delivery.lane_id,
         Delivery.target,
@@ -96,7 +101,7 @@ _SHOWN_AT = (
         Delivery.channel_id == bindparam("channel_id"),
         Delivery.ts == bindparam("ts"),
         Delivery.ts.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
     )
     .order_by(Delivery.finished_at.desc(), Delivery.id.desc())
     .limit(1)
@@ -105,12 +110,12 @@ _SHOWN_AT = (
 
 @dataclass(frozen=True)
 class Promoted:
-    """What became due.
+    """The result of a promotion.
 
     Attributes:
         team_ids: the workspaces that changed.
-        names: held deliveries in lanes whose destination is to be found first.
-        next_at: when more is due, as far as is known.
+        names: due held deliveries in lanes whose names must be resolved first.
+        next_at: when the next delivery is due, if any.
     """
 
     team_ids: Collection[str]
@@ -119,7 +124,7 @@ class Promoted:
 
 
 class Transitions:
-    """Changes deliveries as time passes, and as destinations are found."""
+    """Changes deliveries as time passes and destinations are resolved."""
 
     def __init__(self, database: Database, public_url: str, *, clock: Clock = utc_now) -> None:
         self._database = database
@@ -127,27 +132,33 @@ class Transitions:
         self._clock = clock
 
     def promote(self, shards: Collection[int]) -> Promoted:
-        """Let what is due wait for its turn, and release what is held until now."""
+        """Queue due scheduled deliveries, and release due held ones."""
         now = self._clock()
         values = {"now": now, "shards": list(shards)}
         with self._database.reading_connection() as connection:
             due = connection.execute(_DUE, values).all()
             next_at = connection.scalar(_NEXT, values)
-        names = [row for row in due if row.state == "held" and not is_destination(row.address)]
-        ready = [row for row in due if row.state != "held" or is_destination(row.address)]
+        names = [
+            row
+            for row in due
+            if row.state == DeliveryState.HELD and not is_destination(row.address)
+        ]
+        ready = [
+            row for row in due if row.state != DeliveryState.HELD or is_destination(row.address)
+        ]
         team_ids = sorted({row.team_id for row in ready})
         for team_id in team_ids:
             try:
                 self._promote(team_id, [row for row in ready if row.team_id == team_id], now)
             except OperationalError as error:
-                # One workspace whose row is locked for long does not delay the others.
+                # A workspace whose row is locked for long must not delay the others.
                 if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                     raise
                 logger.warning("a workspace is locked", extra={"error": describe_error(error)})
         return Promoted(team_ids, names, now if len(due) == BATCH else next_at)
 
     def forget_future(self, shards: Collection[int]) -> None:
-        """Let nothing be held by a clock that was ahead of ours: it is released now."""
+        """Make held deliveries due now that were accepted by a clock ahead of ours."""
         now = self._clock()
         limit = id_of_moment(now + CLOCK_TOLERANCE)
         values = {"limit": limit, "shards": list(shards)}
@@ -155,32 +166,32 @@ class Transitions:
             rows = connection.execute(_FUTURE, values).all()
             numbers = begin_change(connection, {row.team_id for row in rows})
             for row in rows:
-                changed = {"send_at": now, "seq": numbers[row.team_id]}
-                mine = update(Delivery).where(Delivery.id == row.id, IS_HELD)
-                connection.execute(mine.values(changed))
+                due = {"send_at": now, "seq": numbers[row.team_id]}
+                held = update(Delivery).where(Delivery.id == row.id, IS_HELD)
+                connection.execute(held.values(due))
 
     def move(self, team_id: str, lane_id: int, address: str) -> None:
-        """Move what is still to go out in the lane of a name to its destination, in its order."""
+        """Move the pending deliveries of a name's lane to its destination, in order."""
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
             self._move(connection, team_id, lane_id, address, seq)
 
-    def refuse(self, team_id: str, lane_id: int, error: str | None) -> None:
-        """End everything that is still to go out in a lane that leads nowhere."""
+    def end_lane(self, team_id: str, lane_id: int, error: str | None) -> None:
+        """End all pending deliveries of a lane without a destination."""
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
-            ended = self._ended("dead", error, seq)
+            ended = self._ended(DeliveryState.DEAD, error, seq)
             connection.execute(update(Delivery).where(pending_in(lane_id)).values(ended))
 
     def follow_move(self, team_id: str, channel_id: str) -> bool:
-        """Move what is stored with a channel's former id; return whether the id has changed."""
+        """Move rows stored with a channel's former id; return whether the id has changed."""
         with self._database.writing_connection() as connection:
             return follow_move(connection, team_id, channel_id, self._clock())
 
-    def refuse_unlisted(self, team_id: str, listed_at: datetime) -> None:
-        """After a listing of channels, move or end what is for channels by name.
+    def end_unlisted(self, team_id: str, listed_at: datetime) -> None:
+        """After a channel listing, move or end pending deliveries to channel names.
 
-        What was accepted after the listing stays: its channel may have been created since.
+        Deliveries accepted after the listing are kept: their channel may have been created since.
         """
         before = id_of_moment(listed_at + timedelta(milliseconds=1))
         lanes = (
@@ -192,7 +203,7 @@ class Transitions:
             seq = begin_change(connection, [team_id])[team_id]
             rows = connection.execute(lanes).all()
             known = find_named(connection, team_id, {row.address[1:] for row in rows})
-            ended = self._ended("dead", "channel_not_found", seq)
+            ended = self._ended(DeliveryState.DEAD, "channel_not_found", seq)
             for row in rows:
                 channel_id = known.get(row.address[1:])
                 if channel_id is not None:
@@ -204,15 +215,15 @@ class Transitions:
     def fail(
         self, team_id: str, delivery_id: int, error: str | None, wait: float, retry_for: timedelta
     ) -> bool:
-        """Write that the destination of a delivery's lane could not be found.
+        """Store a failed resolution of a lane's name, and end deliveries that failed for too long.
 
-        Returns: whether anything in the lane is still to go out.
+        Returns: whether the lane has pending deliveries left.
         """
         now = self._clock()
-        mine = select(Delivery.lane_id, Lane.failing_since).join(Lane)
+        lanes = select(Delivery.lane_id, Lane.failing_since).join(Lane)
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
-            row = connection.execute(mine.where(Delivery.id == delivery_id)).first()
+            row = connection.execute(lanes.where(Delivery.id == delivery_id)).first()
             if row is None:
                 return False
             since = row.failing_since or now
@@ -223,34 +234,31 @@ class Transitions:
             connection.execute(waiting.values(again | {"attempts": Delivery.attempts + 1}))
             if since <= now - retry_for:
                 old = (pending_in(row.lane_id), Delivery.send_at <= now - retry_for)
-                ended = self._ended("dead", error, seq)
+                ended = self._ended(DeliveryState.DEAD, error, seq)
                 connection.execute(update(Delivery).where(*old).values(ended))
             left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
             return connection.scalar(left) is not None
 
     def first_pending(self, lane_id: int) -> Any:
-        """Return the first of what is still to go out in a lane, with the lane's address.
-
-        None where nothing is.
-        """
+        """Return the first pending delivery of a lane, with the lane's address, or None."""
         left = select(Delivery.id, Delivery.attempts, Lane.address).join(Lane)
         with self._database.reading_connection() as connection:
             first = left.where(pending_in(lane_id)).order_by(Delivery.id).limit(1)
             return connection.execute(first).first()
 
-    def shown_mark(self, lane_id: int, channel_id: str, ts: str) -> Any:
+    def find_latest_shown(self, lane_id: int, channel_id: str, ts: str) -> Any:
         """Return the delivery whose content a message should show, or None."""
         values = {"lane_id": lane_id, "channel_id": channel_id, "ts": ts}
         with self._database.reading_connection() as connection:
-            return connection.execute(_SHOWN_AT, values).first()
+            return connection.execute(_LATEST_SHOWN, values).first()
 
     def show_again(self, row: Any) -> None:
-        """Let a message show the content of a delivery again.
+        """Queue a refresh of a message with the content of a delivery.
 
         Args:
-            row: as `shown_mark` returned it.
+            row: as returned by `find_latest_shown`.
         """
-        place = MessagePosition(
+        message = IncidentMessage(
             row.lane_id,
             row.target,
             row.notification_id,
@@ -261,18 +269,20 @@ class Transitions:
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [row.team_id])[row.team_id]
-            change = Change(row.team_id, row.key or row.notification_id, seq, self._clock())
-            refresh(connection, change, [place])
+            change = IncidentChange(row.team_id, row.key or row.notification_id, seq, self._clock())
+            refresh_messages(connection, change, [message])
 
     def _promote(self, team_id: str, rows: Sequence[Any], now: datetime) -> None:
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
-            scheduled = [row.id for row in rows if row.state == "scheduled"]
+            scheduled = [row.id for row in rows if row.state == DeliveryState.SCHEDULED]
             if scheduled:
-                mine = (Delivery.id.in_(scheduled), _IS_SCHEDULED, Delivery.send_at <= now)
-                statement = update(Delivery).where(*mine).values(state="waiting", seq=seq)
+                is_due = (Delivery.id.in_(scheduled), _IS_SCHEDULED, Delivery.send_at <= now)
+                statement = (
+                    update(Delivery).where(*is_due).values(state=DeliveryState.WAITING, seq=seq)
+                )
                 connection.execute(statement)
-            held = {row.lane_id: row.address for row in rows if row.state == "held"}
+            held = {row.lane_id: row.address for row in rows if row.state == DeliveryState.HELD}
             for lane_id, address in held.items():
                 lane = HeldLane(lane_id, team_id, address)
                 release(connection, lane, self._public_url, seq, now)

@@ -1,4 +1,4 @@
-"""The next delivery of a workspace: by effective rank, then sources in turn, then oldest."""
+"""Turns: the next delivery of a workspace, by effective rank, then sources in turn, then age."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Entry = tuple[float, int, SourceQueue]
 
 
 class _Source:
-    """Rows of a source that may go next in their lanes, and when it had its last turn."""
+    """The rows of a source at the head of their lanes, and its last turn."""
 
     __slots__ = ("entries", "turn")
 
@@ -25,8 +25,8 @@ class _Source:
 class Turns:
     """Rows at the head of open lanes, by source.
 
-    Entries whose lane has closed meanwhile, or has another head, are dropped when they are reached:
-    the lane offers its head again when it opens.
+    Entries of lanes that have closed, or have another head, are dropped when they are reached: the
+    lane offers its head again when it opens.
     """
 
     def __init__(self, is_open: Callable[[SourceQueue, float], bool]) -> None:
@@ -54,7 +54,7 @@ class Turns:
         heapq.heappush(source.entries, (row.urgency, row.id, queue))
 
     def next(self, now: float) -> SourceQueue | None:
-        """Remove and return the queue whose head is next; its source has had its turn."""
+        """Remove and return the queue whose head is next, which ends its source's turn."""
         source = self._next_source(now)
         if source is None:
             return None
@@ -65,16 +65,16 @@ class Turns:
         return queue
 
     def _next_source(self, now: float) -> _Source | None:
-        best, best_place, exhausted = None, None, []
+        best, best_position, exhausted = None, None, []
         for name, source in self._sources.items():
             entry = self._peek(source.entries, now)
             if entry is None:
                 exhausted.append(name)
                 continue
             urgency, delivery_id, _ = entry
-            place = (level_of(urgency, now), source.turn, urgency, delivery_id)
-            if best_place is None or place < best_place:
-                best, best_place = source, place
+            position = (level_of(urgency, now), source.turn, urgency, delivery_id)
+            if best_position is None or position < best_position:
+                best, best_position = source, position
         for name in exhausted:
             del self._sources[name]
         return best

@@ -1,4 +1,4 @@
-"""The number of shards without an owner, as any process can see it in the database."""
+"""The number of shards without an owner, which any process can read from the database."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def count_unowned(database: Database, silence_seconds: float) -> int:
     """Return how many shards have no owner now.
 
     Args:
-        silence_seconds: after so long without a sign of life the owner of SQLite's shards, which
-            nobody can replace while its process exists, does not count.
+        silence_seconds: SQLite's owner, which cannot be replaced while its process exists, does not
+            count after this time without a sign of life.
 
     Raises:
         DATABASE_UNAVAILABLE: the database does not answer.

@@ -1,4 +1,4 @@
-"""Values that the scheduler takes and gives."""
+"""Inputs and outputs of the scheduler."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class QueuedDelivery(NamedTuple):
     Its expiry is left to the transaction that begins it, which knows the wall clock.
 
     Attributes:
-        urgency: `order.urgency_of` its rank and eligible time, by the owner's monotonic clock. One
-            difference between wall and monotonic clock serves a whole term of ownership, so that
+        urgency: `rank.urgency_of` its rank and eligible time, by the owner's monotonic clock. One
+            offset between wall and monotonic clock applies to a whole term of ownership, so that
             rows read before and after a clock jump keep their order. For the same reason the
-            eligible times of what is accepted into a workspace never decrease: intake takes the
-            later of the wall clock and the latest one.
+            eligible times in a workspace never decrease: the intake takes the later of the wall
+            clock and the latest one.
         lane_id: the queue of its destination.
-        source: whose turn it takes: the source that its key belongs to, else its sender's. Rows
+        source: whose turn it takes: the source that its key belongs to, or else its sender's. Rows
             with the same key have the same source.
         rank: as it was accepted, without inheritance.
         key: deliveries with the same key in one lane never overtake each other.
-        is_update: whether it changes the earlier message of its key, so that a later one can
+        is_update: whether it updates the earlier message of its key, so that a later one can
             replace it.
         is_name: whether its lane's address is a name that must be resolved first.
     """
@@ -55,7 +55,7 @@ class WorkKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One thing to do now; its end must be reported to the scheduler exactly once.
+    """A unit of work to begin now; its end must be reported to the scheduler exactly once.
 
     Attributes:
         lane_id: of the delivery; 0 for a second look, which blocks no lane.

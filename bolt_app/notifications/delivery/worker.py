@@ -1,4 +1,4 @@
-"""The delivery worker: one coroutine that delivers until it is told to stop."""
+"""The delivery worker: one coroutine that delivers until it is stopped."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from types import FrameType
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.ownership import OwnershipError
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.timetable import Timetable
 from bolt_app.notifications.queue.wakeup import Wakeup
 
 logger = logging.getLogger(__name__)
 
-# Enough for everything that Slack has not answered yet to be answered or given up.
+# Enough for all requests in flight to be answered or to time out.
 STOP_SECONDS = 15.0
 
 
 class DeliveryWorker:
-    """Delivers for the workspaces that it owns, in a process of its own or beside web pages."""
+    """Delivers for owned workspaces, in a separate process or beside the web pages."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class DeliveryWorker:
         self._thread: threading.Thread | None = None
 
     def run(self) -> None:
-        """Deliver until `stop` is called; in the main thread, also until a signal says so.
+        """Deliver until `stop` is called or, in the main thread, SIGTERM or SIGINT arrives.
 
         Raises:
             OwnershipError: the setup does not allow safe ownership.
@@ -66,7 +66,7 @@ class DeliveryWorker:
             self._executor.shutdown()
 
     def start(self) -> None:
-        """Deliver in a thread of its own."""
+        """Deliver in a new thread."""
         self._thread = threading.Thread(target=self._run_in_thread, name="delivery")
         self._thread.start()
 
@@ -81,7 +81,7 @@ class DeliveryWorker:
         return self._thread is not None and self._thread.is_alive()
 
     def stop(self) -> None:
-        """Finish what is being sent, and end `run`."""
+        """Finish the messages in flight, and end `run`."""
         self._stop_soon()
         if self._thread is not None:
             self._thread.join()
@@ -118,4 +118,4 @@ class DeliveryWorker:
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._dispatcher.leave()
             except TimeoutError:
-                logger.warning("not everything was finished: it is looked for by the next owner")
+                logger.warning("deliveries in flight are left to the next owner")

@@ -6,33 +6,33 @@ import heapq
 import itertools
 from collections.abc import Callable, Iterable
 
-from bolt_app.notifications.delivery.lanes import FirstDelivery, Lane, SourceQueue
-from bolt_app.notifications.delivery.pacing import Limits
+from bolt_app.notifications.delivery.lanes import FirstDelivery, LaneQueue, SourceQueue
+from bolt_app.notifications.delivery.pacing import DeliveryLimits
 from bolt_app.notifications.delivery.turns import Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 
-# Timers handled at once; the others follow with the next work. A lane needs about two a delivery.
+# Timers handled per call; the others follow with the next. A lane needs about two per delivery.
 _MOST_TIMERS = 8
 
 
-class Workspace:
+class WorkspaceSchedule:
     """Decides what begins next in one workspace.
 
     A lane that is busy, paced or waiting is in no queue; the end of its work or a timer opens it.
 
     Attributes:
-        is_ready: whether the scheduler has it among those that may have work now.
-        alarm: when the scheduler looks at it again.
+        is_ready: whether it is in the scheduler's queue of workspaces that may have work now.
+        alarm: when the scheduler checks it again.
     """
 
     def __init__(
         self,
         team_id: str,
-        limits: Limits,
-        want: Callable[[Workspace, SourceQueue], None],
+        limits: DeliveryLimits,
+        want: Callable[[WorkspaceSchedule, SourceQueue], None],
         now: float,
     ) -> None:
-        """Create a workspace whose burst is used.
+        """Create a workspace whose burst is used up.
 
         Args:
             want: called when a queue needs more rows.
@@ -44,12 +44,12 @@ class Workspace:
         self.lookups_until = 0.0
         self._limits = limits
         self._want = want
-        self._lanes: dict[int, Lane] = {}
+        self._lanes: dict[int, LaneQueue] = {}
         self._posts = Turns(self._is_open)
         self._names = Turns(self._is_open)
-        self._looks: list[tuple[float, int, Lane]] = []
+        self._looks: list[tuple[float, int, LaneQueue]] = []
         self._second_looks: list[tuple[float, int]] = []
-        self._timers: list[tuple[float, int, Lane]] = []
+        self._timers: list[tuple[float, int, LaneQueue]] = []
         self._ticket = itertools.count()
         self._paced = limits.workspace.used_up(now) - limits.workspace.interval
         self._in_flight = 0
@@ -57,7 +57,7 @@ class Workspace:
         self._looking_again: Work | None = None
 
     def allow_burst(self, used: int, now: float) -> None:
-        """Allow the burst, of which so much was used."""
+        """Allow the part of the burst that was not used."""
         limit = self._limits.workspace
         self._paced = now + limit.interval * min(used, limit.burst - 1)
 
@@ -102,7 +102,7 @@ class Workspace:
         self._open(lane, now)
 
     def remove(self, lane_id: int, delivery_id: int, now: float) -> None:
-        """Drop a delivery that is not under way."""
+        """Remove a delivery that is not in progress."""
         lane = self._lanes.get(lane_id)
         if lane is None:
             return
@@ -112,7 +112,7 @@ class Workspace:
         self._open(lane, now)
 
     def forget_lane(self, lane_id: int, now: float) -> None:
-        """Drop what waits in a lane."""
+        """Remove the waiting deliveries of a lane."""
         lane = self._lanes.get(lane_id)
         if lane is not None:
             lane.forget()
@@ -125,7 +125,7 @@ class Workspace:
     # Work.
 
     def next_at(self) -> float | None:
-        """Return when there may be work, if nothing else happens; None: never."""
+        """Return when there may be work if nothing else happens; None: never."""
         times = []
         has_slot = self._in_flight < self._limits.in_flight
         if self._timers:
@@ -139,7 +139,7 @@ class Workspace:
         return min(times, default=None)
 
     def next_work(self, now: float) -> Work | None:
-        """Return the next work, which is under way from now on."""
+        """Return the next work, which is in progress from now on."""
         for _ in range(_MOST_TIMERS):
             if not self._timers or self._timers[0][0] > now:
                 break
@@ -197,9 +197,9 @@ class Workspace:
         self._refill(queue)
         return self._begin(WorkKind.POST, lane, taken)
 
-    def _begin(self, kind: WorkKind, lane: Lane, taken: tuple[QueuedDelivery, ...]) -> Work:
+    def _begin(self, kind: WorkKind, lane: LaneQueue, taken: tuple[QueuedDelivery, ...]) -> Work:
         *earlier, row = taken
-        absorbed = tuple(one.id for one in earlier)
+        absorbed = tuple(delivery.id for delivery in earlier)
         work = Work(kind, self.team_id, lane.id, row.id, absorbed)
         lane.work, lane.taken = work, taken
         self._in_flight += 1
@@ -208,7 +208,7 @@ class Workspace:
     # The end of work.
 
     def finish(self, work: Work, now: float, *, attempted: bool) -> None:
-        """End work that needs nothing more."""
+        """End work that is complete."""
         ended = self._end(work, now, attempted=attempted)
         if ended is None:
             return
@@ -216,13 +216,13 @@ class Workspace:
         if work.kind is WorkKind.RESOLVE:
             lane.forget()
         if not attempted:
-            # Its begin may have been refused, and then it absorbed nothing.
+            # If its begin was refused, it absorbed nothing.
             for row in taken[:-1]:
                 lane.queue(row.source).restore(row)
         self._open(lane, now)
 
     def retry(self, work: Work, due: float, now: float, *, attempted: bool) -> None:
-        """End work that is to be done again later; a look is followed by a post."""
+        """End work to be repeated later; a LOOK is followed by a POST."""
         self._postpone(work, due, now, attempted=attempted, in_doubt=False)
 
     def doubt(self, work: Work, due: float, now: float) -> None:
@@ -230,7 +230,7 @@ class Workspace:
         self._postpone(work, due, now, attempted=True, in_doubt=True)
 
     def give_back(self, work: Work, due: float, now: float) -> None:
-        """End work that was not begun, or whose begin was not answered."""
+        """End work that was not begun, or whose begin was not confirmed."""
         in_doubt = work.kind is WorkKind.LOOK
         self._postpone(work, due, now, attempted=False, in_doubt=in_doubt)
 
@@ -253,7 +253,7 @@ class Workspace:
 
     def _end(
         self, work: Work, now: float, *, attempted: bool
-    ) -> tuple[Lane, tuple[QueuedDelivery, ...]] | None:
+    ) -> tuple[LaneQueue, tuple[QueuedDelivery, ...]] | None:
         """End work once; return its lane and rows, if it has a lane."""
         if work is self._looking_again:
             self._looking_again = None
@@ -270,19 +270,19 @@ class Workspace:
             self._charge(lane, now, attempted=attempted)
         return lane, taken
 
-    def _charge(self, lane: Lane, now: float, *, attempted: bool) -> None:
+    def _charge(self, lane: LaneQueue, now: float, *, attempted: bool) -> None:
         if attempted:
-            # From the end of a request on: two never reach Slack closer together than that.
+            # Counted from the end of a request, so that two never reach Slack closer together.
             lane.paced = self._limits.lane.spend(lane.paced, now)
         else:
             self._paced -= self._limits.workspace.interval
 
     # Lanes.
 
-    def _lane(self, lane_id: int, *, is_name: bool) -> Lane:
+    def _lane(self, lane_id: int, *, is_name: bool) -> LaneQueue:
         lane = self._lanes.get(lane_id)
         if lane is None:
-            lane = self._lanes[lane_id] = Lane(lane_id, is_name=is_name)
+            lane = self._lanes[lane_id] = LaneQueue(lane_id, is_name=is_name)
         return lane
 
     def _refill(self, queue: SourceQueue) -> None:
@@ -295,7 +295,7 @@ class Workspace:
     def _is_open(self, queue: SourceQueue, now: float) -> bool:
         return queue.lane.opens_at(self._limits.lane) <= now
 
-    def _open(self, lane: Lane, now: float) -> None:
+    def _open(self, lane: LaneQueue, now: float) -> None:
         """Offer the next deliveries of a lane, or set a timer for when they may go."""
         if lane.work is not None or self._lanes.get(lane.id) is not lane:
             return
@@ -310,27 +310,27 @@ class Workspace:
         else:
             self._offer(lane)
 
-    def _seek(self, lane: Lane) -> None:
+    def _seek(self, lane: LaneQueue) -> None:
         if not lane.is_sought:
             lane.is_sought = True
-            place = (lane.firsts[0].row.urgency, next(self._ticket), lane)
-            heapq.heappush(self._looks, place)
+            entry = (lane.firsts[0].row.urgency, next(self._ticket), lane)
+            heapq.heappush(self._looks, entry)
 
-    def _offer(self, lane: Lane) -> None:
+    def _offer(self, lane: LaneQueue) -> None:
         turns = self._names if lane.is_name else self._posts
         for queue in lane.queues.values():
             head = lane.head(queue)
             if head is not None:
                 turns.offer(queue, head)
 
-    def _forget_when_paced(self, lane: Lane, now: float) -> None:
+    def _forget_when_paced(self, lane: LaneQueue, now: float) -> None:
         until = max(lane.paced, lane.waits_until)
         if until > now:
             self._set_timer(lane, until)
         else:
             del self._lanes[lane.id]
 
-    def _set_timer(self, lane: Lane, due: float) -> None:
+    def _set_timer(self, lane: LaneQueue, due: float) -> None:
         if lane.alarm != due:
             lane.alarm = due
             heapq.heappush(self._timers, (due, next(self._ticket), lane))

@@ -15,15 +15,15 @@ class OwnedWorkspace:
     """A workspace, from the acquisition of its shard until that is lost.
 
     Attributes:
-        seq: the number of the latest change that is known.
+        seq: the number of the latest known change.
         acquired_at: on the monotonic clock.
-        is_scheduled: whether it has, or will have, a place in the scheduler.
-        is_known: whether the scheduler knows it.
-        seen: while its pages are loaded: the lanes and sources that are; else None.
-        is_dead: whether it is paused, because its installation is dead.
-        listed_at: of the latest listing of channels by which names were resolved.
-        doubts: deliveries that an earlier owner was sending, and their lanes.
-        naming: lanes with something held that is due, whose destination is being found.
+        is_scheduled: whether it is in the scheduler, or is being loaded into it.
+        is_known: whether it is in the scheduler.
+        seen: the lanes and sources loaded so far; None after loading.
+        is_dead: whether it is paused because its installation is dead.
+        listed_at: of the latest channel listing by which names were resolved.
+        doubts: deliveries that an earlier owner was sending, with their lanes.
+        resolving: lanes with due held deliveries whose names are being resolved.
     """
 
     shard: OwnedShard
@@ -35,7 +35,7 @@ class OwnedWorkspace:
     is_dead: bool = False
     listed_at: datetime | None = None
     doubts: dict[int, int] = field(default_factory=dict)
-    naming: set[int] = field(default_factory=set)
+    resolving: set[int] = field(default_factory=set)
 
 
 class Workspaces:
@@ -52,7 +52,7 @@ class Workspaces:
         return iter(list(self._owned))
 
     def find(self, team_id: str) -> OwnedWorkspace | None:
-        """Return a workspace, where it is owned."""
+        """Return a workspace, or None if it is not owned."""
         return self._owned.get(team_id)
 
     def of_shard(self, number: int) -> Set[str]:
@@ -60,7 +60,7 @@ class Workspaces:
         return frozenset(self._of_shard[number])
 
     def sum_of(self, number: int) -> int:
-        """Return the sum of the numbers that are known in a shard."""
+        """Return the sum of the known change numbers in a shard."""
         return sum(self._owned[team_id].seq for team_id in self._of_shard[number])
 
     def add(self, team_id: str, owned: OwnedWorkspace) -> None:

@@ -1,4 +1,4 @@
-"""The writer: begins and outcomes, those that are ready together in one transaction."""
+"""The writer: writes begins and outcomes, batched in transactions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from functools import partial
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.logs import describe_error
 from bolt_app.notifications.delivery.store import Begin, Committed, Finish, Store
-from bolt_app.notifications.delivery.tasks import DATABASE_DOWN_SECONDS
+from bolt_app.notifications.delivery.tasks import DATABASE_UNAVAILABLE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# Between two transactions: what becomes ready meanwhile is written with the next one.
+# Pause between two transactions, in which the next batch is collected.
 GATHER_SECONDS = 0.005
 
 _Write = Callable[[Sequence[Finish], Sequence[Begin]], Committed]
 
 
 class Writer:
-    """Collects begins and outcomes while a transaction is under way, and writes them with the next.
+    """Collects begins and outcomes while a transaction is running, and writes them with the next.
 
-    It calls back for everything that it was given, once: `committed`, or `rejected` for what the
-    database cannot store. An outcome that may or may not have been written is written again.
+    Each one is reported once: to `committed`, or to `rejected` if the database cannot store it. An
+    outcome whose commit was not confirmed is written again.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Writer:
         notify: Callable[[str], None],
         room: Callable[[], int],
     ) -> None:
-        """Take what it works with.
+        """Create the writer.
 
         Args:
             room: returns how many bytes of content may begin.
             run: runs a function in a thread.
             is_current: whether the workspace of an outcome still has the owner that began it.
-            lost: takes begins that may have been written or not.
+            lost: takes begins whose commit was not confirmed.
             notify: wakes the owner of a workspace.
         """
         self._store = store
@@ -63,23 +63,23 @@ class Writer:
 
     @property
     def is_needed(self) -> bool:
-        """Whether `write` is to be started: there is something, and it is not running."""
+        """Whether `write` must be started: something is queued, and it is not running."""
         return bool(self._finishes or self._begins) and not self._is_writing
 
     def finish(self, *finishes: Finish) -> None:
-        """Write outcomes with the next transaction."""
+        """Queue outcomes for the next transaction."""
         self._finishes += finishes
 
     def begin(self, begin: Begin) -> None:
-        """Begin work with the next transaction."""
+        """Queue a begin for the next transaction."""
         self._begins.append(begin)
 
     def drop_begins(self) -> None:
-        """Begin nothing of what is not being written yet."""
+        """Drop the queued begins."""
         self._begins.clear()
 
     async def write(self) -> None:
-        """Write until nothing is left."""
+        """Write until nothing is queued."""
         if self._is_writing:
             return
         self._is_writing = True
@@ -96,27 +96,27 @@ class Writer:
             self._is_writing = False
 
     async def _write_together(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
-        mine = [one for one in finishes if self._is_current(one)]
-        others = [one for one in finishes if not self._is_current(one)]
-        if mine or begins:
+        owned = [finish for finish in finishes if self._is_current(finish)]
+        foreign = [finish for finish in finishes if not self._is_current(finish)]
+        if owned or begins:
             commit = partial(self._store.commit, room=self._room())
-            await self._commit(commit, mine, begins)
-        if others:
-            await self._commit(self._store.finish_for_others, others, [])
-            for team_id in {one.attempt.team_id for one in others}:
+            await self._commit(commit, owned, begins)
+        if foreign:
+            await self._commit(self._store.finish_for_others, foreign, [])
+            for team_id in {finish.attempt.team_id for finish in foreign}:
                 self._notify(team_id)
 
     async def _commit(
         self, write: _Write, finishes: Sequence[Finish], begins: Sequence[Begin]
     ) -> None:
-        """Write together, or one by one where one of them cannot be written."""
+        """Write a batch, or its items one by one if one of them cannot be written."""
         try:
             committed = await self._run(write, finishes, begins)
         except DATABASE_UNAVAILABLE as error:
             logger.warning("the database is not answering", extra={"error": describe_error(error)})
             self._finishes += finishes
             self._lost(begins)
-            await asyncio.sleep(DATABASE_DOWN_SECONDS)
+            await asyncio.sleep(DATABASE_UNAVAILABLE_SECONDS)
         except Exception:
             if len(finishes) + len(begins) == 1:
                 logger.exception("an outcome or a begin cannot be written")

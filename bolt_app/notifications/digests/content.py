@@ -1,7 +1,7 @@
-"""A digest: what several notifications say, as the content of one.
+"""The content of a digest: a list of notifications as one notification.
 
-It is grouped by topic, what is worst first; each group says how many of which severity there are,
-and names as many as there is room for in one message.
+It is grouped by topic, the worst severity first. Each group has counts by severity, and lines for
+as many notifications as fit in one message.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import SECTION_LENGTH, escape, link, moment
 from bolt_app.blockkit.text import counted
 from bolt_app.notifications.content.meaning import link_of
@@ -20,23 +21,21 @@ from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.subscriptions.filters import SEVERITIES
 
-Block = dict[str, Any]
-
-# In one message, where Slack takes 50 blocks and some 12,000 characters in all of them.
+# Limits of one message, in which Slack takes 50 blocks with some 12,000 characters in total.
 MOST_GROUPS = 10
 MOST_OF_GROUP = 10
 ROOM = 9000
 LONGEST_LINK = 300
-# Room in a section for what follows its lines.
+# Room in a section for the text after its lines.
 _TAIL = 60
 _TO_YOU = "Sent to you"
-# Info stands for what says nothing of its severity, and success is no worse.
-_WORST_FIRST = {severity: -place for place, severity in enumerate(SEVERITIES)}
+# Notifications without severity count as info, the least severe.
+_WORST_FIRST = {severity: -index for index, severity in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A notification that a digest tells of; without a topic it was sent by name."""
+    """A notification in a digest; without a topic it was sent directly."""
 
     notification_id: str
     topic: str | None
@@ -46,20 +45,20 @@ class Entry:
 
 def digest_content(
     entries: Sequence[Entry],
-    look: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]],
+    find_contents: Callable[[Sequence[str]], Mapping[str, Mapping[str, Any]]],
     public_url: str,
 ) -> dict[str, Any]:
     """Return the content of a digest.
 
     Args:
-        entries: what it tells of, in the order of acceptance.
-        look: returns the contents of notifications by their ids, asked for those that are named.
-        public_url: where the pages of notifications are, to which leads what has no link.
+        entries: its notifications, in the order of acceptance.
+        find_contents: returns contents by notification id; called for the notifications shown.
+        public_url: base of notification pages, which are linked for notifications without a link.
     """
     groups = _groups(entries)
-    named = [one for group in groups[:MOST_GROUPS] for one in group[:MOST_OF_GROUP]]
-    contents = look([one.notification_id for one in named])
-    lines = {one.notification_id: _line(one, contents, public_url) for one in named}
+    listed = [entry for group in groups[:MOST_GROUPS] for entry in group[:MOST_OF_GROUP]]
+    contents = find_contents([entry.notification_id for entry in listed])
+    lines = {entry.notification_id: _line(entry, contents, public_url) for entry in listed}
     return {
         "title": f"Digest: {counted(len(entries), 'notification')}",
         "text": "\n".join(_counted(group) for group in groups[:MOST_GROUPS]),
@@ -70,8 +69,8 @@ def digest_content(
 def _groups(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Return the entries by topic: the worst first, then the latest."""
     by_topic: dict[str | None, list[Entry]] = {}
-    for one in reversed(entries):
-        by_topic.setdefault(one.topic, []).append(one)
+    for entry in reversed(entries):
+        by_topic.setdefault(entry.topic, []).append(entry)
     groups = [sorted(group, key=_badness) for group in by_topic.values()]
     return sorted(groups, key=lambda group: (_badness(group[0]), group[0].topic or ""))
 
@@ -83,7 +82,7 @@ def _badness(entry: Entry) -> int:
 def _blocks(groups: Sequence[Sequence[Entry]], lines: Mapping[str, str]) -> Iterator[Block]:
     room, shown = ROOM, groups[:MOST_GROUPS]
     for number, group in enumerate(shown):
-        # What one group leaves is shared by those after it.
+        # Later groups share the room that a group leaves.
         text = _section(group, lines, min(room // (len(shown) - number), SECTION_LENGTH))
         room -= len(text)
         yield {"type": "section", "text": {"type": "mrkdwn", "text": text}}
@@ -94,36 +93,36 @@ def _blocks(groups: Sequence[Sequence[Entry]], lines: Mapping[str, str]) -> Iter
 
 
 def _section(group: Sequence[Entry], lines: Mapping[str, str], room: int) -> str:
-    """Return a group as mrkdwn: how many there are, and lines for as many as there is room for."""
-    text, named = _counted(group, bold=True), 0
-    for one in group[:MOST_OF_GROUP]:
-        line = "\n" + lines[one.notification_id]
+    """Return a group as mrkdwn: its counts, and lines for as many entries as fit."""
+    text, listed = _counted(group, bold=True), 0
+    for entry in group[:MOST_OF_GROUP]:
+        line = "\n" + lines[entry.notification_id]
         if len(text) + len(line) > room - _TAIL:
             break
-        text, named = text + line, named + 1
-    left = len(group) - named
+        text, listed = text + line, listed + 1
+    left = len(group) - listed
     return f"{text}\n… and {left} more" if left else text
 
 
 def _counted(group: Sequence[Entry], *, bold: bool = False) -> str:
     topic = group[0].topic
     name = _TO_YOU if topic is None else escape(topic)
-    counts = Counter(one.severity for one in group)
+    counts = Counter(entry.severity for entry in group)
     kinds = "  ".join(f"{SIGNS[one]} {counts[one]}" for one in reversed(SEVERITIES) if counts[one])
     return f"{f'*{name}*' if bold else name}  {kinds}"
 
 
-def _line(one: Entry, contents: Mapping[str, Mapping[str, Any]], public_url: str) -> str:
-    content = contents[one.notification_id]
+def _line(entry: Entry, contents: Mapping[str, Mapping[str, Any]], public_url: str) -> str:
+    content = contents[entry.notification_id]
     url = link_of(content)
     if not url or len(url) > LONGEST_LINK:
-        url = page_url(public_url, one.notification_id)
-    return f"{SIGNS[one.severity]} {link(url, headline(content))}  {moment(one.at)}"
+        url = page_url(public_url, entry.notification_id)
+    return f"{SIGNS[entry.severity]} {link(url, headline(content))}  {moment(entry.at)}"
 
 
 def _since(entries: Sequence[Entry]) -> Block:
-    first = min(one.at for one in entries)
-    return _small(f"Held since {moment(first)}. What is critical comes at once.")
+    first = min(entry.at for entry in entries)
+    return _small(f"Held since {moment(first)}. Critical notifications are delivered immediately.")
 
 
 def _small(text: str) -> Block:

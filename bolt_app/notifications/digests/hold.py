@@ -1,7 +1,6 @@
-"""What is not to go out at once: it is held until a moment at which several go out as one.
+"""Holding of deliveries, until they are released together as a digest.
 
-Never held is what is critical, and what only changes a message that stands there, which disturbs
-nobody and keeps it true.
+Never held: critical notifications, and updates of an existing message, which disturb nobody.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.notifications.content.modes import ESCALATE
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.digests.preferences import NotificationPreferences, find_preferences
 from bolt_app.notifications.queue.lanes import pending_in
 from bolt_app.notifications.subscriptions.routing import find_messages
@@ -50,13 +50,13 @@ _CHANGE = (
 
 @dataclass(frozen=True)
 class PlannedDelivery:
-    """A delivery that is about to be accepted.
+    """A delivery before it is stored.
 
     Attributes:
         row: its columns, with its lane by workspace and address.
-        severity: of what it says.
-        digest: the schedule of the subscription by which it comes.
-        source: which way in it took.
+        severity: of the notification.
+        source: of the notification.
+        digest: the digest schedule of its subscription.
     """
 
     row: Row
@@ -66,20 +66,17 @@ class PlannedDelivery:
 
     @property
     def passes_through(self) -> bool:
-        """Whether it goes out when it is due, whatever anybody chose.
-
-        So does what tells others that nobody answers, and what people send to themselves.
-        """
+        """Whether it is never held: critical, an escalation, or sent by the recipient."""
         return (
             self.severity == CRITICAL
-            or self.row["mode"] == ESCALATE
+            or self.row["mode"] == DeliveryMode.ESCALATE
             or self.source == f"slack:{self.row['lane_address']}"
         )
 
     @property
-    def may_change(self) -> bool:
-        """Whether it only changes a message, where one stands about the same key."""
-        return self.row["key"] is not None and self.row["mode"] == "update"
+    def may_update(self) -> bool:
+        """Whether it updates a message, if one with the same key exists."""
+        return self.row["key"] is not None and self.row["mode"] == DeliveryMode.UPDATE
 
     @property
     def lane(self) -> tuple[str, str]:
@@ -87,36 +84,36 @@ class PlannedDelivery:
         return self.row["lane_team_id"], self.row["lane_address"]
 
 
-def hold(connection: Connection, coming: Sequence[PlannedDelivery], now: datetime) -> list[Row]:
-    """Return the rows of deliveries, those that are to be held with the moment of their release.
+def hold(connection: Connection, planned: Sequence[PlannedDelivery], now: datetime) -> list[Row]:
+    """Return the rows of deliveries; those to be held have the moment of their release.
 
-    What somebody does not want by name is muted.
+    A direct delivery to a person who has turned these off is muted.
     """
-    preferred = _preferred(connection, {one.lane for one in coming})
-    changes = [_changes(one, preferred.get(one.lane), now) for one in coming]
-    standing = _standing(
+    preferences = _preferences(connection, {delivery.lane for delivery in planned})
+    changes = [_changes(delivery, preferences.get(delivery.lane), now) for delivery in planned]
+    existing = _existing_messages(
         connection,
         {
-            (*one.lane, one.row["key"])
-            for one, change in zip(coming, changes, strict=True)
-            if change and one.may_change
+            (*delivery.lane, delivery.row["key"])
+            for delivery, change in zip(planned, changes, strict=True)
+            if change and delivery.may_update
         },
     )
     return [
-        one.row
-        if not change or (one.may_change and (*one.lane, one.row["key"]) in standing)
-        else {**one.row, **change}
-        for one, change in zip(coming, changes, strict=True)
+        delivery.row
+        if not change or (delivery.may_update and (*delivery.lane, delivery.row["key"]) in existing)
+        else {**delivery.row, **change}
+        for delivery, change in zip(planned, changes, strict=True)
     ]
 
 
 def hold_in_lane(
     connection: Connection, team_id: str, lane_id: int, address: str, seq: int, now: datetime
 ) -> None:
-    """Hold what waits in the lane of an e-mail address, as the person wants it whose it is.
+    """Hold pending deliveries of an e-mail address's lane, by the preferences of its person.
 
     Args:
-        address: where the lane leads.
+        address: that the lane resolved to.
         seq: the number of the change that this is part of.
     """
     if not is_person(address):
@@ -125,7 +122,7 @@ def hold_in_lane(
         return
     ids = {"lane_team_id": team_id, "lane_address": address}
     found = connection.execute(_IN_LANE, {"lane_id": lane_id}).mappings().all()
-    coming = [
+    planned = [
         PlannedDelivery(
             {**row, **ids, "send_at": max(row["send_at"], now)}, row["severity"], row["source"]
         )
@@ -137,32 +134,34 @@ def hold_in_lane(
             "new_seq": seq,
             **{f"new_{name}": row[name] for name in _CHANGED},
         }
-        for one, row in zip(coming, hold(connection, coming, now), strict=True)
-        if row is not one.row
+        for delivery, row in zip(planned, hold(connection, planned, now), strict=True)
+        if row is not delivery.row
     ]
     if changed:
         connection.execute(_CHANGE, changed)
 
 
-def _changes(one: PlannedDelivery, preferred: NotificationPreferences | None, now: datetime) -> Row:
-    """Return what holding makes of a row, if it is not one that changes a message."""
-    if one.passes_through:
+def _changes(
+    delivery: PlannedDelivery, preferences: NotificationPreferences | None, now: datetime
+) -> Row:
+    """Return the changes that holding makes to a row, unless it updates a message."""
+    if delivery.passes_through:
         return {}
-    schedule, due_at = one.digest, one.row["send_at"]
-    if preferred is not None and one.row["subscription_id"] is None:
-        if preferred.direct == OFF:
-            return {"state": "muted", "finished_at": now}
-        schedule = preferred.schedule
+    schedule, due_at = delivery.digest, delivery.row["send_at"]
+    if preferences is not None and delivery.row["subscription_id"] is None:
+        if preferences.direct == OFF:
+            return {"state": DeliveryState.MUTED, "finished_at": now}
+        schedule = preferences.schedule
     until = due_at if schedule is None else schedule.next_after(due_at)
-    if preferred is not None and preferred.quiet is not None:
-        until = preferred.quiet.end_after(until, preferred.tz) or until
-    return {} if until == due_at else {"state": "held", "send_at": until}
+    if preferences is not None and preferences.quiet is not None:
+        until = preferences.quiet.end_after(until, preferences.tz) or until
+    return {} if until == due_at else {"state": DeliveryState.HELD, "send_at": until}
 
 
-def _preferred(
+def _preferences(
     connection: Connection, lanes: Set[tuple[str, str]]
 ) -> dict[tuple[str, str], NotificationPreferences]:
-    """Return what the people chose whose lanes are among these."""
+    """Return the preferences of the people whose lanes are among these."""
     people = [lane for lane in lanes if is_person(lane[1])]
     return {
         (team_id, user_id): found
@@ -173,10 +172,10 @@ def _preferred(
     }
 
 
-def _standing(
+def _existing_messages(
     connection: Connection, messages: Set[tuple[str, str, str]]
 ) -> set[tuple[str, str, str]]:
-    """Return those of the workspaces, addresses and keys of which a message stands."""
+    """Return existing messages, by workspace, address and key, among those asked for."""
     return {
         (team_id, address, key)
         for team_id in {team_id for team_id, _, _ in messages}

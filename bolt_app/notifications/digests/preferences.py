@@ -1,4 +1,4 @@
-"""What people choose of what comes to them: quiet hours, and how they get what names them."""
+"""Notification preferences of people: quiet hours, and delivery of direct notifications."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 NOW = "now"
 
-# The time zone of a linked profile follows the person; it goes before what was kept.
+# The time zone of a linked profile takes precedence over the stored one: it follows the person.
 _PROFILE_TZ = (
     select(User.tz)
     .join(Membership, Membership.user_id == User.id)
@@ -40,20 +40,20 @@ _CHOSEN = select(
     func.coalesce(_PROFILE_TZ, Preference.tz).label("tz"),
 ).where(Preference.team_id == bindparam("team_id"))
 _PREFERENCES = _CHOSEN.where(Preference.user_id.in_(bindparam("user_ids", expanding=True)))
-# Read for every App Home.
+# Prepared once because it runs for every App Home.
 _OF_PERSON = PreparedSelect(_CHOSEN.where(Preference.user_id == bindparam("user_id")))
 
 
 @dataclass(frozen=True)
 class NotificationPreferences:
-    """What a person chose.
+    """The preferences of a person.
 
     Attributes:
-        quiet: the hours in which nothing comes that is not critical.
-        direct: how what is sent to them by name comes: `now`, `off`, or as `str` writes a
-            schedule by which it comes as one message.
-        tz: the time zone whose clocks are meant.
-        unreadable: which of it is stored in a form that cannot be read, and does not count.
+        quiet: the hours in which only critical notifications are delivered.
+        direct: delivery of direct notifications: `now`, `off`, or a digest schedule as `str`
+            writes it.
+        tz: the time zone of schedule and hours.
+        unreadable: fields that cannot be read, and are ignored.
     """
 
     quiet: QuietHours | None = None
@@ -63,22 +63,22 @@ class NotificationPreferences:
 
     @property
     def schedule(self) -> Schedule | None:
-        """By which what is sent to them by name comes as one message."""
+        """The digest schedule of direct notifications."""
         return None if self.direct in (NOW, OFF) else Schedule.read(self.direct, self.tz)
 
     @property
-    def is_usual(self) -> bool:
-        """Whether nothing was chosen."""
+    def is_default(self) -> bool:
+        """Whether these are the default preferences."""
         return self.quiet is None and self.direct == NOW
 
 
 @dataclass(frozen=True)
 class PreferenceChange:
-    """What a person changed.
+    """A change of a person's preferences.
 
     Attributes:
-        before: what they had chosen before.
-        changed_at: the mark of this change; None where nothing is chosen any more.
+        before: the earlier preferences.
+        changed_at: identifies this change; None if the preferences are now the defaults.
     """
 
     before: NotificationPreferences
@@ -86,7 +86,7 @@ class PreferenceChange:
 
 
 class Preferences:
-    """What people of all workspaces chose."""
+    """The notification preferences of people in all workspaces."""
 
     def __init__(self, database: Database, signals: Signals, *, clock: Clock = utc_now) -> None:
         self._database = database
@@ -94,25 +94,25 @@ class Preferences:
         self._clock = clock
 
     def find(self, team_id: str, user_id: str) -> NotificationPreferences:
-        """Return what a person chose; where that is nothing, what is usual."""
+        """Return a person's preferences; the defaults if they chose none."""
         rows = self._database.fetch(_OF_PERSON, {"team_id": team_id, "user_id": user_id})
-        return _preferred(rows[0]) if rows else NotificationPreferences()
+        return _preferences(rows[0]) if rows else NotificationPreferences()
 
     def choose(
-        self, team_id: str, user_id: str, preferred: NotificationPreferences
+        self, team_id: str, user_id: str, preferences: NotificationPreferences
     ) -> PreferenceChange:
-        """Let a person have it as they want from now on."""
+        """Store a person's preferences."""
         with self._database.writing() as session:
             record_effect(session, self._clock())
             before, _ = _lock(session, team_id, user_id)
-            changed_at = _put(session, team_id, user_id, preferred, self._clock())
+            changed_at = _put(session, team_id, user_id, preferences, self._clock())
         self._signals.person_changed(team_id, user_id)
         return PreferenceChange(before, changed_at)
 
     def undo(self, team_id: str, user_id: str, change: PreferenceChange) -> bool:
-        """Put it back as it was before a change, unless it was changed again since.
+        """Undo a change, unless the preferences were changed again since.
 
-        Returns: whether it was done.
+        Returns: whether it was undone.
         """
         with self._database.writing() as session:
             record_effect(session, self._clock())
@@ -127,29 +127,33 @@ class Preferences:
 def find_preferences(
     connection: Connection, team_id: str, user_ids: Collection[str]
 ) -> Mapping[str, NotificationPreferences]:
-    """Return what people of a workspace chose, those who chose anything."""
+    """Return the stored preferences of people of a workspace, by user id."""
     values = {"team_id": team_id, "user_ids": list(user_ids)}
-    return {row.user_id: _preferred(row) for row in connection.execute(_PREFERENCES, values)}
+    return {row.user_id: _preferences(row) for row in connection.execute(_PREFERENCES, values)}
 
 
 def _lock(
     session: Session, team_id: str, user_id: str
 ) -> tuple[NotificationPreferences, datetime | None]:
-    """Lock what a person chose until the transaction ends; return it, and when that was."""
-    mine = select(Preference).where(Preference.team_id == team_id, Preference.user_id == user_id)
-    row = session.scalar(mine.with_for_update())
-    return (NotificationPreferences(), None) if row is None else (_preferred(row), row.changed_at)
+    """Lock a person's preferences until the transaction ends; return them, and `changed_at`."""
+    stored = select(Preference).where(Preference.team_id == team_id, Preference.user_id == user_id)
+    row = session.scalar(stored.with_for_update())
+    return (NotificationPreferences(), None) if row is None else (_preferences(row), row.changed_at)
 
 
 def _put(
-    session: Session, team_id: str, user_id: str, preferred: NotificationPreferences, now: datetime
+    session: Session,
+    team_id: str,
+    user_id: str,
+    preferences: NotificationPreferences,
+    now: datetime,
 ) -> datetime | None:
-    """Write down what a person chose; nothing is kept of somebody who chose nothing."""
-    if preferred.is_usual:
-        mine = (Preference.team_id == team_id, Preference.user_id == user_id)
-        session.execute(delete(Preference).where(*mine))
+    """Store a person's preferences; delete the row for the defaults."""
+    if preferences.is_default:
+        is_theirs = (Preference.team_id == team_id, Preference.user_id == user_id)
+        session.execute(delete(Preference).where(*is_theirs))
         return None
-    quiet = preferred.quiet
+    quiet = preferences.quiet
     upsert(
         session,
         Preference,
@@ -158,15 +162,15 @@ def _put(
         update={
             "quiet_from": quiet and quiet.start,
             "quiet_until": quiet and quiet.end,
-            "direct": preferred.direct,
-            "tz": preferred.tz,
+            "direct": preferences.direct,
+            "tz": preferences.tz,
             "changed_at": now,
         },
     )
     return now
 
 
-def _preferred(row: Any) -> NotificationPreferences:
+def _preferences(row: Any) -> NotificationPreferences:
     unreadable = []
     quiet, direct, tz = None, row.direct, row.tz
     if row.quiet_from is not None and row.quiet_until is not None:
@@ -187,11 +191,11 @@ def _preferred(row: Any) -> NotificationPreferences:
     return NotificationPreferences(quiet, direct, tz, tuple(unreadable))
 
 
-def _is_direct(words: str) -> bool:
-    if words in (NOW, OFF):
+def _is_direct(text: str) -> bool:
+    if text in (NOW, OFF):
         return True
     try:
-        Schedule.read(words, "UTC")
+        Schedule.read(text, "UTC")
     except ValueError:
         return False
     return True

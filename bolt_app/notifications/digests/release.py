@@ -1,8 +1,8 @@
-"""Releases what is held when its moment has come: one as it is, several as one digest.
+"""Release of held deliveries that are due: a single one as it is, several as a digest.
 
-All of it happens in one change of the workspace, whose row is locked: it is done once, or not at
-all where the worker dies. A subscription counts as it is at this moment. What came by one that has
-ended or pauses is cancelled, and by one that is muted held for as long.
+A release is one change of the workspace, whose row is locked: it happens once, or not at all if the
+worker dies. Subscriptions are applied as of the release: deliveries of an ended or paused one are
+cancelled, those of a muted one are held until the mute ends.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from sqlalchemy import Connection, bindparam, exists, insert, select, update
 from bolt_app.db.content import content_summary, known_severity, stored_severity
 from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.digests.content import Entry, digest_content
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
-from bolt_app.notifications.subscriptions.routing import STANDING
+from bolt_app.notifications.subscriptions.routing import MESSAGE_STATES
 
 logger = logging.getLogger(__name__)
 
 SOURCE = "digest"
-# As many as one transaction and one statement should have; more are another digest.
+# The most in one transaction and statement; more become another digest.
 MOST_AT_ONCE = 5000
 _DELIVERIES = Delivery.__table__
 _DUE = (
@@ -43,11 +44,11 @@ _END = (
     .where(*_DUE)
     .values(finished_at=bindparam("now"), seq=bindparam("new_seq"))
 )
-_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state="expired")
+_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state=DeliveryState.EXPIRED)
 _CANCEL = _END.where(
     Delivery.subscription_id.is_not(None),
     ~exists().where(_ITS_SUBSCRIPTION, Subscription.paused.is_(None)),
-).values(state="cancelled")
+).values(state=DeliveryState.CANCELLED)
 _PUT_OFF = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(*_DUE, exists().where(_ITS_SUBSCRIPTION, Subscription.muted_until > bindparam("now")))
@@ -74,7 +75,7 @@ _HELD = (
     .order_by(Delivery.id)
     .limit(bindparam("most"))
 )
-# What came later about the same keys, and was not held.
+# Later deliveries with the same keys that were not held.
 _LATER = (
     select(Delivery.key, Delivery.id, Delivery.notification_id)
     .where(
@@ -82,27 +83,27 @@ _LATER = (
         Delivery.key.in_(bindparam("keys", expanding=True)),
         Delivery.key.is_not(None),
         Delivery.id > bindparam("first"),
-        Delivery.state.in_(STANDING),
-        Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)),
+        Delivery.state.in_(MESSAGE_STATES),
+        Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND, DeliveryMode.ESCALATE)),
     )
     .order_by(Delivery.id)
 )
 _RELEASE = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(Delivery.id == bindparam("delivery_id"))
-    .values(state="waiting", seq=bindparam("new_seq"))
+    .values(state=DeliveryState.WAITING, seq=bindparam("new_seq"))
 )
 _CONTENTS = select(Notification.id, content_summary(Notification.content).label("content")).where(
     Notification.id.in_(bindparam("ids", expanding=True))
 )
-_TELL = _END.values(state="digested", digest_id=bindparam("told_by"))
-_DIGEST = _TELL.where(Delivery.id <= bindparam("last"))
-_OUTDO = _TELL.where(Delivery.id == bindparam("delivery_id"))
+_COVER = _END.values(state=DeliveryState.DIGESTED, digest_id=bindparam("covered_by"))
+_DIGEST = _COVER.where(Delivery.id <= bindparam("last"))
+_SUPERSEDE = _COVER.where(Delivery.id == bindparam("delivery_id"))
 
 
 @dataclass(frozen=True)
 class HeldLane:
-    """A lane in which something is held that is due."""
+    """A lane with held deliveries that are due."""
 
     id: int
     team_id: str
@@ -112,32 +113,34 @@ class HeldLane:
 def release(
     connection: Connection, lane: HeldLane, public_url: str, seq: int, now: datetime
 ) -> None:
-    """Release what is due in a lane.
+    """Release the due deliveries of a lane.
 
     Args:
-        public_url: where the pages of notifications are.
+        public_url: base of the pages of notifications.
         seq: the number of the change that this is part of.
     """
     due = {"held_in": lane.id, "now": now, "new_seq": seq}
     for statement in (_EXPIRE, _CANCEL, _PUT_OFF):
         connection.execute(statement, due)
     rows = connection.execute(_HELD, {**due, "most": MOST_AT_ONCE}).all()
-    outdone = _outdone(connection, lane, rows)
-    if outdone:
-        connection.execute(_OUTDO, [{**due, **one} for one in outdone])
-    ids = {one["delivery_id"] for one in outdone}
-    told = [row for row in rows if row.id not in ids]
-    if len(told) == 1:
-        connection.execute(_RELEASE, {"delivery_id": told[0].id, "new_seq": seq})
-    elif told:
-        digest_id = _write_digest(connection, lane, told, public_url, seq, now)
-        connection.execute(_DIGEST, {**due, "told_by": digest_id, "last": rows[-1].id})
+    superseded = _superseded(connection, lane, rows)
+    if superseded:
+        connection.execute(_SUPERSEDE, [{**due, **values} for values in superseded])
+    superseded_ids = {values["delivery_id"] for values in superseded}
+    released = [row for row in rows if row.id not in superseded_ids]
+    if len(released) == 1:
+        connection.execute(_RELEASE, {"delivery_id": released[0].id, "new_seq": seq})
+    elif released:
+        digest_id = _insert_digest(connection, lane, released, public_url, seq, now)
+        connection.execute(_DIGEST, {**due, "covered_by": digest_id, "last": rows[-1].id})
     logger.info("released", extra={"lane": lane.id, "deliveries": len(rows)})
 
 
-def _outdone(connection: Connection, lane: HeldLane, rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return what is told by something later about the same key, and by which notification."""
-    keyed = [row for row in rows if row.key is not None and row.mode != "new"]
+def _superseded(
+    connection: Connection, lane: HeldLane, rows: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """Return the deliveries superseded by a later one with their key, and its notification."""
+    keyed = [row for row in rows if row.key is not None and row.mode != DeliveryMode.NEW]
     if not keyed:
         return []
     latest = {row.key: row for row in keyed}
@@ -146,13 +149,13 @@ def _outdone(connection: Connection, lane: HeldLane, rows: Sequence[Any]) -> lis
         if row.id > latest[row.key].id:
             latest[row.key] = row
     return [
-        {"delivery_id": row.id, "told_by": latest[row.key].notification_id}
+        {"delivery_id": row.id, "covered_by": latest[row.key].notification_id}
         for row in keyed
         if row.id < latest[row.key].id
     ]
 
 
-def _write_digest(
+def _insert_digest(
     connection: Connection,
     lane: HeldLane,
     rows: Sequence[Any],
@@ -160,10 +163,10 @@ def _write_digest(
     seq: int,
     now: datetime,
 ) -> str:
-    """Write a digest into a lane, and return its notification's id."""
+    """Insert a digest into a lane, and return its notification's id."""
     entries = [_entry(row) for row in rows]
 
-    def look(ids: Sequence[str]) -> Mapping[str, Any]:
+    def find_contents(ids: Sequence[str]) -> Mapping[str, Any]:
         return {row.id: row.content for row in connection.execute(_CONTENTS, {"ids": list(ids)})}
 
     digest_id = new_id(now)
@@ -171,7 +174,7 @@ def _write_digest(
         "id": digest_id,
         "team_id": lane.team_id,
         "source": SOURCE,
-        "content": digest_content(entries, look, public_url),
+        "content": digest_content(entries, find_contents, public_url),
         "created_at": now,
     }
     subscriptions = [row.subscription_id for row in rows if row.subscription_id is not None]
@@ -181,13 +184,13 @@ def _write_digest(
         "lane_id": lane.id,
         "seq": seq,
         "target": lane.address,
-        # A digest with anything in it that a subscription addressed is subject to its rules.
+        # A digest with any delivery of a subscription follows the rules of subscriptions.
         "subscription_id": max(subscriptions, default=None),
-        "state": "waiting",
+        "state": DeliveryState.WAITING,
         "source": SOURCE,
         "rank": 0,
         "urgency": stored_urgency(0, now),
-        "mode": "new",
+        "mode": DeliveryMode.NEW,
         "on_unknown": "hold",
         "send_at": now,
         "attempts": 0,
@@ -199,11 +202,11 @@ def _write_digest(
 
 def _entry(row: Any) -> Entry:
     topics = (row.topics or "").split()
-    named = [topic for topic in topics if row.pattern in patterns_for(topic)]
+    matching = [topic for topic in topics if row.pattern in patterns_for(topic)]
     return Entry(
         notification_id=row.notification_id,
         # A direct notification names no topic: guests are not told which there are.
-        topic=next(iter(named), row.pattern),
+        topic=next(iter(matching), row.pattern),
         severity=known_severity(row.severity) or DEFAULT_SEVERITY,
         at=row.created_at,
     )

@@ -1,9 +1,9 @@
-"""Erasure of people from what Bellhop keeps besides their profiles.
+"""Erasure of people from all tables except their profiles.
 
-Deleted: their subscriptions, and which App Homes they opened. Rows that others rely on stay without
-them: incidents, API keys, webhooks and channels' subscriptions name `DELETED_PERSON` where they
-named the person, and past deliveries to them go to `DELETED_ADDRESS`. Deliveries that a sender was
-promised still reach the person: their lane is marked, and erased once nothing is open in it.
+Their subscriptions, and the record of opened App Homes, are deleted. Rows that others rely on are
+kept without them: incidents, API keys, webhooks and channels' subscriptions name `DELETED_PERSON`
+instead, and past deliveries to them get `DELETED_ADDRESS`. Accepted deliveries still reach the
+person: their lane is marked, and erased when nothing in it is open.
 """
 
 from __future__ import annotations
@@ -47,13 +47,18 @@ from bolt_app.db.models import (
     Notification,
     Subscription,
 )
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.incidents.callbacks import erase_from_callbacks
-from bolt_app.notifications.incidents.messages import Change, find_messages, refresh
+from bolt_app.notifications.incidents.messages import (
+    IncidentChange,
+    find_messages,
+    refresh_messages,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.recipients import email_address
 from bolt_app.slack_ids import DELETED_PERSON
 
-# Messages that named the person change after everything that waits in their channels.
+# Messages that name the person are refreshed after everything that waits in their channels.
 ERASING_RANK = 1000
 MOST_LANES = 1000
 _ANSWERERS = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Incident.muted_by)
@@ -69,11 +74,11 @@ _HAS_OPEN = exists().where(Delivery.lane_id == Lane.id, IS_OPEN)
 
 @dataclass(frozen=True)
 class ErasedPeople:
-    """People of one workspace who are to be erased.
+    """People of one workspace to be erased.
 
     Attributes:
-        user_ids: theirs; None means everybody, as when Bellhop is uninstalled.
-        emails: their addresses, as far as they are known.
+        user_ids: None for everyone, as when Bellhop is uninstalled.
+        emails: the known ones.
     """
 
     team_id: str
@@ -89,7 +94,7 @@ class ErasedPeople:
         return found
 
     def addresses(self, column: Any) -> ColumnElement[bool]:
-        """Return the condition that a column holds a person's address, and one of theirs."""
+        """Return the condition that a column holds an address of one of them."""
         if self.user_ids is None:
             return func.substr(column, 1, 1).in_(("U", "W", "D", "@"))
         known: ColumnElement[bool] = column.in_([*self.user_ids, *map(email_address, self.emails)])
@@ -102,24 +107,22 @@ def erase_people(
     """Erase people from everything but their profiles, in one workspace.
 
     Args:
-        refreshes: whether posted messages that name them are to be shown without them, which needs
-            an installed bot.
+        refreshes: whether to refresh posted messages that name them, which needs an installed bot.
 
-    Returns: those who had their App Home open.
+    Returns: the ids of people who had opened their App Home.
     """
-    # Credentials, the workspace and its incidents are locked in this order, as where notifications
-    # are accepted.
+    # Locked in the same order as in the intake: credentials, the workspace, its incidents.
     _erase_authors(connection, people)
     seq = begin_change(connection, [people.team_id])[people.team_id]
     lanes = _lanes(connection, people)
     keys = _answered_incidents(connection, people)
-    _end_subscriptions(connection, people, seq, now)
+    _delete_subscriptions(connection, people, seq, now)
     _erase_names(connection, people, now)
     erase_from_callbacks(connection, people.team_id, people.user_ids)
     for key in keys if refreshes else ():
         messages = find_messages(connection, people.team_id, key)
-        change = Change(people.team_id, key, seq, now)
-        refresh(connection, change, messages, rank=ERASING_RANK)
+        change = IncidentChange(people.team_id, key, seq, now)
+        refresh_messages(connection, change, messages, rank=ERASING_RANK)
     connection.execute(update(Lane).where(Lane.id.in_(lanes)).values(is_erasable=True))
     _erase_deliveries(connection, lanes)
     erase_lanes(connection, lanes)
@@ -128,7 +131,7 @@ def erase_people(
 
 
 def teams_with_idle_lanes(connection: Connection) -> Sequence[str]:
-    """Return the workspaces that have lanes for `erase_idle_lanes`."""
+    """Return the workspaces with lanes for `erase_idle_lanes`."""
     return connection.scalars(_idle_lanes(Lane.team_id)).unique().all()
 
 
@@ -149,7 +152,7 @@ def erase_idle_lanes(connection: Connection, team_id: str) -> bool:
 
 
 def _idle_lanes(*columns: InstrumentedAttribute[Any]) -> Select[Any]:
-    """Select from the lanes that are empty, or marked without anything open.
+    """Select from the lanes that are empty, or marked and without open deliveries.
 
     The lanes in use are read once, not for each lane.
     """
@@ -161,7 +164,7 @@ def _idle_lanes(*columns: InstrumentedAttribute[Any]) -> Select[Any]:
 
 
 def erase_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
-    """Take away the addresses of lanes in which nothing is open."""
+    """Erase the addresses of lanes without open deliveries."""
     connection.execute(
         update(Lane)
         .where(Lane.id.in_(lane_ids), ~_HAS_OPEN)
@@ -170,8 +173,9 @@ def erase_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
 
 
 def _lanes(connection: Connection, people: ErasedPeople) -> dict[int, str]:
-    """Return the addresses of people's lanes: by their ids, their conversations with the bot, and
-    e-mail addresses, former ones included.
+    """Return the addresses of people's lanes, found by user ids, direct messages and e-mails.
+
+    Former e-mail addresses are included.
     """
     in_team = select(Lane.id, Lane.address).where(Lane.team_id == people.team_id)
     known = connection.execute(in_team.where(people.addresses(Lane.address))).all()
@@ -199,32 +203,32 @@ def _lanes(connection: Connection, people: ErasedPeople) -> dict[int, str]:
 
 def _answered_incidents(connection: Connection, people: ErasedPeople) -> Sequence[str]:
     named = or_(*(people.are(column) for column in _ANSWERERS))
-    mine = select(Incident.key).where(Incident.team_id == people.team_id, named)
-    return connection.scalars(mine.order_by(Incident.key)).all()
+    keys = select(Incident.key).where(Incident.team_id == people.team_id, named)
+    return connection.scalars(keys.order_by(Incident.key)).all()
 
 
-def _end_subscriptions(
+def _delete_subscriptions(
     connection: Connection, people: ErasedPeople, seq: int, now: datetime
 ) -> None:
-    """Delete what people subscribed themselves to, with what still waits by that."""
-    mine = delete(Subscription).where(
+    """Delete people's own subscriptions, and cancel their pending deliveries."""
+    subscriptions = delete(Subscription).where(
         Subscription.team_id == people.team_id, people.addresses(Subscription.address)
     )
-    ended = connection.scalars(mine.returning(Subscription.id)).all()
+    ended = connection.scalars(subscriptions.returning(Subscription.id)).all()
     connection.execute(
         update(Delivery)
         .where(Delivery.subscription_id.in_(ended), IS_PENDING)
-        .values(state="cancelled", finished_at=now, seq=seq)
+        .values(state=DeliveryState.CANCELLED, finished_at=now, seq=seq)
     )
 
 
 def _erase_names(connection: Connection, people: ErasedPeople, now: datetime) -> None:
-    """Put nobody in the place of people wherever something was done by them."""
+    """Replace people by `DELETED_PERSON` in incidents and as senders."""
     for column in _ANSWERERS:
-        mine = (Incident.team_id == people.team_id, people.are(column))
+        is_named = (Incident.team_id == people.team_id, people.are(column))
         values = {column.key: DELETED_PERSON, "changed_at": now}
-        connection.execute(update(Incident).where(*mine).values(**values))
-    sources = None if people.user_ids is None else [f"slack:{one}" for one in people.user_ids]
+        connection.execute(update(Incident).where(*is_named).values(**values))
+    sources = None if people.user_ids is None else [f"slack:{id_}" for id_ in people.user_ids]
     sent = true() if sources is None else Notification.source.in_(sources)
     connection.execute(
         update(Notification)
@@ -235,27 +239,28 @@ def _erase_names(connection: Connection, people: ErasedPeople, now: datetime) ->
 
 
 def _erase_authors(connection: Connection, people: ErasedPeople) -> None:
-    """Let nobody have made what people made."""
+    """Replace people by `DELETED_PERSON` as creators and revokers."""
     for column in _AUTHORS:
         model: Any = column.class_
-        mine = (model.team_id == people.team_id, people.are(column))
-        connection.execute(update(model).where(*mine).values({column.key: DELETED_PERSON}))
+        is_named = (model.team_id == people.team_id, people.are(column))
+        connection.execute(update(model).where(*is_named).values({column.key: DELETED_PERSON}))
 
 
 def _delete_idempotency_keys(connection: Connection, people: ErasedPeople) -> None:
-    """Delete the keys of what was sent by people in Slack, or to them about their channels."""
+    """Delete the keys of notifications from people in Slack, and to them about their channels."""
     owner, key = IdempotencyKey.owner, IdempotencyKey.key
     by, about = f"{people.team_id}/slack:", f"{people.team_id}/lifecycle"
     if people.user_ids is None:
-        theirs = owner.startswith(by, autoescape=True) | (owner == about)
+        is_theirs = owner.startswith(by, autoescape=True) | (owner == about)
     else:
-        named = [key.endswith(f"/{one}", autoescape=True) for one in people.user_ids]
-        theirs = owner.in_([by + one for one in people.user_ids]) | ((owner == about) & or_(*named))
-    connection.execute(delete(IdempotencyKey).where(theirs))
+        named = [key.endswith(f"/{id_}", autoescape=True) for id_ in people.user_ids]
+        owned = owner.in_([by + id_ for id_ in people.user_ids])
+        is_theirs = owned | ((owner == about) & or_(*named))
+    connection.execute(delete(IdempotencyKey).where(is_theirs))
 
 
 def _erase_deliveries(connection: Connection, lane_ids: Collection[int]) -> None:
-    """Take away where the ended deliveries of locked lanes went."""
+    """Erase the destinations of ended deliveries in locked lanes."""
     connection.execute(
         update(Delivery)
         .where(Delivery.lane_id.in_(lane_ids), Delivery.state.not_in(OPEN_STATES))

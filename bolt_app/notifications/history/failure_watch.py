@@ -1,4 +1,4 @@
-"""Signals for what shows the failed deliveries of a workspace: that their list has changed."""
+"""Signals about changes in the failed deliveries of workspaces."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FAILED = (
 
 
 class FailureWatch:
-    """Compares the failed deliveries of all workspaces with those of the run before.
+    """Compares the failed deliveries of all workspaces with those of the last run.
 
-    Deliveries fail in many ways, and are retried, cancelled and deleted: this sees all of it, and
-    a flood of failures causes one signal a run.
+    Deliveries fail in many ways, and are retried, cancelled and deleted. A comparison covers all of
+    them, and a flood of failures causes one signal per run.
     """
 
     def __init__(self, database: Database, signals: Signals) -> None:

@@ -1,4 +1,4 @@
-"""Links to delivered messages, asked for when somebody looks: never while delivering."""
+"""Permalinks of delivered messages, fetched when someone views a notification."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 
-# One call each.
+# One call to Slack each.
 MOST_ASKED = 10
-# For so long nobody asks again for a message that Slack did not find: it was deleted, or the bot
-# has left a private channel, to which it may come back.
+# A message that Slack did not find is not asked for again for this long: it was deleted, or the bot
+# left a private channel, which it may join again.
 GONE_FOR, MOST_GONE = timedelta(hours=1), 10_000
 
 
@@ -32,10 +32,10 @@ class Permalinks:
         self._gone: RecentAnswers[int, bool] = RecentAnswers(GONE_FOR, MOST_GONE, clock)
 
     def add(self, team_id: str, report: NotificationReport) -> NotificationReport:
-        """Return the report with the links that are known, now or from now on.
+        """Add the permalinks of sent deliveries to a report, and return it.
 
-        Slack is asked for `MOST_ASKED` of them at a time, and for none after one that it does not
-        answer: these calls delay the answer.
+        Up to `MOST_ASKED` missing ones are fetched from Slack. The first failed call ends that,
+        because these calls delay the response.
         """
         missing = [
             one
@@ -46,22 +46,22 @@ class Permalinks:
             try:
                 delivery.permalink = self._ask(team_id, delivery)
             except (SlackCallError, NotInstalledError):
-                break  # the message is posted; a link to it is a courtesy
+                break  # permalinks are optional
         return report
 
     def _ask(self, team_id: str, delivery: DeliveryReport) -> str | None:
-        """Ask Slack once (https://docs.slack.dev/reference/methods/chat.getPermalink).
+        """Fetch a permalink (https://docs.slack.dev/reference/methods/chat.getPermalink).
 
-        Returns: the link; None where the message is gone.
+        Returns: None if the message is gone.
 
         Raises:
             NotInstalledError: the bot was uninstalled.
-            SlackCallError: Slack does not answer now.
+            SlackCallError: the call failed for another reason.
         """
         workspace = self._client.find_workspace(team_id)
-        where = {"channel": delivery.channel_id, "message_ts": delivery.ts}
+        message = {"channel": delivery.channel_id, "message_ts": delivery.ts}
         try:
-            answer = self._client.as_bot(workspace, "chat.getPermalink", **where)
+            answer = self._client.as_bot(workspace, "chat.getPermalink", **message)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise
@@ -69,7 +69,7 @@ class Permalinks:
             return None
         permalink = str(answer["permalink"])
         with self._database.writing() as session:
-            # Another message may have taken its place meanwhile.
-            mine = (Delivery.id == delivery.id, Delivery.ts == delivery.ts)
-            session.execute(update(Delivery).where(*mine).values(permalink=permalink))
+            # Another message may have replaced it meanwhile.
+            is_current = (Delivery.id == delivery.id, Delivery.ts == delivery.ts)
+            session.execute(update(Delivery).where(*is_current).values(permalink=permalink))
         return permalink

@@ -1,19 +1,29 @@
-"""Which deliveries make a notification known to the people of the place they go to."""
+"""Publication: the deliveries that make a notification visible to the people at its destination."""
 
 from __future__ import annotations
 
 from sqlalchemy import and_, or_
 
 from bolt_app.db.models import Delivery
-from bolt_app.notifications.content.modes import ESCALATE
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 
-# An escalation waits for as long as nobody answers: until it goes out, it has told nobody.
-_NOT_ESCALATED = ("waiting", "scheduled", "held", "cancelled", "expired", "muted")
-
-# A delivery that a person may yet cancel counts: its sender meant it for that place.
-IS_PUBLISHED = and_(
-    Delivery.state != "cancelled",
-    or_(Delivery.mode != ESCALATE, Delivery.state.not_in(_NOT_ESCALATED)),
+# An escalation publishes nothing until it goes out.
+_NOT_ESCALATED = (
+    DeliveryState.WAITING,
+    DeliveryState.SCHEDULED,
+    DeliveryState.HELD,
+    DeliveryState.CANCELLED,
+    DeliveryState.EXPIRED,
+    DeliveryState.MUTED,
 )
-# Meant for that place, and called back before it went there.
-IS_WITHDRAWN = and_(Delivery.state == "cancelled", Delivery.mode != ESCALATE)
+
+# A pending delivery counts: its sender addressed that destination.
+IS_PUBLISHED = and_(
+    Delivery.state != DeliveryState.CANCELLED,
+    or_(Delivery.mode != DeliveryMode.ESCALATE, Delivery.state.not_in(_NOT_ESCALATED)),
+)
+# Addressed to that destination, and cancelled before it went out.
+IS_WITHDRAWN = and_(
+    Delivery.state == DeliveryState.CANCELLED, Delivery.mode != DeliveryMode.ESCALATE
+)

@@ -1,4 +1,4 @@
-"""What became of notifications, as the HTTP API and the commands tell it."""
+"""Reports of notifications and their deliveries, for the HTTP API and the commands."""
 
 from __future__ import annotations
 
@@ -12,63 +12,63 @@ from bolt_app.notifications.incidents.reports import IncidentReport
 
 
 class DeliveryError(BaseModel):
-    """What Slack said last."""
+    """The latest error from Slack."""
 
     code: str = Field(description="Slack's error code.", examples=["is_archived"])
     sentence: str = Field(
-        description="The same in words, with what to do.",
+        description="The error in words, with how to fix it.",
         examples=["That channel is archived. Choose another, or unarchive it in Slack."],
     )
 
 
 class DeliveryReport(BaseModel):
-    """A notification on its way to one channel or person."""
+    """The delivery of a notification to one channel or person."""
 
-    id: int = Field(description="Its number, by which deliveries go out in their order.")
-    to: str = Field(description="The address it is for.", examples=["#general"])
+    id: int = Field(description="Its number; deliveries are numbered in order of acceptance.")
+    to: str = Field(description="The recipient.", examples=["#general"])
     state: State = Field(
-        description="`waiting`, `held` and `sending` may still change: what is held goes out at "
-        "`send_at`, as one with others. `sent` is in Slack, `digested` was said by `digest_id`. "
-        "`dead` was given up, `unknown` may be in Slack or not; both can be retried. "
-        "`cancelled`, `expired` and `muted` never went out."
+        description="`waiting`, `held` and `sending` may still change; a `held` delivery goes out "
+        "at `send_at`, in a digest with others. `sent`: the message is in Slack. `digested`: the "
+        "notification `digest_id` covers it. `dead`: given up; `unknown`: may be in Slack or not; "
+        "both can be retried. `cancelled`, `expired` and `muted` never went out."
     )
-    attempts: int = Field(description="How often it was tried.")
-    error: DeliveryError | None = Field(description="What Slack said last: `code`, `sentence`.")
-    channel_id: str | None = Field(description="Where in Slack it stands.")
+    attempts: int = Field(description="Number of attempts.")
+    error: DeliveryError | None = Field(
+        description="The latest error from Slack: `code`, `sentence`."
+    )
+    channel_id: str | None = Field(description="The message's channel in Slack.")
     ts: str | None = Field(description="The message's ts in Slack.")
-    permalink: str | None = Field(description="A link to the message, where it is known.")
+    permalink: str | None = Field(description="A link to the message, if known.")
     digest_id: str | None = Field(
-        description="The notification that says it too: a digest, or what came later with its key."
+        description="The notification that covers it: a digest, or a later one with its key."
     )
-    send_at: Moment = Field(description="Not before this moment.")
-    expires_at: Moment | None = Field(description="Not after this moment.")
-    finished_at: Moment | None = Field(description="When it got the state it has for good.")
+    send_at: Moment = Field(description="Not delivered before this moment.")
+    expires_at: Moment | None = Field(description="Not delivered after this moment.")
+    finished_at: Moment | None = Field(description="When it reached its final state.")
 
 
 class NotificationReport(BaseModel):
-    """A notification and what became of it."""
+    """A notification and its deliveries."""
 
     id: str
     page_url: str = Field(description="Its page, for people who may see it in Slack.")
     source: str = Field(
-        description="Which way in it took.", examples=["api_key:3", "hook:1", "command"]
+        description="The credential or entry point.", examples=["api_key:3", "hook:1", "command"]
     )
     key: str | None
     created_at: Moment
     content: dict[str, Any] = Field(
         repr=False,
-        description="The content, without members left out. `derived` has the severity, title, "
+        description="The content, without default members. `derived` has the severity, title, "
         "link and fields that were read from attachments and blocks.",
     )
-    incident: IncidentReport | None = Field(
-        None, description="What people answered, where it asks them to."
-    )
+    incident: IncidentReport | None = Field(None, description="Its incident, if it has actions.")
     unrouted: bool = Field(
-        False, description="Nothing is delivered: no subscription to its topics wanted it."
+        False, description="Not delivered: no subscription to its topics matched."
     )
     deliveries: list[DeliveryReport]
 
     @property
     def is_open(self) -> bool:
-        """Whether anything of it may still change."""
-        return any(one.state in OPEN_STATES for one in self.deliveries)
+        """Whether any delivery may still change."""
+        return any(delivery.state in OPEN_STATES for delivery in self.deliveries)

@@ -1,4 +1,4 @@
-"""Deletes what is not looked at any more, little by little."""
+"""Retention: deletes old rows, in small batches."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.history.erasure import erase_idle_lanes, teams_with_idle_lanes
-from bolt_app.notifications.intake.service import IDEMPOTENCY_LIFETIME
+from bolt_app.notifications.intake.idempotency import IDEMPOTENCY_LIFETIME
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ BATCH_SIZE = 500
 
 
 class Retention:
-    """Deletes old notifications with their deliveries, empty lanes, and what is kept for a day."""
+    """Deletes old notifications with their deliveries, empty lanes, and short-lived rows."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Retention:
         self._clock = clock
 
     def delete_expired(self) -> int:
-        """Delete what is due, in short transactions; return how many notifications that was."""
+        """Delete expired rows in short transactions; return the number of notifications."""
         now = self._clock()
         with self._database.writing() as session:
             old = IdempotencyKey.created_at < now - IDEMPOTENCY_LIFETIME
@@ -65,7 +65,7 @@ class Retention:
             while not self._stopping.is_set() and self._erase_lanes(team_id):
                 pass
         if not self._database.truncate_wal():
-            logger.info("the write-ahead log is being read: it is emptied the next time")
+            logger.info("the write-ahead log is in use: it is truncated the next time")
         return deleted
 
     def _erase_lanes(self, team_id: str) -> bool:

@@ -1,4 +1,4 @@
-"""Pages of notifications that pass a filter, found without looking at each that ever was."""
+"""Search: pages of notifications that match a query, without a scan of the whole history."""
 
 from __future__ import annotations
 
@@ -23,31 +23,30 @@ from bolt_app.db.models import (
     Notification,
 )
 from bolt_app.notifications.content.ids import id_of_moment
-from bolt_app.notifications.content.states import UNROUTED
+from bolt_app.notifications.content.states import UNROUTED, DeliveryState
 from bolt_app.workspaces.channels import IS_PUBLIC
 
-# So many notifications are looked at for one page, however few of them match.
+# The most notifications that are scanned for one page, however few of them match.
 WINDOW = 2000
-# The deliveries in these states are few, or found by an index of their own.
+# The deliveries in these states are few, or have an index.
 _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
-    # SQLite finds an index by its own condition only.
-    "waiting": and_(IS_OPEN, IS_QUEUED),
-    "held": and_(IS_OPEN, IS_HELD),
-    "sending": and_(IS_OPEN, IS_SENDING),
-    "dead": and_(IS_TROUBLED, Delivery.state == "dead"),
-    "unknown": and_(IS_TROUBLED, Delivery.state == "unknown"),
+    # SQLite uses a partial index only if its condition is repeated.
+    DeliveryState.WAITING: and_(IS_OPEN, IS_QUEUED),
+    DeliveryState.HELD: and_(IS_OPEN, IS_HELD),
+    DeliveryState.SENDING: and_(IS_OPEN, IS_SENDING),
+    DeliveryState.DEAD: and_(IS_TROUBLED, Delivery.state == DeliveryState.DEAD),
+    DeliveryState.UNKNOWN: and_(IS_TROUBLED, Delivery.state == DeliveryState.UNKNOWN),
 }
 
 
 @dataclass(frozen=True)
 class Visible:
-    """What an API key may see that may not see everything.
+    """The notifications that a restricted API key may see.
 
     Attributes:
-        sources: what its own source has sent, by the names of the credentials.
-        addresses: what has gone to these alone, from any source; None: to any.
-        public_of: a workspace; of what others have sent, only what has gone to public channels of
-            it alone. None: wherever it went.
+        sources: credentials whose notifications it may see without further limits.
+        addresses: notifications of others must have gone only to these; None: to any.
+        public_of: a workspace to whose public channels alone they must have gone; None: to any.
     """
 
     sources: Collection[str]
@@ -56,10 +55,10 @@ class Visible:
 
     def condition(self, notification: Any) -> ColumnElement[bool]:
         """Return the condition for a notification, given by its columns."""
-        mine = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
-        mine = mine.where(Delivery.notification_id == notification.id)
-        elsewhere = mine.where(or_(*self._is_elsewhere()))
-        is_within = and_(mine.exists(), ~elsewhere.exists())
+        deliveries = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
+        deliveries = deliveries.where(Delivery.notification_id == notification.id)
+        elsewhere = deliveries.where(or_(*self._is_elsewhere()))
+        is_within = and_(deliveries.exists(), ~elsewhere.exists())
         return or_(notification.source.in_(self.sources), is_within)
 
     def _is_elsewhere(self) -> Iterator[ColumnElement[bool]]:
@@ -71,17 +70,17 @@ class Visible:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which notifications to list; what is left out lets all of them through.
+class HistoryQuery:
+    """A query for notifications; all given attributes must match.
 
     Attributes:
-        state: one of their deliveries is in this state, or nothing is delivered (`UNROUTED`).
-        to: one of their deliveries is for this address.
+        state: of one of their deliveries, or `UNROUTED` for notifications without any.
+        to: the recipient of one of their deliveries.
         source: the credential that sent them, or its source.
         since: accepted at this moment or later.
         until: accepted before this moment.
-        ids: no others than these.
-        visible: no others than those that may be seen.
+        ids: only these.
+        visible: only those that may be seen.
         stored_keys: `key` as each source of the workspace would store it.
         sources: `source` and the credentials that share it.
     """
@@ -99,35 +98,35 @@ class Filter:
 
 
 def find_page(
-    session: Session, team_id: str, wanted: Filter, limit: int, cursor: str | None
+    session: Session, team_id: str, query: HistoryQuery, limit: int, cursor: str | None
 ) -> tuple[Sequence[str], str | None]:
     """Return the ids of one page, and the cursor of the next one.
 
-    The cursor is the last id that was looked at. Where an index finds all that match, they are
-    few and are looked at together; else so many notifications as make up the window are.
+    The cursor is the last id that was scanned. If an index finds all matches, they are few and are
+    read together; otherwise a window of the newest notifications is scanned.
     """
-    within = [Notification.team_id == team_id, *_within(Notification.id, wanted, cursor)]
-    if wanted.state == UNROUTED:
-        # An index has them.
+    within = [Notification.team_id == team_id, *_within(Notification.id, query, cursor)]
+    if query.state == UNROUTED:
+        # It has an index.
         within.append(IS_UNROUTED)  # type: ignore[arg-type]
-        wanted = replace(wanted, state=None)
-    each = wanted.source, wanted.to, wanted.state, wanted.visible
-    looks_at_each = any(one is not None for one in each)
-    by_index = _found_by_index(team_id, wanted)
+        query = replace(query, state=None)
+    unindexed = query.source, query.to, query.state, query.visible
+    needs_scan = any(value is not None for value in unindexed)
+    by_index = _found_by_index(team_id, query)
     if by_index is not None:
-        statement = _select_found(by_index, wanted, cursor)
-    elif wanted.ids is not None or not looks_at_each:
-        statement = select(Notification.id).where(*within, *_matching(wanted, Notification))
+        statement = _select_found(by_index, query, cursor)
+    elif query.ids is not None or not needs_scan:
+        statement = select(Notification.id).where(*within, *_matching(query, Notification))
     else:
-        return _page_of_window(session, _window(within), wanted, limit)
+        return _page_of_window(session, _window(within), query, limit)
     ids = _newest(session, statement, statement.selected_columns[0], limit)
     return ids[:limit], ids[limit - 1] if len(ids) > limit else None
 
 
 def _page_of_window(
-    session: Session, window: Subquery, wanted: Filter, limit: int
+    session: Session, window: Subquery, query: HistoryQuery, limit: int
 ) -> tuple[Sequence[str], str | None]:
-    statement = select(window.c.id).where(*_matching(wanted, window.c))
+    statement = select(window.c.id).where(*_matching(query, window.c))
     ids = _newest(session, statement, window.c.id, limit)
     if len(ids) > limit:
         return ids[:limit], ids[limit - 1]
@@ -138,68 +137,68 @@ def _page_of_window(
 def _newest(
     session: Session, statement: Select[str], id_: ColumnElement[str], limit: int
 ) -> Sequence[str]:
-    """Return one more than `limit`, which tells whether there are more."""
+    """Return up to one more than `limit`, so that the caller sees whether there are more."""
     return list(session.scalars(statement.order_by(id_.desc()).limit(limit + 1)))
 
 
-def _within(id_: Any, wanted: Filter, cursor: str | None) -> list[ColumnElement[bool]]:
-    """Return the conditions on ids, which begin with the time."""
+def _within(id_: Any, query: HistoryQuery, cursor: str | None) -> list[ColumnElement[bool]]:
+    """Return the conditions on ids, which start with the time."""
     conditions: list[ColumnElement[bool]] = []
     if cursor is not None:
         conditions.append(id_ < cursor)
-    if wanted.since is not None:
-        conditions.append(id_ >= id_of_moment(wanted.since))
-    if wanted.until is not None:
-        conditions.append(id_ < id_of_moment(wanted.until))
-    if wanted.ids is not None:
-        conditions.append(id_.in_(wanted.ids))
+    if query.since is not None:
+        conditions.append(id_ >= id_of_moment(query.since))
+    if query.until is not None:
+        conditions.append(id_ < id_of_moment(query.until))
+    if query.ids is not None:
+        conditions.append(id_.in_(query.ids))
     return conditions
 
 
-def _matching(wanted: Filter, notification: Any) -> list[ColumnElement[bool]]:
-    """Return the conditions that each notification is to be looked at for."""
+def _matching(query: HistoryQuery, notification: Any) -> list[ColumnElement[bool]]:
+    """Return the conditions that are tested for each notification."""
     conditions: list[ColumnElement[bool]] = []
-    if wanted.source is not None:
-        conditions.append(notification.source.in_(wanted.sources))
-    if wanted.key is not None:
-        conditions.append(notification.key.in_(wanted.stored_keys))
-    if wanted.visible is not None:
-        conditions.append(wanted.visible.condition(notification))
+    if query.source is not None:
+        conditions.append(notification.source.in_(query.sources))
+    if query.key is not None:
+        conditions.append(notification.key.in_(query.stored_keys))
+    if query.visible is not None:
+        conditions.append(query.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
-    if wanted.state == "waiting":
+    if query.state == DeliveryState.WAITING:
         deliveries.append(IS_QUEUED)  # type: ignore[arg-type]
-    elif wanted.state is not None:
-        deliveries.append(Delivery.state == wanted.state)
-    if wanted.to is not None:
-        deliveries.append(Delivery.target == wanted.to)
+    elif query.state is not None:
+        deliveries.append(Delivery.state == query.state)
+    if query.to is not None:
+        deliveries.append(Delivery.target == query.to)
     if deliveries:
-        mine = Delivery.notification_id == notification.id
-        conditions.append(select(Delivery.id).where(mine, *deliveries).exists())
+        is_of_it = Delivery.notification_id == notification.id
+        conditions.append(select(Delivery.id).where(is_of_it, *deliveries).exists())
     return conditions
 
 
-def _found_by_index(team_id: str, wanted: Filter) -> Select[str] | None:
-    """Return a statement for the notifications that match, where an index has them."""
+def _found_by_index(team_id: str, query: HistoryQuery) -> Select[str] | None:
+    """Return a statement for the matching notifications, or None without an index for them."""
     found = select(Delivery.notification_id).join(Lane, Delivery.lane_id == Lane.id).distinct()
-    if wanted.key is not None:
-        return found.where(Lane.team_id == team_id, Delivery.key.in_(wanted.stored_keys))
-    by_index = None if wanted.state is None else _BY_INDEX.get(wanted.state)
+    if query.key is not None:
+        return found.where(Lane.team_id == team_id, Delivery.key.in_(query.stored_keys))
+    by_index = None if query.state is None else _BY_INDEX.get(query.state)
     if by_index is None:
         return None
     return found.where(Lane.team_id == team_id, Delivery.team_id == team_id, by_index)
 
 
-def _select_found(found: Select[str], wanted: Filter, cursor: str | None) -> Select[str]:
-    # Materialized, so that nothing of what follows leads away from the index.
+def _select_found(found: Select[str], query: HistoryQuery, cursor: str | None) -> Select[str]:
+    # Materialized, so that the planner uses the index whatever follows.
     candidates = found.cte("found").prefix_with("MATERIALIZED")
     id_ = candidates.c.notification_id
-    statement = select(id_).where(*_within(id_, wanted, cursor))
-    if wanted.key is not None:
-        rest = replace(wanted, key=None)
-    elif wanted.to is None:
-        rest = replace(wanted, state=None)
-    else:  # one delivery has both
-        rest = wanted
+    statement = select(id_).where(*_within(id_, query, cursor))
+    if query.key is not None:
+        rest = replace(query, key=None)
+    elif query.to is None:
+        rest = replace(query, state=None)
+    else:  # one delivery must match both
+        rest = query
     matching = _matching(rest, Notification)
     if not matching:
         return statement

@@ -1,11 +1,10 @@
-"""What became of notifications: found, listed, cancelled, sent again."""
+"""The history of notifications: find, list, cancel, retry."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,90 +17,43 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import count_addressed
-from bolt_app.credentials.sources import Credential, credentials_of, plain_key, stored_keys
+from bolt_app.credentials.sources import Credential, credentials_of, stored_keys
 from bolt_app.db import Database
-from bolt_app.db.content import stored_length
 from bolt_app.db.models import (
     DELETED_ADDRESS,
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
     Delivery,
-    Incident,
     Lane,
     Notification,
     Team,
-    WorkspaceQueue,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import REFRESH
-from bolt_app.notifications.content.page_urls import page_url
-from bolt_app.notifications.content.states import FAILED_STATES, shown_state
-from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
-from bolt_app.notifications.history.search import Filter, Visible, find_page
-from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState
+from bolt_app.notifications.history.errors import ErasedRecipientError, NothingToRetryError
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
+from bolt_app.notifications.history.store import (
+    NOTIFICATION_COLUMNS,
+    build_reports,
+    find_delivery_reports,
+    first_fitting,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.retrying import waiting_again
 from bolt_app.notifications.queue.wakeup import Wakeup
-from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
-# A page has so many characters of contents, or one notification.
-PAGE_CHARACTERS = 2**21
-_NOTIFICATION = (
-    Notification.id,
-    Notification.source,
-    Notification.key,
-    Notification.created_at,
-    Notification.content,
-    Notification.is_unrouted,
-)
-_DELIVERY = (
-    Delivery.notification_id,
-    Delivery.id,
-    Delivery.target,
-    Delivery.state,
-    Delivery.attempts,
-    Delivery.error,
-    Delivery.channel_id,
-    Delivery.ts,
-    Delivery.permalink,
-    Delivery.digest_id,
-    Delivery.send_at,
-    Delivery.expires_at,
-    Delivery.finished_at,
-)
-T = TypeVar("T")
-
-
-class NothingToRetryError(Exception):
-    """No delivery of the notification is dead or unknown."""
-
-    def __init__(
-        self,
-        words: str = (
-            "Nothing of this notification can be sent again: only what is dead or unknown can."
-        ),
-    ) -> None:
-        super().__init__(words)
-
-
-class ErasedRecipientError(NothingToRetryError):
-    """Each delivery that failed was for a person whose data was deleted since."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing of this notification can be sent again: the person it was for unlinked, "
-            "and their address was deleted."
-        )
 
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Some notifications, the newest first, and where the next page begins.
+    """A page of notifications, the newest first, and the cursor of the next page.
 
-    A page may have fewer than were asked for, or none, and still be followed by others.
+    A page may have fewer notifications than requested, even none, and still have a next page.
     """
 
     notifications: list[NotificationReport]
@@ -110,14 +62,14 @@ class HistoryPage:
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What was cancelled, and what could not be because it had gone out or ended otherwise."""
+    """The cancelled deliveries, and those that had already gone out or ended."""
 
     cancelled: list[DeliveryReport]
     kept: list[DeliveryReport]
 
 
 class History:
-    """Reads and changes what was accepted."""
+    """Reads, cancels and retries accepted notifications."""
 
     def __init__(
         self, database: Database, wakeup: Wakeup, public_url: str, *, clock: Clock = utc_now
@@ -130,14 +82,14 @@ class History:
     def visible_to(
         self, team_id: str, source: str, channels: Sequence[str], *, only_public: bool = False
     ) -> Visible:
-        """Return what an API key may see that is limited to `channels`; none are no limit.
+        """Return the visibility of an API key that is limited to `channels`; none are no limit.
 
-        A channel's name stands for the channel that has it now.
+        A channel's name means the channel that has it now.
 
         Args:
-            only_public: whether what others have sent is limited to public channels.
+            only_public: whether notifications of others are limited to public channels.
         """
-        names = [one.removeprefix("#") for one in channels if one.startswith("#")]
+        names = [name.removeprefix("#") for name in channels if name.startswith("#")]
         with self._database.reading_connection() as connection:
             found = find_named(connection, team_id, names).values()
             sources = credentials_of(connection, team_id, source)
@@ -155,24 +107,24 @@ class History:
         """Return a notification of a workspace, with every delivery.
 
         Args:
-            visible: what may be seen; None: everything.
+            visible: limits the notifications that may be seen; None: no limit.
         """
-        mine = [Notification.id == notification_id, Notification.team_id == team_id]
+        conditions = [Notification.id == notification_id, Notification.team_id == team_id]
         if visible is not None:
-            mine.append(visible.condition(Notification))
+            conditions.append(visible.condition(Notification))
         with self._database.reading() as session:
-            rows = session.execute(select(*_NOTIFICATION).where(*mine)).all()
+            rows = session.execute(select(*NOTIFICATION_COLUMNS).where(*conditions)).all()
             return next(iter(self._reports(session, rows)), None)
 
     def find_by_message(
         self, team_id: str, channel_id: str, ts: str, *, enterprise_id: str | None = None
     ) -> str | None:
-        """Return the id of the notification that a message shows, the last that was put there.
+        """Return the id of the latest notification that a message shows.
 
         Args:
-            enterprise_id: an organisation, of whose workspaces it may be any.
+            enterprise_id: an organization; the message may be in any of its workspaces.
         """
-        of_organisation = select(Team.team_id).where(
+        of_organization = select(Team.team_id).where(
             Team.enterprise_id == enterprise_id, Team.enterprise_id != ""
         )
         statement = (
@@ -182,9 +134,9 @@ class History:
                 Delivery.channel_id == channel_id,
                 Delivery.ts == ts,
                 Delivery.ts.is_not(None),
-                Delivery.state == "sent",
-                Delivery.mode != REFRESH,
-                or_(Lane.team_id == team_id, Lane.team_id.in_(of_organisation)),
+                Delivery.state == DeliveryState.SENT,
+                Delivery.mode != DeliveryMode.REFRESH,
+                or_(Lane.team_id == team_id, Lane.team_id.in_(of_organization)),
             )
             .order_by(Delivery.id.desc())
             .limit(1)
@@ -193,133 +145,133 @@ class History:
             return session.scalar(statement)
 
     def search(
-        self, team_id: str, wanted: Filter, *, limit: int = 50, cursor: str | None = None
+        self, team_id: str, query: HistoryQuery, *, limit: int = 50, cursor: str | None = None
     ) -> HistoryPage:
-        """Return the notifications of a workspace that pass the filter, the newest first.
+        """Return the notifications of a workspace that match a query, the newest first.
 
         Args:
-            cursor: where an earlier page said that the next one begins.
+            cursor: the `next_cursor` of an earlier page.
         """
         with self._database.reading() as session:
-            if wanted.key is not None:
-                keys = stored_keys(session.connection(), team_id, wanted.key)
-                wanted = replace(wanted, stored_keys=keys)
-            if wanted.source is not None:
-                its = credentials_of(session.connection(), team_id, wanted.source)
-                wanted = replace(wanted, sources=[wanted.source, *its])
-            ids, next_cursor = find_page(session, team_id, wanted, limit, cursor)
-            fitting = _fitting(session, ids)
+            if query.key is not None:
+                keys = stored_keys(session.connection(), team_id, query.key)
+                query = replace(query, stored_keys=keys)
+            if query.source is not None:
+                credentials = credentials_of(session.connection(), team_id, query.source)
+                query = replace(query, sources=[query.source, *credentials])
+            ids, next_cursor = find_page(session, team_id, query, limit, cursor)
+            fitting = first_fitting(session, ids)
             if len(fitting) < len(ids):
                 next_cursor = fitting[-1]
-            statement = select(*_NOTIFICATION).where(Notification.id.in_(fitting))
+            statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(fitting))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
             return HistoryPage(self._reports(session, rows), next_cursor)
 
     def reports(self, notification_ids: Sequence[str]) -> dict[str, NotificationReport]:
-        """Return notifications by their ids, those that exist."""
+        """Return the existing notifications among those given, by id."""
         found: dict[str, NotificationReport] = {}
         with self._database.reading() as session:
             for chunk in _chunks(notification_ids):
-                statement = select(*_NOTIFICATION).where(Notification.id.in_(chunk))
+                statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(chunk))
                 reports = self._reports(session, session.execute(statement).all())
-                found.update((one.id, one) for one in reports)
+                found.update((report.id, report) for report in reports)
         return found
 
     def still_open(self, notification_ids: Collection[str]) -> set[str]:
-        """Return those of the notifications of which anything may still change."""
+        """Return the notifications, among those given, with open deliveries."""
         found: set[str] = set()
         with self._database.reading() as session:
             for chunk in _chunks(sorted(notification_ids)):
-                mine = (Delivery.notification_id.in_(chunk), IS_OPEN)
-                found.update(session.scalars(select(Delivery.notification_id).where(*mine)))
+                is_open = (Delivery.notification_id.in_(chunk), IS_OPEN)
+                found.update(session.scalars(select(Delivery.notification_id).where(*is_open)))
         return found
 
     def failed(self, team_id: str, most: int) -> list[NotificationReport]:
         """Return the latest notifications with deliveries that failed, the newest first."""
         found = {
-            one.id: one
+            report.id: report
             for state in FAILED_STATES
-            for one in self.search(team_id, Filter(state=state), limit=most).notifications
+            for report in self.search(team_id, HistoryQuery(state=state), limit=most).notifications
         }
         return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
 
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
-        """Cancel those deliveries of a workspace's notification that wait or are held."""
-
+        """Cancel the pending deliveries of a workspace's notification."""
         with self._database.writing() as session:
-            ended = self._cancelled(session, team_id)
-            mine = _deliveries_of(team_id, notification_id)
-            statement = update(Delivery).where(mine, IS_PENDING).values(ended)
+            values = self._cancelled(session, team_id)
+            is_of_it = _deliveries_of(team_id, notification_id)
+            statement = update(Delivery).where(is_of_it, IS_PENDING).values(values)
             ids = set(session.scalars(statement.returning(Delivery.id)))
             # Deliveries that have failed may go out by themselves after a channel's move.
-            expired = {"expires_at": ended["finished_at"], "seq": ended["seq"]}
-            session.execute(update(Delivery).where(mine, IS_TROUBLED).values(expired))
-            all_of_it = _delivery_reports(session, [notification_id])[notification_id]
+            expired = {"expires_at": values["finished_at"], "seq": values["seq"]}
+            session.execute(update(Delivery).where(is_of_it, IS_TROUBLED).values(expired))
+            reports = find_delivery_reports(session, [notification_id])[notification_id]
         return Cancelled(
-            [one for one in all_of_it if one.id in ids],
-            [one for one in all_of_it if one.id not in ids],
+            [report for report in reports if report.id in ids],
+            [report for report in reports if report.id not in ids],
         )
 
     def cancel_all(self, credential: Credential) -> int:
-        """Cancel what waits or is held of all that an API key or hook has sent.
+        """Cancel all pending deliveries of an API key or webhook.
 
-        Returns: how many deliveries that was.
+        Returns: how many were cancelled.
         """
-        its = (
+        is_of_credential = (
             select(Notification.id)
             .where(Notification.id == Delivery.notification_id)
             .where(Notification.source == credential.name)
             .exists()
         )
         cancelled = 0
-        teams = select(Delivery.team_id).where(IS_PENDING, its).limit(1)
-        some = select(Delivery.id).where(IS_PENDING, its).limit(_CHUNK)
+        teams = select(Delivery.team_id).where(IS_PENDING, is_of_credential).limit(1)
+        some = select(Delivery.id).where(IS_PENDING, is_of_credential).limit(_CHUNK)
         while True:
             with self._database.writing() as session:
                 team_id = session.scalar(teams)
                 if team_id is None:
                     return cancelled
-                ended = self._cancelled(session, team_id)
+                values = self._cancelled(session, team_id)
                 statement = (
                     update(Delivery)
                     .where(Delivery.id.in_(some), Delivery.team_id == team_id, IS_PENDING)
-                    .values(ended)
+                    .values(values)
                 )
                 cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
 
     def retry(
         self, team_id: str, notification_id: str, only: Collection[int] | None = None
     ) -> None:
-        """Let the deliveries of a notification that are dead or unknown go out after all, now.
+        """Queue the dead and unknown deliveries of a notification again.
 
-        An expiry that has passed meanwhile counts no more: someone wants it in spite of it. People
-        whose data was deleted have no address any more.
+        An expiry that has passed is ignored. Deliveries to people whose data was deleted have no
+        address and cannot be retried.
 
         Args:
-            only: the ids of the deliveries that may go out; None: all.
+            only: the ids of the deliveries to retry; None: all.
 
         Raises:
-            NothingToRetryError: none is.
-            ErasedRecipientError: those that are were for people whose data was deleted.
+            NothingToRetryError: no delivery is dead or unknown.
+            ErasedRecipientError: all such deliveries were for people whose data was deleted.
         """
-
         with self._database.writing() as session:
             now = self._clock()
             seq = begin_change(session.connection(), [team_id])[team_id]
-            mine = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
+            has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
             if only is not None:
-                mine &= Delivery.id.in_(only)
-            again = {**waiting_again(now), "seq": seq}
+                has_failed &= Delivery.id.in_(only)
+            values = {**waiting_again(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
-            changed = session.execute(update(Delivery).where(mine, has_address).values(again))
+            changed = session.execute(
+                update(Delivery).where(has_failed, has_address).values(values)
+            )
             if changed.rowcount == 0:  # type: ignore[attr-defined]
-                failed = session.scalar(select(Delivery.id).where(mine).limit(1))
+                failed = session.scalar(select(Delivery.id).where(has_failed).limit(1))
                 raise NothingToRetryError if failed is None else ErasedRecipientError
             record_effect(session, now)
         self._wakeup.notify(team_id)
 
     def count_retried(self, team_id: str, notification_id: str) -> int:
-        """Return how many deliveries count as the sender's if it retries a notification."""
+        """Return the number of deliveries that a sender is charged for a retry."""
         with self._database.reading() as session:
             failed = select(Delivery.notification_id, Delivery.subscription_id).where(
                 _deliveries_of(team_id, notification_id), IS_TROUBLED
@@ -327,26 +279,11 @@ class History:
             return count_addressed((row[0], row[1]) for row in session.execute(failed))
 
     def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
-        deliveries = _delivery_reports(session, [row.id for row in rows])
-        incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
-        return [
-            NotificationReport(
-                id=row.id,
-                page_url=page_url(self._public_url, row.id),
-                source=row.source,
-                key=None if row.key is None else plain_key(row.key),
-                created_at=row.created_at,
-                content=row.content,
-                incident=incidents.get(row.id),
-                unrouted=row.is_unrouted,
-                deliveries=deliveries[row.id],
-            )
-            for row in rows
-        ]
+        return build_reports(session, rows, self._public_url)
 
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
-        return {"state": "cancelled", "finished_at": self._clock(), "seq": seq}
+        return {"state": DeliveryState.CANCELLED, "finished_at": self._clock(), "seq": seq}
 
 
 def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
@@ -356,72 +293,6 @@ def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
         .where(Notification.id == notification_id, Notification.team_id == team_id)
         .scalar_subquery()
     )
-
-
-def _fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
-    """Return as many of the ids, which are in the order of a page, as a page has room for."""
-    length = select(Notification.id, stored_length(Notification.content))
-    lengths = {
-        id_: characters
-        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
-    }
-    read = accumulate(lengths.get(id_, 0) for id_ in ids)
-    number = sum(characters <= PAGE_CHARACTERS for characters in read)
-    return ids[: max(1, number)]
-
-
-def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, IncidentReport]:
-    if not rows:
-        return {}
-    statement = (
-        select(Notification.id, Incident)
-        .join(
-            Incident,
-            (Incident.team_id == Notification.team_id) & (Incident.key == Notification.key),
-        )
-        .where(Notification.id.in_([row.id for row in rows]))
-    )
-    return {id_: incident_report(incident) for id_, incident in session.execute(statement)}
-
-
-def _delivery_reports(
-    session: Session, notification_ids: Sequence[str]
-) -> dict[str, list[DeliveryReport]]:
-    statement = (
-        select(*_DELIVERY, WorkspaceQueue.pause_reason)
-        .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
-        .where(Delivery.notification_id.in_(notification_ids), Delivery.mode != REFRESH)
-        .order_by(Delivery.id)
-    )
-    reports: dict[str, list[DeliveryReport]] = {id_: [] for id_ in notification_ids}
-    if notification_ids:
-        for row in session.execute(statement):
-            reports[row.notification_id].append(_delivery_report(row))
-    return reports
-
-
-def _delivery_report(row: Any) -> DeliveryReport:
-    # What waits for a dead installation says so before it was tried itself.
-    state = shown_state(row.state)
-    code = row.error or (row.pause_reason if state == "waiting" else None)
-    return DeliveryReport(
-        id=row.id,
-        to=row.target,
-        state=state,
-        attempts=row.attempts,
-        error=None if code is None else _error(code),
-        channel_id=row.channel_id,
-        ts=row.ts,
-        permalink=row.permalink,
-        digest_id=row.digest_id,
-        send_at=row.send_at,
-        expires_at=row.expires_at,
-        finished_at=row.finished_at,
-    )
-
-
-def _error(code: str) -> DeliveryError:
-    return DeliveryError(code=code, sentence=SlackCallError("chat.postMessage", code).sentence)
 
 
 def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -1,4 +1,4 @@
-"""How notifications fare in a workspace, as one of its people may see it."""
+"""Statistics of a workspace's deliveries, limited to what a viewer may see."""
 
 from __future__ import annotations
 
@@ -25,23 +25,30 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.meaning import severity_of
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.publication import IS_PUBLISHED
 from bolt_app.workspaces.channels import IS_PUBLIC
 
-# So many notifications are looked at, however few of them went to public channels.
+# The most notifications that are scanned, however few of them went to public channels.
 WINDOW = 100
-# What is not there to be seen as yet, or is seen in a digest.
-_UNSEEN = ("waiting", "scheduled", "held", "sending", "digested")
-# Beyond so many nobody counts.
+# Not posted so far, or posted only in a digest.
+_UNSEEN = (
+    DeliveryState.WAITING,
+    DeliveryState.SCHEDULED,
+    DeliveryState.HELD,
+    DeliveryState.SENDING,
+    DeliveryState.DIGESTED,
+)
+# Counts stop here.
 MOST_COUNTED = 1000
 UNROUTED_WITHIN = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class SeenDelivery:
-    """A delivery to a public channel, or to one that the person is in."""
+    """A delivery to a public channel, or to one that the viewer is in."""
 
     notification_id: str
     channel_id: str
@@ -53,15 +60,15 @@ class SeenDelivery:
 
 @dataclass(frozen=True)
 class Health:
-    """How a workspace fares.
+    """Statistics of a workspace; counts stop at `MOST_COUNTED`.
 
     Attributes:
-        waiting: deliveries that are to go out, now or later; `MOST_COUNTED` means many.
-        held: those that are to go out as one with others, likewise.
-        troubled: those that ended dead or unknown and were not retried, likewise.
-        unrouted: notifications of the last days that no subscription wanted, likewise; 0 where
-            the person does not see the workspace.
-        recent: the latest deliveries to public channels, newest first.
+        waiting: deliveries that will go out, now or later.
+        held: deliveries that will go out in a digest.
+        troubled: deliveries that ended dead or unknown and were not retried.
+        unrouted: recent notifications that no subscription matched; 0 if the viewer does not see
+            the whole workspace.
+        recent: the latest deliveries to visible channels, newest first.
     """
 
     waiting: int
@@ -72,7 +79,7 @@ class Health:
 
 
 class Statistics:
-    """Looks at the deliveries of workspaces."""
+    """Computes statistics of workspaces."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
@@ -81,11 +88,11 @@ class Statistics:
     def of_team(
         self, team_id: str, *, channels: Collection[str] | None = None, most: int = 5
     ) -> Health:
-        """Return the status of a workspace's notifications, with up to `most` recent deliveries.
+        """Return the statistics of a workspace, with up to `most` recent deliveries.
 
         Args:
-            channels: the only ones that count, by their ids; None counts everything, and shows
-                what went to public channels.
+            channels: limits them to channels, by id; None counts everything, and shows recent
+                deliveries to public channels.
         """
         values: dict[str, Any] = {"team_id": team_id, "most": most}
         if channels is not None:
@@ -116,9 +123,13 @@ def _count(condition: Any, *scope: Any) -> ScalarSelect[int]:
 
 
 def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
-    # What follows an incident may never go out.
-    # SQLite finds an index by its own condition only.
-    waits = and_(IS_OPEN, IS_QUEUED, Delivery.mode.not_in((REFRESH, REMIND, ESCALATE)))
+    # Follow-ups of incidents are left out: they may never go out.
+    # SQLite uses a partial index only if its condition is repeated.
+    waits = and_(
+        IS_OPEN,
+        IS_QUEUED,
+        Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND, DeliveryMode.ESCALATE)),
+    )
     held = and_(IS_OPEN, IS_HELD)
     return select(
         _count(waits, *scope), _count(held, *scope), _count(IS_TROUBLED, *scope), unrouted
@@ -160,7 +171,7 @@ def _recent() -> Select[Any]:
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(
             Delivery.state.not_in(_UNSEEN),
-            Delivery.mode.not_in((REFRESH, REMIND)),
+            Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
             IS_PUBLISHED,
         )
         .order_by(Delivery.id.desc())
@@ -173,7 +184,7 @@ def _of_public_channels(statement: Select[Any]) -> Select[Any]:
     return statement.join(Channel, known).where(IS_PUBLIC)
 
 
-# Read for every App Home, and so prepared once.
+# Prepared once because they run for every App Home.
 _IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
 _COUNTS = PreparedSelect(_counts(_count_unrouted()))
 _RECENT = PreparedSelect(_of_public_channels(_recent()))

@@ -1,4 +1,4 @@
-"""Waits until nothing of some notifications can change any more."""
+"""Waiting until all deliveries of some notifications have ended."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ def wait_until_done(
     notification_ids: Sequence[str],
     *,
     timeout: float,
-    tell: Callable[[int], None],
+    report: Callable[[int], None],
     pause: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> bool:
-    """Wait until every delivery of the notifications has come to its end.
+    """Wait until every delivery of the notifications has ended.
 
     Args:
-        timeout: how many seconds to wait at most.
-        tell: is told again and again how many of the notifications are done.
-        pause: waits for so many seconds.
-        monotonic: tells seconds that only ever go up.
+        timeout: in seconds.
+        report: called after each poll with the number of notifications that are done.
+        pause: sleeps for a number of seconds.
+        monotonic: returns seconds on a monotonic clock.
 
-    Returns: whether they are all done.
+    Returns: whether all are done.
     """
     ends = monotonic() + timeout
     still_open = set(notification_ids)
     while True:
         still_open = history.still_open(still_open)
-        tell(len(notification_ids) - len(still_open))
+        report(len(notification_ids) - len(still_open))
         if not still_open or monotonic() >= ends:
             return not still_open
         pause(POLL_SECONDS)

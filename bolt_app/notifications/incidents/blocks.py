@@ -1,4 +1,4 @@
-"""What a message shows of its incident: who answered, and buttons to answer with.
+"""Block Kit of an incident under its messages: the answers so far, and buttons.
 
 https://docs.slack.dev/reference/block-kit/blocks/actions-block
 """
@@ -8,23 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import escape, is_misread_in_bold, moment, person_mention
-from bolt_app.notifications.incidents.view import Person, ShownIncident
+from bolt_app.notifications.content.states import IncidentState
+from bolt_app.notifications.incidents.view import IncidentView, Responder
 
-Block = dict[str, Any]
-Answer = Literal["acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"]
+IncidentAnswer = Literal[
+    "acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"
+]
 
 PREFIX = "incident."
 SNOOZE = f"{PREFIX}snooze"
-# What each action that a sender offers lets people answer, in the course of an incident.
-ANSWERS: Mapping[str, tuple[Answer, ...]] = {
+# The answers that each action of a notification allows, in the course of an incident.
+ANSWERS: Mapping[str, tuple[IncidentAnswer, ...]] = {
     "acknowledge": ("acknowledge",),
     "assign": ("assign",),
     "resolve": ("resolve", "reopen"),
     "snooze": ("snooze", "wake"),
     "mute": ("mute", "unmute"),
 }
-ACTION_IDS = frozenset(PREFIX + one for answers in ANSWERS.values() for one in answers)
+ACTION_IDS = frozenset(PREFIX + answer for answers in ANSWERS.values() for answer in answers)
 SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "1440": "1 day"}
 _LABELS = {
     "acknowledge": "Acknowledge",
@@ -38,31 +41,31 @@ _LABELS = {
 
 
 def incident_blocks(
-    notification_id: str, actions: Sequence[str], incident: ShownIncident
+    notification_id: str, actions: Sequence[str], incident: IncidentView
 ) -> list[Block]:
-    """Return the blocks that go under a message, with the values of buttons still to be signed.
+    """Return the blocks under a message; the values of its buttons are not yet signed.
 
     Args:
-        actions: what its sender lets people answer.
+        actions: those of the notification.
     """
-    blocks = [_line(*one) for one in _lines(incident)]
+    blocks = [_line(*line) for line in _lines(incident)]
     fields = {"notification": notification_id}
-    elements = [_element(one, fields) for one in _offered(actions, incident)]
+    elements = [_element(answer, fields) for answer in _offered(actions, incident)]
     if elements:
-        # Slack wants another id when a message changes.
+        # Slack requires a new id when the message changes.
         block_id = {**fields, "changed": int(incident.changed_at.timestamp())}
         blocks.append({"type": "actions", "block_id": block_id, "elements": elements})
     return blocks
 
 
-def _offered(actions: Sequence[str], incident: ShownIncident) -> Iterator[str]:
-    """Yield what can be answered as things are."""
-    if incident.state == "resolved":
+def _offered(actions: Sequence[str], incident: IncidentView) -> Iterator[str]:
+    """Yield the answers that the incident's state allows."""
+    if incident.state == IncidentState.RESOLVED:
         if "resolve" in actions and incident.state_by is not None:
             yield "reopen"
         return
     for action in actions:
-        if action == "acknowledge" and incident.state != "open":
+        if action == "acknowledge" and incident.state != IncidentState.OPEN:
             continue
         if action == "snooze" and incident.snoozed_until is not None:
             yield "wake"
@@ -87,16 +90,16 @@ def _element(action: str, fields: Mapping[str, Any]) -> Block:
     return element | {"style": "primary"} if action == "acknowledge" else element
 
 
-def _lines(incident: ShownIncident) -> Iterator[tuple[Person | None, str]]:
-    """Yield who did what, and when."""
+def _lines(incident: IncidentView) -> Iterator[tuple[Responder | None, str]]:
+    """Yield lines about answers, each with the person who gave it."""
     when = moment(incident.state_at)
-    if incident.state == "resolved":
+    if incident.state == IncidentState.RESOLVED:
         by = incident.state_by
         yield by, f"Resolved by {_name(by)} {when}" if by else f"Resolved {when}"
         return
     if incident.assigned_to is not None:
-        yield incident.assigned_to, f"{_name(incident.assigned_to)} takes care of it"
-    elif incident.state == "acknowledged" and incident.state_by is not None:
+        yield incident.assigned_to, f"Assigned to {_name(incident.assigned_to)}"
+    elif incident.state == IncidentState.ACKNOWLEDGED and incident.state_by is not None:
         yield incident.state_by, f"Acknowledged by {_name(incident.state_by)} {when}"
     if incident.snoozed_until is not None and incident.snoozed_by is not None:
         until = moment(incident.snoozed_until)
@@ -105,7 +108,7 @@ def _lines(incident: ShownIncident) -> Iterator[tuple[Person | None, str]]:
         yield incident.muted_by, f"Muted by {_name(incident.muted_by)} until it is resolved"
 
 
-def _line(person: Person | None, words: str) -> Block:
+def _line(person: Responder | None, words: str) -> Block:
     elements: list[Block] = []
     if person is not None and person.image_url is not None:
         picture = {"type": "image", "image_url": person.image_url}
@@ -114,8 +117,8 @@ def _line(person: Person | None, words: str) -> Block:
     return {"type": "context", "elements": elements}
 
 
-def _name(person: Person) -> str:
-    """Return a person's name; one that mrkdwn would change is left to Slack to show."""
+def _name(person: Responder) -> str:
+    """Return a person's name in bold, or a mention if mrkdwn would misread the name."""
     if not person.name or is_misread_in_bold(person.name):
         return person_mention(person.user_id)
     return f"*{escape(person.name)}*"

@@ -1,9 +1,9 @@
 """The network addresses that callbacks may be sent to.
 
-A third party chose the URL, and Bellhop stands inside a network: public addresses are allowed,
-private ones only where `CALLBACK_NETWORKS` lists them, and a few never. A host name is resolved
-here, and the caller connects to the very address that was checked, so that a second answer of the
-DNS cannot lead elsewhere.
+A third party chooses the URL, and Bellhop runs inside a network: public addresses are allowed,
+private ones only if `CALLBACK_NETWORKS` lists them, and a few never. A host name is resolved here,
+and the caller connects to the checked address itself, so that a second DNS answer cannot redirect
+it.
 
 https://www.iana.org/assignments/iana-ipv4-special-registry and
 https://www.iana.org/assignments/iana-ipv6-special-registry have the special ranges.
@@ -15,13 +15,15 @@ import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from bolt_app.notifications.incidents.errors import RefusedAddressError
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
 
-# Metadata services of clouds outside the link-local range: those of AWS and Google over IPv6, of
-# Alibaba, Oracle and Azure. They hand credentials to anybody on the machine. AWS has others in the
-# same network, such as Pod Identity at fd00:ec2::23
+# Metadata services of clouds outside the link-local range: AWS and Google over IPv6, Alibaba,
+# Oracle, Azure. They give credentials to any program on the machine. AWS has others in the same
+# network, such as Pod Identity at fd00:ec2::23
 # (https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html).
 _METADATA = tuple(
     map(
@@ -29,9 +31,9 @@ _METADATA = tuple(
         ("fd00:ec2::/32", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
     )
 )
-# IPv4 inside IPv6: NAT64 (RFC 6052) leads to the IPv4 address in the last 32 bits.
+# IPv4 inside IPv6: NAT64 (RFC 6052) embeds the IPv4 address in the last 32 bits.
 _NAT64 = ip_network("64:ff9b::/96")
-# Ranges that lead to an IPv4 address chosen by the sender, or nowhere: IPv4-compatible, local-use
+# Ranges with an IPv4 address chosen by the sender, or that lead nowhere: IPv4-compatible, local-use
 # NAT64, Teredo and other protocol assignments, documentation, 6to4, its relays, site-local.
 _NEVER = tuple(
     map(
@@ -52,12 +54,8 @@ _NEVER = tuple(
 )
 
 
-class RefusedAddressError(ValueError):
-    """A host has no address that callbacks may be sent to; the sentence says why and the fix."""
-
-
 def refusal(address: Address, allowed: Sequence[Network]) -> str | None:
-    """Return why callbacks may not be sent to an address, or None where they may.
+    """Return why callbacks may not be sent to an address, or None if they may.
 
     Args:
         allowed: private and loopback networks that the operator allows.
@@ -82,7 +80,7 @@ def refusal(address: Address, allowed: Sequence[Network]) -> str | None:
         return "a loopback address"
     if any(address in network for network in _NEVER) or address.is_reserved:
         return "a reserved address"
-    # False for what Python does not know, and for shared addresses (100.64.0.0/10).
+    # False for ranges unknown to Python, and for shared addresses (100.64.0.0/10).
     return None if address.is_global else "a private address"
 
 
@@ -90,22 +88,22 @@ def resolve(host: str, port: int) -> Sequence[str]:
     """Return the addresses of a host, in the order in which to try them.
 
     Raises:
-        OSError: it has none, or nobody answers.
+        OSError: it has none, or DNS does not answer.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def allowed_addresses(host: str, addresses: Sequence[str], allowed: Sequence[Network]) -> list[str]:
-    """Return those of a host's addresses that callbacks may be sent to, in their order.
+    """Return the addresses of a host that callbacks may be sent to, in their order.
 
     Raises:
-        RefusedAddressError: none of them may be.
+        RefusedAddressError: none is allowed.
     """
     reasons = {address: refusal(ip_address(address), allowed) for address in addresses}
-    good = [address for address, reason in reasons.items() if reason is None]
-    if good:
-        return good
+    allowed_ones = [address for address, reason in reasons.items() if reason is None]
+    if allowed_ones:
+        return allowed_ones
     address, reason = next(iter(reasons.items()), (host, "no address"))
     named = host if address == host.strip("[]") else f"{host} ({address})"
     raise RefusedAddressError(

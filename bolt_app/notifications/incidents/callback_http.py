@@ -24,16 +24,15 @@ from bolt_app.notifications.incidents.callback_addresses import (
     resolve,
 )
 
-# So much of an answer is read, interim answers (1xx) included: its status is at the beginning. More
-# would be parsed on the loop that calls Slack too.
+# The most bytes read of a response, interim responses (1xx) included: the status is at the
+# beginning, and parsing more would take time on the loop that also calls Slack.
 MOST_BYTES = 65_536
 
 
 class CallbackClient:
     """Sends requests to endpoints, each attempt within one deadline from name resolution to status.
 
-    Every attempt has a connection of its own: which addresses a name has, and which of them are
-    allowed, is decided for each.
+    Every attempt opens a new connection, so that the name is resolved and checked each time.
     """
 
     def __init__(
@@ -46,14 +45,14 @@ class CallbackClient:
         resolve: Resolve = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Take what it works with.
+        """Create the client.
 
         Args:
             http: runs the requests.
-            executor: resolves names, which has no deadline of its own.
+            executor: resolves names, which may block.
             networks: private and loopback networks that may be called.
-            timeout: seconds that an attempt may take in all.
-            tls: which certificates are trusted; the system's by default.
+            timeout: seconds that an attempt may take in total.
+            tls: the trusted certificates; the system's by default.
         """
         self._http = http
         self._executor = executor
@@ -63,12 +62,12 @@ class CallbackClient:
         self._tls = tls
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Send a body and return the status of the answer.
+        """Send a body and return the status of the response.
 
         Raises:
             RefusedAddressError: the host has no address that may be called.
-            TimeoutError: it took too long, in whatever way.
-            OSError, aiohttp.ClientError, ValueError: it could not be sent, or was not answered.
+            TimeoutError: the deadline passed.
+            OSError, aiohttp.ClientError, ValueError: the request failed.
         """
         return self._http.run(self._post(url, body, headers), self._timeout)
 
@@ -94,11 +93,11 @@ class CallbackClient:
             async with session.post(
                 URL(url, encoded=True), data=body, headers=headers, allow_redirects=False
             ) as response:
-                # The body of the answer is not read.
+                # The body of the response is not read.
                 response.close()
                 return response.status
         except aiohttp.ClientConnectorError as error:
-            # What the system says is shown to operators: aiohttp's name for it says less.
+            # Operators see the system's error, which says more than aiohttp's.
             raise error.os_error from None
 
     def _create_session(self) -> aiohttp.ClientSession:
@@ -118,7 +117,9 @@ class CallbackClient:
         )
 
     def _open_socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
-        """Open the socket for an address: every connection begins here, to a name or a number.
+        """Open the socket of a connection, after a check of its address.
+
+        It also covers URLs with a literal address, which are not resolved.
 
         Raises:
             RefusedAddressError: callbacks may not be sent to it.
@@ -129,7 +130,7 @@ class CallbackClient:
 
 
 class _BoundedHandler(ResponseHandler):
-    """Reads `MOST_BYTES` of what a connection brings, and breaks off one that brings more."""
+    """Reads up to `MOST_BYTES` from a connection, and aborts one that sends more."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -144,17 +145,17 @@ class _BoundedHandler(ResponseHandler):
 
 
 class _BoundedConnector(aiohttp.TCPConnector):
-    """Makes connections that are read as far as `MOST_BYTES`."""
+    """Opens connections with a `_BoundedHandler`."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # aiohttp has no option for it; a test would show that the attribute has gone.
+        # aiohttp has no option for it; a test fails if the attribute disappears.
         handler: type[ResponseHandler] = _BoundedHandler
         self._factory = partial(handler, loop=self._loop)
 
 
 class _CheckedResolver(AbstractResolver):
-    """Resolves names to those of their addresses that may be called."""
+    """Resolves names to the addresses that may be called."""
 
     def __init__(self, executor: Executor, resolve: Resolve, networks: Sequence[Network]) -> None:
         self._executor = executor

@@ -1,7 +1,7 @@
-"""Sends callbacks until they are taken: endpoints in parallel, each one at a time.
+"""The sender of callbacks: endpoints in parallel, callbacks of one endpoint in order.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md says how
-they are signed, what an answer means and when to try again.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md specifies
+the signature, the meaning of responses and the retries.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import Callback, CallbackEndpoint
 from bolt_app.http_loop import HttpLoop
 from bolt_app.logs import describe_error
-from bolt_app.notifications.incidents.callback_addresses import Network, RefusedAddressError
+from bolt_app.notifications.incidents.callback_addresses import Network
 from bolt_app.notifications.incidents.callback_http import CallbackClient
 from bolt_app.notifications.incidents.callbacks import with_name
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 15
-# Longer than an attempt takes: after it another process may send to the endpoint.
+# Longer than an attempt can take; then another process may claim the endpoint.
 LEASE = timedelta(minutes=1)
 # Endpoints that one process sends to at once.
 PARALLEL = 16
-# How long to wait after each attempt that failed; after the last of them it is given up.
+# Waits after failed attempts; a callback that fails after the last one is given up.
 RETRIES = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120, 300, 600, 840, 1200))
 GONE = 410
 REFUSED_ADDRESS = "refused_address"
@@ -42,7 +43,7 @@ REFUSED_ADDRESS = "refused_address"
 
 @dataclass(frozen=True)
 class _Claimed:
-    """A callback whose endpoint this process alone sends to until `lease` ends."""
+    """A callback whose endpoint this process has claimed until `lease`."""
 
     id: int
     api_key_id: int
@@ -55,7 +56,7 @@ class _Claimed:
 
 
 class CallbackSender:
-    """Sends due callbacks in threads of its own."""
+    """Sends due callbacks in its own threads."""
 
     def __init__(
         self,
@@ -66,26 +67,26 @@ class CallbackSender:
         timeout: float = TIMEOUT_SECONDS,
         clock: Clock = utc_now,
     ) -> None:
-        """Take what it works with.
+        """Create the sender and its threads.
 
         Args:
             http: runs the requests.
             networks: private and loopback networks that may be called.
-            timeout: seconds that an attempt may take in all.
+            timeout: seconds that an attempt may take in total.
         """
         self._database = database
         self._clock = clock
         self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="callbacks")
         self._resolvers = ThreadPoolExecutor(PARALLEL, thread_name_prefix="callbacks-dns")
         self._client = CallbackClient(http, self._resolvers, networks=networks, timeout=timeout)
-        # Endpoints that wait for a thread, or have one.
+        # Endpoints that have a thread, or wait for one.
         self._busy: set[int] = set()
         self._lock = Lock()
 
     def start(self) -> list[Future[int]]:
-        """Begin to send to every endpoint that has something due; return without waiting.
+        """Start to send to every endpoint with due callbacks, without waiting.
 
-        Returns: for each endpoint, how many callbacks it took in the end.
+        Returns: for each endpoint, the number of callbacks that it accepted.
         """
         now = self._clock()
         due = (
@@ -102,9 +103,9 @@ class CallbackSender:
         return [self._threads.submit(self._send_to, key_id) for key_id in idle]
 
     def send_due(self) -> int:
-        """Send every callback that is due; return how many were taken.
+        """Send every due callback; return how many were accepted.
 
-        Of an endpoint that does not take one, no other is tried in the same go.
+        After a failure, no further callback is sent to the endpoint in this run.
         """
         return sum(started.result() for started in self.start())
 
@@ -134,15 +135,15 @@ class CallbackSender:
                 self._busy.discard(key_id)
 
     def _claim(self, key_id: int, lease: datetime | None = None) -> _Claimed | None:
-        """Claim an endpoint, or renew our `lease` of it; return its oldest callback that is due.
+        """Claim an endpoint, or renew our `lease` of it; return its oldest due callback.
 
-        Where nothing is due the endpoint is released.
+        Without due callbacks the endpoint is released.
         """
         now = self._clock()
-        ours = _is_free(now) if lease is None else CallbackEndpoint.claimed_until == lease
+        is_ours = _is_free(now) if lease is None else CallbackEndpoint.claimed_until == lease
         claim = (
             update(CallbackEndpoint)
-            .where(CallbackEndpoint.api_key_id == key_id, ours)
+            .where(CallbackEndpoint.api_key_id == key_id, is_ours)
             .values(claimed_until=now + LEASE)
             .returning(CallbackEndpoint.api_key_id)
             .execution_options(synchronize_session=False)
@@ -162,7 +163,7 @@ class CallbackSender:
                     body = with_name(session.connection(), callback.body)
                     url, secret = endpoint.url, endpoint.secret
                 except (DecryptionError, ValueError):
-                    # Its body or its endpoint: no later attempt could read it either.
+                    # Its body or its endpoint is damaged, and stays so.
                     extra = {"api_key": key_id, "callback": callback.id}
                     logger.error("a callback cannot be read and is given up", extra=extra)
                     session.execute(delete(Callback).where(Callback.id == callback.id))
@@ -178,12 +179,12 @@ class CallbackSender:
                     secret=secret,
                     lease=now + LEASE,
                 )
-            mine = CallbackEndpoint.api_key_id == key_id
-            session.execute(update(CallbackEndpoint).where(mine).values(claimed_until=None))
+            is_endpoint = CallbackEndpoint.api_key_id == key_id
+            session.execute(update(CallbackEndpoint).where(is_endpoint).values(claimed_until=None))
             return None
 
     def _post(self, claimed: _Claimed) -> str | None:
-        """Send a callback; return why it was not taken, or None."""
+        """Send a callback; return the reason of a failure, or None."""
         now = self._clock()
         try:
             headers = {
@@ -191,7 +192,7 @@ class CallbackSender:
                 "User-Agent": "Bellhop",
                 "webhook-id": claimed.message_id,
                 "webhook-timestamp": str(int(now.timestamp())),
-                # A secret that cannot be read signs nothing: that is a ValueError, too.
+                # An invalid secret raises a ValueError, too.
                 "webhook-signature": Webhook(claimed.secret).sign(
                     claimed.message_id, now, claimed.body
                 ),
@@ -200,9 +201,9 @@ class CallbackSender:
         except RefusedAddressError:
             return REFUSED_ADDRESS
         except (OSError, ClientError, ValueError) as error:
-            # What it says may hold the address, and that a secret.
+            # Its message may contain the address, which may contain a secret.
             return type(error).__name__
-        except Exception as error:  # a mistake of ours: tried again as often as any other failure
+        except Exception as error:  # a bug of ours is retried like any other failure
             extra = {"api_key": claimed.api_key_id, "error": describe_error(error)}
             logger.error("a callback could not be sent", extra=extra)
             return type(error).__name__
@@ -216,9 +217,9 @@ class CallbackSender:
         extra = {"api_key": claimed.api_key_id, "error": error, "attempts": claimed.attempts}
         if error == str(GONE):
             logger.warning("an endpoint wants no more callbacks", extra=extra)
-            mine = CallbackEndpoint.api_key_id == claimed.api_key_id
+            is_endpoint = CallbackEndpoint.api_key_id == claimed.api_key_id
             with self._database.writing() as session:
-                session.execute(delete(CallbackEndpoint).where(mine))
+                session.execute(delete(CallbackEndpoint).where(is_endpoint))
             return
         if claimed.attempts > len(RETRIES):
             logger.error("a callback was given up", extra=extra)
@@ -227,18 +228,18 @@ class CallbackSender:
             return
         logger.warning("a callback was not taken", extra=extra)
         next_at = self._clock() + RETRIES[claimed.attempts - 1]
-        mine = Callback.id == claimed.id
+        retry = update(Callback).where(Callback.id == claimed.id)
         with self._database.writing() as session:
-            session.execute(update(Callback).where(mine).values(next_at=next_at, error=error))
+            session.execute(retry.values(next_at=next_at, error=error))
         self._release(claimed)
 
     def _release(self, claimed: _Claimed) -> None:
-        mine = (
+        is_claimed = (
             CallbackEndpoint.api_key_id == claimed.api_key_id,
             CallbackEndpoint.claimed_until == claimed.lease,
         )
         with self._database.writing() as session:
-            session.execute(update(CallbackEndpoint).where(*mine).values(claimed_until=None))
+            session.execute(update(CallbackEndpoint).where(*is_claimed).values(claimed_until=None))
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
-"""Callbacks: the systems that send notifications are told what people answered.
+"""Callbacks: signed POSTs that report people's answers to the systems that sent notifications.
 
-They are signed and repeated as https://www.standardwebhooks.com says. What is to be told is written
-down with the answer, in its transaction, and is there until the system has taken it.
+They are signed and retried as https://www.standardwebhooks.com specifies. A callback is stored in
+the transaction of the answer, and kept until the system has accepted it.
 """
 
 from __future__ import annotations
@@ -24,19 +24,15 @@ from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.incidents.callback_addresses import (
-    Network,
-    RefusedAddressError,
-    allowed_addresses,
-    resolve,
-)
+from bolt_app.notifications.incidents.callback_addresses import Network, allowed_addresses, resolve
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 from bolt_app.notifications.incidents.reports import (
     Answered,
     Answerer,
     IncidentCallback,
     incident_report,
 )
-from bolt_app.notifications.incidents.view import find_people
+from bolt_app.notifications.incidents.view import find_responders
 from bolt_app.slack_ids import DELETED_PERSON
 
 logger = logging.getLogger(__name__)
@@ -48,12 +44,12 @@ _UNREADABLE = "(cannot be read: set it again)"
 
 
 class CallbackEndpoints:
-    """Where systems want to be told, one address for each API key."""
+    """The addresses that callbacks are sent to, one for each API key."""
 
     def __init__(
         self, database: Database, *, networks: Sequence[Network] = (), clock: Clock = utc_now
     ) -> None:
-        """Take what it works with.
+        """Create the service.
 
         Args:
             networks: private and loopback networks that may be called.
@@ -63,9 +59,9 @@ class CallbackEndpoints:
         self._clock = clock
 
     def set(self, key_id: int, url: str) -> str:
-        """Tell the system that has this key from now on, there and nowhere else.
+        """Set or replace the callback address of an API key.
 
-        Returns: the secret by which it knows that it is told by us; it is shown only now.
+        Returns: the signing secret, which is shown only once.
 
         Raises:
             ValueError: the key does not exist, or the address may not be called.
@@ -86,9 +82,9 @@ class CallbackEndpoints:
         return secret
 
     def remove(self, key_id: int) -> bool:
-        """Tell the system that has this key no more; return whether it was told until now."""
-        mine = CallbackEndpoint.api_key_id == key_id
-        statement = delete(CallbackEndpoint).where(mine).returning(CallbackEndpoint.api_key_id)
+        """Remove the callback address of an API key; return whether there was one."""
+        is_of_key = CallbackEndpoint.api_key_id == key_id
+        statement = delete(CallbackEndpoint).where(is_of_key).returning(CallbackEndpoint.api_key_id)
         with self._database.writing() as session:
             return session.execute(statement).first() is not None
 
@@ -100,9 +96,9 @@ class CallbackEndpoints:
         }
 
     def problems(self, team_id: str) -> Mapping[int, str]:
-        """Return why endpoints of a workspace cannot be called now, by the ids of their API keys.
+        """Return why endpoints of a workspace cannot be called, by the ids of their API keys.
 
-        An endpoint may have been allowed when it was set, or its name may lead elsewhere since.
+        The allowed networks, or the addresses of a host name, may have changed since it was set.
         """
         readable = {key_id: url for key_id, url in self._urls(team_id).items() if url is not None}
         problems = {key_id: self._problem(url) for key_id, url in readable.items()}
@@ -110,11 +106,11 @@ class CallbackEndpoints:
 
     def _urls(self, team_id: str) -> Mapping[int, str | None]:
         """Return the addresses of a workspace's endpoints; None for one that cannot be read."""
-        mine = select(CallbackEndpoint.api_key_id).join(
+        of_team = select(CallbackEndpoint.api_key_id).join(
             ApiKey, ApiKey.id == CallbackEndpoint.api_key_id
         )
         with self._database.reading() as session:
-            ids = session.scalars(mine.where(ApiKey.team_id == team_id)).all()
+            ids = session.scalars(of_team.where(ApiKey.team_id == team_id)).all()
             return {id_: _url_of(session, id_) for id_ in ids}
 
     def _problem(self, url: str) -> str | None:
@@ -138,9 +134,9 @@ def _url_of(session: Session, key_id: int) -> str | None:
 
 
 def _require_key(session: Session, key_id: int) -> None:
-    good = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
-    if session.scalar(good) is None:
-        raise ValueError(f"There is no key {key_id}, or it is revoked.")
+    active = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+    if session.scalar(active) is None:
+        raise ValueError(f"Key {key_id} does not exist or is revoked.")
 
 
 def _checked(url: str) -> str:
@@ -148,13 +144,13 @@ def _checked(url: str) -> str:
         address = _URL.validate_python(url)
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
-        raise ValueError(f"The URL is not one to be called: {problem}.") from None
+        raise ValueError(f"The URL is invalid: {problem}.") from None
     if address.username or address.password:
-        raise ValueError("The URL is not one to be called: leave out the user name and password.")
+        raise ValueError("The URL is invalid: leave out the user name and password.")
     return str(address)
 
 
-def notify_senders(
+def queue_callbacks(
     connection: Connection,
     team_id: str,
     key: str,
@@ -164,12 +160,12 @@ def notify_senders(
     user_id: str,
     now: datetime,
 ) -> None:
-    """Write down what the senders of notifications are to be told of their incident.
+    """Store callbacks about an answer, for the senders of an incident's notifications.
 
     Args:
-        notification_ids: those that people see, the oldest first.
-        event: what somebody did, such as `acknowledged`.
-        user_id: who did it.
+        notification_ids: those shown in Slack, the oldest first.
+        event: such as `acknowledged`.
+        user_id: of the person who answered.
     """
     latest = _latest_by_key(connection, team_id, notification_ids)
     endpoints = (
@@ -180,11 +176,11 @@ def notify_senders(
             or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
         )
     )
-    told = connection.scalars(endpoints).all() if latest else ()
-    if not told:
+    key_ids = connection.scalars(endpoints).all() if latest else ()
+    if not key_ids:
         return
-    mine = Incident.team_id == team_id, Incident.key == key
-    incident = connection.execute(select(Incident.__table__).where(*mine)).one()
+    is_incident = Incident.team_id == team_id, Incident.key == key
+    incident = connection.execute(select(Incident.__table__).where(*is_incident)).one()
     report = incident_report(incident)
     by = Answerer(user_id=user_id, name=None)
     rows = [
@@ -206,44 +202,44 @@ def notify_senders(
             "next_at": now,
             "created_at": now,
         }
-        for api_key_id in told
+        for api_key_id in key_ids
     ]
     connection.execute(insert(Callback), rows)
 
 
 def with_name(connection: Connection, body: str) -> str:
-    """Return what a system is told, with the name of who answered as it is known now.
+    """Return a callback's body with the current name of the person who answered.
 
-    It is not written down: who unlinks their profile is forgotten at once.
+    The name is not stored with the callback, so that unlinking a profile deletes it at once.
     """
     callback = IncidentCallback.model_validate_json(body)
     by = callback.data.by
-    by.name = find_people(connection, callback.data.team_id, [by.user_id])[by.user_id].name
+    by.name = find_responders(connection, callback.data.team_id, [by.user_id])[by.user_id].name
     return callback.model_dump_json()
 
 
 def erase_from_callbacks(
     connection: Connection, team_id: str, user_ids: Collection[str] | None
 ) -> None:
-    """Let the callbacks that still wait name none of these people, or with None nobody.
+    """Remove people from pending callbacks; with None, everyone.
 
-    One that cannot be read is deleted: it may name anybody, and no system could be told of it.
+    A callback that cannot be read is deleted: it may name a person, and could not be sent.
     """
-    mine = (
+    of_team = (
         select(Callback.id, Callback.body)
         .join(ApiKey, ApiKey.id == Callback.api_key_id)
         .where(ApiKey.team_id == team_id)
     )
-    for row in connection.execute(mine).all():
-        this = Callback.id == row.id
+    for row in connection.execute(of_team).all():
+        is_callback = Callback.id == row.id
         try:
             body = _without_people(row.body, user_ids)
         except ValidationError:
             logger.warning("a callback cannot be read, and is deleted", extra={"callback": row.id})
-            connection.execute(delete(Callback).where(this))
+            connection.execute(delete(Callback).where(is_callback))
             continue
         if body != row.body:
-            connection.execute(update(Callback).where(this).values(body=body))
+            connection.execute(update(Callback).where(is_callback).values(body=body))
 
 
 def _without_people(body: str, user_ids: Collection[str] | None) -> str:
@@ -264,7 +260,7 @@ def _without_people(body: str, user_ids: Collection[str] | None) -> str:
 def _latest_by_key(
     connection: Connection, team_id: str, notification_ids: Iterable[str]
 ) -> dict[int, str]:
-    """Return the latest of the notifications that the source of each API key has sent."""
+    """Return the latest of the notifications from the source of each API key, by the key's id."""
     statement = (
         select(Notification.source, Notification.id)
         .where(Notification.id.in_(set(notification_ids)))

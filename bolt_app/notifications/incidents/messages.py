@@ -1,8 +1,4 @@
-"""The messages about an incident: where they stand, and the deliveries that follow them.
-
-Such a delivery has a mode of its own. `refresh` shows a message anew, `remind` says in its thread
-that a snooze is over, and `escalate` waits to tell others, for as long as nobody answers.
-"""
+"""The messages about an incident, and the follow-up deliveries that update or escalate them."""
 
 from __future__ import annotations
 
@@ -25,23 +21,24 @@ from sqlalchemy import (
 )
 
 from bolt_app.db.models import IS_QUEUED, Delivery, Incident, Lane, Notification
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
 from bolt_app.slack_ids import DELETED_PERSON
 
-# A refreshed message goes before what waits in its channel. A channel takes one message a second:
-# so that people who change their minds leave it turns, each message is refreshed only so often.
+# A refresh goes ahead of the deliveries that wait in its channel. A channel takes one message a
+# second, so refreshes of one message are limited, to leave room for others.
 REFRESH_RANK = -10
 REFRESH_INTERVAL = timedelta(seconds=3)
-# Where its sender has ended an incident, it goes no further ahead than what senders send.
-ENDING_RANK = 0
-# In a channel in which so many wait, others go no further ahead either: people who answer many
-# incidents keep new messages from it no longer.
+# Refreshes after a sender's resolution rank like notifications.
+RESOLUTION_RANK = 0
+# With so many refreshes waiting in a channel, further ones rank like notifications too, so that
+# people who answer many incidents do not delay new messages.
 MOST_AHEAD = 3
-# A refresh that is due so much later comes at the end of a snooze.
+# A refresh due later than this belongs to the end of a snooze.
 _SOON = timedelta(minutes=1)
 
-_OF_MESSAGE = (
+_SHOWN_NOTIFICATION = (
     select(Delivery.notification_id, Delivery.subscription_id, Notification.content)
     .join(Notification, Notification.id == Delivery.notification_id)
     .where(
@@ -49,8 +46,8 @@ _OF_MESSAGE = (
         Delivery.key == bindparam("key"),
         Delivery.key.is_not(None),
         Delivery.ts == bindparam("ts"),
-        Delivery.mode.not_in((REFRESH, REMIND)),
-        Delivery.state == "sent",
+        Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
+        Delivery.state == DeliveryState.SENT,
     )
     .order_by(Delivery.id.desc())
     .limit(1)
@@ -65,7 +62,7 @@ class ClickedMessage:
     """A message whose button was pressed.
 
     Attributes:
-        addresses: by which lanes may name the channel: a direct message by the person.
+        addresses: that lanes may have for the channel; a direct message's is the person's id.
     """
 
     channel_id: str
@@ -74,8 +71,8 @@ class ClickedMessage:
 
 
 @dataclass(frozen=True)
-class MessagePosition:
-    """A message about an incident; without a ts, one that is being sent."""
+class IncidentMessage:
+    """A message about an incident; its `ts` is None while it is being sent."""
 
     lane_id: int
     target: str
@@ -88,8 +85,8 @@ class MessagePosition:
 
 
 @dataclass(frozen=True)
-class Change:
-    """A change to what follows an incident, and its number in the workspace's change feed."""
+class IncidentChange:
+    """A change of an incident, with its number in the workspace's change feed."""
 
     team_id: str
     key: str
@@ -97,52 +94,56 @@ class Change:
     now: datetime
 
 
-def refresh(
+def refresh_messages(
     connection: Connection,
-    change: Change,
-    places: Sequence[MessagePosition],
+    change: IncidentChange,
+    messages: Sequence[IncidentMessage],
     *,
     rank: int = REFRESH_RANK,
 ) -> None:
-    """Show messages again, except those that are about to be.
+    """Queue refreshes of messages, except those with a refresh that is due as soon.
 
-    A change within `REFRESH_INTERVAL` after a refresh is shown once the interval is over.
+    A change within `REFRESH_INTERVAL` after a refresh is shown when the interval is over.
 
     Args:
-        rank: what goes first in a lane, the lowest.
+        rank: of the refreshes; the lowest goes first in a lane.
     """
-    if not places:
+    if not messages:
         return
     refreshes = (
-        tuple_(Delivery.lane_id, Delivery.key).in_([(one.lane_id, change.key) for one in places]),
-        Delivery.mode == REFRESH,
+        tuple_(Delivery.lane_id, Delivery.key).in_(
+            [(message.lane_id, change.key) for message in messages]
+        ),
+        Delivery.mode == DeliveryMode.REFRESH,
     )
-    due = _due(connection, places, refreshes, change.now)
+    due = _due(connection, messages, refreshes, change.now)
     waiting = select(Delivery.lane_id, Delivery.ts, Delivery.send_at).where(*refreshes, IS_QUEUED)
-    about_to = {
+    pending = {
         (row.lane_id, row.ts)
         for row in connection.execute(waiting)
         if row.send_at <= due[row.lane_id]
     }
-    others = [one for one in places if (one.lane_id, one.ts) not in about_to]
-    crowded = _crowded(connection, places, change.now)
-    ranks = {
-        one.lane_id: max(rank, ENDING_RANK) if one.lane_id in crowded else rank for one in places
-    }
+    crowded = _crowded(connection, messages, change.now)
     rows = [
-        _refreshing(one, change, due[one.lane_id]) | {"rank": ranks[one.lane_id]} for one in others
+        _refresh_row(message, change, due[message.lane_id])
+        | {"rank": max(rank, RESOLUTION_RANK) if message.lane_id in crowded else rank}
+        for message in messages
+        if (message.lane_id, message.ts) not in pending
     ]
     _insert(connection, rows)
-    _hurry(connection, change, [one for one in places if one.lane_id not in crowded], rank)
+    raised = [message for message in messages if message.lane_id not in crowded]
+    _raise_urgency(connection, change, raised, rank)
 
 
-def _crowded(connection: Connection, places: Sequence[MessagePosition], now: datetime) -> set[int]:
-    """Return the lanes in which as many refreshes wait as may go ahead of new messages."""
+def _crowded(
+    connection: Connection, messages: Sequence[IncidentMessage], now: datetime
+) -> set[int]:
+    """Return the lanes in which `MOST_AHEAD` or more refreshes wait."""
     waiting = (
         select(Delivery.lane_id)
         .where(
-            Delivery.lane_id.in_({one.lane_id for one in places}),
-            Delivery.mode == REFRESH,
+            Delivery.lane_id.in_({message.lane_id for message in messages}),
+            Delivery.mode == DeliveryMode.REFRESH,
             IS_QUEUED,
             Delivery.send_at <= now + _SOON,
         )
@@ -154,81 +155,90 @@ def _crowded(connection: Connection, places: Sequence[MessagePosition], now: dat
 
 def _due(
     connection: Connection,
-    places: Sequence[MessagePosition],
+    messages: Sequence[IncidentMessage],
     refreshes: Sequence[Any],
     now: datetime,
 ) -> dict[int, datetime]:
-    """Return when an incident may be refreshed in each lane: later where it has many messages."""
+    """Return when the next refresh in each lane is due: later if the lane has many messages."""
     shown = (
         select(Delivery.lane_id, func.max(Delivery.finished_at).label("at"))
-        .where(*refreshes, Delivery.finished_at.is_not(None), Delivery.state != "cancelled")
+        .where(
+            *refreshes, Delivery.finished_at.is_not(None), Delivery.state != DeliveryState.CANCELLED
+        )
         .group_by(Delivery.lane_id)
     )
     last = {row.lane_id: row.at for row in connection.execute(shown)}
-    messages = Counter(one.lane_id for one in places)
+    counts = Counter(message.lane_id for message in messages)
     return {
         lane_id: max(now, last[lane_id] + REFRESH_INTERVAL * count) if lane_id in last else now
-        for lane_id, count in messages.items()
+        for lane_id, count in counts.items()
     }
 
 
-def follow_snooze(
-    connection: Connection, change: Change, places: Sequence[MessagePosition], until: datetime
+def schedule_snooze_end(
+    connection: Connection,
+    change: IncidentChange,
+    messages: Sequence[IncidentMessage],
+    until: datetime,
 ) -> None:
-    """Let the end of a snooze be seen and told, once in each channel."""
-    latest = {one.lane_id: one for one in places if one.ts is not None}
+    """Schedule the refreshes and, once in each channel, the reminder at the end of a snooze."""
+    latest = {message.lane_id: message for message in messages if message.ts is not None}
     _insert(
         connection,
         [
-            *(_refreshing(one, change, until) for one in places),
-            *(_reminding(one, change, until) for one in latest.values()),
+            *(_refresh_row(message, change, until) for message in messages),
+            *(_reminder_row(message, change, until) for message in latest.values()),
         ],
     )
 
 
-def stop_following(connection: Connection, change: Change, modes: Collection[str]) -> None:
-    """Cancel what was to follow; refreshes that are about to begin stay."""
+def cancel_followups(
+    connection: Connection, change: IncidentChange, modes: Collection[str]
+) -> None:
+    """Cancel pending follow-up deliveries, except refreshes that are due soon."""
     connection.execute(
         update(Delivery)
         .where(
-            *_is_following(change, modes),
-            or_(Delivery.mode != REFRESH, Delivery.send_at > change.now + _SOON),
+            *_is_followup(change, modes),
+            or_(Delivery.mode != DeliveryMode.REFRESH, Delivery.send_at > change.now + _SOON),
         )
-        .values(state="cancelled", finished_at=change.now, seq=change.seq)
+        .values(state=DeliveryState.CANCELLED, finished_at=change.now, seq=change.seq)
     )
 
 
-def put_off(connection: Connection, change: Change, until: datetime) -> None:
-    """Let nothing be escalated before `until`."""
+def postpone_escalations(connection: Connection, change: IncidentChange, until: datetime) -> None:
+    """Postpone pending escalations to `until`, if they are due before."""
     state = state_until(until, change.now)
     connection.execute(
         update(Delivery)
-        .where(*_is_following(change, (ESCALATE,)), Delivery.send_at < until)
+        .where(*_is_followup(change, (DeliveryMode.ESCALATE,)), Delivery.send_at < until)
         .values(send_at=until, state=state, seq=change.seq)
     )
 
 
-def content_of_message(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
-    """Return the notification that a message shows, the last that was put there, or None."""
-    return connection.execute(_OF_MESSAGE, {"lane_id": lane_id, "key": key, "ts": ts}).first()
+def find_shown_notification(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
+    """Return the row of the latest notification that a message shows, or None."""
+    return connection.execute(
+        _SHOWN_NOTIFICATION, {"lane_id": lane_id, "key": key, "ts": ts}
+    ).first()
 
 
 def actions_of_message(
     connection: Connection, team_id: str, key: str, notification_id: str, clicked: ClickedMessage
 ) -> Sequence[str]:
-    """Return what the sender of the notification that a message shows lets people answer.
+    """Return the actions of the notification that a clicked message shows.
 
-    Nothing is returned for a message about something else. Where one of the notification is just
-    being posted there, its `ts` is not known yet: then it is that one.
+    A message about another key has none. A message that is being posted has no known `ts`, so a
+    delivery of the notification to that address that is being sent counts as the clicked message.
     """
-    known = _is_message(clicked.channel_id, clicked.ts)
-    on_its_way = (
+    posted = _is_message(clicked.channel_id, clicked.ts)
+    in_flight = (
         Delivery.notification_id == notification_id,
         Lane.address.in_(clicked.addresses),
-        Delivery.state.in_(("sending", "unknown")),
+        Delivery.state.in_((DeliveryState.SENDING, DeliveryState.UNKNOWN)),
     )
     latest = _latest(team_id)
-    rows = [connection.execute(latest.where(*one)).first() for one in (known, on_its_way)]
+    rows = [connection.execute(latest.where(*which)).first() for which in (posted, in_flight)]
     return [
         action
         for row in rows
@@ -240,33 +250,36 @@ def actions_of_message(
 def incident_of_message(
     connection: Connection, team_id: str, channel_id: str, ts: str
 ) -> str | None:
-    """Return the key of the incident that a message lets people answer, or None."""
+    """Return the key of the incident that a message with buttons is about, or None."""
     shown = _latest(team_id).where(*_is_message(channel_id, ts))
     row = connection.execute(shown).first()
     return row.key if row is not None and row.content.get("actions") else None
 
 
-def reminder(connection: Connection, team_id: str, key: str) -> dict[str, Any]:
-    """Return what is said when a snooze is over, to whoever takes care of it or snoozed it."""
+def reminder_content(connection: Connection, team_id: str, key: str) -> dict[str, Any]:
+    """Return the content of a reminder that a snooze is over, for the assignee or the snoozer."""
     row = connection.execute(_SNOOZER, {"team_id": team_id, "key": key}).first()
     user_id = None if row is None else row.assigned_to or row.snoozed_by
     mention = "" if user_id in (None, DELETED_PERSON) else f"<@{user_id}> "
     return {"text": f"{mention}The snooze is over, and this is not resolved yet."}
 
 
-def escalated(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is said to those who hear of it because nobody answered."""
+def escalation_content(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of an escalation: the notification's, marked as unanswered."""
     title = content.get("title")
     return {**content, "title": f"No answer yet: {title}" if title else "No answer yet"}
 
 
 def _latest(team_id: str) -> Select[Any]:
-    """Return the statement that finds the latest of a workspace's deliveries."""
+    """Return the statement for a workspace's latest delivery."""
     return (
         select(Delivery.key, Notification.content)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Notification, Notification.id == Delivery.notification_id)
-        .where(Lane.team_id == team_id, Delivery.mode.not_in((REFRESH, REMIND)))
+        .where(
+            Lane.team_id == team_id,
+            Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
+        )
         .order_by(Delivery.id.desc())
         .limit(1)
     )
@@ -277,14 +290,14 @@ def _is_message(channel_id: str, ts: str) -> tuple[Any, ...]:
         Delivery.channel_id == channel_id,
         Delivery.ts == ts,
         Delivery.ts.is_not(None),
-        Delivery.state == "sent",
+        Delivery.state == DeliveryState.SENT,
     )
 
 
-def _is_following(change: Change, modes: Collection[str]) -> tuple[Any, ...]:
-    mine = select(Lane.id).where(Lane.team_id == change.team_id)
+def _is_followup(change: IncidentChange, modes: Collection[str]) -> tuple[Any, ...]:
+    lanes = select(Lane.id).where(Lane.team_id == change.team_id)
     return (
-        Delivery.lane_id.in_(mine),
+        Delivery.lane_id.in_(lanes),
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
@@ -292,8 +305,8 @@ def _is_following(change: Change, modes: Collection[str]) -> tuple[Any, ...]:
     )
 
 
-def find_messages(connection: Connection, team_id: str, key: str) -> list[MessagePosition]:
-    """Return the messages about an incident, each with the delivery that was put there last."""
+def find_messages(connection: Connection, team_id: str, key: str) -> list[IncidentMessage]:
+    """Return the messages about an incident, each with its latest delivery."""
     latest = (
         select(func.max(Delivery.id))
         .join(Lane, Lane.id == Delivery.lane_id)
@@ -301,8 +314,8 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Messag
             Lane.team_id == team_id,
             Delivery.key == key,
             Delivery.key.is_not(None),
-            Delivery.mode.not_in((REFRESH, REMIND)),
-            Delivery.state.in_(("sent", "sending")),
+            Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
+            Delivery.state.in_((DeliveryState.SENT, DeliveryState.SENDING)),
         )
         .group_by(Delivery.lane_id, Delivery.ts)
     )
@@ -321,18 +334,18 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Messag
         .where(Delivery.id.in_(latest))
         .order_by(Delivery.id)
     )
-    return [MessagePosition(*row) for row in connection.execute(statement)]
+    return [IncidentMessage(*row) for row in connection.execute(statement)]
 
 
-def _hurry(
-    connection: Connection, change: Change, places: Sequence[MessagePosition], rank: int
+def _raise_urgency(
+    connection: Connection, change: IncidentChange, messages: Sequence[IncidentMessage], rank: int
 ) -> None:
-    """Let refreshes that wait go as far ahead as new ones."""
+    """Raise waiting refreshes to a rank."""
     waiting = select(Delivery.id, Delivery.send_at).where(
-        Delivery.lane_id.in_([one.lane_id for one in places]),
+        Delivery.lane_id.in_([message.lane_id for message in messages]),
         Delivery.key == change.key,
         Delivery.key.is_not(None),
-        Delivery.mode == REFRESH,
+        Delivery.mode == DeliveryMode.REFRESH,
         IS_QUEUED,
         Delivery.rank > rank,
     )
@@ -342,31 +355,38 @@ def _hurry(
         connection.execute(ahead.values(rank=rank, urgency=urgency, seq=change.seq))
 
 
-def _refreshing(place: MessagePosition, change: Change, at: datetime) -> dict[str, Any]:
-    return _row(place, change, at) | {"mode": REFRESH, "rank": REFRESH_RANK, "ts": place.ts}
+def _refresh_row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict[str, Any]:
+    return _row(message, change, at) | {
+        "mode": DeliveryMode.REFRESH,
+        "rank": REFRESH_RANK,
+        "ts": message.ts,
+    }
 
 
-def _reminding(place: MessagePosition, change: Change, at: datetime) -> dict[str, Any]:
-    return _row(place, change, at) | {"mode": REMIND, "thread_ts": place.thread_ts or place.ts}
+def _reminder_row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict[str, Any]:
+    return _row(message, change, at) | {
+        "mode": DeliveryMode.REMIND,
+        "thread_ts": message.thread_ts or message.ts,
+    }
 
 
-def _row(place: MessagePosition, change: Change, at: datetime) -> dict[str, Any]:
+def _row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict[str, Any]:
     return {
-        "notification_id": place.notification_id,
+        "notification_id": message.notification_id,
         "team_id": change.team_id,
-        "lane_id": place.lane_id,
+        "lane_id": message.lane_id,
         "seq": change.seq,
-        "target": place.target,
+        "target": message.target,
         "state": state_until(at, change.now),
         "rank": 0,
         "key": change.key,
         "on_unknown": "resend",
         "send_at": at,
         "attempts": 0,
-        "channel_id": place.channel_id,
+        "channel_id": message.channel_id,
         "ts": None,
-        "thread_ts": place.thread_ts,
-        "source": place.source,
+        "thread_ts": message.thread_ts,
+        "source": message.source,
     }
 
 

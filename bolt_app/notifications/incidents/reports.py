@@ -7,50 +7,54 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from bolt_app.notifications.content.moment import Moment
-from bolt_app.notifications.content.states import INCIDENT_STATES
+from bolt_app.notifications.content.states import IncidentState
 
 
 class IncidentReport(BaseModel):
-    """What people answered to the notifications with one key."""
+    """The incident of the notifications with one key."""
 
     state: Literal["open", "acknowledged", "resolved"]
     state_by: str | None = Field(
-        description="Whose answer it was, by their id in Slack; empty where a sender ended it, "
-        "`deleted` once that person's data was deleted."
+        description="Slack user id of the person who set the state; null if a sender did, "
+        "`deleted` after that person's data was deleted."
     )
     state_at: Moment
-    assigned_to: str | None = Field(description="Who takes care of it, by their id in Slack.")
-    snoozed_until: Moment | None = Field(description="Nothing new is posted about it before.")
-    muted_by: str | None = Field(description="Who wants nothing new posted until it is resolved.")
+    assigned_to: str | None = Field(description="Slack user id of the assignee.")
+    snoozed_until: Moment | None = Field(
+        description="No new messages about it are posted before this moment."
+    )
+    muted_by: str | None = Field(
+        description="Slack user id of the person who muted it until it is resolved."
+    )
 
 
 def incident_report(incident: Any) -> IncidentReport:
-    """Return the report of a stored incident; a state that is none counts as open."""
+    """Return the report of a stored incident; an unknown state counts as open."""
     report = {name: getattr(incident, name) for name in IncidentReport.model_fields}
-    if report["state"] not in INCIDENT_STATES:
+    if report["state"] not in set(IncidentState):
         report["state"] = "open"
     return IncidentReport.model_validate(report)
 
 
 class Answerer(BaseModel):
-    """Who answered."""
+    """The person who answered."""
 
-    user_id: str = Field(description="Their id in Slack; `deleted` once their data was deleted.")
-    name: str | None = Field(description="Their name, where they linked their profile.")
+    user_id: str = Field(description="Slack user id; `deleted` after their data was deleted.")
+    name: str | None = Field(description="Their name, if they linked their profile.")
 
 
 class Answered(BaseModel):
-    """What somebody answered, and how things are since."""
+    """An answer, and the incident after it."""
 
     team_id: str
     key: str
-    notification_id: str = Field(description="The latest about it that your source sent.")
+    notification_id: str = Field(description="The latest notification about it from your source.")
     by: Answerer
     incident: IncidentReport
 
 
 class IncidentCallback(BaseModel):
-    """What a system is told when somebody answered."""
+    """A callback to the sender's system after an answer."""
 
     type: Literal[
         "incident.acknowledged",
@@ -61,9 +65,9 @@ class IncidentCallback(BaseModel):
         "incident.woken",
         "incident.muted",
         "incident.unmuted",
-    ] = Field(description="What somebody answered.")
-    timestamp: Moment = Field(description="When they did.")
+    ] = Field(description="The answer.")
+    timestamp: Moment = Field(description="Time of the answer.")
     data: Answered = Field(
-        description="`team_id`, `key`, `notification_id` of the latest about it that your system "
-        "sent; `by`, with `user_id` and `name`; `incident`, as in a notification's report."
+        description="`team_id`; `key`; `notification_id` of your system's latest notification "
+        "about it; `by`, with `user_id` and `name`; `incident`, as in a notification's report."
     )

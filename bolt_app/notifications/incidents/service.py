@@ -1,7 +1,7 @@
-"""Incidents: what people answer to notifications that ask them to.
+"""Incidents: the states of notifications that ask for an answer, and people's answers.
 
 All notifications of a workspace with one key are about one incident. A button pressed under any of
-its messages counts for all of them, and each is shown anew, by a delivery in the mode `refresh`.
+its messages counts for all of them, and each message is updated by a delivery in the mode REFRESH.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ from bolt_app.credentials.limits import count_addressed
 from bolt_app.db import Database
 from bolt_app.db.models import Incident, Notification
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import ESCALATE, REFRESH, REMIND
-from bolt_app.notifications.incidents.blocks import ANSWERS
-from bolt_app.notifications.incidents.blocks import Answer as Answer
-from bolt_app.notifications.incidents.callbacks import notify_senders
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import IncidentState
+from bolt_app.notifications.incidents.blocks import ANSWERS, IncidentAnswer
+from bolt_app.notifications.incidents.callbacks import queue_callbacks
+from bolt_app.notifications.incidents.errors import NotOfferedError
 from bolt_app.notifications.incidents.messages import (
-    ENDING_RANK,
-    Change,
+    RESOLUTION_RANK,
     ClickedMessage,
+    IncidentChange,
     actions_of_message,
+    cancel_followups,
     find_messages,
-    follow_snooze,
     incident_of_message,
-    put_off,
-    refresh,
-    stop_following,
+    postpone_escalations,
+    refresh_messages,
+    schedule_snooze_end,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.wakeup import Wakeup
 
-ChargeEnding = Callable[[tuple[str, str], int], None]
-# What it is called once it is done.
-_EVENTS: Mapping[Answer, str] = {
+# Takes a workspace and key, and the number of deliveries to charge.
+ChargeResolution = Callable[[tuple[str, str], int], None]
+# Callback events of answers.
+_EVENTS: Mapping[IncidentAnswer, str] = {
     "acknowledge": "acknowledged",
     "assign": "assigned",
     "resolve": "resolved",
@@ -50,19 +52,19 @@ _EVENTS: Mapping[Answer, str] = {
     "mute": "muted",
     "unmute": "unmuted",
 }
-# What an answer puts an end to: telling others, and the end of a snooze.
-_ENDS: Mapping[Answer, Collection[str]] = {
-    "acknowledge": (ESCALATE,),
-    "assign": (ESCALATE,),
-    "resolve": (ESCALATE, REMIND, REFRESH),
-    "snooze": (REMIND, REFRESH),
-    "wake": (REMIND, REFRESH),
-    "mute": (ESCALATE, REMIND),
+# The modes of follow-up deliveries that an answer cancels.
+_CANCELLED_MODES: Mapping[IncidentAnswer, Collection[str]] = {
+    "acknowledge": (DeliveryMode.ESCALATE,),
+    "assign": (DeliveryMode.ESCALATE,),
+    "resolve": (DeliveryMode.ESCALATE, DeliveryMode.REMIND, DeliveryMode.REFRESH),
+    "snooze": (DeliveryMode.REMIND, DeliveryMode.REFRESH),
+    "wake": (DeliveryMode.REMIND, DeliveryMode.REFRESH),
+    "mute": (DeliveryMode.ESCALATE, DeliveryMode.REMIND),
 }
 
 _INCIDENTS = Incident.__table__
 _OPENED: dict[str, Any] = {
-    "state": "open",
+    "state": IncidentState.OPEN,
     "state_by": None,
     "assigned_to": None,
     "snoozed_until": None,
@@ -83,21 +85,21 @@ def _open_statement(dialect: Any) -> Any:
             "state_at": statement.excluded.state_at,
             "changed_at": statement.excluded.changed_at,
         },
-        where=Incident.state == "resolved",
+        where=Incident.state == IncidentState.RESOLVED,
     ).returning(_INCIDENTS.c.key)
 
 
-# Run for what is accepted, and so put together once.
+# Prepared once because they run for every notification.
 _OPEN = {dialect.dialect.name: _open_statement(dialect) for dialect in (sqlite, postgresql)}
-_END = (
+_RESOLVE = (
     update(_INCIDENTS)  # type: ignore[arg-type]
     .where(
-        Incident.team_id == bindparam("ended_team_id"),
-        Incident.key == bindparam("ended_key"),
-        Incident.state != "resolved",
+        Incident.team_id == bindparam("resolved_team_id"),
+        Incident.key == bindparam("resolved_key"),
+        Incident.state != IncidentState.RESOLVED,
     )
     .values(
-        state="resolved",
+        state=IncidentState.RESOLVED,
         state_by=None,
         state_at=bindparam("now"),
         snoozed_until=None,
@@ -110,15 +112,11 @@ _END = (
 
 @dataclass(frozen=True)
 class IncidentSignal:
-    """A notification that is accepted: whether it asks for an answer, or ends what did."""
+    """An accepted notification with a key: it asks for an answer, or resolves the incident."""
 
     team_id: str
     key: str
     asks: bool
-
-
-class NotOfferedError(Exception):
-    """The message in which someone answered does not offer that answer."""
 
 
 class Incidents:
@@ -134,16 +132,16 @@ class Incidents:
         team_id: str,
         notification_id: str,
         user_id: str,
-        answer: Answer,
+        answer: IncidentAnswer,
         duration: timedelta | None = None,
         *,
         clicked: ClickedMessage | None = None,
     ) -> bool:
-        """Write down what somebody answered, and let every message about it show that.
+        """Record a person's answer, and update all messages about the incident.
 
         Args:
-            duration: for how long it is snoozed.
-            clicked: the message whose button was pressed, where it was one.
+            duration: of a snooze.
+            clicked: the message whose button was pressed, if any.
 
         Returns: whether it changed anything: the second of two clicks does not.
 
@@ -151,48 +149,46 @@ class Incidents:
             NotOfferedError: the message shows another incident, or has no such button.
         """
         now = self._clock()
-        mine = (Notification.id == notification_id, Notification.team_id == team_id)
+        notification = (Notification.id == notification_id, Notification.team_id == team_id)
         with self._database.writing_connection() as connection:
             record_effect(connection, now)
-            key = connection.scalar(select(Notification.key).where(*mine))
+            key = connection.scalar(select(Notification.key).where(*notification))
             if clicked is not None:
                 _check_offered(connection, team_id, key, notification_id, answer, clicked)
             if key is None:
                 return False
-            which = [Incident.team_id == team_id, Incident.key == key]
+            is_incident = [Incident.team_id == team_id, Incident.key == key]
             if answer == "reopen" and clicked is not None:
-                # One that its sender ended has no button.
-                which.append(Incident.state_by.is_not(None))
-            condition, values = _change(answer, user_id, now, duration)
-            if connection.scalar(select(Incident.key).where(*which, condition)) is None:
+                # An incident that its sender resolved has no button.
+                is_incident.append(Incident.state_by.is_not(None))
+            condition, values = _transition(answer, user_id, now, duration)
+            if connection.scalar(select(Incident.key).where(*is_incident, condition)) is None:
                 return False
-            # The workspace is locked before incidents, as where notifications are accepted.
+            # The workspace is locked before its incidents, as in the intake.
             seq = begin_change(connection, [team_id])[team_id]
             changed = connection.execute(
-                update(Incident).where(*which, condition).values(**values, changed_at=now)
+                update(Incident).where(*is_incident, condition).values(**values, changed_at=now)
             )
             if changed.rowcount == 0:
                 return False
-            change, messages = (
-                Change(team_id, key, seq, now),
-                find_messages(connection, team_id, key),
-            )
-            stop_following(connection, change, _ENDS.get(answer, ()))
-            refresh(connection, change, messages)
+            change = IncidentChange(team_id, key, seq, now)
+            messages = find_messages(connection, team_id, key)
+            cancel_followups(connection, change, _CANCELLED_MODES.get(answer, ()))
+            refresh_messages(connection, change, messages)
             if answer == "snooze":
                 until = values["snoozed_until"]
-                put_off(connection, change, until)
-                follow_snooze(connection, change, messages, until)
-            shown = [one.notification_id for one in messages]
+                postpone_escalations(connection, change, until)
+                schedule_snooze_end(connection, change, messages, until)
+            shown = [message.notification_id for message in messages]
             event = _EVENTS[answer]
-            notify_senders(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
+            queue_callbacks(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
         self._wakeup.notify(team_id)
         return True
 
     def refresh_messages(self, team_id: str, channel_id: str, ts: str) -> bool:
-        """Refresh the messages about an incident, so that they get today's buttons.
+        """Update the messages about an incident, so that they get current buttons.
 
-        Returns: whether the message with that `ts` is about one.
+        Returns: whether the message with that `ts` is about an incident.
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
@@ -202,7 +198,7 @@ class Incidents:
                 return False
             seq = begin_change(connection, [team_id])[team_id]
             messages = find_messages(connection, team_id, key)
-            refresh(connection, Change(team_id, key, seq, now), messages)
+            refresh_messages(connection, IncidentChange(team_id, key, seq, now), messages)
         self._wakeup.notify(team_id)
         return True
 
@@ -212,7 +208,7 @@ def _check_offered(
     team_id: str,
     key: str | None,
     notification_id: str,
-    answer: Answer,
+    answer: IncidentAnswer,
     clicked: ClickedMessage,
 ) -> None:
     actions: Sequence[str] = []
@@ -222,24 +218,26 @@ def _check_offered(
         raise NotOfferedError
 
 
-def _change(
-    answer: Answer, user_id: str, now: datetime, duration: timedelta | None
+def _transition(
+    answer: IncidentAnswer, user_id: str, now: datetime, duration: timedelta | None
 ) -> tuple[Any, dict[str, Any]]:
-    """Return on which condition an answer changes an incident, and what."""
-    unresolved = Incident.state != "resolved"
-    into: dict[str, Any] = {"state_by": user_id, "state_at": now}
+    """Return the condition under which an answer changes an incident, and the new values."""
+    unresolved = Incident.state != IncidentState.RESOLVED
+    by_user: dict[str, Any] = {"state_by": user_id, "state_at": now}
     match answer:
         case "acknowledge":
-            return Incident.state == "open", into | {"state": "acknowledged"}
+            return Incident.state == IncidentState.OPEN, by_user | {
+                "state": IncidentState.ACKNOWLEDGED
+            }
         case "assign":
             others = or_(Incident.assigned_to.is_(None), Incident.assigned_to != user_id)
-            taken = {"state": "acknowledged", "assigned_to": user_id}
-            return and_(unresolved, others), into | taken
+            taken = {"state": IncidentState.ACKNOWLEDGED, "assigned_to": user_id}
+            return and_(unresolved, others), by_user | taken
         case "resolve":
             quiet = {"snoozed_until": None, "snoozed_by": None, "muted_by": None}
-            return unresolved, into | quiet | {"state": "resolved"}
+            return unresolved, by_user | quiet | {"state": IncidentState.RESOLVED}
         case "reopen":
-            return Incident.state == "resolved", {**_OPENED, "state_at": now}
+            return Incident.state == IncidentState.RESOLVED, {**_OPENED, "state_at": now}
         case "snooze":
             until = now + (duration or timedelta(hours=1))
             return unresolved, {"snoozed_until": until, "snoozed_by": user_id}
@@ -252,77 +250,78 @@ def _change(
             return Incident.muted_by.is_not(None), {"muted_by": None}
 
 
-# What is accepted.
-
-
 @dataclass(frozen=True)
-class Followed:
-    """What came of notifications with keys, by workspace and key.
+class IncidentEffects:
+    """Effects of signals on incidents, given by workspace and key.
 
     Attributes:
-        opened: what nobody has answered as yet.
-        quiet: what nothing new is posted about.
+        opened: incidents that the signals opened.
+        quiet: snoozed or muted incidents, about which no new messages are posted.
     """
 
     opened: frozenset[tuple[str, str]] = frozenset()
     quiet: frozenset[tuple[str, str]] = frozenset()
 
 
-def follow(
+def apply_signals(
     connection: Connection,
-    said: Sequence[IncidentSignal],
+    signals: Sequence[IncidentSignal],
     seq: int,
     now: datetime,
-    charge: ChargeEnding,
-) -> Followed:
-    """Let incidents follow notifications with keys, all of one workspace.
+    charge: ChargeResolution,
+) -> IncidentEffects:
+    """Apply the signals of one workspace's notifications to its incidents.
 
-    One that asks for an answer opens its incident, or opens it again once it is resolved; one that
-    does not ask, about what another asked before, resolves it.
+    A notification that asks for an answer opens its incident, or reopens a resolved one. One that
+    does not ask resolves an open incident.
 
     Args:
         seq: the number of the change that this is part of.
-        charge: called with an incident that ends and how many of its messages to refresh count as
-            the sender's, before they are; what it raises is raised.
+        charge: called before the messages of a resolved incident are refreshed; its errors
+            propagate.
     """
-    by_key = {(one.team_id, one.key): one.asks for one in said}
-    known = _known(connection, by_key)
+    by_key = {(signal.team_id, signal.key): signal.asks for signal in signals}
+    known = _load(connection, by_key)
     opened = set()
-    for one, asks in sorted(by_key.items()):
-        incident = known.get(one)
-        if not asks and incident is not None and incident.state != "resolved":
-            _end(connection, one, seq, now, charge)
-        elif asks and (incident is None or incident.state == "resolved"):
-            team_id, key = one
+    for (team_id, key), asks in sorted(by_key.items()):
+        incident = known.get((team_id, key))
+        is_open = incident is not None and incident.state != IncidentState.RESOLVED
+        if not asks and is_open:
+            _resolve(connection, (team_id, key), seq, now, charge)
+        elif asks and not is_open:
             row = {"team_id": team_id, "key": key, "state_at": now, "changed_at": now}
-            # Of two at the same moment one opens it.
+            # Of two concurrent notifications one opens it.
             if connection.execute(_OPEN[connection.dialect.name], row).first() is not None:
-                opened.add(one)
+                opened.add((team_id, key))
     quiet = {
-        one
-        for one, incident in known.items()
-        if by_key[one] and incident.state != "resolved" and _is_quiet(incident, now)
+        incident_key
+        for incident_key, incident in known.items()
+        if by_key[incident_key]
+        and incident.state != IncidentState.RESOLVED
+        and _is_quiet(incident, now)
     }
-    return Followed(frozenset(opened), frozenset(quiet))
+    return IncidentEffects(frozenset(opened), frozenset(quiet))
 
 
-def _end(
+def _resolve(
     connection: Connection,
-    about: tuple[str, str],
+    incident_key: tuple[str, str],
     seq: int,
     now: datetime,
-    charge: ChargeEnding,
+    charge: ChargeResolution,
 ) -> None:
-    team_id, key = about
-    values = {"ended_team_id": team_id, "ended_key": key, "now": now}
-    if connection.execute(_END, values).rowcount == 0:
+    team_id, key = incident_key
+    values = {"resolved_team_id": team_id, "resolved_key": key, "now": now}
+    if connection.execute(_RESOLVE, values).rowcount == 0:
         return
     messages = find_messages(connection, team_id, key)
-    addressed = count_addressed((one.notification_id, one.subscription_id) for one in messages)
-    charge(about, addressed)
-    change = Change(team_id, key, seq, now)
-    stop_following(connection, change, _ENDS["resolve"])
-    refresh(connection, change, messages, rank=ENDING_RANK)
+    addressed = count_addressed(
+        (message.notification_id, message.subscription_id) for message in messages
+    )
+    charge(incident_key, addressed)
+    change = IncidentChange(team_id, key, seq, now)
+    cancel_followups(connection, change, _CANCELLED_MODES["resolve"])
+    refresh_messages(connection, change, messages, rank=RESOLUTION_RANK)
 
 
 def _is_quiet(incident: Any, now: datetime) -> bool:
@@ -330,9 +329,10 @@ def _is_quiet(incident: Any, now: datetime) -> bool:
     return is_snoozed or incident.muted_by is not None
 
 
-def _known(
+def _load(
     connection: Connection, by_key: Mapping[tuple[str, str], bool]
 ) -> dict[tuple[str, str], Any]:
+    """Return the existing incidents, by workspace and key."""
     found = {}
     for team_id in sorted({team_id for team_id, _ in by_key}):
         keys = [key for team, key in by_key if team == team_id]

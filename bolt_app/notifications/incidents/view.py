@@ -1,4 +1,4 @@
-"""An incident as its messages show it."""
+"""The view of an incident that its messages show."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from datetime import datetime
 from sqlalchemy import Connection, bindparam, select
 
 from bolt_app.db.models import Incident, Membership, User
+from bolt_app.notifications.content.states import IncidentState
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody who answered: their name and picture where they linked their profile."""
+class Responder:
+    """A person who answered, with name and picture if they linked their profile."""
 
     user_id: str
     name: str | None = None
@@ -21,23 +22,23 @@ class Person:
 
 
 @dataclass(frozen=True)
-class ShownIncident:
-    """An incident as its messages show it."""
+class IncidentView:
+    """An incident, as its messages show it."""
 
     state: str
     state_at: datetime
-    state_by: Person | None
-    assigned_to: Person | None
+    state_by: Responder | None
+    assigned_to: Responder | None
     snoozed_until: datetime | None
-    snoozed_by: Person | None
-    muted_by: Person | None
+    snoozed_by: Responder | None
+    muted_by: Responder | None
     changed_at: datetime
 
     @property
     def wants_attention(self) -> bool:
-        """Whether its message still matters: it is neither resolved nor snoozed nor muted."""
+        """Whether it is neither resolved nor snoozed nor muted."""
         is_quiet = self.muted_by is not None or self.snoozed_until is not None
-        return self.state != "resolved" and not is_quiet
+        return self.state != IncidentState.RESOLVED and not is_quiet
 
 
 _FIND = select(Incident.__table__).where(
@@ -53,18 +54,18 @@ _PEOPLE = (
 )
 
 
-def find_shown(
+def find_incident_view(
     connection: Connection, team_id: str, key: str, now: datetime
-) -> ShownIncident | None:
-    """Return an incident with the people who answered; a snooze that is over is shown no more."""
+) -> IncidentView | None:
+    """Return an incident with the people who answered, without a snooze that is over."""
     row = connection.execute(_FIND, {"team_id": team_id, "key": key}).first()
     if row is None:
         return None
     is_over = row.snoozed_until is not None and row.snoozed_until <= now
-    people = find_people(
+    people = find_responders(
         connection, team_id, {row.state_by, row.assigned_to, row.snoozed_by, row.muted_by} - {None}
     )
-    return ShownIncident(
+    return IncidentView(
         state=row.state,
         state_at=row.state_at,
         state_by=people.get(row.state_by),
@@ -76,15 +77,15 @@ def find_shown(
     )
 
 
-def find_people(
+def find_responders(
     connection: Connection, team_id: str, user_ids: Collection[str]
-) -> dict[str, Person]:
-    """Return people by their ids, with what is known of those who linked their profile."""
+) -> dict[str, Responder]:
+    """Return people by their ids, with name and picture of those who linked their profile."""
     if not user_ids:
         return {}
-    people = {id_: Person(id_) for id_ in user_ids}
-    for one in connection.execute(_PEOPLE, {"team_id": team_id, "user_ids": list(user_ids)}):
-        image = one.images.get("48") or one.images.get("72")
-        known = image if isinstance(image, str) else None
-        people[one.user_id] = Person(one.user_id, one.real_name, known)
+    people = {id_: Responder(id_) for id_ in user_ids}
+    for row in connection.execute(_PEOPLE, {"team_id": team_id, "user_ids": list(user_ids)}):
+        image = row.images.get("48") or row.images.get("72")
+        image_url = image if isinstance(image, str) else None
+        people[row.user_id] = Responder(row.user_id, row.real_name, image_url)
     return people

@@ -1,8 +1,8 @@
-"""Group commit: what several threads have to write at once becomes one transaction.
+"""Group commit: concurrent writes of several threads share one transaction.
 
-A commit takes the disk's time, and on PostgreSQL a transaction takes a round trip for each
-statement; both cost the same for one as for many. Whoever comes while nobody is writing writes at
-once; whoever comes meanwhile is written together with all others who did.
+A commit costs a disk flush and, on PostgreSQL, a round trip for each statement, for one item as for
+many. A thread that arrives while none is writing writes at once; the threads that arrive meanwhile
+are written together afterwards.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ R = TypeVar("R")
 MOST_AT_ONCE = 64
 
 
-class _Seat(Generic[T, R]):
-    """A thread that waits for what it has to write, or for its turn to write for all."""
+class _Waiter(Generic[T, R]):
+    """A thread that waits for its result, or for its turn to write for all."""
 
-    __slots__ = ("call", "error", "item", "leads", "result")
+    __slots__ = ("error", "is_leader", "item", "result", "wakeup")
 
     def __init__(self, item: T) -> None:
         self.item = item
         self.result: R | None = None
         self.error: BaseException | None = None
-        self.leads = False
-        self.call = threading.Lock()
-        self.call.acquire()
+        self.is_leader = False
+        self.wakeup = threading.Lock()
+        self.wakeup.acquire()
 
 
 class GroupCommit(Generic[T, R]):
@@ -37,7 +37,7 @@ class GroupCommit(Generic[T, R]):
 
     Args:
         write: writes items in one transaction, all or none, and returns a result for each.
-        splits: whether, after an error, each is to be written alone: it may be one's fault.
+        splits: whether items are written one by one after an error, which one of them may cause.
     """
 
     def __init__(
@@ -49,51 +49,51 @@ class GroupCommit(Generic[T, R]):
         self._write = write
         self._splits = splits
         self._lock = threading.Lock()
-        self._waiting: deque[_Seat[T, R]] = deque()
-        self._is_led = False
+        self._waiting: deque[_Waiter[T, R]] = deque()
+        self._has_leader = False
 
     def write(self, item: T) -> R:
         """Write `item`, and return its result or raise its error."""
-        seat: _Seat[T, R] = _Seat(item)
+        waiter: _Waiter[T, R] = _Waiter(item)
         with self._lock:
-            self._waiting.append(seat)
-            seat.leads = not self._is_led
-            self._is_led = True
-        if not seat.leads:
-            seat.call.acquire()
-        if seat.leads:
-            self._lead(seat)
-        if seat.error is not None:
-            raise seat.error
-        return seat.result  # type: ignore[return-value]
+            self._waiting.append(waiter)
+            waiter.is_leader = not self._has_leader
+            self._has_leader = True
+        if not waiter.is_leader:
+            waiter.wakeup.acquire()
+        if waiter.is_leader:
+            self._lead(waiter)
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.result  # type: ignore[return-value]
 
-    def _lead(self, own: _Seat[T, R]) -> None:
-        """Write for all who wait, and hand over to the first of those who came meanwhile."""
+    def _lead(self, leader: _Waiter[T, R]) -> None:
+        """Write for all waiting threads, and pass the lead to the first that arrived meanwhile."""
         with self._lock:
             count = min(len(self._waiting), MOST_AT_ONCE)
-            seats = [self._waiting.popleft() for _ in range(count)]
+            waiters = [self._waiting.popleft() for _ in range(count)]
         try:
-            self._serve(seats)
+            self._write_all(waiters)
         finally:
             with self._lock:
-                self._is_led = bool(self._waiting)
-                if self._is_led:
-                    self._waiting[0].leads = True
-                    self._waiting[0].call.release()
-            for seat in seats:
-                if seat is not own:
-                    seat.call.release()
+                self._has_leader = bool(self._waiting)
+                if self._has_leader:
+                    self._waiting[0].is_leader = True
+                    self._waiting[0].wakeup.release()
+            for waiter in waiters:
+                if waiter is not leader:
+                    waiter.wakeup.release()
 
-    def _serve(self, seats: Sequence[_Seat[T, R]]) -> None:
+    def _write_all(self, waiters: Sequence[_Waiter[T, R]]) -> None:
         try:
-            results = self._write([seat.item for seat in seats])
+            results = self._write([waiter.item for waiter in waiters])
         except BaseException as error:
-            if len(seats) > 1 and self._splits(error):
-                for seat in seats:
-                    self._serve([seat])
+            if len(waiters) > 1 and self._splits(error):
+                for waiter in waiters:
+                    self._write_all([waiter])
                 return
-            for seat in seats:
-                seat.error = error
+            for waiter in waiters:
+                waiter.error = error
         else:
-            for seat, result in zip(seats, results, strict=True):
-                seat.result = result
+            for waiter, result in zip(waiters, results, strict=True):
+                waiter.result = result

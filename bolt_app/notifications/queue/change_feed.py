@@ -1,22 +1,23 @@
 """The change feed of a workspace's deliveries.
 
 Every transaction that inserts, moves, retries, cancels, mutes or reschedules deliveries, or answers
-an incident, first calls `begin_change`, and stamps the rows that it changes with the number that it
-gets. The workspace's owner reads what changed after the last number that it knows. The row of the
-workspace stays locked until the transaction ends, so ids and numbers grow in the order of commits,
-and no transaction sees half of another.
+an incident, first calls `begin_change`, and stamps the rows that it changes with the number it
+returns. The workspace's owner reads the changes after the last number that it knows. The
+workspace's row stays locked until the transaction ends, so ids and numbers grow in the order of
+commits, and no transaction sees half of another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bolt_app.db.models import WorkspaceQueue
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.rank import urgency_of
 from bolt_app.notifications.queue.shards import shard_of
 
@@ -51,9 +52,9 @@ _NEXT_NUMBER = {dialect.dialect.name: _next_number(dialect) for dialect in (sqli
 def begin_change(connection: Connection, team_ids: Collection[str]) -> Mapping[str, int]:
     """Lock the queues of workspaces until the transaction ends.
 
-    They are locked in the order of their ids, so that no two transactions wait for one another.
+    They are locked in the order of their ids, so that no two transactions deadlock.
 
-    Returns: the number of the change in each workspace.
+    Returns: the number of the change, by workspace.
     """
     statement = _NEXT_NUMBER[connection.dialect.name]
     return {
@@ -65,9 +66,9 @@ def begin_change(connection: Connection, team_ids: Collection[str]) -> Mapping[s
 
 
 def begin_acceptance(connection: Connection, team_id: str, now: datetime) -> tuple[int, datetime]:
-    """Lock the queue of a workspace in which something is accepted.
+    """Lock the queue of a workspace that accepts notifications.
 
-    Returns: the number of the change, and the present, no earlier than at the acceptance before.
+    Returns: the number of the change, and the time, which is never before the last acceptance.
     """
     values = {"team_id": team_id, "shard": shard_of(team_id), "accepted_at": now}
     row = connection.execute(_ACCEPTANCE[connection.dialect.name], values).one()
@@ -75,9 +76,9 @@ def begin_acceptance(connection: Connection, team_id: str, now: datetime) -> tup
 
 
 def resume_workspaces(connection: Connection) -> None:
-    """Let workspaces go on whose installation was dead: something was installed.
+    """End the pauses of workspaces with a dead installation, after an installation.
 
-    One that is still dead is found out with its next message.
+    A workspace whose installation is still dead is paused again by its next message.
     """
     paused = WorkspaceQueue.pause_reason.is_not(None)
     team_ids = connection.scalars(select(WorkspaceQueue.team_id).where(paused)).all()
@@ -87,10 +88,10 @@ def resume_workspaces(connection: Connection) -> None:
 
 
 def stored_urgency(rank: int, at: datetime) -> int:
-    """Return the place in the order of a delivery that is due at a moment."""
+    """Return the urgency, as it is stored, of a delivery that is due at a moment."""
     return round(urgency_of(rank, at.timestamp()) * 1000)
 
 
-def state_until(send_at: datetime, now: datetime) -> Literal["waiting", "scheduled"]:
+def state_until(send_at: datetime, now: datetime) -> DeliveryState:
     """Return the state of a delivery that is due at `send_at`."""
-    return "waiting" if send_at <= now else "scheduled"
+    return DeliveryState.WAITING if send_at <= now else DeliveryState.SCHEDULED

@@ -1,6 +1,7 @@
 """Lanes: one queue for each channel or person.
 
-All of these change what the workspace's owner has in memory, and are called after `begin_change`.
+The functions that write are called after `begin_change`, because the workspace's owner has lanes in
+memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _ENSURE: dict[str, Any] = {
 
 
 def ensure_lanes(connection: Connection, lanes: Collection[tuple[str, str]]) -> None:
-    """Make sure that there is a lane for each workspace and address."""
+    """Create the missing lanes, each given by workspace and address."""
     rows = [{"team_id": team_id, "address": address} for team_id, address in sorted(lanes)]
     if rows:
         connection.execute(_ENSURE[connection.dialect.name], rows)
@@ -28,12 +29,12 @@ def ensure_lanes(connection: Connection, lanes: Collection[tuple[str, str]]) -> 
 
 def lane_id_of(team_id: Any, address: Any) -> Any:
     """Return the scalar subquery for the id of a lane."""
-    mine = select(Lane.id).where(Lane.team_id == team_id, Lane.address == address)
-    return mine.scalar_subquery()
+    lane = select(Lane.id).where(Lane.team_id == team_id, Lane.address == address)
+    return lane.scalar_subquery()
 
 
 def pending_in(lane_id: Any) -> ColumnElement[bool]:
-    """Return the condition for what waits, is scheduled or held in a lane; indexes know all."""
+    """Return the condition for a lane's deliveries that wait, are scheduled or held; indexed."""
     waiting, later = (
         select(Delivery.id).where(Delivery.lane_id == lane_id, state)
         for state in (IS_WAITING, IS_LATER)
@@ -42,7 +43,7 @@ def pending_in(lane_id: Any) -> ColumnElement[bool]:
 
 
 def mark_successor(connection: Connection, lane_id: int, team_id: str, address: str) -> None:
-    """Let the lane of `address` be erased too where the lane is that leads to it."""
+    """Mark the lane of `address` for erasure if the lane that resolved to it is marked."""
     is_erasable = select(Lane.is_erasable).where(Lane.id == lane_id).scalar_subquery()
     if connection.scalar(select(is_erasable)):
         connection.execute(

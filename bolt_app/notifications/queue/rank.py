@@ -1,7 +1,7 @@
-"""The order of deliveries: by rank, one step better for each minute waited.
+"""The order of deliveries: by rank, improved by one step for each minute of waiting.
 
-All items age at the same speed, so the order of two of them never changes: it is a fixed number,
-the `urgency`, which the database can keep and index.
+All deliveries age at the same speed, so the order of two of them never changes: it is a fixed
+number, the `urgency`, which the database stores and indexes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ STEP_SECONDS = 60.0
 # Rank of a severity; an explicit priority replaces it.
 RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": -1, "error": -2, "critical": -5}
 URGENT_RANK = RANKS["critical"]
-# Waiting makes nothing as urgent as a critical message before a day has passed: otherwise the
-# backlog of a long flood would go first.
+# For a day, waiting makes no delivery as urgent as a critical one: otherwise the backlog of a long
+# flood would go first.
 URGENT_LEAD_SECONDS = 86_400.0
 _URGENT_STEPS = URGENT_RANK - URGENT_LEAD_SECONDS / STEP_SECONDS
-# Sources take turns among items that have waited long enough to be as good as this.
+# Sources take turns among deliveries that have waited long enough to reach this rank.
 _BEST_BY_AGE = URGENT_RANK + 1
 
 
@@ -24,7 +24,7 @@ def rank_of(priority: int | None, severity: str | None) -> int:
     """Return the rank of a notification: the lowest goes first.
 
     Args:
-        priority: as the sender gave it, higher first; None or 0 where none was given.
+        priority: the sender's, higher first; None or 0 if not given.
         severity: one of `RANKS`; None counts as `info`.
     """
     if priority:
@@ -33,13 +33,13 @@ def rank_of(priority: int | None, severity: str | None) -> int:
 
 
 def urgency_of(rank: int, eligible_at: float) -> float:
-    """Return the place in the order: the lowest goes first.
+    """Return the position in the order: the lowest goes first.
 
     Args:
         rank: the lowest goes first; up to `URGENT_RANK` it goes ahead of everything that has
             waited less than a day.
-        eligible_at: when the delivery was accepted, or its `send_at`, in seconds of any clock; all
-            compared values use the same one.
+        eligible_at: time of acceptance, or `send_at`, in seconds of any clock; compared values must
+            use the same one.
     """
     lead = URGENT_LEAD_SECONDS if rank <= URGENT_RANK else 0.0
     return eligible_at + STEP_SECONDS * rank - lead

@@ -1,4 +1,4 @@
-"""Deliveries that have ended and go out after all."""
+"""Retries of deliveries that have ended."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import Any
 from sqlalchemy import BigInteger, case, literal
 
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
 
 
 def waiting_again(now: datetime) -> dict[str, Any]:
-    """Return the values with which an ended delivery goes out after all, at its urgency now."""
+    """Return the column values that queue an ended delivery again, with its urgency as of now."""
     passed = Delivery.expires_at <= now
     at = stored_urgency(0, now)
     return {
-        "state": "waiting",
+        "state": DeliveryState.WAITING,
         "urgency": case(
             (Delivery.rank <= URGENT_RANK, stored_urgency(URGENT_RANK, now)),
             else_=literal(at, BigInteger) + Delivery.rank * round(STEP_SECONDS * 1000),

@@ -9,18 +9,17 @@ from bolt_app.db.models import SHARD_COUNT
 
 
 def shard_of(team_id: str) -> int:
-    """Return the number of the shard that a workspace belongs to, from 0 to SHARD_COUNT - 1."""
+    """Return the number of a workspace's shard, from 0 to SHARD_COUNT - 1."""
     return crc32(team_id.encode()) % SHARD_COUNT
 
 
 @dataclass(frozen=True)
 class OwnedShard:
-    """A shard, from one acquisition by this process until it is lost or released.
+    """A shard, from its acquisition by this process until it is lost or released.
 
     Attributes:
-        number: which shard.
-        token: random, written into the shard's row at the acquisition. Work that was begun under an
-            earlier acquisition, by this process or another, has another token.
+        token: random, written into the shard's row at the acquisition. Work begun under an earlier
+            acquisition, by this process or another, has another token.
     """
 
     number: int

@@ -1,8 +1,8 @@
-"""Wake-ups for delivery workers, in any process: there may be something to deliver.
+"""Wakeups: signals to delivery workers in all processes that a workspace may have work.
 
-A wake-up carries a workspace's id and no more: the rows are the truth, and a worker that missed a
-wake-up finds them when it looks again, once a second. On PostgreSQL it is a notification; on SQLite
-a datagram to a Unix socket in a private folder beside the database.
+A wakeup carries only a workspace's id: the rows are the truth, and a worker that misses a wakeup
+finds them with its poll, once a second. On PostgreSQL it is a NOTIFY; on SQLite a datagram to a
+Unix socket in a private folder beside the database.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bolt_app.private_files import FILE_MODE, make_private_folder
 logger = logging.getLogger(__name__)
 
 CHANNEL = "bellhop_accepted"
-# A watcher looks that often whether it is to stop.
+# How often a watcher checks whether to stop.
 STOP_CHECK_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 # Linux queues at least so many datagrams for a socket before it refuses one
@@ -49,38 +49,36 @@ class Wakeup(ABC):
 
     @abstractmethod
     def notify(self, team_id: str | None = None) -> None:
-        """Wake all watchers; called after the commit, for what they are to see is committed then.
+        """Wake all watchers. Call it after the commit, so that they see the rows.
 
-        It returns at once and raises nothing: where a wake-up is lost a worker looks by itself
-        within a second. Any thread may call it.
+        It returns at once and never raises: a lost wakeup is covered by the poll. Thread-safe.
 
         Args:
-            team_id: the workspace that has something new; None: any may have.
+            team_id: the workspace that may have work; None: any.
         """
 
     @abstractmethod
     def watch(self, on_wake: OnWake, stopped: threading.Event) -> None:
-        """Call `on_wake` for each wake-up until `stopped` is set, in this thread.
+        """Call `on_wake` for each wakeup until `stopped` is set, in this thread.
 
-        It notices `stopped` with the next wake-up, so call `notify` after setting it, or within
-        a second. Each process may watch, in one thread, after it was forked.
+        It checks `stopped` at each wakeup and once a second; call `notify` after setting it to end
+        sooner. Each process may watch, in one thread, after any fork.
 
         Args:
-            on_wake: takes the workspace's id, or None where any workspace may have something new:
-                at the start, and where wake-ups may have been lost. It must be quick and raise
-                nothing.
+            on_wake: takes the workspace's id, or None if any workspace may have work: at the start,
+                and after wakeups may have been lost. It must be quick and must not raise.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Send what is still to be sent, and free all resources."""
+        """Send pending wakeups, and free all resources."""
 
 
 def open_wakeup(database: Database, session_url: str | None = None) -> Wakeup:
-    """Return the wake-ups of a database.
+    """Return the wakeups of a database.
 
     Args:
-        session_url: PostgreSQL's own address, where the database's is that of a pooler.
+        session_url: PostgreSQL's direct address, if the database's is a pooler.
     """
     if database.is_sqlite:
         return SocketWakeup(Path(str(database.engine.url.database)))
@@ -90,8 +88,8 @@ def open_wakeup(database: Database, session_url: str | None = None) -> Wakeup:
 class SocketWakeup(Wakeup):
     """Datagrams between processes on one machine (https://man7.org/linux/man-pages/man7/unix.7.html).
 
-    Each watcher has a socket in a folder beside the database that only its owner may enter; a
-    sender sends to all of them and waits for none.
+    Each watcher has a socket in a private folder beside the database. A sender sends to all of them
+    without blocking.
     """
 
     def __init__(self, database: Path) -> None:
@@ -101,7 +99,7 @@ class SocketWakeup(Wakeup):
 
     def notify(self, team_id: str | None = None) -> None:
         message = (team_id or "").encode()
-        # Without a folder nobody watches; a watcher whose queue is full looks at everything.
+        # Without the folder nobody watches; a watcher with a full queue reads all workspaces.
         with suppress(OSError), _open_folder(self._folder) as folder:
             for name in os.listdir(folder):
                 with suppress(OSError):
@@ -112,7 +110,7 @@ class SocketWakeup(Wakeup):
             receiver, path = self._bind()
         except OSError as error:
             logger.warning(
-                "workers look for deliveries once a second only: no socket can be opened in %s",
+                "no wakeup socket can be opened in %s: workers poll once a second",
                 self._folder,
                 extra={"error": describe_error(error)},
             )
@@ -132,7 +130,7 @@ class SocketWakeup(Wakeup):
         self._sender.close()
 
     def _bind(self) -> tuple[socket.socket, Path]:
-        """Open a socket and return it and where it is; the sockets of dead watchers are removed."""
+        """Open a socket, and remove those of dead watchers; return the socket and its path."""
         make_private_folder(self._folder)
         name = secrets.token_hex(8)
         draft, path = self._folder / f".{name}", self._folder / name
@@ -142,7 +140,7 @@ class SocketWakeup(Wakeup):
                 self._remove_dead(folder)
                 receiver.bind(_address(self._folder, draft.name, folder))
             draft.chmod(FILE_MODE)
-            # Others see it when it works: until then it would look like a dead one.
+            # Renamed once it is bound: until then others would take it for a dead one.
             draft.rename(path)
         except OSError:
             receiver.close()
@@ -165,7 +163,7 @@ class PostgreSQLWakeup(Wakeup):
     """LISTEN and NOTIFY (https://www.postgresql.org/docs/current/sql-notify.html).
 
     NOTIFY is sent after the commit and not within it, because transactions that notify commit one
-    after the other. One thread sends for all who notify meanwhile.
+    after the other. One thread sends for all callers.
     """
 
     def __init__(self, database: Database, session_url: str | None = None) -> None:
@@ -181,7 +179,7 @@ class PostgreSQLWakeup(Wakeup):
             self._pending.add(team_id or "")
             self._changed.notify()
             if self._thread is None and not self._closed:
-                # A daemon, so that a command that fails can end.
+                # A daemon, so that a failing command can exit.
                 self._thread = threading.Thread(target=self._send_all, name="wakeup", daemon=True)
                 self._thread.start()
 
@@ -190,9 +188,7 @@ class PostgreSQLWakeup(Wakeup):
             try:
                 self._listen(on_wake, stopped)
             except psycopg.Error as error:
-                logger.warning(
-                    "no wake-ups can be received", extra={"error": describe_error(error)}
-                )
+                logger.warning("no wakeups can be received", extra={"error": describe_error(error)})
                 stopped.wait(RECONNECT_SECONDS)
 
     def close(self) -> None:
@@ -229,7 +225,7 @@ class PostgreSQLWakeup(Wakeup):
                 autocommitting = connection.execution_options(isolation_level="AUTOCOMMIT")
                 autocommitting.execute(_NOTIFY, {"team_ids": team_ids})
         except DATABASE_UNAVAILABLE as error:
-            logger.warning("no wake-up can be sent", extra={"error": describe_error(error)})
+            logger.warning("no wakeup can be sent", extra={"error": describe_error(error)})
 
 
 def _create_socket() -> socket.socket:
@@ -248,7 +244,7 @@ def _open_folder(path: Path) -> Iterator[int]:
 
 
 def _address(folder: Path, name: str, descriptor: int) -> str:
-    """Return the address of a socket: a short one where its path is too long for an address."""
+    """Return the address of a socket, in a short form if its path is too long."""
     path = str(folder / name)
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
@@ -256,7 +252,7 @@ def _address(folder: Path, name: str, descriptor: int) -> str:
 
 
 def _receive(receiver: socket.socket) -> set[str | None]:
-    """Wait for datagrams, not for ever, and return the workspaces of all that are there."""
+    """Wait for datagrams, with a timeout, and return the workspaces of all that are queued."""
     poll = select.poll()
     poll.register(receiver, select.POLLIN)
     if not poll.poll(STOP_CHECK_SECONDS * 1000):
@@ -265,7 +261,7 @@ def _receive(receiver: socket.socket) -> set[str | None]:
     with suppress(BlockingIOError):
         while True:
             received.append(receiver.recv(_ID_BYTES).decode(errors="replace") or None)
-    # Where as many waited as a queue may hold, others may have been refused.
+    # With a full queue, further datagrams may have been dropped.
     if None in received or len(received) >= SHORTEST_QUEUE:
         return {None}
     return set(received)

@@ -1,4 +1,4 @@
-"""Subscriptions follow what becomes of channels and people."""
+"""Channel sync: changes of channels and people in Slack, applied to their subscriptions."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ PauseReason = Literal["archived", "removed", "deactivated", "guest"]
 
 
 @dataclass(frozen=True)
-class Followed:
-    """A subscription that paused or ended, and who made it: a person's id, where one did."""
+class AffectedSubscription:
+    """A subscription that was paused or ended, and the id of the person who created it."""
 
     topic: str
     created_by: str | None
 
 
 def find_subscribed(session: Session, team_ids: Collection[str], address: str) -> Collection[str]:
-    """Return those of the workspaces in which a channel or person has subscriptions."""
-    mine = (Subscription.team_id.in_(team_ids), Subscription.address == address)
-    return session.scalars(select(Subscription.team_id).where(*mine).distinct()).all()
+    """Return the workspaces, among those given, in which a channel or person has subscriptions."""
+    is_of_address = (Subscription.team_id.in_(team_ids), Subscription.address == address)
+    return session.scalars(select(Subscription.team_id).where(*is_of_address).distinct()).all()
 
 
 def begin_channel_sync(session: Session, team_id: str, user_id: str, updated: int) -> bool:
-    """Record which change of a person their subscriptions follow.
+    """Record the latest change of a person that their subscriptions reflect.
 
     Args:
-        updated: when Slack changed the person (Unix seconds); 0 where it does not say.
+        updated: time of the change in Slack (Unix seconds); 0 if unknown.
 
-    Returns: whether the change is not older than the one that they follow.
+    Returns: False if a later change was recorded before.
     """
-    mine = (Subscription.team_id == team_id, Subscription.address == user_id)
-    followed = session.scalars(select(Subscription.person_updated).where(*mine).with_for_update())
-    if max(followed, default=0) > updated:
+    is_theirs = (Subscription.team_id == team_id, Subscription.address == user_id)
+    recorded = session.scalars(
+        select(Subscription.person_updated).where(*is_theirs).with_for_update()
+    )
+    if max(recorded, default=0) > updated:
         return False
-    session.execute(update(Subscription).where(*mine).values(person_updated=updated))
+    session.execute(update(Subscription).where(*is_theirs).values(person_updated=updated))
     return True
 
 
@@ -53,29 +55,29 @@ def pause(
     reason: PauseReason,
     *,
     until: datetime | None = None,
-) -> Sequence[Followed]:
-    """Let nothing come to a channel or person any more; return the subscriptions that paused.
+) -> Sequence[AffectedSubscription]:
+    """Pause the subscriptions of a channel or person; return those that were active.
 
     Args:
-        until: those that were made later stay as they are.
+        until: later subscriptions are not paused.
     """
-    concerned = true() if until is None else Subscription.created_at <= until
+    is_included = true() if until is None else Subscription.created_at <= until
     statement = (
         update(Subscription)
         .where(
             Subscription.team_id == team_id,
             Subscription.address == address,
             Subscription.paused.is_(None),
-            concerned,
+            is_included,
         )
         .values(paused=reason)
         .returning(Subscription.topic, Subscription.created_by)
     )
-    return [Followed(*row) for row in session.execute(statement)]
+    return [AffectedSubscription(*row) for row in session.execute(statement)]
 
 
 def resume(session: Session, team_id: str, address: str, reason: PauseReason) -> None:
-    """Let go on what was paused for that reason."""
+    """Resume the subscriptions that were paused for a reason."""
     session.execute(
         update(Subscription)
         .where(
@@ -87,8 +89,8 @@ def resume(session: Session, team_id: str, address: str, reason: PauseReason) ->
     )
 
 
-def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
-    """Forget a channel that is gone; return the subscriptions that ended."""
+def end(session: Session, team_id: str, channel_id: str) -> Sequence[AffectedSubscription]:
+    """Delete a channel with its subscriptions; return those."""
     session.execute(
         delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
     )
@@ -97,40 +99,40 @@ def end(session: Session, team_id: str, channel_id: str) -> Sequence[Followed]:
         .where(Subscription.team_id == team_id, Subscription.address == channel_id)
         .returning(Subscription.topic, Subscription.created_by)
     )
-    return [Followed(*row) for row in session.execute(statement)]
+    return [AffectedSubscription(*row) for row in session.execute(statement)]
 
 
 def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
-    """Store subscriptions by the ids of their channels and people where only names were known.
+    """Replace names by ids in the subscriptions of channels and people.
 
-    Of two subscriptions of one channel or person to one topic the one that was changed later stays.
+    Of two subscriptions of one channel or person to one topic, the one changed last is kept.
 
     Args:
         ids: by `#name`, `@e-mail` or the id of a direct message.
     """
-    mine = Subscription.team_id == team_id
+    in_team = Subscription.team_id == team_id
     is_name = or_(*(Subscription.address.startswith(first) for first in "#@D"))
-    rows = session.scalars(select(Subscription).where(mine, is_name).with_for_update()).all()
+    rows = session.scalars(select(Subscription).where(in_team, is_name).with_for_update()).all()
     for row in rows:
         id_ = ids.get(row.address)
         if id_ is None:
             continue
-        there = (mine, Subscription.topic == row.topic, Subscription.address == id_)
-        changed_at = session.scalar(select(Subscription.changed_at).where(*there).with_for_update())
+        same = (in_team, Subscription.topic == row.topic, Subscription.address == id_)
+        changed_at = session.scalar(select(Subscription.changed_at).where(*same).with_for_update())
         if changed_at is not None and changed_at >= row.changed_at:
             session.execute(delete(Subscription).where(Subscription.id == row.id))
             continue
-        session.execute(delete(Subscription).where(*there))
+        session.execute(delete(Subscription).where(*same))
         session.execute(update(Subscription).where(Subscription.id == row.id).values(address=id_))
 
 
 def rename(
     session: Session, team_id: str, channel_id: str, name: str, *, until: datetime | None
 ) -> None:
-    """Follow the new name of a channel that is known.
+    """Store the new name of a listed channel.
 
     Args:
-        until: channels that were listed later stay as they are.
+        until: a listing after this moment takes precedence.
     """
     _change_listed(session, team_id, channel_id, until, name=normal_channel_name(name))
 
@@ -138,22 +140,22 @@ def rename(
 def archive(
     session: Session, team_id: str, channel_id: str, *, is_archived: bool, until: datetime | None
 ) -> None:
-    """Write down whether a channel that is known is archived; `until` as in `rename`."""
+    """Store whether a listed channel is archived; `until` as in `rename`."""
     _change_listed(session, team_id, channel_id, until, is_archived=is_archived)
 
 
 def _change_listed(
     session: Session, team_id: str, channel_id: str, until: datetime | None, **values: Any
 ) -> None:
-    mine = update(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
+    statement = update(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
     if until is not None:
         listed = exists().where(ChannelListing.team_id == team_id, ChannelListing.listed_at > until)
-        mine = mine.where(~listed)
-    session.execute(mine.values(**values))
+        statement = statement.where(~listed)
+    session.execute(statement.values(**values))
 
 
 def leave(session: Session, team_id: str, channel_id: str) -> None:
-    """Forget a private channel that the bot is not in any more; a public one it may join again."""
-    mine = (Channel.team_id == team_id, Channel.channel_id == channel_id)
-    session.execute(delete(Channel).where(*mine, Channel.is_private))
-    session.execute(update(Channel).where(*mine).values(is_member=False))
+    """Delete a private channel that the bot has left; mark a public one, which it can rejoin."""
+    is_channel = (Channel.team_id == team_id, Channel.channel_id == channel_id)
+    session.execute(delete(Channel).where(*is_channel, Channel.is_private))
+    session.execute(update(Channel).where(*is_channel).values(is_member=False))

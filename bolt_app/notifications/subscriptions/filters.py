@@ -1,9 +1,9 @@
-"""Filters: which of a topic's notifications a subscription wants.
+"""Filters: conditions on a topic's notifications, by which a subscription selects some of them.
 
-`severity>=warning service=api,web -label:bot` wants those of severity warning or worse, whose field
-"service" is one of two, and whose field "label" is not "bot". All conditions must hold. Words with
-spaces stand in quotes; names and values are compared by `comparable`. Other tools' spellings with
-one possible meaning are accepted: `+label:x`, `—label:x` with a dash, `a==b`, `severity=>error`.
+`severity>=warning service=api,web -label:bot` selects notifications of severity warning or worse
+whose field "service" has one of two values, and whose field "label" is not "bot". All conditions
+must hold. Words with spaces are quoted; names and values are compared by `comparable`. Spellings of
+other tools are accepted: `+label:x`, `—label:x` with a dash, `a==b`, `severity=>error`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any, get_args
 from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.meaning import fields_of, severity_of
 from bolt_app.notifications.content.schema import Severity
+from bolt_app.notifications.subscriptions.errors import FilterError
 from bolt_app.text_forms import comparable, typed
 
 SEVERITY = "severity"
 SEVERITIES: Sequence[str] = get_args(Severity)
 FILTER_LENGTH = 500
-# What says nothing of its severity is for information.
+# The severity of a notification without one.
 DEFAULT_SEVERITY = "info"
 _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
@@ -32,7 +33,7 @@ _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-# Other spellings of the operators: of programming languages, of mathematics, of GitHub's search.
+# Other spellings of the operators: programming languages, mathematics, GitHub's search.
 _SPELLINGS: Mapping[str, str] = {
     ":": "=",
     "==": "=",
@@ -48,17 +49,13 @@ _BARE_VALUE = r'[^\s",`]+'
 _WORD = r'(?:"[^"]*"|[^\s"=:<>!,`≥≤≠]+)'
 _VALUE = rf"(?:\"[^\"]*\"|'[^'\"]*'(?=[\s,]|$)|{_BARE_VALUE})"
 _CONDITION = re.compile(
-    # In documentation and messages conditions stand between backticks.
+    # In documentation and messages conditions are between backticks.
     rf"`?(?:\+|(?P<minus>-++))?(?P<name>{_WORD})\s*(?P<operator>{_OPERATOR})\s*"
     rf"(?P<values>{_VALUE}(?:,{_VALUE})*)`?(?=\s|$)"
 )
 _BARE = re.compile(r"[^\s\"'=:<>!,`≥≤≠+-][^\s\"=:<>!,`≥≤≠]*")
-# So near to "severity" is hardly another field.
+# A name this similar to "severity" is probably a misspelling.
 _NEAR_SEVERITY = 0.8
-
-
-class FilterError(ValueError):
-    """It is no filter; the sentence says what would be one."""
 
 
 @dataclass(frozen=True)
@@ -73,58 +70,58 @@ class Condition:
         return f"{_quoted(self.name)}{self.operator}{','.join(map(_quoted, self.values))}"
 
     def accepts(self, facts: Mapping[str, str]) -> bool:
-        """Whether it holds for the fields of a notification."""
+        """Whether it holds for a notification with these facts."""
         if self.operator in _COMPARE:
-            there, limit = (SEVERITIES.index(one) for one in (facts[SEVERITY], self.values[0]))
-            return _COMPARE[self.operator](there, limit)
+            severity, limit = map(SEVERITIES.index, (facts[SEVERITY], self.values[0]))
+            return _COMPARE[self.operator](severity, limit)
         return (facts.get(self.name) in self.values) is (self.operator == "=")
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What a subscription wants; without conditions, everything."""
+    """The conditions of a subscription; without any, it selects everything."""
 
     conditions: Sequence[Condition] = ()
 
     def __str__(self) -> str:
         return " ".join(map(str, self.conditions))
 
-    def accepts(self, facts: Mapping[str, str], *, whatever_severity: bool = False) -> bool:
-        """Whether a notification with these facts, as `facts_of` returns them, is wanted.
+    def accepts(self, facts: Mapping[str, str], *, any_severity: bool = False) -> bool:
+        """Whether a notification with these facts, as `facts_of` returns them, is selected.
 
         Args:
-            whatever_severity: leave conditions on the severity out.
+            any_severity: ignore conditions on the severity.
         """
         return all(
-            one.accepts(facts)
-            for one in self.conditions
-            if not (whatever_severity and one.name == SEVERITY)
+            condition.accepts(facts)
+            for condition in self.conditions
+            if not (any_severity and condition.name == SEVERITY)
         )
 
 
 def facts_of(content: Mapping[str, Any]) -> dict[str, str]:
-    """Return what filters look at in a stored content: the severity, and the fields by name."""
-    fields = {comparable(one["name"]): comparable(one["value"]) for one in fields_of(content)}
+    """Return the facts that filters test in a stored content: severity, and fields by name."""
+    fields = {comparable(field["name"]): comparable(field["value"]) for field in fields_of(content)}
     return {**fields, SEVERITY: severity_of(content) or DEFAULT_SEVERITY}
 
 
 @lru_cache(maxsize=1024)
 def parse_filter(text: str) -> Filter:
-    """Return the filter that `text`, perhaps as it is stored, describes.
+    """Return the filter that a text, typed or stored, describes.
 
     Raises:
-        FilterError: it describes none.
+        FilterError: the text is not a filter.
     """
     return Filter(tuple(dict.fromkeys(_condition(match) for match in _conditions(text))))
 
 
 def parse_typed_filter(text: str) -> Filter:
-    """Return the filter that a person has typed.
+    """Return the filter that a person typed.
 
-    In quotes a name stands for itself; without them it is refused where it looks mistyped.
+    A field name that looks like a misspelled "severity" is rejected unless it is quoted.
 
     Raises:
-        FilterError: `text` describes no filter, or probably not the one that was meant.
+        FilterError: the text is not a filter, or probably not the intended one.
     """
     for match in _conditions(text):
         _check_spelling(match, _condition(match))
@@ -139,8 +136,8 @@ def _conditions(text: str) -> Iterator[re.Match[str]]:
         match = _CONDITION.match(left)
         if match is None:
             raise FilterError(
-                f"“{_first_word(left)}” is no condition: write them like `severity>=warning`, "
-                "`service=api`, `service=api,web` or `-label:bot`."
+                f"“{_first_word(left)}” is not a condition. Examples: `severity>=warning`, "
+                "`service=api`, `service=api,web`, `-label:bot`."
             )
         yield match
         left = left[match.end() :].lstrip()
@@ -151,19 +148,19 @@ def _condition(match: re.Match[str]) -> Condition:
     written = match["operator"]
     written = written if written == ":" else written.removeprefix(":")
     sign = _SPELLINGS.get(written, written)
-    values = tuple(comparable(_unquoted(one)) for one in re.findall(_VALUE, match["values"]))
+    values = tuple(comparable(_unquoted(value)) for value in re.findall(_VALUE, match["values"]))
     if match["minus"]:
         if sign not in ("=", "!="):
-            raise FilterError(f"“{match[0]}”: a minus goes with `=` or `:` alone.")
+            raise FilterError(f"“{match[0]}”: a minus works only with `=` or `:`.")
         sign = "!=" if sign == "=" else "="
     if not name or not all(values):
-        raise FilterError(f"“{match[0]}” leaves out what is compared.")
+        raise FilterError(f"“{match[0]}”: the field name or a value is missing.")
     if name == SEVERITY:
         _check_severities(sign, values)
     elif sign in _COMPARE:
         meant = f"severity{sign}" if values[0] in SEVERITIES else f"{name}="
         raise FilterError(
-            f"“{match[0]}”: only the severity has an order; write `{meant}{values[0]}`."
+            f"“{match[0]}”: only the severity can be ordered; write `{meant}{values[0]}`."
         )
     return Condition(name, sign, values)
 
@@ -175,7 +172,7 @@ def _check_spelling(match: re.Match[str], condition: Condition) -> None:
     if get_close_matches(condition.name, [SEVERITY], 1, _NEAR_SEVERITY):
         meant = Condition(SEVERITY, condition.operator, condition.values)
         raise FilterError(
-            f"“{match[0]}”: did you mean `{meant}`? For a field of that name write it in quotes."
+            f"“{match[0]}”: did you mean `{meant}`? For a field with that name, quote the name."
         )
 
 
@@ -184,9 +181,11 @@ def _check_severities(sign: str, values: Sequence[str]) -> None:
         if value not in SEVERITIES:
             near = get_close_matches(value, SEVERITIES, 1, 0.5)
             hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise FilterError(f"“{value}” is no severity: {', '.join(SEVERITIES)}.{hint}")
+            raise FilterError(
+                f"“{value}” is not a severity. Severities: {', '.join(SEVERITIES)}.{hint}"
+            )
     if sign in _COMPARE and len(values) > 1:
-        raise FilterError(f"The severity is compared with one: `severity{sign}{values[0]}`.")
+        raise FilterError(f"Compare the severity with one value: `severity{sign}{values[0]}`.")
 
 
 def _unquoted(value: str) -> str:

@@ -1,4 +1,4 @@
-"""What was sent to topics lately, and what of it a subscription would have brought."""
+"""Previews: recent notifications to topics, and those that a subscription would have delivered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.subscriptions.filters import Filter, facts_of, parse_filter
 
 LATELY = timedelta(days=7)
-# So many notifications are looked at, with so many characters in all.
+# The most notifications, and characters of their contents, that are read.
 WINDOW = 500
 MOST_CHARACTERS = 2**22
 MOST_SHOWN = 3
@@ -30,8 +30,8 @@ NEAR_TOPIC = 0.7
 
 
 @dataclass(frozen=True)
-class Example:
-    """A notification that would have come."""
+class PreviewExample:
+    """A notification that would have been delivered."""
 
     headline: str = field(repr=False)
     severity: str | None
@@ -40,37 +40,37 @@ class Example:
 
 @dataclass(frozen=True)
 class Preview:
-    """What would have come lately, of what may be shown.
+    """Recent notifications that a subscription would have delivered, of those that may be shown.
 
     Attributes:
-        sent: how many notifications were sent to what the subscription names.
-        wanted: how many of them its filter lets through.
+        sent: how many notifications were sent to the topics that the subscription names.
+        wanted: how many of them pass its filter.
         examples: the latest of these.
-        misspelled: fields of the filter that none of them has, each with one that looks like it.
+        misspelled: fields of the filter that none of them has, each with a similar one.
     """
 
     sent: int
     wanted: int
-    examples: Sequence[Example]
+    examples: Sequence[PreviewExample]
     misspelled: Mapping[str, str] = field(default_factory=dict)
 
 
 class RecentNotifications:
-    """What was sent to topics in the last days."""
+    """Notifications to topics in the last days."""
 
     def __init__(self, rows: Sequence[Any]) -> None:
         self._rows = rows
 
     @property
     def topics(self) -> list[str]:
-        """The topics to offer: those sent to lately, the latest first.
+        """Topics to offer: those of recent notifications, the latest first.
 
-        A subscription proves no topic: it may be to a pattern, or misspelt.
+        The topics of subscriptions are left out: they may be patterns, or misspelled.
         """
         return list(dict.fromkeys(topic for row in self._rows for topic in row.topics.split()))
 
     def near_topic(self, topic: str) -> str | None:
-        """Return a known topic that an unknown one looks like; None where `topic` is known."""
+        """Return a known topic similar to an unknown one; None if `topic` is known."""
         known = self.topics
         if topic in known or "*" in topic:
             return None
@@ -79,12 +79,13 @@ class RecentNotifications:
     def preview(
         self, topic: str, filter_: str, may_see: Callable[[Sequence[str]], Collection[str]]
     ) -> Preview:
-        """Return what a subscription to `topic` (or a pattern) would have brought.
+        """Return the preview of a subscription to a topic or pattern.
 
-        What may not be shown is not counted either: with a filter, a number tells what is in it.
+        Notifications that may not be shown are not counted: with a filter, a count would reveal
+        their contents.
 
         Args:
-            may_see: returns those of the ids of notifications that may be shown.
+            may_see: returns the ids, among those given, of notifications that may be shown.
         """
         named = [row for row in self._rows if _names(topic, row)]
         shown = may_see([row.id for row in named]) if named else ()
@@ -97,14 +98,14 @@ class RecentNotifications:
 
 
 class Previews:
-    """Looks at what was sent to topics in the last days."""
+    """Reads the notifications that were sent to topics in the last days."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
 
-    def look(self, team_id: str) -> RecentNotifications:
-        """Return what was sent to the topics of a workspace."""
+    def recent(self, team_id: str) -> RecentNotifications:
+        """Return the recent notifications to topics of a workspace."""
         latest = (
             select(
                 Notification.id,
@@ -133,7 +134,7 @@ class Previews:
 
 
 def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:
-    names = [one.name for one in wanted.conditions if one.name not in known]
+    names = [condition.name for condition in wanted.conditions if condition.name not in known]
     near = {name: get_close_matches(name, known, 1, NEAR_FIELD) for name in names}
     return {name: found[0] for name, found in near.items() if found}
 
@@ -142,5 +143,5 @@ def _names(pattern: str, row: Any) -> bool:
     return any(pattern in patterns_for(topic) for topic in row.topics.split())
 
 
-def _example(row: Any) -> Example:
-    return Example(headline(row.content), severity_of(row.content), row.created_at)
+def _example(row: Any) -> PreviewExample:
+    return PreviewExample(headline(row.content), severity_of(row.content), row.created_at)

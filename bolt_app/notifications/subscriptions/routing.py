@@ -1,4 +1,4 @@
-"""Where notifications go: topics to whoever subscribed, names to the channels they stand for."""
+"""Routing: the destinations of notifications, given their recipients and the subscriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
-from bolt_app.notifications.content.modes import ESCALATE
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.queue.moved_channels import current_ids
 from bolt_app.notifications.subscriptions.filters import facts_of
@@ -19,8 +20,8 @@ from bolt_app.notifications.subscriptions.store import is_usable, read_subscript
 from bolt_app.recipients import topic_of
 from bolt_app.workspaces.channel_names import find_named, named_channels
 
-# Read for every notification, and so put together once.
-# The channels whose names are known, unless a lane of that name still has something to hand on.
+# Prepared once because they run for every notification.
+# The channels with known names, except those whose name's lane still has deliveries to move.
 _KNOWN_CHANNELS = named_channels(
     *(
         ~exists().where(
@@ -52,11 +53,17 @@ _ALL_SUBSCRIPTIONS = (
 _SUBSCRIPTIONS = _ALL_SUBSCRIPTIONS.where(
     Subscription.topic.in_(bindparam("patterns", expanding=True))
 )
-# So many names a statement takes; for more, all subscriptions of the workspace are read.
+# The most patterns in one statement; for more, all subscriptions of the workspace are read.
 MOST_PATTERNS = 1000
-# The states of what stands in a channel, may do so, or comes next.
-STANDING = ("waiting", "scheduled", "sending", "sent", "unknown")
-# Which keys have a message in which lanes.
+# The states of deliveries whose message is, may be, or will be in Slack.
+MESSAGE_STATES = (
+    DeliveryState.WAITING,
+    DeliveryState.SCHEDULED,
+    DeliveryState.SENDING,
+    DeliveryState.SENT,
+    DeliveryState.UNKNOWN,
+)
+# Keys with a message, and their lanes.
 _KEYS = (
     select(Lane.address, Delivery.key)
     .join(Delivery, Delivery.lane_id == Lane.id)
@@ -66,83 +73,80 @@ _KEYS = (
         Delivery.key.in_(bindparam("keys", expanding=True)),
         Delivery.key.is_not(None),
         Delivery.state.in_(bindparam("states", expanding=True)),
-        or_(Delivery.mode != ESCALATE, Delivery.state == "sent"),
+        or_(Delivery.mode != DeliveryMode.ESCALATE, Delivery.state == DeliveryState.SENT),
     )
     .distinct()
 )
 
 
 @dataclass(frozen=True)
-class RoutingResult:
-    """A notification that looks for its way."""
+class RoutingRequest:
+    """A notification to be routed to recipients."""
 
-    to: Sequence[str]
+    recipients: Sequence[str]
     content: Mapping[str, Any] = field(repr=False)
     key: str | None = None
 
 
 @dataclass(frozen=True)
 class Destination:
-    """One way of a notification.
+    """A destination of one notification.
 
     Attributes:
-        address: of a channel or person.
-        target: the same, or as it was subscribed.
-        mode: what the subscription says of notifications with a key.
-        follows: whether it comes only after a message about the same key.
-        digest: when what is held comes as one.
+        address: of its lane: a channel or person.
+        target: the recipient as the sender or the subscription names it.
+        mode: the subscription's mode for notifications with a key.
+        needs_message: whether it applies only where a message with the same key exists.
+        digest: the subscription's digest schedule.
     """
 
     address: str
     target: str
     subscription_id: int | None = None
     mode: str | None = None
-    follows: bool = False
+    needs_message: bool = False
     digest: Schedule | None = None
 
 
-# By the address of the lane.
-Route = Mapping[str, Destination]
-
-
 def route(
-    connection: Connection, team_id: str, notifications: Sequence[RoutingResult], now: datetime
-) -> list[Route]:
-    """Return where each of a workspace's notifications goes.
+    connection: Connection, team_id: str, requests: Sequence[RoutingRequest], now: datetime
+) -> list[list[Destination]]:
+    """Return the destinations of each of a workspace's notifications, one for each lane.
 
-    Two addresses of one channel, or a topic's and a channel's own, are one delivery.
+    Two recipients that lead to the same channel, or a topic and a channel, make one destination.
     """
-    subscriptions = _subscriptions(connection, team_id, notifications, now)
-    legs = _at_present_ids(
-        connection, team_id, [list(_legs(one, subscriptions)) for one in notifications]
+    subscriptions = _subscriptions(connection, team_id, requests, now)
+    routes = _with_current_ids(
+        connection, team_id, [list(_destinations(one, subscriptions)) for one in requests]
     )
-    channels = _known_channels(connection, team_id, legs)
-    legs = [[_at_its_lane(leg, channels) for leg in each] for each in legs]
-    following = {
-        (leg.address, one.key)
-        for one, each in zip(notifications, legs, strict=True)
-        for leg in each
-        if leg.follows and one.key is not None
+    channels = _known_channels(connection, team_id, routes)
+    routes = [_with_addresses(destinations, channels) for destinations in routes]
+    conditional = {
+        (destination.address, request.key)
+        for request, destinations in zip(requests, routes, strict=True)
+        for destination in destinations
+        if destination.needs_message and request.key is not None
     }
-    messages = find_messages(connection, team_id, following, (*STANDING, "held"))
-    routes: list[Route] = []
-    for one, each in zip(notifications, legs, strict=True):
-        lanes: dict[str, Destination] = {}
-        for leg in each:
-            if not leg.follows or (leg.address, one.key) in messages:
-                lanes.setdefault(leg.address, leg)
-        routes.append(lanes)
-    return routes
+    states = (*MESSAGE_STATES, DeliveryState.HELD)
+    messages = find_messages(connection, team_id, conditional, states)
+    result = []
+    for request, destinations in zip(requests, routes, strict=True):
+        by_lane: dict[str, Destination] = {}
+        for one in destinations:
+            if not one.needs_message or (one.address, request.key) in messages:
+                by_lane.setdefault(one.address, one)
+        result.append(list(by_lane.values()))
+    return result
 
 
 def _subscriptions(
-    connection: Connection, team_id: str, notifications: Iterable[RoutingResult], now: datetime
+    connection: Connection, team_id: str, requests: Iterable[RoutingRequest], now: datetime
 ) -> Mapping[str, Sequence[Any]]:
-    """Return the subscriptions that name a topic among the recipients, by what they name."""
+    """Return the active subscriptions to the topics among the recipients, by their pattern."""
     patterns = {
         pattern
-        for one in notifications
-        for address in one.to
+        for request in requests
+        for address in request.recipients
         if (topic := topic_of(address)) is not None
         for pattern in patterns_for(topic)
     }
@@ -158,10 +162,12 @@ def _subscriptions(
     return found
 
 
-def _legs(one: RoutingResult, subscriptions: Mapping[str, Sequence[Any]]) -> Iterator[Destination]:
-    """Yield where a notification is to go; to nowhere where nobody subscribed to its topic."""
-    facts = facts_of(one.content)
-    for address in one.to:
+def _destinations(
+    request: RoutingRequest, subscriptions: Mapping[str, Sequence[Any]]
+) -> Iterator[Destination]:
+    """Yield the destinations of a notification; none for a topic without subscriptions."""
+    facts = facts_of(request.content)
+    for address in request.recipients:
         topic = topic_of(address)
         if topic is None:
             yield Destination(address, address)
@@ -170,22 +176,21 @@ def _legs(one: RoutingResult, subscriptions: Mapping[str, Sequence[Any]]) -> Ite
             read = read_subscription(row)
             if not is_usable(row, read):
                 continue
-            wanted = read.filter
-            leg = Destination(row.address, row.address, row.id, read.mode, digest=read.digest)
-            if wanted.accepts(facts):
-                yield leg
-            elif one.key is not None and wanted.accepts(facts, whatever_severity=True):
-                # What is resolved turns the red message green, though it is not red itself.
-                yield replace(leg, follows=True)
+            found = Destination(row.address, row.address, row.id, read.mode, digest=read.digest)
+            if read.filter.accepts(facts):
+                yield found
+            elif request.key is not None and read.filter.accepts(facts, any_severity=True):
+                # A resolution turns the earlier message green, although its own severity is low.
+                yield replace(found, needs_message=True)
 
 
-def _at_present_ids(
-    connection: Connection, team_id: str, legs: Sequence[Sequence[Destination]]
+def _with_current_ids(
+    connection: Connection, team_id: str, routes: Sequence[Sequence[Destination]]
 ) -> Sequence[Sequence[Destination]]:
-    """Return legs with the present ids of channels whose ids have changed."""
-    channels = {leg.address for each in legs for leg in each if leg.address[0] in "CG"}
+    """Return routes with the current ids of channels whose ids have changed."""
+    channels = {one.address for route in routes for one in route if one.address[0] in "CG"}
     moved = current_ids(connection, team_id, channels)
-    return [[_at_its_lane(leg, moved) for leg in each] for each in legs] if moved else legs
+    return [_with_addresses(route, moved) for route in routes] if moved else routes
 
 
 def _by_id(patterns: Iterable[str], subscriptions: Mapping[str, Sequence[Any]]) -> list[Any]:
@@ -193,18 +198,20 @@ def _by_id(patterns: Iterable[str], subscriptions: Mapping[str, Sequence[Any]]) 
     return sorted(rows, key=lambda row: row.id)
 
 
-def _at_its_lane(leg: Destination, channels: Mapping[str, str]) -> Destination:
-    return replace(leg, address=channels.get(leg.address, leg.address))
+def _with_addresses(
+    destinations: Sequence[Destination], addresses: Mapping[str, str]
+) -> list[Destination]:
+    return [replace(one, address=addresses.get(one.address, one.address)) for one in destinations]
 
 
 def _known_channels(
-    connection: Connection, team_id: str, legs: Iterable[Iterable[Destination]]
+    connection: Connection, team_id: str, routes: Iterable[Iterable[Destination]]
 ) -> Mapping[str, str]:
-    """Return the ids of the channels whose names are among the addresses, where they are known.
+    """Return the ids of known channels among the addresses, by `#name`.
 
-    While a lane of a name still has something to hand on, what comes later queues behind it.
+    While a name's lane still has deliveries to move, new ones queue behind them.
     """
-    names = {leg.address[1:] for each in legs for leg in each if leg.address[0] == "#"}
+    names = {one.address[1:] for route in routes for one in route if one.address[0] == "#"}
     found = find_named(connection, team_id, names, _KNOWN_CHANNELS)
     return {f"#{name}": channel_id for name, channel_id in found.items()}
 
@@ -212,17 +219,20 @@ def _known_channels(
 def find_messages(
     connection: Connection,
     team_id: str,
-    asked: Set[tuple[str, str]],
-    states: Sequence[str] = STANDING,
+    candidates: Set[tuple[str, str]],
+    states: Sequence[str] = MESSAGE_STATES,
 ) -> set[tuple[str, str]]:
-    """Return which of the addresses and keys asked for have a delivery in one of these states."""
-    if not asked:
+    """Return the lanes and keys with a delivery in one of the states.
+
+    Args:
+        candidates: the addresses and keys to look for; others may be returned too.
+    """
+    if not candidates:
         return set()
-    addresses, keys = ({one[place] for one in asked} for place in (0, 1))
     values = {
         "team_id": team_id,
-        "addresses": list(addresses),
-        "keys": list(keys),
+        "addresses": list({address for address, _ in candidates}),
+        "keys": list({key for _, key in candidates}),
         "states": list(states),
     }
     found = connection.execute(_KEYS, values)

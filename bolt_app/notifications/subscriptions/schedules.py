@@ -1,7 +1,7 @@
-"""Schedules: at which moments what is held goes out, where somebody lives.
+"""Schedules of digests and quiet hours, in a time zone.
 
-A time that the clocks skip in spring comes as much later as they skip; one that comes twice in
-autumn counts the first time.
+A local time that is skipped in spring is shifted by the gap; of one that occurs twice in autumn the
+first counts.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _TIME = re.compile(r"(?P<hours>[0-9]{1,2})(?:[:.](?P<minutes>[0-9]{2}))?\s*(?P<h
 
 @dataclass(frozen=True)
 class Schedule:
-    """When what is held goes out: each full hour, or each day at a time.
+    """When digests are released: every full hour, or daily at a time.
 
     Attributes:
-        daily_at: the time of the day; None for each hour.
-        tz: the name of the time zone whose clocks are meant.
+        daily_at: the time of day; None for hourly.
+        tz: the name of the time zone.
     """
 
     daily_at: time | None = None
@@ -33,10 +33,10 @@ class Schedule:
 
     @classmethod
     def read(cls, words: str, tz: str) -> Self:
-        """Return the schedule that was stored as `str` wrote it.
+        """Return the schedule that `str` wrote as `words`.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not a schedule.
         """
         if words == HOURLY:
             return cls(None, tz)
@@ -49,7 +49,7 @@ class Schedule:
         return HOURLY if self.daily_at is None else f"{DAILY} {self.daily_at:%H:%M}"
 
     def next_after(self, moment: datetime) -> datetime:
-        """Return the first moment after `moment` at which what is held goes out, in UTC."""
+        """Return the first release after a moment, in UTC."""
         zone = zone_of(self.tz)
         if self.daily_at is None:
             return _next_full_hour(moment, zone)
@@ -58,7 +58,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class QuietHours:
-    """The hours of each day from one time to another, through midnight where that is earlier."""
+    """The daily hours from one time to another, across midnight if `end` is before `start`."""
 
     start: time
     end: time
@@ -67,10 +67,10 @@ class QuietHours:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
 
     def end_after(self, moment: datetime, tz: str) -> datetime | None:
-        """Return when they end, in UTC; None where `moment` does not lie in them.
+        """Return their end, in UTC, for a moment within them; None for another.
 
         Args:
-            tz: the name of the time zone whose clocks are meant.
+            tz: the name of the time zone.
         """
         zone = zone_of(tz)
         end = next_at(self.end, zone, _last_at(self.start, zone, moment))
@@ -78,17 +78,17 @@ class QuietHours:
 
 
 def is_zone(name: str | None) -> bool:
-    """Whether this machine knows a time zone by that name."""
+    """Whether this machine knows a time zone with that name."""
     return name is not None and _find_zone(name) is not None
 
 
 def zone_of(name: str) -> tzinfo:
-    """Return the time zone of that name; UTC for one that this machine does not know (any more)."""
+    """Return the time zone with a name; UTC for one that this machine does not know (any more)."""
     return _find_zone(name) or UTC
 
 
 def next_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
-    """Return the first moment after `moment` at which the clocks of a zone show `at`, in UTC."""
+    """Return the first moment after `moment` with local time `at`, in UTC."""
     day = moment.astimezone(zone).date() - _DAY
     while (found := _at(day, at, zone)) <= moment:
         day += _DAY
@@ -96,7 +96,7 @@ def next_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
 
 
 def _last_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
-    """Return the last moment until `moment`, itself included, at which the clocks showed `at`."""
+    """Return the last moment with local time `at`, up to and including `moment`."""
     day = moment.astimezone(zone).date() + _DAY
     while (found := _at(day, at, zone)) > moment:
         day -= _DAY
@@ -104,14 +104,14 @@ def _last_at(at: time, zone: tzinfo, moment: datetime) -> datetime:
 
 
 def read_time(words: str) -> time:
-    """Return the time of the day that somebody wrote: `9`, `09:00`, `9am`, `9:30 pm`.
+    """Return the time of day that a person wrote: `9`, `09:00`, `9am`, `9:30 pm`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a time of day.
     """
     match = _TIME.fullmatch(words.strip())
     if match is None:
-        raise ValueError(f"“{words.strip()[:80]}” is no time of the day: write it as 09:00.")
+        raise ValueError(f"“{words.strip()[:80]}” is not a time of day: write it as 09:00.")
     hours, minutes = int(match["hours"]), int(match["minutes"] or 0)
     half = (match["half"] or "").lower()
     if half and 1 <= hours <= 12:
@@ -119,7 +119,7 @@ def read_time(words: str) -> time:
     elif half:
         hours = 24
     if hours > 23 or minutes > 59:
-        raise ValueError(f"“{words.strip()[:80]}” is no time of the day: write it as 09:00.")
+        raise ValueError(f"“{words.strip()[:80]}” is not a time of day: write it as 09:00.")
     return time(hours, minutes)
 
 
@@ -135,13 +135,13 @@ def _at(day: date, at: time, zone: tzinfo) -> datetime:
     first, second = (
         datetime.combine(day, at, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)
     )
-    # Clocks that go back from `at` itself show the day before at that moment.
+    # Where clocks go back at `at` itself, local time then is still on the day before.
     is_earlier = first.astimezone(zone).date() < day
     return second if is_earlier else first
 
 
 def _next_full_hour(moment: datetime, zone: tzinfo) -> datetime:
-    """Return the next full hour; a zone may be half an hour away from the others."""
+    """Return the next full hour of local time, whose offset may include minutes."""
     offset = moment.astimezone(zone).utcoffset() or timedelta(0)
     shown = moment.astimezone(UTC) + offset
     return shown.replace(minute=0, second=0, microsecond=0) + _HOUR - offset

@@ -1,4 +1,4 @@
-"""Subscriptions: what channels and people want of what is sent to topics."""
+"""Subscriptions of channels and people to topics: create, change, mute, undo, list."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError, TopicLoopError
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
 from bolt_app.notifications.subscriptions.store import read_subscription
@@ -30,7 +31,7 @@ from bolt_app.recipients import normal_address, topic_of
 from bolt_app.signals import Signals
 from bolt_app.slack_ids import is_person
 
-# Read for every App Home, and so prepared once.
+# Prepared once because it runs for every App Home.
 _LATEST = (
     select(func.max(Delivery.id))
     .where(Delivery.subscription_id == Subscription.id)
@@ -53,26 +54,9 @@ _OF_ADDRESS = PreparedSelect(
 )
 
 
-class TopicLoopError(ValueError):
-    """A topic cannot be subscribed to a topic."""
-
-    def __init__(self) -> None:
-        super().__init__("A topic cannot be sent on to a topic: give a channel or a person.")
-
-
-class TooManySubscriptionsError(Exception):
-    """The channel, the person or the workspace has as many subscriptions as it may have."""
-
-    def __init__(self, where: str, limit: int) -> None:
-        super().__init__(
-            f"{where} has {limit:,} subscriptions, which is the limit: end one first. One to "
-            "`name/*` takes the place of many."
-        )
-
-
 @dataclass(frozen=True)
 class SubscriptionLimits:
-    """How many subscriptions there may be."""
+    """Limits on the number of subscriptions."""
 
     per_destination: int = 100
     per_workspace: int = 10_000
@@ -80,14 +64,14 @@ class SubscriptionLimits:
 
 @dataclass(frozen=True)
 class SubscriptionSpec:
-    """What a subscription says.
+    """The settings of a subscription.
 
     Attributes:
         topic: a topic, `name/*` or `*`.
-        filter: as `filters.parse_filter` takes it; empty wants everything.
-        mode: what becomes of notifications with a key; None leaves it to their sender.
-        digest: when what is held comes as one; None brings each at once.
-        muted_until: nothing comes before this moment.
+        filter: as `filters.parse_filter` takes it; empty selects everything.
+        mode: of notifications with a key; None leaves it to their sender.
+        digest: the schedule of digests; None delivers immediately.
+        muted_until: nothing is delivered before this moment.
         created_by: the person's id; None for the command line.
     """
 
@@ -100,7 +84,7 @@ class SubscriptionSpec:
     digest: Schedule | None = None
 
     def columns(self) -> dict[str, Any]:
-        """Return what of it stands in the database by the name of its column."""
+        """Return the values of its columns, by name."""
         return {
             "topic": self.topic,
             "filter": self.filter,
@@ -114,7 +98,7 @@ class SubscriptionSpec:
 
 @dataclass(frozen=True)
 class LastDelivery:
-    """The delivery that came last by a subscription."""
+    """The latest delivery of a subscription."""
 
     state: str
     at: datetime
@@ -122,18 +106,16 @@ class LastDelivery:
 
 @dataclass(frozen=True)
 class StoredSubscription:
-    """A subscription, and what came of it last.
+    """A subscription, and its latest delivery.
 
     Attributes:
-        paused: why nothing comes: "archived", "removed", "deactivated" or "guest"; None where
-            it does.
-        unreadable: the fields that are stored in a form that cannot be read; while there are any,
-            nothing comes.
+        paused: the reason: "archived", "removed", "deactivated" or "guest"; None if it is active.
+        unreadable: the fields that cannot be read; a subscription with any delivers nothing.
     """
 
     id: int
     address: str
-    wish: SubscriptionSpec
+    spec: SubscriptionSpec
     changed_at: datetime
     paused: str | None = None
     last: LastDelivery | None = None
@@ -141,13 +123,13 @@ class StoredSubscription:
 
 
 @dataclass(frozen=True)
-class Change:
-    """What was changed about one subscription.
+class SubscriptionChange:
+    """A change of one subscription.
 
     Attributes:
-        before: what it said; None where there was none.
-        changed_at: the mark of this change; None where it was removed.
-        id: the subscription's own, where there was one before: what is held names it.
+        before: its earlier settings; None if it is new.
+        changed_at: identifies this change; None if it was removed.
+        id: of the earlier subscription, to which held deliveries refer.
         ended_at: when it was removed.
     """
 
@@ -159,7 +141,7 @@ class Change:
 
 
 class Subscriptions:
-    """The subscriptions of all workspaces. A topic is there as soon as it is named."""
+    """The subscriptions of all workspaces. Topics need not be created first."""
 
     def __init__(
         self,
@@ -174,56 +156,59 @@ class Subscriptions:
         self._limits = limits or SubscriptionLimits()
         self._clock = clock
 
-    def subscribe(self, team_id: str, address: str, wish: SubscriptionSpec) -> Change:
-        """Let `address` get what it wishes; what it wished of the same topic before is replaced.
+    def subscribe(self, team_id: str, address: str, spec: SubscriptionSpec) -> SubscriptionChange:
+        """Create or replace a subscription.
 
         Raises:
-            ValueError: the topic or address is none.
-            FilterError: the filter is none.
-            TooManySubscriptionsError: there are as many as there may be.
+            ValueError: the topic or address is invalid.
+            FilterError: the filter is invalid.
+            TooManySubscriptionsError: the limit is reached.
         """
-        where, topic = _channel_or_person(address), normal_pattern(wish.topic)
-        words, now = str(parse_filter(wish.filter)), self._clock()
-        fresh = replace(wish, topic=topic, filter=words, muted_until=None, created_at=now)
-        values = {**fresh.columns(), "paused": None, "changed_at": now}
+        subscriber, topic = _channel_or_person(address), normal_pattern(spec.topic)
+        filter_, now = str(parse_filter(spec.filter)), self._clock()
+        created = replace(spec, topic=topic, filter=filter_, muted_until=None, created_at=now)
+        values = {**created.columns(), "paused": None, "changed_at": now}
         with self._database.writing() as session:
             record_effect(session, now)
-            before = _find(session, team_id, where, topic)
+            before = _find(session, team_id, subscriber, topic)
             if before is None:
-                self._require_room(session, team_id, where)
-                _mark_beginning(session, team_id, where, topic, now)
+                self._require_room(session, team_id, subscriber)
+                _record_start(session, team_id, subscriber, topic, now)
             upsert(
                 session,
                 Subscription,
-                key={"team_id": team_id, "topic": topic, "address": where},
+                key={"team_id": team_id, "topic": topic, "address": subscriber},
                 insert={},
                 update=values,
             )
-            _audit(session, team_id, where, wish.created_by, now)
-        self._tell(team_id, where)
+            _audit(session, team_id, subscriber, spec.created_by, now)
+        self._publish(team_id, subscriber)
         return _changed(topic, before, now)
 
     def unsubscribe(
         self, team_id: str, address: str, topic: str, *, by: str | None = None
-    ) -> Change | None:
-        """Let `address` get nothing more of `topic`; None where it did not.
+    ) -> SubscriptionChange | None:
+        """Delete a subscription.
 
         Args:
             by: the person's id; None for the command line.
 
+        Returns: None if it did not exist.
+
         Raises:
-            ValueError: the topic or address is none.
+            ValueError: the topic or address is invalid.
         """
-        where, name, now = _channel_or_person(address), normal_pattern(topic), self._clock()
+        subscriber, pattern = _channel_or_person(address), normal_pattern(topic)
+        now = self._clock()
         with self._database.writing() as session:
             record_effect(session, now)
-            before = _find(session, team_id, where, name)
+            before = _find(session, team_id, subscriber, pattern)
             if before is None:
                 return None
             session.execute(delete(Subscription).where(Subscription.id == before.id))
-            _audit(session, team_id, where, by, now)
-        self._tell(team_id, where)
-        return Change(name, before.wish, None, before.id, now)
+            _audit(session, team_id, subscriber, by, now)
+        self._publish(team_id, subscriber)
+        return SubscriptionChange(pattern, before.spec, None, before.id, now)
 
     def mute(
         self,
@@ -233,15 +218,15 @@ class Subscriptions:
         topic: str | None = None,
         *,
         by: str | None = None,
-    ) -> Sequence[Change]:
-        """Let nothing come to `address` by its subscriptions until a moment; None ends that.
+    ) -> Sequence[SubscriptionChange]:
+        """Mute subscriptions until a moment, or with None unmute them.
 
         Args:
-            topic: only what comes by the subscription to this topic.
+            topic: only the subscription to this topic.
             by: the person's id; None for the command line.
 
         Raises:
-            ValueError: the topic is none.
+            ValueError: the topic is invalid.
         """
         return self._change(team_id, address, topic, {"muted_until": until}, by)
 
@@ -253,14 +238,14 @@ class Subscriptions:
         schedule: Schedule | None,
         *,
         by: str | None = None,
-    ) -> Sequence[Change]:
-        """Let what comes by a subscription come as one, by a schedule; None ends that.
+    ) -> Sequence[SubscriptionChange]:
+        """Set the digest schedule of a subscription, or with None end its digests.
 
         Args:
             by: the person's id; None for the command line.
 
         Raises:
-            ValueError: the topic is none.
+            ValueError: the topic is invalid.
         """
         return self._change(team_id, address, topic, _digest_columns(schedule), by)
 
@@ -271,83 +256,97 @@ class Subscriptions:
         topic: str | None,
         values: Mapping[str, Any],
         by: str | None,
-    ) -> Sequence[Change]:
-        """Write what is new about subscriptions of `address`; return those it changes."""
-        name, now = None if topic is None else normal_pattern(topic), self._clock()
+    ) -> Sequence[SubscriptionChange]:
+        """Store new values of subscriptions of `address`; return the changes."""
+        pattern, now = None if topic is None else normal_pattern(topic), self._clock()
         with self._database.writing() as session:
             record_effect(session, now)
-            found = [
-                one
-                for one in _lock_of(session, team_id, address)
-                if name in (None, one.wish.topic)
-                and not values.items() <= one.wish.columns().items()
+            changed = [
+                subscription
+                for subscription in _lock_of(session, team_id, address)
+                if pattern in (None, subscription.spec.topic)
+                and not values.items() <= subscription.spec.columns().items()
             ]
-            mine = update(Subscription).where(Subscription.id.in_([one.id for one in found]))
-            session.execute(mine.values(**values, changed_at=now))
-            if found:
+            ids = [subscription.id for subscription in changed]
+            statement = update(Subscription).where(Subscription.id.in_(ids))
+            session.execute(statement.values(**values, changed_at=now))
+            if changed:
                 _audit(session, team_id, address, by, now)
-        self._tell(team_id, address)
-        return [_changed(one.wish.topic, one, now) for one in found]
+        self._publish(team_id, address)
+        return [_changed(subscription.spec.topic, subscription, now) for subscription in changed]
 
     def undo(
-        self, team_id: str, address: str, changes: Sequence[Change], *, by: str | None = None
+        self,
+        team_id: str,
+        address: str,
+        changes: Sequence[SubscriptionChange],
+        *,
+        by: str | None = None,
     ) -> bool:
-        """Put things back as they were before `changes`, unless they were changed again since.
+        """Undo changes, unless the subscriptions were changed again since.
 
         A removal can be undone for a day, and only the latest one of a topic.
 
         Args:
-            by: the person's id, who is named for what was removed and comes back: its creator
-                may have left. No button keeps the id of a person.
+            by: the person's id, who becomes the creator of a restored subscription: the earlier
+                creator may have left, and the button does not keep a person's id.
 
-        Returns: whether it was done; all is undone or nothing.
+        Returns: whether all changes were undone; otherwise none was.
 
         Raises:
-            TooManySubscriptionsError: there are as many as there may be.
+            TooManySubscriptionsError: the limit is reached.
         """
         now = self._clock()
         try:
             with self._database.writing() as session:
                 record_effect(session, now)
-                there = {one.wish.topic: one for one in _lock_of(session, team_id, address)}
+                current = {
+                    subscription.spec.topic: subscription
+                    for subscription in _lock_of(session, team_id, address)
+                }
                 for change in changes:
-                    found = there.get(change.topic)
+                    found = current.get(change.topic)
                     if (found and found.changed_at) != change.changed_at:
                         return False
                     if found is None and not _is_latest(session, team_id, address, change, now):
                         return False
                 for change in changes:
-                    self._put_back(session, team_id, address, change, by)
+                    self._restore(session, team_id, address, change, by)
                 _audit(session, team_id, address, by, now)
         except (IntegrityError, ValueError):
-            # Somebody has subscribed in the same moment; or what was there before cannot be read.
+            # A concurrent subscription, or unreadable earlier settings.
             return False
-        self._tell(team_id, address)
+        self._publish(team_id, address)
         return True
 
     def _require_room(self, session: Session, team_id: str, address: str) -> None:
-        """Make sure that there may be another subscription; no other begins meanwhile.
+        """Check the limits, and lock the workspace so that no other subscription is created.
 
         Raises:
-            TooManySubscriptionsError: there may not.
+            TooManySubscriptionsError: a limit is reached.
         """
         # Locks the workspace, after subscriptions, as everywhere.
         begin_change(session.connection(), [team_id])
         in_team = select(func.count()).where(Subscription.team_id == team_id)
-        here = in_team.where(Subscription.address == address)
+        of_address = in_team.where(Subscription.address == address)
         limits = self._limits
-        if session.scalars(here).one() >= limits.per_destination:
-            where = "This person" if is_person(address) else "This channel"
-            raise TooManySubscriptionsError(where, limits.per_destination)
+        if session.scalars(of_address).one() >= limits.per_destination:
+            subscriber = "This person" if is_person(address) else "This channel"
+            raise TooManySubscriptionsError(subscriber, limits.per_destination)
         if session.scalars(in_team).one() >= limits.per_workspace:
             raise TooManySubscriptionsError("This workspace", limits.per_workspace)
 
-    def _tell(self, team_id: str, address: str) -> None:
+    def _publish(self, team_id: str, address: str) -> None:
         if is_person(address):
             self._signals.person_changed(team_id, address)
 
-    def _put_back(
-        self, session: Session, team_id: str, address: str, change: Change, by: str | None
+    def _restore(
+        self,
+        session: Session,
+        team_id: str,
+        address: str,
+        change: SubscriptionChange,
+        by: str | None,
     ) -> None:
         where = (
             Subscription.team_id == team_id,
@@ -365,32 +364,32 @@ class Subscriptions:
         }
         if change.changed_at is None:
             self._require_room(session, team_id, address)
-            _mark_beginning(session, team_id, address, change.topic, now)
+            _record_start(session, team_id, address, change.topic, now)
             key = {"id": change.id, "team_id": team_id, "address": address}
             session.execute(insert(Subscription).values({**values, "created_by": by, **key}))
         else:
-            # The creator stays as it is: the earlier one may have left since.
+            # The current creator stays: the earlier one may have left.
             values.pop("created_by")
             session.execute(update(Subscription).where(*where).values(values))
 
     def of_address(self, team_id: str, address: str) -> list[StoredSubscription]:
-        """Return the subscriptions of a channel or person, by topic, with what came last."""
+        """Return the subscriptions of a channel or person, by topic, with their latest delivery."""
         values = {"team_id": team_id, "address": address}
         return [_with_last(row) for row in self._database.fetch(_OF_ADDRESS, values)]
 
     def of_team(self, team_id: str) -> list[StoredSubscription]:
         """Return every subscription of a workspace, by topic."""
-        mine = (
+        statement = (
             select(Subscription)
             .where(Subscription.team_id == team_id)
             .order_by(Subscription.topic, Subscription.id)
         )
         with self._database.reading() as session:
-            return [_stored(row) for row in session.scalars(mine)]
+            return [_stored(row) for row in session.scalars(statement)]
 
 
 def _audit(session: Session, team_id: str, address: str, by: str | None, now: datetime) -> None:
-    """Record who changes what comes to a channel; what comes to a person is theirs to know."""
+    """Record changes of a channel's subscriptions; a person's are private."""
     if is_person(address):
         return
     write_audit(
@@ -403,53 +402,53 @@ def _audit(session: Session, team_id: str, address: str, by: str | None, now: da
     )
 
 
-def _mark_beginning(
-    session: Session, team_id: str, address: str, topic: str, now: datetime
-) -> None:
-    """Write down that a subscription begins: what ended earlier is not to be undone any more."""
-    key = {"event_id": _mark(team_id, address, topic)}
+def _record_start(session: Session, team_id: str, address: str, topic: str, now: datetime) -> None:
+    """Record the start of a subscription, after which earlier removals cannot be undone."""
+    key = {"event_id": _receipt_id(team_id, address, topic)}
     upsert(session, EventReceipt, key=key, insert={}, update={"received_at": now})
 
 
-def _is_latest(session: Session, team_id: str, address: str, change: Change, now: datetime) -> bool:
-    """Whether a subscription that is not there ended by this change, and by no later one.
+def _is_latest(
+    session: Session, team_id: str, address: str, change: SubscriptionChange, now: datetime
+) -> bool:
+    """Whether a change is the latest removal of a subscription.
 
-    The mark of its beginning is kept as long as receipts are, and so long this can be told.
+    The receipt of its start, and so the answer, is available for `RECEIPT_LIFETIME`.
     """
     if change.ended_at is None or now - change.ended_at >= RECEIPT_LIFETIME:
         return False
-    mark = EventReceipt.event_id == _mark(team_id, address, change.topic)
-    begun_at = session.scalar(select(EventReceipt.received_at).where(mark))
-    return begun_at is None or begun_at <= change.ended_at
+    receipt = EventReceipt.event_id == _receipt_id(team_id, address, change.topic)
+    started_at = session.scalar(select(EventReceipt.received_at).where(receipt))
+    return started_at is None or started_at <= change.ended_at
 
 
-def _mark(team_id: str, address: str, topic: str) -> str:
+def _receipt_id(team_id: str, address: str, topic: str) -> str:
     return sha256(f"subscription:{team_id}:{address}:{topic}".encode()).hexdigest()
 
 
-def _checked(wish: SubscriptionSpec) -> SubscriptionSpec:
-    """Return a wish that comes from a button, if it could be stored otherwise too.
+def _checked(spec: SubscriptionSpec) -> SubscriptionSpec:
+    """Return the settings kept by a button, validated like new ones.
 
     Raises:
-        ValueError: it could not.
+        ValueError: they are invalid.
     """
-    if wish.mode is not None and wish.mode not in get_args(Mode):
-        raise ValueError("no mode")
-    if wish.digest is not None and not is_zone(wish.digest.tz):
-        raise ValueError("no time zone")
-    return replace(wish, topic=normal_pattern(wish.topic), filter=str(parse_filter(wish.filter)))
+    if spec.mode is not None and spec.mode not in get_args(Mode):
+        raise ValueError("invalid mode")
+    if spec.digest is not None and not is_zone(spec.digest.tz):
+        raise ValueError("invalid time zone")
+    return replace(spec, topic=normal_pattern(spec.topic), filter=str(parse_filter(spec.filter)))
 
 
 def _channel_or_person(address: str) -> str:
-    where = normal_address(address)
-    if topic_of(where) is not None:
+    normal = normal_address(address)
+    if topic_of(normal) is not None:
         raise TopicLoopError
-    return where
+    return normal
 
 
 def _select_of(team_id: str, address: str) -> Select[Subscription]:
-    mine = (Subscription.team_id == team_id, Subscription.address == address)
-    return select(Subscription).where(*mine).order_by(Subscription.topic)
+    is_of_address = (Subscription.team_id == team_id, Subscription.address == address)
+    return select(Subscription).where(*is_of_address).order_by(Subscription.topic)
 
 
 def _lock_of(session: Session, team_id: str, address: str) -> list[StoredSubscription]:
@@ -459,8 +458,8 @@ def _lock_of(session: Session, team_id: str, address: str) -> list[StoredSubscri
 
 
 def _find(session: Session, team_id: str, address: str, topic: str) -> StoredSubscription | None:
-    one = _select_of(team_id, address).where(Subscription.topic == topic).with_for_update()
-    row = session.scalar(one)
+    statement = _select_of(team_id, address).where(Subscription.topic == topic).with_for_update()
+    row = session.scalar(statement)
     return None if row is None else _stored(row)
 
 
@@ -476,7 +475,7 @@ def _stored(row: Subscription | Row[*tuple[Any, ...]]) -> StoredSubscription:
     unreadable = read.unreadable
     if row.muted_until == LONG_PAST:
         unreadable = (*unreadable, "mute")
-    wish = SubscriptionSpec(
+    spec = SubscriptionSpec(
         row.topic,
         row.filter,
         read.mode,
@@ -486,14 +485,16 @@ def _stored(row: Subscription | Row[*tuple[Any, ...]]) -> StoredSubscription:
         read.digest,
     )
     return StoredSubscription(
-        row.id, row.address, wish, row.changed_at, row.paused, unreadable=unreadable
+        row.id, row.address, spec, row.changed_at, row.paused, unreadable=unreadable
     )
 
 
-def _changed(topic: str, before: StoredSubscription | None, now: datetime | None) -> Change:
+def _changed(
+    topic: str, before: StoredSubscription | None, now: datetime | None
+) -> SubscriptionChange:
     if before is None:
-        return Change(topic, None, now)
-    return Change(topic, before.wish, now, before.id)
+        return SubscriptionChange(topic, None, now)
+    return SubscriptionChange(topic, before.spec, now, before.id)
 
 
 def _digest_columns(schedule: Schedule | None) -> dict[str, str | None]:

@@ -1,4 +1,4 @@
-"""Subscriptions as they are stored, read without letting one that is damaged harm the others."""
+"""Stored subscriptions, read so that a damaged one does not affect the others."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MODES = get_args(Mode)
 
 @dataclass(frozen=True)
 class ReadSubscription:
-    """What could be read of a subscription.
+    """The readable fields of a subscription.
 
     Attributes:
-        unreadable: the fields that could not; while there are any, nothing comes by it.
+        unreadable: the fields that cannot be read; a subscription with any delivers nothing.
     """
 
     filter: Filter
@@ -35,12 +35,12 @@ class ReadSubscription:
 
 
 def read_subscription(row: Any) -> ReadSubscription:
-    """Return what a row of subscriptions says; never raises."""
+    """Return the fields of a subscription's row; never raises."""
     return _read(row.topic, row.address, row.filter, row.mode, row.digest, row.digest_tz)
 
 
 def is_usable(row: Any, read: ReadSubscription) -> bool:
-    """Whether anything may come by a subscription; the log warns where it may not."""
+    """Whether a subscription may deliver; a damaged one is logged."""
     if not read.unreadable:
         return True
     extra = {"subscription": row.id, "fields": ", ".join(read.unreadable)}
@@ -80,7 +80,7 @@ def _read(
 
 def _same(normal: str, stored: str) -> None:
     if normal != stored:
-        raise ValueError("not in its one form")
+        raise ValueError("not normalized")
 
 
 def _check_address(address: str) -> None:

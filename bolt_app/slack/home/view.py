@@ -9,7 +9,7 @@ from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.elements import Block, Reply
 from bolt_app.blockkit.signed_values import home_of
 from bolt_app.notifications.history.statistics import Health
-from bolt_app.notifications.history.visibility import FailedNotification
+from bolt_app.notifications.history.views import FailedNotification
 from bolt_app.services import Services
 from bolt_app.slack.credentials.blocks import credential_blocks
 from bolt_app.slack.home.blocks import home_view

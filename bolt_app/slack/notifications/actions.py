@@ -9,7 +9,7 @@ from slack_bolt import BoltContext
 
 from bolt_app.access.authorization import Action
 from bolt_app.blockkit.elements import Reply
-from bolt_app.notifications.history.visibility import Viewer
+from bolt_app.notifications.history.views import Viewer
 from bolt_app.services import Services
 from bolt_app.slack.notifications.failed_blocks import retried_reply
 

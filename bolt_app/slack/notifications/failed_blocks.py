@@ -17,7 +17,7 @@ from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import STATE_WORDS
-from bolt_app.notifications.history.visibility import FailedNotification, ViewedDelivery
+from bolt_app.notifications.history.views import FailedNotification, ViewedDelivery
 from bolt_app.slack import ids
 
 # A view has at most a hundred blocks.

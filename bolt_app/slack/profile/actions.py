@@ -12,7 +12,7 @@ from bolt_app.blockkit.elements import Reply
 from bolt_app.installations.flow import INSTALL_PATH
 from bolt_app.installations.store import Grant, StoredInstallation
 from bolt_app.installations.tokens.grants import TokenRequest
-from bolt_app.notifications.history.visibility import Viewer
+from bolt_app.notifications.history.views import Viewer
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services
 from bolt_app.slack.profile.blocks import (

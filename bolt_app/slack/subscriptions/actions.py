@@ -14,13 +14,10 @@ from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.blockkit.elements import Reply, plain_reply
 from bolt_app.db.receipts import signed_request_id
 from bolt_app.notifications.content.schema import Mode, read_one
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
-from bolt_app.notifications.subscriptions.service import (
-    Change,
-    SubscriptionSpec,
-    TooManySubscriptionsError,
-)
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.services import Services
 from bolt_app.slack.ensure_can_post import ensure_can_post
 from bolt_app.slack.errors import NotInvitedError
@@ -128,7 +125,7 @@ class SubscriptionActions:
         """
         self._require(Action.SUBSCRIBE_SELF)
         is_outside = ensure_can_post(self.services, self.team_id, self.address)
-        lately = self.services.previews.look(self.team_id)
+        lately = self.services.previews.recent(self.team_id)
         schedule = self._local(digest)
         spec = SubscriptionSpec(topic, filter_, mode, created_by=self.user_id, digest=schedule)
         # People of another organization read the reply in a shared channel.
@@ -215,7 +212,7 @@ class SubscriptionActions:
         reply = digest_reply(self.user_id, self.destination, named, local, now, undo)
         return SubscriptionResult(reply, is_change=True)
 
-    def undo(self, changes: Sequence[Change]) -> SubscriptionResult:
+    def undo(self, changes: Sequence[SubscriptionChange]) -> SubscriptionResult:
         """Restore the subscriptions before changes.
 
         Raises:
@@ -235,7 +232,7 @@ class SubscriptionActions:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
         topics: list[str] = []
         if not found and self.person.may(Action.SEE_WORKSPACE):
-            topics = self.services.previews.look(self.team_id).topics
+            topics = self.services.previews.recent(self.team_id).topics
         return SubscriptionResult(
             list_reply(self.destination_for_person, found, topics, self.services.clock())
         )
@@ -265,12 +262,12 @@ class SubscriptionActions:
             self.services.clock(),
         )
         sender = Sender(self.team_id, f"slack:{self.user_id}")
-        self.services.intake.accept(sender, [request], idempotency_key=signed_request_id())
+        self.services.intake.submit(sender, [request], idempotency_key=signed_request_id())
         return SubscriptionResult(tested_reply(self.destination_for_person))
 
     def _topics(self) -> list[str]:
         found = self.services.subscriptions.of_address(self.team_id, self.address)
-        return [subscription.wish.topic for subscription in found]
+        return [subscription.spec.topic for subscription in found]
 
     def _local(self, schedule: Schedule | None) -> Schedule | None:
         if schedule is None:
@@ -278,7 +275,7 @@ class SubscriptionActions:
         tz = time_zone_of(self.services, self.team_id, self.user_id)
         return replace(schedule, tz=tz)
 
-    def _undo(self, changes: Sequence[Change]) -> Mapping[str, Any] | None:
+    def _undo(self, changes: Sequence[SubscriptionChange]) -> Mapping[str, Any] | None:
         return undo_fields(changes)
 
     def _visible(self, ids: Sequence[str]) -> Collection[str]:

@@ -28,11 +28,11 @@ from bolt_app.notifications.content.schema import Mode
 from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.subscriptions.filters import parse_filter
-from bolt_app.notifications.subscriptions.previews import LATELY, Example, Preview
+from bolt_app.notifications.subscriptions.previews import LATELY, Preview, PreviewExample
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import (
-    Change,
     StoredSubscription,
+    SubscriptionChange,
     SubscriptionSpec,
 )
 from bolt_app.slack import ids
@@ -78,7 +78,7 @@ def subscribed_reply(
     user_id: str,
     destination: str,
     spec: SubscriptionSpec,
-    change: Change,
+    change: SubscriptionChange,
     preview: Preview | None,
     *,
     near: str | None,
@@ -104,7 +104,7 @@ def subscribed_reply(
 
 
 def unsubscribed_reply(
-    user_id: str, destination: str, change: Change, undo: Fields | None
+    user_id: str, destination: str, change: SubscriptionChange, undo: Fields | None
 ) -> Reply:
     """Report an ended subscription."""
     is_digest = change.before is not None and change.before.digest is not None
@@ -260,14 +260,14 @@ def read_choice(value: object) -> Choice:
         raise OutdatedError from None
 
 
-def undo_fields(changes: Sequence[Change]) -> dict[str, Any] | None:
+def undo_fields(changes: Sequence[SubscriptionChange]) -> dict[str, Any] | None:
     """Return the fields of the button that undoes changes; None if they are too long."""
     packed = _Undo(changes=[_UndoneChange.of(change) for change in changes])
     fields = packed.model_dump(mode="json", exclude_defaults=True)
     return fields if fits(fields) else None
 
 
-def read_undo_fields(fields: Mapping[str, Any]) -> list[Change]:
+def read_undo_fields(fields: Mapping[str, Any]) -> list[SubscriptionChange]:
     """Return the changes in fields from `undo_fields`.
 
     Raises:
@@ -325,7 +325,7 @@ class _UndoneChange(BaseModel):
     before: _Before | None = None
 
     @classmethod
-    def of(cls, change: Change) -> Self:
+    def of(cls, change: SubscriptionChange) -> Self:
         before = None if change.before is None else _Before.of(change.before)
         return cls(
             topic=change.topic,
@@ -335,10 +335,10 @@ class _UndoneChange(BaseModel):
             before=before,
         )
 
-    def change(self) -> Change:
+    def change(self) -> SubscriptionChange:
         topic = normal_pattern(self.topic)
         before = None if self.before is None else self.before.spec(topic)
-        return Change(topic, before, self.at, self.id, self.ended)
+        return SubscriptionChange(topic, before, self.at, self.id, self.ended)
 
 
 class _Undo(BaseModel):
@@ -357,7 +357,7 @@ def _change(text: str, small: str, undo: Fields | None) -> Reply:
 
 
 def _listed(subscription: StoredSubscription, now: datetime) -> Block:
-    spec = subscription.wish
+    spec = subscription.spec
     facts = [
         f"by {person_mention(spec.created_by)}" if spec.created_by else "from the command line"
     ]
@@ -445,6 +445,6 @@ def _previewed(preview: Preview) -> str:
     return "\n".join([lead, *map(_example, preview.examples)])
 
 
-def _example(example: Example) -> str:
+def _example(example: PreviewExample) -> str:
     sign = SIGNS.get(example.severity or "", "•")
     return f"{sign} {escape(example.headline)}  {moment(example.at)}"

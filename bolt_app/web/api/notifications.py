@@ -22,15 +22,12 @@ from bolt_app.notifications.content.errors import (
 )
 from bolt_app.notifications.content.page_urls import is_notification_id, page_url
 from bolt_app.notifications.content.schema import NotificationRequest, read_batch, read_one
+from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
-from bolt_app.notifications.history.search import Filter, Visible
-from bolt_app.notifications.history.service import NothingToRetryError
-from bolt_app.notifications.intake.service import (
-    Accepted,
-    Answer,
-    IdempotencyConflictError,
-    Sender,
-)
+from bolt_app.notifications.history.search import HistoryQuery, Visible
+from bolt_app.notifications.intake.errors import IdempotencyConflictError
+from bolt_app.notifications.intake.results import NewNotification, SubmitResult
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.services import Services
 from bolt_app.web.api.auth import (
     charge_request,
@@ -70,7 +67,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             charge_request(services, caller)
             raise
         try:
-            answer = services.intake.accept(Sender.of(caller), requests, idempotency_key=key)
+            answer = services.intake.submit(Sender.of(caller), requests, idempotency_key=key)
         except IdempotencyConflictError as error:
             charge_request(services, caller)
             raise ApiError(409, str(error)) from None
@@ -87,7 +84,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             query = ListQuery.model_validate(query_of(request.args))
         except ValidationError as error:
             raise invalid(problems_of(error)) from None
-        wanted = Filter(
+        wanted = HistoryQuery(
             state=query.state,
             key=query.key,
             to=query.to,
@@ -279,7 +276,7 @@ def _in_brief(deliveries: Iterable[DeliveryReport]) -> list[AcceptedDelivery]:
     ]
 
 
-def _accepted(answer: Answer, public_url: str, *, is_batch: bool) -> Response:
+def _accepted(answer: SubmitResult, public_url: str, *, is_batch: bool) -> Response:
     # Plain dictionaries, because this response must be fast.
     bodies = [_accepted_body(accepted, public_url) for accepted in answer.notifications]
     body = {"notifications": bodies} if is_batch else bodies[0]
@@ -291,7 +288,7 @@ def _accepted(answer: Answer, public_url: str, *, is_batch: bool) -> Response:
     return response
 
 
-def _accepted_body(accepted: Accepted, public_url: str) -> dict[str, Any]:
+def _accepted_body(accepted: NewNotification, public_url: str) -> dict[str, Any]:
     return {
         "id": accepted.id,
         "url": f"{public_url}{NOTIFICATIONS_PATH}/{accepted.id}",

@@ -13,7 +13,7 @@ from bolt_app.notifications.content.meaning import link_of, severity_of, title_o
 from bolt_app.notifications.content.page_urls import PAGES_PATH, is_notification_id
 from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.history.visibility import ViewedNotification, Viewer
+from bolt_app.notifications.history.views import ViewedNotification, Viewer
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.profiles.service import Profile
 from bolt_app.services import Services

@@ -1,4 +1,4 @@
-"""Meaning: what senders show by colours, fields and titles counts as if they had said it."""
+"""Meaning derived from senders' colours, fields and titles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from bolt_app.db.content import SEVERITIES, readable_content, stored_severity
 from bolt_app.db.models import Notification
 from bolt_app.notifications.content.meaning import severity_of, title_of, with_meaning
-from bolt_app.notifications.history.search import Filter
+from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
@@ -99,11 +99,11 @@ def test_a_field_is_a_severity(name: str, value: str, meant: str | None) -> None
         ([attachment(severity="unheard of")], None),
     ],
 )
-def test_words_outdo_colours_and_an_end_outdoes_both(attachments: Any, meant: str | None) -> None:
+def test_words_beat_colours_and_an_end_beats_both(attachments: Any, meant: str | None) -> None:
     assert severity(*attachments) == meant
 
 
-def test_what_is_said_outdoes_what_is_shown() -> None:
+def test_explicit_members_beat_derived_ones() -> None:
     said = {"severity": "info", "title": "T", "link": "https://a.example"}
     content = with_meaning({**said, "attachments": [{"color": "danger", "title": "U"}]})
 
@@ -111,7 +111,7 @@ def test_what_is_said_outdoes_what_is_shown() -> None:
     assert "derived" not in content
 
 
-def test_fields_are_those_that_filters_look_at() -> None:
+def test_derived_fields_are_filtered() -> None:
     shown = attachment("danger", host="<https://x.example|db1>", **{"A &amp; B": "c"})
     facts = facts_of(with_meaning({"attachments": [shown]}))
 
@@ -131,7 +131,7 @@ SHOWN = st.dictionaries(
 
 
 @given(st.lists(SHOWN, max_size=3))
-def test_whatever_is_shown_is_read_or_left_alone(attachments: Any) -> None:
+def test_any_layout_is_read_or_ignored(attachments: Any) -> None:
     content = with_meaning({"attachments": attachments})
 
     json.dumps(content)
@@ -148,7 +148,7 @@ def post(bellhop: Bellhop, url: str, payload: Any) -> Page:
 
 
 def newest(bellhop: Bellhop) -> Any:
-    return bellhop.services.history.search(ACME, Filter()).notifications[0]
+    return bellhop.services.history.search(ACME, HistoryQuery()).notifications[0]
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ class TestKeys:
         assert newest(installed).key == "given"
         assert "key from alert name" in run(installed, "webhook", "list", "--team", ACME).stdout
 
-    def test_a_resolved_alert_changes_the_red_message(self, installed: Bellhop) -> None:
+    def test_a_resolved_alert_updates_the_red_message(self, installed: Bellhop) -> None:
         subscribe(installed, "severity>=warning")
         url = hook(installed, key_field="alertname")
         for colour in ("danger", "good"):
@@ -252,7 +252,7 @@ class TestKeys:
 
 
 class TestUnrouted:
-    def test_what_no_subscription_wants_is_shown_everywhere(self, installed: Bellhop) -> None:
+    def test_unrouted_notifications_are_shown_everywhere(self, installed: Bellhop) -> None:
         subscribe(installed, "severity>=error")
         sender = caller(installed)
         answer = sender.send({"to": "topic:alerts", "text": "minor"}).json()
@@ -275,7 +275,7 @@ class TestUnrouted:
 
         assert installed.services.statistics.of_team(ACME).unrouted == 0
 
-    def test_guests_are_not_told(self, installed: Bellhop) -> None:
+    def test_guests_do_not_see_them(self, installed: Bellhop) -> None:
         installed.slack.users[BEN].is_restricted = True
         accept(installed, "topic:alerts", "x")
 
@@ -290,5 +290,5 @@ class TestUnrouted:
         assert [one["unrouted"] for one in answer["notifications"]] == [False, True, True]
         ids = [one["id"] for one in answer["notifications"]]
         assert states(installed, *ids) == ["waiting"]
-        found = installed.services.history.search(ACME, Filter(state="unrouted"))
+        found = installed.services.history.search(ACME, HistoryQuery(state="unrouted"))
         assert {one.id for one in found.notifications} == set(ids[1:])

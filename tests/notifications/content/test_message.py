@@ -1,4 +1,4 @@
-"""What a notification looks like in Slack, and that Slack takes every one there can be."""
+"""Rendering of notifications in Slack, which must accept every rendering."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slack_sandbox.messages import checked_content
 Json = dict[str, Any]
 READER = Reader("U0ANN00001", "T0ACME0001", datetime(2026, 1, 1, tzinfo=UTC))
 
-# Whatever means something in mrkdwn, among anything else.
+# Text with mrkdwn's markup in it.
 CHARACTERS = st.sampled_from("ab1 \n*_~`<>&|:@#!-;é漢🔔") | st.characters(exclude_categories=["Cs"])
 WORDS = st.text(CHARACTERS, max_size=40)
 PIECES = WORDS | st.sampled_from(
@@ -72,7 +72,7 @@ CONTENTS = st.fixed_dictionaries(
 
 
 def valid(content: Json) -> Json:
-    """What is stored of `content`; the example does not count where it is refused."""
+    """Return `content` as it is stored; skip the example if it is invalid."""
     try:
         return NotificationRequest.model_validate({"to": "#general", **content}).content()
     except ValueError:
@@ -81,7 +81,7 @@ def valid(content: Json) -> Json:
 
 
 def blocks_of(message: Json) -> list[Json]:
-    """Every block of a message, as it is seen from top to bottom."""
+    """Return every block of a message, from top to bottom."""
     attached = [block for one in message.get("attachments", []) for block in one.get("blocks", [])]
     return [*message.get("blocks", []), *attached]
 
@@ -97,14 +97,14 @@ def text_objects(value: object) -> Iterator[Json]:
             yield from text_objects(list(value.values()))
 
 
-def said(message: Json) -> str:
-    """Everything a message shows, as it is written."""
+def texts_of(message: Json) -> str:
+    """Return all texts of a message, as written."""
     text = "" if message.get("blocks") else message["text"]
     return "\n".join([text, *(one["text"] for one in text_objects(blocks_of(message)))])
 
 
 def read(shown: Json) -> str:
-    """What a person reads of a text object."""
+    """Return a text object as people read it."""
     html = text_object(shown, READER).replace("<br>", "\n")
     return unescape(re.sub(r"<[^>]*>", "", html))
 
@@ -113,12 +113,12 @@ def squeezed(text: str) -> str:
     return re.sub(r"[\s`]", "", text)
 
 
-class TestWhateverIsSent:
+class TestAnyContent:
     @given(CONTENTS, st.booleans(), st.booleans())
     @example({"title": "x", "fields": [{"name": "n", "value": "<" * 1500}] * 50}, True, True)
     @example({"text": "x" * 40_000, "title": "&" * 250, "severity": "info"}, True, True)
     @example({"text": " ", "attachments": [{"text": "x"}]}, True, True)
-    def test_slack_takes_it(self, content: Json, with_picture: bool, is_mrkdwn: bool) -> None:
+    def test_slack_accepts_it(self, content: Json, with_picture: bool, is_mrkdwn: bool) -> None:
         content = valid(content) | ({} if is_mrkdwn else {"mrkdwn": False})
 
         message = render(content, with_picture=with_picture)
@@ -134,17 +134,17 @@ class TestWhateverIsSent:
         content = valid(content)
         assume("blocks" not in content)
 
-        assert squeezed(content.get("text", "")) in squeezed(said(render(content)))
+        assert squeezed(content.get("text", "")) in squeezed(texts_of(render(content)))
 
     @given(CONTENTS)
-    def test_what_can_be_changed_in_place_is_short_enough(self, content: Json) -> None:
+    def test_updatable_messages_are_short_enough(self, content: Json) -> None:
         content = valid(content)
         message = render(content)
         if message.get("blocks"):
             assert len(message["text"].encode()) <= TEXT_SIZE
 
     @given(CONTENTS)
-    def test_attachments_of_the_senders_own_stay_as_they_are(self, content: Json) -> None:
+    def test_the_senders_attachments_stay_as_they_are(self, content: Json) -> None:
         content = valid(content)
         own = content.get("attachments", [])
         assert render(content).get("attachments", [])[-len(own) :] == own or not own
@@ -262,7 +262,7 @@ class TestSeverities:
         assert message["text"].startswith(f"{sign} {severity.capitalize()}: Disk is full\n")
         assert bar["fallback"] == message["text"]
 
-    def test_what_stands_beside_the_colour(self) -> None:
+    def test_the_parts_beside_the_colour(self) -> None:
         [bar] = render({**FULL, "severity": "error"})["attachments"]
         assert bar["blocks"] == [
             {"type": "section", "text": {"type": "mrkdwn", "text": "`/var` is at *97 %*."}},
@@ -281,19 +281,19 @@ class TestSeverities:
         ]
 
     @pytest.mark.parametrize("mention", ["<@U0ANN00001>", "<!here>", "<!subteam^S1|@ops>"])
-    def test_a_text_that_calls_somebody_stands_above_the_bar(self, mention: str) -> None:
+    def test_a_text_with_a_mention_is_above_the_bar(self, mention: str) -> None:
         message = render({"text": f"{mention} look", "severity": "error"})
         assert message["blocks"][1]["text"]["text"] == f"{mention} look"
         [bar] = message["attachments"]
         assert [one["type"] for one in bar["blocks"]] == ["context"]
 
-    def test_so_does_one_whose_names_slack_is_to_find(self) -> None:
+    def test_so_is_one_with_link_names(self) -> None:
         content = {"text": "@ann look", "severity": "error"}
         assert len(render(content)["blocks"]) == 1
         assert len(render({**content, "link_names": True})["blocks"]) == 2
 
     @pytest.mark.parametrize("colour", COLOURS.values())
-    def test_colours_stand_out_from_slacks_light_and_dark(self, colour: str) -> None:
+    def test_colours_contrast_with_slacks_light_and_dark_themes(self, colour: str) -> None:
         # https://www.w3.org/WAI/WCAG22/Understanding/non-text-contrast
         for background in ("#ffffff", "#1a1d21", "#222529"):
             dark, light = sorted([luminance(colour), luminance(background)])
@@ -302,7 +302,7 @@ class TestSeverities:
     def test_a_title_alone_has_its_colour_too(self) -> None:
         message = render({"title": "Deployed", "severity": "success"})
         [bar] = message["attachments"]
-        assert (bar["color"], said({"text": "", "attachments": [bar]}).strip()) == (
+        assert (bar["color"], texts_of({"text": "", "attachments": [bar]}).strip()) == (
             COLOURS["success"],
             "Success",
         )
@@ -312,7 +312,7 @@ class TestSeverities:
         assert message["blocks"][0]["text"]["text"] == f"{SIGNS['warning']} *Warning*"
         assert message["text"] == f"{SIGNS['warning']} Warning\nHelp"
 
-    def test_blocks_of_the_senders_own_stand_beside_the_colour(self) -> None:
+    def test_the_senders_blocks_are_beside_the_colour(self) -> None:
         own = [{"type": "divider"}] * 50
         message = render({"blocks": own, "severity": "critical"})
         pages = [one["blocks"] for one in message["attachments"]]
@@ -325,7 +325,7 @@ class TestWithoutSeverity:
     def test_text_alone_is_only_text(self) -> None:
         assert render({"text": "hello *there*"}) == {"text": "hello *there*"}
 
-    def test_what_the_sender_chose_goes_along(self) -> None:
+    def test_the_senders_options_are_passed_on(self) -> None:
         chosen = {"username": "Disk", "icon_emoji": ":floppy_disk:", "unfurl_links": False}
         assert render({"text": "x", **chosen}) == {"text": "x", **chosen}
 
@@ -346,7 +346,7 @@ class TestWithoutSeverity:
         own = [{"fallback": "f", "text": "t"}]
         assert render({"attachments": own}) == {"text": "", "attachments": own}
 
-    def test_blocks_speak_for_themselves_where_no_text_does(self) -> None:
+    def test_without_a_text_the_blocks_supply_it(self) -> None:
         blocks = [
             {"type": "header", "text": {"type": "plain_text", "text": "R&D"}},
             {"type": "section", "text": {"type": "mrkdwn", "text": "<!here> *now*"}},
@@ -358,7 +358,7 @@ class TestWithoutSeverity:
 
     def test_blocks_may_have_a_link_above_them(self) -> None:
         message = render({"blocks": [{"type": "divider"}] * 50, "link": "https://example.com/"})
-        assert said(message).strip() == "*<https://example.com/>*"
+        assert texts_of(message).strip() == "*<https://example.com/>*"
         assert len(blocks_of(message)) == 51
 
 
@@ -388,7 +388,7 @@ class TestLongTexts:
     def test_many_long_fields_take_several_attachments(self) -> None:
         fields = [{"name": "n", "value": "v" * 1500}] * 50
         message = render({"title": "T", "severity": "info", "fields": fields})
-        assert said(message).count("v" * 1500) == 50
+        assert texts_of(message).count("v" * 1500) == 50
         assert {one["color"] for one in message["attachments"]} == {COLOURS["info"]}
 
 
@@ -407,7 +407,7 @@ class TestTreacherousText:
         message = render({"title": "T", "fields": [{"name": "N", "value": value}]})
         assert message["blocks"][1]["fields"][0]["type"] == "plain_text"
 
-    def test_a_mention_in_plain_text_calls_nobody(self) -> None:
+    def test_a_mention_in_plain_text_notifies_nobody(self) -> None:
         assert "<!here>" not in str(render({"title": "<!here>", "severity": "info"}))
 
 

@@ -1,4 +1,4 @@
-"""The schema of a notification: it takes what can be sent, and refuses all else in words."""
+"""The schema of a notification: it accepts what can be sent, and explains every rejection."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ GOOD = st.fixed_dictionaries(
 
 @given(VALUES | DOCUMENTS | GOOD)
 @settings(max_examples=examples(300))
-def test_anything_is_taken_or_refused_field_by_field(document: Any) -> None:
+def test_anything_is_accepted_or_rejected_field_by_field(document: Any) -> None:
     try:
         request = read_one(document, NOW)
     except ValidationError as error:
@@ -53,7 +53,7 @@ def test_anything_is_taken_or_refused_field_by_field(document: Any) -> None:
         assert problems
         assert all(one.detail for one in problems)
         return
-    # What was taken can be stored and comes back the same.
+    # An accepted notification can be stored and read back unchanged.
     content = request.content()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     assert "\\u0000" not in json.dumps(content)
@@ -86,7 +86,7 @@ def test_a_moment_that_has_passed_means_now() -> None:
     assert read_one(said, NOW).due_at(NOW) == NOW
 
 
-def test_only_what_was_said_is_stored() -> None:
+def test_only_given_members_are_stored() -> None:
     said = {"to": "#a", "text": "x", "title": "", "severity": None, "mrkdwn": True, "priority": 3}
 
     assert read_one(said, NOW).content() == {"text": "x"}

@@ -1,4 +1,4 @@
-"""Summaries: what a notification says in one line, wherever it is summed up."""
+"""Summaries of notifications in one line."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ RICH = {
         ({}, None),
     ],
 )
-def test_the_first_that_says_something_counts(content: Any, said: str | None) -> None:
+def test_the_first_part_with_a_text_counts(content: Any, said: str | None) -> None:
     assert headline(content) == (said or "A notification")
 
 
@@ -111,7 +111,7 @@ def test_a_long_text_is_cut() -> None:
 
 
 TEXT = "*Disk* &lt;full&gt; &amp; hot"
-# What a webhook without a text says, and a text in mrkdwn.
+# A webhook payload without a text, and a text in mrkdwn.
 SAID = {
     "attachments": [{"fallback": TEXT, "color": "danger"}],
     "blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": TEXT}}],
@@ -143,7 +143,7 @@ def app_home(bellhop: Bellhop) -> str:
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("part", SAID)
 @pytest.mark.parametrize("place", [digest, preview, app_home])
-def test_every_summary_says_it_once_and_escapes_it_once(
+def test_every_summary_has_it_once_and_escapes_it_once(
     bellhop: Bellhop, place: Callable[[Bellhop], str], part: str
 ) -> None:
     bellhop.install(ANN)

@@ -1,4 +1,4 @@
-"""Webhook payloads: whatever comes, it is taken or refused with a code of Slack's."""
+"""Webhook payloads: any payload is accepted, or rejected with one of Slack's codes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAYLOADS = st.dictionaries(
 
 
 def take(body: bytes) -> NotificationRequest | None:
-    """Take a body, or say why not in one of Slack's codes."""
+    """Read a body; return None or Slack's code of its error."""
     try:
         return read_webhook(payload_of(body), ["#ops"], NOW)
     except PayloadError as error:
@@ -69,7 +69,7 @@ def assert_storable(request: NotificationRequest) -> None:
 
 @given(PAYLOADS | JSON)
 @settings(max_examples=examples(300))
-def test_any_json_is_taken_or_refused(payload: Any) -> None:
+def test_any_json_is_accepted_or_rejected(payload: Any) -> None:
     taken = take(json.dumps(payload).encode())
 
     if taken is not None:
@@ -77,8 +77,8 @@ def test_any_json_is_taken_or_refused(payload: Any) -> None:
 
 
 @given(PAYLOADS, TEXT.filter(str.strip).map(lambda text: "x" + text))
-def test_what_says_something_is_never_lost(payload: dict[str, Any], text: str) -> None:
-    """Whatever stands around it: numbers that are none, halves of characters, wrong types."""
+def test_a_payload_with_a_text_is_never_lost(payload: dict[str, Any], text: str) -> None:
+    """The rest may be anything: NaN, lone surrogates, wrong types."""
     body = json.dumps({**payload, "text": text}).replace("NaN", "0").replace("Infinity", "1e999")
 
     taken = take(body.encode())
@@ -89,11 +89,11 @@ def test_what_says_something_is_never_lost(payload: dict[str, Any], text: str) -
 
 
 @given(st.binary(max_size=200) | st.binary(max_size=50).map(b'{"text": "'.__add__))
-def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
+def test_any_bytes_are_accepted_or_rejected(body: bytes) -> None:
     take(body)
 
 
 @given(st.text())
-def test_any_form_field_is_taken_or_refused(text: str) -> None:
+def test_any_form_field_is_accepted_or_rejected(text: str) -> None:
     with suppress(PayloadError):
         assert_storable(read_webhook(read_json(text), ["#ops"], NOW))

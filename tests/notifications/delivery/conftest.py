@@ -1,4 +1,4 @@
-"""Owners of shards on the databases of the tests."""
+"""Shard owners on the databases of the tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that owns shards and does nothing else; tests suspend and kill it.
+"""A process that only owns shards; tests suspend and kill it.
 
 It is asked and told things through a pipe, which its one asyncio loop reads beside its steps.
 """
@@ -40,16 +40,16 @@ class OwnerProcess:
         self._process.start()
 
     def owned(self) -> set[int]:
-        """Return the shards that it owns, by what it knows itself."""
+        """Return the shards that it believes to own."""
         return set(self.ask("owned"))
 
     def ask(self, what: str, *values: Any) -> Any:
-        """Have it do something, and return its answer."""
+        """Send it a command, and return its answer."""
         self._pipe.send((what, *values))
         return self.answer()
 
     def tell(self, what: str, *values: Any) -> None:
-        """Have it do something; `answer` returns the answer."""
+        """Send it a command; `answer` returns the answer."""
         self._pipe.send((what, *values))
 
     def answer(self) -> Any:
@@ -58,7 +58,7 @@ class OwnerProcess:
         return self._pipe.recv()
 
     def wait_for(self, count: int, seconds: float) -> float:
-        """Wait until it owns so many shards; return how long that took."""
+        """Wait until it owns a number of shards; return how long that took."""
         began = time.monotonic()
         while len(owned := self.owned()) != count:
             waited = time.monotonic() - began
@@ -67,7 +67,7 @@ class OwnerProcess:
         return time.monotonic() - began
 
     def suspend(self) -> None:
-        """Stop it until `resume`."""
+        """Suspend it until `resume`."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -75,12 +75,12 @@ class OwnerProcess:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill it, without any chance to release anything, and wait for its end."""
+        """Kill it before it can release anything, and wait for its end."""
         self._signal(signal.SIGKILL)
         self._process.join()
 
     def end(self) -> None:
-        """Make sure that nothing is left of it."""
+        """Kill it if it still runs, and wait for its end."""
         self.kill()
         self._pipe.close()
 
@@ -91,7 +91,7 @@ class OwnerProcess:
 
 @contextmanager
 def owners(settings: Settings, count: int = 1) -> Iterator[list[OwnerProcess]]:
-    """Run so many owners."""
+    """Run a number of owners."""
     processes = [OwnerProcess(settings) for _ in range(count)]
     try:
         yield processes

@@ -72,7 +72,7 @@ def _operations(chance: random.Random, run: Run) -> list[tuple[Callable[[], None
 
 
 def main() -> None:
-    """Run as many episodes as make up the steps, and print what came of them."""
+    """Run episodes until the number of steps is reached, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)

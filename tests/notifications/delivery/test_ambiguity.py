@@ -1,4 +1,4 @@
-"""What may have been posted is looked for before it is sent again; a worker may die at any step."""
+"""Ambiguous attempts: Bellhop looks for the message before it posts again, even after a crash."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_lost_answer_is_found_in_the_channel(bellhop: Bellhop, hand: Hand) -> 
 
 
 @pytest.mark.parametrize("kind", ["server_error", "reset"])
-def test_what_is_not_found_is_sent_again(bellhop: Bellhop, hand: Hand, kind: str) -> None:
+def test_a_message_that_is_not_found_is_sent_again(bellhop: Bellhop, hand: Hand, kind: str) -> None:
     bellhop.slack.faults.add(Fault("chat.postMessage", kind, times=1))  # type: ignore[arg-type]
     id_ = accept(bellhop, GENERAL, "once")
     hand.deliver()
@@ -57,7 +57,7 @@ def test_what_is_not_found_is_sent_again(bellhop: Bellhop, hand: Hand, kind: str
     assert texts(bellhop, GENERAL) == ["once"]
 
 
-def test_what_certainly_was_not_sent_is_sent_again_without_looking(
+def test_a_request_that_certainly_failed_is_repeated_without_a_look(
     bellhop: Bellhop, hand: Hand
 ) -> None:
     services = bellhop.services
@@ -81,7 +81,7 @@ def test_what_certainly_was_not_sent_is_sent_again_without_looking(
     assert bellhop.slack.calls_to("conversations.history") == []
 
 
-def test_until_it_is_known_nothing_overtakes_it(bellhop: Bellhop, hand: Hand) -> None:
+def test_nothing_overtakes_a_delivery_in_doubt(bellhop: Bellhop, hand: Hand) -> None:
     bellhop.slack.faults.add(Fault("chat.postMessage", "server_error", times=1))
     accept(bellhop, GENERAL, "first")
     hand.deliver()
@@ -95,7 +95,7 @@ def test_until_it_is_known_nothing_overtakes_it(bellhop: Bellhop, hand: Hand) ->
     assert texts(bellhop, GENERAL) == ["first", "urgent"]
 
 
-def test_where_nobody_can_know_it_is_left_for_a_person(bellhop: Bellhop, hand: Hand) -> None:
+def test_an_unreadable_channel_leaves_it_unknown(bellhop: Bellhop, hand: Hand) -> None:
     bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     bellhop.slack.faults.add(UNREADABLE)
@@ -110,7 +110,7 @@ def test_where_nobody_can_know_it_is_left_for_a_person(bellhop: Bellhop, hand: H
     assert texts(bellhop, GENERAL) == ["once?", "next"]
 
 
-def test_or_sent_again_where_the_sender_said_so(bellhop: Bellhop, hand: Hand) -> None:
+def test_with_on_unknown_resend_it_is_sent_again(bellhop: Bellhop, hand: Hand) -> None:
     bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     bellhop.slack.faults.add(UNREADABLE)
@@ -123,7 +123,7 @@ def test_or_sent_again_where_the_sender_said_so(bellhop: Bellhop, hand: Hand) ->
     assert texts(bellhop, GENERAL) == ["at least once"] * 2
 
 
-def test_while_slack_cannot_be_asked_it_is_not_sent(bellhop: Bellhop, hand: Hand) -> None:
+def test_nothing_is_sent_while_the_look_fails(bellhop: Bellhop, hand: Hand) -> None:
     bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     bellhop.slack.faults.add(Fault("conversations.history", "server_error", times=2))
@@ -136,7 +136,7 @@ def test_while_slack_cannot_be_asked_it_is_not_sent(bellhop: Bellhop, hand: Hand
     assert texts(bellhop, GENERAL) == ["once"]
 
 
-def test_an_uninstall_in_between_is_waited_out(bellhop: Bellhop, hand: Hand) -> None:
+def test_it_waits_while_the_app_is_uninstalled(bellhop: Bellhop, hand: Hand) -> None:
     bellhop.services.channels.join(bellhop.services.client.find_workspace(ACME), GENERAL)
     bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
     id_ = accept(bellhop, GENERAL, "once")
@@ -224,12 +224,12 @@ class TestDeath:
 
         assert self.deliver_the_rest(bellhop) == ["1", "2"]
 
-    def test_after_it_wrote_down_the_outcome(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_after_it_stored_the_outcome(self, bellhop: Bellhop, hand: Hand) -> None:
         assert hand.deliver() == 1
 
         assert self.deliver_the_rest(bellhop) == ["1", "2"]
 
-    def test_a_request_that_may_be_under_way_is_not_looked_for_too_early(
+    def test_a_request_that_may_be_in_flight_is_not_looked_for_too_early(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         hand.die_before_request()
@@ -243,7 +243,7 @@ class TestDeath:
         assert texts(bellhop, GENERAL) == []
         assert bellhop.slack.calls_to("conversations.history") == []
 
-    def test_one_that_has_lost_the_workspace_sends_nothing(
+    def test_a_worker_that_lost_the_workspace_sends_nothing(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         def lose() -> None:
@@ -256,7 +256,7 @@ class TestDeath:
 
         assert self.deliver_the_rest(bellhop) == ["1", "2"]
 
-    def test_one_whose_token_is_old_begins_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_worker_with_an_old_token_begins_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         other = Hand(bellhop)
         assert hand.deliver() == 0
 

@@ -86,7 +86,7 @@ def test_a_worker_that_takes_nothing_does_not_keep_shards_moving() -> None:
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6))
-def test_whatever_number_of_workers_comes_and_goes_shares_become_fair(counts: list[int]) -> None:
+def test_shares_become_fair_for_any_number_of_workers(counts: list[int]) -> None:
     owners: dict[int, int] = {}
     workers: dict[int, Balance] = {}
     now = 0.0

@@ -1,4 +1,4 @@
-"""Clocks may jump: nothing is lost or doubled, and no wait that a wrong clock wrote is believed."""
+"""Clock jumps: nothing is lost or duplicated, and waits stored by a wrong clock are capped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ HOUR, YEAR = 3600, 365 * 86_400
 
 
 @pytest.fixture(autouse=True)
-def slack_keeps_no_time(bellhop: Bellhop) -> None:
-    """The stand-in has the test's clock, and must not mind that it jumps."""
+def slack_without_pace(bellhop: Bellhop) -> None:
+    """The stand-in has the test's clock, whose jumps it must tolerate."""
     bellhop.install(ANN)
     bellhop.slack.limits.enabled = False
 
@@ -37,7 +37,7 @@ def test_back(bellhop: Bellhop) -> None:
     assert states(bellhop, *ids, soon) == ["sent", "sent", "waiting"]
 
 
-def test_a_wait_of_a_wrong_year_is_not_believed(bellhop: Bellhop) -> None:
+def test_a_stored_wait_from_a_wrong_clock_is_capped(bellhop: Bellhop) -> None:
     bellhop.clock.advance(YEAR)
     for number in range(2):
         accept(bellhop, GENERAL, str(number))

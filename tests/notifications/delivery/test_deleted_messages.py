@@ -1,4 +1,4 @@
-"""Messages that someone deleted in Slack: nothing that comes later is lost or misplaced."""
+"""Messages that people deleted in Slack: later messages are neither lost nor misplaced."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ INCIDENT: dict[str, Any] = {
     "title": "Disk full",
     "actions": ["acknowledge", "assign", "resolve", "snooze", "mute"],
 }
-# What a message is about, what was answered, and what else it says.
+# Words in messages: their texts, and lines about the incident.
 WORDS = (
     "first",
     "second",
     "third",
     "over",
     "Acknowledged",
-    "takes care",
+    "Assigned",
     "Resolved",
     "No answer yet",
 )
@@ -46,7 +46,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def deliver(bellhop: Bellhop, seconds: float = 5) -> None:
-    """Deliver all that is due, past the pace of the channels."""
+    """Deliver everything that is due, beyond the pace of the channels."""
     bellhop.clock.advance(seconds)
     hand = Hand(bellhop)
     for _ in range(3):
@@ -124,7 +124,7 @@ def later(**given: float) -> Then:
 
 @dataclass(frozen=True)
 class Case:
-    """One kind of message, what comes after it was deleted, and what the channel shows then."""
+    """A kind of message, the step after its deletion, and the expected channel."""
 
     first: Mapping[str, Any]
     then: Then
@@ -148,7 +148,7 @@ CASES = {
     ),
     "incident, acknowledged": Case(INCIDENT, answered("acknowledge"), ["first acknowledged"]),
     "incident, answered twice": Case(
-        INCIDENT, answered("acknowledge", "assign"), ["first takes care"]
+        INCIDENT, answered("acknowledge", "assign"), ["first assigned"]
     ),
     "incident, resolved in the end": Case(
         INCIDENT, answered("acknowledge", "resolve"), ["first resolved"]
@@ -185,7 +185,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_of_each_kind(installed: Bellhop, name: str) -> None:
+def test_deleted_message_of_each_kind(installed: Bellhop, name: str) -> None:
     case = CASES[name]
     first = send(installed, "first", **case.first)
     delete_all(installed)
@@ -195,7 +195,7 @@ def test_of_each_kind(installed: Bellhop, name: str) -> None:
     assert shown(installed) == case.shows
 
 
-def test_a_digest_goes_on(installed: Bellhop) -> None:
+def test_a_deleted_digest_is_replaced_by_the_next(installed: Bellhop) -> None:
     wish = SubscriptionSpec("deploys", digest=Schedule())
     installed.services.subscriptions.subscribe(ACME, GENERAL, wish)
     for _ in range(2):
@@ -221,7 +221,7 @@ def test_an_escalation_that_was_deleted_is_shown_again(installed: Bellhop) -> No
     assert shown(installed, GENERAL) == shown(installed, RANDOM) == ["first acknowledged"]
 
 
-def test_a_message_in_the_place_of_another_has_its_buttons_and_link(installed: Bellhop) -> None:
+def test_a_replacement_has_the_buttons_and_link(installed: Bellhop) -> None:
     first = send(installed, "first", **INCIDENT)
     [gone] = delete_all(installed)
     answer(installed, first, "acknowledge")
@@ -278,7 +278,7 @@ def test_a_reminder_alone_begins_a_thread(installed: Bellhop) -> None:
     assert shown(installed) == ["over", "over > second", "over > third"]
 
 
-class TestThreadsThatSendersName:
+class TestThreadsNamedBySenders:
     def test_replies_stay_together(self, installed: Bellhop) -> None:
         installed.slack.post_as(BEN, GENERAL, "release 7")
         [root] = delete_all(installed)
@@ -288,7 +288,7 @@ class TestThreadsThatSendersName:
         assert shown(installed) == ["first", "first > second", "first > third"]
         assert states(installed, *ids) == ["sent"] * 3
 
-    def test_they_move_with_each_message_that_is_deleted(self, installed: Bellhop) -> None:
+    def test_they_move_with_each_deleted_message(self, installed: Bellhop) -> None:
         installed.slack.post_as(BEN, GENERAL, "release 7")
         [root] = delete_all(installed)
         send(installed, "first", thread_ts=root.ts)
@@ -299,7 +299,9 @@ class TestThreadsThatSendersName:
 
         assert shown(installed) == ["second", "second > third"]
 
-    def test_a_reply_about_another_key_takes_no_incident_over(self, installed: Bellhop) -> None:
+    def test_a_reply_with_another_key_does_not_take_over_the_incident(
+        self, installed: Bellhop
+    ) -> None:
         first = send(installed, "first", key=KEY, **INCIDENT)
         [root] = delete_all(installed)
         send(installed, "second", key="other", mode="thread", thread_ts=root.ts)
@@ -309,7 +311,7 @@ class TestThreadsThatSendersName:
         assert shown(installed) == ["second", "first acknowledged"]
 
 
-def test_a_deleted_message_with_replies_takes_more(installed: Bellhop) -> None:
+def test_a_deleted_message_with_replies_gets_further_replies(installed: Bellhop) -> None:
     send(installed, "first", key=KEY, mode="thread")
     [root] = installed.slack.messages(GENERAL)
     send(installed, "second", key=KEY, mode="thread")

@@ -1,4 +1,4 @@
-"""What is accepted is delivered: where it goes, in which order, how fast, and what stops it."""
+"""Deliveries: destinations, order, pace, errors, keys and threads."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MINUTE, DAY = 60, 86_400
 
 @pytest.fixture
 def hand(bellhop: Bellhop) -> Hand:
-    """A worker for a workspace that Ann has installed Bellhop in."""
+    """Return a worker for a workspace in which Ann has installed Bellhop."""
     bellhop.install(ANN)
     return Hand(bellhop)
 
 
 def channel(bellhop: Bellhop, name: str, team_id: str = ACME) -> str:
-    """Make a channel and return its id."""
+    """Create a channel and return its id."""
     return bellhop.slack.add_channel(team_id, name).id
 
 
-class TestWhere:
+class TestDestinations:
     def test_a_channel_by_id_or_by_name(self, bellhop: Bellhop, hand: Hand) -> None:
         by_id, by_name = accept(bellhop, GENERAL, "id"), accept(bellhop, "#General", "name")
 
@@ -41,7 +41,7 @@ class TestWhere:
         assert states(bellhop, by_id, by_name) == ["sent", "sent"]
         assert texts(bellhop, GENERAL) == ["id", "name"]
 
-    def test_where_and_when_it_went_is_written_down(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_its_message_and_time_are_stored(self, bellhop: Bellhop, hand: Hand) -> None:
         id_ = accept(bellhop, "#general", "hello")
 
         hand.deliver()
@@ -62,7 +62,7 @@ class TestWhere:
         assert states(bellhop, id_) == ["sent"]
         assert texts(bellhop, dm.id) == ["psst"]
 
-    def test_a_linked_person_is_known_without_asking(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_linked_person_needs_no_lookup(self, bellhop: Bellhop, hand: Hand) -> None:
         accept(bellhop, "@ann@acme.example", "psst")
 
         hand.deliver()
@@ -79,7 +79,9 @@ class TestWhere:
         assert texts(bellhop, deploys) == ["out"]
         assert len(bellhop.slack.calls_to("conversations.join")) == 1
 
-    def test_what_waits_for_a_name_moves_in_its_order(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_deliveries_that_wait_for_a_name_move_in_order(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         for number in range(3):
             accept(bellhop, "#general", str(number))
         accept(bellhop, "#general", "first", priority=1)
@@ -89,7 +91,7 @@ class TestWhere:
 
         assert texts(bellhop, GENERAL) == ["first", "0", "1", "2"]
 
-    def test_what_comes_while_a_name_is_looked_up_keeps_behind(
+    def test_deliveries_accepted_during_a_lookup_keep_their_order(
         self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         accept(bellhop, "#general", "1")
@@ -119,7 +121,7 @@ class TestWhere:
             ("U0NOBODY01", "recipient_denied"),
         ],
     )
-    def test_an_address_nobody_has(
+    def test_an_unknown_address(
         self, bellhop: Bellhop, hand: Hand, address: str, code: str
     ) -> None:
         id_ = accept(bellhop, address, "anybody?")
@@ -189,7 +191,7 @@ class TestPace:
 
         assert texts(bellhop, quiet) == ["now"]
 
-    def test_a_workspace_has_a_pace_of_its_own(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_each_workspace_has_its_own_pace(self, bellhop: Bellhop, hand: Hand) -> None:
         channels = [channel(bellhop, f"many-{number}") for number in range(120)]
         for one in channels:
             bellhop.slack.join_as(ANN, one)
@@ -202,7 +204,7 @@ class TestPace:
         hand.deliver()
         after_two_seconds = sum(len(texts(bellhop, one)) for one in channels)
 
-        # A quarter of a minute's messages at once, and then five a second.
+        # A burst of 75 messages, and then five a second.
         assert (at_once, after_two_seconds) == (75, 85)
 
     def test_a_flood_does_not_starve_another_workspace(self, bellhop: Bellhop, hand: Hand) -> None:
@@ -219,7 +221,7 @@ class TestPace:
         turn = [one.arguments["channel"] for one in posts].index(here)
         assert turn <= 2 * bellhop.settings.workspace_requests
 
-    def test_within_a_workspace_the_most_urgent_comes_first(
+    def test_within_a_workspace_the_most_urgent_goes_first(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         channels = [channel(bellhop, f"many-{number}") for number in range(90)]
@@ -234,8 +236,8 @@ class TestPace:
         assert turn <= 2 * bellhop.settings.workspace_requests
 
 
-class TestWhen:
-    def test_not_before_its_time(self, bellhop: Bellhop, hand: Hand) -> None:
+class TestTimes:
+    def test_it_is_not_sent_before_send_at(self, bellhop: Bellhop, hand: Hand) -> None:
         later = bellhop.clock() + timedelta(minutes=5)
         accept(bellhop, GENERAL, "later", send_at=later)
         accept(bellhop, GENERAL, "delayed", delay=400)
@@ -250,7 +252,7 @@ class TestWhen:
         hand.deliver()
         assert texts(bellhop, GENERAL) == ["now", "later", "delayed"]
 
-    def test_not_after_its_time(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_it_is_not_sent_after_expires_at(self, bellhop: Bellhop, hand: Hand) -> None:
         stale = accept(bellhop, GENERAL, "stale", expires_at=bellhop.clock() + timedelta(minutes=1))
         good = accept(bellhop, GENERAL, "good")
         bellhop.clock.advance(MINUTE)
@@ -260,7 +262,9 @@ class TestWhen:
         assert states(bellhop, stale, good) == ["expired", "sent"]
         assert texts(bellhop, GENERAL) == ["good"]
 
-    def test_how_long_nothing_is_due_is_known(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_cycle_returns_when_the_next_delivery_is_due(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         def wait() -> float:
             hand.deliver()
             return hand.run(hand.dispatcher.cycle())
@@ -273,8 +277,8 @@ class TestWhen:
         assert wait() == pytest.approx(poll / 2, abs=0.01)
 
 
-class TestRefusals:
-    def test_a_permanent_one_stops_at_once_and_the_next_goes_on(
+class TestRejections:
+    def test_a_permanent_error_ends_a_delivery_and_the_next_goes_on(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         bellhop.slack.faults.add(
@@ -307,7 +311,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("status", "state", "error"), [(413, "dead", "http_413"), (403, "sending", "unavailable")]
     )
-    def test_a_request_that_a_server_before_slack_rejects(
+    def test_a_request_rejected_by_a_proxy(
         self, bellhop: Bellhop, hand: Hand, status: int, state: str, error: str
     ) -> None:
         fault = Fault("chat.postMessage", "server_error", status=status, times=1)
@@ -316,13 +320,11 @@ class TestRefusals:
 
         hand.deliver()
 
-        # Only what is about this one request is final.
+        # Only an error of this request itself is final.
         [delivery] = deliveries(bellhop, id_)
         assert (delivery.state, delivery.error) == (state, error)
 
-    def test_a_temporary_one_is_tried_again_ever_more_slowly(
-        self, bellhop: Bellhop, hand: Hand
-    ) -> None:
+    def test_a_temporary_error_is_retried_with_backoff(self, bellhop: Bellhop, hand: Hand) -> None:
         bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
         id_ = accept(bellhop, GENERAL, "patience")
         waits = []
@@ -341,7 +343,7 @@ class TestRefusals:
         for number, wait in enumerate(waits):
             assert 0.8 <= wait / min(2 * 2**number, 600) <= 1.2
 
-    def test_after_a_day_it_is_dead_and_so_is_what_waited_behind_it(
+    def test_after_a_day_it_is_dead_with_those_that_waited_behind_it(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
@@ -375,7 +377,7 @@ class TestRefusals:
 
 
 class TestRateLimits:
-    def test_retry_after_is_obeyed_for_the_whole_workspace_and_no_other(
+    def test_retry_after_applies_to_the_whole_workspace_and_no_other(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         bellhop.install("U0ANN00002")
@@ -435,7 +437,7 @@ class TestDeadInstallations:
 
         assert texts(bellhop, GENERAL) == ["0", "1"]
 
-    def test_what_nobody_installs_for_is_dead_after_a_day(
+    def test_without_an_installation_deliveries_are_dead_after_a_day(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         bellhop.slack.uninstall(ACME)
@@ -450,7 +452,7 @@ class TestDeadInstallations:
         [delivery] = deliveries(bellhop, id_)
         assert (delivery.state, delivery.error) == ("dead", "not_installed")
 
-    def test_what_waits_says_that_nothing_is_installed(
+    def test_waiting_deliveries_report_the_missing_installation(
         self, bellhop: Bellhop, hand: Hand, caplog: pytest.LogCaptureFixture
     ) -> None:
         bellhop.slack.uninstall(ACME)
@@ -495,7 +497,7 @@ class TestKeys:
         assert "down" not in str(message.attachments)
         assert [one.ts for one in deliveries(bellhop, id_)] == [message.ts]
 
-    def test_a_thread_goes_on_under_the_earlier_message(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_thread_replies_to_the_earlier_message(self, bellhop: Bellhop, hand: Hand) -> None:
         for text in ("down", "still down", "up"):
             accept(bellhop, GENERAL, text, key="db", mode="thread")
             hand.deliver()
@@ -504,7 +506,7 @@ class TestKeys:
         first, *rest = bellhop.slack.messages(GENERAL)
         assert [one.thread_ts for one in rest] == [first.ts, first.ts]
 
-    def test_new_posts_anew(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_new_posts_another_message(self, bellhop: Bellhop, hand: Hand) -> None:
         for text in ("down", "up"):
             accept(bellhop, GENERAL, text, key="db", mode="new")
             hand.deliver()
@@ -531,7 +533,9 @@ class TestKeys:
 
         assert (texts(bellhop, GENERAL), texts(bellhop, other)) == (["down"], ["down"])
 
-    def test_what_cannot_be_changed_is_posted_anew(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_message_that_cannot_be_updated_is_posted_again(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         accept(bellhop, GENERAL, "down", key="db")
         hand.deliver()
         bellhop.slack.faults.add(
@@ -548,7 +552,7 @@ class TestKeys:
         assert texts(bellhop, GENERAL) == ["down", "down again"]
 
 
-def test_a_custom_name_is_kept_where_that_was_granted(bellhop: Bellhop, hand: Hand) -> None:
+def test_a_custom_name_is_kept_with_the_scope(bellhop: Bellhop, hand: Hand) -> None:
     accept(bellhop, GENERAL, "firing", username="Alertmanager", icon_emoji=":fire:")
 
     hand.deliver()
@@ -557,7 +561,7 @@ def test_a_custom_name_is_kept_where_that_was_granted(bellhop: Bellhop, hand: Ha
     assert (message.username, message.icons) == ("Alertmanager", {"emoji": ":fire:"})
 
 
-def test_a_person_without_an_address_of_ours_is_no_problem(bellhop: Bellhop, hand: Hand) -> None:
+def test_an_incident_of_a_person_without_an_image_is_shown(bellhop: Bellhop, hand: Hand) -> None:
     id_ = accept(bellhop, PLAIN, "hello")
 
     hand.deliver()
@@ -568,8 +572,8 @@ def test_a_person_without_an_address_of_ours_is_no_problem(bellhop: Bellhop, han
 IMAGE = {"type": "image", "image_url": "http://grafana.internal/render.png", "alt_text": "db"}
 
 
-class TestImagesThatSlackCannotFetch:
-    """The message is posted with links in their place."""
+class TestUnfetchableImages:
+    """The message is posted with links instead of them."""
 
     @pytest.fixture(autouse=True)
     def unreachable(self, bellhop: Bellhop) -> None:
@@ -619,8 +623,8 @@ class TestImagesThatSlackCannotFetch:
         assert f"<{IMAGE['image_url']}|" in message.text
 
 
-class TestThreadsThatAreGone:
-    """Slack posts a reply in the channel itself where the first message was deleted."""
+class TestDeletedThreads:
+    """Slack posts a reply in the channel itself if the parent was deleted."""
 
     def gone(self, bellhop: Bellhop, hand: Hand) -> None:
         accept(bellhop, GENERAL, "first", key="db", mode="thread")
@@ -630,7 +634,9 @@ class TestThreadsThatAreGone:
             first.deleted = True
         bellhop.clock.advance(5)
 
-    def test_the_reply_is_known_as_what_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_the_reply_is_stored_as_a_message_of_the_channel(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         self.gone(bellhop, hand)
         second = accept(bellhop, GENERAL, "second", key="db", mode="thread")
         hand.deliver()
@@ -656,7 +662,7 @@ class TestThreadsThatAreGone:
         assert (delivery.state, delivery.ts, delivery.thread_ts) == ("sent", root.ts, None)
 
 
-def test_a_workspace_that_was_noticed_before_anything_was_sent_there(
+def test_a_workspace_noticed_before_its_first_delivery(
     bellhop: Bellhop,
 ) -> None:
     """Installing Bellhop wakes the worker, too."""
@@ -673,7 +679,7 @@ def test_a_workspace_that_was_noticed_before_anything_was_sent_there(
 
 
 @pytest.mark.parametrize("read", ["queues", "snapshot", "changes", "pages"])
-def test_an_error_while_reading_stops_no_workspace(bellhop: Bellhop, read: str) -> None:
+def test_an_error_while_reading_does_not_stop_other_workspaces(bellhop: Bellhop, read: str) -> None:
     bellhop.install(ANN)
     before = accept(bellhop, GENERAL, "0")
     hand = Hand(bellhop)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.file_systems import refuse_network_folder
-from bolt_app.notifications.delivery.ownership import OwnershipError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_a_mount_beside_the_folder_does_not_matter(tmp_path: Path, folder: Path)
     refuse_network_folder(folder, mounts(tmp_path, "/dev/sda1 / ext4", f"s:/ {tmp_path}/my nfs"))
 
 
-def test_of_two_mounts_at_one_place_the_later_counts(tmp_path: Path, folder: Path) -> None:
+def test_of_two_mounts_at_one_path_the_later_counts(tmp_path: Path, folder: Path) -> None:
     lines = (f"/dev/sda1 {tmp_path} ext4", f"server:/ {tmp_path} nfs4")
 
     with pytest.raises(OwnershipError):
@@ -65,5 +65,5 @@ def test_a_link_does_not_hide_the_file_system(tmp_path: Path, folder: Path) -> N
         refuse_network_folder(link, mounts(tmp_path, "/dev/sda1 / ext4", f"s:/ {point} nfs"))
 
 
-def test_nothing_is_refused_where_the_kernel_has_no_list(tmp_path: Path, folder: Path) -> None:
+def test_nothing_is_refused_without_a_list_of_mounts(tmp_path: Path, folder: Path) -> None:
     refuse_network_folder(folder, tmp_path / "no mounts")

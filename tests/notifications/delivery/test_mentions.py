@@ -1,4 +1,4 @@
-"""Notifications that call people."""
+"""Notifications that mention people."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def posted(bellhop: Bellhop, **given: Any) -> Any:
     return bellhop.slack.messages(GENERAL)[-1]
 
 
-def test_people_are_called_at_the_end(installed: Bellhop) -> None:
+def test_people_are_mentioned_at_the_end(installed: Bellhop) -> None:
     message = posted(installed, mentions=[KNOWN, LINKED, ANN])
 
     assert message.text == f"Look at this\n<@{BEN}> <@{ANN}>"
@@ -39,27 +39,27 @@ def test_people_are_called_at_the_end(installed: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("given", [{"severity": "critical"}, {"title": "Disk full"}])
-def test_they_are_told_on_their_phones(installed: Bellhop, given: dict[str, str]) -> None:
+def test_they_are_notified(installed: Bellhop, given: dict[str, str]) -> None:
     message = posted(installed, mentions=[LINKED], **given)
 
     # In an attachment nobody is.
     assert f"<@{ANN}>" in json.dumps(message.blocks)
 
 
-def test_blocks_of_ones_own_call_people_too(installed: Bellhop) -> None:
+def test_the_senders_blocks_mention_people_too(installed: Bellhop) -> None:
     blocks = [{"type": "divider"}]
     message = posted(installed, mentions=[LINKED], blocks=blocks)
 
     assert message.blocks[-1]["text"]["text"] == f"<@{ANN}>"
 
 
-def test_who_is_not_found_is_left_out(installed: Bellhop) -> None:
+def test_unknown_people_are_left_out(installed: Bellhop) -> None:
     assert posted(installed, mentions=[NOBODY]).text == "Look at this"
     assert posted(installed, mentions=[NOBODY, KNOWN]).text == f"Look at this\n<@{BEN}>"
 
 
 @pytest.mark.parametrize("kind", ["rate_limited", "server_error"])
-def test_it_waits_until_slack_says_who_they_are(installed: Bellhop, kind: Any) -> None:
+def test_it_waits_until_slack_answers_the_lookup(installed: Bellhop, kind: Any) -> None:
     number = len(installed.slack.messages(GENERAL))
     installed.slack.faults.add(Fault(LOOK_UP, kind, times=1))
     id_ = accept(installed, GENERAL, "Look at this", mentions=[KNOWN])
@@ -72,12 +72,12 @@ def test_it_waits_until_slack_says_who_they_are(installed: Bellhop, kind: Any) -
     assert installed.slack.messages(GENERAL)[-1].text == f"Look at this\n<@{BEN}>"
 
 
-def strangers(number: int) -> list[str]:
+def unknown_people(number: int) -> list[str]:
     return [f"@stranger-{number}-{one}@acme.example" for one in range(20)]
 
 
-def test_invented_addresses_make_few_calls_and_hold_nothing_up(installed: Bellhop) -> None:
-    ids = [accept(installed, GENERAL, "x", mentions=strangers(number)) for number in range(5)]
+def test_invented_addresses_cost_few_calls_and_delay_nothing(installed: Bellhop) -> None:
+    ids = [accept(installed, GENERAL, "x", mentions=unknown_people(number)) for number in range(5)]
     for _ in ids:
         installed.clock.advance(2)
         Hand(installed).deliver()
@@ -98,7 +98,7 @@ def test_an_unknown_address_is_remembered_for_a_while(installed: Bellhop) -> Non
 
 def test_a_message_to_an_address_waits_for_its_lookup(installed: Bellhop) -> None:
     for number in range(2):
-        posted(installed, mentions=strangers(number))
+        posted(installed, mentions=unknown_people(number))
     id_ = accept(installed, KNOWN, "For Ben")
     Hand(installed).deliver()
     assert states(installed, id_) == ["waiting"]
@@ -108,26 +108,26 @@ def test_a_message_to_an_address_waits_for_its_lookup(installed: Bellhop) -> Non
     assert states(installed, id_) == ["sent"]
 
 
-def test_who_was_deactivated_is_left_out(installed: Bellhop) -> None:
+def test_deactivated_people_are_left_out(installed: Bellhop) -> None:
     installed.slack.update_user(BEN, deleted=True)
 
     assert posted(installed, mentions=[KNOWN]).text == "Look at this"
 
 
 @pytest.mark.parametrize(
-    ("given", "field", "mend"),
+    ("given", "field", "detail"),
     [
         ({"mentions": ["#general"]}, "mentions[0]", "is nobody: give @e-mail"),
         ({"mentions": [ANN] * 21}, "mentions", "20"),
-        ({"mentions": [ANN], "mrkdwn": False}, "mentions", "does not go with mrkdwn false"),
+        ({"mentions": [ANN], "mrkdwn": False}, "mentions", "cannot be combined with mrkdwn false"),
     ],
 )
-def test_what_calls_nobody_is_refused(
-    bellhop: Bellhop, given: dict[str, Any], field: str, mend: str
+def test_invalid_mentions_are_refused(
+    bellhop: Bellhop, given: dict[str, Any], field: str, detail: str
 ) -> None:
     answer = caller(bellhop).send({"to": "#general", "text": "x", **given})
 
     assert answer.status == 422
     [error] = answer.json()["errors"]
     assert error["field"] == field
-    assert mend in error["detail"]
+    assert detail in error["detail"]

@@ -1,4 +1,4 @@
-"""Whatever happens in between: every message once, and each channel in its order."""
+"""Random faults: every message is posted once, in the order of its channel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Accept:
 
 @dataclass(frozen=True)
 class Work:
-    """A worker does all that is due, and may die at its first request."""
+    """A worker does all due work, and may die at its first request."""
 
     dies: Literal["", "before_request", "after_request"]
 
@@ -62,7 +62,7 @@ steps = st.lists(
 
 @pytest.fixture(scope="module")
 def installed() -> set[str]:
-    """Which of the module's apps Bellhop has been installed in."""
+    """The apps of the module in which Bellhop has been installed."""
     return set()
 
 
@@ -95,7 +95,7 @@ def test_every_message_once_and_in_order(
 
 
 class Run:
-    """One example: what was accepted, and the workers that live."""
+    """One example: the accepted notifications, and the live workers."""
 
     def __init__(self, bellhop: Bellhop, channels: list[str]) -> None:
         self.bellhop = bellhop
@@ -120,7 +120,7 @@ class Run:
                 self.bellhop.slack.faults.add(fault)
 
     def finish(self) -> None:
-        """Let Slack work again, the worker die, and another one do the rest."""
+        """Let Slack work again, the worker die, and another one finish."""
         self.bellhop.slack.faults.clear()
         last = Hand(self.bellhop)
         for _ in range(len(self.ids) + 10):

@@ -1,4 +1,4 @@
-"""Owners in processes of their own: killed, suspended, told to leave."""
+"""Owners in separate processes: killed, suspended, stopped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 20.0
 
 @pytest.fixture
 def in_real_time(settings: Settings) -> Settings:
-    """The delays of production."""
+    """Return the delays of production."""
     return replace(settings, delays=Delays())
 
 
@@ -62,7 +62,7 @@ class TestSuspendedOnPostgreSQL:
         self, settings: Settings, database: Database
     ) -> None:
         with owner_and_other(settings) as (asleep, other):
-            # So that the check, and no step before it, is what notices.
+            # So that the check notices it, not an earlier step.
             asleep.ask("stop_stepping")
             number = max(asleep.owned())
             old = OwnedShard(number, asleep.ask("token", number))
@@ -77,7 +77,7 @@ class TestSuspendedOnPostgreSQL:
             assert has_token(database, OwnedShard(number, other.ask("token", number)))
             assert not has_token(database, old)
 
-    def test_a_loop_that_is_stuck_loses_its_shards(self, settings: Settings) -> None:
+    def test_a_stuck_loop_loses_its_shards(self, settings: Settings) -> None:
         with owner_and_other(settings) as (stuck, other):
             stuck.ask("stop_stepping")
 
@@ -89,7 +89,7 @@ class TestSuspendedOnPostgreSQL:
 @pytest.mark.sqlite_only
 @pytest.mark.slow
 class TestSuspendedOnSQLite:
-    def test_it_is_not_replaced_and_the_others_see_it(self, settings: Settings) -> None:
+    def test_it_is_not_replaced_and_others_report_it(self, settings: Settings) -> None:
         with owner_and_other(settings) as (owner, other):
             owner.suspend()
             time.sleep(DELAYS.owner_silence)

@@ -18,8 +18,9 @@ from bolt_app.config import Settings
 from bolt_app.db import Database, schema
 from bolt_app.db.models import SHARD_COUNT, Shard
 from bolt_app.notifications.delivery import lock_session
+from bolt_app.notifications.delivery.errors import OwnershipError
 from bolt_app.notifications.delivery.lock_session import LockSession
-from bolt_app.notifications.delivery.ownership import Ownership, OwnershipError
+from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.queue.shards import OwnedShard, shard_of
 from bolt_app.worker import create_ownership
 from tests.conftest import fresh_schema
@@ -111,7 +112,7 @@ def run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(limited())
 
 
-def test_one_worker_owns_everything_and_can_say_so(settings: Settings, database: Database) -> None:
+def test_one_worker_owns_everything_and_confirms_it(settings: Settings, database: Database) -> None:
     async def test() -> None:
         async with working(settings, database) as workers:
             one = await workers.start()
@@ -160,7 +161,7 @@ def test_stepping_early_does_nothing(settings: Settings, database: Database) -> 
     run(test)
 
 
-def test_it_shows_for_how_long_nothing_was_owned(settings: Settings, database: Database) -> None:
+def test_it_reports_for_how_long_nothing_was_owned(settings: Settings, database: Database) -> None:
     async def test() -> None:
         began = time.monotonic()
         async with working(settings, database) as workers:
@@ -299,7 +300,7 @@ class TestLockConnection:
 
         run(test)
 
-    def test_those_who_ask_at_once_share_a_question_that_began_after_they_asked(
+    def test_concurrent_checks_share_a_query_that_began_after_them(
         self, settings: Settings, proxy: TcpProxy
     ) -> None:
         async def test() -> None:
@@ -316,7 +317,7 @@ class TestLockConnection:
 
         run(test)
 
-    def test_one_who_gives_up_asking_does_not_spoil_it_for_others(self, settings: Settings) -> None:
+    def test_a_cancelled_check_does_not_affect_others(self, settings: Settings) -> None:
         async def test() -> None:
             session = await LockSession.open(address(settings), DELAYS)
             first, second = (asyncio.create_task(session.confirm()) for _ in range(2))
@@ -328,7 +329,7 @@ class TestLockConnection:
 
         run(test)
 
-    def test_an_answer_that_is_read_too_late_does_not_count(self, settings: Settings) -> None:
+    def test_an_answer_that_is_read_too_late_is_ignored(self, settings: Settings) -> None:
         impatient = replace(DELAYS, owner_answer=0.3)
 
         async def test() -> None:
@@ -343,7 +344,7 @@ class TestLockConnection:
 
         run(test)
 
-    def test_a_server_that_is_down_is_tried_again_and_again(
+    def test_it_reconnects_to_a_server_that_was_down(
         self, settings: Settings, database: Database, proxy: TcpProxy
     ) -> None:
         async def test() -> None:
@@ -407,7 +408,7 @@ class TestOwnerFile:
     def path(self, database_url: str) -> Path:
         return Path(f"{make_url(database_url).database}-owner")
 
-    def test_it_is_private_and_made_by_the_first_step(
+    def test_the_first_step_creates_it_private(
         self, settings: Settings, database: Database, database_url: str
     ) -> None:
         path = self.path(database_url)
@@ -421,7 +422,7 @@ class TestOwnerFile:
 
         run(test)
 
-    def test_a_file_that_was_replaced_is_not_ours(
+    def test_a_replaced_file_ends_the_ownership(
         self, settings: Settings, database: Database, database_url: str
     ) -> None:
         async def test() -> None:
@@ -440,7 +441,7 @@ class TestOwnerFile:
 
         run(test)
 
-    def test_a_worker_that_leaves_while_it_acquires_leaves_its_successors_tokens_alone(
+    def test_a_worker_that_leaves_while_acquiring_keeps_its_successors_tokens(
         self, settings: Settings, database: Database, encryption_key: str
     ) -> None:
         async def test() -> None:
@@ -460,7 +461,7 @@ class TestOwnerFile:
 
         run(test)
 
-    def test_a_fork_owns_nothing_and_takes_nothing_away(
+    def test_a_fork_owns_nothing_and_releases_nothing(
         self, settings: Settings, database: Database
     ) -> None:
         async def test() -> None:

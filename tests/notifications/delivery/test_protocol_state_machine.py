@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from bolt_app.notifications.delivery.work import Work
-from bolt_app.notifications.delivery.workspace import Workspace
+from bolt_app.notifications.delivery.workspace import WorkspaceSchedule
 from tests.notifications.delivery import random_walk
 from tests.notifications.delivery.model import owner
 from tests.notifications.delivery.model.owner import Owner, Steps, Term
@@ -26,7 +26,7 @@ teams = st.sampled_from(TEAMS)
 
 
 class DeliveryProtocol(RuleBasedStateMachine):
-    """All that senders, owners, the database, Slack and the clock can do."""
+    """All actions of senders, owners, the database, Slack and the clock."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,15 +134,15 @@ def _ignore(*_args: object, **_kwargs: object) -> None:
         (Owner, "_second_look", _no_second_look),
         (owner, "TAKEOVER_SECONDS", 0.0),
         (Store, "_compare", _ignore),
-        (Workspace, "_refill", _ignore),
-        (Workspace, "_charge", _ignore),
+        (WorkspaceSchedule, "_refill", _ignore),
+        (WorkspaceSchedule, "_charge", _ignore),
     ],
     ids=lambda one: one if isinstance(one, str) else "",
 )
 def test_each_part_of_the_protocol_is_needed(
     monkeypatch: pytest.MonkeyPatch, part: object, name: str, without: object
 ) -> None:
-    """The model finds a broken promise without it."""
+    """Without one part, the model finds a violation."""
     monkeypatch.setattr(part, name, without)
 
     with pytest.raises(AssertionError):

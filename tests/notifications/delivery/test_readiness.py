@@ -83,7 +83,7 @@ def test_a_worker_is_not_ready_while_a_shard_has_no_owner_for_long(
     assert readiness.check() == ({"status": "ok", "shards_without_owner": 0}, 200)
 
 
-def test_a_worker_that_no_longer_steps_is_not_ready(
+def test_a_worker_whose_loop_has_stopped_is_not_ready(
     readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic, loop: asyncio.Runner
 ) -> None:
     readiness.watch(ownership)
@@ -95,7 +95,7 @@ def test_a_worker_that_no_longer_steps_is_not_ready(
 
 
 @pytest.mark.sqlite_only
-def test_an_owner_that_shows_no_life_is_reported(
+def test_an_owner_without_a_sign_of_life_is_reported(
     readiness: Readiness, ownership: Ownership, monotonic: FakeMonotonic, loop: asyncio.Runner
 ) -> None:
     loop.run(ownership.step(monotonic()))
@@ -127,7 +127,7 @@ def test_a_worker_serves_its_health(
         assert get(port, "/metrics")[0] == 404
 
 
-def test_a_database_that_is_down_makes_unready(encryption_key: str) -> None:
+def test_a_database_outage_makes_it_unready(encryption_key: str) -> None:
     database = Database("postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop", [encryption_key])
 
     body, status = Readiness(database, DELAYS).check()

@@ -1,4 +1,4 @@
-"""An error of Bellhop's own between a commit and memory: the workspace is read again."""
+"""An internal error between a commit and the update of memory: the workspace is reloaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from bolt_app.delays import Delays
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.reader import Reader
+from bolt_app.notifications.delivery.reader import WorkspaceReader
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.notifications.hand import accept, states, texts
@@ -20,7 +20,7 @@ from tests.running import Bellhop
 
 @pytest.fixture
 def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time, with short waits."""
+    """Run Bellhop in real time, with short waits."""
     delays = Delays().scaled(0.1)
     with quick_bellhop(database_url, encryption_key, delays=delays) as bellhop:
         install_without_limits(bellhop)
@@ -30,7 +30,7 @@ def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
 def fail_at(
     monkeypatch: pytest.MonkeyPatch, owner: type, name: str, time: int
 ) -> Callable[[], int]:
-    """Let a call of a method fail, the so-manieth; return how many calls there were."""
+    """Let the n-th call of a method fail; return the number of calls so far."""
     calls = 0
     method = getattr(owner, name)
 
@@ -52,7 +52,7 @@ def fail_at(
         (Scheduler, "load", 2),
         (Dispatcher, "_scheduled_next", 3),
         (Dispatcher, "_finish", 3),
-        (Reader, "_apply_rows", 2),
+        (WorkspaceReader, "_apply_rows", 2),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

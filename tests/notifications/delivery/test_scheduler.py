@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 from bolt_app.notifications.queue.rank import RANKS, rank_of, urgency_of
@@ -18,7 +18,7 @@ TEAM = "T1"
 CRITICAL = RANKS["critical"]
 NOW = 1_000_000.0
 FAST = RateLimit(0.001, burst=100_000)
-UNLIMITED = Limits(workspace=FAST, lane=FAST, in_flight=1_000_000, page=1_000_000)
+UNLIMITED = DeliveryLimits(workspace=FAST, lane=FAST, in_flight=1_000_000, page=1_000_000)
 
 
 def limits(
@@ -27,14 +27,14 @@ def limits(
     lane: RateLimit = FAST,
     in_flight: int = 1_000_000,
     page: int = 1_000_000,
-) -> Limits:
-    return Limits(workspace, lane, in_flight, page)
+) -> DeliveryLimits:
+    return DeliveryLimits(workspace, lane, in_flight, page)
 
 
 class Desk:
     """A scheduler with one workspace whose burst is open, and a clock."""
 
-    def __init__(self, given_limits: Limits = UNLIMITED) -> None:
+    def __init__(self, given_limits: DeliveryLimits = UNLIMITED) -> None:
         self.now = NOW
         self.limits = given_limits
         self.scheduler = Scheduler(given_limits)
@@ -83,7 +83,7 @@ class Desk:
             self.scheduler.finish(work, self.now, attempted=attempted)
 
     def drain(self) -> list[int]:
-        """Deliver everything that may go at this time, one after another."""
+        """Deliver everything that may go now, one after another."""
         order = []
         while works := self.step(1):
             self.finish(*works)
@@ -222,7 +222,7 @@ def test_final_failure_frees_the_lane() -> None:
     assert desk.begun() == [second]
 
 
-def test_doubt_is_looked_for_and_blocks_its_lane_only() -> None:
+def test_a_doubt_blocks_its_lane_only_until_it_is_looked_for() -> None:
     desk = Desk()
     desk.put(desk.row(), desk.row())
     work = desk.only()
@@ -430,7 +430,7 @@ def test_work_that_made_no_request_costs_nothing() -> None:
     assert desk.begun() == [second]
 
 
-def test_requests_under_way_are_limited() -> None:
+def test_concurrent_requests_are_limited() -> None:
     desk = Desk(limits(in_flight=2))
     desk.put(*(desk.row(lane) for lane in range(1, 5)))
     works = desk.step()
@@ -444,7 +444,7 @@ def test_requests_under_way_are_limited() -> None:
 # Pauses.
 
 
-def test_a_paused_workspace_posts_nothing_and_looks() -> None:
+def test_a_paused_workspace_posts_nothing_but_looks() -> None:
     desk = Desk()
     desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)
     (waiting,) = desk.put(desk.row())
@@ -641,7 +641,7 @@ accepted_rows = st.lists(
 def test_every_row_is_begun_once_in_order_and_in_bounded_time(
     rows: list[tuple[int, str, int, float]],
 ) -> None:
-    desk = Desk(Limits(RateLimit(0.2, 5), RateLimit(1.0), in_flight=3, page=3))
+    desk = Desk(DeliveryLimits(RateLimit(0.2, 5), RateLimit(1.0), in_flight=3, page=3))
     queued = [
         desk.row(lane, source=source, rank=rank, waited=waited)
         for lane, source, rank, waited in rows
@@ -664,7 +664,7 @@ def test_every_row_is_begun_once_in_order_and_in_bounded_time(
             assert order.index(earlier.id) < order.index(later.id)
 
 
-def test_a_step_looks_at_few_workspaces_and_the_next_ones_at_the_others() -> None:
+def test_a_step_visits_few_workspaces_and_the_next_steps_the_others() -> None:
     desk, most = Desk(), 10
     teams = [f"W{number}" for number in range(3 * most)]
     for team in teams:
@@ -683,7 +683,7 @@ def test_a_step_looks_at_few_workspaces_and_the_next_ones_at_the_others() -> Non
     assert sorted(begun) == sorted(teams)
 
 
-def test_lanes_whose_time_has_come_together_all_begin() -> None:
+def test_lanes_that_are_due_together_all_begin() -> None:
     desk, lanes = Desk(), range(1, 1_001)
     for lane in lanes:
         desk.scheduler.put_first(TEAM, desk.row(lane), NOW + 1, NOW, in_doubt=False)

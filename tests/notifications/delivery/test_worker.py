@@ -1,4 +1,4 @@
-"""The worker itself: threads that deliver until they are told to stop."""
+"""The worker: it delivers in threads until it is stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BREAK_OFF = text(
 
 @pytest.fixture
 def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop in real time, at a pace that does not keep tests waiting."""
+    """Run Bellhop in real time, at a fast pace."""
     url = make_url(database_url)
     if url.get_backend_name() == "postgresql":
         url = url.update_query_dict({"application_name": APPLICATION_NAME})
@@ -59,7 +59,7 @@ def has_sent(bellhop: Bellhop, ids: list[str], number: int) -> bool:
     return states(bellhop, *ids).count("sent") > number
 
 
-def test_what_is_held_goes_out_within_seconds_of_its_time(running: Bellhop) -> None:
+def test_held_deliveries_go_out_within_seconds_of_their_time(running: Bellhop) -> None:
     wish = SubscriptionSpec("deploys", digest=Schedule())
     running.services.subscriptions.subscribe(ACME, GENERAL, wish)
     ids = [accept(running, "topic:deploys", title=title) for title in ("One", "Two")]
@@ -75,7 +75,7 @@ def test_what_is_held_goes_out_within_seconds_of_its_time(running: Bellhop) -> N
     assert 0 <= float(digest.ts) - due_at.timestamp() < 5
 
 
-def test_it_delivers_what_is_accepted_while_it_runs(running: Bellhop) -> None:
+def test_it_delivers_notifications_accepted_while_it_runs(running: Bellhop) -> None:
     with delivering(running):
         ids = [accept(running, GENERAL, str(number)) for number in range(20)]
         wait_until(running, lambda: set(states(running, *ids)) == {"sent"})
@@ -83,7 +83,7 @@ def test_it_delivers_what_is_accepted_while_it_runs(running: Bellhop) -> None:
     assert texts(running, GENERAL) == [str(number) for number in range(20)]
 
 
-def test_it_delivers_what_was_accepted_before(running: Bellhop) -> None:
+def test_it_delivers_notifications_accepted_before_it_started(running: Bellhop) -> None:
     id_ = accept(running, GENERAL, "early")
 
     with delivering(running):
@@ -91,7 +91,7 @@ def test_it_delivers_what_was_accepted_before(running: Bellhop) -> None:
 
 
 class TestInternalErrors:
-    """Errors that nobody expected end one delivery, and hold nothing else up."""
+    """Internal errors end one delivery, and delay no other."""
 
     @pytest.fixture
     def quick(self, database_url: str, encryption_key: str) -> Iterator[Bellhop]:
@@ -132,7 +132,7 @@ class TestInternalErrors:
 
         assert [one.error for one in deliveries(quick, bad)] == ["internal_error"]
 
-    def test_an_outage_of_the_database_gives_nothing_up(
+    def test_a_database_outage_ends_no_delivery(
         self, quick: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         find_workspace, failures = (
@@ -151,7 +151,7 @@ class TestInternalErrors:
             wait_until(quick, lambda: states(quick, id_) == ["sent"])
 
 
-def test_stopping_finishes_what_was_begun_and_leaves_nothing_behind(running: Bellhop) -> None:
+def test_stopping_finishes_begun_work_and_leaves_no_threads(running: Bellhop) -> None:
     running.services.channels.join(running.services.client.find_workspace(ACME), GENERAL)
     running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.5))
     with delivering(running):
@@ -178,7 +178,7 @@ def test_one_slow_workspace_does_not_delay_the_others(running: Bellhop) -> None:
 
 @pytest.mark.postgresql
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_database_that_breaks_off_loses_nothing(running: Bellhop) -> None:
+def test_a_broken_database_connection_loses_nothing(running: Bellhop) -> None:
     running.slack.faults.add(Fault("chat.postMessage", "latency", seconds=0.05))
     channels = [running.slack.add_channel(ACME, f"c{number}").id for number in range(5)]
     with delivering(running):
@@ -193,7 +193,7 @@ def test_a_database_that_breaks_off_loses_nothing(running: Bellhop) -> None:
         assert texts(running, one) == [str(number) for number in range(20)]
 
 
-def test_what_is_old_is_deleted_at_the_start(running: Bellhop) -> None:
+def test_expired_rows_are_deleted_at_the_start(running: Bellhop) -> None:
     old = accept(running, GENERAL, "old")
     with delivering(running):
         wait_until(running, lambda: states(running, old) == ["sent"])

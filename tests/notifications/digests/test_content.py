@@ -1,4 +1,4 @@
-"""What a digest says, and that Slack takes it."""
+"""The content of digests, which Slack must accept."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_it_is_grouped_by_topic_the_worst_first() -> None:
     assert "Held since <!date^" in json.dumps(content["blocks"][-1])
 
 
-def test_what_has_no_link_leads_to_its_page() -> None:
+def test_without_a_link_it_links_to_its_page() -> None:
     text = section_texts(digest(entries(("a", "info"), ("a", "info"))))[0]
     long = section_texts(digest(entries(("a", "info")), link="https://x.example/" + "a" * 300))[0]
 
@@ -103,7 +103,7 @@ contents = st.fixed_dictionaries(
     st.lists(st.tuples(topics, st.sampled_from(SEVERITIES)), min_size=2, max_size=200),
     contents,
 )
-def test_slack_takes_it(given: list[tuple[str | None, str]], said: dict[str, str]) -> None:
+def test_slack_accepts_it(given: list[tuple[str | None, str]], said: dict[str, str]) -> None:
     content = digest_content(entries(*given), lambda ids: dict.fromkeys(ids, said), PAGES)
 
     Content.model_validate(content)

@@ -1,4 +1,4 @@
-"""What is held, and what comes of it when its moment has come."""
+"""Held deliveries and their release."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.notifications.subscriptions.schedules import Schedule
-from bolt_app.notifications.subscriptions.service import Change, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, GENERAL
@@ -30,7 +30,7 @@ HOUR = 3600
 
 @pytest.fixture
 def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
-    """A worker for a workspace, ten minutes past an hour."""
+    """Return a worker for a workspace, at ten minutes past an hour."""
     clock.now = datetime(2026, 3, 28, 12, 10, tzinfo=UTC)
     bellhop.install(ANN)
     return Hand(bellhop)
@@ -38,7 +38,7 @@ def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
 
 def subscribe(
     bellhop: Bellhop, topic: str = "deploys", *, to: str = GENERAL, **wish: Any
-) -> Change:
+) -> SubscriptionChange:
     return bellhop.services.subscriptions.subscribe(
         ACME, to, SubscriptionSpec(topic, **{"digest": HOURLY, **wish})
     )
@@ -51,7 +51,7 @@ def send(bellhop: Bellhop, title: str, topic: str = "deploys", **given: Any) -> 
 
 
 def in_an_hour(bellhop: Bellhop, hand: Hand) -> None:
-    """Let an hour pass, then everything that is due go out."""
+    """Let an hour pass, then deliver everything that is due."""
     bellhop.clock.advance(HOUR)
     for _ in range(5):
         hand.deliver()
@@ -59,12 +59,12 @@ def in_an_hour(bellhop: Bellhop, hand: Hand) -> None:
 
 
 def shown(bellhop: Bellhop, channel_id: str = GENERAL) -> list[str]:
-    """Return everything the messages of a channel show."""
+    """Return the texts of a channel's messages."""
     return [str([one.text, one.blocks]) for one in bellhop.slack.messages(channel_id)]
 
 
 class TestHolding:
-    def test_it_waits_for_its_moment(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_it_is_held_until_its_release(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, digest=DAILY)
         id_ = send(bellhop, "Build 1")
 
@@ -78,7 +78,9 @@ class TestHolding:
         )
         assert texts(bellhop, GENERAL) == []
 
-    def test_what_is_critical_comes_at_once(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_critical_notifications_are_delivered_immediately(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         subscribe(bellhop)
         held, critical = send(bellhop, "Build 1"), send(bellhop, "Fire", severity="critical")
 
@@ -86,12 +88,14 @@ class TestHolding:
 
         assert states(bellhop, held, critical) == ["held", "sent"]
 
-    def test_what_is_sent_there_by_name_comes_at_once(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_direct_notifications_are_delivered_immediately(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         subscribe(bellhop)
 
         assert states(bellhop, accept(bellhop, GENERAL, "by name")) == ["waiting"]
 
-    def test_what_is_scheduled_is_held_from_then_on(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_scheduled_one_is_held_from_its_time_on(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         id_ = send(bellhop, "Build 1", delay=HOUR)
 
@@ -112,7 +116,7 @@ class TestHolding:
 
 
 class TestReleasing:
-    def test_one_goes_out_as_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_single_one_goes_out_as_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         id_ = send(bellhop, "Build 1", severity="error")
 
@@ -122,7 +126,7 @@ class TestReleasing:
         assert ["Build 1" in one for one in shown(bellhop)] == [True]
         assert "Digest" not in shown(bellhop)[0]
 
-    def test_several_go_out_as_one(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_several_go_out_as_a_digest(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, "deploys/*")
         subscribe(bellhop, "alerts")
         ids = [
@@ -149,7 +153,7 @@ class TestReleasing:
         assert web < alerts < api
         assert "<https://x.example/|Web failed>" in message
 
-    def test_what_is_not_due_yet_stays_held(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_one_that_is_not_due_stays_held(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         subscribe(bellhop, "alerts", digest=DAILY)
         hourly, daily = send(bellhop, "a"), send(bellhop, "b", "alerts")
@@ -169,7 +173,7 @@ class TestReleasing:
         assert "Digest: 60 notifications" in message
         assert "… and 50 more" in message
 
-    def test_more_than_a_transaction_should_have_are_several(
+    def test_more_than_one_transaction_takes_become_several_digests(
         self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(releasing, "MOST_AT_ONCE", 4)
@@ -182,7 +186,7 @@ class TestReleasing:
         titles = [one.text.splitlines()[0] for one in bellhop.slack.messages(GENERAL)]
         assert [title.split()[1] for title in titles] == ["4", "4", "2"]
 
-    def test_the_lane_of_a_name_hands_on_what_is_held(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_held_deliveries_move_from_a_names_lane(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, to="#general")
         ids = [send(bellhop, "a"), send(bellhop, "b")]
 
@@ -191,7 +195,7 @@ class TestReleasing:
         assert states(bellhop, *ids) == ["digested"] * 2
         assert len(texts(bellhop, GENERAL)) == 1
 
-    def test_a_lane_that_leads_nowhere_ends_it(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_lane_without_destination_ends_it(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, to="#nowhere")
         id_ = send(bellhop, "a")
 
@@ -203,7 +207,7 @@ class TestReleasing:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         bellhop.clock.advance(HOUR)
-        # The one that has released it dies, and the other goes on.
+        # The worker that has released it dies, and the other continues.
         hand.die_before_request()
         hand.deliver()
         other = Hand(bellhop)
@@ -217,7 +221,9 @@ class TestReleasing:
 
 class TestKeys:
     @pytest.mark.parametrize("mode", ["update", "thread"])
-    def test_the_latest_of_a_key_is_told(self, bellhop: Bellhop, hand: Hand, mode: str) -> None:
+    def test_only_the_latest_of_a_key_is_released(
+        self, bellhop: Bellhop, hand: Hand, mode: str
+    ) -> None:
         subscribe(bellhop)
         about = {"key": "db-3", "mode": mode}
         ids = [
@@ -236,7 +242,7 @@ class TestKeys:
         assert "Fine again" in message
         assert "Slow" not in message
 
-    def test_what_is_told_alone_goes_out_as_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_single_latest_one_goes_out_as_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, title, key="db-3") for title in ("Slow", "Slower", "Fine again")]
 
@@ -245,7 +251,7 @@ class TestKeys:
         assert states(bellhop, *ids) == ["digested", "digested", "sent"]
         assert ["Fine again" in one for one in shown(bellhop)] == [True]
 
-    def test_what_is_posted_anew_is_told_each_time(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_mode_new_is_released_each_time(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, mode="new")
         for title in ("Slow", "Fine again"):
             send(bellhop, title, key="db-3")
@@ -256,7 +262,7 @@ class TestKeys:
         assert "Slow" in message
         assert "Fine again" in message
 
-    def test_what_changes_a_message_that_stands_is_not_held(
+    def test_an_update_of_an_existing_message_is_not_held(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
         subscribe(bellhop)
@@ -271,7 +277,9 @@ class TestKeys:
         assert states(bellhop, held, out) == ["held", "sent"]
         assert ["Fire is out" in one for one in shown(bellhop)] == [True]
 
-    def test_what_was_overtaken_changes_nothing_back(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_superseded_one_does_not_revert_the_message(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
         subscribe(bellhop)
         slow = send(bellhop, "Slow", severity="error", key="db-3")
         fire = send(bellhop, "Fire", severity="critical", key="db-3")
@@ -285,9 +293,7 @@ class TestKeys:
         assert deliveries(bellhop, slow)[0].digest_id == out
         assert ["Fire is out" in one for one in shown(bellhop)] == [True]
 
-    def test_what_ends_something_that_is_held_follows_it(
-        self, bellhop: Bellhop, hand: Hand
-    ) -> None:
+    def test_a_resolution_of_a_held_one_is_held_too(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop, filter="severity>=warning")
         error = send(bellhop, "Slow", severity="error", key="db-3")
         fine = send(bellhop, "Fine again", severity="success", key="db-3")
@@ -297,12 +303,12 @@ class TestKeys:
         assert states(bellhop, error, fine) == ["digested", "sent"]
 
 
-class TestWhatBecomesOfSubscriptions:
-    def test_what_ended_brings_nothing_more(self, bellhop: Bellhop, hand: Hand) -> None:
+class TestChangedSubscriptions:
+    def test_an_ended_subscription_releases_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         bellhop.services.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
-        # The next one has an id of its own.
+        # The next one has another id.
         subscribe(bellhop, "deploys/*")
 
         in_an_hour(bellhop, hand)
@@ -310,7 +316,7 @@ class TestWhatBecomesOfSubscriptions:
         assert states(bellhop, *ids) == ["cancelled"] * 2
         assert texts(bellhop, GENERAL) == []
 
-    def test_what_came_back_brings_it(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_restored_subscription_releases_it(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         change = bellhop.services.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
@@ -322,9 +328,9 @@ class TestWhatBecomesOfSubscriptions:
 
         assert states(bellhop, *ids) == ["digested"] * 2
         [_, one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
-        assert (one.wish.digest, one.last and one.last.state) == (HOURLY, "sent")
+        assert (one.spec.digest, one.last and one.last.state) == (HOURLY, "sent")
 
-    def test_what_pauses_brings_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_paused_subscription_releases_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         id_ = send(bellhop, "a")
         with bellhop.services.database.writing() as session:
@@ -334,7 +340,7 @@ class TestWhatBecomesOfSubscriptions:
 
         assert states(bellhop, id_) == ["cancelled"]
 
-    def test_what_is_muted_brings_it_later(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_muted_subscription_releases_it_later(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         until = bellhop.clock() + timedelta(hours=3)
@@ -350,7 +356,7 @@ class TestWhatBecomesOfSubscriptions:
 
 
 class TestSenders:
-    def test_what_is_held_can_be_cancelled(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_a_held_delivery_can_be_cancelled(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
         assert bellhop.services.history.still_open(ids) == set(ids)
@@ -361,7 +367,7 @@ class TestSenders:
         assert [one.state for one in cancelled.cancelled] == ["cancelled"]
         assert states(bellhop, *ids) == ["cancelled", "sent"]
 
-    def test_what_has_expired_is_not_told(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_an_expired_one_is_not_released(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, title) for title in ("a", "b", "c")]
         soon = {"expires_at": bellhop.clock() + timedelta(minutes=5)}
@@ -384,8 +390,8 @@ class TestSenders:
 
         assert states(bellhop, id_) == ["sent"]
 
-    def test_nothing_of_it_is_lost_with_the_digest(self, bellhop: Bellhop, hand: Hand) -> None:
-        """Each held delivery names the digest, and the digest names them all."""
+    def test_a_failed_digest_loses_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
+        """Each held delivery refers to the digest, and the digest lists them all."""
         subscribe(bellhop)
         ids = [send(bellhop, str(number)) for number in range(7)]
 
@@ -419,8 +425,10 @@ PASSES: st.SearchStrategy[Step] = st.tuples(
     max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(SENDS | PASSES, max_size=25))
-def test_whatever_happens_all_is_told_once(bellhop: Bellhop, hand: Hand, steps: list[Step]) -> None:
-    """Each notification stands in Slack itself, or is named once by what does."""
+def test_everything_is_released_once_in_any_order_of_events(
+    bellhop: Bellhop, hand: Hand, steps: list[Step]
+) -> None:
+    """Check that each notification is in Slack, or listed once by a message that is."""
     bellhop.slack.limits.enabled = False
     channel_id = bellhop.slack.add_channel(ACME, f"all-{uuid.uuid4().hex[:8]}").id
     subscribe(bellhop, topic := f"t-{uuid.uuid4().hex}", to=channel_id)

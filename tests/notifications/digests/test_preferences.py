@@ -1,4 +1,4 @@
-"""What people chose counts for whatever comes to them, however it is addressed."""
+"""Preferences apply to all deliveries to a person, for every form of recipient."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from bolt_app.db.models import Preference, User
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.preferences import NotificationPreferences
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.conftest import FakeClock
@@ -26,7 +26,7 @@ ANN_BY_EMAIL = "@ann@acme.example"
 
 @pytest.fixture
 def hand(bellhop: Bellhop, clock: FakeClock) -> Hand:
-    """A worker, at eleven in the evening where Ann lives."""
+    """Return a worker, at eleven in the evening of Ann's time zone."""
     clock.now = datetime(2026, 3, 28, 22, tzinfo=UTC)
     bellhop.install(ANN)
     with bellhop.services.database.writing() as session:
@@ -39,7 +39,7 @@ def choose(bellhop: Bellhop, user_id: str = ANN, **given: Any) -> None:
 
 
 def held_until(bellhop: Bellhop, notification_id: str) -> list[datetime | None]:
-    """Return until when the deliveries are held; None for those that are not."""
+    """Return the release times of deliveries; None for those that are not held."""
     return [
         one.send_at if one.state == "held" else None for one in deliveries(bellhop, notification_id)
     ]
@@ -51,7 +51,7 @@ def messages(bellhop: Bellhop, user_id: str = ANN) -> list[str]:
 
 
 class TestQuietHours:
-    def test_what_comes_in_them_is_held_until_they_end(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_deliveries_are_held_until_they_end(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT)
 
         assert held_until(bellhop, accept(bellhop, ANN, "a")) == [MORNING]
@@ -61,7 +61,7 @@ class TestQuietHours:
         assert held_until(bellhop, accept(bellhop, ANN, "a")) == [None]
 
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL, "topic:deploys"])
-    def test_however_it_is_addressed(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
+    def test_for_every_form_of_recipient(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
         bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
         choose(bellhop, quiet=NIGHT)
         ids = [accept(bellhop, to, title=title) for title in ("One", "Two")]
@@ -87,7 +87,7 @@ class TestQuietHours:
         # It is six in the evening where Ben is.
         assert held_until(bellhop, accept(bellhop, BEN, "a")) == [None]
 
-    def test_what_is_scheduled_into_them_is_held(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_one_scheduled_into_them_is_held(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT)
 
         early = accept(bellhop, ANN, "a", delay=3600)
@@ -105,7 +105,7 @@ class TestQuietHours:
 
         assert held_until(bellhop, accept(bellhop, "topic:deploys", "a")) == [MORNING]
 
-    def test_what_changes_a_message_is_not_held(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_updates_are_not_held(self, bellhop: Bellhop, hand: Hand) -> None:
         red = accept(bellhop, ANN, "red", key="db-3")
         hand.deliver()
         bellhop.clock.advance(1)
@@ -120,18 +120,18 @@ class TestQuietHours:
         assert states(bellhop, red, green, other) == ["sent", "sent", "held"]
         assert states(bellhop, by_email) == ["sent"]
 
-    def test_what_people_send_to_themselves_comes(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_notifications_to_oneself_are_not_held(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT, direct="off")
         request = NotificationRequest.model_validate({"to": ANN, "text": "A test"})
 
-        answer = bellhop.services.intake.accept(Sender(ACME, f"slack:{ANN}"), [request])
+        answer = bellhop.services.intake.submit(Sender(ACME, f"slack:{ANN}"), [request])
 
         assert states(bellhop, answer.notifications[0].id) == ["waiting"]
 
 
 class TestDirect:
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
-    def test_it_can_come_as_one(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
+    def test_they_can_be_delivered_as_a_digest(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
         choose(bellhop, direct="daily 09:00")
         ids = [accept(bellhop, to, title=title) for title in ("One", "Two")]
         hand.deliver()
@@ -153,7 +153,7 @@ class TestDirect:
         assert "merger" not in messages(bellhop)[-1]
 
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
-    def test_it_can_be_switched_off(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
+    def test_they_can_be_switched_off(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
         choose(bellhop, direct="off")
         muted = accept(bellhop, to, "a")
         critical = accept(bellhop, to, "b", severity="critical")
@@ -163,14 +163,14 @@ class TestDirect:
         assert states(bellhop, muted, critical) == ["muted", "sent"]
         assert deliveries(bellhop, muted)[0].finished_at == bellhop.clock()
 
-    def test_subscriptions_are_none_of_it(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_subscriptions_are_not_affected(self, bellhop: Bellhop, hand: Hand) -> None:
         bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
         choose(bellhop, direct="off")
 
         assert states(bellhop, accept(bellhop, "topic:deploys", "a")) == ["waiting"]
 
 
-class TestChoosing:
+class TestChanging:
     def test_it_is_undone_once(self, bellhop: Bellhop, hand: Hand) -> None:
         preferences = bellhop.services.preferences
         choose(bellhop, direct="hourly")
@@ -186,7 +186,7 @@ class TestChoosing:
         found = preferences.find(ACME, ANN)
         assert (found.quiet, found.direct) == (None, "hourly")
 
-    def test_nothing_is_kept_of_who_chose_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
+    def test_no_row_is_kept_for_the_defaults(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT)
         bellhop.clock.advance(1)
         change = bellhop.services.preferences.choose(ACME, ANN, NotificationPreferences())

@@ -1,4 +1,4 @@
-"""Addresses that callbacks may be sent to: each special range, and each disguise of one."""
+"""Addresses that callbacks may be sent to: every special range, also embedded in IPv6."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.incidents.callback_addresses import (
-    RefusedAddressError,
-    allowed_addresses,
-    refusal,
-)
+from bolt_app.notifications.incidents.callback_addresses import allowed_addresses, refusal
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 
 PRIVATE = tuple(
     map(
@@ -74,34 +71,34 @@ LISTED = [
 ]
 
 
-def disguises(address: str) -> list[str]:
-    """Return an IPv4 address inside IPv6, as systems unwrap it."""
+def embedded_forms(address: str) -> list[str]:
+    """Return the forms of an IPv4 address inside IPv6 that systems unwrap."""
     number = ip_address(address)
     if isinstance(number, IPv6Address):
         return [address]
     return [address, f"::ffff:{address}", f"64:ff9b::{address}"]
 
 
-@pytest.mark.parametrize("address", [one for plain in PUBLIC for one in disguises(plain)])
+@pytest.mark.parametrize("address", [one for plain in PUBLIC for one in embedded_forms(plain)])
 def test_public_addresses_are_allowed(address: str) -> None:
     assert refusal(ip_address(address), ()) is None
 
 
-@pytest.mark.parametrize("address", [one for plain in NEVER for one in disguises(plain)])
-def test_special_addresses_are_refused_whatever_is_listed(address: str) -> None:
+@pytest.mark.parametrize("address", [one for plain in NEVER for one in embedded_forms(plain)])
+def test_special_addresses_are_refused_even_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE)
 
 
-@pytest.mark.parametrize("address", [one for plain in LISTED for one in disguises(plain)])
-def test_private_and_loopback_addresses_are_allowed_where_listed(address: str) -> None:
+@pytest.mark.parametrize("address", [one for plain in LISTED for one in embedded_forms(plain)])
+def test_private_and_loopback_addresses_are_allowed_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE) is None
     assert refusal(ip_address(address), (ip_network("192.168.77.0/24"),))
 
 
 @given(st.ip_addresses(v=4))
-def test_a_disguise_changes_nothing(address: IPv4Address) -> None:
+def test_embedded_addresses_are_refused_too(address: IPv4Address) -> None:
     plain = refusal(address, ())
 
     assert refusal(IPv6Address(f"::ffff:{address}"), ()) == plain
@@ -112,7 +109,7 @@ def test_a_disguise_changes_nothing(address: IPv4Address) -> None:
 
 
 @given(st.ip_addresses())
-def test_nothing_is_allowed_that_is_not_global(address: IPv4Address | IPv6Address) -> None:
+def test_only_global_addresses_are_allowed(address: IPv4Address | IPv6Address) -> None:
     if refusal(address, ()) is None and not getattr(address, "ipv4_mapped", None):
         assert address.is_global
 

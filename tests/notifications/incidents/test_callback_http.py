@@ -1,4 +1,4 @@
-"""A POST to an endpoint of a third party: on time, bounded, to the address that was checked."""
+"""HTTP of callbacks: deadlines, bounded responses, and checked addresses."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from aiohttp import ClientError, InvalidUrlClientError
 
 from bolt_app.http_loop import HttpLoop
-from bolt_app.notifications.incidents.callback_addresses import RefusedAddressError
 from bolt_app.notifications.incidents.callback_http import MOST_BYTES, CallbackClient
+from bolt_app.notifications.incidents.errors import RefusedAddressError
 from tests.certificates import self_signed
 from tests.peers import Serve, StartPeer
 
@@ -48,7 +48,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def drip(data: bytes) -> Serve:
-    """Return what sends a byte every little while: each within any timeout of its own."""
+    """Return a server that sends single bytes, each before a read timeout."""
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)
@@ -61,7 +61,7 @@ def drip(data: bytes) -> Serve:
 
 
 def hang(connection: socket.socket) -> None:
-    """Take the connection, and nothing that comes with it."""
+    """Accept the connection, and read nothing."""
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def hang(connection: socket.socket) -> None:
     [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100, b"HTTP/1.1 100 Continue\r\n\r\n"],
     ids=["status", "headers", "continue"],
 )
-def test_a_peer_that_drips_does_not_extend_the_deadline(
+def test_a_dripping_peer_does_not_extend_the_deadline(
     start_peer: StartPeer, clients: Clients, data: bytes
 ) -> None:
     url = f"http://127.0.0.1:{start_peer(drip(data))}/"
@@ -80,21 +80,19 @@ def test_a_peer_that_drips_does_not_extend_the_deadline(
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_peer_that_says_nothing_is_given_up(
-    start_peer: StartPeer, clients: Clients, scheme: str
-) -> None:
+def test_a_silent_peer_times_out(start_peer: StartPeer, clients: Clients, scheme: str) -> None:
     with pytest.raises(TimeoutError):
         clients(TIMEOUT).post(f"{scheme}://127.0.0.1:{start_peer(hang)}/", b"{}", {})
 
 
 # Real bodies are small.
 @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
-def test_a_peer_that_does_not_read_is_given_up(start_peer: StartPeer, clients: Clients) -> None:
+def test_a_peer_that_does_not_read_times_out(start_peer: StartPeer, clients: Clients) -> None:
     with pytest.raises(TimeoutError):
         clients(TIMEOUT).post(f"http://127.0.0.1:{start_peer(hang)}/", b"x" * 50_000_000, {})
 
 
-def test_a_name_that_takes_too_long_to_resolve_is_given_up(clients: Clients) -> None:
+def test_a_slow_name_resolution_times_out(clients: Clients) -> None:
     released = threading.Event()
 
     def resolve(_host: str, _port: int) -> Sequence[str]:
@@ -144,9 +142,7 @@ def test_endless_interim_answers_are_refused(start_peer: StartPeer, clients: Cli
     assert not isinstance(caught.value, TimeoutError)
 
 
-def test_an_answer_is_read_where_more_follows_at_once(
-    start_peer: StartPeer, clients: Clients
-) -> None:
+def test_a_response_followed_by_more_data_is_read(start_peer: StartPeer, clients: Clients) -> None:
     def serve(connection: socket.socket) -> None:
         read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2 * MOST_BYTES)
@@ -203,7 +199,7 @@ def test_it_connects_to_the_address_that_was_checked(
         "http://localhost:{port}/",
     ],
 )
-def test_what_is_not_allowed_is_not_connected_to(
+def test_refused_addresses_are_not_connected_to(
     start_peer: StartPeer, clients: Clients, url: str
 ) -> None:
     connected: list[object] = []
@@ -214,7 +210,7 @@ def test_what_is_not_allowed_is_not_connected_to(
     assert not connected
 
 
-def test_an_address_that_cannot_be_reached_is_followed_by_the_next(
+def test_after_an_unreachable_address_the_next_is_tried(
     start_peer: StartPeer, clients: Clients
 ) -> None:
     def serve(connection: socket.socket) -> None:

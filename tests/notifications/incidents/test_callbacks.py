@@ -1,4 +1,4 @@
-"""Callbacks: a system that sends notifications is told what people answered."""
+"""Callbacks about people's answers to the systems that sent the notifications."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from standardwebhooks import Webhook
 
 from bolt_app.db.models import Callback
 from bolt_app.http_loop import HttpLoop
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.incidents.callback_sender import RETRIES, CallbackSender
-from bolt_app.notifications.incidents.service import Answer as IncidentSignal
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -32,7 +32,7 @@ PATH = "/told?by=bellhop"
 
 @pytest.fixture
 def system() -> Iterator[FakeApp]:
-    """The system that sends notifications, where it wants to be told."""
+    """Return the endpoint of a system that sends notifications."""
     fake = FakeApp()
     yield fake
     fake.stop()
@@ -64,7 +64,7 @@ def raised(bellhop: Bellhop, sender: Caller, **given: Any) -> str:
     return id_
 
 
-def answered(bellhop: Bellhop, id_: str, *answers: IncidentSignal, user_id: str = ANN) -> None:
+def answered(bellhop: Bellhop, id_: str, *answers: IncidentAnswer, user_id: str = ANN) -> None:
     for answer in answers:
         assert bellhop.services.incidents.answer(ACME, id_, user_id, answer)
 
@@ -78,7 +78,7 @@ def waiting(bellhop: Bellhop) -> int:
         return session.scalars(select(func.count()).select_from(Callback)).one()
 
 
-def test_a_button_is_told_at_once_and_signed(
+def test_an_answer_is_called_back_at_once_and_signed(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender, key="disk/db1")
@@ -105,7 +105,7 @@ def test_a_button_is_told_at_once_and_signed(
     assert waiting(installed) == 0
 
 
-def test_the_signature_is_as_the_standard_says(
+def test_the_signature_follows_the_standard(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     answered(installed, raised(installed, sender), "acknowledge")
@@ -119,11 +119,11 @@ def test_the_signature_is_as_the_standard_says(
     assert int(at) == int(installed.clock.timestamp())
 
 
-def test_each_answer_is_told_once_in_order(
+def test_each_answer_is_called_back_once_in_order(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answers: list[IncidentSignal] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
+    answers: list[IncidentAnswer] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
     answered(installed, id_, *answers, "resolve", "reopen")
     assert not installed.services.incidents.answer(ACME, id_, BEN, "reopen")
 
@@ -143,7 +143,7 @@ def test_each_answer_is_told_once_in_order(
 
 
 @pytest.mark.parametrize("status", [500, 302, 404, 429])
-def test_what_is_not_taken_is_repeated_with_the_same_id(
+def test_a_rejected_callback_is_retried_with_the_same_id(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp, status: int
 ) -> None:
     answered(installed, raised(installed, sender), "acknowledge", "resolve")
@@ -223,7 +223,7 @@ def test_what_a_dead_process_was_telling_is_told_by_another(
     assert send_due(installed) == 1
 
 
-def test_two_processes_tell_nothing_twice(
+def test_two_processes_send_nothing_twice(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
@@ -243,7 +243,7 @@ def test_two_processes_tell_nothing_twice(
     assert len(system.received) == 5
 
 
-def test_who_says_gone_is_told_no_more(
+def test_an_endpoint_that_answers_gone_is_removed(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
@@ -257,7 +257,7 @@ def test_who_says_gone_is_told_no_more(
     assert_failed(run(installed, "api-key", "callback", "1", "--off"), "Key 1 has no callbacks.")
 
 
-def test_one_that_hangs_keeps_no_other_waiting(
+def test_a_hanging_endpoint_does_not_delay_others(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     other = run(installed, "api-key", "create", "--team", ACME, "--name", "other").stdout
@@ -276,7 +276,7 @@ def test_one_that_hangs_keeps_no_other_waiting(
     assert len(system.received) == 2
 
 
-def test_who_unlinks_meanwhile_is_not_named(
+def test_a_person_who_unlinks_meanwhile_is_not_named(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
@@ -293,7 +293,7 @@ def test_who_unlinks_meanwhile_is_not_named(
 
 
 class TestTheCommand:
-    def test_it_is_listed_by_its_host_alone(self, installed: Bellhop, secret: str) -> None:
+    def test_only_its_host_is_listed(self, installed: Bellhop, secret: str) -> None:
         shown = run(installed, "api-key", "list", "--team", ACME).stdout
 
         assert shown == "1  monitoring: send, read; active; callbacks to 127.0.0.1\n"
@@ -320,7 +320,7 @@ class TestTheCommand:
         assert send_due(installed) == 0
         assert not system.received
 
-    def test_a_rotated_key_is_told_of_what_its_source_has_sent(
+    def test_a_rotated_key_gets_callbacks_for_its_source(
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
         more = ["--team", ACME, "--name", "monitoring", "--source", "api_key:1"]
@@ -338,7 +338,7 @@ class TestTheCommand:
         assert told.path == "/2"
         assert json.loads(told.body)["data"]["notification_id"] == id_
 
-    def test_another_secret_takes_its_place(
+    def test_it_replaces_the_secret(
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
         done = run(installed, "api-key", "callback", "1", "--url", system.url + "/new")
@@ -354,11 +354,11 @@ class TestTheCommand:
         [
             (["1"], "give --url or --off"),
             (["1", "--off", "--url", "https://x.example"], "give --url or --off"),
-            (["1", "--url", "ftp://x.example"], "The URL is not one to be called"),
-            (["9", "--url", "https://x.example"], "There is no key 9, or it is revoked."),
+            (["1", "--url", "ftp://x.example"], "The URL is invalid"),
+            (["9", "--url", "https://x.example"], "Key 9 does not exist or is revoked."),
         ],
     )
-    def test_what_cannot_be_is_said(
+    def test_invalid_options_are_reported(
         self, installed: Bellhop, sender: Caller, arguments: list[str], sentence: str
     ) -> None:
         assert_failed(run(installed, "api-key", "callback", *arguments), sentence, status=2)
@@ -372,7 +372,7 @@ def test_secrets_are_encrypted(installed: Bellhop, secret: str, system: FakeApp)
     assert system.url not in stored[0]
 
 
-def test_one_that_says_nothing_keeps_no_other_waiting(
+def test_a_silent_endpoint_does_not_delay_others(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     other = run(installed, "api-key", "create", "--team", ACME, "--name", "other").stdout
@@ -398,7 +398,7 @@ def test_one_that_says_nothing_keeps_no_other_waiting(
     assert [one.result() for one in hanging] == [1]
 
 
-def test_an_endpoint_is_sent_one_at_a_time_by_all_processes(
+def test_all_processes_send_one_callback_at_a_time_to_an_endpoint(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
@@ -429,14 +429,14 @@ def test_an_endpoint_is_sent_one_at_a_time_by_all_processes(
 
 
 class BrokenLoop(HttpLoop):
-    """Fails as only a mistake of ours would make it fail."""
+    """Fails as a bug of ours would."""
 
     def run(self, call: Coroutine[Any, Any, Any], timeout: float) -> Any:
         call.close()
         raise RuntimeError("with https://secret.example in it")
 
 
-def test_a_mistake_of_ours_is_a_failed_attempt(
+def test_a_bug_of_ours_is_a_failed_attempt(
     installed: Bellhop,
     sender: Caller,
     secret: str,
@@ -482,7 +482,7 @@ class TestRefusedAddresses:
         assert_failed(run(installed, "api-key", "callback", "1", "--url", url), sentence, status=2)
         assert "callbacks" not in run(installed, "api-key", "list", "--team", ACME).stdout
 
-    def test_one_that_was_registered_is_kept_listed_and_not_called(
+    def test_a_registered_one_is_kept_and_listed_but_not_called(
         self,
         installed: Bellhop,
         sender: Caller,

@@ -1,4 +1,4 @@
-"""A resolved incident is green, whatever its notification looked like."""
+"""Messages of resolved incidents are green, whatever the layout of the notification."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from bolt_app.notifications.content.message import COLOURS, SIGNS, render
 from bolt_app.notifications.incidents.resolved_content import content_in_state
-from bolt_app.notifications.incidents.view import ShownIncident
+from bolt_app.notifications.incidents.view import IncidentView
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RED = [*(COLOURS[one] for one in ("critical", "error", "warning")), "danger", "#ff0000"]
@@ -24,12 +24,12 @@ CONTENTS: list[dict[str, Any]] = [
 ]
 
 
-def incident(state: str) -> ShownIncident:
-    return ShownIncident(state, NOW, None, None, None, None, None, changed_at=NOW)
+def incident(state: str) -> IncidentView:
+    return IncidentView(state, NOW, None, None, None, None, None, changed_at=NOW)
 
 
 @pytest.mark.parametrize("content", CONTENTS)
-def test_its_message_keeps_no_alarm(content: dict[str, Any]) -> None:
+def test_a_resolved_message_is_green(content: dict[str, Any]) -> None:
     before = json.dumps(render(content_in_state(content, incident("open"))), ensure_ascii=False)
     resolved = content_in_state(content, incident("resolved"))
     after = json.dumps(render(resolved), ensure_ascii=False)
@@ -41,7 +41,7 @@ def test_its_message_keeps_no_alarm(content: dict[str, Any]) -> None:
     assert not any(SIGNS[one] in after for one in ("critical", "error", "warning"))
 
 
-def test_without_a_colour_it_stays_so() -> None:
+def test_without_a_colour_it_gets_none() -> None:
     content = {"text": "99 %", "attachments": [{"text": "Disk full"}, "malformed"]}
 
     assert content_in_state(content, incident("resolved")) == content

@@ -1,4 +1,4 @@
-"""Group commit: what comes at once is written together, and everybody gets their own answer."""
+"""Group commit: concurrent items are written together, and each caller gets its own result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bolt_app.notifications.intake.group_commit import MOST_AT_ONCE, GroupCommit
 
 
 class FakeDisk:
-    """Writes numbers, and stands still while `gate` is closed."""
+    """Writes numbers, and blocks while `gate` is closed."""
 
     def __init__(self) -> None:
         self.groups: list[list[int]] = []
@@ -37,7 +37,7 @@ def waiting(group: GroupCommit[int, int]) -> int:
 def write_while_busy(
     pool: ThreadPoolExecutor, disk: FakeDisk, group: GroupCommit[int, int], items: Sequence[int]
 ) -> list[Future[int]]:
-    """Let the first item hold the disk until all the others wait."""
+    """Block the first write until all other items wait."""
     disk.gate.clear()
     disk.busy.clear()
     futures = [pool.submit(group.write, items[0])]
@@ -67,14 +67,14 @@ def group_on(disk: FakeDisk) -> GroupCommit[int, int]:
     return GroupCommit(disk.write, splits=lambda error: isinstance(error, ValueError))
 
 
-def test_who_comes_alone_is_written_at_once(disk: FakeDisk) -> None:
+def test_a_single_item_is_written_at_once(disk: FakeDisk) -> None:
     group = group_on(disk)
 
     assert [group.write(1), group.write(2)] == [10, 20]
     assert disk.groups == [[1], [2]]
 
 
-def test_who_come_meanwhile_are_written_together_in_their_order(disk: FakeDisk) -> None:
+def test_concurrent_items_are_written_together_in_order(disk: FakeDisk) -> None:
     with ThreadPoolExecutor(5) as pool:
         futures = write_while_busy(pool, disk, group_on(disk), [1, 2, 3, 4, 5])
 
@@ -82,7 +82,7 @@ def test_who_come_meanwhile_are_written_together_in_their_order(disk: FakeDisk) 
     assert disk.groups == [[1], [2, 3, 4, 5]]
 
 
-def test_there_is_an_end_to_what_is_written_together(disk: FakeDisk) -> None:
+def test_the_size_of_a_group_is_limited(disk: FakeDisk) -> None:
     items = list(range(MOST_AT_ONCE + 2))
     with ThreadPoolExecutor(len(items)) as pool:
         futures = write_while_busy(pool, disk, group_on(disk), items)
@@ -91,7 +91,7 @@ def test_there_is_an_end_to_what_is_written_together(disk: FakeDisk) -> None:
     assert [len(one) for one in disk.groups] == [1, MOST_AT_ONCE, 1]
 
 
-def test_the_fault_of_one_is_nobody_elses(disk: FakeDisk) -> None:
+def test_an_items_error_does_not_affect_others(disk: FakeDisk) -> None:
     disk.bad = {3}
     with ThreadPoolExecutor(4) as pool:
         futures = write_while_busy(pool, disk, group_on(disk), [1, 2, 3, 4])
@@ -102,7 +102,7 @@ def test_the_fault_of_one_is_nobody_elses(disk: FakeDisk) -> None:
     assert disk.groups == [[1], [2], [4]]
 
 
-def test_a_fault_that_is_nobodys_is_told_to_all(disk: FakeDisk) -> None:
+def test_a_shared_error_is_raised_for_all(disk: FakeDisk) -> None:
     disk.bad = {3}
     group: GroupCommit[int, int] = GroupCommit(disk.write, splits=lambda _: False)
     with ThreadPoolExecutor(4) as pool:
@@ -112,7 +112,7 @@ def test_a_fault_that_is_nobodys_is_told_to_all(disk: FakeDisk) -> None:
     assert group.write(5) == 50
 
 
-def test_nobody_is_forgotten(disk: FakeDisk) -> None:
+def test_every_item_gets_its_result(disk: FakeDisk) -> None:
     group = group_on(disk)
     disk.bad = {number for number in range(2000) if number % 97 == 0}
 

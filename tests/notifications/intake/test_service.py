@@ -1,4 +1,4 @@
-"""Acceptance: what is in the database once something is accepted."""
+"""The intake: the rows of accepted notifications."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from sqlalchemy import insert, select, update
 from bolt_app.db import Database
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, WorkspaceQueue
 from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.intake.service import Accepted, Intake, Sender
+from bolt_app.notifications.intake.results import NewNotification
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from tests.conftest import FakeClock
@@ -23,7 +25,7 @@ COMMAND = Sender(ACME, "command")
 
 
 class FakeWakeup(Wakeup):
-    """Keeps which workspaces it was notified of."""
+    """Records the workspaces that it was notified of."""
 
     def __init__(self) -> None:
         self.notified: list[str | None] = []
@@ -48,9 +50,11 @@ def intake(database: Database, wakeup: FakeWakeup, clock: FakeClock) -> Intake:
     return Intake(database, wakeup, clock=clock)
 
 
-def accept(intake: Intake, *said: dict[str, Any], sender: Sender = COMMAND) -> Sequence[Accepted]:
+def accept(
+    intake: Intake, *said: dict[str, Any], sender: Sender = COMMAND
+) -> Sequence[NewNotification]:
     requests = [read_one({"to": "#general", "text": "x", **one}, intake._clock()) for one in said]
-    return intake.accept(sender, requests).notifications
+    return intake.submit(sender, requests).notifications
 
 
 def lanes(database: Database) -> set[tuple[str, str]]:
@@ -114,7 +118,7 @@ class TestLanes:
 
         assert changes(database) == [(1, "waiting"), (1, "scheduled"), (2, "waiting")]
 
-    def test_what_came_before_with_a_key_hurries_with_what_comes_after(
+    def test_an_earlier_delivery_of_a_key_becomes_as_urgent_as_a_later_one(
         self, intake: Intake, database: Database
     ) -> None:
         accept(intake, {"key": "db"}, {"key": "other"})
@@ -128,9 +132,7 @@ class TestLanes:
 
 
 class TestRouting:
-    def test_a_known_channels_name_leads_to_the_channel(
-        self, intake: Intake, database: Database
-    ) -> None:
+    def test_a_known_channel_name_is_resolved(self, intake: Intake, database: Database) -> None:
         know_channel(database, "general", GENERAL)
         know_channel(database, "random", "C0BETA0002", team_id=BETA)
 
@@ -148,7 +150,7 @@ class TestRouting:
         assert [one.to for one in accepted.deliveries] == ["#general"]
         assert targets(database) == [(GENERAL, "#general")]
 
-    def test_while_a_name_still_hands_on_what_comes_queues_behind_it(
+    def test_deliveries_queue_behind_those_in_the_names_lane(
         self, intake: Intake, database: Database
     ) -> None:
         accept(intake, {})
@@ -161,7 +163,7 @@ class TestRouting:
 
         assert [address for address, _ in targets(database)] == ["#general", "#general", GENERAL]
 
-    def test_a_topic_is_routed_as_its_subscribers_are_when_it_is_accepted(
+    def test_a_topic_is_routed_by_the_subscriptions_at_acceptance(
         self, intake: Intake, database: Database, clock: FakeClock
     ) -> None:
         know_channel(database, "general", GENERAL)
@@ -184,7 +186,7 @@ class TestRouting:
         assert reached == [["#general", ANN], ["#general", ANN], ["#general"]]
         assert targets(database)[0] == (GENERAL, "#general")
 
-    def test_what_goes_to_nobody_first_is_in_nobodys_way(
+    def test_an_unrouted_notification_does_not_affect_others(
         self, intake: Intake, database: Database, wakeup: FakeWakeup
     ) -> None:
         accept(intake, {"to": "topic:nobody"})
@@ -194,13 +196,13 @@ class TestRouting:
 
         assert numbers(database) == {ACME: 1}
 
-    def test_a_topic_is_not_sent_on_to_a_topic(self, database: Database) -> None:
-        with pytest.raises(ValueError, match="cannot be sent on to a topic"):
+    def test_a_topic_cannot_subscribe_to_a_topic(self, database: Database) -> None:
+        with pytest.raises(ValueError, match="cannot subscribe to a topic"):
             Subscriptions(database).subscribe(ACME, "topic:b", SubscriptionSpec("a"))
 
 
 class TestRows:
-    def test_they_say_how_it_is_to_go_out(
+    def test_they_have_the_options_of_the_request(
         self, intake: Intake, database: Database, clock: FakeClock
     ) -> None:
         expires_at = clock() + timedelta(hours=1)
@@ -232,12 +234,12 @@ class TestRows:
         assert (notification.key, notification.content) == ("command|k", {"text": "x"})
 
 
-def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(
+def test_many_threads_submit_each_once_in_the_order_of_ids(
     intake: Intake, database: Database
 ) -> None:
-    """Ids in a lane are given in the order of commits, whoever was written together with whom."""
+    """Ids in a lane grow in the order of commits, however writes were grouped."""
 
-    def send(number: int) -> tuple[int, Accepted]:
+    def send(number: int) -> tuple[int, NewNotification]:
         to = [f"#channel-{number % 3}", f"#channel-{(number + 1) % 3}"]
         sender = Sender(ACME if number % 2 else BETA, "command")
         [accepted] = accept(intake, {"to": to, "text": str(number)}, sender=sender)
@@ -265,15 +267,15 @@ def test_what_many_threads_accept_is_accepted_once_in_the_order_of_its_ids(
     assert len(lane_rows) == len(set(lane_rows)) == 6
 
 
-def test_what_cannot_be_written_is_nobody_elses_trouble(intake: Intake, database: Database) -> None:
-    """A request that no database takes, against all checks, beside others at the same time."""
+def test_a_failed_submission_does_not_affect_others(intake: Intake, database: Database) -> None:
+    """A request that the database rejects is submitted together with valid ones."""
     bad = read_one({"to": "#general", "text": "x"}, intake._clock())
     bad.key = "\ud800"
 
     def send(number: int) -> bool:
         try:
             if number % 10 == 0:
-                intake.accept(COMMAND, [bad])
+                intake.submit(COMMAND, [bad])
             else:
                 accept(intake, {})
         except Exception:

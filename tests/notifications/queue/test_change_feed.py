@@ -1,4 +1,4 @@
-"""Each transaction that changes deliveries takes a number, and stamps what it changes with it."""
+"""The change feed: each transaction that changes deliveries stamps them with its number."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import bolt_app
 from bolt_app.credentials.sources import Credential
 from bolt_app.db.models import Delivery, WorkspaceQueue
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.incidents.blocks import Answer
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
@@ -29,10 +29,10 @@ Operation = Callable[[Bellhop], object]
 CI = Credential("api_key", 1)
 ALL_ANSWERS: list[Any] = ["acknowledge", "assign", "resolve", "snooze", "mute"]
 
-# The modules that write deliveries. Those on the right write only what no owner has in memory:
-# its own begins and finishes, where messages are, and links.
+# The modules that write deliveries. UNNUMBERED ones write only columns that no owner has in memory:
+# its own begins and finishes, positions of messages, and permalinks.
 NUMBERED = {
-    "intake/service.py",
+    "intake/store.py",
     "delivery/transitions.py",
     "history/erasure.py",
     "history/service.py",
@@ -64,7 +64,7 @@ def number(bellhop: Bellhop) -> int:
 
 @contextmanager
 def numbered(bellhop: Bellhop) -> Iterator[None]:
-    """Check that something changes deliveries, and that each has a number of its own time."""
+    """Check that the block changes deliveries, and that each changed one has a new number."""
     before, seq = rows(bellhop), number(bellhop)
     yield
     changed = {id_: row for id_, row in rows(bellhop).items() if before.get(id_) != row}
@@ -74,7 +74,7 @@ def numbered(bellhop: Bellhop) -> Iterator[None]:
 
 @pytest.fixture
 def busy(bellhop: Bellhop) -> Bellhop:
-    """A workspace with deliveries in all states that can change."""
+    """Return a workspace with deliveries in every state that can change."""
     bellhop.install(ANN)
     services = bellhop.services
     for address in (GENERAL, ANN):
@@ -84,7 +84,7 @@ def busy(bellhop: Bellhop) -> Bellhop:
     accept(bellhop, GENERAL, "asks", key="cpu", actions=["acknowledge", "resolve"])
     Hand(bellhop).deliver()
     bellhop.clock.advance(1)
-    services.intake.accept(Sender(ACME, CI.name), [request(GENERAL, "of a key")])
+    services.intake.submit(Sender(ACME, CI.name), [request(GENERAL, "of a key")])
     accept(bellhop, "#random", "by name")
     accept(bellhop, "#nowhere", "to nobody")
     accept(bellhop, ANN, "to Ann", delay=3600)
@@ -132,7 +132,7 @@ def unlink(bellhop: Bellhop) -> None:
 
 
 def due(bellhop: Bellhop) -> None:
-    """Release what is held, and let what is scheduled wait: without a worker's begins."""
+    """Release held deliveries and promote scheduled ones, without beginning any."""
     bellhop.clock.advance(7200)
     Hand(bellhop).dispatcher._transitions.promote(range(64))
 
@@ -140,7 +140,7 @@ def due(bellhop: Bellhop) -> None:
 def named(bellhop: Bellhop) -> None:
     workspace = bellhop.services.client.find_workspace(ACME)
     listed_at = bellhop.services.channels.refresh_listing(workspace)
-    Hand(bellhop).dispatcher._transitions.refuse_unlisted(ACME, listed_at)
+    Hand(bellhop).dispatcher._transitions.end_unlisted(ACME, listed_at)
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -159,7 +159,9 @@ OPERATIONS: dict[str, Operation] = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
-def test_what_changes_deliveries_is_numbered(busy: Bellhop, operation: Operation) -> None:
+def test_operations_that_change_deliveries_are_numbered(
+    busy: Bellhop, operation: Operation
+) -> None:
     with numbered(busy):
         operation(busy)
 
@@ -172,7 +174,7 @@ def test_a_retry_is_numbered(busy: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("answer", ALL_ANSWERS)
-def test_an_answer_is_numbered(busy: Bellhop, answer: Answer) -> None:
+def test_an_answer_is_numbered(busy: Bellhop, answer: IncidentAnswer) -> None:
     before = number(busy)
     notification_id = id_of(busy, "sent")
 

@@ -1,4 +1,4 @@
-"""Wake-ups: from any process to every watcher, at once, and never in the way of the sender."""
+"""Wakeups: from any process to every watcher, at once, without blocking the sender."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ FULL_SECONDS = 10
 
 
 class Watcher:
-    """Watches in a thread and keeps what it is woken with."""
+    """Watches in a thread and records its wakeups."""
 
     def __init__(self, wakeup: Wakeup) -> None:
         self.woken: queue.Queue[str | None] = queue.Queue()
-        # Cleared while the watcher is to be busy.
+        # Cleared while the watcher must be busy.
         self.is_free = threading.Event()
         self.is_free.set()
         self.stopped = threading.Event()
@@ -175,14 +175,14 @@ class TestSockets:
             assert watcher.take() == "T0ACME"
 
     @pytest.mark.parametrize("length", [60, 100, 107, 200])
-    def test_a_folder_of_any_length_will_do(self, tmp_path: Path, length: int) -> None:
+    def test_a_long_folder_path_works(self, tmp_path: Path, length: int) -> None:
         folder = tmp_path / ("d" * length)
         folder.mkdir()
         with closing(SocketWakeup(folder / "bellhop.db")) as wakeup, watching(wakeup) as watcher:
             wakeup.notify("T0ACME")
             assert watcher.take() == "T0ACME"
 
-    def test_without_sockets_workers_look_by_themselves(
+    def test_without_sockets_workers_poll(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         (tmp_path / "bellhop.db-wakeup").write_text("in the way")
@@ -206,7 +206,7 @@ class TestSockets:
 
 
 def used_by_this_process(action: Callable[[], None]) -> float:
-    """Return the seconds of CPU that it takes."""
+    """Return the CPU seconds that it takes."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     action()
     after = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,4 +1,4 @@
-"""A channel or person has one address in subscriptions, whichever way it was named."""
+"""Subscriptions store one address for a channel or person, however it was given."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestChannels:
         ask(installed, "mute 1h")
 
         [found] = installed.services.subscriptions.of_team(ACME)
-        assert found.wish.muted_until is not None
+        assert found.spec.muted_until is not None
 
     def test_notify_ends_it(self, installed: Bellhop, address: str) -> None:
         run(installed, "topic", "subscribe", *TEAM, "deploys", address)
@@ -109,9 +109,7 @@ def test_an_email_address_gets_the_id_once_slack_gives_it(installed: Bellhop) ->
 
 
 @pytest.mark.parametrize("is_name_later", [True, False])
-def test_of_two_the_one_that_was_changed_later_stays(
-    installed: Bellhop, is_name_later: bool
-) -> None:
+def test_of_two_the_one_changed_last_is_kept(installed: Bellhop, is_name_later: bool) -> None:
     services = installed.services
     pair = [(GENERAL, "service=id"), ("#general", "service=name")]
     for address, filter_ in pair if is_name_later else reversed(pair):
@@ -122,4 +120,4 @@ def test_of_two_the_one_that_was_changed_later_stays(
 
     [found] = services.subscriptions.of_team(ACME)
     expected = "service=name" if is_name_later else "service=id"
-    assert (found.address, found.wish.filter) == (GENERAL, expected)
+    assert (found.address, found.spec.filter) == (GENERAL, expected)

@@ -1,4 +1,4 @@
-"""Filters: what they mean, and that they mean the same when written down."""
+"""Filters: their meaning, also after a round trip through text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import normal_pattern, patterns_for
-from bolt_app.notifications.subscriptions.filters import (
-    FilterError,
-    facts_of,
-    parse_filter,
-    parse_typed_filter,
-)
+from bolt_app.notifications.subscriptions.errors import FilterError
+from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter, parse_typed_filter
 from bolt_app.text_forms import comparable, typed
 from tests.conftest import FakeClock
 
@@ -54,7 +50,7 @@ def facts(severity: str | None = None, /, **fields: str) -> dict[str, str]:
         ("“on call”=ann", "info", {"on call": "ann"}, True),
         ("severity>=error service=api", "error", {"service": "web"}, False),
         ("url=https://x.example/a?b=c", "info", {"url": "https://x.example/a?b=c"}, True),
-        # Spelled as other tools do, or as phones correct it.
+        # Spellings of other tools, and autocorrection of phones.
         ("\N{EN DASH}label:bot", "info", {"label": "bot"}, False),
         ("—label:bot", "info", {"label": "human"}, True),
         ("\N{MINUS SIGN}label=bot", "info", {"label": "bot"}, False),
@@ -84,28 +80,31 @@ def facts(severity: str | None = None, /, **fields: str) -> dict[str, str]:
         ("severity=error", "info", {"severity": "error"}, False),
     ],
 )
-def test_what_is_wanted(words: str, severity: str, fields: dict[str, str], accepts: bool) -> None:
+def test_conditions(words: str, severity: str, fields: dict[str, str], accepts: bool) -> None:
     assert parse_filter(words).accepts(facts(severity, **fields)) is accepts
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("api", "“api” is no condition: write them like"),
-        ("service=", "is no condition"),
-        ("level>=warning", "only the severity has an order; write `severity>=warning`"),
-        ('service="', "is no condition"),
-        ("=api", "is no condition"),
-        ("service=api,", "is no condition"),
-        ("service>=api", "only the severity has an order; write `service=api`"),
-        ("severity>=eror", "“eror” is no severity: info, success, warning, error, critical. Did"),
-        ("severity>=error,critical", "compared with one: `severity>=error`"),
-        ("-severity>=error", "a minus goes with `=` or `:` alone"),
-        ('service=""', "leaves out what is compared"),
+        ("api", "“api” is not a condition. Examples:"),
+        ("service=", "is not a condition"),
+        ("level>=warning", "only the severity can be ordered; write `severity>=warning`"),
+        ('service="', "is not a condition"),
+        ("=api", "is not a condition"),
+        ("service=api,", "is not a condition"),
+        ("service>=api", "only the severity can be ordered; write `service=api`"),
+        (
+            "severity>=eror",
+            "“eror” is not a severity. Severities: info, success, warning, error, critical. Did",
+        ),
+        ("severity>=error,critical", "Compare the severity with one value: `severity>=error`"),
+        ("-severity>=error", "a minus works only with `=` or `:`"),
+        ('service=""', "the field name or a value is missing"),
         ("a=" + "b" * 500, "up to 500 characters"),
     ],
 )
-def test_what_is_none_is_said_in_words(words: str, sentence: str) -> None:
+def test_invalid_filters_are_explained(words: str, sentence: str) -> None:
     with pytest.raises(FilterError) as caught:
         parse_filter(words)
 
@@ -120,7 +119,7 @@ def test_what_is_none_is_said_in_words(words: str, sentence: str) -> None:
         ("-severitiy:info", "severity!=info"),
     ],
 )
-def test_a_mistyped_severity_is_refused_with_what_was_meant(words: str, meant: str) -> None:
+def test_a_misspelled_severity_is_rejected_with_a_suggestion(words: str, meant: str) -> None:
     with pytest.raises(FilterError, match=f"`{meant}`"):
         parse_typed_filter(words)
 
@@ -128,7 +127,7 @@ def test_a_mistyped_severity_is_refused_with_what_was_meant(words: str, meant: s
 @pytest.mark.parametrize(
     "words", ['"severty"=warning', "severity>=warning", "severed=yes", "env=x"]
 )
-def test_what_is_spelled_on_purpose_is_taken(words: str) -> None:
+def test_a_quoted_name_is_accepted(words: str) -> None:
     assert parse_typed_filter(words) == parse_filter(words)
 
 
@@ -147,7 +146,7 @@ VALUES = st.lists(WORDS.filter(lambda word: comparable(word) == word), min_size=
         max_size=4,
     )
 )
-def test_it_means_the_same_when_it_is_written_down(conditions: Any) -> None:
+def test_a_written_filter_is_read_back(conditions: Any) -> None:
     words = " ".join(
         f'"{name}"{sign}' + ",".join(f'"{one}"' for one in values)
         for name, sign, values in conditions
@@ -163,7 +162,7 @@ def test_it_means_the_same_when_it_is_written_down(conditions: Any) -> None:
 @given(st.text(max_size=600))
 @example("“")
 @example("-=:,")
-def test_anything_is_a_filter_or_said_to_be_none(words: str) -> None:
+def test_any_text_is_parsed_or_rejected(words: str) -> None:
     try:
         meant = parse_filter(words)
     except FilterError:
@@ -172,7 +171,7 @@ def test_anything_is_a_filter_or_said_to_be_none(words: str) -> None:
 
 
 class TestTopics:
-    def test_what_is_below_a_name_is_named_by_it(self) -> None:
+    def test_patterns_of_a_topic(self) -> None:
         assert patterns_for("a/b/c") == ["a/b/c", "a/*", "a/b/*", "*"]
         assert patterns_for("a") == ["a", "*"]
 
@@ -180,7 +179,7 @@ class TestTopics:
         ("written", "stored"),
         [("Deploys", "deploys"), ("topic:deploys", "deploys"), ("A/B/*", "a/b/*"), ("*", "*")],
     )
-    def test_they_are_stored_in_one_form(self, written: str, stored: str) -> None:
+    def test_they_are_normalized(self, written: str, stored: str) -> None:
         assert normal_pattern(written) == stored
 
     @pytest.mark.parametrize("written", ["", "de*", "*/a", "a/*/b", "a b", "a" * 81, "**"])

@@ -1,4 +1,4 @@
-"""When what is held goes out, where people live: through spring and autumn too."""
+"""Schedules and quiet hours in local time, across daylight saving changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_it_is_always_later_and_soon(schedule: Schedule, moment: datetime) -> No
 
 @given(schedules, moments, st.floats(0, 1))
 def test_nothing_lies_between(schedule: Schedule, moment: datetime, part: float) -> None:
-    """Whoever asks a little later gets the same moment, until it has come."""
+    """A slightly later call returns the same moment, until that has passed."""
     found = schedule.next_after(moment)
     between = moment + (found - moment) * part
 
@@ -96,14 +96,12 @@ def test_each_day_has_one_at_its_time(tz: str, daily_at: time, moment: datetime)
         ("Nowhere/Atall", time(9, 0), "2026-07-01T13:10Z", "2026-07-02T09:00Z"),
     ],
 )
-def test_the_clocks_of_the_place_count(
-    tz: str, daily_at: time | None, before: str, then: str
-) -> None:
+def test_local_time_counts(tz: str, daily_at: time | None, before: str, then: str) -> None:
     assert Schedule(daily_at, tz).next_after(at(before)) == at(then)
 
 
 @given(schedules)
-def test_it_is_read_as_it_was_written(schedule: Schedule) -> None:
+def test_a_written_schedule_is_read_back(schedule: Schedule) -> None:
     assert Schedule.read(str(schedule), schedule.tz) == schedule
     assert len(str(schedule)) <= 16
 
@@ -149,7 +147,7 @@ def test_quiet_hours_end_once_where_the_clocks_change(moment: str, until: str | 
 
 
 @given(st.text())
-def test_a_name_of_a_zone_may_be_anything(name: str) -> None:
+def test_any_zone_name_is_handled(name: str) -> None:
     assert zone_of(name) is not None
     assert is_zone(name) in (True, False)
 
@@ -167,12 +165,12 @@ def test_a_name_of_a_zone_may_be_anything(name: str) -> None:
         ("23:59", time(23, 59)),
     ],
 )
-def test_times_are_written_in_many_ways(words: str, found: time) -> None:
+def test_times_have_many_spellings(words: str, found: time) -> None:
     assert read_time(words) == found
 
 
 @pytest.mark.parametrize("words", ["", "24:00", "9:60", "13pm", "0am", "noon", "9:0", "-1"])
-def test_what_is_no_time_is_refused(words: str) -> None:
+def test_invalid_times_are_rejected(words: str) -> None:
     with pytest.raises(ValueError, match="no time of the day"):
         read_time(words)
 

@@ -1,4 +1,4 @@
-"""Subscriptions: what comes by them, and how changes are undone."""
+"""Subscriptions: their deliveries, and undoing their changes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Subscription
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import patterns_for
-from bolt_app.notifications.intake.service import Intake, Sender
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.subscriptions.channel_sync import pause
 from bolt_app.notifications.subscriptions.previews import Previews
-from bolt_app.notifications.subscriptions.service import Change, Subscriptions, SubscriptionSpec
+from bolt_app.notifications.subscriptions.service import (
+    SubscriptionChange,
+    Subscriptions,
+    SubscriptionSpec,
+)
 from tests.conftest import FakeClock
 from tests.notifications.intake.test_service import FakeWakeup, know_channel
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
@@ -39,22 +44,24 @@ class World:
         self.previews = Previews(database, clock=clock)
         self._intake = Intake(database, FakeWakeup(), clock=clock)
 
-    def subscribe(self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any) -> Change:
+    def subscribe(
+        self, topic: str, filter_: str = "", *, to: str = GENERAL, **more: Any
+    ) -> SubscriptionChange:
         return self.subscriptions.subscribe(ACME, to, SubscriptionSpec(topic, filter_, **more))
 
     def send(self, to: str = "topic:deploys", team_id: str = ACME, **said: Any) -> list[str]:
-        """Send a moment later, and return whom it goes to."""
+        """Send a moment later, and return the recipients."""
         self.clock.advance(0.001)
         request = read_one({"to": to, "text": "x", **said}, self.clock())
-        answer = self._intake.accept(Sender(team_id, "command"), [request])
+        answer = self._intake.submit(Sender(team_id, "command"), [request])
         return [one.to for one in answer.notifications[0].deliveries]
 
     def modes(self) -> list[str]:
         with self.database.reading() as session:
             return list(session.scalars(select(Delivery.mode).order_by(Delivery.id)))
 
-    def wishes(self, to: str = GENERAL) -> list[SubscriptionSpec]:
-        return [one.wish for one in self.subscriptions.of_address(ACME, to)]
+    def specs(self, to: str = GENERAL) -> list[SubscriptionSpec]:
+        return [one.spec for one in self.subscriptions.of_address(ACME, to)]
 
 
 @pytest.fixture
@@ -63,7 +70,7 @@ def world(database: Database, clock: FakeClock) -> World:
 
 
 class TestRouting:
-    def test_a_filter_lets_through_what_is_wanted(self, world: World) -> None:
+    def test_a_filter_selects_notifications(self, world: World) -> None:
         world.subscribe("deploys", "severity>=warning service=api")
         api = [{"name": "Service", "value": "api"}]
 
@@ -71,7 +78,7 @@ class TestRouting:
         assert world.send(severity="info", fields=api) == []
         assert world.send(severity="error") == []
 
-    def test_a_star_stands_for_all_below(self, world: World) -> None:
+    def test_a_star_matches_all_below(self, world: World) -> None:
         world.subscribe("deploys/*")
         world.subscribe("*", to=ANN)
 
@@ -80,7 +87,7 @@ class TestRouting:
         assert world.send("topic:deploysx/api") == [ANN]
         assert world.send("topic:deploys/api", team_id=BETA) == []
 
-    def test_two_that_want_the_same_are_one_delivery(self, world: World) -> None:
+    def test_two_matching_subscriptions_make_one_delivery(self, world: World) -> None:
         know_channel(world.database, "general", GENERAL)
         world.subscribe("deploys")
         world.subscribe("*")
@@ -88,7 +95,7 @@ class TestRouting:
 
         assert len(world.send()) == 1
 
-    def test_one_with_a_filter_is_not_in_the_way_of_another(self, world: World) -> None:
+    def test_a_filtered_subscription_does_not_hide_another(self, world: World) -> None:
         world.subscribe("deploys", "severity>=error")
         world.subscribe("deploys/*", "severity>=info")
         world.subscribe("*", "severity=success")
@@ -97,7 +104,7 @@ class TestRouting:
         assert world.send("topic:deploys", severity="success") == [GENERAL]
         assert world.send("topic:deploys", severity="info") == []
 
-    def test_what_ends_something_comes_though_it_is_not_severe(self, world: World) -> None:
+    def test_a_resolution_passes_a_severity_filter(self, world: World) -> None:
         world.subscribe("deploys", "severity>=error -label:bot")
         world.subscribe("deploys", "severity>=error", to=ANN)
 
@@ -108,7 +115,7 @@ class TestRouting:
         bot = [{"name": "label", "value": "bot"}]
         assert world.send(severity="success", key="db-3", fields=bot) == [ANN]
 
-    def test_it_says_what_becomes_of_what_has_a_key(self, world: World) -> None:
+    def test_its_mode_applies_to_notifications_with_a_key(self, world: World) -> None:
         world.subscribe("deploys", mode="thread")
         world.subscribe("deploys", to=ANN)
 
@@ -117,7 +124,7 @@ class TestRouting:
 
         assert world.modes() == ["thread", "update", "new", "new"]
 
-    def test_nothing_comes_while_it_is_muted(self, world: World) -> None:
+    def test_nothing_is_delivered_while_it_is_muted(self, world: World) -> None:
         world.subscribe("deploys")
         world.subscribe("deploys", to=ANN)
         until = world.clock() + timedelta(hours=2)
@@ -128,7 +135,7 @@ class TestRouting:
         world.clock.advance(2 * 3600)
         assert world.send() == [GENERAL, ANN]
 
-    def test_it_is_known_what_came_last(self, world: World) -> None:
+    def test_it_has_its_latest_delivery(self, world: World) -> None:
         world.subscribe("deploys")
         world.send()
         sent_at = world.clock()
@@ -144,13 +151,13 @@ class TestRouting:
 
 
 class TestChanges:
-    def test_to_subscribe_again_is_to_change_it(self, world: World) -> None:
+    def test_subscribing_again_changes_it(self, world: World) -> None:
         world.subscribe("deploys", "severity>=error", created_by=ANN)
         change = world.subscribe("Deploys", created_by=BEN)
 
         assert change.before is not None
         assert (change.before.filter, change.before.created_by) == ("severity>=error", ANN)
-        [wish] = world.wishes()
+        [wish] = world.specs()
         assert (wish.topic, wish.filter, wish.created_by) == ("deploys", "", BEN)
 
     @pytest.mark.parametrize("what", ["subscribe", "change", "unsubscribe", "mute", "unmute"])
@@ -160,9 +167,9 @@ class TestChanges:
             world.subscribe("deploys", "a=b", mode="thread", created_by=ANN)
             world.subscriptions.mute(ACME, GENERAL, muted)
         world.subscribe("other", created_by=BEN)
-        before = world.wishes()
+        before = world.specs()
         world.clock.advance(1)
-        change: dict[str, Callable[[], Sequence[Change | None]]] = {
+        change: dict[str, Callable[[], Sequence[SubscriptionChange | None]]] = {
             "subscribe": lambda: [world.subscribe("deploys")],
             "change": lambda: [world.subscribe("deploys", "c=d", created_by=BEN)],
             "unsubscribe": lambda: [world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")],
@@ -170,7 +177,7 @@ class TestChanges:
             "unmute": lambda: world.subscriptions.mute(ACME, GENERAL, None),
         }
         changes = [one for one in change[what]() if one is not None]
-        assert world.wishes() != before
+        assert world.specs() != before
 
         world.clock.advance(1)
         assert world.subscriptions.undo(ACME, GENERAL, changes, by=PLAIN)
@@ -179,11 +186,11 @@ class TestChanges:
         before = [
             replace(one, created_by=maker) if one.topic == "deploys" else one for one in before
         ]
-        assert world.wishes() == before
+        assert world.specs() == before
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
-        assert world.wishes() == before
+        assert world.specs() == before
 
-    def test_what_is_undone_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
+    def test_an_undone_removal_keeps_its_deliveries_and_its_pause(self, world: World) -> None:
         world.subscribe("deploys")
         world.send()
         with world.database.writing() as session:
@@ -197,15 +204,15 @@ class TestChanges:
         assert after.last is not None
         assert [replace(after, changed_at=before[0].changed_at)] == before
 
-    def test_what_was_changed_since_is_not_undone(self, world: World) -> None:
+    def test_a_change_is_not_undone_after_another(self, world: World) -> None:
         first = world.subscribe("deploys")
         world.clock.advance(1)
         world.subscribe("deploys", "a=b")
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
-        assert [one.filter for one in world.wishes()] == ["a=b"]
+        assert [one.filter for one in world.specs()] == ["a=b"]
 
-    def test_an_ending_before_the_last_is_not_undone(self, world: World) -> None:
+    def test_only_the_last_removal_can_be_undone(self, world: World) -> None:
         endings = []
         for filter_ in ("", "a=b"):
             world.subscribe("deploys", filter_)
@@ -217,13 +224,11 @@ class TestChanges:
         assert second is not None
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
-        assert world.wishes() == []
+        assert world.specs() == []
         assert world.subscriptions.undo(ACME, GENERAL, [second])
-        assert [one.filter for one in world.wishes()] == ["a=b"]
+        assert [one.filter for one in world.specs()] == ["a=b"]
 
-    def test_what_came_back_and_ended_again_is_undone_by_the_last_button(
-        self, world: World
-    ) -> None:
+    def test_after_two_removals_only_the_last_button_undoes(self, world: World) -> None:
         world.subscribe("deploys")
         first = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
         assert first is not None
@@ -234,7 +239,7 @@ class TestChanges:
 
         assert not world.subscriptions.undo(ACME, GENERAL, [first])
 
-    def test_an_ending_is_undone_for_a_day(self, world: World) -> None:
+    def test_a_removal_can_be_undone_for_a_day(self, world: World) -> None:
         world.subscribe("deploys")
         ended = world.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
         assert ended is not None
@@ -251,11 +256,11 @@ class TestChanges:
         world.subscriptions.unsubscribe(ACME, GENERAL, "b")
 
         assert not world.subscriptions.undo(ACME, GENERAL, changes)
-        assert [one.muted_until is not None for one in world.wishes()] == [True]
+        assert [one.muted_until is not None for one in world.specs()] == [True]
 
 
 class TestPreviews:
-    def test_it_says_what_would_have_come(self, world: World, clock: FakeClock) -> None:
+    def test_it_has_the_notifications_that_match(self, world: World, clock: FakeClock) -> None:
         world.send(title="Long ago")
         clock.advance(8 * 86400)
         for number in range(5):
@@ -264,15 +269,15 @@ class TestPreviews:
         world.send("topic:other", severity="error")
         world.send(GENERAL, severity="error")
 
-        some = world.previews.look(ACME).preview("deploys/*", "severity>=error", list)
-        all_ = world.previews.look(ACME).preview("deploys/*", "", list)
+        some = world.previews.recent(ACME).preview("deploys/*", "severity>=error", list)
+        all_ = world.previews.recent(ACME).preview("deploys/*", "", list)
 
         assert (some.sent, some.wanted) == (6, 5)
         assert [one.headline for one in some.examples] == ["Error 4", "Error 3", "Error 2"]
         assert all_.wanted == 6
         assert all_.examples[0].headline == "All is well"
-        assert world.previews.look(BETA).preview("*", "", list).sent == 0
-        assert world.previews.look(ACME).topics == ["other", "deploys/web", "deploys/api"]
+        assert world.previews.recent(BETA).preview("*", "", list).sent == 0
+        assert world.previews.recent(ACME).topics == ["other", "deploys/web", "deploys/api"]
 
 
 TOPICS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
@@ -292,20 +297,20 @@ SEVERITIES = ["info", "success", "warning", "error", "critical"]
 @hypothesis_settings(
     max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_whoever_wants_it_gets_it_once_and_nobody_else(
-    world: World, wishes: list[tuple[str, str, str]], topic: str, severity: str
+def test_every_matching_subscriber_gets_it_once(
+    world: World, specs: list[tuple[str, str, str]], topic: str, severity: str
 ) -> None:
     with world.database.writing() as session:
         for model in (Delivery, Notification, Subscription):
             session.execute(delete(model))
-    for pattern, to, least in wishes:
+    for pattern, to, least in specs:
         world.subscribe(pattern, f"severity>={least}", to=to)
 
     reached = world.send(f"topic:{topic}", severity=severity)
 
     wanted = {
         to
-        for pattern, to, least in wishes
+        for pattern, to, least in specs
         if pattern in patterns_for(topic) and SEVERITIES.index(severity) >= SEVERITIES.index(least)
     }
     assert sorted(reached) == sorted(wanted)

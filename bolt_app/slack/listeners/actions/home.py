@@ -10,7 +10,7 @@ from bolt_app.access.authorization import AccessDeniedError, Action
 from bolt_app.blockkit.elements import info_modal, plain_reply, section
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.notifications.content.topics import normal_pattern
-from bolt_app.notifications.history.service import NothingToRetryError
+from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.services import Services
 from bolt_app.slack import ids
@@ -57,7 +57,7 @@ def register_home_actions(app: App, services: Services) -> None:
             view = info_modal("For members", [section(str(denial))])
         else:
             is_member = person.may(Action.SEE_WORKSPACE)
-            topics = services.previews.look(person.team_id).topics if is_member else []
+            topics = services.previews.recent(person.team_id).topics if is_member else []
             view = subscribe_modal(topics)
         open_modal(services, context, body, view)
 

@@ -9,9 +9,9 @@ from typing import Any, cast
 from slack_bolt import Ack, App, BoltContext
 
 from bolt_app.blockkit.signed_values import OutdatedError
-from bolt_app.notifications.incidents.blocks import PREFIX, SNOOZES
+from bolt_app.notifications.incidents.blocks import PREFIX, SNOOZES, IncidentAnswer
+from bolt_app.notifications.incidents.errors import NotOfferedError
 from bolt_app.notifications.incidents.messages import ClickedMessage
-from bolt_app.notifications.incidents.service import Answer, NotOfferedError
 from bolt_app.services import Services
 from bolt_app.slack.signed_actions import addresses_of, signed_text
 
@@ -28,7 +28,7 @@ def register_incident_actions(app: App, services: Services) -> None:
         ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext
     ) -> None:
         ack()
-        given = cast(Answer, action["action_id"].removeprefix(PREFIX))
+        given = cast(IncidentAnswer, action["action_id"].removeprefix(PREFIX))
         try:
             changed = services.incidents.answer(
                 context.team_id or "",

@@ -13,8 +13,8 @@ from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.text import first_of
 from bolt_app.lifecycle.service import EventOrigin
 from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.intake.service import Sender
-from bolt_app.notifications.subscriptions.channel_sync import Followed
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.subscriptions.channel_sync import AffectedSubscription
 from bolt_app.services import Services
 from bolt_app.slack.listeners.events.origin import origin_of
 from bolt_app.slack_api import SlackCallError
@@ -101,7 +101,7 @@ class _Channel:
 def _notify_creators(
     services: Services,
     channel: _Channel,
-    followed: Sequence[Followed],
+    followed: Sequence[AffectedSubscription],
     change: str,
     consequence: str,
 ) -> None:
@@ -134,7 +134,7 @@ def _notify_creators(
             named = ""
         text = f"{change}. Your subscription there{named} {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
-        services.intake.accept(
+        services.intake.submit(
             Sender(team_id, "lifecycle"),
             [request],
             idempotency_key=f"{channel.origin.event_id}/{user_id}",

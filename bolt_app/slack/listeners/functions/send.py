@@ -19,7 +19,7 @@ from bolt_app.db.receipts import RECEIPT_LIFETIME
 from bolt_app.notifications.content.errors import problems_of
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.schema import NotificationRequest, read_one
-from bolt_app.notifications.intake.service import Sender
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.services import Services
 from bolt_app.slack import ids
@@ -74,7 +74,7 @@ def register_send_step(app: App, services: Services) -> None:
         except StepError as error:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
-        submitted = services.intake.accept(
+        submitted = services.intake.submit(
             Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
         )
         accepted.ask(execution_id, lambda: True)

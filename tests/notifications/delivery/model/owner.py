@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from bolt_app.notifications.delivery.pacing import Limits, RateLimit
+from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, WantedPage, Work, WorkKind
 from tests.notifications.delivery.model.slack import Fate, Request, Slack
@@ -19,7 +19,7 @@ from tests.notifications.delivery.model.store import (
     UnknownCommitError,
 )
 
-LIMITS = Limits(workspace=RateLimit(0.5, burst=3), lane=RateLimit(1.0), in_flight=2, page=2)
+LIMITS = DeliveryLimits(workspace=RateLimit(0.5, burst=3), lane=RateLimit(1.0), in_flight=2, page=2)
 DEADLINE_SECONDS = 10.0
 TAKEOVER_SECONDS = 15.0
 SETTLING_SECONDS = 5.0
@@ -97,18 +97,18 @@ class Owner:
         self._start()
 
     def lose_session(self) -> None:
-        """Note that the server has ended the session, of which the process learns later."""
+        """Note that the server has ended the session, which the process notices later."""
         self.world.store.end_session(self._sessions)
 
     def release(self, team: str) -> None:
-        """Hand over a workspace; what is under way is finished."""
+        """Release a workspace; requests in flight are finished."""
         term = self.terms.get(team)
         if term is not None and self.world.store.holds(team, term.session):
             self.world.store.queues[team].lock = None
         self._drop(team)
 
-    def most_under_way(self) -> int:
-        """Return how many requests are under way in one term of one workspace, at most."""
+    def most_in_flight(self) -> int:
+        """Return how many requests one term of one workspace has in flight, at most."""
         kinds = (WorkKind.POST, WorkKind.LOOK)
         terms = Counter(id(term) for term, work, _ in self.tasks if work.kind in kinds)
         return max(terms.values(), default=0)
@@ -132,7 +132,7 @@ class Owner:
         self._read_pages()
 
     def next_at(self) -> float:
-        """Return when `run` has something to do, by the world's clock."""
+        """Return when `run` has work, by the world's clock."""
         if self._pages or any(term.unloaded for term in self.terms.values()):
             return self.world.now
         times = [self._due.get(id(work), 0.0) for _, work, _ in self.tasks]
@@ -170,7 +170,7 @@ class Owner:
         self.tasks = going
 
     def _lose(self, work: Work) -> None:
-        """Drop a workspace that is another owner's; the term may be a later one already."""
+        """Drop a workspace that has another owner; the term may already be a later one."""
         term = self.terms.get(work.team_id)
         if term is not None and not self.world.store.holds(work.team_id, term.session):
             self._drop(work.team_id)
@@ -254,7 +254,7 @@ class Owner:
         self.scheduler.load(term.team, lane, source, queued, self.now, has_more=has_more)
 
     def _read_pages(self) -> None:
-        """Load pages read in the step before: what happened meanwhile is not in them."""
+        """Load pages that were read in the step before, without the changes since."""
         for term, page, rows, has_more in self._pages:
             if self.terms.get(term.team) is term:
                 self._load(term, page.lane_id, page.source, rows, has_more=has_more)
@@ -388,7 +388,7 @@ class Owner:
         self.scheduler.finish(work, self.now)
 
     def _second_look(self, term: Term, work: Work) -> Steps:
-        """Remove the messages that are too many, once nothing can arrive any more."""
+        """Remove duplicate messages, once no request can arrive any more."""
         yield 0.0
         row = self.world.store.queues[term.team].rows[work.delivery_id]
         planned = row.second_look_at

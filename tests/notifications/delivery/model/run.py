@@ -1,4 +1,4 @@
-"""A run of the model: operations on two owners and their world, and the promises they keep."""
+"""A run of the model: operations on two owners and their world, and the guarantees to check."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_STEP_SECONDS = 5.0
 
 
 class Run:
-    """Two owners, two workspaces, a few lanes. Everything unplanned works."""
+    """Two owners, two workspaces, a few lanes. Requests without a planned fate succeed."""
 
     def __init__(self) -> None:
         self.world = World(Store(TEAMS), Slack())
@@ -34,41 +34,41 @@ class Run:
     # Operations.
 
     def accept(self, team: str, lane: int, source: str, rank: int, key: str | None) -> None:
-        """A sender sends; keys belong to their source."""
+        """Accept a delivery; keys belong to their source."""
         scoped = None if key is None else f"{key}:{source}"
         self.world.store.accept(team, lane, source, rank, scoped, self.world.wall)
 
     def cancel(self, number: int) -> None:
-        """Someone cancels one of the waiting deliveries."""
+        """Cancel one of the waiting deliveries."""
         waiting = [row for row in self._open_rows() if row.state == "waiting"]
         if waiting:
             row = waiting[number % len(waiting)]
             self.world.store.cancel(self.world.store.queues[row.team].rows[row.id])
 
     def plan_commit(self, fate: Commit) -> None:
-        """Decide about the next transaction."""
+        """Plan the fate of the next transaction."""
         self.world.store.fates.append(fate)
 
     def plan_request(self, fate: Fate) -> None:
-        """Decide about the next request to Slack."""
+        """Plan the fate of the next request to Slack."""
         self.world.slack.fates.append(fate)
 
     def step(self, number: int, times: int = 1) -> None:
-        """An owner does its next steps."""
+        """Run the next steps of an owner."""
         for _ in range(times):
             self.owners[number].run()
         self.check_limits()
 
     def freeze(self, number: int) -> None:
-        """An owner is suspended; later the server ends its session."""
+        """Suspend an owner; later the server ends its session."""
         self.owners[number].is_frozen = True
 
     def thaw(self, number: int) -> None:
-        """An owner continues."""
+        """Resume an owner."""
         self.owners[number].is_frozen = False
 
     def suspend(self, number: int, seconds: float) -> None:
-        """An owner is suspended while the other one works."""
+        """Suspend an owner while the other one works."""
         self.freeze(number)
         until = self.world.now + seconds
         while self.world.now < until:
@@ -78,23 +78,23 @@ class Run:
         self.step(number)
 
     def kill(self, number: int) -> None:
-        """An owner dies; a new process takes its place."""
+        """Kill an owner; a new process replaces it."""
         self._takeovers.append(self.world.now)
         self.owners[number].kill()
 
     def hand_over(self, number: int, team: str) -> None:
-        """An owner releases a workspace, and another takes it, if one is there."""
+        """Let an owner release a workspace, and another acquire it, if there is one."""
         self._takeovers.append(self.world.now)
         self.owners[number].release(team)
         self.owners[1 - number].run()
 
     def jump(self, seconds: float) -> None:
-        """The wall clock is set."""
+        """Set the wall clock."""
         self._jumps.append(self.world.now)
         self.world.wall_offset += seconds
 
     def advance(self, seconds: float) -> None:
-        """Time passes; requests arrive, and the server ends idle sessions."""
+        """Let time pass; requests arrive, and the server ends idle sessions."""
         self.world.now += seconds
         self.world.slack.receive(self.world.now)
         for owner in self.owners:
@@ -102,12 +102,12 @@ class Run:
                 self._takeovers.append(self.world.now)
                 owner.lose_session()
 
-    # Promises.
+    # Guarantees.
 
     def check_limits(self) -> None:
-        """Check the limits of lanes, workspaces and requests under way."""
+        """Check the limits of lanes, workspaces and concurrent requests."""
         for owner in self.owners:
-            assert owner.most_under_way() <= LIMITS.in_flight
+            assert owner.most_in_flight() <= LIMITS.in_flight
         sent = sorted(
             ((at, team, lane) for owner in self.owners for team, lane, at in owner.sent),
         )
@@ -137,7 +137,7 @@ class Run:
             assert later - earlier >= LIMITS.lane.interval - 1e-6, f"{later - earlier} s apart"
 
     def drain(self) -> None:
-        """Let everything work, and check that all is delivered in bounded time: never stuck."""
+        """Let everything work, and check that all is delivered in bounded time."""
         self.world.store.fates.clear()
         self.world.slack.fates.clear()
         for number in range(2):
@@ -178,7 +178,7 @@ class Run:
         self.advance(min(max(wait, 0.01), _LONGEST_STEP_SECONDS))
 
     def check_deliveries(self) -> None:
-        """Check, after `drain`: once, in order for each address and source, and for each key."""
+        """Check after `drain`: each once, in order per address and source, and per key."""
         by_address: dict[Hashable, list[Row]] = defaultdict(list)
         by_key: dict[Hashable, list[Row]] = defaultdict(list)
         for row in self.world.store.rows():

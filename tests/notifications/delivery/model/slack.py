@@ -35,7 +35,7 @@ _ANSWERED = (Fate.OK, Fate.FAILED, Fate.REFUSED, Fate.LIMITED)
 
 @dataclass(eq=False)
 class Request:
-    """A request to post; `answer_at` is None if there is no answer."""
+    """A request to post; `answer_at` is None if the answer is lost."""
 
     mark: int
     lane: int
@@ -82,7 +82,7 @@ class Slack:
         return list(self._by_mark.get(mark, ()))
 
     def delete(self, ts: int) -> None:
-        """Delete a message; looking before posting again prevents all that were not late."""
+        """Delete a message: only a late one, because others are found before a repeat."""
         request = self.messages.pop(ts)
         assert request.mark in self._late, f"{request} was posted twice"
         self._by_mark[request.mark].remove(ts)

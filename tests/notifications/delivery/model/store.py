@@ -25,11 +25,11 @@ class Commit(Enum):
 
 
 class NotOwnerError(Exception):
-    """The fencing token is another owner's."""
+    """The fencing token belongs to another owner."""
 
 
 class UnknownCommitError(Exception):
-    """No answer to a commit."""
+    """A commit was not confirmed."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Queue:
 
 
 class Store:
-    """The database. Times in it are of the wall clock."""
+    """The database, whose times are by the wall clock."""
 
     def __init__(self, teams: Iterable[str]) -> None:
         self.queues = {team: Queue() for team in teams}
@@ -218,7 +218,7 @@ class Store:
                     row.lane = NAMED_LANE
 
     def end_second_look(self, row: Row, planned: float) -> None:
-        """Note that a second look is done, unless a later one was planned meanwhile."""
+        """Record a finished second look, unless a later one was planned meanwhile."""
         if row.second_look_at == planned:
             row.second_look_at = None
 

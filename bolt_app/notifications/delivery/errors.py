@@ -1,0 +1,11 @@
+"""Errors of the delivery engine."""
+
+from __future__ import annotations
+
+
+class OwnershipError(Exception):
+    """The setup cannot keep two workers from owning one shard; the text says how to change it."""
+
+
+class SessionLostError(Exception):
+    """The session does not answer or has ended: its locks are lost."""

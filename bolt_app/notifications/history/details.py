@@ -1,0 +1,77 @@
+"""Details of a notification's view: sender, topics, incident, and names of mentioned people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from itertools import islice
+
+from sqlalchemy import Connection, select
+
+from bolt_app.db.models import ApiKey, Hook, Notification
+from bolt_app.notifications.history.reports import NotificationReport
+from bolt_app.notifications.incidents.view import IncidentView, find_incident_view, find_responders
+
+# The most mentioned people, and channels, whose names are looked up.
+MOST_MENTIONED = 1000
+PERSON_MENTION = re.compile(r"<@([UW][A-Z0-9]+)[|>]")
+CHANNEL_MENTION = re.compile(r"<#([CG][A-Z0-9]+)[|>]")
+
+
+def sender_label(connection: Connection, team_id: str, source: str) -> str:
+    """Return the sender in words."""
+    kind, _, id_ = source.partition(":")
+    if kind == "slack":
+        return find_names(connection, team_id, {id_}).get(id_, "someone in Slack")
+    if kind == "command":
+        return "the command line"
+    if kind == "workflow":
+        return "a workflow in Slack"
+    if not id_.isdecimal():
+        return "Bellhop itself"
+    if kind == "api_key":
+        return f"the API key {connection.scalar(select(ApiKey.name).where(ApiKey.id == int(id_)))}"
+    if kind == "hook":
+        return f"the webhook {connection.scalar(select(Hook.name).where(Hook.id == int(id_)))}"
+    return "Bellhop itself"
+
+
+def find_topics(connection: Connection, notification_id: str) -> list[str]:
+    """Return the topics that a notification was sent to."""
+    topics = select(Notification.topics).where(Notification.id == notification_id)
+    return (connection.scalar(topics) or "").split()
+
+
+def find_incident(
+    connection: Connection, team_id: str, report: NotificationReport, now: datetime
+) -> IncidentView | None:
+    """Return the view of a notification's incident, if it has one."""
+    if report.incident is None:
+        return None
+    # The stored key, which is prefixed by its source.
+    key = connection.scalar(select(Notification.key).where(Notification.id == report.id))
+    return None if key is None else find_incident_view(connection, team_id, key, now)
+
+
+def find_names(connection: Connection, team_id: str, user_ids: set[str]) -> dict[str, str]:
+    """Return the names of people who linked their profiles, by id."""
+    people = find_responders(connection, team_id, user_ids)
+    return {id_: person.name for id_, person in people.items() if person.name is not None}
+
+
+def mentioned_ids(pattern: re.Pattern[str], value: object) -> set[str]:
+    """Return the first `MOST_MENTIONED` ids in the texts anywhere in `value`."""
+    found = dict.fromkeys(islice(_each_id(pattern, value), MOST_MENTIONED))
+    return set(found)
+
+
+def _each_id(pattern: re.Pattern[str], value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        for match in pattern.finditer(value):
+            yield match[1]
+    elif isinstance(value, Mapping):
+        yield from _each_id(pattern, list(value.values()))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _each_id(pattern, item)

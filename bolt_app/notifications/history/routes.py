@@ -1,0 +1,61 @@
+"""Routes: the addresses that the deliveries of a notification go to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from bolt_app.db.models import Delivery, Lane
+from bolt_app.notifications.history.publication import IS_PUBLISHED, IS_WITHDRAWN
+from bolt_app.workspaces.channel_names import find_named
+
+
+@dataclass(frozen=True)
+class DeliveryRoutes:
+    """The addresses of a notification's deliveries, by delivery id.
+
+    Attributes:
+        stored: the addresses of their lanes.
+        addresses: the same, with the ids of known channels instead of their names.
+        published: the ids of deliveries that make the notification visible at their destination.
+        withdrawn: the ids of cancelled deliveries.
+    """
+
+    stored: Mapping[int, str]
+    addresses: Mapping[int, str]
+    published: Collection[int]
+    withdrawn: Collection[int]
+
+
+def with_channel_ids(
+    connection: Connection, team_id: str, addresses: Mapping[int, str]
+) -> dict[int, str]:
+    """Return the addresses, with the ids of known channels instead of their names."""
+    names = {address[1:] for address in addresses.values() if address.startswith("#")}
+    known = find_named(connection, team_id, names)
+    return {
+        id_: known.get(address[1:], address) if address.startswith("#") else address
+        for id_, address in addresses.items()
+    }
+
+
+def find_routes(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
+    """Return the deliveries of notifications, with address and publication."""
+    if not ids:
+        return []
+    statement = (
+        select(
+            Delivery.id,
+            Delivery.notification_id,
+            Delivery.state,
+            Lane.address,
+            IS_PUBLISHED.label("is_published"),
+            IS_WITHDRAWN.label("is_withdrawn"),
+        )
+        .join(Lane, Lane.id == Delivery.lane_id)
+        .where(Delivery.notification_id.in_(ids))
+    )
+    return connection.execute(statement).all()

@@ -1,0 +1,180 @@
+"""Plans: the rows of submitted notifications and of their deliveries, before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bolt_app.blockkit.broadcasts import without_broadcasts
+from bolt_app.credentials.sources import stored_key
+from bolt_app.notifications.content.ids import new_id
+from bolt_app.notifications.content.meaning import severity_of, with_meaning
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.schema import Escalation, NotificationRequest
+from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.digests.hold import PlannedDelivery, Row
+from bolt_app.notifications.incidents.service import IncidentEffects, IncidentSignal
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.queue.change_feed import state_until
+from bolt_app.notifications.queue.rank import rank_of
+from bolt_app.notifications.subscriptions.routing import Destination, RoutingRequest, route
+from bolt_app.recipients import topic_of
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A notification to be stored.
+
+    Attributes:
+        row: its columns.
+        delivery: the columns that its deliveries have in common.
+    """
+
+    id: str
+    team_id: str
+    to: Sequence[str]
+    row: Row
+    delivery: Row
+    escalation: Escalation | None = None
+
+    @classmethod
+    def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> Draft:
+        """Return the draft of a request."""
+        id_ = new_id(now)
+        # A notification with actions has an incident, if only of itself.
+        key = id_ if request.actions else None
+        if request.key is not None:
+            key = stored_key(request.source or sender.source or sender.name, request.key)
+        content = with_meaning(request.content())
+        row = {
+            "id": id_,
+            "team_id": sender.team_id,
+            "source": sender.name,
+            "content": content if sender.allow_broadcast else without_broadcasts(content),
+            "key": key,
+            "topics": " ".join(filter(None, map(topic_of, request.to))) or None,
+            "created_at": now,
+        }
+        delivery = {
+            "notification_id": id_,
+            "lane_team_id": sender.team_id,
+            "state": state_until(request.due_at(now), now),
+            "source": request.source or sender.turn,
+            "rank": rank_of(request.priority, severity_of(content)),
+            "key": key,
+            "mode": request.mode if key is not None else DeliveryMode.NEW,
+            "on_unknown": request.on_unknown,
+            "send_at": request.due_at(now),
+            "expires_at": request.expires_at,
+            "attempts": 0,
+        }
+        return cls(id_, sender.team_id, request.to, row, delivery, request.escalate)
+
+    @property
+    def incident_signal(self) -> IncidentSignal | None:
+        """The signal to the incident of its key, if it has one."""
+        key = self.row["key"]
+        if key is None:
+            return None
+        return IncidentSignal(self.team_id, key, "actions" in self.row["content"])
+
+    def routed_to(self, recipients: Sequence[str]) -> RoutingRequest:
+        """Return the request to route it to recipients."""
+        return RoutingRequest(recipients, self.row["content"], self.row["key"])
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Notifications that one sender submits together."""
+
+    sender: Sender
+    drafts: Sequence[Draft]
+
+
+def plan_deliveries(
+    connection: Connection, drafts: Sequence[Draft], now: datetime
+) -> list[PlannedDelivery]:
+    """Return the deliveries of drafts of one workspace: the immediate ones, then escalations."""
+    escalations = [(draft, draft.escalation) for draft in drafts if draft.escalation is not None]
+    requests = [draft.routed_to(draft.to) for draft in drafts]
+    requests += [draft.routed_to(escalation.to or draft.to) for draft, escalation in escalations]
+    routes = route(connection, drafts[0].team_id, requests, now)
+    planned = [
+        _planned(draft, destination)
+        for draft, destinations in zip(drafts, routes[: len(drafts)], strict=True)
+        for destination in destinations
+    ]
+    planned += [
+        _planned_escalation(draft, destination, escalation)
+        for (draft, escalation), destinations in zip(
+            escalations, routes[len(drafts) :], strict=True
+        )
+        for destination in destinations
+    ]
+    return planned
+
+
+def apply_effects(rows: Sequence[Row], effects: IncidentEffects, now: datetime) -> list[Row]:
+    """Return the rows to insert, given the effects of their notifications on incidents.
+
+    An incident that was open before is not escalated again; new messages about a snoozed or muted
+    one are muted.
+    """
+    first = {_incident(row): row["notification_id"] for row in reversed(rows) if _escalates(row)}
+    return [
+        _unless_quiet(row, effects, now)
+        for row in rows
+        if not _escalates(row)
+        or (_incident(row) in effects.opened and first[_incident(row)] == row["notification_id"])
+    ]
+
+
+def _planned(draft: Draft, destination: Destination) -> PlannedDelivery:
+    row = _destination_row(draft, destination)
+    if destination.mode is not None and row["key"] is not None:
+        row["mode"] = destination.mode
+    return _planned_row(draft, destination, row)
+
+
+def _planned_escalation(
+    draft: Draft, destination: Destination, escalation: Escalation
+) -> PlannedDelivery:
+    send_at = draft.delivery["send_at"] + timedelta(seconds=escalation.after)
+    state = state_until(send_at, draft.row["created_at"])
+    later = {"mode": DeliveryMode.ESCALATE, "send_at": send_at, "state": state}
+    return _planned_row(draft, destination, _destination_row(draft, destination) | later)
+
+
+def _destination_row(draft: Draft, destination: Destination) -> dict[str, Any]:
+    return {
+        **draft.delivery,
+        "lane_address": destination.address,
+        "target": destination.target,
+        "subscription_id": destination.subscription_id,
+        "finished_at": None,
+    }
+
+
+def _planned_row(draft: Draft, destination: Destination, row: Mapping[str, Any]) -> PlannedDelivery:
+    severity = severity_of(draft.row["content"])
+    return PlannedDelivery(row, severity, draft.row["source"], destination.digest)
+
+
+def _unless_quiet(row: Row, effects: IncidentEffects, now: datetime) -> Row:
+    # An update of an existing message disturbs nobody, and an escalation goes out regardless.
+    is_exempt = row["mode"] in (DeliveryMode.UPDATE, DeliveryMode.ESCALATE)
+    if is_exempt or _incident(row) not in effects.quiet:
+        return row
+    return {**row, "state": DeliveryState.MUTED, "finished_at": now}
+
+
+def _escalates(row: Row) -> bool:
+    return bool(row["mode"] == DeliveryMode.ESCALATE)
+
+
+def _incident(row: Row) -> tuple[str, str]:
+    return row["lane_team_id"], row["key"]

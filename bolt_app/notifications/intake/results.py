@@ -1,0 +1,43 @@
+"""Results of submitting notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+InitialState = Literal["waiting", "held", "muted"]
+
+
+@dataclass(frozen=True)
+class NewDelivery:
+    """A delivery, its recipient, and its state at acceptance."""
+
+    id: int
+    to: str
+    state: InitialState
+
+
+@dataclass(frozen=True)
+class NewNotification:
+    """An accepted notification and its deliveries."""
+
+    id: str
+    deliveries: Sequence[NewDelivery]
+
+    @property
+    def is_unrouted(self) -> bool:
+        """Whether it has no delivery: no subscription to its topics matches."""
+        return not self.deliveries
+
+
+@dataclass(frozen=True)
+class SubmitResult:
+    """Accepted notifications, in the order of the requests.
+
+    Attributes:
+        is_replay: whether an earlier request with the same idempotency key created them.
+    """
+
+    notifications: Sequence[NewNotification]
+    is_replay: bool = False

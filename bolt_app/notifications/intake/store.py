@@ -1,0 +1,104 @@
+"""Rows of accepted notifications and their deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from bolt_app.db.models import IS_WAITING, Delivery, Notification
+from bolt_app.notifications.digests.hold import Row
+from bolt_app.notifications.intake.results import (
+    InitialState,
+    NewDelivery,
+    NewNotification,
+)
+from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of
+
+# Prepared once because they run for every notification. The inserts take many rows at once, which
+# the drivers send in one round trip.
+_INSERT_NOTIFICATIONS = insert(Notification.__table__)  # type: ignore[arg-type]
+_INSERT_DELIVERIES = insert(Delivery.__table__).values(  # type: ignore[arg-type]
+    lane_id=lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
+    team_id=bindparam("lane_team_id"),
+)
+_INSERT_DELIVERY = _INSERT_DELIVERIES.returning(Delivery.id)
+# An earlier delivery of a key goes before a later one, and so becomes as urgent.
+_RAISE_URGENCY = (
+    update(Delivery.__table__)  # type: ignore[arg-type]
+    .where(
+        Delivery.lane_id == lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
+        Delivery.key == bindparam("with_key"),
+        Delivery.key.is_not(None),
+        IS_WAITING,
+        Delivery.urgency > bindparam("latest"),
+    )
+    .values(urgency=bindparam("latest"), seq=bindparam("number"))
+)
+_DELIVERIES = (
+    select(Delivery.notification_id, Delivery.id, Delivery.target, Delivery.state)
+    .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
+    .order_by(Delivery.id)
+)
+# A repeated request gets the states of the first response.
+_INITIAL_STATES: Mapping[str, InitialState] = {
+    "held": "held",
+    "digested": "held",
+    "muted": "muted",
+}
+
+
+def insert_notifications(connection: Connection, rows: Sequence[Row]) -> None:
+    """Insert notifications."""
+    connection.execute(_INSERT_NOTIFICATIONS, rows)
+
+
+def insert_deliveries(
+    connection: Connection, notification_ids: Sequence[str], rows: Sequence[Row]
+) -> Iterator[NewNotification]:
+    """Insert deliveries, creating missing lanes and raising the urgency of earlier deliveries.
+
+    The workspace must be locked by now, so that ids grow in the order of commits.
+
+    Returns: the accepted notifications, in the order of `notification_ids`.
+    """
+    ensure_lanes(connection, {(row["lane_team_id"], row["lane_address"]) for row in rows})
+    if len(rows) == 1:
+        [row] = rows
+        delivery_id = connection.execute(_INSERT_DELIVERY, row).scalar_one()
+        found = {row["notification_id"]: [_delivery(delivery_id, row["target"], row["state"])]}
+    elif rows:
+        connection.execute(_INSERT_DELIVERIES, rows)
+        found = find_deliveries(connection, notification_ids)
+    else:
+        found = {}
+    raised = [_raised_urgency(row) for row in rows if row["key"] is not None]
+    if raised:
+        connection.execute(_RAISE_URGENCY, raised)
+    return (NewNotification(id_, found.get(id_, ())) for id_ in notification_ids)
+
+
+def find_deliveries(
+    connection: Connection, notification_ids: Sequence[str]
+) -> dict[str, list[NewDelivery]]:
+    """Return the deliveries of notifications, by the notification's id."""
+    found: dict[str, list[NewDelivery]] = {}
+    for row in connection.execute(_DELIVERIES, {"ids": notification_ids}):
+        delivery = _delivery(row.id, row.target, row.state)
+        found.setdefault(row.notification_id, []).append(delivery)
+    return found
+
+
+def _delivery(id_: int, target: str, state: str) -> NewDelivery:
+    return NewDelivery(id_, target, _INITIAL_STATES.get(state, "waiting"))
+
+
+def _raised_urgency(row: Row) -> dict[str, Any]:
+    return {
+        "lane_team_id": row["lane_team_id"],
+        "lane_address": row["lane_address"],
+        "with_key": row["key"],
+        "latest": row["urgency"],
+        "number": row["seq"],
+    }
