@@ -18,6 +18,7 @@ from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
+from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.store import Installations
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.revocations import Revocations
@@ -38,7 +39,7 @@ from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
 from bolt_app.signals import Signals
-from bolt_app.slack_api import ResponseUrls
+from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
@@ -61,10 +62,12 @@ class Services:
     database: Database
     readiness: Readiness
     store: Installations
+    installations: InstallationDirectory
     sessions: Sessions
     audit: AuditLog
     grants: GrantCache
     http: HttpLoop
+    api: SlackApi
     client: WorkspaceClient
     response_urls: ResponseUrls
     signer: ValueSigner

@@ -11,7 +11,7 @@ import threading
 
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
-from bolt_app.installations.store import Installations
+from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.lifecycle.service import Lifecycle
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
@@ -22,8 +22,10 @@ logger = logging.getLogger(__name__)
 class InstallationChecks:
     """Asks Slack about everything that was reported, and lets the answers take effect."""
 
-    def __init__(self, store: Installations, client: WorkspaceClient, lifecycle: Lifecycle) -> None:
-        self._store = store
+    def __init__(
+        self, directory: InstallationDirectory, client: WorkspaceClient, lifecycle: Lifecycle
+    ) -> None:
+        self._directory = directory
         self._client = client
         self._lifecycle = lifecycle
         # Runs of one process take turns: two at once would ask Slack twice.
@@ -77,11 +79,13 @@ class InstallationChecks:
         if check.kind == "user":
             return check.user_id
         if check.kind == "installation":
-            return self._store.find_newest_user(check.enterprise_id or None, check.team_id or None)
+            return self._directory.find_newest_user(
+                check.enterprise_id or None, check.team_id or None
+            )
         return None
 
     def _verify_user(self, check: InstallationCheck, user_id: str) -> None:
-        installation = self._store.find_stored(
+        installation = self._directory.find(
             enterprise_id=check.enterprise_id or None,
             team_id=check.team_id or None,
             user_id=user_id,

@@ -28,8 +28,8 @@ from bolt_app.db.models import (
     UserInstallation,
     WebSession,
 )
-from bolt_app.installations.store import StoredInstallation
-from bolt_app.profiles.service import find_emails, find_teams, search_user
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.profiles.store import find_emails, find_teams, search_user
 
 Record = Mapping[str, Any]
 Columns = Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]

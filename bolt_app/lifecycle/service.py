@@ -21,7 +21,8 @@ from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, record_effect, take_receipt
-from bolt_app.installations.store import Installations, StoredInstallation
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.queue.wakeup import Wakeup
@@ -37,20 +38,15 @@ from bolt_app.notifications.subscriptions.channel_sync import (
     rename,
     resume,
 )
-from bolt_app.profiles.service import (
-    find_emails,
-    find_teams,
+from bolt_app.profiles.removal import forget_preferences, forget_teams, forget_users
+from bolt_app.profiles.slack_changes import (
     follow_team,
     follow_user,
-    forget_preferences,
-    forget_teams,
-    forget_users,
-    is_linked,
     is_older,
     leave_organization,
-    register_team,
     was_active_after,
 )
+from bolt_app.profiles.store import find_emails, find_teams, is_linked, register_team
 from bolt_app.signals import Signals
 from bolt_app.slack_user import enterprise_of, is_guest_in, updated_at
 
@@ -90,7 +86,7 @@ class Lifecycle:
     def __init__(
         self,
         database: Database,
-        store: Installations,
+        removals: InstallationRemovals,
         signals: Signals,
         wakeup: Wakeup,
         *,
@@ -99,7 +95,7 @@ class Lifecycle:
     ) -> None:
         self._guests_may_subscribe = guests_may_subscribe
         self._database = database
-        self._store = store
+        self._removals = removals
         self._signals = signals
         self._wakeup = wakeup
         self._clock = clock
@@ -183,30 +179,29 @@ class Lifecycle:
         with self._database.writing() as session:
             if not _take_check(session, check.id):
                 return
-            # Locks the installation: the next install either came before, or waits.
-            self._store.bump_revision(session, *place)
+            self._removals.lock(session, *place)
             if not is_unreadable and self._is_accepted(session, check, user_id):
                 logger.info("a report of a removal is out of date", extra={"kind": check.kind})
                 return
             if check.kind == "installation":
                 self._remove_installation(session, *place)
             elif check.kind == "bot":
-                self._store.remove_bot(session, *place)
+                self._removals.remove_bot(session, *place)
             else:
                 opened = self._remove_user(session, *place, check.user_id)
         self._forgotten(opened)
 
     def _is_accepted(self, session: Session, check: InstallationCheck, user_id: str | None) -> bool:
         place = check.enterprise_id or None, check.team_id or None
-        if check.kind != "user" and self._store.has_working_bot(session, *place):
+        if check.kind != "user" and self._removals.has_working_bot(session, *place):
             return True
-        return user_id is not None and self._store.has_working_user(session, *place, user_id)
+        return user_id is not None and self._removals.has_working_user(session, *place, user_id)
 
     def _remove_installation(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
         """Delete an installation, and what is known of the people who had linked themselves."""
-        self._store.remove_all(session, enterprise_id, team_id)
+        self._removals.remove_all(session, enterprise_id, team_id)
         self._erase_workspaces(session, enterprise_id, team_id)
 
     def _erase_workspaces(
@@ -229,8 +224,8 @@ class Lifecycle:
     ) -> Mapping[str, Sequence[str]]:
         place = enterprise_id, team_id
         # Without the bot no message can be changed any more.
-        refreshes = self._store.has_working_bot(session, *place)
-        if not self._store.remove_users(session, *place, [user_id]):
+        refreshes = self._removals.has_working_bot(session, *place)
+        if not self._removals.remove_users(session, *place, [user_id]):
             # The person has unlinked, and was erased: what they did since is newer.
             return {}
         opened = self._forget(session, *place, [user_id], refreshes=refreshes)
@@ -261,11 +256,11 @@ class Lifecycle:
             for team_id, name in listed.items():
                 facts = {"enterprise_id": check.enterprise_id, **({"name": name} if name else {})}
                 register_team(session, team_id, facts, self._clock())
-            own = self._store.teams_with_own_bot(session)
+            own = self._removals.teams_with_own_bot(session)
             kept = {*listed, *own}
             leave_organization(session, check.enterprise_id, kept, until=check.created_at)
             is_served = not check.team_id or check.team_id in listed
-            if not is_served and not self._store.has_own_bot(session, check.team_id):
+            if not is_served and not self._removals.has_own_bot(session, check.team_id):
                 self._erase_workspaces(session, None, check.team_id)
         self._forgotten({})
 
@@ -282,7 +277,7 @@ class Lifecycle:
         place = installation.enterprise_id, installation.team_id
         with self._database.writing() as session:
             record_effect(session, self._clock())
-            self._store.release(session, installation)
+            self._removals.release(session, installation)
             opened = self._forget(session, *place, [installation.user_id], refreshes=True)
             write_audit(
                 session,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bolt_app.installations.store import StoredInstallation
-from bolt_app.profiles.service import Profile
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.profiles.view import Profile
 from bolt_app.workspaces.client import BotWorkspace
 
 

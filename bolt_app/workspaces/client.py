@@ -12,13 +12,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bolt_app.installations.store import (
-    Grant,
-    Installations,
-    StoredInstallation,
-)
+from bolt_app.installations.directory import InstallationDirectory
+from bolt_app.installations.records import Grant, StoredInstallation
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import TokenRequest
+from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.logs import LoggableError
 from bolt_app.shared_lookup import SharedLookup
 from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
@@ -66,12 +64,14 @@ class WorkspaceClient:
 
     def __init__(
         self,
-        store: Installations,
+        directory: InstallationDirectory,
+        invalid_tokens: InvalidTokens,
         grants: GrantCache,
         api: SlackApi,
         rate_limits: RateLimits,
     ) -> None:
-        self._store = store
+        self._directory = directory
+        self._invalid_tokens = invalid_tokens
         self._grants = grants
         self._api = api
         self._rate_limits = rate_limits
@@ -87,7 +87,7 @@ class WorkspaceClient:
         if (known := self._known_place(team_id)) is not None:
             return known
         # An organization's installation has no workspace: an empty id would find any of them.
-        found = self._store.find_workspace(team_id) if team_id else None
+        found = self._directory.find_workspace(team_id) if team_id else None
         if found is None:
             raise NotInstalledError(team_id)
         enterprise_id, is_enterprise_install = found
@@ -235,7 +235,7 @@ class WorkspaceClient:
     def _note_failure(self, workspace: BotWorkspace, token: str, error: SlackCallError) -> None:
         self._rate_limits.obey(workspace.team_id, error)
         if error.is_dead_token:
-            self._store.mark_bot_invalid(
+            self._invalid_tokens.mark_bot(
                 enterprise_id=workspace.enterprise_id,
                 team_id=workspace.installed_team_id,
                 token=token,
@@ -312,7 +312,7 @@ class WorkspaceClient:
             return self._api.call(grant.user_token, method, **arguments)
         except SlackCallError as error:
             if error.is_dead_token:
-                self._store.mark_user_invalid(
+                self._invalid_tokens.mark_user(
                     enterprise_id=asker.enterprise_id,
                     team_id=asker.team_id,
                     user_id=installation.user_id,

@@ -261,7 +261,7 @@ def test_whatever_reads_channels_is_known_to_leave_private_ones_out(database_url
         "notifications/history/search.py",  # IS_PUBLIC, for API keys that people made
         "notifications/subscriptions/routing.py",  # where a sender's names lead
         "notifications/history/visibility.py",  # ids of names, shown by what their channel allows
-        "profiles/service.py",  # deletes
+        "profiles/removal.py",  # deletes
     }
 
 

@@ -211,7 +211,7 @@ class TestRotateKeys:
             assert "Encrypted 2 secrets with the first key." in done.stdout
             assert "of" in done.stderr
         with running_bellhop(database_url, new, clock) as rotated:
-            stored = rotated.services.store.find_stored(
+            stored = rotated.services.installations.find(
                 enterprise_id=None, team_id=ACME, user_id=ANN
             )
             assert stored is not None

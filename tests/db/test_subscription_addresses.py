@@ -5,7 +5,7 @@ from __future__ import annotations
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Channel
 from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
-from bolt_app.profiles.service import register_membership, register_team, register_user
+from bolt_app.profiles.store import register_membership, register_team, register_user
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, GENERAL
 

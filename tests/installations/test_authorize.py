@@ -15,7 +15,7 @@ from bolt_app.db import Database
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.tokens import cache as remembered_grants
 from bolt_app.installations.tokens.cache import GrantCache
-from bolt_app.profiles.service import register_membership, register_team, register_user
+from bolt_app.profiles.store import register_membership, register_team, register_user
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.installations.conftest import HOUR, Tokens
@@ -160,7 +160,7 @@ class TestProblems:
     def test_of_a_dead_bot_it_says_slacks_reason(self, tokens: Tokens, requests: Requests) -> None:
         tokens.install(user_token=None)
         requests.ask()
-        tokens.store.mark_bot_invalid(
+        tokens.store.invalid_tokens.mark_bot(
             enterprise_id=None, team_id="T1", token="xoxb-1", reason="account_inactive"
         )
 
@@ -172,7 +172,7 @@ class TestProblems:
     def test_a_dead_user_token_is_not_handed_out(self, tokens: Tokens, requests: Requests) -> None:
         tokens.install()
         requests.ask()
-        tokens.store.mark_user_invalid(
+        tokens.store.invalid_tokens.mark_user(
             enterprise_id=None, team_id="T1", user_id="U1", token="xoxp-U1", reason="token_revoked"
         )
 
@@ -298,14 +298,14 @@ class TestChangesElsewhere:
                 ("xoxb-2", "xoxp-U2"),
             ),
             (
-                lambda store: store.mark_bot_invalid(
+                lambda store: store.invalid_tokens.mark_bot(
                     enterprise_id=None, team_id="T1", token="xoxb-1", reason="token_revoked"
                 ),
                 (None, "xoxp-U1"),
                 (None, "xoxp-U2"),
             ),
             (
-                lambda store: store.mark_user_invalid(
+                lambda store: store.invalid_tokens.mark_user(
                     enterprise_id=None,
                     team_id="T1",
                     user_id="U1",

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import MetaData, make_url, select
 
 from bolt_app.db.models import Delivery, Lane, UserInstallation
-from bolt_app.installations.store import StoredInstallation
+from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history.retention import Retention
@@ -376,7 +376,7 @@ def installations(bellhop: Bellhop) -> Iterator[StoredInstallation]:
     with bellhop.services.database.reading() as session:
         ids_ = session.scalars(select(UserInstallation.id)).all()
     for id_ in ids_:
-        found = bellhop.services.store.find_installation_by_id(id_)
+        found = bellhop.services.installations.find_by_id(id_)
         assert found is not None
         yield found
 

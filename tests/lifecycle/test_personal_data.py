@@ -72,7 +72,7 @@ def test_it_has_no_secrets_and_nothing_of_others(bellhop: Bellhop) -> None:
 
 def test_a_person_unlinks_on_the_page_where_no_bot_could_be_asked(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(BEN, query="?only=profile")
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=BEN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=BEN)
     assert stored is not None
     assert stored.bot_token is None
 

@@ -213,7 +213,7 @@ class TestRemovals:
         self, bellhop: Bellhop
     ) -> None:
         bellhop.install(ANN)
-        stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+        stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
         assert stored is not None
         bellhop.services.lifecycle.unlink(stored)
         bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))

@@ -8,7 +8,7 @@ import pytest
 
 from bolt_app.db.models import Team
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from bolt_app.profiles.service import register_team
+from bolt_app.profiles.store import register_team
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey

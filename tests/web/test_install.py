@@ -500,7 +500,7 @@ def test_users_info_failing_leaves_the_installation_and_is_made_up_for(bellhop: 
     assert count(bellhop, User) == 0
     assert "Your profile could not be read yet" in browser.get("/profile").text
     assert "Ann Archer" in browser.get("/profile").text
-    assert bellhop.services.store.pending_recordings() == []
+    assert bellhop.services.installations.pending_recordings() == []
 
 
 def test_the_state_cookie_is_tied_down(bellhop: Bellhop) -> None:

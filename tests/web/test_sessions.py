@@ -215,7 +215,7 @@ def test_a_cookie_that_was_changed_is_nobody(bellhop: Bellhop) -> None:
 
 def test_the_session_of_who_was_forgotten_is_worth_nothing(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.services.lifecycle.unlink(stored)
 

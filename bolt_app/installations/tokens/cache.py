@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
-from bolt_app.installations.store import Grant
+from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.grants import Grants, TokenRequest
 from bolt_app.single_flight import SingleFlight
 
@@ -73,11 +73,11 @@ class GrantCache:
         Raises:
             SlackCallError: the bot's token has expired, and Slack does not refresh it now.
         """
-        standing = self._grants.standing(asker, workspace_id)
+        status = self._grants.status(asker, workspace_id)
         grant = self._usable(asker)
-        if grant is None or grant.revision != standing.revision:
+        if grant is None or grant.revision != status.revision:
             grant = self._read_again(asker)
-        return grant, standing.is_deactivated
+        return grant, status.is_deactivated
 
     def _usable(self, asker: TokenRequest) -> Grant | None:
         """Return what is remembered and neither too old nor expired, whatever its revision."""

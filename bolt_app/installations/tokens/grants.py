@@ -9,7 +9,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bolt_app.installations.store import Grant, Installations, InstallationStatus
+from bolt_app.installations.records import Grant, InstallationStatus
+from bolt_app.installations.tokens.grant_reader import GrantReader
 from bolt_app.installations.tokens.refresh_leases import TokenOwner
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.slack_api import SlackCallError
@@ -34,8 +35,8 @@ class TokenRequest:
 class Grants:
     """Finds grants, and keeps their tokens alive."""
 
-    def __init__(self, store: Installations, rotator: TokenRotator, executor: Executor) -> None:
-        self._store = store
+    def __init__(self, reader: GrantReader, rotator: TokenRotator, executor: Executor) -> None:
+        self._reader = reader
         self._rotator = rotator
         self._executor = executor
         self._lock = threading.Lock()
@@ -43,17 +44,17 @@ class Grants:
 
     def revision(self, asker: TokenRequest) -> int:
         """Return the revision of the installation, in one indexed read."""
-        return self._store.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
+        return self._reader.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
 
     def revisions(self, askers: Collection[TokenRequest]) -> dict[TokenRequest, int]:
         """Return the revisions of the installations, in one indexed read for all."""
-        places = {asker: (asker.enterprise_id, asker.team_id) for asker in askers}
-        found = self._store.revisions(places.values())
-        return {asker: found.get(place, 0) for asker, place in places.items()}
+        installations = {asker: (asker.enterprise_id, asker.team_id) for asker in askers}
+        found = self._reader.revisions(installations.values())
+        return {asker: found.get(key, 0) for asker, key in installations.items()}
 
-    def standing(self, asker: TokenRequest, workspace_id: str) -> InstallationStatus:
-        """Return how things stand for a request in a workspace, in one read."""
-        return self._store.standing(
+    def status(self, asker: TokenRequest, workspace_id: str) -> InstallationStatus:
+        """Return the status of a request in a workspace, in one read."""
+        return self._reader.status(
             enterprise_id=asker.enterprise_id,
             team_id=asker.team_id,
             workspace_id=workspace_id,
@@ -87,7 +88,7 @@ class Grants:
         return bot or user
 
     def _read(self, asker: TokenRequest) -> Grant | None:
-        return self._store.find_grant(
+        return self._reader.find(
             enterprise_id=asker.enterprise_id, team_id=asker.team_id, user_id=asker.user_id
         )
 

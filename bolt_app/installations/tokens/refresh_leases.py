@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import BotInstallation, UserInstallation
-from bolt_app.installations.store import Installations
+from bolt_app.installations.rows import InstallationRows
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class RefreshLeases:
     def __init__(
         self,
         database: Database,
-        store: Installations,
+        rows: InstallationRows,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
-        self._store = store
+        self._rows = rows
         self._clock = clock
 
     def find(self, owner: TokenOwner) -> RefreshableToken | None:
@@ -104,7 +104,7 @@ class RefreshLeases:
     def _change(self, owner: TokenOwner, token: RefreshableToken, values: dict[str, Any]) -> None:
         model = _model(owner)
         with self._database.writing() as session:
-            self._store.bump_revision(session, owner.enterprise_id, owner.team_id)
+            self._rows.bump_revision(session, owner.enterprise_id, owner.team_id)
             # An encrypted token cannot be compared in the database.
             stored = session.scalar(select(_token_columns(model)[0]).filter_by(id=token.row_id))
             if stored == token.refresh_token:
@@ -121,7 +121,7 @@ class RefreshLeases:
             return session.execute(statement).first() is not None
 
     def _is(self, owner: TokenOwner) -> ColumnElement[bool]:
-        place = self._store.at(_model(owner), owner.enterprise_id, owner.team_id)
+        place = self._rows.at(_model(owner), owner.enterprise_id, owner.team_id)
         if owner.user_id is None:
             return place
         return and_(place, UserInstallation.user_id == owner.user_id)

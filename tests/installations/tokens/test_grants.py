@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bolt_app.db import Database
-from bolt_app.installations.store import Grant
+from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
@@ -158,7 +158,7 @@ class TestExpired:
     ) -> None:
         tokens.install(lives=8 * HOUR)
         slack.answers(ACCESS, refreshed(2))
-        tokens.store.mark_bot_invalid(
+        tokens.store.invalid_tokens.mark_bot(
             enterprise_id=None, team_id="T1", token="xoxb-1", reason="token_expired"
         )
 
@@ -167,7 +167,7 @@ class TestExpired:
 
 def test_a_dead_token_is_handed_to_nobody(tokens: Tokens) -> None:
     tokens.install("U1")
-    tokens.store.mark_user_invalid(
+    tokens.store.invalid_tokens.mark_user(
         enterprise_id=None, team_id="T1", user_id="U1", token="xoxp-U1", reason="token_revoked"
     )
 

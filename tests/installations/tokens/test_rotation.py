@@ -94,7 +94,7 @@ def test_where_nothing_is_installed_nothing_is_refreshed(tokens: Tokens, slack: 
 
 def test_a_dead_token_is_not_refreshed(tokens: Tokens, slack: FakeSlack) -> None:
     tokens.install(lives=HOUR)
-    tokens.store.mark_bot_invalid(
+    tokens.store.invalid_tokens.mark_bot(
         enterprise_id=None, team_id="T1", token="xoxb-1", reason="account_inactive"
     )
     tokens.rotator.refresh(BOT)
@@ -339,7 +339,7 @@ class TestChangesMeanwhile:
         self.meanwhile(
             tokens,
             slack,
-            lambda: tokens.store.mark_bot_invalid(
+            lambda: tokens.store.invalid_tokens.mark_bot(
                 enterprise_id=None, team_id="T1", token="xoxb-1", reason="token_expired"
             ),
             refreshed(2),
