@@ -6,7 +6,7 @@ from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.models.base import Base, SlackId
 
@@ -43,10 +43,6 @@ class User(Base):
     linked_at: Mapped[datetime]
     refreshed_at: Mapped[datetime]
 
-    memberships: Mapped[list[Membership]] = relationship(
-        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
-    )
-
 
 class Team(Base):
     """A workspace (Slack calls it team in its API) that uses Bellhop."""
@@ -76,9 +72,6 @@ class Membership(Base):
     is_owner: Mapped[bool] = mapped_column(default=False)
     is_guest: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime]
-
-    user: Mapped[User] = relationship(back_populates="memberships")
-    team: Mapped[Team] = relationship()
 
 
 class HomeTab(Base):
