@@ -111,7 +111,7 @@ def _create_database(settings: Settings) -> Database:
     database = Database(
         settings.database_url,
         settings.encryption_keys,
-        # All web processes together open about as many connections as one would.
+        # All web processes together open about as many connections as a single one.
         pool_size=max(LEAST_CONNECTIONS, 2 * settings.web_threads // settings.web_workers),
     )
     if database.is_sqlite:

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner can read, whatever the umask and their creator."""
+"""Files and folders that only their owner can access, whatever the umask."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SharedFolderError(OSError):
-    """A folder is meant for all users of the machine, such as /tmp."""
+    """A folder is shared by all users of the machine, such as /tmp."""
 
 
 def make_private_folder(path: Path) -> None:
-    """Create a folder if it is missing, and take it and the files in it away from others.
+    """Create a folder if it is missing, and restrict it and its files to the owner.
 
     Raises:
-        SharedFolderError: it is a folder for everybody.
+        SharedFolderError: it is shared by all users.
         OSError: it cannot be created.
     """
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Create an empty file if it is missing, and take it away from others.
+    """Create an empty file if it is missing, and restrict it to the owner.
 
     Raises:
         OSError: it cannot be created.
@@ -45,13 +45,13 @@ def make_private_file(path: Path) -> None:
 
 
 def take_from_others(path: Path) -> None:
-    """Let only its owner use a file or folder, where there is one; else a warning is logged."""
+    """Restrict an existing file or folder to its owner; log a warning if that fails."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
             path.chmod(mode & ~_OTHERS)
     except FileNotFoundError:
-        # Another process that starts has removed its draft, or SQLite its log.
+        # Another starting process removed its draft, or SQLite its log.
         return
     except OSError as error:
         logger.warning(

@@ -1,4 +1,4 @@
-"""Everything the edges (web, slack, cli) call, made once by `create_app`."""
+"""The services of an application, created once by `create_app` and used by web, slack and cli."""
 
 from __future__ import annotations
 
@@ -52,8 +52,12 @@ from bolt_app.workspaces.users import Users
 class Services:
     """The services of one app.
 
-    `tests` limits the test notifications of each person.
-    `requests` runs what Slack waits for; `background` what nobody waits for and may be repeated.
+    Attributes:
+        store: the installation store of slack_sdk's contract.
+        installations: lookups of installations.
+        tests: the limit of test notifications per person.
+        requests: runs work that Slack waits for.
+        background: runs work that nobody waits for, and that can be repeated.
     """
 
     settings: Settings

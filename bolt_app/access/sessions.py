@@ -139,7 +139,9 @@ class Sessions:
 
     def of_team(self, team_id: str) -> list[SessionRecord]:
         """Return the sessions of a workspace (or organization), oldest first."""
-        is_there = or_(UserInstallation.team_id == team_id, UserInstallation.enterprise_id == team_id)
+        is_there = or_(
+            UserInstallation.team_id == team_id, UserInstallation.enterprise_id == team_id
+        )
         statement = (
             select(WebSession, UserInstallation)
             .join(UserInstallation, UserInstallation.id == WebSession.installation_id)

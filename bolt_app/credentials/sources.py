@@ -52,8 +52,7 @@ def normal_source(value: str) -> str:
     name = visible(value)
     if not _SOURCE.fullmatch(name):
         raise ValueError(
-            f"{name[:80]!r} is not a source: use up to {SOURCE_LENGTH} letters, digits and "
-            "- _ . :"
+            f"{name[:80]!r} is not a source: use up to {SOURCE_LENGTH} letters, digits and - _ . :"
         )
     return name
 

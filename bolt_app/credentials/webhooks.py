@@ -129,7 +129,7 @@ class Webhooks:
             source: shared with other API keys and webhooks; None for the default.
             allow_broadcast: whether it may mention everyone in a channel, or a user group.
             created_by: the id of the person; None for the command line.
-            receipt: identifies the request; only the first request with a receipt creates a webhook.
+            receipt: identifies the request; only the first one with a receipt creates a webhook.
 
         Raises:
             ValueError: one of `to` is not an address, `key_field` is too long, or `source` is not

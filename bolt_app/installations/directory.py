@@ -58,13 +58,13 @@ class InstallationDirectory:
         )
 
     def find_by_id(self, installation_id: int) -> StoredInstallation | None:
-        """Return the installation a web session names; its id never comes back once deleted."""
+        """Return the installation of a web session; ids are never reused."""
         return self._find_one(UserInstallation.id == installation_id)
 
     def find_workspace(self, team_id: str) -> tuple[str | None, bool] | None:
-        """Return the organisation of the bot that serves a workspace, and whether it is its bot.
+        """Return the organization of a workspace's bot, and whether the bot is the organization's.
 
-        A workspace's own installation comes before its organisation's.
+        A workspace's installation takes precedence over its organization's.
         """
         key = {"client_id": self._rows.client_id, "team_id": team_id}
         with self._database.reading_connection() as connection:
@@ -86,16 +86,15 @@ class InstallationDirectory:
             return session.scalar(newest)
 
     def has_bot(self) -> bool:
-        """Return whether Bellhop is installed anywhere."""
+        """Whether Bellhop is installed anywhere."""
         bots = select(BotInstallation.id).where(BotInstallation.client_id == self._rows.client_id)
         with self._database.reading_connection() as connection:
             return connection.execute(bots.limit(1)).first() is not None
 
     def pending_recordings(self, limit: int = 100) -> list[StoredInstallation]:
-        """Return the installations whose profile is still to be recorded, oldest first.
+        """Return the installations whose profile is not recorded yet, oldest first.
 
-        Those with a dead token, or one that cannot be read, are left out: nothing can be asked
-        with it.
+        Installations with an invalid or unreadable token are omitted.
         """
         pending = (
             select(UserInstallation.id)
@@ -118,7 +117,7 @@ class InstallationDirectory:
         return found
 
     def mark_recorded(self, installation_id: int, at: datetime) -> None:
-        """Write down that the profile of an installation was recorded."""
+        """Record that the profile of an installation was stored."""
         with self._database.writing() as session:
             session.execute(
                 update(UserInstallation)

@@ -12,7 +12,7 @@ from bolt_app.db.models import BotInstallation, UserInstallation
 
 @dataclass(frozen=True)
 class StoredInstallation:
-    """One person's installation, with the bot of the same workspace (or organisation)."""
+    """One person's installation, with the bot of the same workspace (or organization)."""
 
     id: int
     app_id: str | None
@@ -35,7 +35,7 @@ class StoredInstallation:
 
 @dataclass(frozen=True)
 class Grant:
-    """What one person's request may use: the bot's token, and their own where they gave one."""
+    """The tokens for one person's request: the bot's, and the person's if granted."""
 
     revision: int
     bot_token: str | None = field(default=None, repr=False)
@@ -53,12 +53,11 @@ class Grant:
 
 @dataclass(frozen=True)
 class InstallationStatus:
-    """How things stand for one person's request.
+    """The state of an installation and a person at the time of a request.
 
     Attributes:
-        revision: how often the installation has changed, 0 where there never was one.
-        is_deactivated: whether the person's linked account is deactivated; None where they are not
-            linked.
+        revision: the number of changes of the installation; 0 if there never was one.
+        is_deactivated: whether the person's linked account is deactivated; None if not linked.
     """
 
     revision: int

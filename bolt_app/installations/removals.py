@@ -27,7 +27,7 @@ class InstallationRemovals:
     def has_working_bot(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> bool:
-        """Whether there is a bot whose token Slack was not found to refuse."""
+        """Whether there is a bot whose token Slack has not rejected."""
         working = select(BotInstallation.id).where(
             self._rows.at(BotInstallation, enterprise_id, team_id),
             BotInstallation.invalid_reason.is_(None),
@@ -37,7 +37,7 @@ class InstallationRemovals:
     def has_working_user(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
     ) -> bool:
-        """Whether there is a person's token that Slack was not found to refuse."""
+        """Whether there is a person's token that Slack has not rejected."""
         working = select(UserInstallation.id).where(
             self._rows.at(UserInstallation, enterprise_id, team_id),
             UserInstallation.user_id == user_id,
@@ -46,20 +46,20 @@ class InstallationRemovals:
         )
         return session.scalar(working) is not None
 
-    def has_own_bot(self, session: Session, team_id: str) -> bool:
-        """Whether a workspace has an installation of its own, besides its organization's."""
+    def has_separate_bot(self, session: Session, team_id: str) -> bool:
+        """Whether a workspace has an installation other than its organization's."""
         own = select(BotInstallation.id).where(
             BotInstallation.client_id == self._rows.client_id, BotInstallation.team_id == team_id
         )
         return session.scalar(own) is not None
 
-    def teams_with_own_bot(self, session: Session) -> Sequence[str]:
-        """Return the workspaces that have installations of their own."""
+    def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
+        """Return the workspaces with an installation other than their organization's."""
         own = BotInstallation.client_id == self._rows.client_id, BotInstallation.team_id != ""
         return session.scalars(select(BotInstallation.team_id).where(*own)).all()
 
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot of a workspace (or organisation) in the transaction of `session`."""
+        """Delete the bot of a workspace (or organization) in the transaction of `session`."""
         self._rows.bump_revision(session, enterprise_id, team_id)
         session.execute(
             delete(BotInstallation).where(self._rows.at(BotInstallation, enterprise_id, team_id))
@@ -72,7 +72,7 @@ class InstallationRemovals:
         team_id: str | None,
         user_ids: Sequence[str] | None,
     ) -> bool:
-        """Delete people's installations (None: everybody's) in the transaction of `session`.
+        """Delete people's installations (None: all) in the transaction of `session`.
 
         Returns: whether there were any.
         """
@@ -85,12 +85,12 @@ class InstallationRemovals:
         return bool(session.scalars(statement.returning(UserInstallation.id)).all())
 
     def remove_all(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot and everybody's installation in the transaction of `session`."""
+        """Delete the bot and all installations in the transaction of `session`."""
         self.remove_bot(session, enterprise_id, team_id)
         self.remove_users(session, enterprise_id, team_id, None)
 
     def release(self, session: Session, installation: StoredInstallation) -> None:
-        """Delete one person's installation; their token waits to be handed back to Slack."""
+        """Delete one person's installation, and queue their token for revocation."""
         workspace = installation.enterprise_id, installation.team_id
         self._rows.bump_revision(session, *workspace)
         # The token may have been refreshed since `installation` was read.

@@ -25,7 +25,7 @@ class InstallationRows:
     def at(
         self, model: _Model, enterprise_id: str | None, team_id: str | None
     ) -> ColumnElement[bool]:
-        """Return the condition that a row belongs to one workspace (or organisation)."""
+        """Return the condition for rows of one workspace (or organization)."""
         return and_(
             model.client_id == self.client_id,
             model.enterprise_id == (enterprise_id or ""),
@@ -43,7 +43,7 @@ class InstallationRows:
     def bump_revision(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
-        """Lock the installation and mark what every process remembers of it as old."""
+        """Lock the installation, and invalidate its cached grants in every process."""
         count_up(
             session,
             InstallationRevision,

@@ -36,13 +36,13 @@ class Installations(InstallationStore):
 
     @property
     def logger(self) -> logging.Logger:
-        """Where the store logs."""
+        """The logger of the store."""
         return self._logger
 
     def save(self, installation: Installation) -> None:
-        """Write an installation down, new or again.
+        """Insert or update an installation.
 
-        What a re-install does not bring (a user token, a bot token, a webhook) stays as it was.
+        A reinstall without a user token, bot token or webhook keeps the stored one.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(installation))
@@ -60,7 +60,7 @@ class Installations(InstallationStore):
             )
 
     def save_bot(self, bot: Bot) -> None:
-        """Write a bot down, new or again."""
+        """Insert or update a bot."""
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(bot))
             self._write_bot(session, bot)
@@ -72,7 +72,7 @@ class Installations(InstallationStore):
         team_id: str | None,
         is_enterprise_install: bool | None = False,
     ) -> Bot | None:
-        """Return the bot of a workspace, or of an organisation."""
+        """Return the bot of a workspace, or of an organization."""
         workspace = _key(enterprise_id, team_id, is_enterprise_install)
         with self._database.reading() as session:
             row = session.scalar(
@@ -88,7 +88,7 @@ class Installations(InstallationStore):
         user_id: str | None = None,
         is_enterprise_install: bool | None = False,
     ) -> Installation | None:
-        """Return a person's installation, or the latest one; its bot is always the present one."""
+        """Return a person's installation, or the latest one, with the current bot."""
         workspace = _key(enterprise_id, team_id, is_enterprise_install)
         statement = (
             select(UserInstallation, BotInstallation)
@@ -105,21 +105,21 @@ class Installations(InstallationStore):
         return None if row is None else to_installation(row[0], row[1])
 
     def delete_bot(self, *, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot of a workspace, or of an organisation."""
+        """Delete the bot of a workspace, or of an organization."""
         with self._database.writing() as session:
             self._removals.remove_bot(session, enterprise_id, team_id)
 
     def delete_installation(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None = None
     ) -> None:
-        """Delete one person's installation, or everybody's."""
+        """Delete one person's installation, or all of them."""
         with self._database.writing() as session:
             self._removals.remove_users(
                 session, enterprise_id, team_id, None if user_id is None else [user_id]
             )
 
     def delete_all(self, *, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot and everybody's installation, at once."""
+        """Delete the bot and all installations in one transaction."""
         with self._database.writing() as session:
             self._removals.remove_all(session, enterprise_id, team_id)
 

@@ -14,9 +14,9 @@ from bolt_app.profiles.store import find_teams, teams_of
 def forget_users(
     session: Session, enterprise_id: str | None, team_id: str | None, user_ids: Sequence[str]
 ) -> None:
-    """Delete what is known of people in one workspace, or in a whole organisation.
+    """Delete the data of people in one workspace, or in a whole organization.
 
-    Who is still linked in another workspace of the organisation stays linked there.
+    People linked in another workspace of the organization stay linked there.
     """
     forget_preferences(session, enterprise_id, team_id, user_ids)
     members = select(User.id).where(User.user_id.in_(user_ids))
@@ -27,7 +27,7 @@ def forget_users(
 
 
 def forget_teams(session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-    """Delete what is known of one workspace, or of a whole organisation, and of its people."""
+    """Delete the data of one workspace, or of a whole organization, and of its people."""
     teams = session.scalars(teams_of(enterprise_id, team_id)).all()
     gone = delete(Membership).where(Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
@@ -42,13 +42,13 @@ def forget_preferences(
     team_id: str | None,
     user_ids: Sequence[str] | None = None,
 ) -> None:
-    """Delete what people chose in one workspace, or in a whole organisation; None means all."""
-    theirs = delete(Preference).where(
+    """Delete the preferences of people in a workspace or organization; None means all people."""
+    chosen = delete(Preference).where(
         Preference.team_id.in_(find_teams(session, enterprise_id, team_id))
     )
     if user_ids is not None:
-        theirs = theirs.where(Preference.user_id.in_(user_ids))
-    session.execute(theirs)
+        chosen = chosen.where(Preference.user_id.in_(user_ids))
+    session.execute(chosen)
 
 
 def _delete_unlinked(session: Session, row_ids: Sequence[int]) -> None:

@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 
 
 class Profiles:
-    """What Bellhop knows of the people who linked their Slack profile."""
+    """The profiles of people who linked their Slack account."""
 
     def __init__(
         self,
@@ -64,25 +64,25 @@ class Profiles:
         self._clock = clock
 
     def record(self, installation: StoredInstallation) -> Profile:
-        """Ask Slack who installed and write down the user, the team and the membership.
+        """Fetch the installer's profile from Slack, and store user, team and membership.
 
-        Asks with the person's own token, or the bot's where none was granted
+        Uses the person's token, or the bot's if the person granted none
         (https://docs.slack.dev/reference/methods/users.info).
 
         Raises:
-            SlackCallError: Slack refused or did not answer; the recording is still owed. Or the
-                person has unlinked meanwhile.
+            SlackCallError: the call failed, and the recording stays pending; or the person has
+                unlinked in the meantime.
         """
-        facts = self._user_facts(installation)
+        facts = self._fetch_user(installation)
         team_id = installation.team_id or str(facts.get("team_id") or "")
         asked_at = self._clock() - CLOCK_SKEW
-        team, is_fresh = self._team_facts(installation, team_id)
-        said_at = asked_at if is_fresh else installation.installed_at
+        team, is_fresh = self._fetch_team(installation, team_id)
+        stated_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
             _require_linked(session, installation)
             register_team(
-                session, team_id, without_older(session, team_id, team, said_at, now), now
+                session, team_id, without_older(session, team_id, team, stated_at, now), now
             )
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
@@ -95,8 +95,8 @@ class Profiles:
     def record_workspace(self, team_id: str, enterprise_id: str) -> None:
         """Record that an organization's installation serves a workspace, before anyone links there.
 
-        Slack has to have said so, and not only named the workspace in a request. The keys and hooks
-        of an earlier installation of the workspace end.
+        Slack must have confirmed it; a workspace named in a request is not enough. API keys and
+        webhooks of an earlier installation of the workspace are revoked.
         """
         now = self._clock()
         with self._database.writing() as session:
@@ -104,9 +104,9 @@ class Profiles:
         self._signals.admin_data_changed(team_id)
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
-        """Make up every recording that is still owed.
+        """Retry every pending recording.
 
-        Returns: how many were made up, and the errors of the others.
+        Returns: the number of recorded profiles, and the errors of the others.
         """
         errors = []
         pending = self._directory.pending_recordings()
@@ -118,22 +118,22 @@ class Profiles:
         return len(pending) - len(errors), errors
 
     def find(self, team_id: str, user_id: str, enterprise_id: str | None = None) -> Profile | None:
-        """Return the linked profile of `user_id` in a workspace or its organisation, if any."""
+        """Return the linked profile of `user_id` in a workspace or its organization, if any."""
         statement = PROFILE_OF_MEMBER if enterprise_id is None else PROFILE_OF_COLLEAGUE
         values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
         rows = self._database.fetch(statement, values)
         return profile_of(rows) if rows else None
 
     def find_for(self, installation: StoredInstallation) -> Profile | None:
-        """Return the linked profile that `installation` belongs to, if it was recorded."""
+        """Return the recorded profile of an installation, if any."""
         with self._database.reading() as session:
             return find_profile(session, search_user(session, installation))
 
     def accounts_of(self, installation: StoredInstallation) -> list[Account]:
-        """Return what the account of `installation` is in each workspace where it is linked.
+        """Return the account of `installation` in each workspace where it is linked.
 
-        Other accounts of the person are left out, and so is a deactivated one: what a person may
-        see is a matter of the account that they are signed in with.
+        Other accounts of the person and deactivated ones are omitted: access depends only on the
+        account that the person is signed in with.
         """
         with self._database.reading() as session:
             row_id = search_user(session, installation)
@@ -149,7 +149,7 @@ class Profiles:
     ) -> Profile | None:
         """Return the profile of `other` if it may be joined with that of `installation`.
 
-        That is, where both are known under one e-mail address and are not joined yet.
+        Both must have the same e-mail address, and must not be joined yet.
         """
         with self._database.reading() as session:
             row_id, other_id = search_user(session, installation), search_user(session, other)
@@ -158,10 +158,10 @@ class Profiles:
             return find_profile(session, other_id)
 
     def join(self, installation: StoredInstallation, other: StoredInstallation) -> bool:
-        """Let two accounts be one person's, who said so; return whether they may be.
+        """Join two accounts of one person at their request; return whether it was allowed.
 
-        Neither account sees or does anything more by it: the profile lists the workspaces of
-        both, as long as their addresses are equal.
+        Neither account gets more access: the profile only lists the workspaces of both, while
+        their addresses are equal.
         """
         now = self._clock()
         with self._database.writing() as session:
@@ -176,19 +176,19 @@ class Profiles:
                 _audit(session, AuditAction.ACCOUNTS_JOINED, account, now)
         return True
 
-    def _user_facts(self, installation: StoredInstallation) -> Mapping[str, Any]:
+    def _fetch_user(self, installation: StoredInstallation) -> Mapping[str, Any]:
         answer = self._client.as_user(
             installation, "users.info", user=installation.user_id, include_locale=True
         )
         facts: Mapping[str, Any] = answer["user"]
         return facts
 
-    def _team_facts(
+    def _fetch_team(
         self, installation: StoredInstallation, team_id: str
     ) -> tuple[dict[str, Any], bool]:
-        """Return name and address of a team, and whether Slack gave them now.
+        """Return the name and domain of a team, and whether Slack has just confirmed them.
 
-        Without `team:read` the name that Slack gave at the installation must do.
+        Without `team:read` the name from the installation is used.
         """
         facts: dict[str, Any] = {
             "enterprise_id": installation.enterprise_id or "",
@@ -209,13 +209,13 @@ class Profiles:
 
 
 def _require_linked(session: Session, installation: StoredInstallation) -> None:
-    """Make sure that an installation was not deleted while Slack was asked about its person.
+    """Require that an installation was not deleted during the call to Slack.
 
     Raises:
-        SlackCallError: it was, and its token is being revoked.
+        SlackCallError: it was deleted, and its token is being revoked.
     """
-    mine = select(UserInstallation.id).where(UserInstallation.id == installation.id)
-    if session.scalar(mine.with_for_update()) is None:
+    installed = select(UserInstallation.id).where(UserInstallation.id == installation.id)
+    if session.scalar(installed.with_for_update()) is None:
         raise SlackCallError("users.info", "token_revoked")
 
 

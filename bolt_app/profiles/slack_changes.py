@@ -25,11 +25,11 @@ def follow_user(
     facts: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    """Take over a changed profile (`user_change`), if the person is linked."""
+    """Apply a changed profile (`user_change`), if the person is linked."""
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
     if row_id is None:
         return
-    # No upsert: the person may unlink in this moment, and their row is not to come back.
+    # No upsert: a person who unlinks at the same time must not be inserted again.
     changed = update(User).where(User.id == row_id, User.slack_updated <= updated_at(facts))
     values = {**user_values(facts), "slack_updated": updated_at(facts), "refreshed_at": now}
     session.execute(changed.values(**values))
@@ -43,14 +43,14 @@ def follow_user(
 def is_older(
     session: Session, team_id: str, enterprise_id: str | None, facts: Mapping[str, Any]
 ) -> bool:
-    """Whether Slack has said something later of a person, as far as they are linked."""
+    """Whether newer data of a linked person is stored."""
     row_id = search_member(session, team_id, str(facts["id"]), enterprise_id)
     known = session.scalar(select(User.slack_updated).where(User.id == row_id))
     return known is not None and known > updated_at(facts)
 
 
 def was_active_after(session: Session, team_id: str, user_id: str, moment: int) -> bool:
-    """Whether a person has chosen something in a workspace after a moment (Unix seconds)."""
+    """Whether a person changed preferences or subscribed after a time (Unix seconds)."""
     after = datetime.fromtimestamp(moment, UTC)
     chosen = select(Preference.user_id).where(
         Preference.team_id == team_id, Preference.user_id == user_id, Preference.changed_at > after
@@ -64,29 +64,29 @@ def was_active_after(session: Session, team_id: str, user_id: str, moment: int) 
 
 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:
-    """Take over a team's new `name` or `domain`, if the team is known."""
+    """Apply a team's new `name` or `domain`, if the team is known."""
     session.execute(update(Team).where(Team.team_id == team_id).values(**facts))
 
 
 def without_older(
-    session: Session, team_id: str, facts: Mapping[str, Any], said_at: datetime, now: datetime
+    session: Session, team_id: str, facts: Mapping[str, Any], stated_at: datetime, now: datetime
 ) -> dict[str, Any]:
-    """Return what of a team's facts no event has changed since."""
+    """Return the facts of a team that no later event has changed."""
     return {
         name: value
         for name, value in facts.items()
-        if name not in FOLLOWED_FACTS or is_latest(session, team_id, name, said_at, now)
+        if name not in FOLLOWED_FACTS or is_latest(session, team_id, name, stated_at, now)
     }
 
 
 def leave_organization(
     session: Session, enterprise_id: str, kept: Collection[str], *, until: datetime
 ) -> None:
-    """Let the workspaces of an organization be its no more, all but `kept`.
+    """Remove all workspaces except `kept` from an organization.
 
     Args:
-        until: workspaces that were recorded later stay.
+        until: workspaces recorded later are kept too.
     """
     known = teams_of(enterprise_id, None).where(Team.created_at <= until)
-    left = [one for one in session.scalars(known) if one not in kept]
+    left = [team_id for team_id in session.scalars(known) if team_id not in kept]
     session.execute(update(Team).where(Team.team_id.in_(left)).values(enterprise_id=""))

@@ -82,7 +82,7 @@ ACCOUNTS = (
 
 
 def search_user(session: Session, installation: StoredInstallation) -> int | None:
-    """Return the row id of the user `installation` belongs to."""
+    """Return the row id of an installation's user."""
     if installation.team_id:
         return search_member(session, installation.team_id, installation.user_id)
     return session.scalar(
@@ -95,10 +95,10 @@ def search_user(session: Session, installation: StoredInstallation) -> int | Non
 def search_member(
     session: Session, team_id: str, user_id: str, enterprise_id: str | None = None
 ) -> int | None:
-    """Return the row id of the user `user_id` who is linked in `team_id`.
+    """Return the row id of the user `user_id` if linked in `team_id`.
 
-    With `enterprise_id` a link anywhere in that organisation counts: a person has one account in
-    all its workspaces.
+    With `enterprise_id` a link anywhere in that organization counts, because a person has one
+    account in all its workspaces.
     """
     statement = _FIND_MEMBER if enterprise_id is None else _FIND_COLLEAGUE
     values = {"team_id": team_id, "user_id": user_id, "enterprise_id": enterprise_id}
@@ -124,8 +124,8 @@ def get_profile(session: Session, row_id: int) -> Profile:
 
 
 def find_teams(session: Session, enterprise_id: str | None, team_id: str | None) -> Sequence[str]:
-    """Return one workspace, known or not, or those of a whole organisation."""
-    # In a workspace where nobody is linked people leave something behind too.
+    """Return the ids of one workspace, known or not, or of a whole organization."""
+    # A workspace without linked people may have other data of people.
     return [team_id] if team_id else session.scalars(teams_of(enterprise_id, team_id)).all()
 
 
@@ -145,9 +145,9 @@ def teams_of(enterprise_id: str | None, team_id: str | None) -> Select[str]:
 
 
 def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now: datetime) -> int:
-    """Write a user down, new or known, and return the row id.
+    """Insert or update a user, and return the row id.
 
-    What Slack said earlier never overwrites what it said later.
+    Older data from Slack never overwrites newer data.
     """
     key = {"home_id": home_id, "user_id": str(facts["id"])}
     upsert(
@@ -164,9 +164,9 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
 
 
 def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
-    """Write a team down, new or known.
+    """Insert or update a team.
 
-    Where it becomes one of an organization's, the credentials of an earlier installation end.
+    If it joins an organization, the credentials of an earlier installation are revoked.
     """
     if facts.get("enterprise_id"):
         end_earlier_credentials(session, team_id, facts["enterprise_id"], now)
@@ -176,7 +176,7 @@ def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now:
 def register_membership(
     session: Session, row_id: int, team_id: str, facts: Mapping[str, Any], now: datetime
 ) -> None:
-    """Write down that a user belongs to a team, and their role."""
+    """Insert or update a user's membership in a team, and their role."""
     upsert(
         session,
         Membership,
@@ -199,14 +199,15 @@ def may_be_joined(session: Session, row_id: int | None, other_id: int | None) ->
 
 
 def separate_accounts(session: Session, row_id: int) -> None:
-    """Let an account be a person's of its own again once its address differs from the others'."""
+    """Separate an account from joined ones once its e-mail address differs from theirs."""
     other = aliased(User)
     differs = exists().where(
         other.person_id == User.person_id,
         other.id != User.id,
         func.lower(other.email).is_distinct_from(func.lower(User.email)),
     )
-    parted = update(User).where(User.id == row_id, differs)
+    separated = update(User).where(User.id == row_id, differs)
     session.execute(
-        parted.values(person_id=str(uuid.uuid4())), execution_options={"synchronize_session": False}
+        separated.values(person_id=str(uuid.uuid4())),
+        execution_options={"synchronize_session": False},
     )

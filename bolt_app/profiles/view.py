@@ -29,7 +29,7 @@ class Workspace:
 
     @property
     def role(self) -> str:
-        """What the person is there, in a word."""
+        """The person's role, in one word."""
         if self.is_owner:
             return "Owner"
         if self.is_admin:
@@ -39,7 +39,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Profile:
-    """A linked person, as Slack describes them."""
+    """The profile of a linked person, from Slack."""
 
     user_id: str
     real_name: str
@@ -57,19 +57,19 @@ class Profile:
     workspaces: tuple[Workspace, ...]
 
     def image(self, size: int) -> str | None:
-        """Return the address of the smallest picture of at least `size` pixels, or the largest."""
+        """Return the URL of the smallest image of at least `size` pixels, else of the largest."""
         fitting = [known for known in sorted(self.images) if known >= size]
         if fitting:
             return self.images[fitting[0]]
         return self.images[max(self.images)] if self.images else None
 
     def local_time(self, now: datetime) -> datetime | None:
-        """Return `now` where the person is, or None where Slack does not say."""
+        """Return `now` in the person's time zone; None if it is unknown."""
         if self.tz is not None:
             try:
                 return now.astimezone(ZoneInfo(self.tz))
             except (ZoneInfoNotFoundError, ValueError, OSError):
-                logger.info("a time zone this machine does not know", extra={"tz": self.tz})
+                logger.info("a time zone is unknown on this machine", extra={"tz": self.tz})
         if self.tz_offset is None or abs(self.tz_offset) >= 24 * 3600:
             return None
         return now.astimezone(timezone(timedelta(seconds=self.tz_offset)))
@@ -77,7 +77,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Account:
-    """Who a person is in one workspace."""
+    """A person's account in one workspace."""
 
     team_id: str
     user_id: str
@@ -86,6 +86,7 @@ class Account:
 
 
 def profile_of(rows: Sequence[Row[Any]]) -> Profile:
+    """Return the profile in the rows of a profile statement."""
     user = rows[0]
     return Profile(
         user_id=user.user_id,
@@ -93,7 +94,7 @@ def profile_of(rows: Sequence[Row[Any]]) -> Profile:
         display_name=user.display_name,
         email=user.email,
         title=user.title,
-        images={int(size): one for size, one in user.images.items() if _is_image(size, one)},
+        images={int(size): url for size, url in user.images.items() if _is_image(size, url)},
         tz=user.tz,
         tz_label=user.tz_label,
         tz_offset=user.tz_offset,

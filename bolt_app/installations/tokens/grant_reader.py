@@ -47,7 +47,7 @@ class GrantReader:
         self._rows = rows
 
     def revision(self, *, enterprise_id: str | None, team_id: str | None) -> int:
-        """Return how often the installation has changed, 0 where there never was one."""
+        """Return the number of changes of the installation; 0 if there never was one."""
         rows = self._database.fetch(_FIND_REVISION, self._rows.key(enterprise_id, team_id))
         return rows[0].revision if rows else 0
 
@@ -72,12 +72,12 @@ class GrantReader:
         """Return the status of a request of `user_id`, in one statement.
 
         Args:
-            team_id: the workspace that is installed; None for an organisation-wide installation.
+            team_id: the workspace that is installed; None for an organization-wide installation.
             workspace_id: the workspace of the request.
         """
         values = {
             **self._rows.key(enterprise_id, team_id),
-            # An organisation's bot knows the people of the organisation, not all of a workspace.
+            # An organization's bot serves the people of the organization, not all of a workspace.
             "workspace_id": workspace_id if team_id else "",
             "home_id": enterprise_id or "",
             "user_id": user_id,
@@ -88,7 +88,7 @@ class GrantReader:
     def find(
         self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None
     ) -> Grant | None:
-        """Return what a request of `user_id` may use, in one statement; None if never installed."""
+        """Return the tokens for `user_id`, in one statement; None if never installed."""
         workspace = enterprise_id, team_id
         statement = (
             select(InstallationRevision.revision, BotInstallation, UserInstallation)

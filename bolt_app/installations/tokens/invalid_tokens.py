@@ -25,9 +25,9 @@ class InvalidTokens:
     def mark_bot(
         self, *, enterprise_id: str | None, team_id: str | None, token: str, reason: str
     ) -> None:
-        """Write down that Slack refuses the bot's token, unless it was replaced meanwhile.
+        """Record that Slack rejects the bot's token, unless the token was replaced in the meantime.
 
-        One that has merely expired, and can be refreshed, is refreshed at its next use.
+        An expired token that can be refreshed is refreshed at its next use instead.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, enterprise_id, team_id)
@@ -52,9 +52,9 @@ class InvalidTokens:
         token: str,
         reason: str,
     ) -> None:
-        """Write down that Slack refuses a person's token, unless it was replaced meanwhile.
+        """Record that Slack rejects a person's token, unless it was replaced in the meantime.
 
-        One that has merely expired, and can be refreshed, is refreshed at its next use.
+        An expired token that can be refreshed is refreshed at its next use instead.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, enterprise_id, team_id)

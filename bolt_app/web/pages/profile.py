@@ -246,7 +246,7 @@ def visible_channels(
         SlackCallError: Slack had to be asked, and refused or did not answer.
     """
     person.require(Action.USE)
-    among = None if person.may(Action.SEE_WORKSPACE) else person.own_channels().keys()
+    among = None if person.may(Action.SEE_WORKSPACE) else person.memberships().keys()
     return services.channels.search(place, query, among=among)
 
 
