@@ -52,7 +52,7 @@ class HttpLoop:
             timeout: the timeout of the coroutine, in seconds.
 
         Raises:
-            TimeoutError: there is no result `MARGIN_SECONDS` after the timeout.
+            TimeoutError: no result `MARGIN_SECONDS` after the timeout.
             ConnectionAbortedError: the loop was closed before there was a result.
             RuntimeError: the caller runs on the loop, and must `await` instead.
         """

@@ -251,7 +251,7 @@ def test_locks_may_bypass_a_pooler(tmp_path: Path) -> None:
     [
         ("mysql://db/bellhop", "DATABASE_SESSION_URL is not understood"),
         ("sqlite:////srv/bellhop.db", "DATABASE_SESSION_URL is for PostgreSQL"),
-        ("postgresql://db/bellhop", "remove it where SQLite is used"),
+        ("postgresql://db/bellhop", "remove it if you use SQLite"),
     ],
 )
 def test_the_address_of_sessions_is_checked(tmp_path: Path, url: str, sentence: str) -> None:
@@ -264,7 +264,7 @@ def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:
     environ = {**CREDENTIALS, "DATABASE_URL": "sqlite://", "SESSION_SECRET": "s" * 32}
     environ["ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
 
-    assert "loses everything" in problems(environ, tmp_path)[0]
+    assert "loses all data" in problems(environ, tmp_path)[0]
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:

@@ -55,5 +55,5 @@ def test_the_log_and_the_pages_warn_of_anything_but_slack(
     create_worker(app.extensions["bellhop"])
     app.extensions["bellhop"].close()
 
-    assert ("not connected to Slack" in caplog.text) is is_warned
+    assert ("connected to a stand-in" in caplog.text) is is_warned
     assert (WARNING in page) is is_warned

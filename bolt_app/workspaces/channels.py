@@ -77,7 +77,7 @@ class Channels:
             among: the ids to search, if not all.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the channels had to be listed, and the call failed.
         """
         self._list_if_old(workspace)
@@ -104,7 +104,7 @@ class Channels:
         An id is not checked: it may be a private channel that the bot does not belong to.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the channels had to be listed, and the call failed.
         """
         if looks_like_channel_id(text := visible(name_or_id)):
@@ -123,7 +123,7 @@ class Channels:
         `LISTING_GRACE` old is used.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the listing is too old, and the call failed.
         """
         self._list_or_use_stale(self._client.find_workspace(team_id))
@@ -143,7 +143,7 @@ class Channels:
         Returns: whether people of other organizations may be in the channel.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the bot was not invited to a private channel (`channel_not_found`), or
                 the channel is archived (`is_archived`).
         """
@@ -163,7 +163,7 @@ class Channels:
         """Join a public channel as the bot.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
         self._client.as_bot(workspace, "conversations.join", channel=channel_id)
@@ -212,7 +212,7 @@ class Channels:
         """List the channels of a workspace; return the start of the listing.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
         team_id, listed_at = workspace.team_id, self._clock()

@@ -121,7 +121,7 @@ class WorkspaceClient:
         If the token has expired, it is refreshed and the call repeated.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: Slack refused the call, limited it or did not answer.
         """
         for is_last in (False, True):
@@ -155,7 +155,7 @@ class WorkspaceClient:
         https://docs.slack.dev/apis/web-api/pagination
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: as with `as_bot`, or there are too many pages.
         """
         cursor: str | None = None
@@ -300,7 +300,7 @@ class WorkspaceClient:
         """Call `method` as the person of `installation`, or as the bot if they granted no token.
 
         Raises:
-            NotInstalledError: there is no token.
+            NotInstalledError: neither has a token.
             SlackCallError: Slack refused the call or did not answer.
         """
         request = TokenRequest(

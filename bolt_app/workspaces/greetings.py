@@ -79,7 +79,7 @@ class Greetings:
 
         Raises:
             MessageError: the text is empty or too long.
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
         if not text.strip():
@@ -100,7 +100,7 @@ class Greetings:
         """Introduce the bot in a channel, on behalf of the person who chose it.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
             TooManyGreetingsError: the limit of this person or channel is reached.
         """
@@ -114,7 +114,7 @@ class Greetings:
         """Send the person who installed the bot a direct message with the next steps.
 
         Raises:
-            NotInstalledError: there is no bot in the workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
         self._client.as_bot(

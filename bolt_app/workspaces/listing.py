@@ -24,7 +24,7 @@ class KnownWorkspace:
 
 
 def find_workspaces(database: Database, client_id: str) -> list[KnownWorkspace]:
-    """Return the workspaces with a bot, sorted by name.
+    """Return the workspaces with a bot, in alphabetical order.
 
     A workspace of an organization is known once a person has linked a profile there.
     """
@@ -43,7 +43,7 @@ def find_workspaces(database: Database, client_id: str) -> list[KnownWorkspace]:
     with database.reading() as session:
         for row in session.execute(statement):
             installed = row.BotInstallation
-            # Without a known workspace of an organization there is no id that a command could use.
+            # An organization without a known workspace has no id that a command could use.
             team_id = row.team_id or installed.team_id
             organization = installed.enterprise_name or installed.enterprise_id
             name = row.name or (None if installed.is_enterprise_install else installed.team_name)

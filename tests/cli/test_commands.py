@@ -162,7 +162,7 @@ class TestDatabaseUpgrade:
         with bellhop.services.database.writing_connection() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ffff'")
 
-        assert_failed(run(bellhop, "db", "upgrade"), "which a newer Bellhop made")
+        assert_failed(run(bellhop, "db", "upgrade"), "of a newer Bellhop")
 
 
 class TestCatchUp:

@@ -71,7 +71,7 @@ class TestRequests:
 
         rejected = ci.send({"to": "#a", "text": "x"})
 
-        assert_rejected(rejected, "2 requests a minute")
+        assert_rejected(rejected, "2 requests per minute")
         assert stored(limited) == (2, 2)
         assert other.send({"to": "#a", "text": "x"}).status == 202
         limited.clock.advance(int(rejected.headers["Retry-After"]))
@@ -90,9 +90,11 @@ class TestRequests:
             ("POST", f"{path}/retry"),
             ("POST", NOTIFICATIONS),
         ):
-            assert_rejected(ci.call(method, asked, {"to": "#a", "text": "x"}), "requests a minute")
+            assert_rejected(
+                ci.call(method, asked, {"to": "#a", "text": "x"}), "requests per minute"
+            )
         again = ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k")
-        assert_rejected(again, "requests a minute")
+        assert_rejected(again, "requests per minute")
         assert stored(limited) == (1, 1)
 
     def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
@@ -168,7 +170,7 @@ def test_deliveries_are_counted_where_the_sender_addressed_them(limited: Bellhop
     ci = caller(limited)
     assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
 
-    assert_rejected(ci.send({"to": ["#a", "#b"], "text": "x"}), "3 deliveries a minute")
+    assert_rejected(ci.send({"to": ["#a", "#b"], "text": "x"}), "3 deliveries per minute")
 
     limited.clock.advance(1)
     assert ci.send({"to": "#a", "text": "x"}).status == 202
@@ -182,7 +184,7 @@ def test_subscriptions_make_one_delivery_of_the_senders(limited: Bellhop) -> Non
     assert ci.send({"to": ["topic:deploys", "#a"], "text": "x"}).status == 202
     assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
 
-    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries a minute")
+    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries per minute")
 
 
 @limits(sender_open_deliveries=2)
@@ -221,7 +223,7 @@ def test_what_is_sent_again_is_counted_again(limited: Bellhop) -> None:
         answers.append(ci.call("POST", again))
 
     assert answers[0].status == 202
-    assert_rejected(answers[1], "2 deliveries a minute")
+    assert_rejected(answers[1], "2 deliveries per minute")
     limited.clock.advance(60)
     assert ci.call("POST", again).status == 202
     assert ci.call("POST", again).status == 409
@@ -234,7 +236,7 @@ def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
 
     many = ci.send({"to": [f"#unknown-{n}" for n in range(100)], "text": "x"})
 
-    assert_rejected(many, "2 new destinations an hour")
+    assert_rejected(many, "2 new destinations per hour")
     limited.clock.advance(1)
     assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
     assert_rejected(ci.send({"to": "#c", "text": "x"}), "new destinations")
@@ -280,8 +282,8 @@ def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
     view = limited.slack.home_view(ACME, ANN)
 
     at = f"{limited.clock():%Y-%m-%d %H:%M} UTC"
-    assert f"; 2 rejected, last {at} (requests a minute)\n" in keys
-    assert f"; 2 rejected, last {at} (requests a minute)\n" in hooks
+    assert f"; 2 rejected, last {at} (requests per minute)\n" in keys
+    assert f"; 2 rejected, last {at} (requests per minute)\n" in hooks
     assert view is not None
     assert json.dumps(view.blocks).count("2 requests rejected") == 2
 
@@ -401,7 +403,7 @@ class TestEndingIncidents:
         ci = self.opened(limited, 3)
 
         assert [self.again(ci).status for _ in range(2)] == [202, 202]
-        assert_rejected(self.again(ci), "7 deliveries a minute")
+        assert_rejected(self.again(ci), "7 deliveries per minute")
 
         limited.clock.advance(60)
         assert self.again(ci).status == 202
@@ -419,7 +421,7 @@ class TestEndingIncidents:
 
         assert ci.send({"to": "topic:nobody", "text": "x", "key": "K"}).status == 202
         assert ci.send({"to": "#a", "text": "x"}).status == 202
-        assert_rejected(ci.send({"to": "#a", "text": "x"}), "2 deliveries a minute")
+        assert_rejected(ci.send({"to": "#a", "text": "x"}), "2 deliveries per minute")
 
     @limits(sender_open_deliveries=4)
     def test_they_count_as_open(self, limited: Bellhop) -> None:

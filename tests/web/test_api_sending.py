@@ -198,7 +198,7 @@ class TestRefusing:
         )
 
         assert faults(answer) == {
-            "to[1]": "'general' is no address: give #name, a channel's id (C…), @e-mail, a "
+            "to[1]": "'general' is not a recipient: use #name, a channel's id (C…), @e-mail, a "
             "person's id (U…) or topic:name",
             "text": "is longer than 40,000 characters: shorten it",
             "fields[1].name": "is empty: give it, or leave it out",
@@ -207,7 +207,7 @@ class TestRefusing:
             "colour": "is an unknown field",
             "send_at": "is no moment in ISO 8601: write it like 2026-01-31T09:30:00Z",
             "priority": "is too large: the most is 9",
-            "source": "is not a source: give up to 64 letters, digits, and any of - _ . :",
+            "source": "is not a source: use up to 64 letters, digits and - _ . :",
             "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
         assert answer.json()["detail"] == "10 fields are not right: see errors."

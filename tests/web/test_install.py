@@ -302,7 +302,7 @@ def test_a_state_is_good_once(bellhop: Bellhop) -> None:
 
     assert state in cookie
     assert replay.status == 400
-    assert "used up" in replay.text
+    assert "no longer valid" in replay.text
 
 
 def test_a_callback_in_another_browser_is_refused(bellhop: Bellhop) -> None:
@@ -460,7 +460,7 @@ def test_wrong_credentials_are_the_operators_business(
         _, page = bellhop.install(ANN)
 
         assert page.status == 500
-        assert "not set up right" in page.text
+        assert "not configured correctly" in page.text
         assert "Start again" not in page.text
 
 

@@ -64,7 +64,7 @@ def test_a_message_without_text_is_refused(
 def test_text_is_refused_where_slack_would_cut_it(
     bellhop: Bellhop, workspace: BotWorkspace
 ) -> None:
-    with pytest.raises(MessageError, match="40,001 characters and Slack takes 40,000"):
+    with pytest.raises(MessageError, match="40,001 characters, and Slack allows 40,000"):
         bellhop.services.greetings.post(workspace, "#general", "x" * 40_001)
     bellhop.services.greetings.post(workspace, "#general", "x" * 40_000)
 

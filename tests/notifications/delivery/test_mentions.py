@@ -117,7 +117,7 @@ def test_who_was_deactivated_is_left_out(installed: Bellhop) -> None:
 @pytest.mark.parametrize(
     ("given", "field", "mend"),
     [
-        ({"mentions": ["#general"]}, "mentions[0]", "is nobody: give @e-mail"),
+        ({"mentions": ["#general"]}, "mentions[0]", "is not a person: use @e-mail"),
         ({"mentions": [ANN] * 21}, "mentions", "20"),
         ({"mentions": [ANN], "mrkdwn": False}, "mentions", "does not go with mrkdwn false"),
     ],
