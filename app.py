@@ -1,7 +1,7 @@
 """Bellhop's entry point.
 
-`python app.py` runs Bellhop on one machine; `app:app` is the WSGI application. The `bellhop` command is
-in `bolt_app/__main__.py`; `flask --app app …` has the same commands.
+`python app.py` runs Bellhop on one machine; `app:app` is the WSGI application. The `bellhop`
+command is in `bolt_app/__main__.py`; `flask --app app …` has the same commands.
 """
 
 from __future__ import annotations

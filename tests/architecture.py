@@ -1,4 +1,4 @@
-"""The generated parts of docs/architecture.md: `python -m tests.architecture` writes them."""
+"""The generator of parts of docs/architecture.md: run `python -m tests.architecture`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands, run as a person runs them."""
+"""A runner for commands, as a person runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a clock, a database, the stand-in for Slack, the app."""
+"""Fixtures for all tests: a clock, a database, the stand-in for Slack and the app."""
 
 from __future__ import annotations
 

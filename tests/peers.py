@@ -1,4 +1,4 @@
-"""Peers that a test scripts byte by byte."""
+"""Network peers that a test scripts byte by byte."""
 
 from __future__ import annotations
 

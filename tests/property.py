@@ -1,4 +1,4 @@
-"""How often property tests try: as many examples as the profile says, or a share of them."""
+"""The number of examples of property tests: the profile's, or a share of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statements that a database is sent."""
+"""A recorder of database statements."""
 
 from __future__ import annotations
 

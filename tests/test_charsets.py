@@ -1,4 +1,4 @@
-"""Charsets: every entry point reads the one that is declared, if it is on the list."""
+"""Charsets: every entry point decodes the declared charset, if it is accepted."""
 
 from __future__ import annotations
 

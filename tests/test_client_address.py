@@ -1,4 +1,4 @@
-"""The client's address, through proxies that are trusted and past what anybody wrote."""
+"""Client addresses: trusted proxies count, forged headers do not."""
 
 from __future__ import annotations
 

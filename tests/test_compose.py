@@ -1,4 +1,4 @@
-"""The compose file: what it runs and sets exists."""
+"""The compose file: its commands and settings exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings: each value read, each mistake named, all at once."""
+"""Settings: every value is read, and all mistakes are reported together."""
 
 from __future__ import annotations
 

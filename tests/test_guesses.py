@@ -1,4 +1,4 @@
-"""Wrong API keys and hook addresses: no client address guesses for long."""
+"""Wrong API keys and webhook URLs: guesses are limited per client address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweep: no route and no listener answers 500, whatever is in a request."""
+"""Sweep: no route and no listener answers 500 to any input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop for HTTP requests: it never waits for itself, and ends with its owner or the process."""
+"""The HTTP loop: it never waits for itself, and ends with its owner or the process."""
 
 from __future__ import annotations
 

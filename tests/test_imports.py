@@ -1,4 +1,4 @@
-"""Allowed imports between packages: they point one way."""
+"""Imports between packages: only in the allowed direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time spent on what senders write grows with its length, and no faster.
+"""Processing time of senders' texts grows linearly with their length.
 
 Of a text that takes noticeable time, one eight times as long may take 24 times as much: linear
 work takes eight times, and work that grows with the square of the length 64. Processor time is

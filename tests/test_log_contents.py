@@ -1,4 +1,4 @@
-"""Sweep: nothing that people write, and no secret, is in the log at any level.
+"""Sweep: no private text and no secret appears in the log at any level.
 
 Every way in is driven with one word that would be found again, healthy and with failures injected.
 """

@@ -1,4 +1,4 @@
-"""Logs: what is in a line, and what never is."""
+"""Logging: the contents of a line, and the redaction of private data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest: valid for Slack, one list of scopes, every scope with its reason."""
+"""The manifest: valid for Slack, with a reason for every scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, whatever the umask and their creator."""
+"""Private files: only their owner can access them, whatever the umask."""
 
 from __future__ import annotations
 

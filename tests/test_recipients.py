@@ -1,4 +1,4 @@
-"""Addresses: what is one, and the one form it is kept in."""
+"""Recipients: valid addresses and their stored form."""
 
 from __future__ import annotations
 

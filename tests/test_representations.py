@@ -1,4 +1,4 @@
-"""Representations of objects, which end up in logs and reports of errors, show nothing private."""
+"""Representations of objects, which may be logged, contain nothing private."""
 
 from __future__ import annotations
 

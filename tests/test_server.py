@@ -1,4 +1,4 @@
-"""The server as it is started in life: `python app.py`, gunicorn, many at once."""
+"""The server as in production: `python app.py`, gunicorn, concurrent clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python app.py` with several web processes: as good as one, and each is replaced when it dies."""
+"""`python app.py` with several web processes: a process that dies is replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coroutines share a lookup, and none is given what was looked up before it asked."""
+"""Shared lookups of coroutines: no result is older than its call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Threads share a read, and none is given what was read before it asked."""
+"""Shared reads of threads: no value is older than its call."""
 
 from __future__ import annotations
 

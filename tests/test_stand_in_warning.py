@@ -1,4 +1,4 @@
-"""A Bellhop that talks to a stand-in for Slack says so, wherever people look."""
+"""Warnings of a connection to a stand-in for Slack, in the log and on pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every entry point for names, topics, filters and addresses takes equal looks for equal values.
+"""Every entry point for names, topics, filters and addresses treats texts that look equal as equal.
 
 A new entry point belongs into one of the tables.
 """

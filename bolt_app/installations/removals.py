@@ -48,15 +48,18 @@ class InstallationRemovals:
 
     def has_separate_bot(self, session: Session, team_id: str) -> bool:
         """Whether a workspace has an installation other than its organization's."""
-        own = select(BotInstallation.id).where(
+        bots = select(BotInstallation.id).where(
             BotInstallation.client_id == self._rows.client_id, BotInstallation.team_id == team_id
         )
-        return session.scalar(own) is not None
+        return session.scalar(bots) is not None
 
     def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
         """Return the workspaces with an installation other than their organization's."""
-        own = BotInstallation.client_id == self._rows.client_id, BotInstallation.team_id != ""
-        return session.scalars(select(BotInstallation.team_id).where(*own)).all()
+        is_separate = (
+            BotInstallation.client_id == self._rows.client_id,
+            BotInstallation.team_id != "",
+        )
+        return session.scalars(select(BotInstallation.team_id).where(*is_separate)).all()
 
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete the bot of a workspace (or organization) in the transaction of `session`."""

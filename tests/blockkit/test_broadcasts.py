@@ -1,4 +1,4 @@
-"""Mentions of everybody, from senders who may not make them: no field lets one through."""
+"""Broadcast mentions by senders without permission: removed from every field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ids that senders give: none of them reaches Slack, whatever blocks they stand in."""
+"""Ids in senders' blocks: none reaches Slack."""
 
 from __future__ import annotations
 

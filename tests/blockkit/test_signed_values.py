@@ -1,4 +1,4 @@
-"""Values of buttons: what is signed for one place counts there, and nowhere else."""
+"""Signed values: valid only for the action, workspace and address they were signed for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of API keys and hooks: what is over them is rejected, counted and shown."""
+"""Limits of API keys and webhooks: requests beyond them are rejected, counted and shown."""
 
 from __future__ import annotations
 

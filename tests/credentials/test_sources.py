@@ -1,4 +1,4 @@
-"""Sources: what keys and hooks share, what a limited key sees, and whose a key is."""
+"""Sources: data shared by API keys and webhooks, and the scope of notification keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stored value that cannot be read harms nobody but its owner, who is told.
+"""Damaged values: an unreadable stored value affects only its owner, who is notified.
 
 Every column that is parsed when it is read is damaged in turn, in one row among healthy ones. Then
 everything that reads such rows is done for others: it works, and the log has no content.

@@ -1,4 +1,4 @@
-"""Secrets at rest: the first key writes, all keys read, and a wrong key says so."""
+"""Encryption: the first key encrypts, every key decrypts, a wrong key is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine's settings and transactions."""
+"""Engine settings and transactions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rotate_keys`: everything under the first key, in batches, beside running processes."""
+"""Key rotation: every secret in batches, while other processes run."""
 
 from __future__ import annotations
 

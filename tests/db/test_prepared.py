@@ -1,4 +1,4 @@
-"""Reads that are prepared once."""
+"""Prepared reads."""
 
 from __future__ import annotations
 

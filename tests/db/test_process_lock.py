@@ -1,4 +1,4 @@
-"""Writers in several processes wait in line for an SQLite database."""
+"""The process lock: writing processes of an SQLite database queue fairly."""
 
 from __future__ import annotations
 

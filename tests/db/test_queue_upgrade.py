@@ -1,4 +1,4 @@
-"""Deliveries of the first engine go on with the second one, and its workers stop."""
+"""The upgrade of the delivery engine: deliveries continue, old workers stop."""
 
 from __future__ import annotations
 

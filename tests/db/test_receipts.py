@@ -1,4 +1,4 @@
-"""A signed request takes effect once, and what was rolled back took none."""
+"""Receipts: a signed request takes effect once, and not if it is rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The upgrade that lets keys of notifications belong to their source, with data in the tables."""
+"""The upgrade to notification keys per source, with existing data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions of an earlier version get the ids of channels and people that are known."""
+"""The upgrade of subscriptions to ids of known channels and people."""
 
 from __future__ import annotations
 

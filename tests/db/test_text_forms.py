@@ -1,4 +1,4 @@
-"""The upgrade that stores names, addresses and filters in one form."""
+"""The upgrade of names, addresses and filters to their stored form."""
 
 from __future__ import annotations
 

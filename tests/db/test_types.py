@@ -1,4 +1,4 @@
-"""Moments mean the same on SQLite and PostgreSQL."""
+"""Column types: timestamps are equal on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 

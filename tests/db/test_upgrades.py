@@ -1,4 +1,4 @@
-"""Upgrades from every earlier revision, with something in every table."""
+"""Upgrades from every earlier revision, with data in every table."""
 
 from __future__ import annotations
 

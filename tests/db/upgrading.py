@@ -1,4 +1,4 @@
-"""Run in a process of its own: brings a database's schema up to date."""
+"""A separate process that upgrades a database."""
 
 from __future__ import annotations
 

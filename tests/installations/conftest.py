@@ -1,4 +1,4 @@
-"""What an installation's tokens are looked after by, beside a fake Slack."""
+"""Fixtures for stored tokens, with a fake Slack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Web API over HTTP that answers as a test says and keeps what it was asked."""
+"""A fake Web API over HTTP: a test sets its answers, and reads its requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Authorizing a request: no call to Slack, one read, and never another person's token."""
+"""Authorization of requests: one read, no call to Slack, never another person's token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever Slack's ids, names and tokens look like, they come back as they were."""
+"""Round trip of any ids, names and tokens through the installation store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `state` of an install: signed, ten minutes, one use; only used ones are stored."""
+"""The OAuth `state`: signed, valid for ten minutes and one use, stored only after use."""
 
 from __future__ import annotations
 

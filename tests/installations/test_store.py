@@ -1,4 +1,4 @@
-"""Where our installation store does better than slack_sdk's."""
+"""The installation store, beyond the contract of slack_sdk's."""
 
 from __future__ import annotations
 

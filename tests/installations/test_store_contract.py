@@ -1,6 +1,6 @@
-"""What slack_sdk's own SQLAlchemy store does and ours does as well.
+"""The contract of slack_sdk's installation store.
 
-Every test runs against both, so that ours stays a drop-in.
+Every test runs against slack_sdk's SQLAlchemy store and Bellhop's, which must stay a drop-in.
 """
 
 from __future__ import annotations

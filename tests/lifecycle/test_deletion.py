@@ -1,4 +1,4 @@
-"""Nothing of a person is left in the database, or its files, once they are forgotten."""
+"""Deletion: no personal data is left in the database or its files."""
 
 from __future__ import annotations
 

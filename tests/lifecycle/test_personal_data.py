@@ -1,4 +1,4 @@
-"""Data stored about a person, as their page lets them download it."""
+"""The personal data export."""
 
 from __future__ import annotations
 

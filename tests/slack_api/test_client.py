@@ -1,4 +1,4 @@
-"""Calls to Slack: over reused connections, on time, each sent once, and exact about failures."""
+"""Calls to Slack: connection reuse, timeouts, single sends and exact errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several channels with one name is meant: the same one, whichever part decides."""
+"""Channels that share a name: every part of Bellhop chooses the same one."""
 
 from __future__ import annotations
 

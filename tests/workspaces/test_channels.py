@@ -1,4 +1,4 @@
-"""Public channels: found by name or id, listed with paging, joined."""
+"""Public channels: search, paginated listing and joining."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls with stored tokens: a dead one is found out once, and told."""
+"""Calls with stored tokens: a rejected token is marked as invalid once."""
 
 from __future__ import annotations
 

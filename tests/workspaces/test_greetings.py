@@ -1,4 +1,4 @@
-"""Posting one message: where it goes, what stops it, and that it goes once."""
+"""Greetings: destination, errors, limits, and a single post."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run in a process of its own: refreshes a bot token, then says which one it goes on with."""
+"""A separate process that refreshes a bot token, and returns the token it uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens are kept alive before anybody notices, and dead ones are handed to nobody."""
+"""Grants: tokens are refreshed before they expire, and invalid ones are not used."""
 
 from __future__ import annotations
 

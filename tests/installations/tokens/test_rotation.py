@@ -1,4 +1,4 @@
-"""Expiring tokens are refreshed once, by one process, and nothing is lost on the way."""
+"""Token rotation: expiring tokens are refreshed once, by one process."""
 
 from __future__ import annotations
 

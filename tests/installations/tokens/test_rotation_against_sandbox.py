@@ -1,4 +1,4 @@
-"""The whole life of rotating tokens, against the stand-in for Slack."""
+"""Token rotation from install to uninstall, against the stand-in for Slack."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two real processes find the same token expired."""
+"""Token rotation by two processes at the same time."""
 
 from __future__ import annotations
 
