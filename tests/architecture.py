@@ -18,7 +18,7 @@ from tests.test_imports import (
 )
 
 PAGE = ROOT / "docs" / "architecture.md"
-# Drawn without the small modules of the base, which nearly every package imports.
+# Omits the small base modules that nearly every package imports.
 _HIDDEN = set().union(*LAYERS[:3]) - {"blockkit", "config"} | {"__init__", "__main__"}
 
 

@@ -11,7 +11,7 @@ from click.testing import Result
 from bolt_app.config import ROOT
 from tests.running import Bellhop
 
-# A developer's own .env stays out of it.
+# Ignores a developer's .env.
 CLEAN = {"PATH": os.environ["PATH"], "FLASK_SKIP_DOTENV": "1", "FLASK_ENV_FILE": os.devnull}
 
 
@@ -23,7 +23,7 @@ def run(bellhop: Bellhop, *arguments: str, input: str | None = None) -> Result:
 def flask(
     *arguments: str, input: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process of its own."""
+    """Run a command in a separate process."""
     return subprocess.run(  # noqa: S603
         [sys.executable, "-m", "flask", "--app", "app", *arguments],
         cwd=ROOT,
@@ -37,7 +37,7 @@ def flask(
 
 
 def assert_failed(result: Result, sentence: str, *, status: int = 1) -> None:
-    """One line on standard error, a status that is not zero, and no traceback."""
+    """Assert one line on standard error, a nonzero status and no traceback."""
     assert result.exit_code == status
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
@@ -45,7 +45,7 @@ def assert_failed(result: Result, sentence: str, *, status: int = 1) -> None:
 
 
 def settings_file(bellhop: Bellhop) -> str:
-    """Return the settings of a running app, as `.env` has them."""
+    """Return the settings of a running app in the format of `.env`."""
     settings = bellhop.settings
     return (
         f"SLACK_CLIENT_ID={settings.slack_client_id}\n"

@@ -17,7 +17,7 @@ StartPeer = Callable[[Serve], int]
 
 
 class _Peer:
-    """Serves each connection with a function, in a thread of its own."""
+    """Serves each connection with a function, in a separate thread."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve

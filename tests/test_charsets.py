@@ -35,7 +35,7 @@ CODECS = {
     "utf-16": "utf-16",
     "UTF-16LE": "utf-16-le",
     "utf-16be": "utf-16-be",
-    # An unknown name counts as UTF-8, where the body is that.
+    # An unknown name counts as UTF-8 if the body is UTF-8.
     "utf8mb4": "utf-8",
 }
 
@@ -111,7 +111,7 @@ def test_another_charset_is_refused(bellhop: Bellhop, charset: str) -> None:
 
 @pytest.mark.sqlite_only
 def test_a_body_in_another_charset_than_declared(bellhop: Bellhop) -> None:
-    """A webhook's alert comes, with marks for what could not be read; the API says so."""
+    """A webhook replaces unreadable characters; the API rejects them."""
     assert hook_json(bellhop, "iso-8859-1", "utf-8").status == 200
     assert texts(bellhop) == ["Gr\ufffd\ufffde in M\ufffdnchen"]
     refused = api(bellhop, "iso-8859-1", "utf-8")

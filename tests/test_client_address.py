@@ -26,10 +26,10 @@ PRIVATE = parse_trusted_proxies("10.0.0.0/8, 127.0.0.1, fd00::/8")
 @pytest.mark.parametrize(
     ("trusted", "peer", "forwarded", "client"),
     [
-        # Nobody is trusted.
+        # No trusted proxies.
         (0, "203.0.113.9", "198.51.100.1", "203.0.113.9"),
         (0, "127.0.0.1", "198.51.100.1", "127.0.0.1"),
-        # A number of proxies: the client may have written what is before theirs.
+        # A number of proxies: the client may have forged earlier entries.
         (1, "10.0.0.1", "198.51.100.1", "198.51.100.1"),
         (1, "10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
         (2, "10.0.0.1", "6.6.6.6, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
@@ -41,7 +41,7 @@ PRIVATE = parse_trusted_proxies("10.0.0.0/8, 127.0.0.1, fd00::/8")
         (PRIVATE, "10.0.0.1", "10.9.9.9", "10.9.9.9"),
         (PRIVATE, "fd00::1", "2001:db8::5", "2001:db8::5"),
         (PRIVATE, "::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        # With ports, and with what is no address.
+        # With ports, and with invalid addresses.
         (1, "10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
         (1, "10.0.0.1", "[2001:db8::5]:4711", "2001:db8::5"),
         (1, "10.0.0.1", "unknown", "10.0.0.1"),

@@ -20,14 +20,14 @@ KEY = "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E="
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    """The services of compose.yaml, as Docker reads them."""
+    """The services of compose.yaml, as parsed by Docker."""
     compose: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     services: dict[str, Any] = compose["services"]
     return services
 
 
 def environment(services: dict[str, Any], name: str) -> dict[str, str]:
-    """What a service is told, with a password in its place."""
+    """The environment of a service, with a password filled in."""
     filled = {
         key: re.sub(r"\$\{[^}]*\}", "s3cret", value)
         for key, value in services[name]["environment"].items()
@@ -75,7 +75,7 @@ def test_every_service_is_confined(services: dict[str, Any]) -> None:
 
 
 def test_the_app_does_not_connect_as_superuser(services: dict[str, Any]) -> None:
-    # The image makes POSTGRES_USER, by default `postgres`, the superuser.
+    # The image makes POSTGRES_USER (default: `postgres`) the superuser.
     superuser = services["db"]["environment"].get("POSTGRES_USER", "postgres")
     for name in ("web", "worker", "migrate"):
         settings = load_settings(environment(services, name))

@@ -21,7 +21,7 @@ BODY = {"to": "#general", "text": "x"}
 
 @pytest.fixture
 def strict(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
-    """Bellhop that takes two wrong credentials a minute."""
+    """Bellhop with a limit of two wrong credentials per minute."""
     with running_bellhop(database_url, encryption_key, clock, wrong_keys_per_minute=2) as running:
         yield running
 
@@ -37,7 +37,7 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
     assert [one.status for one in answers] == [401, 401, 429]
     assert answers[2].headers["Retry-After"] == "60"
     assert answers[2].headers["Content-Type"] == "application/problem+json"
-    # A right guess tells nothing; what was good before goes on.
+    # A correct guess reveals nothing; known credentials continue to work.
     assert unknown.send(BODY).status == 429
     assert known.send(BODY).status == 202
     strict.clock.advance(60)

@@ -23,7 +23,7 @@ from tests.web.forms import send_form
 pytestmark = pytest.mark.slow
 
 DEEP = "[" * 20_000
-# As they are in JSON: what Python's own encoder would not write is here too.
+# JSON texts, including values that Python's encoder would not write.
 HOSTILE_JSON = {
     "nul": r'"a\u0000b"',
     "lone surrogate": r'"a\ud800b"',
@@ -215,7 +215,7 @@ class TestHttp:
 
 
 def routes(app: Flask) -> Iterator[tuple[str, str]]:
-    """Yield every method and path of the app, with `{}` for what varies in it."""
+    """Yield every method and path of the app, with `{}` for variable parts."""
     for rule in app.url_map.iter_rules():
         path = "".join("{}" if is_dynamic else part for is_dynamic, part in rule._trace)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -229,7 +229,7 @@ QUERIES = (
 
 
 def call(browser: Browser, sender: Caller, method: str, path: str, hostile: str) -> list[int]:
-    """Make requests with something hostile in all places that vary; return their statuses."""
+    """Send requests with hostile values in all variable parts; return their statuses."""
     query = "&".join(f"{name}={hostile}" for name in (*QUERIES, hostile))
     form = f"channel_id={hostile}&csrf_token={hostile}&{hostile}=1".encode()
     cookie = "; ".join(f"{one.name}={one.value}" for one in browser.cookies)
@@ -373,7 +373,7 @@ REQUESTS: dict[str, JsonDict] = {
 }
 
 
-# Those that come through the parser.
+# The ones that the parser accepts.
 HOSTILE_VALUES = ("nul", "32 bits and one", "null", "object", "long")
 
 STORED_DIFFERENTLY = ("nul", "long")

@@ -69,7 +69,7 @@ def test_a_call_on_another_loop_is_an_error(http: HttpLoop) -> None:
     async def call() -> None:
         await SlackApi(UNUSED, http).call_async("xoxb", "auth.test")
 
-    # In a thread of its own: a browser driven by other tests keeps a loop in this one.
+    # In a separate thread, because a browser in other tests keeps a loop in this one.
     with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="HTTP loop"):
         pool.submit(lambda: asyncio.run(call())).result()
 
@@ -102,7 +102,7 @@ def test_a_call_after_the_end_is_not_ambiguous(http: HttpLoop) -> None:
 
 
 def test_a_process_ends_without_closing_it() -> None:
-    """As commands do: at once, and without a word about connections left open."""
+    """Exit like a command: immediately, without warnings about open connections."""
     with fake_slack() as slack:
         slack.answers("auth.test", {"ok": True})
         program = (

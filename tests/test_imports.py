@@ -80,7 +80,7 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 
 def name_below(package: str, module: str) -> str | None:
-    """Return the name of what is imported directly below a package; None if it is elsewhere."""
+    """Return the name directly below a package in an import; None if it is elsewhere."""
     if not module.startswith(f"{package}."):
         return None
     return module.removeprefix(f"{package}.").split(".")[0]

@@ -61,7 +61,7 @@ STARTS = ("", "a", "1", ":", "<", "`", '"', "<http://a", "digest ", "from 1", "@
 LENGTH = 10_000
 NOTICEABLE_SECONDS = 0.04
 LIMIT_SECONDS = 6
-# These are given texts of a checked length.
+# Only called with texts of a checked length.
 SHORT = {
     "bolt_app.notifications.subscriptions.filters": 500,
     "bolt_app.slack.subscriptions.parsing": LONGEST,

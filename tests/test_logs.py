@@ -184,7 +184,7 @@ def test_what_is_known_of_an_error_is_described(error: Exception, words: str) ->
 @pytest.mark.parametrize(
     "statement",
     [
-        # What Python cannot read, it quotes: a damaged file has such values.
+        # Python quotes values that it cannot read, such as those of a damaged file.
         "SELECT CAST(x'ff7361696420' AS TEXT)",
         "SELECT json_extract('{}', 'said')",
         "SELECT 'said",

@@ -23,7 +23,7 @@ PRIVATE = {
     "config.py": {"open", "fdopen"},
     "db/engine.py": {"mkdir"},
     "db/process_lock.py": {"open"},
-    # Opens a folder that is there.
+    # Opens an existing folder.
     "notifications/delivery/owner_file.py": {"open"},
     "notifications/queue/wakeup.py": {"open"},
 }

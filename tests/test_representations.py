@@ -17,7 +17,7 @@ from bolt_app.notifications.content.schema import MessageField, NotificationRequ
 PRIVATE = re.compile(
     r"(^|_)(secret|key|token|cookie|password|url|email|body|content|text|headline|title)s?$"
 )
-# Fields with such a name that hold nothing private, and why.
+# Fields with such a name that are not private, and the reason.
 HARMLESS = {
     "Settings.slack_base_url": "an origin",
     "Settings.public_url": "an origin",
@@ -25,7 +25,7 @@ HARMLESS = {
     "Services.response_urls": "a service",
     "InstallFailure.title": "ours",
     "_Secrets.key": "a column",
-    # What a notification is about is in the address of its page and in the log beside it.
+    # Notification keys also appear in page URLs and logs.
     "Said.key": "a notification's key",
     "Change.key": "a notification's key",
     "Routed.key": "a notification's key",

@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 class Running:
-    """A server's process, with what it has said so far."""
+    """A server process and its output."""
 
     def __init__(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{environment['PORT']}"
@@ -67,7 +67,7 @@ class Running:
         self._listener.start()
 
     def wait_for(self, pattern: str) -> str:
-        """Wait until a line says so."""
+        """Wait until a line contains a text."""
         with self._heard:
             self._heard.wait_for(lambda: self._find(pattern) or self._is_over(), 30)
             found = self._find(pattern)
@@ -85,7 +85,7 @@ class Running:
         return status
 
     def matches(self, pattern: str) -> int:
-        """Return how many lines say so by now."""
+        """Return the number of lines that contain a text."""
         with self._heard:
             return sum(bool(re.search(pattern, line)) for line in self.said)
 

@@ -77,7 +77,7 @@ class Server:
     port: int
 
     def processes(self) -> Processes:
-        """Return the processes as they are now."""
+        """Return the current processes."""
         listening, parent = listening_sockets(self.port), self.running.process.pid
         found = Processes(set(), set())
         for pid in children(parent):
@@ -88,7 +88,7 @@ class Server:
     def wait_for_processes(
         self, expected: Callable[[Processes], bool] = lambda _: True
     ) -> Processes:
-        """Wait until there are as many as there should be, and they are as `expected`."""
+        """Wait until the number of processes is right, and they are as `expected`."""
 
         def are_there() -> Processes | None:
             found = self.processes()
@@ -104,7 +104,7 @@ class Server:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> int:
-        """Send a request on a connection of its own; return the status."""
+        """Send a request on a new connection; return the status."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(method, path, body, headers or {})
@@ -148,7 +148,7 @@ def children(pid: int) -> set[int]:
 
 
 def listening_sockets(port: int) -> set[str]:
-    """Return what listens on a port (https://man7.org/linux/man-pages/man5/proc_pid_net.5.html)."""
+    """Return the listeners on a port (https://man7.org/linux/man-pages/man5/proc_pid_net.5.html)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {
         f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")

@@ -12,7 +12,7 @@ from bolt_app.shared_lookup import SharedLookup
 
 
 class Source:
-    """Something that is read slowly: each lookup waits to be let through."""
+    """A slow source: each lookup waits for the test."""
 
     def __init__(self) -> None:
         self.value = 0

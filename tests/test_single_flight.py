@@ -14,7 +14,7 @@ THREADS = 16
 
 
 class Source:
-    """Something that is read slowly: each read waits to be let through."""
+    """A slow source: each read waits for the test."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -56,7 +56,7 @@ def test_those_who_wait_at_the_same_time_share_one_read() -> None:
         first = threads.submit(reading.get)
         assert source.begun.acquire(timeout=30)
         others = [threads.submit(reading.get) for _ in range(THREADS)]
-        # The first has looked twice, when it asked and when it began to read.
+        # The first caller checked the clock twice: at its call, and at the start of its read.
         for _ in range(THREADS + 2):
             assert asked.acquire(timeout=30)
         source.may_end.release(2)

@@ -117,7 +117,7 @@ def by_topic_command(bellhop: Bellhop, address: str) -> str:
 
 
 def by_listing(bellhop: Bellhop, address: str) -> str:
-    """Find by the API what was sent to the plain address."""
+    """Find with the API the notifications to the plain address."""
     known = PERSON if "@" in address else CHANNEL
     sender = caller(bellhop)
     sender.send({"to": known, "text": "x"})

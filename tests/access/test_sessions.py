@@ -17,7 +17,7 @@ from tests.installations.installing import (
     CLIENT_ID,
     Store,
     an_installation,
-    an_organisation_installation,
+    an_organization_installation,
 )
 from tests.people import ACME, ANN, GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser
@@ -170,7 +170,7 @@ def test_the_command_ends_those_of_one_person(sessions: Sessions, store: Store) 
 
 
 def test_those_of_an_organization_are_listed_and_ended(sessions: Sessions, store: Store) -> None:
-    store.save(an_organisation_installation("W1"))
+    store.save(an_organization_installation("W1"))
     stored = store.directory.find(
         enterprise_id="E1", team_id=None, user_id="W1", is_enterprise_install=True
     )

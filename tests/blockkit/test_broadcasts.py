@@ -39,7 +39,7 @@ MENTIONS = [
     "_@here_",
     "*@channel*",
 ]
-# Every place of a notification's text, and at every depth.
+# Every text of a notification, at every depth.
 PLACES: dict[str, Any] = {
     "text": "{}",
     "title": "{}",
@@ -84,7 +84,7 @@ PLACES: dict[str, Any] = {
 
 
 def filled(value: Any, words: str) -> Any:
-    """Return a value with `words` in every place."""
+    """Return a value with `words` in every text."""
     if isinstance(value, str):
         return value.replace("{}", words)
     if isinstance(value, list):
@@ -101,7 +101,7 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def calls_everybody(text: str) -> bool:
-    """Whether Slack could read a mention of many in a text, however generously."""
+    """Whether Slack could find a broadcast mention in a text."""
     found = text.lower().replace("<!date^", "")
     return "<!" in found or any(f"@{one}" in found for one in ("channel", "here", "everyone"))
 
@@ -118,7 +118,7 @@ def test_no_mention_is_left_in_any_place(place: str, mention: str) -> None:
 
 
 def test_every_field_of_a_notification_is_swept() -> None:
-    # What a notification can say beside these is checked otherwise, or is not text.
+    # Other fields of a notification are checked elsewhere, or are not text.
     no_text = {
         "severity",
         "link",

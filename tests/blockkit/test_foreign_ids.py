@@ -65,7 +65,7 @@ def element(kind: str, action_id: str) -> dict[str, Any]:
 
 
 def blocks_with(kind: str, own_id: str) -> list[dict[str, Any]]:
-    """Return every block that takes the element, each with one of our ids at every place."""
+    """Return every block that accepts the element, with Bellhop's ids in every id field."""
     made = element(kind, own_id)
     found: list[dict[str, Any]] = []
     if kind in ACTION_ELEMENTS:

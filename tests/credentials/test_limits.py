@@ -30,7 +30,7 @@ RANDOM = "C0ACME0002"
 def limited(
     request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
 ) -> Iterator[Bellhop]:
-    """Bellhop with the limits that the test is parametrized with, at the beginning of an hour."""
+    """Bellhop with the parametrized limits, at the beginning of an hour."""
     clock.now = clock.now.replace(minute=0, second=0, microsecond=0)
     with running_bellhop(database_url, encryption_key, clock, **request.param) as running:
         yield running
@@ -45,7 +45,7 @@ def post(url: str) -> Page:
 
 
 def stored(bellhop: Bellhop) -> tuple[int, int]:
-    """Return how many notifications and deliveries there are."""
+    """Return the number of notifications and deliveries."""
     with bellhop.services.database.reading() as session:
         return (
             session.scalar(select(func.count()).select_from(Notification)) or 0,
@@ -158,7 +158,7 @@ class TestRequests:
 
 
 def subscribe(bellhop: Bellhop, number: int) -> None:
-    """Subscribe so many destinations to deploys."""
+    """Subscribe a number of destinations to deploys."""
     for one in range(number):
         bellhop.services.subscriptions.subscribe(
             ACME, f"C0MANY{one:04}", SubscriptionSpec("deploys")
@@ -289,7 +289,7 @@ def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
 
 
 class TestAcrossProcesses:
-    """Two that know nothing of one another but the database."""
+    """Two processes that share only the database."""
 
     KEY = Credential("api_key", 1)
 
@@ -366,17 +366,17 @@ def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
     bellhop.services.api_keys.revoke(1)
 
     assert ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k").status == 401
-    # It costs others no transaction again.
+    # It causes no further transaction of others.
     assert bellhop.services.api_keys.remembered(ci.key) is None
     assert ci.send({"to": "#a", "text": "x"}).status == 401
     assert stored(bellhop) == (1, 1)
 
 
 class TestEndingIncidents:
-    """Messages that are refreshed because of a sender are deliveries of its own."""
+    """Updates of messages caused by a sender are charged to it."""
 
     def opened(self, bellhop: Bellhop, messages: int) -> Caller:
-        """Let messages of one incident stand in a channel; return their sender."""
+        """Post messages of one incident to a channel; return their sender."""
         bellhop.install(ANN)
         ci = caller(bellhop)
         asking = {"to": GENERAL, "text": "x", "key": "K", "mode": "new", "actions": ["mute"]}
@@ -388,7 +388,7 @@ class TestEndingIncidents:
         return ci
 
     def again(self, ci: Caller) -> Page:
-        """End the incident, and open it again, where nobody is subscribed."""
+        """Resolve the incident and open it again, without subscribers."""
         answer = ci.send({"to": "topic:nobody", "text": "x", "key": "K"})
         ci.send({"to": "topic:nobody", "text": "x", "key": "K", "actions": ["mute"]})
         return answer

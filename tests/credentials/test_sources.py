@@ -59,7 +59,7 @@ class TestSeeing:
         limited = caller(installed, *READER, channels=["#random"])
         own = sent(limited, "#random")
         within = sent(other, RANDOM)
-        # Elsewhere, elsewhere too, to nobody, and where the limited key's own name leads later.
+        # To two other channels, to nobody, and to a name that later means the key's channel.
         hidden = [
             sent(other, GENERAL),
             sent(other, [RANDOM, GENERAL]),

@@ -31,10 +31,10 @@ from tests.running import Bellhop, Browser
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 DEPLOYS = "C0ACME0003"
-# Nobody may find this in the log.
+# This must not appear in the log.
 SECRET = "s3cr3t"
 GARBAGE = f"(((( {SECRET}"
-# What is parsed, although its type does not say so.
+# Columns that are parsed, although their type does not show it.
 TEXTS: dict[tuple[str, str], list[str]] = {
     ("subscriptions", "topic"): [GARBAGE, ""],
     ("subscriptions", "address"): [GARBAGE, "", "topic:x"],
@@ -75,9 +75,9 @@ TEXTS: dict[tuple[str, str], list[str]] = {
     ("token_revocations", "token"): [GARBAGE],
 }
 TYPES = (UTCDateTime, TimeOfDay, JsonObject)
-# Which rows are damaged, and read afterwards by what is done for others.
+# The rows that are damaged, and then read while others are served.
 ROWS = {
-    "subscriptions": "id = 1",  # Ann's own
+    "subscriptions": "id = 1",  # Ann's
     "preferences": f"user_id = '{BEN}'",
     "users": f"user_id = '{ANN}'",
     "memberships": "id = 1",
@@ -93,7 +93,7 @@ ROWS = {
 
 
 def cases() -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield tables, with columns that are damaged together, and values."""
+    """Yield tables, with columns to damage together, and values."""
     for (name, column), values in TEXTS.items():
         yield name, [column], values
     for table in Base.metadata.sorted_tables:
@@ -107,7 +107,7 @@ CASES = list(cases())
 
 @pytest.fixture
 def world(bellhop: Bellhop) -> Bellhop:
-    """A row of each kind to damage, and a healthy one beside it."""
+    """A row of each kind to damage, and an intact one beside it."""
     services = bellhop.services
     bellhop.install(ANN)
     for name in ("damaged", "healthy"):
@@ -173,7 +173,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
     """Do everything that reads rows."""
     services = bellhop.services
     sent = accept(bellhop, ["topic:deploys", BEN], title="All is well", severity="warning")
-    # Signed requests are as old as the test's clock is: what is held was so an hour ago.
+    # Signed requests use the test's clock: held deliveries are an hour old.
     bellhop.clock.advance(-3600)
     for title in ("One", "Two"):
         accept(bellhop, "topic:held", title=title)
@@ -225,7 +225,7 @@ def test_a_damaged_value_harms_nobody(
     assert SECRET not in caplog.text
 
 
-# One at a time: Slack's word that a token was revoked may come after its person has linked again.
+# One at a time: Slack may report a revoked token after its person has linked again.
 LEAVING = [(table, columns, value) for table, columns, values in CASES for value in values]
 
 
@@ -250,7 +250,7 @@ def test_a_damaged_value_keeps_nobody_from_leaving(
     assert world.services.profiles.find(ACME, ANN) is None
 
 
-# Who owns it is told.
+# Its owner is notified.
 
 
 def test_a_subscription_that_cannot_be_read_says_so(world: Bellhop) -> None:

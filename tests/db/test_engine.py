@@ -21,7 +21,7 @@ KEY = {"client_id": "1.2", "enterprise_id": "", "team_id": "T1"}
 
 def count(database: Database) -> None:
     with database.writing() as session:
-        # Reads first: without the write lock SQLite could then only fail.
+        # Reads first: without the write lock SQLite would then fail.
         session.scalar(select(InstallationRevision.revision))
         count_up(session, InstallationRevision, key=KEY, counter=InstallationRevision.revision)
 

@@ -12,7 +12,7 @@ from bolt_app.db import migrations as scripts
 from tests.conftest import FakeClock
 
 NOTIFICATIONS = [
-    # The id, the source, the key and whether it asks for answers.
+    # The id, the source, the key and whether it asks for responses.
     ("n1", "hook:2", "disk", False),
     ("n2", "api_key:1", "disk", True),
     ("n3", "api_key:9", "disk", True),

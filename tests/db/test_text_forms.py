@@ -24,7 +24,7 @@ COMPOSED, DECOMPOSED, INVISIBLE = "#caf\u00e9", "#cafe\u0301", "#caf\u200b\u00e9
 
 @pytest.fixture
 def old(empty_database: Database, clock: FakeClock) -> Any:
-    """Return what inserts rows into the tables of the revision before."""
+    """Return a function that inserts rows into the tables of the previous revision."""
     assert REVISION is not None
     schema.upgrade(empty_database, str(REVISION.down_revision))
     tables = MetaData()

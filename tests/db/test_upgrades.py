@@ -31,12 +31,12 @@ REVISIONS = [
 ]
 
 
-# Tables of the first delivery engine, which the second one does without.
+# Tables of the first delivery engine, dropped by the second.
 REMOVED = {"team_paces", "workers"}
 
 
 def value_for(column: Column[Any], now: datetime) -> Any:
-    """Return what goes into a column; the same in each table, so that one refers to the other."""
+    """Return a value for a column; equal in each table, so that rows refer to each other."""
     kind = column.type
     if isinstance(kind, JSON):
         return {"text": "x"}
@@ -52,7 +52,7 @@ def value_for(column: Column[Any], now: datetime) -> Any:
 
 
 def fill(connection: Connection, now: datetime) -> dict[str, int]:
-    """Put a row into every table; return how many rows each has."""
+    """Insert a row into every table; return the number of rows of each."""
     found = MetaData()
     found.reflect(connection)
     tables = [one for one in found.sorted_tables if one.name != "alembic_version"]

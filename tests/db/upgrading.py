@@ -6,7 +6,7 @@ from bolt_app.db import Database, schema
 
 
 def upgrade(url: str, encryption_key: str) -> str | None:
-    """Upgrade and return the revision the schema was at before."""
+    """Upgrade the schema and return its previous revision."""
     database = Database(url, [encryption_key])
     try:
         return schema.upgrade(database)

@@ -31,7 +31,7 @@ HOUR = 3600
 
 
 class FakeExecutor(Executor):
-    """Keeps what it is given until a test lets it run."""
+    """Collects work until a test runs it."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], Any]] = []
@@ -41,7 +41,7 @@ class FakeExecutor(Executor):
         return Future()
 
     def run(self) -> None:
-        """Do what is waiting."""
+        """Run the waiting work."""
         waiting, self.waiting = self.waiting, []
         for work in waiting:
             work()
@@ -49,7 +49,7 @@ class FakeExecutor(Executor):
 
 @dataclass
 class Tokens:
-    """One process: everything that looks after tokens, on one database and one Slack."""
+    """The token classes of one process, on one database and one Slack."""
 
     database: Database
     slack: FakeSlack
@@ -98,7 +98,7 @@ class Tokens:
         self.store.save(an_installation(user_id, **{**rotating, **changes}))
 
     def grant(self, user_id: str | None = "U1") -> Grant:
-        """Return what is stored for one person."""
+        """Return the stored grant of one person."""
         found = self.store.reader.find(enterprise_id=None, team_id="T1", user_id=user_id)
         assert found is not None
         return found

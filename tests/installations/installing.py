@@ -47,8 +47,8 @@ def an_installation(user_id: str = "U1", **changes: Any) -> Installation:
     return Installation(**{**values, **changes})
 
 
-def an_organisation_installation(user_id: str = "U1", **changes: Any) -> Installation:
-    """Return an installation in a whole organisation; `changes` win."""
+def an_organization_installation(user_id: str = "U1", **changes: Any) -> Installation:
+    """Return an installation in a whole organization; `changes` win."""
     values: dict[str, Any] = {
         "enterprise_id": "E1",
         "enterprise_name": "Acme Group",

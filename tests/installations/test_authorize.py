@@ -20,7 +20,7 @@ from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.installations.conftest import HOUR, Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed, refused
-from tests.installations.installing import an_installation, an_organisation_installation
+from tests.installations.installing import an_installation, an_organization_installation
 from tests.statements import statements_of
 
 ACCESS = "oauth.v2.access"
@@ -49,7 +49,7 @@ class Requests:
         enterprise_id: str | None = None,
         org: bool = False,
     ) -> tuple[AuthorizeResult, BoltContext]:
-        """Authorize a request; return what it may use and its context."""
+        """Authorize a request; return the result and its context."""
         context = BoltContext({"is_enterprise_install": org})
         result = self.authorize(
             context=context, enterprise_id=enterprise_id, team_id=team_id, user_id=user_id
@@ -118,11 +118,11 @@ def test_one_person_in_two_workspaces(tokens: Tokens, requests: Requests) -> Non
         assert result.user_token == expected
 
 
-class TestOrganisations:
+class TestOrganizations:
     def test_its_installation_serves_every_workspace(
         self, tokens: Tokens, requests: Requests
     ) -> None:
-        tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
+        tokens.store.save(an_organization_installation(bot_token="xoxb-org"))
 
         for team_id in ("T1", "T2", None):
             result, _ = requests.ask(team_id=team_id, enterprise_id="E1", org=True)
@@ -131,14 +131,14 @@ class TestOrganisations:
             assert result.team_id == team_id
 
     def test_it_is_not_taken_for_a_workspaces_own(self, tokens: Tokens, requests: Requests) -> None:
-        tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
+        tokens.store.save(an_organization_installation(bot_token="xoxb-org"))
         tokens.store.save(an_installation(enterprise_id="E1", bot_token="xoxb-team"))
 
         own, _ = requests.ask(enterprise_id="E1")
-        organisations, _ = requests.ask(enterprise_id="E1", org=True)
+        organizations, _ = requests.ask(enterprise_id="E1", org=True)
 
         assert own.bot_token == "xoxb-team"
-        assert organisations.bot_token == "xoxb-org"
+        assert organizations.bot_token == "xoxb-org"
 
 
 class TestProblems:
@@ -263,7 +263,7 @@ class TestCost:
 
 
 class TestChangesElsewhere:
-    """What another process changes is seen by the very next request."""
+    """The next request sees a change by another process."""
 
     @pytest.fixture(autouse=True)
     def remembered(self, tokens: Tokens, requests: Requests) -> None:

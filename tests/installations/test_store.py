@@ -29,7 +29,7 @@ from tests.installations.installing import (
     CLIENT_ID,
     Store,
     an_installation,
-    an_organisation_installation,
+    an_organization_installation,
 )
 
 NO_BOT: dict[str, Any] = {"bot_token": None, "bot_id": None, "bot_user_id": None, "bot_scopes": []}
@@ -124,7 +124,7 @@ class TestOneRowEach:
         assert rows(database, UserInstallation) == 1
         assert rows(database, BotInstallation) == 1
         found = installation_of(store)
-        # Bot and person come from one and the same install.
+        # The bot and the person are from the same install.
         assert found.bot_token is not None
         assert found.user_token == found.bot_token.replace("xoxb", "xoxp")
 
@@ -267,10 +267,10 @@ class TestReinstalls:
         assert store.directory.find_by_id(before) == stored_of(store)
 
 
-class TestOrganisations:
+class TestOrganizations:
     def test_one_saved_with_a_team_is_found_without(self, store: Store) -> None:
         # https://github.com/slackapi/python-slack-sdk/issues/1639
-        store.save(an_organisation_installation(team_id="T1", team_name="Acme"))
+        store.save(an_organization_installation(team_id="T1", team_name="Acme"))
 
         for team_id in (None, "T1", "T2"):
             found = store.find_installation(
@@ -283,25 +283,25 @@ class TestOrganisations:
             assert bot is not None
             assert bot.team_id is None
 
-    def test_the_organisation_and_one_of_its_workspaces_are_two_installations(
+    def test_the_organization_and_one_of_its_workspaces_are_two_installations(
         self, store: Store
     ) -> None:
-        store.save(an_organisation_installation(bot_token="xoxb-org"))
+        store.save(an_organization_installation(bot_token="xoxb-org"))
         store.save(an_installation(enterprise_id="E1", bot_token="xoxb-team"))
 
         of_team = store.find_bot(enterprise_id="E1", team_id="T1")
-        of_organisation = store.find_bot(
+        of_organization = store.find_bot(
             enterprise_id="E1", team_id="T1", is_enterprise_install=True
         )
         assert of_team is not None
-        assert of_organisation is not None
+        assert of_organization is not None
         assert of_team.bot_token == "xoxb-team"
-        assert of_organisation.bot_token == "xoxb-org"
+        assert of_organization.bot_token == "xoxb-org"
 
     def test_its_bot_serves_a_known_workspace(
         self, database: Database, store: Store, clock: FakeClock
     ) -> None:
-        store.save(an_organisation_installation())
+        store.save(an_organization_installation())
         with database.writing() as session:
             session.add(Team(team_id="T1", enterprise_id="E1", created_at=clock()))
 
@@ -311,7 +311,7 @@ class TestOrganisations:
     def test_a_workspaces_own_bot_comes_first(
         self, database: Database, store: Store, clock: FakeClock
     ) -> None:
-        store.save(an_organisation_installation())
+        store.save(an_organization_installation())
         store.save(an_installation(enterprise_id="E1"))
         with database.writing() as session:
             session.add(Team(team_id="T1", enterprise_id="E1", created_at=clock()))
@@ -450,7 +450,7 @@ class TestDeadTokens:
     def test_an_expired_token_that_can_be_refreshed_is_due_instead(
         self, store: Store, clock: FakeClock
     ) -> None:
-        # "token_expired" heals by rotation.
+        # Rotation resolves "token_expired".
         later = int(clock.timestamp()) + 3600
         store.save(
             an_installation(
@@ -560,7 +560,7 @@ class TestSecrets:
             stranger.reader.find(**workspace, user_id="U1")
         with pytest.raises(DecryptionError):
             stranger.directory.find(**workspace, user_id="U1")
-        # One row that cannot be read keeps no other from being recorded: a warning names it.
+        # An unreadable row does not block the others: a warning names it.
         assert list(stranger.directory.pending_recordings()) == []
 
     def test_uninstalling_needs_no_key(self, store: Store, stranger: Store) -> None:
@@ -618,7 +618,7 @@ class TestSecrets:
         for content in (wal, path.read_bytes()):
             assert b"U19" in content
             strings = b"\n".join(re.findall(rb"[\x20-\x7e]{4,}", content))
-            # As much of a token as no ciphertext holds by chance.
+            # A part of a token that is too long to appear in a ciphertext by chance.
             assert not re.search(rb"xox[a-z]-[a-z0-9-]*(bot|user)-|hooks\.slack\.com", strings)
 
 

@@ -15,7 +15,7 @@ from slack_sdk.oauth.installation_store.sqlalchemy import (
 
 from bolt_app.db import Database
 from bolt_app.installations.store import Installations
-from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
+from tests.installations.installing import CLIENT_ID, an_installation, an_organization_installation
 
 
 @pytest.fixture(params=["ours", "slack_sdk"])
@@ -170,8 +170,8 @@ def test_it_can_be_installed_again_after_delete_all(store: InstallationStore) ->
     assert has_installation(store, None, "T1", "U1")
 
 
-def test_an_organisations_installation_serves_its_workspaces(store: InstallationStore) -> None:
-    store.save(an_organisation_installation())
+def test_an_organizations_installation_serves_its_workspaces(store: InstallationStore) -> None:
+    store.save(an_organization_installation())
 
     assert has_bot(store, "E1", None)
     assert has_bot(store, "E1", "T9", org=True)
@@ -180,8 +180,8 @@ def test_an_organisations_installation_serves_its_workspaces(store: Installation
     assert has_installation(store, "E1", "T9", "U1", org=True)
 
 
-def test_an_organisations_installation_is_no_workspaces_own(store: InstallationStore) -> None:
-    store.save(an_organisation_installation())
+def test_an_organizations_installation_is_no_workspaces_own(store: InstallationStore) -> None:
+    store.save(an_organization_installation())
 
     assert not has_bot(store, "E1", "T9")
     assert not has_bot(store, None, "T9")
@@ -190,8 +190,8 @@ def test_an_organisations_installation_is_no_workspaces_own(store: InstallationS
     assert not has_installation(store, "E1", "T9", "U2", org=True)
 
 
-def test_an_organisations_bot_is_deleted_without_a_workspace(store: InstallationStore) -> None:
-    store.save(an_organisation_installation())
+def test_an_organizations_bot_is_deleted_without_a_workspace(store: InstallationStore) -> None:
+    store.save(an_organization_installation())
 
     store.delete_bot(enterprise_id="E1", team_id="T9")
     assert has_bot(store, "E1", None)

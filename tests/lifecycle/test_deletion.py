@@ -36,7 +36,7 @@ EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
 ANSWERS: tuple[Answer, ...] = ("acknowledge", "assign", "snooze", "mute")
 KEEP = timedelta(days=30)
-# It keeps user ids until AUDIT_DAYS are over, and neither names nor e-mail addresses.
+# It keeps user ids for AUDIT_DAYS, but neither names nor e-mail addresses.
 AUDIT_LOG = "audit_events"
 
 
@@ -58,7 +58,7 @@ def traces(bellhop: Bellhop, *needles: str) -> dict[str, set[str]]:
 
 
 def needles(bellhop: Bellhop) -> list[str]:
-    """What may tell who a person is: their name, addresses, ids and pictures."""
+    """The values that identify a person: name, addresses, ids and images."""
     return [EMAIL, NAME, ANN, bellhop.slack.app_dm(ACME, ANN).id]
 
 
@@ -76,7 +76,7 @@ def posted(bellhop: Bellhop, channel_id: str = GENERAL) -> list[Message]:
 
 
 def leave_traces(bellhop: Bellhop) -> None:
-    """Let Ann do all that is written down anywhere."""
+    """Let Ann do everything that stores data."""
     bellhop.install(BEN)
     bellhop.install(ANN)
     services = bellhop.services
@@ -207,7 +207,7 @@ def database_file(bellhop: Bellhop) -> Path:
 
 
 def contents(path: Path) -> Iterator[str]:
-    """Yield what is in the database file, and in its write-ahead log."""
+    """Yield the contents of the database file and its write-ahead log."""
     for file in (path, path.with_name(f"{path.name}-wal")):
         yield file.read_bytes().decode("latin-1")
 
@@ -253,7 +253,7 @@ def test_others_stay(known: Bellhop) -> None:
 
 
 class TestPromisedDeliveries:
-    """What a sender was promised still reaches the person, and is then forgotten too."""
+    """Accepted deliveries still reach the person, and are then deleted too."""
 
     @pytest.fixture
     def promised(self, known: Bellhop) -> str:
@@ -272,7 +272,7 @@ class TestPromisedDeliveries:
     def test_only_its_address_is_kept_until_then(self, known: Bellhop, promised: str) -> None:
         search = needles(known)
         unlink(known)
-        # The token is revoked there, and Slack reports that.
+        # The token is revoked, and Slack reports it.
         known.services.background.shutdown()
         known.settle()
         tidied(known)
@@ -324,7 +324,7 @@ class TestPostedMessages:
     def test_nothing_is_posted_after_an_uninstall(self, known: Bellhop) -> None:
         uninstall(known)
         with known.services.database.reading() as session:
-            # The end of a snooze waits still.
+            # The end of a snooze is still pending.
             due = select(Delivery).where(
                 Delivery.state == "waiting", Delivery.send_at <= known.clock()
             )

@@ -15,7 +15,7 @@ from tests.web.forms import follow, send_form
 
 pytestmark = pytest.mark.sqlite_only
 
-# Where a person may be found in the database, and under which subject it is downloaded.
+# Columns that may contain a person, and their subject in the export.
 SUBJECTS = {
     "users": "profile",
     "memberships": "workspaces",
@@ -30,7 +30,7 @@ SUBJECTS = {
     "deliveries": "received",
     "notifications": "sent",
 }
-# Callbacks repeat an incident to the system that asked; keys of idempotency live for a day.
+# Callbacks repeat an incident for its sender; idempotency keys are kept for a day.
 REPEATED = {"callbacks", "idempotency_keys"}
 
 

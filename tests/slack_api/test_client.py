@@ -29,7 +29,7 @@ from tests.running import CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET
 
 HOST = "127.0.0.1"
 TIMEOUT = 0.5
-# A loaded machine is late, but a peer that drips would hold a call for ever.
+# Tolerates a loaded machine; a peer that drips would block a call forever.
 LATEST = 5.0
 OK = {"ok": True}
 
@@ -73,7 +73,7 @@ def api_of(port: int, http: HttpLoop, timeout: float = 10) -> SlackApi:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """Return a request with its body; b"" where the connection ended first."""
+    """Return a request with its body; b"" if the connection ended first."""
     read = b""
     while b"\r\n\r\n" not in read:
         piece = connection.recv(65536)
@@ -100,7 +100,7 @@ def answer_of(
 
 
 class Script:
-    """Answers the requests of all connections in turn; None cuts the connection instead."""
+    """Answers the requests of all connections in turn; None closes the connection instead."""
 
     def __init__(self, *answers: bytes | None) -> None:
         self.requests: list[bytes] = []
@@ -119,7 +119,7 @@ class Script:
 
     @property
     def bodies(self) -> list[Any]:
-        """What each request carried."""
+        """The received requests."""
         return [json.loads(one.partition(b"\r\n\r\n")[2]) for one in self.requests]
 
 
@@ -206,7 +206,7 @@ class TestConnections:
         api = api_of(start_peer(serve), http)
         api.call("xoxb", "auth.test")
         assert closed.wait(30)
-        # By then the loop has seen it: the end of the stream is there, and these wait for events.
+        # The loop has processed the end of the stream by then.
         http.run(iterations(5), 10)
 
         assert api.call("xoxb", "auth.test") == OK
@@ -240,7 +240,7 @@ class TestFailures:
         assert (error.code, error.ambiguous) == ("unavailable", True)
         assert sum(b"once" in one for one in script.requests) == 1
         assert script.connections == 1
-        # It would have come before this one.
+        # It would have arrived before this one.
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
         assert sum(b"once" in one for one in script.requests) == 1
 
@@ -501,7 +501,7 @@ def install(stand_in: SandboxServer, api: SlackApi) -> str:
 
 
 def drip(data: bytes) -> Serve:
-    """Return what sends a byte every little while: each within any timeout of its own."""
+    """Return a handler that keeps sending single bytes, each within a read timeout."""
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)
@@ -520,7 +520,7 @@ async def iterations(count: int) -> None:
 
 
 def in_a_child(work: Callable[[], int]) -> int:
-    """Return the exit status of a forked child: what `work` returns there."""
+    """Return the exit status of a forked child: the result of `work`."""
     child = os.fork()
     if child == 0:
         status = 255

@@ -70,7 +70,7 @@ def test_names_that_senders_invent_fetch_the_list_seldom(
     bellhop.clock.advance(51)
     hand.deliver()
 
-    # None is given up before a list was fetched after it was sent.
+    # A name is not given up before a listing later than its notification.
     assert sorted(states(bellhop, *later)) == ["dead"] * 9 + ["sent"]
     assert [one.text for one in bellhop.slack.messages(fresh.id)][-1:] == ["x"]
     assert len(bellhop.slack.calls_to("conversations.list")) == calls + 1
@@ -135,12 +135,12 @@ def test_one_workspaces_channels_are_not_anothers(
     assert elsewhere.name not in names(bellhop, workspace)
 
 
-def test_an_organisations_installation_lists_the_workspace_that_is_asked_for(
+def test_an_organizations_installation_lists_the_workspace_that_is_asked_for(
     bellhop: Bellhop,
 ) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
     bellhop.slack.add_channel(NORTH, "north-wind")
 
     workspace = bellhop.services.client.find_workspace(NORTH)

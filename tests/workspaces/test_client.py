@@ -9,7 +9,7 @@ from bolt_app.workspaces import client as client
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from tests.installations.conftest import HOUR, Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed, refused
-from tests.installations.installing import an_organisation_installation
+from tests.installations.installing import an_organization_installation
 
 ACCESS = "oauth.v2.access"
 LIST = "conversations.list"
@@ -47,8 +47,8 @@ def test_who_gave_no_token_is_asked_for_by_the_bot(tokens: Tokens, slack: FakeSl
     assert [call.token for call in slack.requests] == ["xoxb-1"]
 
 
-def test_an_organisations_bot_serves_a_workspace(tokens: Tokens, slack: FakeSlack) -> None:
-    tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
+def test_an_organizations_bot_serves_a_workspace(tokens: Tokens, slack: FakeSlack) -> None:
+    tokens.store.save(an_organization_installation(bot_token="xoxb-org"))
     slack.answers(INFO, {"ok": True})
 
     tokens.client.as_bot(BotWorkspace("E1", "T7", is_enterprise_install=True), INFO)

@@ -15,7 +15,7 @@ from tests.installations.installing import CLIENT_ID
 
 
 def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
-    """Refresh the bot of T1 and return its token. Tells Slack of each wait."""
+    """Refresh the bot token of T1 and return it. Reports each wait to Slack."""
     database = Database(url, [encryption_key])
     http = HttpLoop()
     api = SlackApi(api_url, http)

@@ -19,7 +19,7 @@ from tests.installations.fake_slack import FakeSlack, refreshed, refused
 from tests.installations.installing import CLIENT_ID
 
 ACCESS = "oauth.v2.access"
-PATIENCE = 10  # seconds until a test gives a thread up
+PATIENCE = 10  # timeout of a thread, in seconds
 
 
 def test_a_bot_token_that_is_due_is_refreshed(
@@ -280,7 +280,7 @@ class TestChangesMeanwhile:
     def meanwhile(
         self, tokens: Tokens, slack: FakeSlack, change: Callable[[], object], answer: object
     ) -> None:
-        """Let `change` happen while Slack is being asked."""
+        """Run `change` during the call to Slack."""
 
         def change_then_answer() -> dict[str, object]:
             slack.answers(ACCESS, refused("invalid_refresh_token"))
@@ -350,7 +350,7 @@ class TestChangesMeanwhile:
     def test_an_answer_after_the_lease_still_counts(
         self, tokens: Tokens, slack: FakeSlack, clock: FakeClock
     ) -> None:
-        # Another process took the lease over and was told that the refresh token is used up.
+        # Another process took over the lease, and Slack rejected the used refresh token.
         tokens.install(lives=-1)
 
         def take_over() -> None:

@@ -44,7 +44,7 @@ def tokens(database: Database, stand_in: SandboxServer, clock: FakeClock, http: 
 
 @pytest.fixture
 def asker(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> TokenRequest:
-    """Install for Ann and return her as the one who asks."""
+    """Install for Ann and return her token request."""
     scopes = load_scopes()
     query = urlencode(
         {
@@ -98,7 +98,7 @@ def test_tokens_live_on_for_days(tokens: Tokens, asker: TokenRequest, clock: Fak
     assert asker.team_id == ACME
     seen = {pair(tokens, asker)}
     for _ in range(5):
-        clock.advance(11 * HOUR)  # due, and still alive
+        clock.advance(11 * HOUR)  # due, and still valid
         pair(tokens, asker)
         tokens.executor.run()
         seen.add(pair(tokens, asker))
