@@ -13,7 +13,7 @@ from bolt_app.access.sessions import Sessions
 from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
-from bolt_app.config import Settings
+from bolt_app.config import Settings, Subscribers
 from bolt_app.connections import close_connections
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
@@ -126,13 +126,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     rows = InstallationRows(settings.slack_client_id)
     installations = InstallationDirectory(database, rows)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
-    rotator = TokenRotator(
-        RefreshLeases(database, rows, clock=clock),
-        api,
-        client_id=settings.slack_client_id,
-        client_secret=settings.slack_client_secret,
-        clock=clock,
-    )
+    rotator = _create_rotator(settings, database, api, clock)
     grants = GrantCache(Grants(GrantReader(database, rows), rotator, background))
     client = WorkspaceClient(
         installations,
@@ -154,7 +148,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         InstallationRemovals(rows, clock=clock),
         signals,
         wakeup,
-        guests_may_subscribe=settings.subscriptions_by == "anyone",
+        guests_may_subscribe=settings.subscriptions_by == Subscribers.ANYONE,
         clock=clock,
     )
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
@@ -216,6 +210,19 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     )
 
 
+def _create_rotator(
+    settings: Settings, database: Database, api: SlackApi, clock: Clock
+) -> TokenRotator:
+    rows = InstallationRows(settings.slack_client_id)
+    return TokenRotator(
+        RefreshLeases(database, rows, clock=clock),
+        api,
+        client_id=settings.slack_client_id,
+        client_secret=settings.slack_client_secret,
+        clock=clock,
+    )
+
+
 def _create_install_flow(services: Services) -> InstallFlow:
     settings, clock = services.settings, services.clock
     states = StateStore(
@@ -250,7 +257,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
 
 
 def _sender_limits(settings: Settings) -> Limits:
-    """Return how much each API key and hook may send."""
+    """Return the limits of each API key and webhook."""
     return Limits(
         requests=settings.sender_requests_per_minute,
         deliveries=settings.sender_deliveries_per_minute,

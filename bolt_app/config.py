@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,8 +34,6 @@ SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
 MOST_BY_DEFAULT = 8
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
-# The people who may change the subscriptions of channels; members are everybody but guests.
-SUBSCRIBERS = ("anyone", "members", "admins")
 # An unknown name at least this similar to a setting counts as misspelled (`difflib` ratio).
 LIKENESS = 0.85
 Network = IPv4Network | IPv6Network
@@ -62,6 +61,14 @@ SECRET_NAMES = (
     "ENCRYPTION_KEYS",
     "SESSION_SECRET",
 )
+
+
+class Subscribers(StrEnum):
+    """The people who may change the subscriptions of channels; members exclude guests."""
+
+    ANYONE = "anyone"
+    MEMBERS = "members"
+    ADMINS = "admins"
 
 
 class ConfigError(Exception):
@@ -106,7 +113,7 @@ class Settings:
     keep_days: int = 30
     audit_days: int = 90
     trusted_proxies: TrustedProxies = 0
-    subscriptions_by: str = "members"
+    subscriptions_by: Subscribers = Subscribers.MEMBERS
     callback_networks: tuple[Network, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
@@ -240,7 +247,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
         trusted_proxies=reader.trusted_proxies(),
-        subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "members", SUBSCRIBERS),
+        subscriptions_by=Subscribers(
+            reader.choice("SUBSCRIPTIONS_BY", Subscribers.MEMBERS.value, tuple(Subscribers))
+        ),
         callback_networks=reader.private_networks("CALLBACK_NETWORKS"),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.config import Subscribers
 from bolt_app.db import Database
 from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.recent_answers import RecentAnswers
@@ -68,7 +69,11 @@ _MEMBERS = frozenset({Role.ADMIN, Role.MEMBER})
 _IN_CHANNELS = _MEMBERS | {Role.COLLEAGUE}
 _ADMINS = frozenset({Role.ADMIN})
 # `SUBSCRIPTIONS_BY`, for the subscriptions of channels.
-_SUBSCRIBERS = {"anyone": _OURS, "members": _IN_CHANNELS, "admins": _ADMINS}
+_SUBSCRIBERS = {
+    Subscribers.ANYONE: _OURS,
+    Subscribers.MEMBERS: _IN_CHANNELS,
+    Subscribers.ADMINS: _ADMINS,
+}
 _EXTERNAL = (
     "Bellhop belongs to the other organization in this shared channel: ask someone there to do "
     "this for you."
@@ -210,7 +215,7 @@ class Authorization:
         client: WorkspaceClient,
         public: PublicChannels,
         *,
-        subscriptions_by: str,
+        subscriptions_by: Subscribers,
         clock: Clock = utc_now,
         most_remembered: int = MOST_REMEMBERED,
     ) -> None:
@@ -234,9 +239,9 @@ class Authorization:
             case Action.SEE_WORKSPACE:
                 return _MEMBERS
             case Action.SUBSCRIBE_SELF:
-                return _OURS if self._subscriptions_by == "anyone" else _MEMBERS
+                return _OURS if self._subscriptions_by == Subscribers.ANYONE else _MEMBERS
             case Action.POST_TEST:
-                return _OURS if self._subscriptions_by == "anyone" else _IN_CHANNELS
+                return _OURS if self._subscriptions_by == Subscribers.ANYONE else _IN_CHANNELS
             case Action.CHANGE_CHANNEL:
                 return _SUBSCRIBERS[self._subscriptions_by]
             case Action.SEE_UNRESOLVED | Action.ADMINISTER | Action.RETRY_FAILED:
@@ -261,7 +266,7 @@ class Authorization:
         if action is Action.ADMINISTER:
             return NotAdminError()
         if action is Action.CHANGE_CHANNEL:
-            admins = self._subscriptions_by == "admins"
+            admins = self._subscriptions_by == Subscribers.ADMINS
             return NotAllowedError("admins" if admins else "members, not guests,")
         return AccessDeniedError(_SENTENCES[action])
 

@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, union_all, update
 
@@ -31,12 +32,21 @@ from bolt_app.db.models import (
     Notification,
 )
 
-Reason = Literal["requests", "deliveries", "open_deliveries", "new_destinations"]
-REASONS: dict[Reason, str] = {
-    "requests": "requests per minute",
-    "deliveries": "deliveries per minute",
-    "open_deliveries": "open deliveries",
-    "new_destinations": "new destinations per hour",
+
+class LimitReason(StrEnum):
+    """The limit that a request exceeded."""
+
+    REQUESTS = "requests"
+    DELIVERIES = "deliveries"
+    OPEN_DELIVERIES = "open_deliveries"
+    NEW_DESTINATIONS = "new_destinations"
+
+
+LIMIT_WORDS: dict[str, str] = {
+    LimitReason.REQUESTS: "requests per minute",
+    LimitReason.DELIVERIES: "deliveries per minute",
+    LimitReason.OPEN_DELIVERIES: "open deliveries",
+    LimitReason.NEW_DESTINATIONS: "new destinations per hour",
 }
 _MINUTE, _HOUR = 60, 3600
 # How long a process rejects a credential that exceeded a limit without asking the database.
@@ -84,9 +94,9 @@ class LimitError(Exception):
         retry_after: the same in seconds from now.
     """
 
-    def __init__(self, reason: Reason, limit: int, until: datetime, now: datetime) -> None:
+    def __init__(self, reason: LimitReason, limit: int, until: datetime, now: datetime) -> None:
         super().__init__(
-            f"This exceeds {limit:,} {REASONS[reason]}, the limit of each API key and webhook: "
+            f"This exceeds {limit:,} {LIMIT_WORDS[reason]}, the limit of each API key and webhook: "
             "send it later."
         )
         self.reason = reason
@@ -191,7 +201,7 @@ _COUNT_OPEN = select(
 @dataclass(frozen=True)
 class _Rejection:
     credential: Credential
-    reason: Reason
+    reason: LimitReason
 
 
 class SenderLimits:
@@ -261,7 +271,7 @@ class SenderLimits:
             ends, _ = self._paused.get(credential, (now, error))
             if now >= ends:
                 self._paused[credential] = (now + _PAUSE, error)
-                over = {"credential": credential.name, "limit": error.reason}
+                over = {"credential": credential.name, "limit": error.reason.value}
                 logger.warning("a sender is over a limit", extra=over)
             self._rejections[_Rejection(credential, error.reason)] += 1
         with self._database.writing_connection() as connection:
@@ -292,11 +302,13 @@ class SenderLimits:
             raise RevokedError
         limits = self._limits
         if row.minute_requests > limits.requests:
-            raise LimitError("requests", limits.requests, _next(at, _MINUTE), now)
+            raise LimitError(LimitReason.REQUESTS, limits.requests, _next(at, _MINUTE), now)
         if charge.deliveries and row.minute_deliveries > limits.deliveries:
-            raise LimitError("deliveries", limits.deliveries, _next(at, _MINUTE), now)
+            raise LimitError(LimitReason.DELIVERIES, limits.deliveries, _next(at, _MINUTE), now)
         if addresses and row.hour_destinations > limits.new_destinations:
-            raise LimitError("new_destinations", limits.new_destinations, _next(at, _HOUR), now)
+            raise LimitError(
+                LimitReason.NEW_DESTINATIONS, limits.new_destinations, _next(at, _HOUR), now
+            )
         if charge.deliveries and row.open_at_most > limits.open_deliveries:
             self._count_open(connection, charge, row.team_id, now)
 
@@ -312,7 +324,9 @@ class SenderLimits:
         found = {"team_id": team_id, "sent_by": credential.name}
         counted = connection.execute(_COUNT_OPEN, found).scalar_one() + charge.deliveries
         if counted > limit:
-            raise LimitError("open_deliveries", limit, now + timedelta(seconds=_MINUTE), now)
+            raise LimitError(
+                LimitReason.OPEN_DELIVERIES, limit, now + timedelta(seconds=_MINUTE), now
+            )
         values = {"credential_id": credential.id, "counted": counted}
         connection.execute(_SET_OPEN[credential.kind], values)
 
@@ -323,7 +337,7 @@ def _write_rejections(connection: Connection, counted: Counter[_Rejection], now:
             "credential_id": rejection.credential.id,
             "more": counted[rejection],
             "now": now,
-            "reason": rejection.reason,
+            "reason": rejection.reason.value,
         }
         connection.execute(_REJECT[rejection.credential.kind], values)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bolt_app.credentials.limits import REASONS
+from bolt_app.credentials.limits import LIMIT_WORDS
 from bolt_app.credentials.sources import normal_source
 from bolt_app.db.models import ApiKey, Hook
 
@@ -52,5 +52,5 @@ def sender_row(source: str | None, *, allow_broadcast: bool) -> Mapping[str, Any
 
 def use_of(row: Any) -> SenderUse:
     """Return the rejected requests that a row counts."""
-    reason = REASONS.get(row.rejected_reason, row.rejected_reason or "")
+    reason = LIMIT_WORDS.get(row.rejected_reason, row.rejected_reason or "")
     return SenderUse(row.rejected, row.rejected_at, reason)

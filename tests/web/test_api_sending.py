@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
-from bolt_app.credentials.limits import LimitError
+from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.errors import MOST_PROBLEMS
 from bolt_app.notifications.content.schema import read_batch
@@ -329,7 +329,7 @@ class TestMany:
         ci = caller(bellhop)
         [key] = bellhop.services.api_keys.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
-        error = LimitError("requests", 1, until, bellhop.clock())
+        error = LimitError(LimitReason.REQUESTS, 1, until, bellhop.clock())
         bellhop.services.sender_limits.reject(key.credential, error)
 
         assert ci.send(b"no JSON").status == 429
