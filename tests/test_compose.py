@@ -104,7 +104,7 @@ def test_the_commands_exist(services: dict[str, Any], name: str, bellhop: Bellho
     assert shown.exit_code == 0
 
 
-def test_the_image_has_what_runs() -> None:
+def test_the_image_contains_the_commands() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
     kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()

@@ -64,7 +64,7 @@ def test_generated_secrets_are_kept_and_private(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-def test_processes_that_start_at_once_keep_one_secret(tmp_path: Path) -> None:
+def test_processes_that_start_together_share_one_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as threads:
         loaded = list(
             threads.map(
@@ -152,7 +152,7 @@ def test_real_slack_needs_https(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["http://bell.acme.test", "http://10.0.0.1:3000", "http://localhost.acme.test"]
 )
-def test_what_leaves_the_machine_needs_https(tmp_path: Path, name: str, url: str) -> None:
+def test_urls_beyond_this_machine_need_https(tmp_path: Path, name: str, url: str) -> None:
     local = {"PUBLIC_URL": "http://127.0.0.1:3000", "SLACK_BASE_URL": "http://127.0.0.1:3100"}
     found = problems({**CREDENTIALS, **local, name: url}, tmp_path)
 
@@ -307,7 +307,7 @@ def test_any_text_is_either_read_or_named(environ: dict[str, str]) -> None:
         assert public_url.startswith(("http://", "https://"))
 
 
-def test_the_program_says_all_that_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
+def test_the_program_reports_all_problems_and_exits_with_2(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603
         [sys.executable, str(ROOT / "app.py")],
         env={"PATH": "/usr/bin:/bin", "PUBLIC_URL": "nonsense", "PYTHONPATH": str(ROOT)},

@@ -46,7 +46,7 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
 
 
 @on_sqlite
-def test_wrong_keys_keep_nobody_from_signing_in(strict: Bellhop) -> None:
+def test_wrong_keys_do_not_block_signing_in(strict: Bellhop) -> None:
     guesser = Caller(strict.url, "bh_wrong")
     assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
 
@@ -55,7 +55,7 @@ def test_wrong_keys_keep_nobody_from_signing_in(strict: Bellhop) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_key_that_was_good_goes_on_whatever_it_is_used_for(strict: Bellhop, method: str) -> None:
+def test_a_known_key_continues_to_work(strict: Bellhop, method: str) -> None:
     known, guesser = caller(strict, "admin"), Caller(strict.url, "bh_wrong")
     assert known.get(NOTIFICATIONS).status == 200
     assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
@@ -83,7 +83,7 @@ def test_keys_that_have_ended_are_guesses_too(strict: Bellhop, end: str) -> None
 
 
 @on_sqlite
-def test_hook_addresses_that_were_revoked_are_guesses_too(strict: Bellhop) -> None:
+def test_revoked_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
     put_bot(strict)
     revoked = strict.services.webhooks.create(ACME, "", ["#ops"])
     strict.services.webhooks.revoke(1)
@@ -94,7 +94,7 @@ def test_hook_addresses_that_were_revoked_are_guesses_too(strict: Bellhop) -> No
 
 
 @on_sqlite
-def test_hook_addresses_are_guesses_too(strict: Bellhop) -> None:
+def test_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
     put_bot(strict)
     known, unknown = (strict.services.webhooks.create(ACME, "", ["#ops"]) for _ in range(2))
     assert request("POST", known, b'{"text": "x"}').text == "ok"

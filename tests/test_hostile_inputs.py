@@ -150,7 +150,7 @@ class TestHttp:
             assert page.status in (202, 400, 422), (body, page.text)
 
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
-    def test_webhooks_take_or_refuse_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
+    def test_webhooks_accept_or_reject_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
         put_bot(bellhop)
         url = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         for body in [hostile.encode(), *hostile_documents(PAYLOAD, hostile)]:
@@ -160,7 +160,7 @@ class TestHttp:
                 assert page.status in (200, 400), (data, page.text)
 
     @pytest.mark.parametrize("value", ["x", 1, None, [], {}, [1], [[]], [None], {"type": "image"}])
-    def test_no_blocks_keep_what_follows_from_its_channel(
+    def test_no_blocks_block_later_messages_of_their_channel(
         self, bellhop: Bellhop, value: Any
     ) -> None:
         bellhop.install(ANN)
@@ -381,7 +381,7 @@ STORED_DIFFERENTLY = ("nul", "long")
 
 class TestSlack:
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
-    def test_what_no_request_has_is_refused(self, bellhop: Bellhop, hostile: str) -> None:
+    def test_impossible_requests_are_rejected(self, bellhop: Bellhop, hostile: str) -> None:
         bellhop.install(ANN)
         for document in hostile_documents(REQUESTS["user_change"], hostile):
             assert post_signed(bellhop, document).status in (200, 400, 404, 503), document

@@ -74,7 +74,7 @@ def test_a_call_on_another_loop_is_an_error(http: HttpLoop) -> None:
         pool.submit(lambda: asyncio.run(call())).result()
 
 
-def test_closing_ends_what_is_under_way() -> None:
+def test_closing_cancels_running_requests() -> None:
     loop, begun = HttpLoop(), threading.Event()
 
     async def hang() -> None:

@@ -176,7 +176,7 @@ def test_many_small_things_are_cut_too() -> None:
     assert len(shown["attachments"][0]["blocks"][0]["elements"]) < MOST_CHARACTERS / 10
 
 
-def test_what_fits_is_shown_as_it_is() -> None:
+def test_short_text_is_unchanged() -> None:
     content = {"text": "x", "fields": [{"name": "a", "value": ""}], "mrkdwn": False}
 
     assert shown_content(content) == (content, False)

@@ -64,7 +64,7 @@ def written(log_format: str = "text", **extra: Any) -> tuple[logging.Logger, Str
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_token_is_redacted_wherever_it_stands(log_format: str, secret: str) -> None:
+def test_a_token_is_redacted_anywhere(log_format: str, secret: str) -> None:
     logger, stream = written(log_format)
 
     logger.info("token=%s in a message", secret)
@@ -101,7 +101,7 @@ def test_other_text_is_left_alone(text: str) -> None:
         ("bh_0123456789abcdefghij-_KLM", "0123456789abcdefghij-_KLM"),
     ],
 )
-def test_what_travels_beside_tokens_is_redacted(text: str, secret: str) -> None:
+def test_other_secrets_in_urls_and_headers_are_redacted(text: str, secret: str) -> None:
     assert secret not in redact(text)
 
 
@@ -177,7 +177,7 @@ def test_an_error_is_its_type_and_place(log_format: str) -> None:
         (PoolTimeoutError("no connection"), "TimeoutError: no connection"),
     ],
 )
-def test_what_is_known_of_an_error_is_described(error: Exception, words: str) -> None:
+def test_an_error_is_described_without_private_text(error: Exception, words: str) -> None:
     assert describe_error(error) == words
 
 

@@ -100,7 +100,7 @@ def test_a_file_that_is_gone_meanwhile_is_no_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_everybody_shares_is_refused(tmp_path: Path) -> None:
+def test_a_shared_folder_is_rejected(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
 
     with pytest.raises(ConfigError, match="all users of this machine share"):

@@ -61,7 +61,7 @@ def test_no_field_with_a_private_name_is_shown() -> None:
 
 
 @pytest.mark.parametrize("model", [NotificationRequest, MessageField])
-def test_what_a_sender_gives_is_not_shown(model: type[BaseModel]) -> None:
+def test_senders_contents_are_not_in_representations(model: type[BaseModel]) -> None:
     given = {name: "SECRET" for name in ("to", "text", "title", "key", "name", "value")}
     known = {name: value for name, value in given.items() if name in model.model_fields}
 

@@ -184,7 +184,7 @@ def test_the_client_address_is_set_not_appended(proxy: Proxy) -> None:
     assert "6.6.6.6" not in received.get("forwarded", "")
 
 
-def test_half_headers_keep_nobody_waiting_and_are_ended(proxy: Proxy) -> None:
+def test_incomplete_headers_block_nobody_and_time_out(proxy: Proxy) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(proxy.connect()) for _ in range(20)]
         for one in slow:
@@ -210,7 +210,7 @@ def test_a_slow_body_does_not_reach_bellhop(proxy: Proxy) -> None:
     assert len(proxy.backend.received) == before
 
 
-def test_what_is_too_large_is_refused(proxy: Proxy) -> None:
+def test_oversized_requests_are_rejected(proxy: Proxy) -> None:
     assert proxy.post(b"x" * 1024 * 1024) == 200
     # Caddy 2.6 reports it as a failure of the server behind it.
     assert proxy.post(b"x" * (1024 * 1024 + 1)) in (413, 502)

@@ -131,7 +131,7 @@ def upgrade(environment: dict[str, str]) -> None:
     )
 
 
-def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -> None:
+def test_it_serves_logs_its_url_and_stops_on_a_signal(environment: dict[str, str]) -> None:
     upgrade(environment)
     with started(APP, environment) as server:
         ready = server.wait_for("Bellhop is ready")
@@ -170,7 +170,7 @@ def test_a_database_that_does_not_answer_is_named(environment: dict[str, str]) -
 
 
 @pytest.mark.sqlite_only
-def test_a_taken_port_is_reported_in_one_sentence(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_reported_in_one_line(environment: dict[str, str]) -> None:
     taken = socket.create_server(("127.0.0.1", int(environment["PORT"])))
     with taken, started(APP, environment) as server:
         assert server.join() == 1
@@ -224,7 +224,7 @@ def test_a_silent_connection_is_ended(environment: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_many_silent_connections_keep_nobody_out(environment: dict[str, str]) -> None:
+def test_many_silent_connections_do_not_block_others(environment: dict[str, str]) -> None:
     upgrade(environment)
     port = environment["PORT"]
     few = ("--worker-connections", "20", "--bind", f"127.0.0.1:{port}", "app:app")
@@ -388,7 +388,7 @@ def test_no_address_and_no_header_is_logged(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_reported_as_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))
         taken.listen()

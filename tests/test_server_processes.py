@@ -209,7 +209,7 @@ def test_they_are_ready_soon_and_end_together(bellhop: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_one_process_delivers_whatever_its_web_processes(server: Server, tmp_path: Path) -> None:
+def test_exactly_one_process_delivers(server: Server, tmp_path: Path) -> None:
     server.assert_delivers("one")
 
     assert len(list((tmp_path / "bellhop.db-wakeup").iterdir())) == 1

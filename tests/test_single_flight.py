@@ -30,7 +30,7 @@ class Source:
         return seen
 
 
-def test_what_changed_before_one_asked_is_seen_though_a_read_is_on_its_way() -> None:
+def test_a_change_before_a_call_is_seen_during_another_read() -> None:
     source = Source()
     reading = SingleFlight(source.read)
     with ThreadPoolExecutor() as threads:
@@ -44,7 +44,7 @@ def test_what_changed_before_one_asked_is_seen_though_a_read_is_on_its_way() -> 
         assert late.result(30) == 1
 
 
-def test_those_who_wait_at_the_same_time_share_one_read() -> None:
+def test_simultaneous_callers_share_one_read() -> None:
     source, asked = Source(), threading.Semaphore(0)
 
     def monotonic() -> float:
@@ -65,7 +65,7 @@ def test_those_who_wait_at_the_same_time_share_one_read() -> None:
     assert source.reads == 2
 
 
-def test_an_error_is_for_the_one_who_read_and_the_next_reads_anew() -> None:
+def test_an_error_is_raised_once_and_the_next_caller_reads_again() -> None:
     errors = [OSError("down")]
 
     def read() -> int:

@@ -16,7 +16,7 @@ WARNING = "Not connected to Slack."
 
 
 @pytest.mark.parametrize("path", ["/", "/profile", "/nowhere", "/slack/oauth_redirect"])
-def test_every_page_says_so(bellhop: Bellhop, path: str) -> None:
+def test_every_page_shows_the_warning(bellhop: Bellhop, path: str) -> None:
     browser, _ = bellhop.install(ANN)
     page = browser.get(path)
 
@@ -24,7 +24,7 @@ def test_every_page_says_so(bellhop: Bellhop, path: str) -> None:
     assert bellhop.slack_url in page.text
 
 
-def test_app_home_says_so_first(bellhop: Bellhop) -> None:
+def test_app_home_shows_the_warning_first(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.slack.open_home(ANN, ACME)
     bellhop.wait_for_home(ACME, ANN, WARNING)

@@ -306,7 +306,7 @@ def test_each_form_is_one(text: str) -> None:
 
 
 @given_by(st.lists(st.sampled_from(["a", "\u00e9", "\u0301" * 3, "\u1100\u1161", " "])))
-def test_what_languages_write_is_normalized_whole(pieces: list[str]) -> None:
+def test_text_of_any_language_is_normalized(pieces: list[str]) -> None:
     text = "x".join(pieces)
 
     assert normalized("NFC", text) == unicodedata.normalize("NFC", text)

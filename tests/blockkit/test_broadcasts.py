@@ -153,7 +153,7 @@ def test_elements_of_rich_text_become_words(element: dict[str, str], words: str)
     assert block["elements"][0]["elements"][1] == {"type": "text", "text": words}
 
 
-def test_everything_else_stays_as_it_was_said() -> None:
+def test_other_text_is_unchanged() -> None:
     content = {
         "text": "<@U0ANN00001> a@here.example <!date^1^{date}|today> <https://a.example|x> @hereby",
         "mentions": ["@here@acme.example"],
@@ -173,7 +173,7 @@ def test_links_from_plain_names_are_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize("url", ["!channel", "!here", "!subteam^S0OPS00001", "@U0ANN00001", "#C1"])
-def test_no_mention_comes_from_a_picture_that_becomes_a_link(url: str) -> None:
+def test_an_image_shown_as_a_link_makes_no_mention(url: str) -> None:
     image = {"type": "image", "image_url": url, "alt_text": "Now"}
     content = without_broadcasts({"blocks": [image], "attachments": [{"blocks": [image]}]})
 
@@ -205,7 +205,7 @@ def posted(bellhop: Bellhop) -> str:
 
 @on_sqlite
 @pytest.mark.parametrize("may", [False, True])
-def test_what_an_api_key_sends_calls_everybody_where_it_may(installed: Bellhop, may: bool) -> None:
+def test_an_api_key_may_broadcast_if_allowed(installed: Bellhop, may: bool) -> None:
     sent = caller(installed, allow_broadcast=may).send({"to": GENERAL, **BODY})
 
     assert sent.status == 202
@@ -214,7 +214,7 @@ def test_what_an_api_key_sends_calls_everybody_where_it_may(installed: Bellhop, 
 
 
 @on_sqlite
-def test_a_picture_that_slack_refuses_calls_nobody(installed: Bellhop) -> None:
+def test_a_rejected_image_makes_no_mention(installed: Bellhop) -> None:
     image = {"type": "image", "image_url": "!channel", "alt_text": "Now"}
 
     assert caller(installed).send({"to": GENERAL, "text": "x", "blocks": [image]}).status == 202
@@ -224,7 +224,7 @@ def test_a_picture_that_slack_refuses_calls_nobody(installed: Bellhop) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize("may", [False, True])
-def test_what_a_hook_takes_calls_everybody_where_it_may(installed: Bellhop, may: bool) -> None:
+def test_a_webhook_may_broadcast_if_allowed(installed: Bellhop, may: bool) -> None:
     url = installed.services.webhooks.create(ACME, "alerts", [GENERAL], allow_broadcast=may)
 
     assert request("POST", url, json.dumps(BODY).encode()).text == "ok"

@@ -168,7 +168,7 @@ def test_no_id_survives_anywhere(value: Any) -> None:
     assert len(set(found)) == len(found)
 
 
-def test_what_is_nested_beyond_reason_is_left_out() -> None:
+def test_too_deeply_nested_values_are_removed() -> None:
     deep: Any = {"action_id": ids.REVOKE_API_KEY}
     for _ in range(500):
         deep = [deep]

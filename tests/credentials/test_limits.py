@@ -62,7 +62,7 @@ def assert_rejected(answer: Page, words: str) -> None:
 
 @limits(sender_requests_per_minute=2)
 class TestRequests:
-    def test_what_is_over_the_limit_is_rejected_until_the_next_minute(
+    def test_requests_over_the_limit_are_rejected_until_the_next_minute(
         self, limited: Bellhop
     ) -> None:
         ci, other = caller(limited), caller(limited)
@@ -77,7 +77,7 @@ class TestRequests:
         limited.clock.advance(int(rejected.headers["Retry-After"]))
         assert ci.send({"to": "#a", "text": "x"}).status == 202
 
-    def test_whatever_is_asked_is_a_request(self, limited: Bellhop) -> None:
+    def test_every_method_counts_as_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited, "admin")
         id_ = ci.send({"to": "#a", "text": "x"}).json()["id"]
         assert ci.get(NOTIFICATIONS).status == 200
@@ -97,7 +97,7 @@ class TestRequests:
         assert_rejected(again, "requests per minute")
         assert stored(limited) == (1, 1)
 
-    def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
+    def test_a_rejected_notification_counts_as_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited, "send", channels=["#a"])
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
@@ -107,7 +107,7 @@ class TestRequests:
         assert [one.status for one in answers] == [400, 400, 503]
         assert stored(limited) == (0, 0)
 
-    def test_whatever_the_reason_it_is_a_request(self, limited: Bellhop) -> None:
+    def test_any_error_counts_as_a_request(self, limited: Bellhop) -> None:
         reader, ci, other = caller(limited, "read"), caller(limited), caller(limited)
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         body, large = {"to": "#a", "text": "x"}, b" " * (1024 * 1024 + 1)
@@ -119,14 +119,14 @@ class TestRequests:
         assert [other.send(large).status for _ in range(3)] == [413, 413, 429]
         assert [request("POST", url, large).status for _ in range(3)] == [413, 413, 503]
 
-    def test_what_is_answered_again_is_a_request(self, limited: Bellhop) -> None:
+    def test_an_idempotent_repetition_counts_as_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited)
         answers = [ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k") for _ in range(3)]
 
         assert [one.status for one in answers] == [202, 202, 429]
         assert stored(limited) == (1, 1)
 
-    def test_a_hook_answers_so_that_tools_try_again(self, limited: Bellhop) -> None:
+    def test_a_webhook_answers_so_that_tools_retry(self, limited: Bellhop) -> None:
         put_bot(limited)
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         answers = [post(url) for _ in range(3)]
@@ -178,7 +178,7 @@ def test_deliveries_are_counted_where_the_sender_addressed_them(limited: Bellhop
 
 
 @limits(sender_deliveries_per_minute=3)
-def test_subscriptions_make_one_delivery_of_the_senders(limited: Bellhop) -> None:
+def test_deliveries_by_subscription_count_as_one(limited: Bellhop) -> None:
     subscribe(limited, 5)
     ci = caller(limited)
     assert ci.send({"to": ["topic:deploys", "#a"], "text": "x"}).status == 202
@@ -188,7 +188,7 @@ def test_subscriptions_make_one_delivery_of_the_senders(limited: Bellhop) -> Non
 
 
 @limits(sender_open_deliveries=2)
-def test_subscriptions_make_one_open_delivery_of_the_senders(limited: Bellhop) -> None:
+def test_open_deliveries_by_subscription_count_as_one(limited: Bellhop) -> None:
     subscribe(limited, 5)
     ci = caller(limited)
     assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
@@ -198,7 +198,7 @@ def test_subscriptions_make_one_open_delivery_of_the_senders(limited: Bellhop) -
 
 
 @limits(sender_deliveries_per_minute=2)
-def test_what_subscriptions_made_is_sent_again_as_one(limited: Bellhop) -> None:
+def test_retried_deliveries_by_subscription_count_as_one(limited: Bellhop) -> None:
     limited.install(ANN)
     subscribe(limited, 5)
     ci = caller(limited)
@@ -210,7 +210,7 @@ def test_what_subscriptions_made_is_sent_again_as_one(limited: Bellhop) -> None:
 
 
 @limits(sender_deliveries_per_minute=2)
-def test_what_is_sent_again_is_counted_again(limited: Bellhop) -> None:
+def test_a_retry_is_counted_again(limited: Bellhop) -> None:
     limited.install(ANN)
     ci = caller(limited)
     sent = ci.send({"to": "#nowhere", "text": "x"}).json()
@@ -245,7 +245,7 @@ def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
 
 
 @limits(sender_new_destinations_per_hour=1)
-def test_who_subscribes_is_no_new_destination_of_the_sender(limited: Bellhop) -> None:
+def test_subscribers_are_not_new_destinations_of_the_sender(limited: Bellhop) -> None:
     for address in (GENERAL, RANDOM, ANN):
         limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
 
@@ -326,7 +326,7 @@ class TestCancelling:
         with bellhop.services.database.reading() as session:
             return [(row.target, row.state) for row in session.execute(statement)]
 
-    def test_a_key_that_floods_is_revoked_with_what_it_has_sent(self, bellhop: Bellhop) -> None:
+    def test_a_flooding_key_is_revoked_with_its_deliveries(self, bellhop: Bellhop) -> None:
         ci, other = caller(bellhop), caller(bellhop)
         ci.send({"to": ["#a", "#b"], "text": "x", "delay": 60})
         other.send({"to": "#a", "text": "x"})
@@ -342,7 +342,7 @@ class TestCancelling:
         later = run(bellhop, "api-key", "revoke", "2", "--cancel")
         assert later.stdout.endswith("1 delivery is cancelled.\n")
 
-    def test_a_hook_too(self, bellhop: Bellhop) -> None:
+    def test_a_webhook_is_limited_too(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
         url = bellhop.services.webhooks.create(ACME, "alerts", ["#a"])
         assert post(url).text == "ok"
@@ -409,7 +409,7 @@ class TestEndingIncidents:
         assert self.again(ci).status == 202
 
     @limits(sender_deliveries_per_minute=2)
-    def test_those_in_subscribed_channels_count_once(self, limited: Bellhop) -> None:
+    def test_messages_in_subscribed_channels_count_once(self, limited: Bellhop) -> None:
         limited.install(ANN)
         for address in (GENERAL, RANDOM):
             limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
@@ -433,7 +433,7 @@ class TestEndingIncidents:
         assert ci.send({"to": GENERAL, "text": "x"}).status == 202
 
     @limits()
-    def test_those_that_wait_are_not_written_again(self, limited: Bellhop) -> None:
+    def test_waiting_messages_are_not_updated(self, limited: Bellhop) -> None:
         ci = self.opened(limited, 3)
 
         assert [self.again(ci).status for _ in range(5)] == [202] * 5
@@ -453,7 +453,7 @@ class TestEndingIncidents:
         assert limited.slack.messages(GENERAL)[-1].text == "Urgent"
 
     @limits()
-    def test_what_people_answer_goes_ahead_of_them(self, limited: Bellhop) -> None:
+    def test_responses_of_people_go_first(self, limited: Bellhop) -> None:
         ci = self.opened(limited, 3)
         assert self.again(ci).status == 202
         id_ = ci.get(f"{NOTIFICATIONS}?key=K").json()["notifications"][-1]["id"]

@@ -52,7 +52,7 @@ def state(bellhop: Bellhop, notification_id: str) -> str | None:
 
 
 class TestSeeing:
-    def test_a_limited_key_sees_its_own_and_what_is_within_its_channels(
+    def test_a_limited_key_sees_its_notifications_and_its_channels(
         self, installed: Bellhop
     ) -> None:
         other = caller(installed)
@@ -101,7 +101,7 @@ class TestSeeing:
         found = [one["id"] for page in (first, rest) for one in page["notifications"]]
         assert found == own[::-1]
 
-    def test_what_a_rotated_key_sent_stays_with_its_source(self, installed: Bellhop) -> None:
+    def test_notifications_of_a_rotated_key_stay_with_its_source(self, installed: Bellhop) -> None:
         old = caller(installed, *READER, channels=[GENERAL], source="ci")
         id_ = sent(old, GENERAL, delay=60)
         installed.services.api_keys.revoke(1)
@@ -149,7 +149,7 @@ class TestKeys:
 
         assert [one.text for one in installed.slack.messages(GENERAL)] == ["one again", "other"]
 
-    def test_keys_and_hooks_of_one_source_share_theirs(self, installed: Bellhop) -> None:
+    def test_keys_and_webhooks_of_one_source_share_notifications(self, installed: Bellhop) -> None:
         one, other = (caller(installed, source="monitoring") for _ in range(2))
         sent(one, GENERAL, text="one", key="disk")
         deliver(installed)
@@ -167,7 +167,7 @@ class TestKeys:
         assert listed(one, "?key=disk") == set()
 
     @pytest.mark.parametrize("scopes", [("send",), ("send", "read"), ("send", "admin")])
-    def test_nobody_else_ends_an_incident(
+    def test_another_source_cannot_resolve_an_incident(
         self, installed: Bellhop, scopes: tuple[Any, ...]
     ) -> None:
         id_ = sent(caller(installed), GENERAL, key="disk", actions=["resolve"])
@@ -213,7 +213,7 @@ class TestKeys:
         assert run(installed, *command, "--source", "api_key:1", "x").exit_code == 0
         assert state(installed, id_) == "resolved"
 
-    def test_it_belongs_to_whoever_opened_it(self, installed: Bellhop) -> None:
+    def test_it_belongs_to_the_source_that_opened_it(self, installed: Bellhop) -> None:
         sent(caller(installed, source="ci"), GENERAL, key="disk", actions=["resolve"])
 
         with installed.services.database.reading() as session:
@@ -222,7 +222,7 @@ class TestKeys:
 
 class TestNames:
     @pytest.mark.parametrize("name", ["", "a b", "a|b", "x" * 65, "ä"])
-    def test_what_cannot_be_a_source(self, installed: Bellhop, name: str) -> None:
+    def test_invalid_sources_are_rejected(self, installed: Bellhop, name: str) -> None:
         for command in (["api-key", "create", "--name", "x"], ["webhook", "create", "--to", "#a"]):
             done = run(installed, *command, "--team", ACME, "--source", name)
             assert_failed(done, "is not a source", status=2)

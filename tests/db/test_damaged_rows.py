@@ -205,7 +205,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
 @pytest.mark.parametrize(
     ("table", "columns", "values"), CASES, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in CASES]
 )
-def test_a_damaged_value_harms_nobody(
+def test_a_damaged_value_does_not_affect_others(
     world: Bellhop,
     caplog: pytest.LogCaptureFixture,
     table: str,
@@ -233,7 +233,7 @@ LEAVING = [(table, columns, value) for table, columns, values in CASES for value
 @pytest.mark.parametrize(
     ("table", "columns", "value"), LEAVING, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in LEAVING]
 )
-def test_a_damaged_value_keeps_nobody_from_leaving(
+def test_a_damaged_value_does_not_block_deletion(
     world: Bellhop, table: str, columns: list[str], value: str
 ) -> None:
     world.install(BEN, query="?only=profile")
@@ -253,7 +253,7 @@ def test_a_damaged_value_keeps_nobody_from_leaving(
 # Its owner is notified.
 
 
-def test_a_subscription_that_cannot_be_read_says_so(world: Bellhop) -> None:
+def test_an_unreadable_subscription_is_reported(world: Bellhop) -> None:
     damage(world, "subscriptions", "filter", GARBAGE)
 
     for shown in (home(world, ANN), ask(world, ANN, "list")):
@@ -273,7 +273,7 @@ def test_preferences_that_cannot_be_read_say_so(world: Bellhop) -> None:
     assert "quiet hours from 22:00" in shown
 
 
-def test_a_content_that_cannot_be_read_says_so(world: Bellhop) -> None:
+def test_unreadable_content_is_reported(world: Bellhop) -> None:
     browser, _ = world.install(BEN, query="?only=profile")
     id_ = accept(world, GENERAL, title="x")
     with world.services.database.writing_connection() as connection:
@@ -287,7 +287,7 @@ def test_a_content_that_cannot_be_read_says_so(world: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("target", [GARBAGE, "", "topic:(("])
-def test_a_webhook_whose_destination_cannot_be_read_refuses(world: Bellhop, target: str) -> None:
+def test_a_webhook_with_an_unreadable_destination_rejects(world: Bellhop, target: str) -> None:
     url = world.services.webhooks.create(ACME, "mine", [GENERAL])
     with world.services.database.writing_connection() as connection:
         connection.execute(
@@ -299,7 +299,7 @@ def test_a_webhook_whose_destination_cannot_be_read_refuses(world: Bellhop, targ
     assert page.status < 500
 
 
-def test_an_installation_that_cannot_be_read_keeps_no_other_from_being_recorded(
+def test_an_unreadable_installation_does_not_block_others(
     world: Bellhop,
 ) -> None:
     world.install(BEN, query="?only=profile")

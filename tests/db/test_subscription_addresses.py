@@ -19,9 +19,7 @@ CHANNEL = {
 PERSON = {"id": ANN, "team_id": ACME, "profile": {"email": "Ann@acme.example"}}
 
 
-def test_what_an_earlier_version_stored_is_migrated(
-    empty_database: Database, clock: FakeClock
-) -> None:
+def test_data_of_an_earlier_version_is_migrated(empty_database: Database, clock: FakeClock) -> None:
     schema.upgrade(empty_database)
     subscriptions = Subscriptions(empty_database, clock=clock)
     for address in ("#general", "#unknown", "@ann@acme.example", "@nobody@acme.example"):

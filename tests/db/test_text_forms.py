@@ -58,7 +58,7 @@ def subscription(now: Any, id_: int, address: str, filter_: str = "", **more: An
     return {**given, "filter": filter_, "created_at": now, "changed_at": now, **more}
 
 
-def test_subscriptions_of_one_place_become_one(
+def test_subscriptions_of_one_destination_are_merged(
     empty_database: Database, clock: FakeClock, old: Any
 ) -> None:
     later = clock() + timedelta(minutes=1)
@@ -95,7 +95,7 @@ def test_subscriptions_of_one_place_become_one(
     assert one.unreadable == ()
 
 
-def test_queues_of_one_name_are_joined(
+def test_queues_of_one_name_are_merged(
     empty_database: Database, clock: FakeClock, old: Any
 ) -> None:
     lane = {"team_id": "T1"}
@@ -169,7 +169,7 @@ def test_names_and_addresses_get_one_form_and_secrets_stay(
         ("no filter at all", None),
     ],
 )
-def test_filters_say_what_was_meant(
+def test_filters_keep_their_meaning(
     empty_database: Database, clock: FakeClock, old: Any, stored: str, now: str | None
 ) -> None:
     old("subscriptions", subscription(clock(), 1, "C1", stored))

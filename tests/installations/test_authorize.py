@@ -102,7 +102,7 @@ def test_three_people_each_get_their_own_token_or_none(tokens: Tokens, requests:
         assert requests.token_pair(user_id) == ("xoxb-1", expected[user_id])
 
 
-def test_a_request_of_nobody_gets_the_bot_alone(tokens: Tokens, requests: Requests) -> None:
+def test_a_request_without_a_person_gets_only_the_bot(tokens: Tokens, requests: Requests) -> None:
     tokens.install("U1")
     requests.ask("U1")
 
@@ -142,14 +142,14 @@ class TestOrganizations:
 
 
 class TestProblems:
-    def test_where_nothing_is_installed_it_says_so(self, requests: Requests) -> None:
+    def test_a_missing_installation_is_reported(self, requests: Requests) -> None:
         result, context = requests.ask()
 
         assert (result.bot_token, result.user_token) == (None, None)
         assert context["installation_problem"] == "not_installed"
         assert context["grant"].installation_id is None
 
-    def test_after_an_uninstall_it_says_so(self, tokens: Tokens, requests: Requests) -> None:
+    def test_an_uninstall_is_reported(self, tokens: Tokens, requests: Requests) -> None:
         tokens.install()
         tokens.store.delete_all(enterprise_id=None, team_id="T1")
 
@@ -157,7 +157,9 @@ class TestProblems:
 
         assert context["installation_problem"] == "not_installed"
 
-    def test_of_a_dead_bot_it_says_slacks_reason(self, tokens: Tokens, requests: Requests) -> None:
+    def test_an_invalid_bot_token_is_reported_with_slacks_reason(
+        self, tokens: Tokens, requests: Requests
+    ) -> None:
         tokens.install(user_token=None)
         requests.ask()
         tokens.store.invalid_tokens.mark_bot(
@@ -169,7 +171,7 @@ class TestProblems:
         assert result.bot_token is None
         assert context["installation_problem"] == "account_inactive"
 
-    def test_a_dead_user_token_is_not_handed_out(self, tokens: Tokens, requests: Requests) -> None:
+    def test_an_invalid_user_token_is_not_used(self, tokens: Tokens, requests: Requests) -> None:
         tokens.install()
         requests.ask()
         tokens.store.invalid_tokens.mark_user(
@@ -226,7 +228,7 @@ class TestCost:
         assert [("JOIN" in one) for one in second] == [False]
         assert "installation_revisions" in second[0]
 
-    def test_what_is_remembered_is_bounded(
+    def test_the_cache_is_bounded(
         self,
         database: Database,
         tokens: Tokens,
@@ -246,7 +248,7 @@ class TestCost:
         assert [("JOIN" in one) for one in remembered] == [False]
         assert [("JOIN" in one) for one in forgotten] == [False, True]
 
-    def test_a_minute_later_it_is_read_anew(
+    def test_a_grant_is_read_again_after_a_minute(
         self, database: Database, tokens: Tokens, requests: Requests
     ) -> None:
         tokens.install()

@@ -69,7 +69,9 @@ def installations(draw: st.DrawFn) -> Installation:
 
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(installation=installations())
-def test_what_is_saved_is_what_is_found(database: Database, installation: Installation) -> None:
+def test_a_saved_installation_is_found_unchanged(
+    database: Database, installation: Installation
+) -> None:
     # All examples share one database, so each has a separate app.
     store = Installations(uuid.uuid4().hex, database)
     store.save(installation)

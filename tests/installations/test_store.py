@@ -195,7 +195,7 @@ class TestReinstalls:
         assert vars(bot_of(store)) == before
         assert installation_of(store, "U2").bot_scopes == ["chat:write", "commands"]
 
-    def test_everybody_has_the_new_bot_at_once(self, store: Store) -> None:
+    def test_everyone_has_the_new_bot_immediately(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2", bot_token="xoxb-2", bot_scopes=["chat:write"]))
 
@@ -223,7 +223,7 @@ class TestReinstalls:
         assert installation_of(store).incoming_webhook_url == "https://hooks.example.com/1"
         assert installation_of(store).incoming_webhook_channel == "#a"
 
-    def test_it_forgets_that_the_tokens_were_dead(self, store: Store) -> None:
+    def test_it_clears_the_marks_of_invalid_tokens(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store)
         store.save(an_installation(bot_token="xoxb-2", user_token="xoxp-2"))
@@ -231,7 +231,7 @@ class TestReinstalls:
         assert stored_of(store).bot_invalid_reason is None
         assert stored_of(store).user_invalid_reason is None
 
-    def test_a_dead_user_token_that_stays_stays_dead(self, store: Store) -> None:
+    def test_a_kept_invalid_user_token_stays_invalid(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store)
         store.save(an_installation(bot_token="xoxb-2", **NO_USER_TOKEN))
@@ -248,7 +248,7 @@ class TestReinstalls:
 
         assert [pending.user_id for pending in store.directory.pending_recordings()] == ["U1"]
 
-    def test_an_id_never_comes_back(self, store: Store) -> None:
+    def test_an_id_is_never_reused(self, store: Store) -> None:
         store.save(an_installation())
         before = stored_of(store).id
         store.delete_all(enterprise_id=None, team_id="T1")
@@ -308,7 +308,7 @@ class TestOrganizations:
         assert store.directory.find_workspace("T1") == ("E1", True)
         assert store.directory.find_workspace("T2") is None
 
-    def test_a_workspaces_own_bot_comes_first(
+    def test_a_workspaces_bot_takes_precedence(
         self, database: Database, store: Store, clock: FakeClock
     ) -> None:
         store.save(an_organization_installation())
@@ -399,7 +399,7 @@ class TestGrants:
         assert grant.installation_id == stored_of(store, "U1").id
 
     @pytest.mark.parametrize("user_id", ["U2", None, ""])
-    def test_somebody_who_gave_no_token_gets_none(self, store: Store, user_id: str | None) -> None:
+    def test_a_person_without_a_token_gets_none(self, store: Store, user_id: str | None) -> None:
         store.save(an_installation("U1"))
 
         grant = store.reader.find(enterprise_id=None, team_id="T1", user_id=user_id)
@@ -435,12 +435,12 @@ class TestDeadTokens:
         assert stored_of(store).bot_invalid_reason is None
         assert stored_of(store).user_invalid_reason is None
 
-    def test_what_is_not_installed_is_not_marked(self, store: Store) -> None:
+    def test_a_missing_installation_is_not_marked(self, store: Store) -> None:
         mark_both_invalid(store)
 
         assert store.directory.find(enterprise_id=None, team_id="T1", user_id="U1") is None
 
-    def test_one_persons_dead_token_is_nobody_elses(self, store: Store) -> None:
+    def test_an_invalid_token_affects_only_its_person(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
         mark_both_invalid(store)
@@ -468,7 +468,7 @@ class TestDeadTokens:
         assert grant.user_invalid_reason is None
         assert grant.bot_token_expires_at == grant.user_token_expires_at == clock()
 
-    def test_an_expired_token_that_cannot_be_refreshed_is_dead(self, store: Store) -> None:
+    def test_an_expired_token_without_refresh_is_invalid(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store, reason="token_expired")
 
@@ -487,7 +487,7 @@ class TestRecordings:
         assert [one.user_id for one in store.directory.pending_recordings()] == ["U3", "U2", "U4"]
         assert [one.user_id for one in store.directory.pending_recordings(limit=2)] == ["U3", "U2"]
 
-    def test_a_dead_token_holds_up_nobody(self, store: Store) -> None:
+    def test_an_invalid_token_blocks_nobody(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
         mark_both_invalid(store)
@@ -518,7 +518,9 @@ class TestRelease:
 
         assert revocations(database) == ["xoxp-2"]
 
-    def test_who_gave_no_token_leaves_none_behind(self, database: Database, store: Store) -> None:
+    def test_a_person_without_a_token_leaves_none_to_revoke(
+        self, database: Database, store: Store
+    ) -> None:
         store.save(an_installation(**NO_USER_TOKEN))
         with database.writing() as session:
             store.removals.release(session, stored_of(store))
@@ -570,13 +572,13 @@ class TestSecrets:
         assert store.find_bot(enterprise_id=None, team_id="T1") is None
 
     @pytest.mark.parametrize("length", [1, 200, 201, 4000, 100_000])
-    def test_a_token_of_any_length_comes_back(self, store: Store, length: int) -> None:
+    def test_a_token_of_any_length_is_preserved(self, store: Store, length: int) -> None:
         store.save(an_installation(bot_token="b" * length, user_token="u" * length))
 
         assert installation_of(store).bot_token == "b" * length
         assert installation_of(store).user_token == "u" * length
 
-    def test_many_scopes_come_back(self, store: Store) -> None:
+    def test_many_scopes_are_preserved(self, store: Store) -> None:
         scopes = [f"scope{number}:write" for number in range(500)]
         store.save(an_installation(bot_scopes=scopes, user_scopes=scopes))
 
@@ -623,14 +625,14 @@ class TestSecrets:
 
 
 class TestMoments:
-    def test_the_moment_of_the_install_comes_back(self, store: Store) -> None:
+    def test_the_time_of_the_install_is_preserved(self, store: Store) -> None:
         installation = an_installation(installed_at=1_764_000_000.123456)
         store.save(installation)
 
         assert installation_of(store).installed_at == installation.installed_at
         assert bot_of(store).installed_at == installation.installed_at
 
-    def test_expiries_come_back_as_whole_seconds(self, store: Store) -> None:
+    def test_expiries_are_read_as_whole_seconds(self, store: Store) -> None:
         store.save(
             an_installation(bot_token_expires_at=1_900_000_000, user_token_expires_at=1_900_000_001)
         )

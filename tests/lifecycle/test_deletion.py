@@ -213,7 +213,7 @@ def contents(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("leave", ["deactivate", "uninstall"])
-def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: str) -> None:
+def test_no_data_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: str) -> None:
     bellhop.install(ANN)
     bellhop.slack.open_home(BEN, ACME)
     bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22:00-07:00")
@@ -284,7 +284,7 @@ class TestPromisedDeliveries:
 
         assert traces(known, *search) == {}
 
-    def test_what_they_subscribed_to_ends(self, known: Bellhop) -> None:
+    def test_their_subscriptions_end(self, known: Bellhop) -> None:
         quiet = NotificationPreferences(direct="hourly", tz="UTC")
         known.services.preferences.choose(ACME, ANN, quiet)
         wanted = accept(known, "topic:deploys", "For subscribers")
@@ -297,7 +297,7 @@ class TestPromisedDeliveries:
 
 
 class TestPostedMessages:
-    def test_they_name_nobody_any_more(self, known: Bellhop) -> None:
+    def test_records_of_deleted_people_name_nobody(self, known: Bellhop) -> None:
         assert NAME in said(known)
 
         unlink(known)
@@ -310,7 +310,7 @@ class TestPostedMessages:
         assert "Acknowledged by someone (profile deleted)" in said(known)
         assert "someone (profile deleted) takes care of it" in said(known)
 
-    def test_what_waits_goes_first(self, known: Bellhop) -> None:
+    def test_accepted_deliveries_are_sent_first(self, known: Bellhop) -> None:
         unlink(known)
         accept(known, GENERAL, "News")
         known.clock.advance(5)
@@ -330,7 +330,7 @@ class TestPostedMessages:
             )
             assert session.scalars(due).all() == []
 
-    def test_the_incident_goes_on(self, known: Bellhop) -> None:
+    def test_the_incident_continues(self, known: Bellhop) -> None:
         unlink(known)
         with known.services.database.reading() as session:
             notification_id = session.scalars(
@@ -350,7 +350,7 @@ def said(bellhop: Bellhop) -> str:
 
 
 @pytest.mark.parametrize("leave", LEAVING)
-def test_who_leaves_while_slack_is_asked_about_them_is_not_recorded(
+def test_a_person_who_unlinks_during_the_lookup_is_not_recorded(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Bellhop], None]
 ) -> None:
     profiles, search = known.services.profiles, needles(known)
@@ -381,7 +381,7 @@ def installations(bellhop: Bellhop) -> Iterator[StoredInstallation]:
         yield found
 
 
-def test_a_test_notification_names_nobody(known: Bellhop) -> None:
+def test_a_test_notification_contains_no_name(known: Bellhop) -> None:
     known.slack.send_command(ANN, GENERAL, "/notify", "test")
     delivered(known)
 
@@ -409,7 +409,7 @@ def test_a_conversation_that_a_sender_named_is_forgotten(
 
 
 @pytest.mark.parametrize("leave", [*LEAVING, None])
-def test_an_undo_button_brings_nobody_back(
+def test_an_undo_button_does_not_restore_a_deleted_person(
     known: Bellhop, leave: Callable[[Bellhop], None] | None
 ) -> None:
     known.slack.send_command(ANN, GENERAL, "/notify", "subscribe alerts")
@@ -460,7 +460,7 @@ def test_an_open_home_shows_nothing_of_the_person(known: Bellhop) -> None:
     assert EMAIL not in json.dumps(view.blocks)
 
 
-def test_a_deleted_persons_notifications_are_nobodys(known: Bellhop) -> None:
+def test_notifications_of_a_deleted_person_have_no_owner(known: Bellhop) -> None:
     private = accept(known, ANN, "Only for Ann")
     delivered(known)
     unlink(known)

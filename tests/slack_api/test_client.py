@@ -252,7 +252,7 @@ class TestFailures:
 
         assert (error.code, error.ambiguous) == ("unavailable", False)
 
-    def test_a_certificate_that_nobody_trusts_is_refused_before_anything_is_sent(
+    def test_an_untrusted_certificate_is_rejected_before_sending(
         self, http: HttpLoop, stand_in: SandboxServer
     ) -> None:
         api = SlackApi(f"{stand_in.url}/api/", http)
@@ -465,7 +465,7 @@ class TestBeforeRequest:
             http.run(api.call_async("xoxb", "chat.postMessage", before_request=check), 10)
         assert script.requests == []
 
-    def test_a_check_without_an_answer_counts_against_the_deadline(
+    def test_an_unanswered_check_counts_against_the_deadline(
         self, http: HttpLoop, start_peer: StartPeer
     ) -> None:
         script = Script(answer_of(OK))

@@ -118,9 +118,7 @@ def test_the_best_match_comes_first(bellhop: Bellhop, workspace: BotWorkspace) -
 
 
 @pytest.mark.parametrize("query", ["%", "_", "\\", "'"])
-def test_what_means_something_in_sql_means_itself(
-    bellhop: Bellhop, workspace: BotWorkspace, query: str
-) -> None:
+def test_sql_wildcards_are_literal(bellhop: Bellhop, workspace: BotWorkspace, query: str) -> None:
     bellhop.slack.add_channel(ACME, "under_score")
 
     assert names(bellhop, workspace, query) == (["under_score"] if query == "_" else [])
@@ -158,5 +156,5 @@ def test_without_an_installation_there_is_nothing_to_list(bellhop: Bellhop) -> N
     ("text", "is_id"),
     [("C0ACME0001", True), ("D012345678", True), ("general", False), ("CAFE", False), ("", False)],
 )
-def test_ids_are_told_from_names(text: str, is_id: bool) -> None:
+def test_ids_are_distinguished_from_names(text: str, is_id: bool) -> None:
     assert looks_like_channel_id(text) is is_id

@@ -38,7 +38,9 @@ def test_a_person_calls_with_their_own_token(tokens: Tokens, slack: FakeSlack) -
     assert [call.token for call in slack.requests] == ["xoxp-U2"]
 
 
-def test_who_gave_no_token_is_asked_for_by_the_bot(tokens: Tokens, slack: FakeSlack) -> None:
+def test_the_bot_reads_the_profile_of_a_person_without_a_token(
+    tokens: Tokens, slack: FakeSlack
+) -> None:
     tokens.install("U1", user_token=None)
     slack.answers(INFO, {"ok": True})
 
@@ -75,7 +77,7 @@ def test_a_place_is_found_by_its_team(tokens: Tokens) -> None:
 
 
 @pytest.mark.parametrize("code", DEAD)
-def test_a_dead_bot_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
+def test_an_invalid_bot_token_is_marked_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
     tokens.install()
     slack.answers(INFO, refused(code))
 
@@ -90,7 +92,7 @@ def test_a_dead_bot_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, co
 
 
 @pytest.mark.parametrize("code", DEAD)
-def test_a_dead_user_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
+def test_an_invalid_user_token_is_marked_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
     tokens.install()
     slack.answers(INFO, refused(code))
 

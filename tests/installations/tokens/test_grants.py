@@ -132,7 +132,7 @@ class TestExpired:
 
         assert caught.value.code == "internal_error"
 
-    def test_without_slack_a_person_goes_on_with_the_bot_alone(
+    def test_without_slack_a_person_uses_only_the_bot(
         self, tokens: Tokens, slack: FakeSlack
     ) -> None:
         tokens.install(lives=-1, bot_refresh_token=None, bot_token_expires_at=None)
@@ -165,7 +165,7 @@ class TestExpired:
         assert found(tokens, NOBODY).bot_token == "xoxe.xoxb-1-2"
 
 
-def test_a_dead_token_is_handed_to_nobody(tokens: Tokens) -> None:
+def test_an_invalid_token_is_not_used(tokens: Tokens) -> None:
     tokens.install("U1")
     tokens.store.invalid_tokens.mark_user(
         enterprise_id=None, team_id="T1", user_id="U1", token="xoxp-U1", reason="token_revoked"
