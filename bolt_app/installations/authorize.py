@@ -39,10 +39,10 @@ class InstallationAuthorize(Authorize):
         account is deactivated (None if not linked), and, if no token is usable,
         `context["installation_problem"]` to the reason: `not_installed`, or Slack's error code.
         """
-        asker = TokenRequest(
+        token_request = TokenRequest(
             enterprise_id, None if context.is_enterprise_install else team_id, user_id
         )
-        found, is_deactivated = self._grants.find_for_request(asker, team_id or "")
+        found, is_deactivated = self._grants.find_for_request(token_request, team_id or "")
         grant = found or Grant(revision=0)
         context["grant"] = grant
         context["is_deactivated"] = is_deactivated

@@ -355,14 +355,14 @@ def test_a_person_who_unlinks_during_the_lookup_is_not_recorded(
 ) -> None:
     profiles, search = known.services.profiles, needles(known)
     [installation] = [one for one in installations(known) if one.user_id == ANN]
-    asked = profiles._user_facts
+    asked = profiles._fetch_user
 
     def ask_slowly(*given: Any) -> Any:
         facts = asked(*given)
         leave(known)
         return facts
 
-    monkeypatch.setattr(profiles, "_user_facts", ask_slowly)
+    monkeypatch.setattr(profiles, "_fetch_user", ask_slowly)
     with pytest.raises((SlackCallError, NotInstalledError)):
         profiles.record(installation)
     delivered(known)
