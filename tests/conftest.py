@@ -181,13 +181,13 @@ def _empty_tables() -> str:
     TRUNCATE takes ten times as long, because it creates new files for each table and index.
     """
     tables = list(reversed(Base.metadata.sorted_tables))
-    counted = [one for one in tables if one.autoincrement_column is not None]
+    columns = [(table.name, table.autoincrement_column) for table in tables]
     restarts = (
-        f"setval(pg_get_serial_sequence('{one.name}', '{one.autoincrement_column.name}'), 1, false)"
-        for one in counted
-        if one.autoincrement_column is not None
+        f"setval(pg_get_serial_sequence('{table}', '{column.name}'), 1, false)"
+        for table, column in columns
+        if column is not None
     )
-    deletes = (f"DELETE FROM {one.name};" for one in tables)  # noqa: S608
+    deletes = (f"DELETE FROM {table.name};" for table in tables)  # noqa: S608
     return f"{' '.join(deletes)} SELECT {', '.join(restarts)}"
 
 

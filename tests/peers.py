@@ -31,8 +31,8 @@ class _Peer:
     def stop(self) -> None:
         _shut(self._listener)
         self._accepting.join()
-        for one in self._connections:
-            _shut(one)
+        for connection in self._connections:
+            _shut(connection)
         for thread in self._threads:
             thread.join()
 

@@ -69,7 +69,7 @@ WAYS: list[Callable[[Bellhop, str, str], Page]] = [hook_json, hook_form, api]
 
 def texts(bellhop: Bellhop) -> list[str]:
     with bellhop.services.database.reading() as session:
-        return [one["text"] for one in session.scalars(select(Notification.content))]
+        return [item["text"] for item in session.scalars(select(Notification.content))]
 
 
 @pytest.mark.sqlite_only

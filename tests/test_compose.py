@@ -81,7 +81,7 @@ def test_the_app_does_not_connect_as_superuser(services: dict[str, Any]) -> None
         settings = load_settings(environment(services, name))
         assert make_url(settings.database_url).username == "bellhop" != superuser
         assert services[name]["environment"]["POSTGRES_ADMIN_PASSWORD"] == ""
-    [mount] = [one for one in services["db"]["volumes"] if "initdb.d" in one]
+    [mount] = [service for service in services["db"]["volumes"] if "initdb.d" in service]
     script = ROOT / mount.split(":")[0]
     assert "CREATE ROLE bellhop LOGIN NOSUPERUSER" in script.read_text(encoding="utf-8")
     assert os.access(script, os.X_OK)
@@ -125,7 +125,7 @@ def test_the_image_has_neither_the_tests_tools_nor_the_sandbox() -> None:
 
 def test_the_lock_file_has_every_dependency_with_a_hash() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {re.split(r"[\[<>=]", one)[0].replace("_", "-") for one in project["dependencies"]}
+    names = {re.split(r"[\[<>=]", item)[0].replace("_", "-") for item in project["dependencies"]}
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins = re.split(r"^(?=[\w.-]+(?:\[\w+\])?==)", locked, flags=re.MULTILINE)[1:]
 

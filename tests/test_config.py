@@ -192,7 +192,7 @@ def test_private_networks_are_listed_for_callbacks(tmp_path: Path) -> None:
     environ = {**CREDENTIALS, "CALLBACK_NETWORKS": "10.0.0.0/8, 192.168.1.5,fd00:1::/64"}
     settings = load_settings({**environ, "DATA_DIR": str(tmp_path)})
 
-    assert [str(one) for one in settings.callback_networks] == [
+    assert [str(network) for network in settings.callback_networks] == [
         "10.0.0.0/8",
         "192.168.1.5/32",
         "fd00:1::/64",

@@ -34,7 +34,7 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
 
     answers = [guesser.send(BODY), guesser.get(NOTIFICATIONS), guesser.send(BODY)]
 
-    assert [one.status for one in answers] == [401, 401, 429]
+    assert [answer.status for answer in answers] == [401, 401, 429]
     assert answers[2].headers["Retry-After"] == "60"
     assert answers[2].headers["Content-Type"] == "application/problem+json"
     # A correct guess reveals nothing; known credentials continue to work.
@@ -101,7 +101,7 @@ def test_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
 
     answers = [request("POST", f"{strict.url}/hooks/guess{n}", b"{}") for n in range(3)]
 
-    assert [one.status for one in answers] == [403, 403, 429]
+    assert [answer.status for answer in answers] == [403, 403, 429]
     assert (answers[2].text, answers[2].headers["Retry-After"]) == ("rate_limited", "60")
     assert request("POST", unknown, b'{"text": "x"}').status == 429
     assert request("POST", known, b'{"text": "x"}').text == "ok"
@@ -111,7 +111,7 @@ def test_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
 def test_a_request_without_a_key_is_no_guess(strict: Bellhop) -> None:
     answers = [request("GET", strict.url + NOTIFICATIONS) for _ in range(4)]
 
-    assert {one.status for one in answers} == {401}
+    assert {answer.status for answer in answers} == {401}
 
 
 def test_addresses_are_counted_apart_and_ipv6_by_network(clock: FakeClock) -> None:

@@ -54,8 +54,9 @@ HOSTILE_TEXT = {
     "1e999": "1e999",
     "empty": "",
 }
-HOSTILE_BYTES = [quote(one) for one in HOSTILE_TEXT.values() if one] + [
-    quote_from_bytes(one) for one in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"%", b"%zz", b"..")
+HOSTILE_BYTES = [quote(element) for element in HOSTILE_TEXT.values() if element] + [
+    quote_from_bytes(element)
+    for element in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"%", b"%zz", b"..")
 ]
 
 
@@ -232,7 +233,7 @@ def call(browser: Browser, sender: Caller, method: str, path: str, hostile: str)
     """Send requests with hostile values in all variable parts; return their statuses."""
     query = "&".join(f"{name}={hostile}" for name in (*QUERIES, hostile))
     form = f"channel_id={hostile}&csrf_token={hostile}&{hostile}=1".encode()
-    cookie = "; ".join(f"{one.name}={one.value}" for one in browser.cookies)
+    cookie = "; ".join(f"{cooky.name}={cooky.value}" for cooky in browser.cookies)
     headers = {"Cookie": cookie}
     if path.startswith("/api/"):
         headers["Authorization"] = f"Bearer {sender.key}"

@@ -23,7 +23,7 @@ async def answer() -> int:
 
 
 def is_running() -> bool:
-    return any(one.name == "http" for one in threading.enumerate())
+    return any(item.name == "http" for item in threading.enumerate())
 
 
 def test_it_starts_with_the_first_request_and_ends_when_it_is_closed() -> None:

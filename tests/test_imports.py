@@ -126,9 +126,11 @@ def test_imports_inside_notifications_point_one_way(path: Path) -> None:
 
 def test_the_app_and_the_sandbox_do_not_know_each_other() -> None:
     for path in modules(PACKAGE):
-        assert not any(one.startswith("slack_sandbox") for one in imported_modules(path)), path
+        assert not any(module.startswith("slack_sandbox") for module in imported_modules(path)), (
+            path
+        )
     for path in modules(SANDBOX):
-        assert not any(one.startswith("bolt_app") for one in imported_modules(path)), path
+        assert not any(module.startswith("bolt_app") for module in imported_modules(path)), path
 
 
 @pytest.mark.parametrize("name", PURE)

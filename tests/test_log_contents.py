@@ -40,7 +40,7 @@ KEPT = {"alembic_version", "event_receipts", "installations", "bots", "installat
 def renamed_tables(bellhop: Bellhop) -> Iterator[None]:
     """Make every statement fail except those that authenticate the caller."""
     recognizing = KEPT | {"api_keys", "hooks", "users", "teams", "memberships"}
-    names = [one.name for one in Base.metadata.sorted_tables if one.name not in recognizing]
+    names = [table.name for table in Base.metadata.sorted_tables if table.name not in recognizing]
     rename(bellhop, {name: f"{name}_away" for name in names})
     try:
         yield
@@ -245,13 +245,13 @@ def interactions() -> list[dict[str, Any]]:
     option = {"selected_option": {"value": CANARY}, "value": CANARY, "block_id": CANARY}
     actions = [
         base
-        | {"type": "block_actions", "actions": [{"action_id": one, "type": "button", **option}]}
-        for one in action_ids
+        | {"type": "block_actions", "actions": [{"action_id": item, "type": "button", **option}]}
+        for item in action_ids
     ]
     view = {"id": CANARY, "title": {"text": CANARY}, "blocks": [], "state": {"values": {}}}
     submissions = [
-        base | {"type": "view_submission", "view": view | {"type": "modal", "callback_id": one}}
-        for one in ("subscribe", "preferences", "api_key.new", "hook.new", CANARY)
+        base | {"type": "view_submission", "view": view | {"type": "modal", "callback_id": item}}
+        for item in ("subscribe", "preferences", "api_key.new", "hook.new", CANARY)
     ]
     shortcut = {"type": "message_action", "callback_id": CANARY, "message": {"text": CANARY}}
     return [*actions, *submissions, base | shortcut]

@@ -260,7 +260,7 @@ def test_every_line_of_a_request_has_its_id(
         answer = running.browser().get("/?code=123.456.abc", {"X-Request-Id": "forged"})
 
     entries = [json.loads(line) for line in stream.getvalue().splitlines()]
-    line = next(one for one in entries if one["message"] == "GET /")
+    line = next(entry for entry in entries if entry["message"] == "GET /")
     assert line["request_id"] == answer.headers["X-Request-Id"]
     assert re.fullmatch("[0-9a-f]{16}", line["request_id"])
     assert line["status"] == 200
@@ -276,8 +276,8 @@ def test_an_install_writes_no_secret_at_any_level(
     with running_bellhop(database_url, encryption_key, clock) as running:
         browser, landing = running.install(ANN)
         browser.get(landing.location)
-        granted = [str(one.answer) for one in running.slack.calls_to("oauth.v2.access")]
-        codes = [str(one.arguments["code"]) for one in running.slack.calls_to("oauth.v2.access")]
+        granted = [str(item.answer) for item in running.slack.calls_to("oauth.v2.access")]
+        codes = [str(item.arguments["code"]) for item in running.slack.calls_to("oauth.v2.access")]
 
     tokens = re.findall(r"xox[a-z.]*-[\w-]+", "".join(granted))
     assert len(tokens) >= 2

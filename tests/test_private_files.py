@@ -37,7 +37,7 @@ def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def modes(folder: Path) -> dict[str, str]:
-    return {one.name: oct(stat.S_IMODE(one.stat().st_mode)) for one in folder.iterdir()}
+    return {item.name: oct(stat.S_IMODE(item.stat().st_mode)) for item in folder.iterdir()}
 
 
 def use_embedded_database(folder: Path) -> dict[str, str]:

@@ -42,17 +42,17 @@ def classes() -> Iterator[type]:
     for found in pkgutil.walk_packages(bolt_app.__path__, "bolt_app."):
         if found.name.startswith(LEFT_OUT) or found.name.endswith("__main__"):
             continue
-        for one in vars(importlib.import_module(found.name)).values():
-            if isinstance(one, type) and one.__module__ == found.name:
-                yield one
+        for var in vars(importlib.import_module(found.name)).values():
+            if isinstance(var, type) and var.__module__ == found.name:
+                yield var
 
 
 def test_no_field_with_a_private_name_is_shown() -> None:
     shown = {
-        f"{one.__name__}.{field.name}"
-        for one in classes()
-        if dataclasses.is_dataclass(one)
-        for field in dataclasses.fields(one)
+        f"{class_.__name__}.{field.name}"
+        for class_ in classes()
+        if dataclasses.is_dataclass(class_)
+        for field in dataclasses.fields(class_)
         if field.repr and PRIVATE.search(field.name)
     }
 

@@ -242,7 +242,7 @@ def test_no_log_holds_the_secret_of_a_webhook_or_a_code(proxy: Proxy) -> None:
         proxy.post(too_large, path=path)
         proxy.get_without_tls(path)
 
-    logs = {one.name: one.read_text() for one in proxy.folder.iterdir() if one.is_file()}
+    logs = {item.name: item.read_text() for item in proxy.folder.iterdir() if item.is_file()}
     assert [name for name, text in logs.items() if secret in text] == []
     if "access.log" in logs:
         assert "POST /hooks/<secret>" in logs["access.log"]

@@ -422,7 +422,7 @@ def test_the_embedded_database_and_its_keys_are_made_at_start(
         assert get(f"{server.url}/readyz")[0] == 200
         assert server.end() == 0
 
-    modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "data").iterdir()}
+    modes = {item.name: item.stat().st_mode & 0o777 for item in (tmp_path / "data").iterdir()}
     assert modes.pop("bellhop.db-wakeup") == 0o700
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

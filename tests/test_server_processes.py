@@ -144,7 +144,7 @@ def wait_until(happened: Callable[[], T | None]) -> T:
 
 
 def children(pid: int) -> set[int]:
-    return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return {int(item) for item in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def listening_sockets(port: int) -> set[str]:
@@ -157,7 +157,7 @@ def listening_sockets(port: int) -> set[str]:
 
 def sockets_of(pid: int) -> set[str]:
     try:
-        return {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()}
+        return {os.readlink(item) for item in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:
         return set()
 

@@ -61,7 +61,7 @@ def test_simultaneous_callers_share_one_read() -> None:
             assert asked.acquire(timeout=30)
         source.may_end.release(2)
 
-        assert [first.result(30), *(one.result(30) for one in others)] == [0] * (THREADS + 1)
+        assert [first.result(30), *(other.result(30) for other in others)] == [0] * (THREADS + 1)
     assert source.reads == 2
 
 

@@ -147,7 +147,7 @@ def test_an_address_is_the_same_by_every_way(
 
 
 def topics(bellhop: Bellhop) -> list[str]:
-    return [one.wish.topic for one in bellhop.services.subscriptions.of_team(ACME)]
+    return [item.wish.topic for item in bellhop.services.subscriptions.of_team(ACME)]
 
 
 def notify(bellhop: Bellhop, words: str) -> None:

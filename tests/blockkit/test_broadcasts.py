@@ -103,7 +103,7 @@ def strings(value: Any) -> Iterator[str]:
 def calls_everybody(text: str) -> bool:
     """Whether Slack could find a broadcast mention in a text."""
     found = text.lower().replace("<!date^", "")
-    return "<!" in found or any(f"@{one}" in found for one in ("channel", "here", "everyone"))
+    return "<!" in found or any(f"@{item}" in found for item in ("channel", "here", "everyone"))
 
 
 @pytest.mark.parametrize("mention", MENTIONS)

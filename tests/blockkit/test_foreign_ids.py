@@ -92,9 +92,9 @@ def test_no_id_of_an_element_survives(kind: str) -> None:
 
         found = list(ids_in(message))
         assert len(found) == len(list(ids_in(blocks))) * 2
-        assert all(is_foreign(one) for one in found)
+        assert all(is_foreign(item) for item in found)
         assert len(set(found)) == len(found)
-        assert max(len(str(one)) for one in found) <= 255
+        assert max(len(str(item)) for item in found) <= 255
         assert check_blocks(message["blocks"]) == []
 
 
@@ -102,9 +102,9 @@ def test_no_id_of_an_element_survives(kind: str) -> None:
 def test_no_id_of_a_block_survives(kind: str) -> None:
     blocks = [{"type": kind, "block_id": ids.UNLINK_PROFILE, "elements": [{"action_id": "x"}]}]
 
-    assert all(is_foreign(one) for one in ids_in(render({"blocks": blocks})))
+    assert all(is_foreign(item) for item in ids_in(render({"blocks": blocks})))
     under_title = render({"title": "Hello", "severity": "error", "blocks": blocks})
-    assert all(is_foreign(one) for one in ids_in(under_title))
+    assert all(is_foreign(item) for item in ids_in(under_title))
 
 
 @pytest.mark.parametrize("own_id", OWN_IDS)
@@ -163,8 +163,8 @@ _JSON = st.recursive(
 def test_no_id_survives_anywhere(value: Any) -> None:
     sent = replace_foreign_ids({"blocks": [value], "attachments": [{"blocks": value}]})
 
-    found = [one for one in ids_in(sent) if one not in ("", None)]
-    assert all(is_foreign(one) for one in found)
+    found = [item for item in ids_in(sent) if item not in ("", None)]
+    assert all(is_foreign(item) for item in found)
     assert len(set(found)) == len(found)
 
 

@@ -104,7 +104,7 @@ class TestRequests:
 
         assert [ci.send(body).status for body in bad] == [400, 403, 429]
         answers = [request("POST", url, b"{") for _ in range(3)]
-        assert [one.status for one in answers] == [400, 400, 503]
+        assert [answer.status for answer in answers] == [400, 400, 503]
         assert stored(limited) == (0, 0)
 
     def test_any_error_counts_as_a_request(self, limited: Bellhop) -> None:
@@ -115,7 +115,7 @@ class TestRequests:
         assert [reader.send(body).status for _ in range(3)] == [403, 403, 429]
         assert ci.send(body, Idempotency_Key="k").status == 202
         others = [ci.send({**body, "text": "y"}, Idempotency_Key="k") for _ in range(2)]
-        assert [one.status for one in others] == [409, 429]
+        assert [item.status for item in others] == [409, 429]
         assert [other.send(large).status for _ in range(3)] == [413, 413, 429]
         assert [request("POST", url, large).status for _ in range(3)] == [413, 413, 503]
 
@@ -123,7 +123,7 @@ class TestRequests:
         ci = caller(limited)
         answers = [ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k") for _ in range(3)]
 
-        assert [one.status for one in answers] == [202, 202, 429]
+        assert [answer.status for answer in answers] == [202, 202, 429]
         assert stored(limited) == (1, 1)
 
     def test_a_webhook_answers_so_that_tools_retry(self, limited: Bellhop) -> None:
@@ -131,7 +131,7 @@ class TestRequests:
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         answers = [post(url) for _ in range(3)]
 
-        assert [(one.status, one.text) for one in answers] == [
+        assert [(answer.status, answer.text) for answer in answers] == [
             (200, "ok"),
             (200, "ok"),
             (503, "rate_limited"),
@@ -159,9 +159,9 @@ class TestRequests:
 
 def subscribe(bellhop: Bellhop, number: int) -> None:
     """Subscribe a number of destinations to deploys."""
-    for one in range(number):
+    for item in range(number):
         bellhop.services.subscriptions.subscribe(
-            ACME, f"C0MANY{one:04}", SubscriptionSpec("deploys")
+            ACME, f"C0MANY{item:04}", SubscriptionSpec("deploys")
         )
 
 

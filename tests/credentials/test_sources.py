@@ -42,7 +42,7 @@ def sent(who: Caller, to: Any, **content: Any) -> str:
 def listed(who: Caller, query: str = "") -> set[str]:
     answer = who.get(NOTIFICATIONS + query)
     assert answer.status == 200, answer.text
-    return {one["id"] for one in answer.json()["notifications"]}
+    return {item["id"] for item in answer.json()["notifications"]}
 
 
 def state(bellhop: Bellhop, notification_id: str) -> str | None:
@@ -98,7 +98,7 @@ class TestSeeing:
         first = limited.get(f"{NOTIFICATIONS}?limit=1").json()
         rest = limited.get(f"{NOTIFICATIONS}?limit=1&cursor={first['next_cursor']}").json()
 
-        found = [one["id"] for page in (first, rest) for one in page["notifications"]]
+        found = [item["id"] for page in (first, rest) for item in page["notifications"]]
         assert found == own[::-1]
 
     def test_notifications_of_a_rotated_key_stay_with_its_source(self, installed: Bellhop) -> None:
@@ -112,7 +112,7 @@ class TestSeeing:
         assert listed(caller(installed), "?source=ci") == {id_}
         assert other.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 403
         cancelled = new.call("DELETE", f"{NOTIFICATIONS}/{id_}")
-        assert [one["state"] for one in cancelled.json()["cancelled"]] == ["cancelled"]
+        assert [item["state"] for item in cancelled.json()["cancelled"]] == ["cancelled"]
 
     def test_a_key_without_a_source_can_be_rotated_by_its_id(self, installed: Bellhop) -> None:
         id_ = sent(caller(installed), GENERAL, delay=60)
@@ -147,7 +147,10 @@ class TestKeys:
             sent(who, GENERAL, text=text, key="disk")
             deliver(installed)
 
-        assert [one.text for one in installed.slack.messages(GENERAL)] == ["one again", "other"]
+        assert [message.text for message in installed.slack.messages(GENERAL)] == [
+            "one again",
+            "other",
+        ]
 
     def test_keys_and_webhooks_of_one_source_share_notifications(self, installed: Bellhop) -> None:
         one, other = (caller(installed, source="monitoring") for _ in range(2))
@@ -156,7 +159,7 @@ class TestKeys:
         sent(other, GENERAL, text="other", key="disk")
         deliver(installed)
 
-        assert [one.text for one in installed.slack.messages(GENERAL)] == ["other"]
+        assert [message.text for message in installed.slack.messages(GENERAL)] == ["other"]
 
     def test_it_is_shown_and_found_as_it_was_given(self, installed: Bellhop) -> None:
         one, other = caller(installed), caller(installed, source="ci")

@@ -97,7 +97,7 @@ def cases() -> Iterator[tuple[str, list[str], list[str]]]:
     for (name, column), values in TEXTS.items():
         yield name, [column], values
     for table in Base.metadata.sorted_tables:
-        columns = [one.name for one in table.columns if isinstance(one.type, TYPES)]
+        columns = [item.name for item in table.columns if isinstance(item.type, TYPES)]
         if table.name in ROWS and columns:
             yield table.name, columns, [GARBAGE]
 
@@ -183,7 +183,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
         bellhop.clock.advance(2)
     report = services.history.find(ACME, sent)
     assert report is not None
-    assert {one.to: one.state for one in report.deliveries}[GENERAL] == "sent"
+    assert {delivery.to: delivery.state for delivery in report.deliveries}[GENERAL] == "sent"
     for user_id in (ANN, BEN):
         home(bellhop, user_id)
         ask(bellhop, user_id, "list")
@@ -194,7 +194,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
         result = run(bellhop, *arguments)
         assert result.exit_code == 0, (command, result.output, result.exception)
     services.history.search(ACME, Filter())
-    assert [browser.get(f"/notifications/{one}").status for one in [sent, *ids]] == [200] * 3
+    assert [browser.get(f"/notifications/{item}").status for item in [sent, *ids]] == [200] * 3
     assert browser.get("/profile").status == 200
     services.incidents.answer(ACME, ids[0], BEN, "acknowledge")
     services.callback_sender.send_due()
@@ -203,7 +203,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("table", "columns", "values"), CASES, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in CASES]
+    ("table", "columns", "values"), CASES, ids=[f"{item[0]}.{'+'.join(item[1])}" for item in CASES]
 )
 def test_a_damaged_value_does_not_affect_others(
     world: Bellhop,
@@ -231,7 +231,9 @@ LEAVING = [(table, columns, value) for table, columns, values in CASES for value
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("table", "columns", "value"), LEAVING, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in LEAVING]
+    ("table", "columns", "value"),
+    LEAVING,
+    ids=[f"{item[0]}.{'+'.join(item[1])}" for item in LEAVING],
 )
 def test_a_damaged_value_does_not_block_deletion(
     world: Bellhop, table: str, columns: list[str], value: str

@@ -27,7 +27,7 @@ LIMITS = PreparedSelect(select(RateLimit.free_at).where(RateLimit.team_id == bin
 def stored(database: Database, clock: FakeClock) -> Database:
     with database.writing() as session:
         session.add_all(
-            [OAuthState(state_hash=one, expires_at=clock()) for one in ("two", "one", "other")]
+            [OAuthState(state_hash=item, expires_at=clock()) for item in ("two", "one", "other")]
         )
     return database
 

@@ -236,7 +236,7 @@ def test_subscription_ids_are_never_reused(empty_database: Database, clock: Fake
     subscriptions, ids = Subscriptions(empty_database, clock=clock), []
     for topic in ("a", "b"):
         subscriptions.subscribe("T1", "C0123456789", SubscriptionSpec(topic))
-        ids += [one.id for one in subscriptions.of_team("T1")]
+        ids += [item.id for item in subscriptions.of_team("T1")]
         subscriptions.unsubscribe("T1", "C0123456789", topic)
 
     assert len(set(ids)) == 2

@@ -37,7 +37,9 @@ def test_data_of_an_earlier_version_is_migrated(empty_database: Database, clock:
     schema.downgrade(empty_database, "0021-1")
     schema.upgrade(empty_database)
 
-    found = {(one.address, one.wish.topic, one.wish.filter) for one in subscriptions.of_team(ACME)}
+    found = {
+        (item.address, item.wish.topic, item.wish.filter) for item in subscriptions.of_team(ACME)
+    }
     assert found == {
         (GENERAL, "deploys", ""),
         (GENERAL, "alerts", "service=later"),

@@ -36,9 +36,11 @@ def old(empty_database: Database, clock: FakeClock) -> Any:
             for row in rows:
                 columns = tables.tables[table].columns
                 given = {name: value for name, value in row.items() if name in columns}
-                needed = [one for one in columns if not (one.nullable or one.server_default)]
+                needed = [
+                    column for column in columns if not (column.nullable or column.server_default)
+                ]
                 others = {
-                    one.name: value_for(one, clock()) for one in needed if not one.primary_key
+                    item.name: value_for(item, clock()) for item in needed if not item.primary_key
                 }
                 connection.execute(insert(tables.tables[table]).values({**others, **given}))
 
@@ -120,7 +122,9 @@ def test_queues_of_one_name_are_merged(
         (2, COMPOSED),
         (4, "@ann@acme.example"),
     ]
-    if "wake_at" in {one["name"] for one in inspect(empty_database.engine).get_columns("lanes")}:
+    if "wake_at" in {
+        column["name"] for column in inspect(empty_database.engine).get_columns("lanes")
+    }:
         [(wakes,)] = [row for row in values(empty_database, "lanes", "wake_at") if row[0]]
         assert wakes.replace(tzinfo=soon.tzinfo) == soon
     assert values(empty_database, "deliveries", "lane_id", "target") == [(2, COMPOSED)] * 3

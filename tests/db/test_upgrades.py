@@ -27,7 +27,7 @@ from bolt_app.db import migrations as scripts
 from tests.conftest import FakeClock
 
 REVISIONS = [
-    one.revision for one in reversed(list(ScriptDirectory(scripts.__path__[0]).walk_revisions()))
+    item.revision for item in reversed(list(ScriptDirectory(scripts.__path__[0]).walk_revisions()))
 ]
 
 
@@ -55,7 +55,7 @@ def fill(connection: Connection, now: datetime) -> dict[str, int]:
     """Insert a row into every table; return the number of rows of each."""
     found = MetaData()
     found.reflect(connection)
-    tables = [one for one in found.sorted_tables if one.name != "alembic_version"]
+    tables = [item for item in found.sorted_tables if item.name != "alembic_version"]
     for table in tables:
         row = {column.name: value_for(column, now) for column in table.columns}
         connection.execute(insert(table).values(row))
@@ -64,8 +64,8 @@ def fill(connection: Connection, now: datetime) -> dict[str, int]:
 
 def counts(connection: Connection, tables: list[Table]) -> dict[str, int]:
     return {
-        one.name: connection.execute(select(func.count()).select_from(one)).scalar_one()
-        for one in tables
+        table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in tables
     }
 
 

@@ -224,8 +224,8 @@ class TestCost:
         with statements_of(database) as second:
             requests.ask()
 
-        assert [("JOIN" in one) for one in first] == [False, True]
-        assert [("JOIN" in one) for one in second] == [False]
+        assert [("JOIN" in item) for item in first] == [False, True]
+        assert [("JOIN" in item) for item in second] == [False]
         assert "installation_revisions" in second[0]
 
     def test_the_cache_is_bounded(
@@ -245,8 +245,8 @@ class TestCost:
         with statements_of(database) as forgotten:
             requests.ask("U1")
 
-        assert [("JOIN" in one) for one in remembered] == [False]
-        assert [("JOIN" in one) for one in forgotten] == [False, True]
+        assert [("JOIN" in item) for item in remembered] == [False]
+        assert [("JOIN" in item) for item in forgotten] == [False, True]
 
     def test_a_grant_is_read_again_after_a_minute(
         self, database: Database, tokens: Tokens, requests: Requests
@@ -260,8 +260,8 @@ class TestCost:
         with statements_of(database) as after:
             requests.ask()
 
-        assert [("JOIN" in one) for one in before] == [False]
-        assert [("JOIN" in one) for one in after] == [False, True]
+        assert [("JOIN" in item) for item in before] == [False]
+        assert [("JOIN" in item) for item in after] == [False, True]
 
 
 class TestChangesElsewhere:
@@ -365,7 +365,7 @@ class TestChangesElsewhere:
         with statements_of(database) as statements:
             requests.ask()
 
-        assert [("JOIN" in one) for one in statements] == [False]
+        assert [("JOIN" in statement) for statement in statements] == [False]
 
 
 class TestRotation:

@@ -484,15 +484,22 @@ class TestRecordings:
             store.save(an_installation(user_id, installed_at=1e9 + number))
         store.directory.mark_recorded(stored_of(store, "U1").id, clock())
 
-        assert [one.user_id for one in store.directory.pending_recordings()] == ["U3", "U2", "U4"]
-        assert [one.user_id for one in store.directory.pending_recordings(limit=2)] == ["U3", "U2"]
+        assert [recording.user_id for recording in store.directory.pending_recordings()] == [
+            "U3",
+            "U2",
+            "U4",
+        ]
+        assert [recording.user_id for recording in store.directory.pending_recordings(limit=2)] == [
+            "U3",
+            "U2",
+        ]
 
     def test_an_invalid_token_blocks_nobody(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
         mark_both_invalid(store)
 
-        assert [one.user_id for one in store.directory.pending_recordings()] == ["U2"]
+        assert [recording.user_id for recording in store.directory.pending_recordings()] == ["U2"]
 
 
 class TestRelease:
@@ -544,30 +551,32 @@ class TestRelease:
 
 class TestSecrets:
     @pytest.fixture
-    def stranger(self, database_url: str) -> Iterator[Store]:
+    def misconfigured(self, database_url: str) -> Iterator[Store]:
         """The same database opened with another key."""
         database = Database(database_url, [Fernet.generate_key().decode()])
         yield Store(CLIENT_ID, database)
         database.close()
 
-    def test_a_wrong_key_is_an_error_and_never_nothing(self, store: Store, stranger: Store) -> None:
+    def test_a_wrong_key_is_an_error_and_never_nothing(
+        self, store: Store, misconfigured: Store
+    ) -> None:
         store.save(an_installation())
         workspace: dict[str, Any] = {"enterprise_id": None, "team_id": "T1"}
 
         with pytest.raises(DecryptionError):
-            stranger.find_bot(**workspace)
+            misconfigured.find_bot(**workspace)
         with pytest.raises(DecryptionError):
-            stranger.find_installation(**workspace)
+            misconfigured.find_installation(**workspace)
         with pytest.raises(DecryptionError):
-            stranger.reader.find(**workspace, user_id="U1")
+            misconfigured.reader.find(**workspace, user_id="U1")
         with pytest.raises(DecryptionError):
-            stranger.directory.find(**workspace, user_id="U1")
+            misconfigured.directory.find(**workspace, user_id="U1")
         # An unreadable row does not block the others: a warning names it.
-        assert list(stranger.directory.pending_recordings()) == []
+        assert list(misconfigured.directory.pending_recordings()) == []
 
-    def test_uninstalling_needs_no_key(self, store: Store, stranger: Store) -> None:
+    def test_uninstalling_needs_no_key(self, store: Store, misconfigured: Store) -> None:
         store.save(an_installation())
-        stranger.delete_all(enterprise_id=None, team_id="T1")
+        misconfigured.delete_all(enterprise_id=None, team_id="T1")
 
         assert store.find_bot(enterprise_id=None, team_id="T1") is None
 

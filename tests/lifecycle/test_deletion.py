@@ -52,7 +52,7 @@ def traces(bellhop: Bellhop, *needles: str) -> dict[str, set[str]]:
             for row in connection.execute(select(table)).mappings():
                 for column, value in row.items():
                     text = json.dumps(value, default=str)
-                    if any(one.lower() in text.lower() for one in needles):
+                    if any(needle.lower() in text.lower() for needle in needles):
                         found.setdefault(table.name, set()).add(str(column))
     return found
 
@@ -185,7 +185,7 @@ def test_nothing_of_the_person_is_left_in_the_files(
     leave(known)
 
     for content in contents(path):
-        assert [one for one in search if one in content] == []
+        assert [item for item in search if item in content] == []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -267,7 +267,7 @@ class TestPromisedDeliveries:
 
         assert states(known, promised) == ["sent"]
         conversation = known.slack.app_dm(ACME, ANN)
-        assert "Later" in [one.text for one in posted(known, conversation.id)]
+        assert "Later" in [item.text for item in posted(known, conversation.id)]
 
     def test_only_its_address_is_kept_until_then(self, known: Bellhop, promised: str) -> None:
         search = needles(known)
@@ -345,7 +345,7 @@ class TestPostedMessages:
 
 
 def said(bellhop: Bellhop) -> str:
-    shown: list[Any] = [[one.text, one.blocks, one.attachments] for one in posted(bellhop)]
+    shown: list[Any] = [[item.text, item.blocks, item.attachments] for item in posted(bellhop)]
     return json.dumps(shown)
 
 
@@ -354,7 +354,7 @@ def test_a_person_who_unlinks_during_the_lookup_is_not_recorded(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Bellhop], None]
 ) -> None:
     profiles, search = known.services.profiles, needles(known)
-    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    [installation] = [item for item in installations(known) if item.user_id == ANN]
     asked = profiles._fetch_user
 
     def ask_slowly(*given: Any) -> Any:
@@ -432,7 +432,7 @@ def test_an_undo_button_does_not_restore_a_deleted_person(
 def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    [installation] = [item for item in installations(known) if item.user_id == ANN]
     render = home_view
 
     def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Script:
     @property
     def bodies(self) -> list[Any]:
         """The received requests."""
-        return [json.loads(one.partition(b"\r\n\r\n")[2]) for one in self.requests]
+        return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.requests]
 
 
 def failure(call: Callable[[], object]) -> SlackCallError:
@@ -140,12 +140,12 @@ class TestConnections:
 
         with ThreadPoolExecutor(at_once) as threads:
             posts = [
-                threads.submit(api.call, token, "chat.postMessage", channel=GENERAL, text=str(one))
-                for one in range(1000)
+                threads.submit(api.call, token, "chat.postMessage", channel=GENERAL, text=str(item))
+                for item in range(1000)
             ]
-            answers = [one.result() for one in posts]
+            answers = [post.result() for post in posts]
 
-        assert len({one["ts"] for one in answers}) == 1000
+        assert len({answer["ts"] for answer in answers}) == 1000
         assert len(stand_in.sandbox.messages(GENERAL)) == 1000
         assert stand_in.connections <= at_once
 
@@ -167,7 +167,7 @@ class TestConnections:
 
         errors = http.run(call_all(), 10)
 
-        assert [one.ambiguous for one in errors if isinstance(one, SlackCallError)] == [
+        assert [error.ambiguous for error in errors if isinstance(error, SlackCallError)] == [
             True,
             True,
             True,
@@ -216,7 +216,7 @@ class TestConnections:
     def test_a_forked_child_has_connections_of_its_own(
         self, http: HttpLoop, start_peer: StartPeer
     ) -> None:
-        script = Script(*[answer_of({"ok": True, "number": one}) for one in range(4)])
+        script = Script(*[answer_of({"ok": True, "number": item}) for item in range(4)])
         api = api_of(start_peer(script), http)
         assert api.call("xoxb", "auth.test")["number"] == 0
 
@@ -238,11 +238,11 @@ class TestFailures:
         error = failure(lambda: api.call("xoxb", "chat.postMessage", text="once"))
 
         assert (error.code, error.ambiguous) == ("unavailable", True)
-        assert sum(b"once" in one for one in script.requests) == 1
+        assert sum(b"once" in request for request in script.requests) == 1
         assert script.connections == 1
         # It would have arrived before this one.
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
-        assert sum(b"once" in one for one in script.requests) == 1
+        assert sum(b"once" in request for request in script.requests) == 1
 
     def test_a_refused_connection_is_not_ambiguous(self, http: HttpLoop) -> None:
         with socket.create_server((HOST, 0)) as listener:
@@ -393,7 +393,7 @@ class TestRequests:
         api.call("xoxb", "auth.test")
         assert api.post_to("http://hooks.slack.example/1", {"text": "hello"}) == 200
 
-        assert [one.split(b" ")[1] for one in script.requests] == [
+        assert [request.split(b" ")[1] for request in script.requests] == [
             b"http://slack.example/api/auth.test",
             b"http://hooks.slack.example/1",
         ]
@@ -450,7 +450,7 @@ class TestBeforeRequest:
             http.run(api.call_async("xoxb", "chat.update", ts="1", before_request=check), 10)
 
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
-        assert not any(b"chat.update" in one for one in script.requests)
+        assert not any(b"chat.update" in request for request in script.requests)
 
     def test_a_mistake_in_it_is_not_taken_for_a_failure_of_slack(
         self, http: HttpLoop, start_peer: StartPeer

@@ -20,7 +20,7 @@ def workspace(bellhop: Bellhop) -> BotWorkspace:
 
 
 def names(bellhop: Bellhop, workspace: BotWorkspace, query: str = "") -> list[str]:
-    return [one.name for one in bellhop.services.channels.search(workspace, query)]
+    return [item.name for item in bellhop.services.channels.search(workspace, query)]
 
 
 @pytest.mark.parametrize("written", ["#general", "general", " #General ", GENERAL])
@@ -72,7 +72,7 @@ def test_names_that_senders_invent_fetch_the_list_seldom(
 
     # A name is not given up before a listing later than its notification.
     assert sorted(states(bellhop, *later)) == ["dead"] * 9 + ["sent"]
-    assert [one.text for one in bellhop.slack.messages(fresh.id)][-1:] == ["x"]
+    assert [message.text for message in bellhop.slack.messages(fresh.id)][-1:] == ["x"]
     assert len(bellhop.slack.calls_to("conversations.list")) == calls + 1
 
 

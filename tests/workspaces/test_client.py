@@ -166,7 +166,7 @@ def test_pages_are_read_to_the_last(tokens: Tokens, slack: FakeSlack) -> None:
 
     found = list(tokens.client.pages_as_bot(PLACE, LIST, "channels"))
 
-    assert [one["id"] for one in found] == ["C1", "C2"]
+    assert [item["id"] for item in found] == ["C1", "C2"]
     assert [call.arguments.get("cursor") for call in slack.calls(LIST)] == [None, "next"]
 
 

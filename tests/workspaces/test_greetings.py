@@ -39,7 +39,7 @@ def test_the_bot_joins_a_public_channel_and_posts_once(
 
     bellhop.services.greetings.post(workspace, "#deploys-2", "out")
 
-    assert [one.text for one in bellhop.slack.messages(channel.id)] == ["out"]
+    assert [message.text for message in bellhop.slack.messages(channel.id)] == ["out"]
     assert len(bellhop.slack.calls_to("conversations.join")) == 1
 
 
@@ -68,7 +68,7 @@ def test_text_is_refused_where_slack_would_cut_it(
         bellhop.services.greetings.post(workspace, "#general", "x" * 40_001)
     bellhop.services.greetings.post(workspace, "#general", "x" * 40_000)
 
-    assert [len(one.text) for one in bellhop.slack.messages(GENERAL)] == [40_000]
+    assert [len(message.text) for message in bellhop.slack.messages(GENERAL)] == [40_000]
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "server_error"])
