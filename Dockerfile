@@ -1,4 +1,4 @@
-# Web pages and workers from one image; compose.yaml says which is which.
+# One image for web processes and workers; compose.yaml has their commands.
 FROM python:3.13-slim AS build
 
 WORKDIR /src
@@ -14,8 +14,8 @@ COPY requirements.lock ./
 RUN pip install --no-cache-dir --no-compile --require-hashes -r requirements.lock
 COPY --from=build /wheels /wheels
 RUN pip install --no-cache-dir --no-compile --no-deps /wheels/*.whl
-# The code stays root's: the process cannot change it. A number, so that Kubernetes can tell that it
-# is not root.
+# The code belongs to root, so the process cannot change it. The user is a number, so that Kubernetes
+# can verify that it is not root.
 RUN useradd --uid 10001 --no-create-home bellhop && mkdir -m 700 var && chown bellhop var
 USER 10001
 

@@ -1,15 +1,15 @@
-# `make demo` shows Bellhop with a local stand-in for Slack; `make test` runs the tests that need
-# nothing else on the machine, `make test-all` every test.
+# `make demo` runs Bellhop with a local stand-in for Slack; `make test` runs the tests without
+# external programs, `make test-all` runs every test.
 PYTHON ?= python3
 BIN := .venv/bin
-# The demo starts empty each time and takes nothing from .env; commands beside it read DEMO_ENV.
+# The demo starts with an empty database and ignores .env; its commands read DEMO_ENV.
 DEMO_ENV := var/demo/.env
 DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
-# Tests wait, too: twice as many at once as there are cores.
+# Twice the number of cores, because tests also wait.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * os.cpu_count())")
-# How often `make faults` repeats each test.
+# The number of repetitions of each test by `make faults`.
 RUNS ?= 1
 REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1
 QUICK := not (postgresql or browser or alertmanager or proxies or faults or slow)
@@ -28,8 +28,8 @@ run: .venv/ready
 
 test: .venv/ready
 	$(BIN)/pytest -n $(WORKERS) -m "$(QUICK)"
-	@echo "Left out: tests with PostgreSQL, Chromium, Alertmanager, nginx or Caddy, of faults, and" \
-		"slow ones; \`make test-all\` runs them too."
+	@echo "Skipped: tests with PostgreSQL, Chromium, Alertmanager, nginx or Caddy, fault tests" \
+		"and slow tests; \`make test-all\` runs them too."
 
 test-all: .venv/ready
 	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m "not faults" --hypothesis-profile=long
@@ -73,11 +73,11 @@ clean:
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Bellhop needs Python 3.11 or newer")'
-	@echo "Installing Bellhop's libraries into .venv: this takes about a minute, once."
+	@echo "Installing dependencies into .venv (once, about a minute)."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-# The versions and hashes that the image installs.
+# The locked versions and hashes for the image.
 requirements.lock: pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml -o $@

@@ -1,7 +1,7 @@
 """Bellhop's entry point.
 
-`python app.py` runs it on one machine; `app:app` is the WSGI application. The `bellhop` command is
-in `bolt_app/__main__.py`; `flask --app app …` has the same commands.
+`python app.py` runs Bellhop on one machine; `app:app` is the WSGI application. The `bellhop`
+command is in `bolt_app/__main__.py`; `flask --app app …` has the same commands.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from bolt_app.__main__ import build, build_commands, settings_or_exit
 
 
 def is_loaded_for_commands() -> bool:
-    """Whether `flask` imports this module for its commands, to run one or to list them.
+    """Whether `flask` imports this module to run or list commands.
 
-    Flask's own commands, such as `routes` and `run`, import it in their own context, and get the
-    whole application (https://flask.palletsprojects.com/en/stable/cli/#custom-commands).
+    Flask's built-in commands, such as `routes` and `run`, import it in a separate context and get
+    the whole application (https://flask.palletsprojects.com/en/stable/cli/#custom-commands).
     """
     context = click.get_current_context(silent=True)
     return context is not None and isinstance(context.command, FlaskGroup)

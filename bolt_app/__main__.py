@@ -34,7 +34,7 @@ def build() -> Flask:
 
 
 def build_commands() -> Flask:
-    """Build an application of commands alone; the first that needs the services builds them."""
+    """Build an application with only the commands; services are built on first use."""
     commands = Flask(__name__, static_folder=None)
 
     def find_services() -> Services:
@@ -47,14 +47,14 @@ def build_commands() -> Flask:
 
 @click.command("run")
 def run() -> None:
-    """Serve web pages and deliver, until SIGTERM or Ctrl-C."""
+    """Serve web requests and deliver, until SIGTERM or Ctrl-C."""
     from bolt_app.server import serve
 
     serve(settings_or_exit())
 
 
 def main() -> None:
-    """Run a command of `sys.argv`."""
+    """Run the command in `sys.argv`."""
     commands = build_commands()
     commands.cli.help = "Bellhop: linked profiles and durable notifications in Slack."
     commands.cli.add_command(run)

@@ -1,9 +1,7 @@
-"""The one place that wires everything."""
+"""The composition root: builds the application and all of its services."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -15,27 +13,33 @@ from bolt_app.access.sessions import Sessions
 from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
-from bolt_app.config import Settings
+from bolt_app.config import Settings, Subscribers
 from bolt_app.connections import close_connections
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.credentials.webhooks import Webhooks
-from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
+from bolt_app.db import Database, schema
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.callbacks import build_callbacks
+from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.flow import STATE_LIFETIME_SECONDS, InstallFlow
+from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.state import StateStore
-from bolt_app.installations.store import Installations, StoredInstallation
+from bolt_app.installations.store import Installations
 from bolt_app.installations.tokens.cache import GrantCache
+from bolt_app.installations.tokens.grant_reader import GrantReader
 from bolt_app.installations.tokens.grants import Grants
+from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.installations.tokens.refresh_leases import RefreshLeases
 from bolt_app.installations.tokens.revocations import Revocations
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.lifecycle.installation_checks import InstallationChecks
+from bolt_app.lifecycle.on_installed import OnInstalled
 from bolt_app.lifecycle.service import Lifecycle
-from bolt_app.logs import QuietFlask, describe_error, log_requests
+from bolt_app.logs import QuietFlask, log_requests
 from bolt_app.manifest import load_scopes
 from bolt_app.notifications.digests.preferences import Preferences
 from bolt_app.notifications.history.permalinks import Permalinks
@@ -47,49 +51,48 @@ from bolt_app.notifications.incidents.callback_sender import CallbackSender
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from bolt_app.notifications.incidents.service import Incidents
 from bolt_app.notifications.intake.service import Intake
-from bolt_app.notifications.queue.change_feed import resume_workspaces
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import SubscriptionLimits, Subscriptions
 from bolt_app.profiles.service import Profiles
-from bolt_app.profiles.workspace import workspace_of
 from bolt_app.readiness import Readiness
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.services import Services
 from bolt_app.signals import Signals
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
-from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
+from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
-from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
+from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
 
-logger = logging.getLogger(__name__)
-
 MAX_REQUEST_BYTES = 1024 * 1024
 LEAST_CONNECTIONS = 8
 # Amazon SNS waits 15 seconds for an answer, and a message may need two requests.
 SNS_TIMEOUT_SECONDS = 5
-# The test notifications that one person may send.
+# Test notifications that one person may send.
 TESTS_A_MINUTE = 10
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     """Build the WSGI application.
 
-    The embedded database is brought up to date here; PostgreSQL by `bellhop db upgrade`.
+    Migrates an embedded (SQLite) database; `bellhop db upgrade` migrates PostgreSQL.
 
     Args:
-        settings: what `load_settings` returns.
-        clock: tells the time.
+        settings: the result of `load_settings`.
+        clock: the source of the current time.
     """
+    database = _create_database(settings)
+    services = _create_services(settings, database, clock)
+    flow = _create_install_flow(services)
     app = QuietFlask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.session_secret,
@@ -97,28 +100,45 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         # The address of a static file changes with its content.
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
+    log_requests(app)
+    bolt_app = create_bolt_app(services, flow, InstallationAuthorize(services.grants))
+    app.register_blueprint(create_blueprint(bolt_app, flow, services))
+    register_web(app, services)
+    register_commands(app, lambda: services)
+    app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    app.extensions["bellhop"] = services
+    app.extensions["bolt"] = bolt_app
+    return app
+
+
+def _create_database(settings: Settings) -> Database:
     database = Database(
         settings.database_url,
         settings.encryption_keys,
-        # All web processes together open about as many connections as one would.
+        # All web processes together open about as many connections as a single one.
         pool_size=max(LEAST_CONNECTIONS, 2 * settings.web_threads // settings.web_workers),
     )
     if database.is_sqlite:
         schema.upgrade(database)
+    return database
+
+
+def _create_services(settings: Settings, database: Database, clock: Clock) -> Services:
+    """Build every service once, from its dependencies."""
     http = HttpLoop()
     api = SlackApi(settings.slack_api_url, http, timeout=settings.delays.slack_timeout)
-    store = Installations(settings.slack_client_id, database, clock=clock)
+    rows = InstallationRows(settings.slack_client_id)
+    installations = InstallationDirectory(database, rows)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
-    rotator = TokenRotator(
-        RefreshLeases(database, store, clock=clock),
+    rotator = _create_rotator(settings, database, api, clock)
+    grants = GrantCache(Grants(GrantReader(database, rows), rotator, background))
+    client = WorkspaceClient(
+        installations,
+        InvalidTokens(database, rows, clock=clock),
+        grants,
         api,
-        client_id=settings.slack_client_id,
-        client_secret=settings.slack_client_secret,
-        clock=clock,
+        RateLimits(database, clock=clock),
     )
-    grants = Grants(store, rotator, background)
-    remembered = GrantCache(grants)
-    client = WorkspaceClient(store, remembered, api, RateLimits(database, clock=clock))
     channels = Channels(database, client, use_ids, clock=clock)
     access = Authorization(
         database, client, channels, subscriptions_by=settings.subscriptions_by, clock=clock
@@ -129,32 +149,34 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     signals = Signals()
     lifecycle = Lifecycle(
         database,
-        store,
+        InstallationRemovals(rows, clock=clock),
         signals,
         wakeup,
-        guests_may_subscribe=settings.subscriptions_by == "anyone",
+        guests_may_subscribe=settings.subscriptions_by == Subscribers.ANYONE,
         clock=clock,
     )
     limits = SenderLimits(database, _sender_limits(settings), clock=clock)
-    services = Services(
+    return Services(
         settings=settings,
         clock=clock,
         signals=signals,
         database=database,
         readiness=Readiness(database, settings.delays),
-        store=store,
+        store=Installations(settings.slack_client_id, database, clock=clock),
+        installations=installations,
         sessions=Sessions(database, clock=clock),
         audit=AuditLog(database, keep_for=timedelta(days=settings.audit_days), clock=clock),
-        grants=remembered,
+        grants=grants,
         http=http,
+        api=api,
         client=client,
         response_urls=ResponseUrls(settings.slack_base_url, api),
         signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         access=access,
-        profiles=Profiles(database, store, client, signals, clock=clock),
+        profiles=Profiles(database, installations, client, signals, clock=clock),
         lifecycle=lifecycle,
-        installation_checks=InstallationChecks(store, client, lifecycle),
+        installation_checks=InstallationChecks(installations, client, lifecycle),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
@@ -191,74 +213,59 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
+
+
+def _create_rotator(
+    settings: Settings, database: Database, api: SlackApi, clock: Clock
+) -> TokenRotator:
+    rows = InstallationRows(settings.slack_client_id)
+    return TokenRotator(
+        RefreshLeases(database, rows, clock=clock),
+        api,
+        client_id=settings.slack_client_id,
+        client_secret=settings.slack_client_secret,
+        clock=clock,
+    )
+
+
+def _create_install_flow(services: Services) -> InstallFlow:
+    settings, clock = services.settings, services.clock
     states = StateStore(
-        database,
+        services.database,
         settings.session_secret,
         clock=clock,
         expiration_seconds=STATE_LIFETIME_SECONDS,
     )
-    flow = InstallFlow(
+    on_installed = OnInstalled(
+        services.database,
+        services.wakeup,
+        services.profiles,
+        services.greetings,
+        services.lifecycle,
+        services.installation_checks,
+        services.background,
+        public_url=settings.public_url,
+    )
+    return InstallFlow(
         settings,
         load_scopes(),
-        store=store,
+        store=services.store,
         state_store=states,
-        api=api,
+        api=services.api,
         callbacks=build_callbacks(
-            store, states, InstallPages(services), _recorder(services), _welcomer(services)
+            services.installations, states, InstallPages(services), on_installed
         ),
-        # Apart from keys: a sender with a wrong key keeps nobody at its address from signing in.
+        # Separate from the limit for API keys: a sender with a wrong key does not keep other
+        # people at its address from signing in.
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
     )
-    authorize = InstallationAuthorize(remembered)
-    log_requests(app)
-    bolt_app = create_bolt_app(services, flow, authorize)
-    app.register_blueprint(create_blueprint(bolt_app, flow, services))
-    register_web(app, services)
-    register_commands(app, lambda: services)
-    app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
-    app.extensions["bellhop"] = services
-    app.extensions["bolt"] = bolt_app
-    return app
 
 
 def _sender_limits(settings: Settings) -> Limits:
-    """Return how much each API key and hook may send."""
+    """Return the limits of each API key and webhook."""
     return Limits(
         requests=settings.sender_requests_per_minute,
         deliveries=settings.sender_deliveries_per_minute,
         open_deliveries=settings.sender_open_deliveries,
         new_destinations=settings.sender_new_destinations_per_hour,
     )
-
-
-def _welcomer(services: Services) -> Callable[[StoredInstallation], None]:
-    def welcome(installation: StoredInstallation) -> None:
-        try:
-            profile = services.profiles.find_for(installation)
-            workspace = workspace_of(installation, profile)
-            url = f"{services.settings.public_url}/profile"
-            services.greetings.welcome(workspace, installation.user_id, url)
-        except (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE) as error:
-            # The page shows the same steps.
-            logger.info("the welcome was not posted", extra={"error": describe_error(error)})
-
-    return welcome
-
-
-def _recorder(services: Services) -> Callable[[StoredInstallation], None]:
-    def record(installation: StoredInstallation) -> None:
-        try:
-            with services.database.writing_connection() as connection:
-                resume_workspaces(connection)
-            services.wakeup.notify()
-            if installation.is_enterprise_install and installation.enterprise_id:
-                services.lifecycle.organization_installed(installation.enterprise_id)
-                services.background.submit(services.installation_checks.run)
-            services.profiles.record(installation)
-        except (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE) as error:
-            # The installation stands; whoever asks next makes the recording up.
-            logger.warning(
-                "a profile is still to be recorded", extra={"error": describe_error(error)}
-            )
-
-    return record

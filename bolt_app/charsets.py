@@ -1,9 +1,9 @@
-"""Charsets of what is sent to Bellhop: the one that a sender declares, if it is on the list.
+"""Charsets of request bodies: the declared one, if it is on the list.
 
 Bodies are UTF-8 unless their Content-Type says otherwise (https://www.rfc-editor.org/rfc/rfc8259
-knows no other for JSON), but tools on older platforms send what their system writes, and say so.
-As in browsers, ISO-8859-1 and US-ASCII are read as windows-1252, which has the characters that
-senders mean by codes without a meaning (https://encoding.spec.whatwg.org/#names-and-labels).
+allows no other for JSON), but tools on older platforms send the charset of their system, and
+declare it. As in browsers, ISO-8859-1 and US-ASCII are read as windows-1252, which defines the
+codes that they leave undefined (https://encoding.spec.whatwg.org/#names-and-labels).
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 UTF_8 = "utf-8"
-# Labels by the codec that reads them. None of the codecs has states that could hide a second
-# meaning, as UTF-7 and ISO-2022 have; and labels are not looked up elsewhere, since Python keeps
-# unknown ones in memory.
+# Labels by codec. No stateful codec (UTF-7, ISO-2022) is listed, because it could hide a second
+# meaning. Labels are not looked up in Python's registry, which keeps unknown ones in memory.
 _LABELS: Mapping[str, tuple[str, ...]] = {
     UTF_8: ("utf-8", "utf8", "unicode-1-1-utf-8", "cp65001"),
     "utf-16": ("utf-16", "utf16", "unicode"),
@@ -33,7 +32,7 @@ ACCEPTED = "UTF-8, UTF-16, ISO-8859-1, -2 and -15, windows-1250, -1251 and -1252
 
 
 class CharsetError(ValueError):
-    """A text is not in the charset that is declared."""
+    """A text is not in its declared charset."""
 
 
 class UnknownCharsetError(CharsetError):
@@ -47,9 +46,9 @@ def decode(body: bytes, charset: str | None, *, errors: str = "strict") -> str:
     """Return a body as text, without a byte order mark.
 
     Args:
-        charset: the declared one; None where none is. With an unknown one the body is taken if it
-            is UTF-8, since that name has many misspellings.
-        errors: as for `bytes.decode`, where the charset is on the list.
+        charset: the declared charset, if any. With an unknown one the body is accepted if it is
+            UTF-8, because that name is often misspelled.
+        errors: as for `bytes.decode`, if the charset is on the list.
 
     Raises:
         UnknownCharsetError: the charset is not accepted, and the body is not UTF-8.
@@ -66,7 +65,7 @@ def decode(body: bytes, charset: str | None, *, errors: str = "strict") -> str:
 
 
 def codec_of(charset: str | None) -> str | None:
-    """Return Python's codec for a declared charset, for UTF-8 without one; None: not accepted."""
+    """Return the Python codec of a declared charset (default: UTF-8); None if not accepted."""
     if charset is None:
         return UTF_8
     return _CODECS.get(charset.strip("\"' ").lower().replace("_", "-"))

@@ -1,4 +1,4 @@
-"""The address of the current request's client, through reverse proxies that are trusted."""
+"""The client address of the current request, seen through trusted reverse proxies."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
-# A number of proxies, or the networks that they are in; 0 trusts nobody.
+# A number of proxies, or their networks; 0 trusts none.
 TrustedProxies = int | tuple[Network, ...]
 
 _address: ContextVar[str | None] = ContextVar("client_address", default=None)
 
 
 def client_address() -> str | None:
-    """Return the address of the client; None outside a request, and where Slack is the client."""
+    """Return the client's address; None outside a request, and for requests from Slack."""
     return _address.get()
 
 
@@ -24,7 +24,7 @@ def set_client_address(address: str | None) -> None:
 
 
 def parse_trusted_proxies(value: str) -> TrustedProxies:
-    """Return what `TRUSTED_PROXIES` says.
+    """Parse `TRUSTED_PROXIES`.
 
     Args:
         value: a number from 0 to 9, or addresses and CIDR networks separated by commas.
@@ -40,13 +40,13 @@ def parse_trusted_proxies(value: str) -> TrustedProxies:
 def find_client_address(peer: str, forwarded: Iterable[str], trusted: TrustedProxies) -> str:
     """Return the address of the client of a request.
 
-    Every proxy appends the address it was called from to `X-Forwarded-For`, so the header is read
-    from its end, and only as far as proxies are trusted: the client may have written the rest.
+    Every proxy appends the address of its client to `X-Forwarded-For`, so the header is read from
+    its end, and only as far as proxies are trusted: the client may have forged the rest.
 
     Args:
-        peer: the address that the connection comes from.
+        peer: the remote address of the connection.
         forwarded: the values of `X-Forwarded-For`, as received.
-        trusted: which proxies may name the client.
+        trusted: the proxies that may name the client.
     """
     hops = [part.strip() for line in forwarded for part in line.split(",")]
     address = _parse(peer)
@@ -60,7 +60,7 @@ def find_client_address(peer: str, forwarded: Iterable[str], trusted: TrustedPro
 
 
 def network_of(address: str) -> str:
-    """Return what one client can choose addresses from: itself, or a /64 network of IPv6."""
+    """Return the network that one client controls: an IPv4 address, or an IPv6 /64 network."""
     parsed = _parse(address)
     if isinstance(parsed, IPv6Address):
         return str(ip_network((parsed, 64), strict=False))
@@ -74,7 +74,7 @@ def _is_trusted(address: IPv4Address | IPv6Address, passed: int, trusted: Truste
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address in `text`, which some proxies write with a port; None where it is none."""
+    """Parse an address, with or without a port; None if it is not one."""
     bare = text
     if text.startswith("["):
         bare = text[1:].partition("]")[0]
@@ -86,5 +86,5 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
         return None
     if isinstance(parsed, IPv4Address):
         return parsed
-    # A zone (`fe80::1%eth0`) is any text, and means nothing on another machine.
+    # A zone (`fe80::1%eth0`) may be any text, and has no meaning on another machine.
     return None if parsed.scope_id else parsed.ipv4_mapped or parsed

@@ -1,4 +1,4 @@
-"""The time, given to whoever needs it so that tests can give another."""
+"""The clock, injected so that tests can control the time."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Return the present moment, timezone-aware, in UTC."""
+    """Return the current time, timezone-aware, in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Settings from the environment and `.env`, each with a clear error."""
+"""Settings from the environment and `.env`, with a clear error for each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,20 +33,18 @@ _CHECKOUT = Path(__file__).resolve().parent.parent
 # Holds `.env` and `var/`: the checkout, or the working directory of an installed package.
 ROOT = _CHECKOUT if (_CHECKOUT / "app.py").exists() else Path.cwd()
 SLACK_ORIGIN = "https://slack.com"
-# Slack's own; everything else stands in for it.
+# Slack's origins; any other is a stand-in.
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")
-# Each web process has connections to the database and some 40 MiB of its own.
+# Each web process needs database connections and about 40 MiB of memory.
 MOST_BY_DEFAULT = 8
 # From the folder of a checkout.
 COMMAND = ".venv/bin/bellhop"
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LOG_FORMATS = ("text", "json")
-# The people who may change the subscriptions of channels; members are everybody but guests.
-SUBSCRIBERS = ("anyone", "members", "admins")
-# From this likeness on an unknown name is taken for a misspelt one (`difflib`'s ratio).
+# An unknown name at least this similar to a setting counts as misspelled (`difflib` ratio).
 LIKENESS = 0.85
 Network = IPv4Network | IPv6Network
-# What CALLBACK_NETWORKS may list: loopback, private and shared addresses, and nothing else.
+# The only networks that CALLBACK_NETWORKS may list: loopback, private and shared addresses.
 _PRIVATE_RANGES: tuple[Network, ...] = tuple(
     map(
         ip_network,
@@ -60,7 +59,7 @@ _PRIVATE_RANGES: tuple[Network, ...] = tuple(
         ),
     )
 )
-# A Docker or Kubernetes secret arrives as a file: NAME_FILE names it.
+# Settings that may be read from a file (a Docker or Kubernetes secret): NAME_FILE names it.
 SECRET_NAMES = (
     "SLACK_CLIENT_SECRET",
     "SLACK_SIGNING_SECRET",
@@ -71,8 +70,16 @@ SECRET_NAMES = (
 )
 
 
+class Subscribers(StrEnum):
+    """The people who may change the subscriptions of channels; members exclude guests."""
+
+    ANYONE = "anyone"
+    MEMBERS = "members"
+    ADMINS = "admins"
+
+
 class ConfigError(Exception):
-    """One or more settings are missing or malformed; `problems` has a sentence for each."""
+    """Settings are missing or malformed; `problems` has one message for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -81,7 +88,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything Bellhop is told from outside. Secrets stay out of its repr."""
+    """All settings. Secrets do not appear in the repr."""
 
     slack_client_id: str
     slack_client_secret: str = field(repr=False)
@@ -113,7 +120,7 @@ class Settings:
     keep_days: int = 30
     audit_days: int = 90
     trusted_proxies: TrustedProxies = 0
-    subscriptions_by: str = "members"
+    subscriptions_by: Subscribers = Subscribers.MEMBERS
     callback_networks: tuple[Network, ...] = ()
     log_level: str = "INFO"
     log_format: str = "text"
@@ -122,40 +129,40 @@ class Settings:
 
     @property
     def command(self) -> str:
-        """How a person on this machine begins a command, such as `send`."""
+        """The start of a command line on this machine, such as for `send`."""
         env_file = f"--env-file {shlex.quote(self.env_file)} " if self.env_file else ""
         return f"{COMMAND} {env_file}".rstrip()
 
     @property
     def uses_https(self) -> bool:
-        """Whether browsers reach us over https, so that cookies may be `Secure`."""
+        """Whether browsers use https, so that cookies can be `Secure`."""
         return self.public_url.startswith("https://")
 
     @property
     def is_slack(self) -> bool:
-        """Whether it is Slack that we talk to, and not a stand-in for it."""
+        """Whether Bellhop is connected to Slack, rather than to a stand-in."""
         return self.slack_base_url in SLACK_ORIGINS
 
     @property
     def session_url(self) -> str:
-        """The database's address for connections that must keep one session of the server."""
+        """The database URL for connections that need a session that lasts."""
         return self.database_session_url or self.database_url
 
     @property
     def redirect_uri(self) -> str:
-        """Where Slack sends people back to; it must be in the Slack app's list of redirect URLs."""
+        """The OAuth redirect URL, which the Slack app must list."""
         return f"{self.public_url}/slack/oauth_redirect"
 
     @property
     def slack_api_url(self) -> str:
-        """The Web API's base address, as `slack_sdk.WebClient` takes it."""
+        """The base URL of the Web API, in the form that `slack_sdk.WebClient` takes."""
         return f"{self.slack_base_url}/api/"
 
 
 def read_environment() -> dict[str, str]:
-    """Return the process environment over the values of a file (the environment wins).
+    """Return the values of the environment file, overridden by the process environment.
 
-    The file is `.env`, or the one that `FLASK_ENV_FILE` names, as for Flask's own commands
+    The file is `.env`, or the one that `FLASK_ENV_FILE` names, as for Flask's commands
     (https://flask.palletsprojects.com/en/stable/cli/#environment-variables-from-dotenv).
 
     Raises:
@@ -175,10 +182,10 @@ def read_environment() -> dict[str, str]:
 
 
 def read_public_url(environ: Mapping[str, str]) -> str:
-    """Return `PUBLIC_URL` alone, which is all the manifest needs.
+    """Return `PUBLIC_URL`, the only setting that the manifest needs.
 
     Raises:
-        ConfigError: it, or the `PORT` its default is made from, is malformed.
+        ConfigError: it, or the `PORT` in its default, is malformed.
     """
     reader = _Reader(environ)
     public_url = reader.public_url(reader.number("PORT", 3000, least=1, most=65535))
@@ -190,14 +197,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read every setting and return them.
 
     Args:
-        environ: where to read from; default: the environment and `.env`.
+        environ: the source; default: the environment and `.env`.
 
     Raises:
-        ConfigError: with a sentence for every missing or malformed value, all at once.
+        ConfigError: with one message for every missing or malformed value.
     """
     reader = _Reader(read_environment() if environ is None else environ)
     embedded = not reader.text("DATABASE_URL")
-    # The embedded database and the keys generated beside it.
+    # The folder of the embedded database and the generated keys.
     var = ROOT / (reader.text("DATA_DIR") or "var")
     if embedded:
         reader.private_folder("DATA_DIR", var)
@@ -207,8 +214,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     is_local = not slack_base_url or _is_loopback(slack_base_url)
     if not is_local and public_url and not public_url.startswith("https://"):
         reader.problem(
-            "PUBLIC_URL must begin with https:// because Slack sends people back over https only: "
-            "set it to the address of your reverse proxy or tunnel."
+            "PUBLIC_URL must begin with https://, because Slack redirects only to https: set it to "
+            "the URL of your reverse proxy or tunnel."
         )
     settings = Settings(
         slack_client_id=reader.credential("SLACK_CLIENT_ID", "App Credentials → Client ID"),
@@ -259,7 +266,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
         trusted_proxies=reader.trusted_proxies(),
-        subscriptions_by=reader.choice("SUBSCRIPTIONS_BY", "members", SUBSCRIBERS),
+        subscriptions_by=Subscribers(
+            reader.choice("SUBSCRIPTIONS_BY", Subscribers.MEMBERS.value, tuple(Subscribers))
+        ),
         callback_networks=reader.private_networks("CALLBACK_NETWORKS"),
         log_level=reader.choice("LOG_LEVEL", "INFO", LOG_LEVELS),
         log_format=reader.choice("LOG_FORMAT", "text", LOG_FORMATS),
@@ -271,7 +280,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 class _Reader:
-    """Reads values one by one and gathers what is wrong with them."""
+    """Reads values one by one and collects their problems."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -282,10 +291,10 @@ class _Reader:
         self._problems.append(sentence)
 
     def misspelt(self) -> None:
-        """Report names that look like a setting which is not set, once every setting was read.
+        """Report names similar to an unset setting. Call it after every setting is read.
 
-        The environment has other names in it too, so a likeness to a setting that is set says
-        nothing.
+        Similarity to a setting that is set does not count, because the environment also has names
+        of other programs.
         """
         unset = [name for name in sorted(self._known) if not self._environ.get(name, "").strip()]
         for name in sorted(self._environ.keys() - self._known):
@@ -309,14 +318,14 @@ class _Reader:
         try:
             return Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            self.problem(f"{name}_FILE names a file that cannot be read ({error}): mend the path.")
+            self.problem(f"{name}_FILE names a file that cannot be read ({error}): check the path.")
             return ""
 
     def credential(self, name: str, place: str) -> str:
         value = self.text(name)
         if not value:
             self.problem(
-                f"{name} is missing: copy it from your app's page at https://api.slack.com/apps "
+                f"{name} is required: copy it from your app's page at https://api.slack.com/apps "
                 f"(Basic Information → {place}) into .env."
             )
         return value
@@ -327,7 +336,7 @@ class _Reader:
             return default
         if value.isascii() and value.isdigit() and least <= int(value) <= most:
             return int(value)
-        self.problem(f"{name} is {value!r}: give a whole number from {least} to {most}.")
+        self.problem(f"{name} is {value!r}: use a whole number from {least} to {most}.")
         return default
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -345,13 +354,13 @@ class _Reader:
                 network = ip_network(part)
             except ValueError:
                 self.problem(
-                    f"{name} has {part!r}: give networks separated by commas, as in "
+                    f"{name} contains {part!r}: use networks separated by commas, such as "
                     "10.0.0.0/8,192.168.1.5."
                 )
                 continue
             if not any(_is_within(network, known) for known in _PRIVATE_RANGES):
                 self.problem(
-                    f"{name} has {part!r}: list only private, shared or loopback networks, within "
+                    f"{name} contains {part!r}: use only private, shared or loopback networks in "
                     f"{', '.join(map(str, _PRIVATE_RANGES))}. Public addresses need no entry."
                 )
                 continue
@@ -363,11 +372,11 @@ class _Reader:
             make_private_folder(path)
         except SharedFolderError:
             self.problem(
-                f"{name} is {str(path)!r}, which all users of this machine share: give a folder "
-                "of Bellhop's own."
+                f"{name} is {str(path)!r}, which all users of this machine share: use a folder "
+                "that only Bellhop uses."
             )
         except OSError:
-            # Told by whatever needs a file there.
+            # Reported when a file in it is needed.
             return
 
     def origin(self, name: str, default: str) -> str:
@@ -376,12 +385,12 @@ class _Reader:
             if not value.startswith("https://") and not _is_loopback(value):
                 self.problem(
                     f"{name} is {value!r}: it must begin with https://, because tokens and "
-                    "sessions travel there; http:// is for a loopback address alone."
+                    "sessions are sent there; http:// is allowed only for a loopback address."
                 )
                 return ""
             return value
         self.problem(
-            f"{name} is {value!r}: give scheme and host alone, as in https://bellhop.example.com."
+            f"{name} is {value!r}: use only scheme and host, such as https://bellhop.example.com."
         )
         return ""
 
@@ -394,8 +403,8 @@ class _Reader:
             return parse_trusted_proxies(value)
         except ValueError:
             self.problem(
-                f"TRUSTED_PROXIES is {value!r}: give the number of reverse proxies in front of "
-                "Bellhop, or their addresses, as in 127.0.0.1, 10.0.0.0/8."
+                f"TRUSTED_PROXIES is {value!r}: use the number of reverse proxies in front of "
+                "Bellhop, or their addresses, such as 127.0.0.1, 10.0.0.0/8."
             )
             return 0
 
@@ -414,8 +423,8 @@ class _Reader:
             return ""
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
             self.problem(
-                f"{name} names an SQLite database in memory, which loses everything: "
-                "give a file, as in sqlite:////srv/bellhop/bellhop.db."
+                f"{name} names an SQLite database in memory, which loses all data: "
+                "use a file, such as sqlite:////srv/bellhop/bellhop.db."
             )
         return url.render_as_string(hide_password=False)
 
@@ -425,8 +434,8 @@ class _Reader:
         url = self.database_url("DATABASE_SESSION_URL")
         if embedded or url.startswith("sqlite"):
             self.problem(
-                "DATABASE_SESSION_URL is for PostgreSQL behind a transaction pooler: give "
-                "PostgreSQL's own address, or remove it where SQLite is used."
+                "DATABASE_SESSION_URL is for PostgreSQL behind a transaction pooler: use the "
+                "direct URL of PostgreSQL, or remove it if you use SQLite."
             )
         return url
 
@@ -443,8 +452,8 @@ class _Reader:
                 Fernet(key)
             except ValueError:
                 self.problem(
-                    f"ENCRYPTION_KEYS: key {number} of {len(keys)} is no Fernet key "
-                    "(32 bytes in URL-safe base64): make one with `bellhop new-key`."
+                    f"ENCRYPTION_KEYS: key {number} of {len(keys)} is not a Fernet key "
+                    "(32 bytes in URL-safe base64): create one with `bellhop new-key`."
                 )
         return keys
 
@@ -457,30 +466,32 @@ class _Reader:
         )
         if value and len(value) < 32:
             self.problem(
-                "SESSION_SECRET is too short: give at least 32 random characters, "
-                "as `bellhop new-key` prints."
+                "SESSION_SECRET is too short: use at least 32 random characters, "
+                "such as the output of `bellhop new-key`."
             )
         return value
 
-    def _secret(self, name: str, var: Path | None, generate: Callable[[], str], mend: str) -> str:
+    def _secret(
+        self, name: str, var: Path | None, generate: Callable[[], str], command: str
+    ) -> str:
         value = self.text(name)
         if value:
             return value
         if var is None:
             self.problem(
-                f"{name} is missing and only the embedded database makes its own: "
-                f"put what `{mend}` prints into .env."
+                f"{name} is required, except with the embedded database: "
+                f"put the output of `{command}` into .env."
             )
             return ""
         try:
             return _kept_secret(var / name.lower(), generate)
         except OSError as error:
-            self.problem(f"{name} cannot be kept in {var} ({error}): make the folder writable.")
+            self.problem(f"{name} cannot be stored in {var} ({error}): make the folder writable.")
             return ""
 
 
 _DATABASE_URL_HELP = (
-    "{name} is not understood: give postgresql://user:password@host/database "
+    "{name} is not a database URL: use postgresql://user:password@host/database "
     "or sqlite:////path/to/file.db."
 )
 
@@ -516,10 +527,10 @@ def _is_loopback(origin: str) -> bool:
 
 
 def _kept_secret(path: Path, generate: Callable[[], str]) -> str:
-    """Return the secret kept in `path`, making it first where there is none.
+    """Return the secret stored in `path`; generate it first if it does not exist.
 
-    Several processes may start at once: each writes a file of its own and links it into place,
-    which only one of them can do, so that all of them read the same secret, whole.
+    Several processes may start at once: each writes a draft and links it into place, which succeeds
+    only for one of them, so that all of them read the same complete secret.
     """
     if not path.exists():
         make_private_folder(path.parent)

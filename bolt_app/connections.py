@@ -1,4 +1,4 @@
-"""`Connection: close` in an answer, which gunicorn leaves out of an application's headers."""
+"""Support for `Connection: close`, which gunicorn ignores in an application's headers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 def close_connections(application: WSGIApplication) -> WSGIApplication:
-    """Return the application with its answers' `Connection: close` carried out.
+    """Return the application with support for `Connection: close` in its responses.
 
-    gunicorn otherwise keeps the connection, and reads the body of a request that the application
-    has refused unread.
+    Otherwise gunicorn keeps the connection, and reads the body of a request that the application
+    rejected without reading it.
     """
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             if any(_closes(name, value) for name, value in headers):
-                # gunicorn's response, of which this is a method; other servers read the header.
+                # This is a method of gunicorn's response; other servers read the header.
                 response = getattr(start_response, "__self__", None)
                 force_close = getattr(response, "force_close", None)
                 if force_close is not None:

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use."""
+"""The number of processor cores that this process may use."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores(quota: Path = _QUOTA) -> int:
-    """Return the number of cores, at least 1: those of the affinity mask, and no more than a quota.
+    """Return the number of cores, at least 1, limited by the affinity mask and a quota.
 
     Args:
-        quota: the file with a container's limit
+        quota: the file with the container's limit
             (https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files).
     """
     if hasattr(os, "sched_getaffinity"):

@@ -1,4 +1,4 @@
-"""How long Bellhop waits for Slack, for its own workers and before it tries again."""
+"""Timeouts and intervals: for Slack, for workers and between retries."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, kw_only=True)
 class Delays:
-    """Waits in seconds. They are no settings: fault tests run them on a compressed time scale.
+    """Delays in seconds. They are not settings: fault tests run them on a compressed time scale.
 
     Attributes:
         slack_timeout: for the response of a Web API method.
-        acknowledgement: until a request from Slack is acknowledged although it is unfinished.
-            Slack gives up after three seconds, and the network takes part of them.
-        settling: how long a request that was cut off may still take effect.
+        acknowledgement: until a request from Slack is acknowledged while it is still running. Slack
+            gives up after three seconds, which include the network.
+        settling: how long a request that was interrupted may still take effect.
         first_retry: after the first failed attempt; each later wait is twice as long.
-        longest_retry: the longest of these waits.
-        dead_installation: until an installation that is dead is tried again.
-        owner_poll: between two looks of a worker at the shards and their owners.
-        owner_answer: for the database to confirm an ownership; without an answer it is lost.
-        owner_silence: after so long without a sign of life the database ends an ownership.
-        shard_free: after so long without an owner a worker takes a shard beyond its share.
+        longest_retry: the longest of these delays.
+        dead_installation: until a delivery is retried on an installation without a valid token.
+        owner_poll: between two checks of the shards and their owners by a worker.
+        owner_answer: for the database to confirm ownership; without an answer it is lost.
+        owner_silence: without a heartbeat, until the database ends an ownership.
+        shard_free: without an owner, until a worker takes a shard beyond its share.
         shard_release: between two shards that a worker releases to others with fewer.
-        in_flight: how long after its start a request may still take effect that its sender has
-            not heard of: it is looked for later.
-        second_look: after a message was posted again, until duplicates are looked for.
-        listing: between two listings of a workspace's channels for names that are not known.
-        poll: until deliveries are found of which no wake-up came.
-        unowned_alarm: after so long without an owner of some shard a worker reports unready.
+        in_flight: after the start of a request without a known result, how long it may still take
+            effect; Bellhop looks for its message later.
+        second_look: after a message was posted again, until Bellhop looks for duplicates.
+        listing: between two listings of a workspace's channels to resolve unknown names.
+        poll: until deliveries without a wakeup are found.
+        unowned_alarm: without an owner of some shard, until a worker reports that it is not ready.
     """
 
     slack_timeout: float = 10.0
@@ -48,5 +48,5 @@ class Delays:
     unowned_alarm: float = 30.0
 
     def scaled(self, factor: float) -> Delays:
-        """Return the same waits, each `factor` times as long."""
-        return Delays(**{one.name: getattr(self, one.name) * factor for one in fields(self)})
+        """Return the same delays, each multiplied by `factor`."""
+        return Delays(**{item.name: getattr(self, item.name) * factor for item in fields(self)})

@@ -1,4 +1,4 @@
-"""Wrong API keys, webhook addresses and OAuth codes, counted by client address in this process."""
+"""Limits of wrong API keys, webhook URLs and OAuth codes, per client address and process."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ logger = logging.getLogger(__name__)
 
 
 class TooManyGuessesError(Exception):
-    """A client address has come with too many wrong credentials.
+    """A client address sent too many wrong credentials.
 
     Attributes:
-        retry_after: seconds until it may try again.
+        retry_after: the seconds until it may try again.
     """
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(
-            "Too many wrong API keys came from this address: check the key, and try again later."
+            "Too many wrong API keys from this network address: check the key and try again later."
         )
         self.retry_after = retry_after
 
 
 class GuessLimit:
-    """Says which client addresses have guessed too often.
+    """Rejects client addresses that sent too many wrong credentials.
 
-    One that has is refused before its credential is looked up, so that a right guess tells it
-    nothing. Credentials that this process has seen to be good are not guesses.
+    They are rejected before their credential is looked up, so that a correct guess reveals nothing.
+    Credentials that this process knows as valid are not counted.
     """
 
     def __init__(self, per_minute: int, *, clock: Clock = utc_now) -> None:
         self._per_minute = per_minute
         self._clock = clock
         self._lock = Lock()
-        # When each address's minute began, and its wrong credentials since; the oldest first.
+        # The start of each address's minute, and the wrong credentials since; oldest first.
         self._seen: OrderedDict[str, tuple[datetime, int]] = OrderedDict()
 
     def check(self, address: str | None) -> None:
-        """Make sure that an address may try a credential.
+        """Require that an address may try a credential.
 
         Raises:
-            TooManyGuessesError: not now.
+            TooManyGuessesError: it sent too many wrong ones.
         """
         self._check(_network(address), self._clock())
 
@@ -59,12 +59,12 @@ class GuessLimit:
             self._count(_network(address), self._clock())
 
     def reserve(self, address: str | None) -> None:
-        """Count a credential as wrong before it is tried, where trying it takes long.
+        """Count a credential as wrong before a slow check of it.
 
-        Of many at the same moment no more are tried than may be wrong.
+        This also limits simultaneous attempts.
 
         Raises:
-            TooManyGuessesError: not now.
+            TooManyGuessesError: the address sent too many wrong credentials.
         """
         network, now = _network(address), self._clock()
         with self._lock:
@@ -72,7 +72,7 @@ class GuessLimit:
             self._count(network, now)
 
     def give_back(self, address: str | None) -> None:
-        """Count one less: what was reserved turned out to be right."""
+        """Undo a reservation, because the credential was valid."""
         network = _network(address)
         with self._lock:
             began, number = self._seen.get(network, (None, 0))
@@ -99,7 +99,7 @@ class GuessLimit:
 
 
 def _network(address: str | None) -> str:
-    """Return what one client has: its address, or the /64 network of an IPv6 address."""
+    """Return the network of one client: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ip_address(address or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Health addresses of a worker, which serves nothing else."""
+"""The HTTP server for the health checks of a worker."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer({"status": "not found"}, 404)
 
     def log_message(self, *_args: object) -> None:
-        """Log nothing: requests come every few seconds, and may have anything in them."""
+        """Log nothing: requests arrive every few seconds, and may contain anything."""
 
     def _answer(self, body: dict[str, object], status: int) -> None:
         encoded = json.dumps(body).encode()
@@ -45,10 +45,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving_health(readiness: Readiness, host: str, port: int) -> Iterator[int]:
-    """Serve `/healthz` and `/readyz` in a thread, until the end.
+    """Serve `/healthz` and `/readyz` in a thread, until the context ends.
 
     Args:
-        port: 0 lets the system choose.
+        port: 0 lets the system choose a free port.
 
     Returns: yields the port.
 

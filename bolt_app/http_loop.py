@@ -1,6 +1,6 @@
-"""The event loop for HTTP requests: one for each process, in a thread of its own.
+"""The event loop for HTTP requests: one per process, in a separate thread.
 
-Connections are reused as long as the loop runs, so all HTTP clients of a process share it.
+Connections can be reused only within a loop, so all HTTP clients of a process share it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aiohttp import ClientSession
 T = TypeVar("T")
 Sessions = dict[Callable[[], ClientSession], ClientSession]
 
-# Requests have deadlines of their own. This much later the loop itself is taken for stuck.
+# Requests have deadlines. This much later the loop itself counts as stuck.
 MARGIN_SECONDS = 5.0
 
 
@@ -34,8 +34,8 @@ class _Running:
 class HttpLoop:
     """Runs coroutines that send HTTP requests, and owns their sessions.
 
-    The thread starts with the first request. A forked child starts one of its own, because threads
-    do not survive a fork and connections cannot be shared.
+    The thread starts with the first request. A forked child starts another, because threads do not
+    survive a fork and connections cannot be shared.
     """
 
     def __init__(self) -> None:
@@ -49,12 +49,12 @@ class HttpLoop:
         """Run a coroutine on the loop and return its result.
 
         Args:
-            timeout: seconds that the coroutine allows itself.
+            timeout: the timeout of the coroutine, in seconds.
 
         Raises:
-            TimeoutError: `MARGIN_SECONDS` later there is still no result.
-            ConnectionAbortedError: the loop is closed, or was before there was a result.
-            RuntimeError: the caller is on the loop, which would wait for itself: it can `await`.
+            TimeoutError: no result `MARGIN_SECONDS` after the timeout.
+            ConnectionAbortedError: the loop was closed before there was a result.
+            RuntimeError: the caller runs on the loop, and must `await` instead.
         """
         try:
             future = self.submit(call)
@@ -69,23 +69,21 @@ class HttpLoop:
             future.cancel()
 
     def session(self, create: Callable[[], ClientSession]) -> ClientSession:
-        """Return the session that `create` returned when it was first asked for.
-
-        It is closed with the loop.
+        """Return the session of `create`, created on first use and closed with the loop.
 
         Raises:
-            RuntimeError: the caller is not on this loop.
+            RuntimeError: the caller does not run on this loop.
         """
         running = self._running
         if running is None or asyncio.get_running_loop() is not running.loop:
-            raise RuntimeError("HTTP requests are sent on the HTTP loop alone")
+            raise RuntimeError("HTTP requests must be sent on the HTTP loop")
         session = running.sessions.get(create)
         if session is None:
             session = running.sessions[create] = create()
         return session
 
     def close(self) -> None:
-        """Cancel what is under way, and close all connections."""
+        """Cancel running requests, and close all connections."""
         with self._lock:
             self._is_closed = True
             running, self._running = self._running, None
@@ -96,26 +94,26 @@ class HttpLoop:
         atexit.unregister(self.close)
 
     def forget_parent(self) -> None:
-        """Begin without a loop, in a child that was just forked."""
-        # A thread of the parent may have held the lock.
+        """Discard the parent's loop, in a forked child."""
+        # A thread of the parent may hold the lock.
         self._lock = threading.Lock()
-        # Kept: an object that is collected closes its connections, and these are the parent's.
+        # Kept alive, because garbage collection would close connections that belong to the parent.
         self._inherited, self._running = self._running, None
 
     def submit(self, call: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine on the loop, and return at once.
+        """Start a coroutine on the loop, and return its future.
 
         Raises:
             ConnectionAbortedError: the loop is closed.
-            RuntimeError: the caller is on the loop.
+            RuntimeError: the caller runs on the loop.
         """
-        # The lock keeps `close` from stopping the loop before it has seen the coroutine.
+        # The lock prevents `close` from stopping the loop before it receives the coroutine.
         with self._lock:
             if self._is_closed:
                 raise ConnectionAbortedError("the HTTP loop is closed")
             if self._running is None:
                 self._running = _start()
-                # Commands end without closing anything.
+                # Commands end without closing the loop.
                 atexit.register(self.close)
             if self._running.thread is threading.current_thread():
                 raise RuntimeError("run() would wait for its own thread: await the coroutine")
@@ -146,7 +144,7 @@ async def _end(sessions: Sessions) -> None:
     await asyncio.gather(*pending, return_exceptions=True)
     for session in sessions.values():
         await session.close()
-    # Connections that requests closed themselves are gone some iterations later.
+    # Closed connections are released a few iterations later.
     for _ in range(3):
         await asyncio.sleep(0)
 

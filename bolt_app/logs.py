@@ -1,8 +1,8 @@
-"""Logs: one line an event, with a request id, and nothing that people wrote or keep secret.
+"""Logging: one line per event, with a request id, without secrets and message texts.
 
-Three rules hold at every level. Our own messages are constants; what varies beside them is ids,
-codes and counts. An exception is its type and where it was raised, without its text, because that
-may quote what someone wrote. A library's message is not shown at all.
+Three rules apply at every level. Bellhop's messages are constants, beside which only ids, codes and
+counts vary. An exception is logged with its type and traceback, without its message, which may
+quote a person's text. Messages of libraries are withheld.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-# Bot, user, app, refresh and rotated tokens (https://docs.slack.dev/authentication/tokens), what
-# travels in an address or header beside them, and webhook addresses.
+# Bot, user, app, refresh and rotated tokens (https://docs.slack.dev/authentication/tokens), secrets
+# in URLs and headers, and webhook URLs.
 _SECRETS = re.compile(
     r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+"
     r"|(?<=[?&]code=)[^&\s\"']+|(?<=[?&]state=)[^&\s\"']+"
     r"|(?<=Bearer )[\w.\-+/=]+"
     r"|(?<=hooks\.slack\.com/)[\w/-]+"
-    # Hooks and API keys of our own.
+    # Bellhop's webhooks and API keys.
     r"|(?<=/hooks/)[^\s\"'?#]+|\bbh_[\w-]{16,}"
 )
 
-# Loggers whose messages are shown. gunicorn's are about its processes; see `_GunicornFilter`.
+# Loggers whose messages are shown. gunicorn's concern its processes; see `_GunicornFilter`.
 _OWN_LOGGERS = frozenset({"bolt_app", "app", "tests", "__main__", "gunicorn"})
-# They write statements with their parameters, payloads and addresses; at DEBUG it costs time too.
+# They log statements with parameters, payloads and URLs; at DEBUG this also costs time.
 _QUIET_LIBRARIES = (
     "aiohttp",
     "alembic",
@@ -55,17 +55,17 @@ _QUIET_LIBRARIES = (
     "urllib3",
     "werkzeug",
 )
-# gunicorn's messages that go on with a line of a request, or its address.
+# gunicorn's messages that quote a line of a request, or its URL.
 _GUNICORN_QUOTES = ("Invalid request from", "Error handling request")
-_WITHHELD = "a message of this library is not shown, because it may quote what people wrote"
+_WITHHELD = "this library's message is withheld, because it may quote private texts"
 MAX_ERROR_LENGTH = 300
-# Names of our own, which a migration that has not run leaves missing.
+# Names of Bellhop's tables and columns, missing before a migration.
 _MISSING = re.compile(r"no such (?:table|column): [\w.]+")
 # PostgreSQL's classes of errors: connection, authorization, database, deadlock, resources, state,
 # intervention by an operator, system.
 _SERVER_STATES = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
 
-# The methods of RFC 9110 and 5789: whatever else a request names is not shown.
+# The methods of RFC 9110 and 5789; others are not logged.
 _METHODS = frozenset(
     {"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"}
 )
@@ -74,11 +74,11 @@ logger = logging.getLogger(__name__)
 
 
 class LoggableError(Exception):
-    """An error whose text holds nothing that people wrote, so that a log may have it."""
+    """An error whose message contains no private text, so that it can be logged."""
 
 
 def describe_error(error: BaseException) -> str:
-    """Return an error for a log: its type, and of its text only what quotes nobody."""
+    """Describe an error for a log: its type, and its message if it cannot quote private text."""
     name = type(error).__name__
     text = _safe_text(error)
     return f"{name}: {text}"[:MAX_ERROR_LENGTH] if text else name
@@ -103,7 +103,7 @@ def _safe_text(error: BaseException) -> str:
 
 
 def _is_about_server(error: DBAPIError) -> bool:
-    """Whether a database's error is about the connection or the server, and so quotes no value.
+    """Whether a database error concerns the connection or server, and so quotes no value.
 
     https://www.sqlite.org/rescode.html and
     https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -111,7 +111,7 @@ def _is_about_server(error: DBAPIError) -> bool:
     if not isinstance(error, OperationalError | InterfaceError):
         return False
     if isinstance(error.orig, sqlite3.Error):
-        # Without a code of SQLite's, Python itself raised it, over a value that it cannot read.
+        # Without an SQLite error code, Python raised it for an unreadable value.
         name = getattr(error.orig, "sqlite_errorname", "SQLITE_ERROR")
         return name != "SQLITE_ERROR" or _MISSING.fullmatch(str(error.orig)) is not None
     return _is_server_state(getattr(error.orig, "sqlstate", None))
@@ -123,9 +123,9 @@ def _is_server_state(state: str | None) -> bool:
 
 
 def escape(text: str) -> str:
-    """Return `text` with every character escaped that cannot be printed.
+    """Return `text` with every unprintable character escaped.
 
-    Line breaks could forge a line, and control and direction characters how a line looks.
+    Line breaks could forge a line; control and direction characters could change its appearance.
     """
     if text.isprintable():
         return text
@@ -136,12 +136,12 @@ def escape(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """Return `text` without anything that looks like a token, code, state, key or hook."""
+    """Return `text` with everything redacted that looks like a token, code, key or webhook."""
     return _SECRETS.sub("[redacted]", text)
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people; those of a traceback are indented, so that none can look like another."""
+    """Formats a line for people; lines of a traceback are indented, to look like no record."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -154,7 +154,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A line for machines."""
+    """Formats a record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -173,19 +173,19 @@ class JsonFormatter(logging.Formatter):
 
 class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say where a line could not be written; logging's own handler prints what was in it."""
-        place = f"{record.name}:{record.lineno}"
-        sys.stderr.write(f"a line of the log could not be written: {escape(place)}\n")
+        """Report the place of a failure; the standard handler would print the message."""
+        source = f"{record.name}:{record.lineno}"
+        sys.stderr.write(f"a log line could not be written: {escape(source)}\n")
 
 
 class _GunicornFilter(logging.Filter):
-    """Takes lines of requests, and so addresses and headers, out of what gunicorn says."""
+    """Removes request lines, and so URLs and headers, from gunicorn's messages."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.INFO:
             return False
         if str(record.msg).startswith(_GUNICORN_QUOTES):
-            record.msg, record.args = "a request failed before Bellhop got it", ()
+            record.msg, record.args = "a request failed before it reached Bellhop", ()
         return True
 
 
@@ -200,37 +200,37 @@ def configure_logging(level: str, log_format: str, stream: TextIO | None = None)
         logging.getLogger(name).setLevel("WARNING")
     gunicorn = logging.getLogger("gunicorn.error")
     gunicorn.filters[:] = [_GunicornFilter()]
-    # Where gunicorn was started by itself it has handlers of its own, with another format.
+    # gunicorn started by itself has handlers with another format.
     gunicorn.handlers.clear()
     gunicorn.propagate = True
-    # An access log has the addresses of webhooks, which are secrets; `log_requests` has routes.
+    # An access log has webhook URLs, which are secrets; `log_requests` logs routes instead.
     logging.getLogger("gunicorn.access").disabled = True
     threading.excepthook = _log_thread_error
 
 
 def _log_thread_error(args: threading.ExceptHookArgs) -> None:
-    """Log an error that ended a thread; Python's own hook prints its text."""
+    """Log an error that ended a thread; the standard hook would print its message."""
     if args.exc_value is not None and args.exc_type is not SystemExit:
         logger.error("a thread ended with an error", exc_info=args.exc_value)
 
 
 class QuietFlask(Flask):
-    """Flask without the log of unhandled errors, which has the address of the request."""
+    """Flask without its log of unhandled errors, which contains the URL of the request."""
 
     def log_exception(self, *_args: Any, **_kwargs: Any) -> None:
-        """Log that answering failed even after the error handlers."""
+        """Log an error that the error handlers did not handle."""
         logger.error("a request could not be answered", exc_info=True)
 
 
 def log_requests(app: Flask) -> None:
-    """Give every request an id and a line in the log, with its route in place of its address.
+    """Give every request an id and a log line, with its route instead of its URL.
 
-    An address may have a secret in it, also one that is mistyped and leads nowhere.
+    A URL may contain a secret, even if it is mistyped.
     """
 
     @app.before_request
     def begin() -> None:
-        # It names a request and guards nothing: no need of the system's random numbers.
+        # It only identifies a request: no cryptographic randomness needed.
         g.request_id = f"{random.getrandbits(64):016x}"
         g.began = time.perf_counter()
         _request_id.set(g.request_id)
@@ -265,7 +265,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _traceback(record: logging.LogRecord) -> Iterator[str]:
-    """Yield the lines of a record's traceback, those of the causes first."""
+    """Yield the lines of a record's traceback, causes first."""
     if record.exc_info and record.exc_info[1] is not None:
         yield from _error_lines(record.exc_info[1], record.exc_info[2], set())
 
@@ -284,5 +284,5 @@ def _error_lines(
             yield f"    {frame.line}"
     yield escape(describe_error(error))
     if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _error_lines(one, one.__traceback__, seen)
+        for member in error.exceptions:
+            yield from _error_lines(member, member.__traceback__, seen)

@@ -1,4 +1,4 @@
-"""`manifest.yml`: the Slack app's own description, and the one list of scopes.
+"""`manifest.yml`: the manifest of the Slack app, with the only list of scopes.
 
 https://docs.slack.dev/reference/app-manifest
 """
@@ -23,24 +23,24 @@ MANIFEST_PATH = next(
 )
 STEP_PATH = _FOLDER / "workflow_step.yml"
 PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
-# Where Slack wants a host alone.
+# For fields that take only a host.
 PLACEHOLDER_HOST = "bellhop.example.com"
 
 BOT_SCOPE_REASONS: Mapping[str, str] = {
-    "channels:history": "After a broken connection, see whether its own message was posted",
-    "channels:join": "Join the public channel you choose, to post there",
-    "channels:read": "List public channels to choose from, and see which ones a guest is in",
+    "channels:history": "After a connection failure, look for its own message to avoid a duplicate",
+    "channels:join": "Join a public channel that you choose, to post there",
+    "channels:read": "List public channels to choose from, and check which ones a guest belongs to",
     "chat:write": "Post your company's notifications",
-    "chat:write.customize": "Keep the name and picture that your tools give their messages",
+    "chat:write.customize": "Show the name and picture that your tools set for their messages",
     "commands": "Answer /profile and /notify, and link to a notification from its message",
-    "groups:history": "The same in private channels that it was invited to",
-    "groups:read": "Find the private channels it was invited to, and see who is in them",
-    "im:history": "The same in its direct messages",
+    "groups:history": "The same in private channels it was invited to",
+    "groups:read": "List the private channels it was invited to, and check who belongs to them",
+    "im:history": "The same in direct messages with Bellhop",
     "im:write": "Send direct messages",
-    "links:read": "See links to its own notifications, and no others, to show what is behind them",
-    "links:write": "Show the notification under such a link",
-    "team:read": "Know the workspace's name and address, and follow when they change",
-    "users:read": "Follow changes of linked profiles, and see who is admin, guest or deactivated",
+    "links:read": "Receive links to Bellhop's notifications, and no others, to preview them",
+    "links:write": "Show the preview below such a link",
+    "team:read": "Read the workspace's name and domain, and follow their changes",
+    "users:read": "Follow changes of linked profiles, and check who is admin, guest or deactivated",
     "users:read.email": "Follow changes of their e-mail addresses",
 }
 USER_SCOPE_REASONS: Mapping[str, str] = {
@@ -51,20 +51,20 @@ USER_SCOPE_REASONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Scopes:
-    """The scopes the manifest asks for."""
+    """The scopes that the manifest requests."""
 
     bot: tuple[str, ...]
     user: tuple[str, ...]
 
 
 def manifest_text(public_url: str, path: Path = MANIFEST_PATH) -> str:
-    """Return the manifest as YAML, with the addresses of the app at `public_url`."""
+    """Return the manifest as YAML, with the URLs of the app at `public_url`."""
     text = path.read_text(encoding="utf-8").replace(PLACEHOLDER_ORIGIN, public_url)
     return text.replace(PLACEHOLDER_HOST, urlsplit(public_url).hostname or "")
 
 
 def manifest_with_step(public_url: str) -> str:
-    """Return the manifest as YAML with the step for Workflow Builder.
+    """Return the manifest as YAML, including the step for Workflow Builder.
 
     https://docs.slack.dev/workflows/workflow-steps
     """
@@ -78,13 +78,13 @@ def manifest_with_step(public_url: str) -> str:
 
 
 def load_manifest(public_url: str = PLACEHOLDER_ORIGIN) -> dict[str, Any]:
-    """Return the manifest as Slack reads it, with the addresses of the app at `public_url`."""
+    """Return the manifest as Slack reads it, with the URLs of the app at `public_url`."""
     manifest: dict[str, Any] = yaml.safe_load(manifest_text(public_url))
     return manifest
 
 
 @cache
 def load_scopes() -> Scopes:
-    """Return the scopes the app asks for."""
+    """Return the scopes that the app requests."""
     scopes = load_manifest()["oauth_config"]["scopes"]
     return Scopes(bot=tuple(scopes["bot"]), user=tuple(scopes["user"]))

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner can read, whatever the umask and their creator."""
+"""Files and folders that only their owner can access, whatever the umask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SharedFolderError(OSError):
-    """A folder is meant for all users of the machine, such as /tmp."""
+    """A folder is shared by all users of the machine, such as /tmp."""
 
 
 def is_shared_folder(path: Path) -> bool:
@@ -23,10 +23,10 @@ def is_shared_folder(path: Path) -> bool:
 
 
 def make_private_folder(path: Path) -> None:
-    """Create a folder if it is missing, and take it and the files in it away from others.
+    """Create a folder if it is missing, and restrict it and its files to the owner.
 
     Raises:
-        SharedFolderError: it is a folder for everybody, or another user's in one.
+        SharedFolderError: it is shared by all users, or another user's folder in a shared one.
         OSError: it cannot be created.
     """
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Create an empty file if it is missing, and take it away from others.
+    """Create an empty file if it is missing, and restrict it to the owner.
 
     Raises:
         OSError: it cannot be created.
@@ -52,13 +52,13 @@ def make_private_file(path: Path) -> None:
 
 
 def take_from_others(path: Path) -> None:
-    """Let only its owner use a file or folder, where there is one; else a warning is logged."""
+    """Restrict an existing file or folder to its owner; log a warning if that fails."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & _OTHERS:
             path.chmod(mode & ~_OTHERS)
     except FileNotFoundError:
-        # Another process that starts has removed its draft, or SQLite its log.
+        # Another starting process removed its draft, or SQLite its log.
         return
     except OSError as error:
         logger.warning(

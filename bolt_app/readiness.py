@@ -1,4 +1,4 @@
-"""Readiness of this process, as its health addresses report it."""
+"""Readiness of this process, as `/readyz` reports it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 class Readiness:
     """Whether the database answers, its schema is current, and every workspace has an owner.
 
-    Only a process that delivers is unready for want of owners: taking a web process out of service
-    would help nobody.
+    Missing owners make only a delivering process unready: taking a web process out of service would
+    not help.
     """
 
     def __init__(
@@ -35,11 +35,11 @@ class Readiness:
         self._ownership: Ownership | None = None
 
     def watch(self, ownership: Ownership) -> None:
-        """Judge by this process's own worker too; the clock is that of its steps."""
+        """Include this process's worker in the checks; it must use the same clock."""
         self._ownership = ownership
 
     def check(self) -> tuple[dict[str, object], int]:
-        """Return what to answer: an object for JSON, and a status of HTTP, 200 or 503."""
+        """Return the response: an object for JSON, and the HTTP status 200 or 503."""
         try:
             require_current(self._database)
             unowned = count_unowned(self._database, self._delays.owner_silence)

@@ -1,4 +1,4 @@
-"""A bounded memory of what Slack said a moment ago."""
+"""A bounded cache of recent answers from Slack."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ V = TypeVar("V")
 
 
 class RecentAnswers(Generic[K, V]):
-    """Keeps answers for a limited time, the latest `most` of them.
+    """Caches the latest `most` answers for a limited time.
 
-    An answer that was on its way while `forget` was called is returned but not kept: it may be
-    older than what was to be forgotten for.
+    An answer to a question asked before a call of `forget` is returned but not cached, because it
+    may be older than the change that `forget` was called for.
     """
 
     def __init__(self, lifetime: timedelta, most: int, clock: Clock) -> None:
@@ -30,7 +30,7 @@ class RecentAnswers(Generic[K, V]):
         self._kept: OrderedDict[K, tuple[datetime, V]] = OrderedDict()
 
     def find(self, key: K) -> V | None:
-        """Return the answer; None where it is too old or missing."""
+        """Return the cached answer; None if it is too old or missing."""
         with self._lock:
             kept = self._kept.get(key)
             if kept is None or self._clock() - kept[0] >= self._lifetime:
@@ -39,7 +39,7 @@ class RecentAnswers(Generic[K, V]):
             return kept[1]
 
     def ask(self, key: K, ask: Callable[[], V]) -> V:
-        """Ask, and keep the answer. Whatever `ask` raises is raised, and not kept."""
+        """Ask, and cache the answer. Errors of `ask` propagate and are not cached."""
         asked_at, forgotten = self._clock(), self._forgotten
         answer = ask()
         with self._lock:
@@ -50,11 +50,11 @@ class RecentAnswers(Generic[K, V]):
                     self._kept.popitem(last=False)
         return answer
 
-    def forget(self, is_meant: Callable[[K], bool]) -> None:
-        """Drop the answers whose keys `is_meant` accepts."""
+    def forget(self, matches: Callable[[K], bool]) -> None:
+        """Drop the answers whose keys `matches` accepts."""
         with self._lock:
             self._forgotten += 1
-            for key in [one for one in self._kept if is_meant(one)]:
+            for key in list(filter(matches, self._kept)):
                 del self._kept[key]
 
     def __len__(self) -> int:

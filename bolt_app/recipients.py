@@ -1,4 +1,4 @@
-"""Whom a notification is for: `#name`, a channel's id, `@e-mail`, a person's id, `topic:name`."""
+"""Recipients: `#name`, a channel's id, `@e-mail`, a person's id, or `topic:name`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _EMAIL = re.compile(r"@?([^\s@<>,\x00-\x1f]{1,64}@[^\s@<>,\x00-\x1f]{1,255})")
 _TOPIC = re.compile(r"[a-z0-9_/.-]{1,80}")
 _TOPIC_CHARACTERS = re.compile(r"[^a-z0-9_/.-]+")
 _TOPIC_PREFIX = "topic:"
-HELP = "give #name, a channel's id (C…), @e-mail, a person's id (U…) or topic:name"
+HELP = "use #name, a channel's id (C…), @e-mail, a person's id (U…) or topic:name"
 
 
 def normal_address(value: object) -> str:
-    """Return an address in the one form it is stored in.
+    """Return an address in its stored form.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a valid address.
     """
     text = visible(value) if isinstance(value, str) else ""
     if _ID.fullmatch(text):
@@ -33,13 +33,13 @@ def normal_address(value: object) -> str:
     email = _EMAIL.fullmatch(lowered(text))
     if email is not None:
         return f"@{email[1]}"
-    raise ValueError(f"{_shown(text)} is no address: {HELP}")
+    raise ValueError(f"{_shown(text)} is not a recipient: {HELP}")
 
 
 def normal_channel_name(name: str) -> str:
-    """Return a channel's name, with or without `#`, in the one form it is stored in.
+    """Return a channel's name, given with or without `#`, in its stored form.
 
-    Slack's own names are in lower case (https://docs.slack.dev/reference/objects/conversation-object).
+    Names in Slack are in lower case (https://docs.slack.dev/reference/objects/conversation-object).
     """
     return lowered(name).removeprefix("#")
 
@@ -50,43 +50,43 @@ def email_address(email: str) -> str:
 
 
 def normal_person(value: object) -> str:
-    """Return a person's address in the one form it is stored in.
+    """Return a person's address in its stored form.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a person's address.
     """
     address = normal_address(value)
     if address[0] == "@" or is_person(address):
         return address
-    raise ValueError(f"{_shown(address)} is nobody: give @e-mail or a person's id (U…)")
+    raise ValueError(f"{_shown(address)} is not a person: use @e-mail or a person's id (U…)")
 
 
 def normal_topic(value: str) -> str:
-    """Return a topic's name in the one form it is stored in.
+    """Return a topic's name in its stored form.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a valid name.
     """
     name = lowered(typed(value)).removeprefix(_TOPIC_PREFIX).strip()
     if not _TOPIC.fullmatch(name):
         near = _near_topic(name)
         hint = f"; did you mean {near}?" if near else ""
         raise ValueError(
-            f"{_shown(name)} is not a topic: give up to 80 letters from a to z, digits, and any of "
+            f"{_shown(name)} is not a topic: use up to 80 letters from a to z, digits and "
             f"- _ / .{hint}"
         )
     return name
 
 
 def topic_of(address: str) -> str | None:
-    """Return the name of the topic that `address` stands for; None where it is no topic."""
+    """Return the topic's name in a `topic:` address; None for other addresses."""
     if not address.startswith(_TOPIC_PREFIX):
         return None
     return address.removeprefix(_TOPIC_PREFIX)
 
 
 def _near_topic(name: str) -> str:
-    """Return what could be meant by a name that is not a topic: without accents, with dashes."""
+    """Return a valid name close to an invalid one: without accents, with dashes."""
     plain = normalized("NFKD", name).encode("ascii", "ignore").decode()
     near = _TOPIC_CHARACTERS.sub("-", plain).strip("-/.")
     return near if _TOPIC.fullmatch(near) else ""

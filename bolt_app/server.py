@@ -1,4 +1,4 @@
-"""gunicorn with threads, sized by the environment, and a delivery worker beside the web pages."""
+"""The server: gunicorn with threads, sized by the settings, and a delivery worker."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from bolt_app.worker import create_worker
 
 logger = logging.getLogger(__name__)
 
-# So long a client may take to begin a request, to send its headers, and all of it with its answer.
+# Deadlines of a client: for the headers of a request, and for the whole request and response.
 HEADER_SECONDS = 10
 REQUEST_SECONDS = 60
-# A process looks that often whether its delivery worker and its parent are alive.
+# How often a process checks that its delivery worker and its parent are alive.
 CHECK_SECONDS = 1.0
-# So long a thread waits for the next request of a connection, before it gives the connection back.
+# How long a thread waits for the next request of a connection before it releases the connection.
 LINGER_MS = 5
-# Of one request, each of up to 8 KiB. Browsers behind proxies send some 40.
+# Per request, each of up to 8 KiB. Browsers behind proxies send about 40.
 MAX_HEADERS = 60
 
 
 class PropagatingLogger(Logger):
-    """Lets gunicorn's messages go where all others go, redacted like them."""
+    """Sends gunicorn's messages to the root logger, which redacts them."""
 
     def setup(self, cfg: Any) -> None:
         """Leave level and format to the root logger."""
@@ -51,26 +51,26 @@ class PropagatingLogger(Logger):
 
 
 class DeadlineWorker(ThreadWorker):
-    """gunicorn's threads, taken back from clients that send or read too slowly.
+    """gunicorn's thread worker, with deadlines for clients that send or read too slowly.
 
-    gunicorn waits for a request as long as the client likes: a few connections with half a header
-    would hold all threads. A deadline that begins with a connection's first byte ends that; a
-    client that opens ever more of them is for the reverse proxy to stop. A new connection has no
-    thread before its first byte, and where there are too many the oldest that is silent goes.
+    gunicorn waits for a request without limit: a few connections with half a header would occupy
+    all threads. Here a deadline starts with the first byte; limiting the number of connections of
+    a client is the reverse proxy's job. A new connection gets no thread before its first byte, and
+    if there are too many connections the oldest silent one is closed.
 
-    A busy connection keeps its thread: to give it back and to be given it again makes three threads
-    take turns, which under load takes longer than most answers.
+    A busy connection keeps its thread: releasing and reassigning it involves three threads, which
+    under load takes longer than most responses.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # By connections that have a thread.
+        # By connection with a thread.
         self._deadlines: dict[Any, float] = {}
-        # Connections that wait for a thread.
+        # Connections waiting for a thread.
         self._queued: set[Any] = set()
 
     def enqueue_req(self, conn: Any) -> None:
-        """Give a connection a thread, once there is something to read."""
+        """Assign a thread to a connection once there is data to read."""
         if conn.initialized or conn.data_ready:
             self._queued.add(conn)
             super().enqueue_req(conn)
@@ -85,7 +85,7 @@ class DeadlineWorker(ThreadWorker):
         self.poller.register(conn.sock, selectors.EVENT_READ, readable)
 
     def handle(self, conn: Any) -> Any:
-        """Read requests from a connection and answer them, in a thread, until it is silent."""
+        """Handle requests of a connection, in a thread, until it is silent."""
         self._queued.discard(conn)
         keepalive = self._handle_one(conn)
         while keepalive is True and self._has_next(conn):
@@ -93,7 +93,7 @@ class DeadlineWorker(ThreadWorker):
         return keepalive
 
     def _has_next(self, conn: Any) -> bool:
-        """Whether the next request comes at once; with others waiting for a thread, it is not."""
+        """Whether the next request arrives at once, while no other connection needs the thread."""
         if self._queued or not self.alive:
             return False
         poll = select.poll()
@@ -108,27 +108,27 @@ class DeadlineWorker(ThreadWorker):
             self._deadlines.pop(conn, None)
 
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Answer a request whose headers were read."""
+        """Handle a request after its headers are read."""
         self._deadlines[conn] = time.monotonic() + REQUEST_SECONDS
         return super().handle_request(req, conn)
 
     def murder_pending(self) -> None:
-        """Close what has waited too long; gunicorn's loop calls it every second."""
+        """Close connections past their deadline; gunicorn's loop calls it every second."""
         super().murder_pending()
         now = time.monotonic()
         for conn, deadline in list(self._deadlines.items()):
             if deadline <= now:
-                # The thread that waits for it goes on, and finds it closed.
+                # The waiting thread continues and finds it closed.
                 with suppress(OSError):
                     conn.sock.shutdown(socket.SHUT_RDWR)
 
 
 class ServerProcess(DeadlineWorker):
-    """One of the processes behind `python app.py`: it serves web requests, delivers, or both.
+    """A server process: it serves web requests, delivers, or both.
 
     Attributes:
-        delivers, serves: which; decided before it is forked.
-        announces: whether it is the one that logs when Bellhop is ready.
+        delivers, serves: its jobs, set before the fork.
+        announces: whether it logs when Bellhop is ready.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -137,7 +137,7 @@ class ServerProcess(DeadlineWorker):
         self._delivery: DeliveryWorker | None = None
 
     def run(self) -> None:
-        """Serve and deliver until a signal says to stop, or delivering has ended by itself."""
+        """Serve and deliver until a signal arrives or the delivery worker ends."""
         app: Any = self.wsgi
         services = app.extensions["bellhop"]
         stopped = threading.Event()
@@ -160,12 +160,12 @@ class ServerProcess(DeadlineWorker):
                 self._delivery.stop()
 
     def murder_pending(self) -> None:
-        """Close what has waited too long, and stop where nothing is delivered any more."""
+        """Close connections past their deadline, and stop if the delivery worker has ended."""
         super().murder_pending()
         self._check_delivery()
 
     def _wait(self) -> None:
-        # Clients are refused, not kept waiting, once no other process serves.
+        # Without another serving process, clients are rejected instead of waiting.
         for listener in self.sockets:
             listener.close()
         while self.alive and self.is_parent_alive():
@@ -177,42 +177,42 @@ class ServerProcess(DeadlineWorker):
 
     def _check_delivery(self) -> None:
         if self.alive and self._delivery is not None and not self._delivery.is_alive():
-            logger.critical("the delivery worker has ended: its process is replaced")
+            logger.critical("the delivery worker has ended; its process is replaced")
             self.alive = False
 
 
 class FixedArbiter(Arbiter):
-    """gunicorn's parent process, with as many children as the settings say."""
+    """gunicorn's parent process, with a fixed number of children."""
 
     def handle_ttin(self) -> None:
-        """Start no other: it would neither deliver nor count as a web process."""
+        """Ignore the signal: another process would neither deliver nor count as a web process."""
         logger.warning("the number of processes is fixed: set WEB_CONCURRENCY and restart")
 
     handle_ttou = handle_ttin
 
 
 class Server(BaseApplication):
-    """Runs `app:app`, which each process imports for itself.
+    """Runs `app:app`, which each process imports separately.
 
-    One web process delivers too. Several leave that to a process of its own, so that neither waits
-    for the other's interpreter lock.
+    A single web process also delivers. With several, a separate process delivers, so that neither
+    waits for the other's interpreter lock.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # Processes up to this age are about to end: those that replace them deliver.
+        # Processes up to this age are about to end; their replacements deliver.
         self._replaced_age = 0
         super().__init__()
 
     def run(self) -> None:
         """Serve until a signal ends it."""
-        # Imported modules are shared with all processes, and stay so when these collect garbage.
+        # All processes share the memory of imported modules, also during garbage collection.
         gc.collect()
         gc.freeze()
         FixedArbiter(self).run()
 
     def load_config(self) -> None:
-        """Tell gunicorn what the settings say."""
+        """Apply the settings to gunicorn."""
         settings = self._settings
         options: dict[str, Any] = {
             "bind": f"{settings.host}:{settings.port}",
@@ -224,7 +224,7 @@ class Server(BaseApplication):
             "graceful_timeout": 20,
             "logger_class": PropagatingLogger,
             "control_socket_disable": True,
-            # TRUSTED_PROXIES says which proxies may speak for clients; gunicorn trusts none.
+            # TRUSTED_PROXIES lists the trusted proxies; gunicorn itself trusts none.
             "forwarded_allow_ips": "",
             "forwarder_headers": "",
             "on_reload": self._replace,
@@ -246,19 +246,21 @@ class Server(BaseApplication):
         self._replaced_age = arbiter.worker_age
 
     def _assign(self, arbiter: Any, process: ServerProcess) -> None:
-        """Decide what a process does: one of those that stay delivers."""
-        staying = [one for one in arbiter.WORKERS.values() if one.age > self._replaced_age]
-        is_delivered = any(one.delivers for one in staying)
+        """Choose the jobs of a process: exactly one of the remaining processes delivers."""
+        remaining = [
+            worker for worker in arbiter.WORKERS.values() if worker.age > self._replaced_age
+        ]
+        is_delivered = any(worker.delivers for worker in remaining)
         process.delivers = self._settings.worker_threads > 0 and not is_delivered
         process.serves = self._delivers_beside_serving or not process.delivers
-        process.announces = process.serves and not any(one.announces for one in staying)
+        process.announces = process.serves and not any(worker.announces for worker in remaining)
 
 
 def announce_when_ready(database: Database, public_url: str, stopped: threading.Event) -> None:
-    """Log that Bellhop is ready once its database is; until then log once what is missing."""
+    """Log that Bellhop is ready once its database is; log the first reason why it is not."""
     reason = _unready_reason(database)
     if reason is not None:
-        logger.warning("Bellhop is not ready, and tries again every second: %s", reason)
+        logger.warning("Bellhop is not ready and checks again every second: %s", reason)
     while reason is not None:
         if stopped.wait(CHECK_SECONDS):
             return
@@ -277,7 +279,7 @@ def _unready_reason(database: Database) -> str | None:
 
 
 def _require_free(host: str, port: int) -> None:
-    """Exit with one sentence where the address cannot be listened on; gunicorn would try on."""
+    """Exit with a message if the address is not available; gunicorn would keep trying."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -297,7 +299,7 @@ def serve(settings: Settings) -> None:
     """Serve until a signal ends it.
 
     Raises:
-        SystemExit: with a sentence, where the address cannot be listened on.
+        SystemExit: the address is not available; its message explains why.
     """
     _require_free(settings.host, settings.port)
     configure_logging(settings.log_level, settings.log_format)

@@ -1,4 +1,4 @@
-"""Everything the edges (web, slack, cli) call, made once by `create_app`."""
+"""The services of an application, created once by `create_app` and used by web, slack and cli."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database
 from bolt_app.guesses import GuessLimit
 from bolt_app.http_loop import HttpLoop
+from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.store import Installations
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.revocations import Revocations
@@ -39,7 +40,7 @@ from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.signals import Signals
-from bolt_app.slack_api import ResponseUrls
+from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
@@ -52,8 +53,12 @@ from bolt_app.workspaces.users import Users
 class Services:
     """The services of one app.
 
-    `tests` limits the test notifications of each person.
-    `requests` runs what Slack waits for; `background` what nobody waits for and may be repeated.
+    Attributes:
+        store: the installation store of slack_sdk's contract.
+        installations: lookups of installations.
+        tests: the limit of test notifications per person.
+        requests: runs work that Slack waits for.
+        background: runs work that nobody waits for, and that can be repeated.
     """
 
     settings: Settings
@@ -62,10 +67,12 @@ class Services:
     database: Database
     readiness: Readiness
     store: Installations
+    installations: InstallationDirectory
     sessions: Sessions
     audit: AuditLog
     grants: GrantCache
     http: HttpLoop
+    api: SlackApi
     client: WorkspaceClient
     response_urls: ResponseUrls
     signer: ValueSigner

@@ -1,4 +1,4 @@
-"""One lookup in a thread for all coroutines that wait for answers."""
+"""One lookup, in a thread, for the keys of all waiting coroutines."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ V = TypeVar("V")
 
 
 class SharedLookup(Generic[K, V]):
-    """Looks up what coroutines of one loop ask for; those who ask meanwhile share the next lookup.
+    """Looks up keys for the coroutines of one loop; calls during a lookup share the next one.
 
-    Each gets what was looked up after it asked.
+    Each caller gets a value looked up after its call.
     """
 
     def __init__(self, look_up: Callable[[Collection[K]], Mapping[K, V]]) -> None:
-        """Take the lookup: it gets keys, in a thread, and returns a value for those it finds."""
+        """Set the lookup, which runs in a thread and returns values for the keys it finds."""
         self._look_up = look_up
         self._next: dict[K, asyncio.Future[V | None]] = {}
         self._running: asyncio.Task[None] | None = None
 
     async def find(self, key: K) -> V | None:
-        """Return the value of a key, or None; what the lookup raises, all who share it get."""
+        """Return the value of a key, or None. An error is raised for all callers that share it."""
         loop = asyncio.get_running_loop()
         answer = self._next.get(key)
         if answer is None:
             answer = self._next[key] = loop.create_future()
         if self._running is None or self._running.done():
             self._running = loop.create_task(self._run())
-        # A caller that is cancelled leaves the answer to the others.
+        # A cancelled caller leaves the answer to the others.
         return await asyncio.shield(answer)
 
     async def _run(self) -> None:

@@ -13,7 +13,7 @@ from blinker import Signal
 
 @dataclass(frozen=True)
 class ChangeSignal:
-    """The people whose App Homes show what has changed.
+    """The people whose App Homes show a change.
 
     Attributes:
         user_id: one person; None means the admins of the workspace.
@@ -46,9 +46,9 @@ class Signals:
         self._changed.send(ChangeSignal(team_id, user_id, is_deleted_person=True))
 
     def admin_data_changed(self, team_id: str) -> None:
-        """Publish that data has changed which the admins of a workspace see."""
+        """Publish that data changed which the admins of a workspace see."""
         self._changed.send(ChangeSignal(team_id, None))
 
     def workspace_changed(self, team_id: str) -> None:
-        """Publish that data has changed which many people of a workspace see."""
+        """Publish that data changed which many people of a workspace see."""
         self._changed.send(ChangeSignal(team_id, None, is_everyone=True))

@@ -1,6 +1,6 @@
-"""One read for all threads that wait for the same answer.
+"""One read for all threads that wait for the same value.
 
-Each gets what was read after it asked, so that nothing is seen any later than by reading alone.
+Each caller gets a value read after its call, so it is never older than with a separate read.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Reads for several threads at once.
+    """Shares reads between threads.
 
     Args:
-        read: reads what is to be known; what it raises, whoever made it read gets.
+        read: reads the value; an error is raised only for the caller that ran it.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class SingleFlight(Generic[T]):
         self._latest: tuple[float, T] | None = None
 
     def get(self) -> T:
-        """Return what was read since this was called, by this thread or another."""
+        """Return a value read after this call, by this thread or another."""
         asked_at = self._monotonic()
         with self._lock:
             if self._latest is None or self._latest[0] <= asked_at:

@@ -1,14 +1,14 @@
-"""Ids of Slack: their forms, and the one that stands for a deleted person."""
+"""Slack ids: their forms, and the placeholder for a deleted person."""
 
 from __future__ import annotations
 
-# In place of the id of a person whose data was deleted: a record of what they did stays, and names
-# nobody. Slack has no such id.
+# Replaces the id of a person whose data was deleted, so that records of their actions stay without
+# naming them. Slack has no such id.
 DELETED_PERSON = "deleted"
 
 
 def is_id(address: str) -> bool:
-    """Whether `address` is an id of Slack's, which can be posted to: a channel's or a person's."""
+    """Whether `address` is a Slack id that accepts messages: of a channel or a person."""
     return address[0] in "CGDUW"
 
 
@@ -23,7 +23,7 @@ def is_destination(address: str) -> bool:
 
 
 def is_person(address: str) -> bool:
-    """Whether `address` is a person's id, which stands for their direct message with the bot.
+    """Whether `address` is a person's id, which means their direct messages with the bot.
 
     https://docs.slack.dev/reference/methods/chat.postMessage#channels
     """

@@ -1,7 +1,7 @@
-"""Slack's user object, read into what Bellhop stores.
+"""Slack's user object, mapped to the columns that Bellhop stores.
 
 https://docs.slack.dev/reference/objects/user-object: every field but the id may be missing. A
-missing field says nothing and changes nothing; an empty one clears what was stored.
+missing field changes nothing; an empty one clears the stored value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _USER_TEXTS = ("name", "tz", "tz_label", "locale")
 
 
 def user_values(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of `users` that the user object `facts` speaks of."""
+    """Return the columns of `users` for which the user object has a value."""
     profile = _mapping(facts.get("profile"))
     values: dict[str, Any] = {
         **_texts(facts, _USER_TEXTS),
@@ -25,7 +25,7 @@ def user_values(facts: Mapping[str, Any]) -> dict[str, Any]:
         **_texts(profile, _PROFILE_TEXTS),
     }
     if values.get("email"):
-        # By it people are found: it has one form.
+        # Lookups by e-mail need one form.
         values["email"] = lowered(values["email"])
     images = {
         str(size): profile[f"image_{size}"]
@@ -43,13 +43,13 @@ def user_values(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def updated_at(facts: Mapping[str, Any]) -> int:
-    """Return when Slack last changed the user object (Unix seconds), 0 where it does not say."""
+    """Return when Slack last changed the user object (Unix seconds); 0 if unknown."""
     updated = facts.get("updated")
     return int(updated) if isinstance(updated, int | float) else 0
 
 
 def membership_values(facts: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the columns of `memberships` that the user object `facts` speaks of."""
+    """Return the columns of `memberships` for which the user object has a value."""
     values = {name: bool(facts[name]) for name in ("is_admin", "is_owner") if name in facts}
     if "is_restricted" in facts or "is_ultra_restricted" in facts:
         values["is_guest"] = bool(facts.get("is_restricted") or facts.get("is_ultra_restricted"))
@@ -57,14 +57,14 @@ def membership_values(facts: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def enterprise_of(facts: Mapping[str, Any]) -> str:
-    """Return the organisation the account belongs to, or an empty string."""
+    """Return the organization the account belongs to, or an empty string."""
     return str(_mapping(facts.get("enterprise_user")).get("enterprise_id") or "")
 
 
 def is_guest_in(team_id: str, facts: Mapping[str, Any]) -> bool | None:
-    """Whether a person sees no more in a workspace than guests do; None where Slack does not say.
+    """Whether a person has only the access of a guest in a workspace; None if unknown.
 
-    That is a guest, and someone of another workspace of the same organisation.
+    This applies to guests, and to people of other workspaces of the organization.
     """
     teams = _mapping(facts.get("enterprise_user")).get("teams")
     if isinstance(teams, list) and team_id not in (*teams, facts.get("team_id")):

@@ -1,4 +1,4 @@
-"""Limits over a sliding window, in the memory of this process."""
+"""Rate limits over a sliding window, per process."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ MOST_KEYS = 10_000
 
 
 class SlidingLimit:
-    """Lets something happen so many times within any `window`, for each key."""
+    """Allows `most` events per key within any `window`."""
 
     def __init__(self, most: int, window: timedelta, *, clock: Clock = utc_now) -> None:
         self._most = most
         self._window = window
         self._clock = clock
         self._lock = Lock()
-        # When it happened, the key used last at the end.
+        # Times of events by key, the most recently used key last.
         self._taken: OrderedDict[str, deque[datetime]] = OrderedDict()
 
     def take(self, key: str) -> float:
-        """Count one time, where there is one left.
+        """Count an event if the limit allows it.
 
-        Returns: 0 where there was, else the seconds until there is.
+        Returns: 0 if it does, else the seconds until it will.
         """
         now = self._clock()
         with self._lock:

@@ -1,8 +1,8 @@
-"""Forms of text that people type: one for storing names, one for comparing them.
+"""Normal forms of typed text: one for storing names, one for comparing them.
 
-Two texts that look the same are the same: characters are composed (NFC), and those that no reader
-sees are left out (https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency
-keys are not texts in this sense: they stay as they are, byte by byte.
+Texts that look the same become equal: characters are composed (NFC), and invisible ones removed
+(https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency keys are never
+normalized.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import re
 import unicodedata
 from typing import Literal
 
-# Default_Ignorable_Code_Point, by which characters are invisible wherever they are not supported
+# Default_Ignorable_Code_Point: characters that are invisible where they are not supported
 # (https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt).
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-# Phones and word processors put these in the place of characters of a keyboard.
+# Phones and word processors replace keyboard characters with these.
 _TYPED = str.maketrans(
     {
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d", "-"),
@@ -33,7 +33,7 @@ MOST_MARKS = 30
 
 
 def normalized(form: Literal["NFC", "NFD", "NFKD"], text: str) -> str:
-    """Return `text` in a normal form of Unicode, with at most `MOST_MARKS` marks on a letter.
+    """Return `text` in a Unicode normal form, with at most `MOST_MARKS` marks on a letter.
 
     Normalizing sorts the marks of a letter, which takes time that grows with their number's square.
     """
@@ -52,24 +52,24 @@ def _with_few_marks(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return `text` composed (NFC), and without invisible characters and outer spaces."""
+    """Return `text` composed (NFC), without invisible characters and surrounding spaces."""
     return normalized("NFC", _INVISIBLE.sub("", text)).strip()
 
 
 def lowered(text: str) -> str:
-    """Return a name in the form it is stored in: `visible`, in lower case."""
+    """Return a name in its stored form: `visible`, in lower case."""
     return normalized("NFC", visible(text).lower())
 
 
 def typed(text: str) -> str:
-    """Return `text` as `visible` does, with a keyboard's dashes and quotes."""
+    """Return `visible` text with the dashes and quotes of a keyboard."""
     return visible(text).translate(_TYPED)
 
 
 def comparable(text: str) -> str:
-    """Return the form in which two texts are equal that people would call the same.
+    """Return a form in which texts are equal if people would consider them the same.
 
-    Besides `typed`, capitals and the number of spaces between words do not matter
+    In addition to `typed`, capitals and the number of spaces between words are ignored
     (https://www.unicode.org/versions/latest/core-spec/chapter-3/#G34145, caseless matching).
     """
     folded = normalized("NFD", " ".join(typed(text).split())).casefold()

@@ -1,4 +1,4 @@
-"""Wires the delivery worker, for a process of its own or beside the web pages."""
+"""Factories of the delivery worker, which runs alone or in a web process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bolt_app.services import Services
 
 logger = logging.getLogger(__name__)
 
-# Between two runs of periodic tasks.
+# Intervals of periodic tasks.
 RARELY_SECONDS = 600.0
 OFTEN_SECONDS = 60.0
 
@@ -41,8 +41,8 @@ def create_worker(services: Services) -> DeliveryWorker:
     settings, database = services.settings, services.database
     if not settings.is_slack:
         logger.warning(
-            "not connected to Slack, but to a stand-in, where people sign in as anybody: remove "
-            "SLACK_BASE_URL for real use",
+            "connected to a stand-in for Slack, where anyone can sign in as anyone: remove "
+            "SLACK_BASE_URL for production",
             extra={"slack_base_url": settings.slack_base_url},
         )
     ownership = create_ownership(settings, database)
@@ -69,7 +69,7 @@ def create_dispatcher(
     executor: Executor,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Dispatcher:
-    """Return what delivers for owned workspaces, at the pace of the settings."""
+    """Return the dispatcher of owned workspaces, with the rate limits of the settings."""
     settings, database, clock = services.settings, services.database, services.clock
     delays, retry_for = settings.delays, timedelta(hours=settings.retry_hours)
     calls, channels, people = services.client, services.channels, services.users
@@ -103,7 +103,7 @@ def create_dispatcher(
 
 
 def create_ownership(settings: Settings, database: Database) -> Ownership:
-    """Return what decides which workspaces this process delivers for; its clock is `monotonic`."""
+    """Return the ownership of workspaces by this process; its clock is `monotonic`."""
     if database.is_sqlite:
         return SQLiteOwnership(database, settings.delays, now=time.monotonic())
     url = make_url(settings.session_url).set(drivername="postgresql")

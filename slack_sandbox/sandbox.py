@@ -273,7 +273,7 @@ class Sandbox(Core):
         authorize_url: str,
         *,
         team_id: str | None = None,
-        whole_organisation: bool = False,
+        whole_organization: bool = False,
     ) -> str:
         """Click Allow on an authorize page. Returns the callback URL with ``code`` and ``state``.
 
@@ -282,7 +282,7 @@ class Sandbox(Core):
         """
         request = oauth.request_from_url(self.config, authorize_url)
         user = oauth.find_user(self, user_id)
-        if whole_organisation:
+        if whole_organization:
             key = InstallKey(user.enterprise_id, None)
         else:
             key = self.key_for(team_id or request.team or user.team_id)

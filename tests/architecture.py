@@ -1,4 +1,4 @@
-"""The generated parts of docs/architecture.md: `python -m tests.architecture` writes them."""
+"""The generator of parts of docs/architecture.md: run `python -m tests.architecture`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.test_imports import (
 )
 
 PAGE = ROOT / "docs" / "architecture.md"
-# Drawn without the small modules of the base, which nearly every package imports.
+# Omits the small base modules that nearly every package imports.
 _HIDDEN = set().union(*LAYERS[:3]) - {"blockkit", "config"} | {"__init__", "__main__"}
 
 

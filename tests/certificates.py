@@ -1,4 +1,4 @@
-"""Certificates for servers of tests."""
+"""TLS certificates for test servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(host: str, folder: Path) -> Path:
-    """Write a certificate for a host or an address, and its key, into one file; return its path."""
+    """Write a certificate for a host or address, and its key, to a file; return its path."""
     key = ec.generate_private_key(ec.SECP256R1())
     try:
         known_as: x509.GeneralName = x509.IPAddress(ip_address(host))

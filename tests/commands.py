@@ -1,4 +1,4 @@
-"""Commands, run as on a command line."""
+"""A runner for commands, as a person runs them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def assert_failed(result: Result, sentence: str, *, status: int = 1) -> None:
 
 
 def settings_file(bellhop: Bellhop) -> str:
-    """Return the settings of a running app, as `.env` has them."""
+    """Return the settings of a running app in the format of `.env`."""
     settings = bellhop.settings
     return (
         f"SLACK_CLIENT_ID={settings.slack_client_id}\n"

@@ -1,4 +1,4 @@
-"""Fixtures every test may use: a clock, a database, the stand-in for Slack, the app."""
+"""Fixtures for all tests: a clock, a database, the stand-in for Slack and the app."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POSTGRES_URL = os.environ.get(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run on SQLite what is marked so; other tests that use a database run on both."""
+    """Parametrize database tests with both databases, unless marked for SQLite."""
     is_marked = metafunc.definition.get_closest_marker("sqlite_only") is not None
     if is_marked and "database_url" in metafunc.fixturenames:
         on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Add the markers that follow from where a test is and what it uses."""
+    """Add markers that depend on a test's folder and fixtures."""
     for item in items:
         if FAULTS in item.path.parents:
             item.add_marker("faults")
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class FakeClock:
-    """Tells the time a test wants; begins now and stands still."""
+    """A clock that starts now and only moves when a test advances it."""
 
     def __init__(self) -> None:
         self.now = datetime.now(UTC)
@@ -63,11 +63,11 @@ class FakeClock:
         return self.now
 
     def timestamp(self) -> float:
-        """Return the time as Unix seconds, as the stand-in for Slack takes it."""
+        """Return the time as Unix seconds, for the stand-in for Slack."""
         return self.now.timestamp()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now += timedelta(seconds=seconds)
 
 
@@ -78,7 +78,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def http() -> Iterator[HttpLoop]:
-    """The loop for HTTP requests."""
+    """The HTTP loop."""
     loop = HttpLoop()
     yield loop
     loop.close()
@@ -91,7 +91,7 @@ def encryption_key() -> str:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> str:
-    """The address of a PostgreSQL server, or a skip where there is none."""
+    """The URL of a PostgreSQL server; skips the test without one."""
     engine = create_engine(POSTGRES_URL, connect_args={"connect_timeout": 3})
     try:
         engine.connect().close()
@@ -106,7 +106,7 @@ def postgres_server() -> str:
 
 @pytest.fixture(scope="session")
 def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory, encryption_key: str) -> Path:
-    """An SQLite file with today's schema, to be copied."""
+    """An SQLite file with the current schema, to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "migrated.db"
     database = Database(f"sqlite:///{path}", [encryption_key])
     schema.upgrade(database)
@@ -118,7 +118,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory, encryption_key: st
 
 @contextmanager
 def fresh_schema(server: str) -> Iterator[str]:
-    """Make an empty schema of its own on a PostgreSQL server; yield the address that uses it."""
+    """Create an empty schema on a PostgreSQL server; yield its URL."""
     name = f"bellhop_{uuid.uuid4().hex}"
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
@@ -134,7 +134,7 @@ def fresh_schema(server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str, encryption_key: str) -> Iterator[str]:
-    """A schema on PostgreSQL with today's tables, to be emptied before each use."""
+    """A schema on PostgreSQL with the current tables, to be emptied before each use."""
     with fresh_schema(postgres_server) as url:
         database = Database(url, [encryption_key])
         schema.upgrade(database)
@@ -159,7 +159,7 @@ def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
     params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
 )
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database with today's schema and no rows, on SQLite and on PostgreSQL."""
+    """An empty database with the current schema, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         template: Path = request.getfixturevalue("migrated_sqlite")
         (tmp_path / "bellhop.db").write_bytes(template.read_bytes())
@@ -176,24 +176,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @cache
 def _empty_tables() -> str:
-    """Return SQL that empties every table and counts from 1 again.
+    """Return SQL that empties every table and resets its ids.
 
-    TRUNCATE takes ten times as long: it makes new files for each table and index.
+    TRUNCATE takes ten times as long, because it creates new files for each table and index.
     """
     tables = list(reversed(Base.metadata.sorted_tables))
-    counted = [one for one in tables if one.autoincrement_column is not None]
+    columns = [(table.name, table.autoincrement_column) for table in tables]
     restarts = (
-        f"setval(pg_get_serial_sequence('{one.name}', '{one.autoincrement_column.name}'), 1, false)"
-        for one in counted
-        if one.autoincrement_column is not None
+        f"setval(pg_get_serial_sequence('{table}', '{column.name}'), 1, false)"
+        for table, column in columns
+        if column is not None
     )
-    deletes = (f"DELETE FROM {one.name};" for one in tables)  # noqa: S608
+    deletes = (f"DELETE FROM {table.name};" for table in tables)  # noqa: S608
     return f"{' '.join(deletes)} SELECT {', '.join(restarts)}"
 
 
 @pytest.fixture
 def database(database_url: str, encryption_key: str) -> Iterator[Database]:
-    """A `Database` with today's schema, on SQLite and on PostgreSQL."""
+    """A `Database` with the current schema, on SQLite and on PostgreSQL."""
     opened = Database(database_url, [encryption_key])
     yield opened
     opened.close()

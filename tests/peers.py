@@ -1,4 +1,4 @@
-"""Peers that a test scripts byte by byte."""
+"""Network peers that a test scripts byte by byte."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ StartPeer = Callable[[Serve], int]
 
 
 class _Peer:
-    """Serves each connection with a function, in a thread of its own."""
+    """Serves each connection with a function, in a separate thread."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -31,8 +31,8 @@ class _Peer:
     def stop(self) -> None:
         _shut(self._listener)
         self._accepting.join()
-        for one in self._connections:
-            _shut(one)
+        for connection in self._connections:
+            _shut(connection)
         for thread in self._threads:
             thread.join()
 

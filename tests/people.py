@@ -1,4 +1,4 @@
-"""People and places of the stand-in's world, by the names tests use."""
+"""Ids of people, workspaces and channels in the stand-in for Slack."""
 
 from __future__ import annotations
 

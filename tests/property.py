@@ -1,4 +1,4 @@
-"""How often property tests try: as many examples as the profile says, or a share of them."""
+"""The number of examples of property tests: the profile's, or a share of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ LONG_EXAMPLES = 300
 
 def register_profiles() -> None:
     """Register `bellhop`, the default, and `long`, for `--hypothesis-profile=long`."""
-    # How long an example takes depends on the machine's other work.
+    # The duration of an example depends on the load of the machine.
     settings.register_profile("bellhop", deadline=None, max_examples=DEFAULT_EXAMPLES)
     settings.register_profile("long", deadline=None, max_examples=LONG_EXAMPLES)
     settings.load_profile("bellhop")
 
 
 def examples(number: int) -> int:
-    """Return how many examples to try where `number` is enough by default."""
+    """Return the number of examples, given the default number."""
     profile = settings.default
     assert profile is not None
     return number * profile.max_examples // DEFAULT_EXAMPLES

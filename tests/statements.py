@@ -1,4 +1,4 @@
-"""The statements that a database is sent."""
+"""A recorder of database statements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.db import Database
 
 @contextmanager
 def statements_of(database: Database) -> Iterator[list[str]]:
-    """Collect the statements executed meanwhile, without those that begin a transaction."""
+    """Collect the statements executed in the context, except those that begin a transaction."""
     seen: list[str] = []
 
     def keep(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

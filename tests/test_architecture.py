@@ -1,4 +1,4 @@
-"""docs/architecture.md shows the packages and modules that exist."""
+"""docs/architecture.md matches the packages and modules."""
 
 from __future__ import annotations
 

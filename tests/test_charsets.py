@@ -1,4 +1,4 @@
-"""Charsets: every entry point reads the one that is declared, if it is on the list."""
+"""Charsets: every entry point decodes the declared charset, if it is accepted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CODECS = {
     "utf-16": "utf-16",
     "UTF-16LE": "utf-16-le",
     "utf-16be": "utf-16-be",
-    # An unknown name counts as UTF-8, where the body is that.
+    # An unknown name counts as UTF-8 if the body is UTF-8.
     "utf8mb4": "utf-8",
 }
 
@@ -69,7 +69,7 @@ WAYS: list[Callable[[Bellhop, str, str], Page]] = [hook_json, hook_form, api]
 
 def texts(bellhop: Bellhop) -> list[str]:
     with bellhop.services.database.reading() as session:
-        return [one["text"] for one in session.scalars(select(Notification.content))]
+        return [item["text"] for item in session.scalars(select(Notification.content))]
 
 
 @pytest.mark.sqlite_only
@@ -111,7 +111,7 @@ def test_another_charset_is_refused(bellhop: Bellhop, charset: str) -> None:
 
 @pytest.mark.sqlite_only
 def test_a_body_in_another_charset_than_declared(bellhop: Bellhop) -> None:
-    """A webhook's alert comes, with marks for what could not be read; the API says so."""
+    """A webhook replaces unreadable characters; the API rejects them."""
     assert hook_json(bellhop, "iso-8859-1", "utf-8").status == 200
     assert texts(bellhop) == ["Gr\ufffd\ufffde in M\ufffdnchen"]
     refused = api(bellhop, "iso-8859-1", "utf-8")

@@ -1,4 +1,4 @@
-"""The client's address, through proxies that are trusted and past what anybody wrote."""
+"""Client addresses: trusted proxies count, forged headers do not."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PRIVATE = parse_trusted_proxies("10.0.0.0/8, 127.0.0.1, fd00::/8")
 @pytest.mark.parametrize(
     ("trusted", "peer", "forwarded", "client"),
     [
-        # Nobody is trusted.
+        # No trusted proxies.
         (0, "203.0.113.9", "198.51.100.1", "203.0.113.9"),
         (0, "127.0.0.1", "198.51.100.1", "127.0.0.1"),
-        # A number of proxies: the client may have written what is before theirs.
+        # A number of proxies: the client may have forged earlier entries.
         (1, "10.0.0.1", "198.51.100.1", "198.51.100.1"),
         (1, "10.0.0.1", "6.6.6.6, 198.51.100.1", "198.51.100.1"),
         (2, "10.0.0.1", "6.6.6.6, 198.51.100.1, 10.0.0.2", "198.51.100.1"),
@@ -41,7 +41,7 @@ PRIVATE = parse_trusted_proxies("10.0.0.0/8, 127.0.0.1, fd00::/8")
         (PRIVATE, "10.0.0.1", "10.9.9.9", "10.9.9.9"),
         (PRIVATE, "fd00::1", "2001:db8::5", "2001:db8::5"),
         (PRIVATE, "::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
-        # With ports, and with what is no address.
+        # With ports, and with invalid addresses.
         (1, "10.0.0.1", "198.51.100.1:4711", "198.51.100.1"),
         (1, "10.0.0.1", "[2001:db8::5]:4711", "2001:db8::5"),
         (1, "10.0.0.1", "unknown", "10.0.0.1"),
@@ -57,7 +57,7 @@ def test_the_client_is_found(
 
 
 @given(st.lists(st.text(max_size=40)), st.sampled_from([0, 1, 3, PRIVATE]))
-def test_the_client_has_an_address_whatever_it_sends(
+def test_the_client_address_ignores_malformed_headers(
     forwarded: list[str], trusted: TrustedProxies
 ) -> None:
     assert ip_address(find_client_address("10.0.0.1", forwarded, trusted))
@@ -69,7 +69,7 @@ def test_nothing_is_believed_by_default(forwarded: list[str]) -> None:
 
 
 @pytest.mark.parametrize("value", ["x", "10.0.0.1/8", "-1", "10", "10.0.0.0/8;127.0.0.1", "1.2.3"])
-def test_what_names_no_proxies_is_refused(value: str) -> None:
+def test_malformed_proxies_are_rejected(value: str) -> None:
     with pytest.raises(ValueError, match=r"address|network|host bits"):
         parse_trusted_proxies(value)
 

@@ -1,4 +1,4 @@
-"""The compose file: what it runs and sets exists."""
+"""The compose file: its commands and settings exist."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KEY = "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E="
 
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
-    """The services of compose.yaml, as Docker reads them."""
+    """The services of compose.yaml, as parsed by Docker."""
     compose: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
     services: dict[str, Any] = compose["services"]
     return services
 
 
 def environment(services: dict[str, Any], name: str) -> dict[str, str]:
-    """What a service is told, with a password in its place."""
+    """The environment of a service, with a password filled in."""
     filled = {
         key: re.sub(r"\$\{[^}]*\}", "s3cret", value)
         for key, value in services[name]["environment"].items()
@@ -75,13 +75,13 @@ def test_every_service_is_confined(services: dict[str, Any]) -> None:
 
 
 def test_the_app_does_not_connect_as_superuser(services: dict[str, Any]) -> None:
-    # The image makes POSTGRES_USER, by default `postgres`, the superuser.
+    # The image makes POSTGRES_USER (default: `postgres`) the superuser.
     superuser = services["db"]["environment"].get("POSTGRES_USER", "postgres")
     for name in ("web", "worker", "migrate"):
         settings = load_settings(environment(services, name))
         assert make_url(settings.database_url).username == "bellhop" != superuser
         assert services[name]["environment"]["POSTGRES_ADMIN_PASSWORD"] == ""
-    [mount] = [one for one in services["db"]["volumes"] if "initdb.d" in one]
+    [mount] = [service for service in services["db"]["volumes"] if "initdb.d" in service]
     script = ROOT / mount.split(":")[0]
     assert "CREATE ROLE bellhop LOGIN NOSUPERUSER" in script.read_text(encoding="utf-8")
     assert os.access(script, os.X_OK)
@@ -104,7 +104,7 @@ def test_the_commands_exist(services: dict[str, Any], name: str, bellhop: Bellho
     assert shown.exit_code == 0
 
 
-def test_the_image_has_what_runs() -> None:
+def test_the_image_contains_the_commands() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
     kept = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
@@ -125,7 +125,7 @@ def test_the_image_has_neither_the_tests_tools_nor_the_sandbox() -> None:
 
 def test_the_lock_file_has_every_dependency_with_a_hash() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {re.split(r"[\[<>=]", one)[0].replace("_", "-") for one in project["dependencies"]}
+    names = {re.split(r"[\[<>=]", item)[0].replace("_", "-") for item in project["dependencies"]}
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins = re.split(r"^(?=[\w.-]+(?:\[\w+\])?==)", locked, flags=re.MULTILINE)[1:]
 

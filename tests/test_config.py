@@ -1,4 +1,4 @@
-"""Settings: each value read, each mistake named, all at once."""
+"""Settings: every value is read, and all mistakes are reported together."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_generated_secrets_are_kept_and_private(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-def test_processes_that_start_at_once_keep_one_secret(tmp_path: Path) -> None:
+def test_processes_that_start_together_share_one_secret(tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as threads:
         loaded = list(
             threads.map(
@@ -152,7 +152,7 @@ def test_real_slack_needs_https(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["http://bell.acme.test", "http://10.0.0.1:3000", "http://localhost.acme.test"]
 )
-def test_what_leaves_the_machine_needs_https(tmp_path: Path, name: str, url: str) -> None:
+def test_urls_beyond_this_machine_need_https(tmp_path: Path, name: str, url: str) -> None:
     local = {"PUBLIC_URL": "http://127.0.0.1:3000", "SLACK_BASE_URL": "http://127.0.0.1:3100"}
     found = problems({**CREDENTIALS, **local, name: url}, tmp_path)
 
@@ -192,7 +192,7 @@ def test_private_networks_are_listed_for_callbacks(tmp_path: Path) -> None:
     environ = {**CREDENTIALS, "CALLBACK_NETWORKS": "10.0.0.0/8, 192.168.1.5,fd00:1::/64"}
     settings = load_settings({**environ, "DATA_DIR": str(tmp_path)})
 
-    assert [str(one) for one in settings.callback_networks] == [
+    assert [str(network) for network in settings.callback_networks] == [
         "10.0.0.0/8",
         "192.168.1.5/32",
         "fd00:1::/64",
@@ -251,7 +251,7 @@ def test_locks_may_bypass_a_pooler(tmp_path: Path) -> None:
     [
         ("mysql://db/bellhop", "DATABASE_SESSION_URL is not understood"),
         ("sqlite:////srv/bellhop.db", "DATABASE_SESSION_URL is for PostgreSQL"),
-        ("postgresql://db/bellhop", "remove it where SQLite is used"),
+        ("postgresql://db/bellhop", "remove it if you use SQLite"),
     ],
 )
 def test_the_address_of_sessions_is_checked(tmp_path: Path, url: str, sentence: str) -> None:
@@ -264,7 +264,7 @@ def test_a_database_in_memory_is_refused(tmp_path: Path) -> None:
     environ = {**CREDENTIALS, "DATABASE_URL": "sqlite://", "SESSION_SECRET": "s" * 32}
     environ["ENCRYPTION_KEYS"] = Fernet.generate_key().decode()
 
-    assert "loses everything" in problems(environ, tmp_path)[0]
+    assert "loses all data" in problems(environ, tmp_path)[0]
 
 
 def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_any_text_is_either_read_or_named(environ: dict[str, str]) -> None:
         assert public_url.startswith(("http://", "https://"))
 
 
-def test_the_program_says_all_that_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
+def test_the_program_reports_all_problems_and_exits_with_2(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603
         [sys.executable, str(ROOT / "app.py")],
         env={"PATH": "/usr/bin:/bin", "PUBLIC_URL": "nonsense", "PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""Wrong API keys and hook addresses: no client address guesses for long."""
+"""Wrong API keys and webhook URLs: guesses are limited per client address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BODY = {"to": "#general", "text": "x"}
 
 @pytest.fixture
 def strict(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
-    """Bellhop that takes two wrong credentials a minute."""
+    """Bellhop with a limit of two wrong credentials per minute."""
     with running_bellhop(database_url, encryption_key, clock, wrong_keys_per_minute=2) as running:
         yield running
 
@@ -34,10 +34,10 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
 
     answers = [guesser.send(BODY), guesser.get(NOTIFICATIONS), guesser.send(BODY)]
 
-    assert [one.status for one in answers] == [401, 401, 429]
+    assert [answer.status for answer in answers] == [401, 401, 429]
     assert answers[2].headers["Retry-After"] == "60"
     assert answers[2].headers["Content-Type"] == "application/problem+json"
-    # A right guess tells nothing; what was good before goes on.
+    # A correct guess reveals nothing; known credentials continue to work.
     assert unknown.send(BODY).status == 429
     assert known.send(BODY).status == 202
     strict.clock.advance(60)
@@ -46,7 +46,7 @@ def test_wrong_api_keys_are_refused_before_they_are_looked_up(strict: Bellhop) -
 
 
 @on_sqlite
-def test_wrong_keys_keep_nobody_from_signing_in(strict: Bellhop) -> None:
+def test_wrong_keys_do_not_block_signing_in(strict: Bellhop) -> None:
     guesser = Caller(strict.url, "bh_wrong")
     assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
 
@@ -55,7 +55,7 @@ def test_wrong_keys_keep_nobody_from_signing_in(strict: Bellhop) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_key_that_was_good_goes_on_whatever_it_is_used_for(strict: Bellhop, method: str) -> None:
+def test_a_known_key_continues_to_work(strict: Bellhop, method: str) -> None:
     known, guesser = caller(strict, "admin"), Caller(strict.url, "bh_wrong")
     assert known.get(NOTIFICATIONS).status == 200
     assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
@@ -83,7 +83,7 @@ def test_keys_that_have_ended_are_guesses_too(strict: Bellhop, end: str) -> None
 
 
 @on_sqlite
-def test_hook_addresses_that_were_revoked_are_guesses_too(strict: Bellhop) -> None:
+def test_revoked_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
     put_bot(strict)
     revoked = strict.services.webhooks.create(ACME, "", ["#ops"])
     strict.services.webhooks.revoke(1)
@@ -94,14 +94,14 @@ def test_hook_addresses_that_were_revoked_are_guesses_too(strict: Bellhop) -> No
 
 
 @on_sqlite
-def test_hook_addresses_are_guesses_too(strict: Bellhop) -> None:
+def test_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
     put_bot(strict)
     known, unknown = (strict.services.webhooks.create(ACME, "", ["#ops"]) for _ in range(2))
     assert request("POST", known, b'{"text": "x"}').text == "ok"
 
     answers = [request("POST", f"{strict.url}/hooks/guess{n}", b"{}") for n in range(3)]
 
-    assert [one.status for one in answers] == [403, 403, 429]
+    assert [answer.status for answer in answers] == [403, 403, 429]
     assert (answers[2].text, answers[2].headers["Retry-After"]) == ("rate_limited", "60")
     assert request("POST", unknown, b'{"text": "x"}').status == 429
     assert request("POST", known, b'{"text": "x"}').text == "ok"
@@ -111,7 +111,7 @@ def test_hook_addresses_are_guesses_too(strict: Bellhop) -> None:
 def test_a_request_without_a_key_is_no_guess(strict: Bellhop) -> None:
     answers = [request("GET", strict.url + NOTIFICATIONS) for _ in range(4)]
 
-    assert {one.status for one in answers} == {401}
+    assert {answer.status for answer in answers} == {401}
 
 
 def test_addresses_are_counted_apart_and_ipv6_by_network(clock: FakeClock) -> None:

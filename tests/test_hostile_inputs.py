@@ -1,4 +1,4 @@
-"""Sweep: no route and no listener answers 500, whatever is in a request."""
+"""Sweep: no route and no listener answers 500 to any input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.web.forms import send_form
 pytestmark = pytest.mark.slow
 
 DEEP = "[" * 20_000
-# As they are in JSON: what Python's own encoder would not write is here too.
+# JSON texts, including values that Python's encoder would not write.
 HOSTILE_JSON = {
     "nul": r'"a\u0000b"',
     "lone surrogate": r'"a\ud800b"',
@@ -54,8 +54,9 @@ HOSTILE_TEXT = {
     "1e999": "1e999",
     "empty": "",
 }
-HOSTILE_BYTES = [quote(one) for one in HOSTILE_TEXT.values() if one] + [
-    quote_from_bytes(one) for one in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"%", b"%zz", b"..")
+HOSTILE_BYTES = [quote(element) for element in HOSTILE_TEXT.values() if element] + [
+    quote_from_bytes(element)
+    for element in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80", b"%", b"%zz", b"..")
 ]
 
 
@@ -150,7 +151,7 @@ class TestHttp:
             assert page.status in (202, 400, 422), (body, page.text)
 
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
-    def test_webhooks_take_or_refuse_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
+    def test_webhooks_accept_or_reject_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
         put_bot(bellhop)
         url = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         for body in [hostile.encode(), *hostile_documents(PAYLOAD, hostile)]:
@@ -160,7 +161,7 @@ class TestHttp:
                 assert page.status in (200, 400), (data, page.text)
 
     @pytest.mark.parametrize("value", ["x", 1, None, [], {}, [1], [[]], [None], {"type": "image"}])
-    def test_no_blocks_keep_what_follows_from_its_channel(
+    def test_no_blocks_block_later_messages_of_their_channel(
         self, bellhop: Bellhop, value: Any
     ) -> None:
         bellhop.install(ANN)
@@ -218,7 +219,7 @@ class TestHttp:
 
 
 def routes(app: Flask) -> Iterator[tuple[str, str]]:
-    """Yield every method and path of the app, with `{}` for what varies in it."""
+    """Yield every method and path of the app, with `{}` for variable parts."""
     for rule in app.url_map.iter_rules():
         path = "".join("{}" if is_dynamic else part for is_dynamic, part in rule._trace)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -232,10 +233,10 @@ QUERIES = (
 
 
 def call(browser: Browser, sender: Caller, method: str, path: str, hostile: str) -> list[int]:
-    """Make requests with something hostile in all places that vary; return their statuses."""
+    """Send requests with hostile values in all variable parts; return their statuses."""
     query = "&".join(f"{name}={hostile}" for name in (*QUERIES, hostile))
     form = f"channel_id={hostile}&csrf_token={hostile}&{hostile}=1".encode()
-    cookie = "; ".join(f"{one.name}={one.value}" for one in browser.cookies)
+    cookie = "; ".join(f"{cooky.name}={cooky.value}" for cooky in browser.cookies)
     headers = {"Cookie": cookie}
     if path.startswith("/api/"):
         headers["Authorization"] = f"Bearer {sender.key}"
@@ -379,7 +380,7 @@ REQUESTS: dict[str, JsonDict] = {
 }
 
 
-# Those that come through the parser.
+# The ones that the parser accepts.
 HOSTILE_VALUES = ("nul", "32 bits and one", "null", "object", "long")
 
 STORED_DIFFERENTLY = ("nul", "long")
@@ -387,7 +388,7 @@ STORED_DIFFERENTLY = ("nul", "long")
 
 class TestSlack:
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
-    def test_what_no_request_has_is_refused(self, bellhop: Bellhop, hostile: str) -> None:
+    def test_impossible_requests_are_rejected(self, bellhop: Bellhop, hostile: str) -> None:
         bellhop.install(ANN)
         for document in hostile_documents(REQUESTS["user_change"], hostile):
             assert post_signed(bellhop, document).status in (200, 400, 404, 503), document

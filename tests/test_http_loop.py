@@ -1,4 +1,4 @@
-"""The loop for HTTP requests: it never waits for itself, and ends with its owner or the process."""
+"""The HTTP loop: it never waits for itself, and ends with its owner or the process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def answer() -> int:
 
 
 def is_running() -> bool:
-    return any(one.name == "http" for one in threading.enumerate())
+    return any(item.name == "http" for item in threading.enumerate())
 
 
 def test_it_starts_with_the_first_request_and_ends_when_it_is_closed() -> None:
@@ -69,12 +69,12 @@ def test_a_call_on_another_loop_is_an_error(http: HttpLoop) -> None:
     async def call() -> None:
         await SlackApi(UNUSED, http).call_async("xoxb", "auth.test")
 
-    # In a thread of its own: a browser driven by other tests keeps a loop in this one.
+    # In a separate thread, because a browser in other tests keeps a loop in this one.
     with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="HTTP loop"):
         pool.submit(lambda: asyncio.run(call())).result()
 
 
-def test_closing_ends_what_is_under_way() -> None:
+def test_closing_cancels_running_requests() -> None:
     loop, begun = HttpLoop(), threading.Event()
 
     async def hang() -> None:
@@ -102,7 +102,7 @@ def test_a_call_after_the_end_is_not_ambiguous(http: HttpLoop) -> None:
 
 
 def test_a_process_ends_without_closing_it() -> None:
-    """As commands do: at once, and without a word about connections left open."""
+    """Exit like a command: immediately, without warnings about open connections."""
     with fake_slack() as slack:
         slack.answers("auth.test", {"ok": True})
         program = (

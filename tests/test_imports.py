@@ -1,4 +1,4 @@
-"""Allowed imports between packages: they point one way."""
+"""Imports between packages: only in the allowed direction."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def imported_modules(path: Path) -> Iterator[str]:
 
 
 def name_below(package: str, module: str) -> str | None:
-    """Return the name of what is imported directly below a package; None if it is elsewhere."""
+    """Return the name directly below a package in an import; None if it is elsewhere."""
     if not module.startswith(f"{package}."):
         return None
     return module.removeprefix(f"{package}.").split(".")[0]
@@ -127,9 +127,11 @@ def test_imports_inside_notifications_point_one_way(path: Path) -> None:
 
 def test_the_app_and_the_sandbox_do_not_know_each_other() -> None:
     for path in modules(PACKAGE):
-        assert not any(one.startswith("slack_sandbox") for one in imported_modules(path)), path
+        assert not any(module.startswith("slack_sandbox") for module in imported_modules(path)), (
+            path
+        )
     for path in modules(SANDBOX):
-        assert not any(one.startswith("bolt_app") for one in imported_modules(path)), path
+        assert not any(module.startswith("bolt_app") for module in imported_modules(path)), path
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -1,4 +1,4 @@
-"""Time spent on what senders write grows with its length, and no faster.
+"""Processing time of senders' texts grows linearly with their length.
 
 Of a text that takes noticeable time, one eight times as long may take 24 times as much: linear
 work takes eight times, and work that grows with the square of the length 64. Processor time is
@@ -61,7 +61,7 @@ STARTS = ("", "a", "1", ":", "<", "`", '"', "<http://a", "digest ", "from 1", "@
 LENGTH = 10_000
 NOTICEABLE_SECONDS = 0.04
 LIMIT_SECONDS = 6
-# These are given texts of a checked length.
+# Only called with texts of a checked length.
 SHORT = {
     "bolt_app.notifications.subscriptions.filters": 500,
     "bolt_app.slack.subscriptions.parsing": LONGEST,
@@ -176,7 +176,7 @@ def test_many_small_things_are_cut_too() -> None:
     assert len(shown["attachments"][0]["blocks"][0]["elements"]) < MOST_CHARACTERS / 10
 
 
-def test_what_fits_is_shown_as_it_is() -> None:
+def test_short_text_is_unchanged() -> None:
     content = {"text": "x", "fields": [{"name": "a", "value": ""}], "mrkdwn": False}
 
     assert shown_content(content) == (content, False)

@@ -1,6 +1,6 @@
-"""Sweep: nothing that people write, and no secret, is in the log at any level.
+"""Sweep: no private text and no secret appears in the log at any level.
 
-Every way in is driven with one word that would be found again, healthy and with failures injected.
+Every entry point is used with a unique word, with and without injected failures.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ KEPT = {"alembic_version", "event_receipts", "installations", "bots", "installat
 
 @contextmanager
 def renamed_tables(bellhop: Bellhop) -> Iterator[None]:
-    """Let every statement about a table fail that is not needed to recognize the caller."""
+    """Make every statement fail except those that authenticate the caller."""
     recognizing = KEPT | {"api_keys", "hooks", "users", "teams", "memberships"}
-    names = [one.name for one in Base.metadata.sorted_tables if one.name not in recognizing]
+    names = [table.name for table in Base.metadata.sorted_tables if table.name not in recognizing]
     rename(bellhop, {name: f"{name}_away" for name in names})
     try:
         yield
@@ -50,7 +50,7 @@ def renamed_tables(bellhop: Bellhop) -> Iterator[None]:
 
 @contextmanager
 def nothing_stored(bellhop: Bellhop) -> Iterator[None]:
-    """Let every statement that inserts something people wrote fail as a broken constraint."""
+    """Make every statement that inserts private text fail with a constraint violation."""
     is_sqlite = bellhop.services.database.is_sqlite
     with altering(bellhop) as connection:
         for name in ("notifications", "subscriptions", "preferences", "api_keys"):
@@ -84,7 +84,7 @@ def rename(bellhop: Bellhop, names: dict[str, str]) -> None:
 
 @contextmanager
 def altering(bellhop: Bellhop) -> Iterator[Connection]:
-    """Yield a connection that waits for what still uses the tables, as migrations do."""
+    """Yield a connection that waits for users of the tables, as migrations do."""
     database = bellhop.services.database
     with database.writing_connection() as connection:
         if not database.is_sqlite:
@@ -117,7 +117,7 @@ def failing(bellhop: Bellhop, how: str) -> AbstractContextManager[None]:
 
 
 def drive(bellhop: Bellhop, key: str, hook: str) -> None:
-    """Use every way in with the canary wherever a person or program may write something."""
+    """Use every entry point, with the canary in every field that accepts text."""
     send_to_api(bellhop, key)
     send_to_webhooks(bellhop, hook)
     use_pages(bellhop)
@@ -245,13 +245,13 @@ def interactions() -> list[dict[str, Any]]:
     option = {"selected_option": {"value": CANARY}, "value": CANARY, "block_id": CANARY}
     actions = [
         base
-        | {"type": "block_actions", "actions": [{"action_id": one, "type": "button", **option}]}
-        for one in action_ids
+        | {"type": "block_actions", "actions": [{"action_id": item, "type": "button", **option}]}
+        for item in action_ids
     ]
     view = {"id": CANARY, "title": {"text": CANARY}, "blocks": [], "state": {"values": {}}}
     submissions = [
-        base | {"type": "view_submission", "view": view | {"type": "modal", "callback_id": one}}
-        for one in ("subscribe", "preferences", "api_key.new", "hook.new", CANARY)
+        base | {"type": "view_submission", "view": view | {"type": "modal", "callback_id": item}}
+        for item in ("subscribe", "preferences", "api_key.new", "hook.new", CANARY)
     ]
     shortcut = {"type": "message_action", "callback_id": CANARY, "message": {"text": CANARY}}
     return [*actions, *submissions, base | shortcut]
@@ -341,7 +341,7 @@ def logger_calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 
 def is_constant(call: ast.Call) -> bool:
-    """Whether the message is a literal, and no error's own text goes along."""
+    """Whether the message is a literal, without the text of an error."""
     is_log = isinstance(call.func, ast.Attribute) and call.func.attr == "log"
     message = call.args[1 if is_log else 0]
     quotes_error = any(

@@ -1,4 +1,4 @@
-"""Logs: what is in a line, and what never is."""
+"""Logging: the contents of a line, and the redaction of private data."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def written(log_format: str = "text", **extra: Any) -> tuple[logging.Logger, Str
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_token_is_redacted_wherever_it_stands(log_format: str, secret: str) -> None:
+def test_a_token_is_redacted_anywhere(log_format: str, secret: str) -> None:
     logger, stream = written(log_format)
 
     logger.info("token=%s in a message", secret)
@@ -101,7 +101,7 @@ def test_other_text_is_left_alone(text: str) -> None:
         ("bh_0123456789abcdefghij-_KLM", "0123456789abcdefghij-_KLM"),
     ],
 )
-def test_what_travels_beside_tokens_is_redacted(text: str, secret: str) -> None:
+def test_other_secrets_in_urls_and_headers_are_redacted(text: str, secret: str) -> None:
     assert secret not in redact(text)
 
 
@@ -177,14 +177,14 @@ def test_an_error_is_its_type_and_place(log_format: str) -> None:
         (PoolTimeoutError("no connection"), "TimeoutError: no connection"),
     ],
 )
-def test_what_is_known_of_an_error_is_described(error: Exception, words: str) -> None:
+def test_an_error_is_described_without_private_text(error: Exception, words: str) -> None:
     assert describe_error(error) == words
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        # What Python cannot read, it quotes: a damaged file has such values.
+        # Python quotes values that it cannot read, such as those of a damaged file.
         "SELECT CAST(x'ff7361696420' AS TEXT)",
         "SELECT json_extract('{}', 'said')",
         "SELECT 'said",
@@ -260,7 +260,7 @@ def test_every_line_of_a_request_has_its_id(
         answer = running.browser().get("/?code=123.456.abc", {"X-Request-Id": "forged"})
 
     entries = [json.loads(line) for line in stream.getvalue().splitlines()]
-    line = next(one for one in entries if one["message"] == "GET /")
+    line = next(entry for entry in entries if entry["message"] == "GET /")
     assert line["request_id"] == answer.headers["X-Request-Id"]
     assert re.fullmatch("[0-9a-f]{16}", line["request_id"])
     assert line["status"] == 200
@@ -276,8 +276,8 @@ def test_an_install_writes_no_secret_at_any_level(
     with running_bellhop(database_url, encryption_key, clock) as running:
         browser, landing = running.install(ANN)
         browser.get(landing.location)
-        granted = [str(one.answer) for one in running.slack.calls_to("oauth.v2.access")]
-        codes = [str(one.arguments["code"]) for one in running.slack.calls_to("oauth.v2.access")]
+        granted = [str(item.answer) for item in running.slack.calls_to("oauth.v2.access")]
+        codes = [str(item.arguments["code"]) for item in running.slack.calls_to("oauth.v2.access")]
 
     tokens = re.findall(r"xox[a-z.]*-[\w-]+", "".join(granted))
     assert len(tokens) >= 2

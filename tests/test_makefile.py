@@ -1,4 +1,4 @@
-"""The first minute with `make`: it says what it does."""
+"""The Makefile: its targets report their work."""
 
 from __future__ import annotations
 

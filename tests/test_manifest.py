@@ -1,4 +1,4 @@
-"""The manifest: valid for Slack, one list of scopes, every scope with its reason."""
+"""The manifest: valid for Slack, with a reason for every scope."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_slash_commands_are_those_the_code_listens_for() -> None:
 def test_the_shortcuts_are_those_the_code_listens_for() -> None:
     shortcuts = manifest.load_manifest()["features"]["shortcuts"]
 
-    assert [(one["type"], one["callback_id"]) for one in shortcuts] == [
+    assert [(shortcut["type"], shortcut["callback_id"]) for shortcut in shortcuts] == [
         ("message", LINK_TO_NOTIFICATION)
     ]
 

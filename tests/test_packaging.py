@@ -1,4 +1,4 @@
-"""The wheel: installed in an environment of its own, it has its migrations, pages and manifest."""
+"""The wheel: a fresh environment has the migrations, templates and manifest."""
 
 from __future__ import annotations
 

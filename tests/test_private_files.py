@@ -1,4 +1,4 @@
-"""Files that only their owner can read, whatever the umask and their creator."""
+"""Private files: only their owner can access them, whatever the umask."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRIVATE = {
     "config.py": {"open", "fdopen"},
     "db/engine.py": {"mkdir"},
     "db/process_lock.py": {"open"},
-    # Opens a folder that is there.
+    # Opens an existing folder.
     "notifications/delivery/owner_file.py": {"open"},
     "notifications/queue/wakeup.py": {"open"},
 }
@@ -38,7 +38,7 @@ def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def modes(folder: Path) -> dict[str, str]:
-    return {one.name: oct(stat.S_IMODE(one.stat().st_mode)) for one in folder.iterdir()}
+    return {item.name: oct(stat.S_IMODE(item.stat().st_mode)) for item in folder.iterdir()}
 
 
 def use_embedded_database(folder: Path) -> dict[str, str]:
@@ -101,7 +101,7 @@ def test_a_file_that_is_gone_meanwhile_is_no_error(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_everybody_shares_is_refused(tmp_path: Path) -> None:
+def test_a_shared_folder_is_rejected(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
 
     with pytest.raises(ConfigError, match="all users of this machine share"):

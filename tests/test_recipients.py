@@ -1,4 +1,4 @@
-"""Addresses: what is one, and the one form it is kept in."""
+"""Recipients: valid addresses and their stored form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bolt_app.slack_ids import is_id, is_person
         ("topic:team/api_v2.staging-eu", "topic:team/api_v2.staging-eu"),
     ],
 )
-def test_an_address_has_one_form(given_: str, kept: str) -> None:
+def test_an_address_has_one_stored_form(given_: str, kept: str) -> None:
     assert normal_address(given_) == kept
 
 
@@ -55,13 +55,13 @@ def test_an_address_has_one_form(given_: str, kept: str) -> None:
         ["#general"],
     ],
 )
-def test_what_is_none_is_refused_with_what_would_be(value: object) -> None:
+def test_invalid_addresses_are_rejected_with_a_hint(value: object) -> None:
     with pytest.raises(ValueError, match=r"is (no address: give #name|not a topic: give up to 80)"):
         normal_address(value)
 
 
 @given(st.text() | st.from_regex(r"(#|@|topic:|[CUDW])\S*"))
-def test_any_text_is_an_address_in_one_form_or_is_refused(text: str) -> None:
+def test_any_text_is_normalized_or_rejected(text: str) -> None:
     try:
         address = normal_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Representations of objects, which end up in logs and reports of errors, show nothing private."""
+"""Representations of objects, which may be logged, contain nothing private."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bolt_app.notifications.content.schema import MessageField, NotificationRequ
 PRIVATE = re.compile(
     r"(^|_)(secret|key|token|cookie|password|url|email|body|content|text|headline|title)s?$"
 )
-# Fields with such a name that hold nothing private, and why.
+# Fields with such a name that are not private, and the reason.
 HARMLESS = {
     "Settings.slack_base_url": "an origin",
     "Settings.public_url": "an origin",
@@ -25,7 +25,7 @@ HARMLESS = {
     "Services.response_urls": "a service",
     "InstallFailure.title": "ours",
     "_Secrets.key": "a column",
-    # What a notification is about is in the address of its page and in the log beside it.
+    # Notification keys also appear in page URLs and logs.
     "IncidentSignal.key": "a notification's key",
     "IncidentChange.key": "a notification's key",
     "RoutingRequest.key": "a notification's key",
@@ -42,17 +42,17 @@ def classes() -> Iterator[type]:
     for found in pkgutil.walk_packages(bolt_app.__path__, "bolt_app."):
         if found.name.startswith(LEFT_OUT) or found.name.endswith("__main__"):
             continue
-        for one in vars(importlib.import_module(found.name)).values():
-            if isinstance(one, type) and one.__module__ == found.name:
-                yield one
+        for var in vars(importlib.import_module(found.name)).values():
+            if isinstance(var, type) and var.__module__ == found.name:
+                yield var
 
 
 def test_no_field_with_a_private_name_is_shown() -> None:
     shown = {
-        f"{one.__name__}.{field.name}"
-        for one in classes()
-        if dataclasses.is_dataclass(one)
-        for field in dataclasses.fields(one)
+        f"{class_.__name__}.{field.name}"
+        for class_ in classes()
+        if dataclasses.is_dataclass(class_)
+        for field in dataclasses.fields(class_)
         if field.repr and PRIVATE.search(field.name)
     }
 
@@ -61,7 +61,7 @@ def test_no_field_with_a_private_name_is_shown() -> None:
 
 
 @pytest.mark.parametrize("model", [NotificationRequest, MessageField])
-def test_what_a_sender_gives_is_not_shown(model: type[BaseModel]) -> None:
+def test_senders_contents_are_not_in_representations(model: type[BaseModel]) -> None:
     given = {name: "SECRET" for name in ("to", "text", "title", "key", "name", "value")}
     known = {name: value for name, value in given.items() if name in model.model_fields}
 

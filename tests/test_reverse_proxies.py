@@ -31,7 +31,7 @@ DEPLOY = ROOT / "docs" / "deploy"
 
 @dataclass
 class Backend:
-    """The server behind the proxy, with the headers of each request that arrived whole."""
+    """The server behind the proxy, with the headers of each complete request."""
 
     received: list[dict[str, str]] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ class Backend:
 
 @dataclass
 class Proxy:
-    """A proxy that runs, and what is behind it."""
+    """A running proxy, and the server behind it."""
 
     port: int
     plain_port: int
@@ -59,7 +59,7 @@ class Proxy:
         return self.context.wrap_socket(raw, server_hostname=HOST)
 
     def get_without_tls(self, path: str) -> tuple[int, str | None]:
-        """Return the status and the place to go to."""
+        """Return the status and the redirect target."""
         connection = http.client.HTTPConnection("127.0.0.1", self.plain_port, timeout=20)
         connection.request("GET", path, headers={"Host": HOST})
         try:
@@ -73,7 +73,7 @@ class Proxy:
         connection.sock = client = self.connect()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         with suppress(BrokenPipeError, ConnectionResetError):
-            # It may be refused before all of it is sent.
+            # It may be rejected before it is completely sent.
             connection.request("POST", path, body, named)
         try:
             return connection.getresponse().status
@@ -184,7 +184,7 @@ def test_the_client_address_is_set_not_appended(proxy: Proxy) -> None:
     assert "6.6.6.6" not in received.get("forwarded", "")
 
 
-def test_half_headers_keep_nobody_waiting_and_are_ended(proxy: Proxy) -> None:
+def test_incomplete_headers_block_nobody_and_time_out(proxy: Proxy) -> None:
     with ExitStack() as stack:
         slow = [stack.enter_context(proxy.connect()) for _ in range(20)]
         for one in slow:
@@ -210,9 +210,9 @@ def test_a_slow_body_does_not_reach_bellhop(proxy: Proxy) -> None:
     assert len(proxy.backend.received) == before
 
 
-def test_what_is_too_large_is_refused(proxy: Proxy) -> None:
+def test_oversized_requests_are_rejected(proxy: Proxy) -> None:
     assert proxy.post(b"x" * 1024 * 1024) == 200
-    # Caddy 2.6 calls it a failure of the server behind it.
+    # Caddy 2.6 reports it as a failure of the server behind it.
     assert proxy.post(b"x" * (1024 * 1024 + 1)) in (413, 502)
 
 
@@ -238,18 +238,18 @@ def test_no_log_holds_the_secret_of_a_webhook_or_a_code(proxy: Proxy) -> None:
         f"/x?code={secret}",
     ):
         proxy.post(path=path)
-        # Refused by the proxy, which logs errors as well.
+        # Rejected by the proxy, which logs errors as well.
         proxy.post(too_large, path=path)
         proxy.get_without_tls(path)
 
-    logs = {one.name: one.read_text() for one in proxy.folder.iterdir() if one.is_file()}
+    logs = {item.name: item.read_text() for item in proxy.folder.iterdir() if item.is_file()}
     assert [name for name, text in logs.items() if secret in text] == []
     if "access.log" in logs:
         assert "POST /hooks/<secret>" in logs["access.log"]
 
 
 def _is_ended(client: ssl.SSLSocket, drip: bytes = b"") -> bool:
-    """Wait until the server ends a connection, whatever it says before."""
+    """Wait until the server closes a connection, whatever it sends before."""
     client.settimeout(0.2)
     ends = time.monotonic() + 15
     while time.monotonic() < ends:

@@ -1,4 +1,4 @@
-"""The server as it is started in life: `python app.py`, gunicorn, many at once."""
+"""The server as in production: `python app.py`, gunicorn, concurrent clients."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 class Running:
-    """A server's process, with what it has said so far."""
+    """A server process and its output."""
 
     def __init__(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{environment['PORT']}"
@@ -67,7 +67,7 @@ class Running:
         self._listener.start()
 
     def wait_for(self, pattern: str) -> str:
-        """Wait until a line says so."""
+        """Wait until a line contains a text."""
         with self._heard:
             self._heard.wait_for(lambda: self._find(pattern) or self._is_over(), 30)
             found = self._find(pattern)
@@ -85,7 +85,7 @@ class Running:
         return status
 
     def matches(self, pattern: str) -> int:
-        """Return how many lines say so by now."""
+        """Return the number of lines that contain a text."""
         with self._heard:
             return sum(bool(re.search(pattern, line)) for line in self.said)
 
@@ -131,7 +131,7 @@ def upgrade(environment: dict[str, str]) -> None:
     )
 
 
-def test_it_serves_says_where_and_stops_when_told(environment: dict[str, str]) -> None:
+def test_it_serves_logs_its_url_and_stops_on_a_signal(environment: dict[str, str]) -> None:
     upgrade(environment)
     with started(APP, environment) as server:
         ready = server.wait_for("Bellhop is ready")
@@ -170,7 +170,7 @@ def test_a_database_that_does_not_answer_is_named(environment: dict[str, str]) -
 
 
 @pytest.mark.sqlite_only
-def test_a_taken_port_is_reported_in_one_sentence(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_reported_in_one_line(environment: dict[str, str]) -> None:
     taken = socket.create_server(("127.0.0.1", int(environment["PORT"])))
     with taken, started(APP, environment) as server:
         assert server.join() == 1
@@ -224,7 +224,7 @@ def test_a_silent_connection_is_ended(environment: dict[str, str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_many_silent_connections_keep_nobody_out(environment: dict[str, str]) -> None:
+def test_many_silent_connections_do_not_block_others(environment: dict[str, str]) -> None:
     upgrade(environment)
     port = environment["PORT"]
     few = ("--worker-connections", "20", "--bind", f"127.0.0.1:{port}", "app:app")
@@ -388,7 +388,7 @@ def test_no_address_and_no_header_is_logged(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
-def test_a_port_in_use_is_said_and_is_an_error(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_reported_as_an_error(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", int(environment["PORT"])))
         taken.listen()
@@ -422,7 +422,7 @@ def test_the_embedded_database_and_its_keys_are_made_at_start(
         assert get(f"{server.url}/readyz")[0] == 200
         assert server.end() == 0
 
-    modes = {one.name: one.stat().st_mode & 0o777 for one in (tmp_path / "data").iterdir()}
+    modes = {item.name: item.stat().st_mode & 0o777 for item in (tmp_path / "data").iterdir()}
     assert modes.pop("bellhop.db-wakeup") == 0o700
     assert set(modes.values()) == {0o600}
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700

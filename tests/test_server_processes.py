@@ -1,4 +1,4 @@
-"""`python app.py` with several web processes: as good as one, and each is replaced when it dies."""
+"""`python app.py` with several web processes: a process that dies is replaced."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Server:
     port: int
 
     def processes(self) -> Processes:
-        """Return the processes as they are now."""
+        """Return the current processes."""
         listening, parent = listening_sockets(self.port), self.running.process.pid
         found = Processes(set(), set())
         for pid in children(parent):
@@ -88,7 +88,7 @@ class Server:
     def wait_for_processes(
         self, expected: Callable[[Processes], bool] = lambda _: True
     ) -> Processes:
-        """Wait until there are as many as there should be, and they are as `expected`."""
+        """Wait until the number of processes is right, and they are as `expected`."""
 
         def are_there() -> Processes | None:
             found = self.processes()
@@ -104,7 +104,7 @@ class Server:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> int:
-        """Send a request on a connection of its own; return the status."""
+        """Send a request on a new connection; return the status."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(method, path, body, headers or {})
@@ -144,11 +144,11 @@ def wait_until(happened: Callable[[], T | None]) -> T:
 
 
 def children(pid: int) -> set[int]:
-    return {int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+    return {int(item) for item in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def listening_sockets(port: int) -> set[str]:
-    """Return what listens on a port (https://man7.org/linux/man-pages/man5/proc_pid_net.5.html)."""
+    """Return the listeners on a port (https://man7.org/linux/man-pages/man5/proc_pid_net.5.html)."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return {
         f"socket:[{row[9]}]" for row in rows if row[3] == "0A" and row[1].endswith(f":{port:04X}")
@@ -157,7 +157,7 @@ def listening_sockets(port: int) -> set[str]:
 
 def sockets_of(pid: int) -> set[str]:
     try:
-        return {os.readlink(one) for one in Path(f"/proc/{pid}/fd").iterdir()}
+        return {os.readlink(item) for item in Path(f"/proc/{pid}/fd").iterdir()}
     except OSError:
         return set()
 
@@ -209,7 +209,7 @@ def test_they_are_ready_soon_and_end_together(bellhop: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_one_process_delivers_whatever_its_web_processes(server: Server, tmp_path: Path) -> None:
+def test_exactly_one_process_delivers(server: Server, tmp_path: Path) -> None:
     server.assert_delivers("one")
 
     assert len(list((tmp_path / "bellhop.db-wakeup").iterdir())) == 1

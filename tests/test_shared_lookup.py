@@ -1,4 +1,4 @@
-"""Coroutines share a lookup, and none is given what was looked up before it asked."""
+"""Shared lookups of coroutines: no result is older than its call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bolt_app.shared_lookup import SharedLookup
 
 
 class Source:
-    """Something that is read slowly: each lookup waits to be let through."""
+    """A slow source: each lookup waits for the test."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -28,7 +28,7 @@ class Source:
         return {key: seen for key in keys if key != "missing"}
 
 
-def test_those_who_ask_meanwhile_share_the_next_lookup() -> None:
+def test_calls_during_a_lookup_share_the_next_one() -> None:
     source = Source()
     lookup = SharedLookup(source.look_up)
 
@@ -45,7 +45,7 @@ def test_those_who_ask_meanwhile_share_the_next_lookup() -> None:
     assert source.asked == [{"a"}, {"a", "b", "missing"}]
 
 
-def test_a_failure_concerns_only_those_who_share_it() -> None:
+def test_a_failure_affects_only_the_callers_of_that_lookup() -> None:
     failures = [OSError("down")]
 
     def look_up(keys: Collection[str]) -> dict[str, int]:
@@ -63,7 +63,7 @@ def test_a_failure_concerns_only_those_who_share_it() -> None:
     assert asyncio.run(ask()) == 1
 
 
-def test_one_who_is_cancelled_leaves_the_answer_to_the_others() -> None:
+def test_a_cancelled_caller_leaves_the_answer_to_the_others() -> None:
     source = Source()
     lookup = SharedLookup(source.look_up)
 

@@ -1,4 +1,4 @@
-"""Threads share a read, and none is given what was read before it asked."""
+"""Shared reads of threads: no value is older than its call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THREADS = 16
 
 
 class Source:
-    """Something that is read slowly: each read waits to be let through."""
+    """A slow source: each read waits for the test."""
 
     def __init__(self) -> None:
         self.value = 0
@@ -30,7 +30,7 @@ class Source:
         return seen
 
 
-def test_what_changed_before_one_asked_is_seen_though_a_read_is_on_its_way() -> None:
+def test_a_change_before_a_call_is_seen_during_another_read() -> None:
     source = Source()
     reading = SingleFlight(source.read)
     with ThreadPoolExecutor() as threads:
@@ -44,7 +44,7 @@ def test_what_changed_before_one_asked_is_seen_though_a_read_is_on_its_way() -> 
         assert late.result(30) == 1
 
 
-def test_those_who_wait_at_the_same_time_share_one_read() -> None:
+def test_simultaneous_callers_share_one_read() -> None:
     source, asked = Source(), threading.Semaphore(0)
 
     def monotonic() -> float:
@@ -56,16 +56,16 @@ def test_those_who_wait_at_the_same_time_share_one_read() -> None:
         first = threads.submit(reading.get)
         assert source.begun.acquire(timeout=30)
         others = [threads.submit(reading.get) for _ in range(THREADS)]
-        # The first has looked twice, when it asked and when it began to read.
+        # The first caller checked the clock twice: at its call, and at the start of its read.
         for _ in range(THREADS + 2):
             assert asked.acquire(timeout=30)
         source.may_end.release(2)
 
-        assert [first.result(30), *(one.result(30) for one in others)] == [0] * (THREADS + 1)
+        assert [first.result(30), *(other.result(30) for other in others)] == [0] * (THREADS + 1)
     assert source.reads == 2
 
 
-def test_an_error_is_for_the_one_who_read_and_the_next_reads_anew() -> None:
+def test_an_error_is_raised_once_and_the_next_caller_reads_again() -> None:
     errors = [OSError("down")]
 
     def read() -> int:

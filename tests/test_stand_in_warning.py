@@ -1,4 +1,4 @@
-"""A Bellhop that talks to a stand-in for Slack says so, wherever people look."""
+"""Warnings of a connection to a stand-in for Slack, in the log and on pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WARNING = "Not connected to Slack."
 
 
 @pytest.mark.parametrize("path", ["/", "/profile", "/nowhere", "/slack/oauth_redirect"])
-def test_every_page_says_so(bellhop: Bellhop, path: str) -> None:
+def test_every_page_shows_the_warning(bellhop: Bellhop, path: str) -> None:
     browser, _ = bellhop.install(ANN)
     page = browser.get(path)
 
@@ -24,7 +24,7 @@ def test_every_page_says_so(bellhop: Bellhop, path: str) -> None:
     assert bellhop.slack_url in page.text
 
 
-def test_app_home_says_so_first(bellhop: Bellhop) -> None:
+def test_app_home_shows_the_warning_first(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.slack.open_home(ANN, ACME)
     bellhop.wait_for_home(ACME, ANN, WARNING)
@@ -55,5 +55,5 @@ def test_the_log_and_the_pages_warn_of_anything_but_slack(
     create_worker(app.extensions["bellhop"])
     app.extensions["bellhop"].close()
 
-    assert ("not connected to Slack" in caplog.text) is is_warned
+    assert ("connected to a stand-in" in caplog.text) is is_warned
     assert (WARNING in page) is is_warned

@@ -1,4 +1,4 @@
-"""Every entry point for names, topics, filters and addresses takes equal looks for equal values.
+"""Every entry point for names, topics, filters and addresses treats texts that look equal as equal.
 
 A new entry point belongs into one of the tables.
 """
@@ -117,7 +117,7 @@ def by_topic_command(bellhop: Bellhop, address: str) -> str:
 
 
 def by_listing(bellhop: Bellhop, address: str) -> str:
-    """Find by the API what was sent to the plain address."""
+    """Find with the API the notifications to the plain address."""
     known = PERSON if "@" in address else CHANNEL
     sender = caller(bellhop)
     sender.send({"to": known, "text": "x"})
@@ -147,7 +147,7 @@ def test_an_address_is_the_same_by_every_way(
 
 
 def topics(bellhop: Bellhop) -> list[str]:
-    return [one.spec.topic for one in bellhop.services.subscriptions.of_team(ACME)]
+    return [item.spec.topic for item in bellhop.services.subscriptions.of_team(ACME)]
 
 
 def notify(bellhop: Bellhop, words: str) -> None:
@@ -306,7 +306,7 @@ def test_each_form_is_one(text: str) -> None:
 
 
 @given_by(st.lists(st.sampled_from(["a", "\u00e9", "\u0301" * 3, "\u1100\u1161", " "])))
-def test_what_languages_write_is_normalized_whole(pieces: list[str]) -> None:
+def test_text_of_any_language_is_normalized(pieces: list[str]) -> None:
     text = "x".join(pieces)
 
     assert normalized("NFC", text) == unicodedata.normalize("NFC", text)

@@ -1,8 +1,8 @@
-"""The audit log: reading it, deleting what is old, and counting rejected credentials.
+"""The audit log: queries, retention, and counts of rejected credentials.
 
-Changes write their rows themselves, in their own transactions (`bolt_app.db.audit`). A rejected
-credential changes nothing, and anybody can send any number of them: those are counted in memory
-and written as one row an hour for each address, at most once a minute.
+Services write audit rows in the transaction of the change (`bolt_app.db.audit`). A rejected
+credential changes nothing, and anyone can send any number of them: they are counted in memory and
+written as one row per hour and address, at most once a minute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bolt_app.db.models import AuditEvent
 logger = logging.getLogger(__name__)
 
 WRITE_EVERY = timedelta(minutes=1)
-# In one process and hour; further addresses are counted together, without their address.
+# Per process and hour; further addresses are counted together, without their address.
 MOST_ADDRESSES = 100
 
 
@@ -34,10 +34,10 @@ class AuditRecord:
     """A security event.
 
     Attributes:
-        user_id: the person who did it; None for the command line, and where nobody is known.
-        credential: which one it is about, as in `api_key:3`.
-        address: the client's, or its network; None for the command line, and where Slack called.
-        count: how often it happened from then on, within the hour.
+        user_id: the person who did it; None for the command line, or if unknown.
+        credential: the credential concerned, such as `api_key:3`.
+        address: the client's address or network; None for the command line and for Slack.
+        count: the number of occurrences within the hour.
     """
 
     id: int
@@ -89,7 +89,7 @@ class AuditLog:
         """Count a rejected credential of the current request's client.
 
         Args:
-            credential: the id of a known one that is not good any more; never its text.
+            credential: the id of a revoked or expired credential; never its secret.
         """
         now, address = self._clock(), client_address()
         rejection = _Rejection(
@@ -103,7 +103,7 @@ class AuditLog:
         self._write(taken)
 
     def flush(self) -> None:
-        """Write what is still counted in memory alone."""
+        """Write the counts that are only in memory."""
         now = self._clock()
         with self._lock:
             due = [item for item in self._counters.items() if item[1].pending]
@@ -113,7 +113,7 @@ class AuditLog:
     def find(
         self, *, team_id: str | None = None, action: str | None = None, limit: int = 100
     ) -> list[AuditRecord]:
-        """Return the latest events, the oldest of them first."""
+        """Return the latest events, in order of time."""
         statement = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
         if team_id is not None:
             statement = statement.where(AuditEvent.team_id == team_id)
@@ -124,13 +124,13 @@ class AuditLog:
         return [_record(row) for row in reversed(rows)]
 
     def delete_expired(self) -> None:
-        """Delete the events that are older than the setting says."""
+        """Delete the events that are past their retention."""
         old = AuditEvent.at < self._clock() - self._keep_for
         with self._database.writing() as session:
             session.execute(delete(AuditEvent).where(old))
 
     def _turn_hour(self, now: datetime) -> list[tuple[_Rejection, _Counter]]:
-        """Begin new rows where a new hour has begun; return those left to be written."""
+        """Reset the counters at the start of an hour; return the counters not yet written."""
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour == self._hour:
             return []
@@ -163,7 +163,7 @@ class AuditLog:
                     row_id = insert(AuditEvent).values(values).returning(AuditEvent.id)
                     counter.row_id = session.scalars(row_id).one()
         except SQLAlchemyError as error:
-            # The request was rejected all the same.
+            # The request was rejected nonetheless.
             logger.warning(
                 "rejected credentials could not be recorded",
                 extra={"count": sum(count for _, _, count in taken), "error": type(error).__name__},

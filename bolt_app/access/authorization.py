@@ -1,9 +1,9 @@
-"""Authorization: the one decision of what a person may see and do, used by every surface.
+"""Authorization: the single module that decides what a person may see and do.
 
 Slack provides the role (`users.info`) and the channel memberships (`users.conversations`). Its
-answers are kept for `STALE_AFTER`; events drop them earlier, in the process that receives them.
-If Slack has to be asked and does not answer, nothing is allowed: the error of the call is raised,
-and its sentence is shown to the person.
+answers are cached for `STALE_AFTER`; events drop them earlier, in the process that receives them.
+If a call to Slack is necessary and fails, access is denied: the error is raised, and its message is
+shown to the person.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.config import Subscribers
 from bolt_app.db import Database
 from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.recent_answers import RecentAnswers
@@ -37,8 +38,8 @@ class Role(StrEnum):
     """A person's role in a workspace.
 
     `ADMIN` includes owners; `GUEST` includes people without any flag from Slack. A
-    `COLLEAGUE` belongs to another workspace of the same organisation, and an `EXTERNAL` user to
-    another organisation: both only share a channel.
+    `COLLEAGUE` belongs to another workspace of the same organization, and an `EXTERNAL` user to
+    another organization: both only share a channel.
     """
 
     ADMIN = "admin"
@@ -50,30 +51,34 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """An action that the role alone decides."""
+    """An action that depends only on the role."""
 
-    USE = "use"  # their own profile, preferences and subscriptions; answering what they were sent
+    USE = "use"  # personal profile, preferences and subscriptions; responses to received messages
     SEE_WORKSPACE = "see_workspace"  # public channels, topics, others' profiles
     SUBSCRIBE_SELF = "subscribe_self"
     CHANGE_CHANNEL = "change_channel"  # the subscriptions of a channel
     POST_TEST = "post_test"  # a test notification, or hello, into a channel
-    SEE_UNRESOLVED = "see_unresolved"  # destinations of others that lead nowhere
+    SEE_UNRESOLVED = "see_unresolved"  # destinations that could not be resolved
     ADMINISTER = "administer"  # API keys and webhooks
-    RETRY_FAILED = "retry_failed"  # deliveries of the workspace that failed
+    RETRY_FAILED = "retry_failed"  # failed deliveries of the workspace
 
 
 _OURS = frozenset({Role.ADMIN, Role.MEMBER, Role.COLLEAGUE, Role.GUEST})
 _MEMBERS = frozenset({Role.ADMIN, Role.MEMBER})
-# In a channel that they share, colleagues are no guests.
+# In a shared channel, colleagues do not count as guests.
 _IN_CHANNELS = _MEMBERS | {Role.COLLEAGUE}
 _ADMINS = frozenset({Role.ADMIN})
-# `SUBSCRIPTIONS_BY`, for what comes to channels.
-_SUBSCRIBERS = {"anyone": _OURS, "members": _IN_CHANNELS, "admins": _ADMINS}
+# `SUBSCRIPTIONS_BY`, for the subscriptions of channels.
+_SUBSCRIBERS = {
+    Subscribers.ANYONE: _OURS,
+    Subscribers.MEMBERS: _IN_CHANNELS,
+    Subscribers.ADMINS: _ADMINS,
+}
 _EXTERNAL = (
-    "Bellhop works for the other organisation in this shared channel: ask someone there to do "
+    "Bellhop belongs to the other organization in this shared channel: ask someone there to do "
     "this for you."
 )
-_DEACTIVATED = "This account is deactivated in Slack, and cannot use Bellhop."
+_DEACTIVATED = "This account is deactivated in Slack and cannot use Bellhop."
 _SENTENCES: Mapping[Action, str] = {
     Action.USE: "Only people of this workspace can do that.",
     Action.SEE_WORKSPACE: "Only members of this workspace can see that.",
@@ -87,11 +92,11 @@ _SENTENCES: Mapping[Action, str] = {
 
 
 class AccessDeniedError(Exception):
-    """The person may not do that; the text says so in a sentence."""
+    """The person may not do that; the message explains why."""
 
 
 class ExternalUserError(AccessDeniedError):
-    """The person is of another organisation, and only shares a channel."""
+    """The person belongs to another organization that shares a channel."""
 
     def __init__(self) -> None:
         super().__init__(_EXTERNAL)
@@ -109,7 +114,8 @@ class NotAdminError(AccessDeniedError):
 
     def __init__(self) -> None:
         super().__init__(
-            "API keys and hooks are made and revoked by the workspace's admins: ask one of them."
+            "Only admins of this workspace can create and revoke API keys and webhooks: ask one of "
+            "them."
         )
 
 
@@ -123,22 +129,22 @@ class NotAllowedError(AccessDeniedError):
 
 
 class ChannelDeniedError(AccessDeniedError):
-    """The person does not see that channel."""
+    """The person cannot see that channel."""
 
     def __init__(self) -> None:
-        super().__init__("You cannot choose that channel: you do not see it in Slack.")
+        super().__init__("You cannot choose that channel, because you cannot see it in Slack.")
 
 
 class PublicChannels(Protocol):
-    """Knows which channels are public."""
+    """A source of the public channels of a workspace."""
 
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
-        """Return the names of those channels that are public, by their ids."""
+        """Return the names of the public ones among some channels, by id."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """A person in a workspace, as Slack described them a moment ago."""
+    """A person in a workspace, with the role that Slack reported recently."""
 
     team_id: str
     user_id: str
@@ -146,28 +152,28 @@ class Person:
     authorization: Authorization
 
     def may(self, action: Action) -> bool:
-        """Whether their role allows it."""
+        """Whether their role allows an action."""
         return self.role in self.authorization.allowed(action)
 
     def require(self, action: Action) -> None:
-        """Make sure that their role allows it.
+        """Require that their role allows an action.
 
         Raises:
-            AccessDeniedError: it does not; the text says why.
+            AccessDeniedError: it does not; the message explains why.
         """
         if not self.may(action):
             raise self.authorization.denial(self, action)
 
     def channel_names(self, channel_ids: Collection[str]) -> dict[str, str]:
-        """Return the names of those channels that they may see, by their ids.
+        """Return the names of the channels that they may see, by id.
 
-        A member sees public channels and those they are in, a guest only those they are in.
+        A member sees public channels and the channels they belong to, a guest only the latter.
 
         Raises:
             NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
-        wanted = {one for one in channel_ids if one[:1] in ("C", "G")}
+        wanted = {id_ for id_ in channel_ids if id_[:1] in ("C", "G")}
         if not wanted or self.role not in _OURS:
             return {}
         known: dict[str, str] = {}
@@ -175,25 +181,25 @@ class Person:
             known = self.authorization.public.names_of_public(self.team_id, wanted)
         if wanted <= known.keys():
             return known
-        own = self.own_channels()
-        return known | {one: own[one] for one in wanted if one in own}
+        memberships = self.memberships()
+        return known | {id_: memberships[id_] for id_ in wanted if id_ in memberships}
 
-    def own_channels(self) -> Mapping[str, str]:
-        """Return the names of the channels they are in, by their ids, as far as the bot may see.
+    def memberships(self) -> Mapping[str, str]:
+        """Return the names of the channels they belong to and the bot can see, by id.
 
         Raises:
             NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
         return self.authorization.channels_of(self.team_id, self.user_id)
 
     def require_channel(self, channel_id: str) -> None:
-        """Make sure that they see a channel.
+        """Require that they can see a channel.
 
         Raises:
-            AccessDeniedError: they do not, or it is none.
+            AccessDeniedError: they cannot, or it does not exist.
             NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
         self.require(Action.USE)
         if channel_id not in self.channel_names([channel_id]):
@@ -201,7 +207,7 @@ class Person:
 
 
 class Authorization:
-    """Decides for all people of all workspaces."""
+    """Decides access for the people of all workspaces."""
 
     def __init__(
         self,
@@ -209,7 +215,7 @@ class Authorization:
         client: WorkspaceClient,
         public: PublicChannels,
         *,
-        subscriptions_by: str,
+        subscriptions_by: Subscribers,
         clock: Clock = utc_now,
         most_remembered: int = MOST_REMEMBERED,
     ) -> None:
@@ -226,23 +232,23 @@ class Authorization:
         )
 
     def allowed(self, action: Action) -> frozenset[Role]:
-        """Return the roles that may do it."""
+        """Return the roles that may perform an action."""
         match action:
             case Action.USE:
                 return _OURS
             case Action.SEE_WORKSPACE:
                 return _MEMBERS
             case Action.SUBSCRIBE_SELF:
-                return _OURS if self._subscriptions_by == "anyone" else _MEMBERS
+                return _OURS if self._subscriptions_by == Subscribers.ANYONE else _MEMBERS
             case Action.POST_TEST:
-                return _OURS if self._subscriptions_by == "anyone" else _IN_CHANNELS
+                return _OURS if self._subscriptions_by == Subscribers.ANYONE else _IN_CHANNELS
             case Action.CHANGE_CHANNEL:
                 return _SUBSCRIBERS[self._subscriptions_by]
             case Action.SEE_UNRESOLVED | Action.ADMINISTER | Action.RETRY_FAILED:
                 return _ADMINS
 
     def denial(self, person: Person, action: Action) -> AccessDeniedError:
-        """Log that a person's role is not enough, and return the error that says why."""
+        """Log that a person's role is insufficient, and return the error that explains it."""
         role = person.role
         logger.info(
             "access denied",
@@ -260,7 +266,7 @@ class Authorization:
         if action is Action.ADMINISTER:
             return NotAdminError()
         if action is Action.CHANGE_CHANNEL:
-            admins = self._subscriptions_by == "admins"
+            admins = self._subscriptions_by == Subscribers.ADMINS
             return NotAllowedError("admins" if admins else "members, not guests,")
         return AccessDeniedError(_SENTENCES[action])
 
@@ -275,36 +281,36 @@ class Authorization:
         """Return a person with their role.
 
         Args:
-            now: ask Slack at this moment, whatever it said before.
-            place: the workspace as it is installed, where that is known.
+            now: ask Slack again instead of using the cached role.
+            workspace: the workspace and its installation, if known.
 
         Raises:
             NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
         key = team_id, user_id
         role = None if now else self._roles.find(key)
         if role is None:
-            there = workspace or self._client.find_workspace(team_id)
-            role = self._roles.ask(key, lambda: self._ask_role(there, user_id))
+            known = workspace or self._client.find_workspace(team_id)
+            role = self._roles.ask(key, lambda: self._ask_role(known, user_id))
         return Person(team_id, user_id, role, self)
 
     def require_use(
         self, workspace: BotWorkspace, user_id: str, is_deactivated: bool | None
     ) -> None:
-        """Make sure that a request which Slack signed comes from a person of this workspace.
+        """Require that a signed request comes from a person of this workspace.
 
-        Slack has just seen who they are, and is asked only of people who are not linked: what is
-        stored of the others follows its events.
+        Slack has just authenticated the person. It is asked only about people who are not linked:
+        the stored state of linked people follows its events.
 
         Args:
-            is_deactivated: whether a linked account is deactivated, as stored; None where the
-                person is not linked.
+            is_deactivated: the stored state of a linked account; None if the person is not
+                linked.
 
         Raises:
             AccessDeniedError: they are external, or deactivated.
             NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
         if self._roles.find((workspace.team_id, user_id)) is None:
             if is_deactivated:
@@ -315,14 +321,14 @@ class Authorization:
         self.person(workspace.team_id, user_id, workspace=workspace).require(Action.USE)
 
     def may_receive(self, workspace: BotWorkspace, user_id: str, *, by_subscription: bool) -> bool:
-        """Whether a person may be sent a direct message, at the moment of the delivery.
+        """Whether a person may receive a direct message now.
 
-        A guest receives what is addressed to them, and nothing by a subscription of their own.
-        A linked person is believed to be as stored, which follows Slack's events; for what comes by
-        a subscription the role counts, which is at most `STALE_AFTER` old.
+        A guest receives direct notifications, but nothing through a subscription. The stored
+        state of a linked person decides about direct notifications, because it follows Slack's
+        events; the role, at most `STALE_AFTER` old, decides about subscriptions.
 
         Raises:
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
         if not by_subscription and self._roles.find((workspace.team_id, user_id)) is None:
             home_id = workspace.enterprise_id or ""
@@ -333,9 +339,9 @@ class Authorization:
         return person.may(Action.SUBSCRIBE_SELF if by_subscription else Action.USE)
 
     def is_deactivated(self, team_id: str, user_id: str) -> bool:
-        """Whether an account is known to be deactivated: as stored, or as Slack says.
+        """Whether an account is deactivated, according to the database or to Slack.
 
-        While Slack does not say, what is stored counts.
+        If Slack does not answer, the database decides.
         """
         if self._stored_as_deactivated(team_id, user_id):
             return True
@@ -345,14 +351,14 @@ class Authorization:
             return False
 
     def channels_of(self, team_id: str, user_id: str) -> Mapping[str, str]:
-        """Return the names of the channels a person is in, by their ids.
+        """Return the names of the channels a person belongs to, by id.
 
-        That is public ones, and private ones the bot is in too
+        They include public channels, and private channels that the bot belongs to as well
         (https://docs.slack.dev/reference/methods/users.conversations).
 
         Raises:
             NotInstalledError: Bellhop is not installed in that workspace.
-            SlackCallError: Slack had to be asked, and refused or did not answer.
+            SlackCallError: a call to Slack was necessary, and failed.
         """
         key = team_id, user_id
         known = self._memberships.find(key)
@@ -361,20 +367,20 @@ class Authorization:
         return self._memberships.ask(key, lambda: self._ask_channels(team_id, user_id))
 
     def person_changed(self, user_id: str) -> None:
-        """Forget what is known of a person, in every workspace."""
+        """Drop the cached role and channels of a person, in every workspace."""
         for answers in (self._roles, self._memberships):
             answers.forget(lambda key: key[1] == user_id)
 
     def membership_changed(self, team_id: str, user_id: str) -> None:
-        """Forget in which channels a person is."""
+        """Drop the cached channels of a person."""
         self._memberships.forget(lambda key: key == (team_id, user_id))
 
     def channels_changed(self, team_id: str) -> None:
-        """Forget who is in which channel of a workspace."""
+        """Drop the cached channels of all people of a workspace."""
         self._memberships.forget(lambda key: key[0] == team_id)
 
     def _ask_role(self, workspace: BotWorkspace, user_id: str) -> Role:
-        """Ask Slack (https://docs.slack.dev/reference/methods/users.info)."""
+        """Ask Slack for a role (https://docs.slack.dev/reference/methods/users.info)."""
         try:
             facts = self._client.as_bot(workspace, "users.info", user=user_id)["user"]
         except SlackCallError as error:
@@ -397,10 +403,10 @@ class Authorization:
             team_id=workspace.team_id,
             limit=PAGE_SIZE,
         )
-        return {one["id"]: one["name"] for one in channels}
+        return {channel["id"]: channel["name"] for channel in channels}
 
     def _stored_as_deactivated(self, team_id: str, user_id: str, home_id: str = "") -> bool | None:
-        """Return whether a linked person is deactivated, as stored; None where nobody linked."""
+        """Return whether a linked person is stored as deactivated; None if not linked."""
         values = {"workspace_id": team_id, "user_id": user_id, "home_id": home_id}
         with self._database.reading_connection() as connection:
             return connection.scalar(IS_DEACTIVATED, values)
@@ -409,7 +415,7 @@ class Authorization:
 def role_of(facts: Mapping[str, Any], workspace: BotWorkspace) -> Role:
     """Return a person's role in a workspace from Slack's user object.
 
-    https://docs.slack.dev/reference/objects/user-object and, for people of other organisations,
+    https://docs.slack.dev/reference/objects/user-object and, for people of other organizations,
     https://docs.slack.dev/apis/slack-connect.
     """
     if facts.get("is_stranger") or not _is_ours(facts, workspace):
@@ -428,24 +434,24 @@ def role_of(facts: Mapping[str, Any], workspace: BotWorkspace) -> Role:
 
 
 def _is_ours(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
-    """Whether a person belongs to the workspace that has the bot, or to its organisation.
+    """Whether a person belongs to the workspace that has the bot, or to its organization.
 
-    The bot of an organisation serves its people alone, whichever workspace a request names: of
-    someone who only shares a channel, Slack names their own workspace.
+    The bot of an organization serves only its people, whichever workspace a request names: for a
+    person who only shares a channel, Slack names that person's workspace.
     """
-    is_of_organisation = (
+    is_of_organization = (
         bool(workspace.enterprise_id) and enterprise_of(facts) == workspace.enterprise_id
     )
     if workspace.is_enterprise_install:
-        return is_of_organisation
-    return is_of_organisation or facts.get("team_id") in (None, workspace.team_id)
+        return is_of_organization
+    return is_of_organization or facts.get("team_id") in (None, workspace.team_id)
 
 
 def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     """Whether a person is an admin of a workspace.
 
-    To the bot of a workspace Slack says what they are there. The bot of an organisation may be told
-    what they are in their first workspace: in others only admins of the organisation are believed.
+    Slack gives the bot of a workspace the flags for that workspace. The bot of an organization may
+    get the flags for the person's first workspace: elsewhere only admins of the organization count.
     """
     if workspace.is_enterprise_install and facts.get("team_id") not in (None, workspace.team_id):
         facts = facts.get("enterprise_user") or {}
@@ -453,7 +459,7 @@ def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
 
 
 def _belongs(facts: Mapping[str, Any], team_id: str) -> bool:
-    """Whether a person of an organisation belongs to a workspace besides their first."""
+    """Whether a person of an organization belongs to a workspace other than their first."""
     enterprise_user = facts.get("enterprise_user")
     teams = enterprise_user.get("teams") if isinstance(enterprise_user, Mapping) else None
     return isinstance(teams, list) and team_id in teams

@@ -1,4 +1,4 @@
-"""Web sessions in the database: found by the hash of a token that only the browser has.
+"""Web sessions, stored under the hash of a token that only the browser has.
 
 A session belongs to an installation and is deleted with it (unlink, revoked token, uninstall).
 https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html
@@ -22,14 +22,14 @@ from bolt_app.db.models import Membership, User, UserInstallation, WebSession
 
 IDLE_TIMEOUT = timedelta(hours=12)
 ABSOLUTE_TIMEOUT = timedelta(days=30)
-# How exactly `last_seen_at` is kept: a page does not write each time.
+# Resolution of `last_seen_at`, so that not every page view writes.
 SEEN_EVERY = timedelta(minutes=1)
-# How long a session is kept after nobody can use it any more.
+# How long a session is kept after it can no longer be used.
 KEEP_FOR = timedelta(days=30)
 
-# Answers to a call with a person's token that mean that they are gone, or took it back.
+# Slack's error codes for a person's token whose owner left or revoked it.
 _GONE = ("account_inactive", "token_revoked")
-# The installation's person, deactivated in Slack.
+# Whether the installation's person is deactivated in Slack.
 _IS_DEACTIVATED = exists().where(
     User.user_id == UserInstallation.user_id,
     User.is_deleted,
@@ -74,10 +74,10 @@ class Sessions:
         """Begin a session for the person of an installation and return its token.
 
         Args:
-            replaces: the token that the browser had before; its session ends.
+            replaces: the browser's previous token, whose session ends.
 
         Raises:
-            sqlalchemy.exc.IntegrityError: the installation was deleted meanwhile.
+            sqlalchemy.exc.IntegrityError: the installation was deleted in the meantime.
         """
         token, now = secrets.token_urlsafe(32), self._clock()
         row = {
@@ -95,10 +95,10 @@ class Sessions:
         return token
 
     def find(self, token: str) -> int | None:
-        """Return the installation that a token's session belongs to.
+        """Return the installation id of a token's session.
 
-        None where the session has ended or expired, its person was deactivated, or Slack has
-        said of their token that it is revoked.
+        None if the session has ended or expired, its person is deactivated, or Slack reported
+        their token as revoked.
         """
         now = self._clock()
         statement = (
@@ -123,7 +123,7 @@ class Sessions:
         return installation_id
 
     def sign_out(self, token: str) -> None:
-        """End the session of a token, as its person asked."""
+        """End the session of a token."""
         now = self._clock()
         with self._database.writing() as session:
             ended = _end(session, WebSession.token_hash == _hash(token), now)
@@ -138,12 +138,14 @@ class Sessions:
         return self._end_all(_of_person(None, team_id, user_id))
 
     def of_team(self, team_id: str) -> list[SessionRecord]:
-        """Return the sessions of a workspace (or organization), the oldest first."""
-        place = or_(UserInstallation.team_id == team_id, UserInstallation.enterprise_id == team_id)
+        """Return the sessions of a workspace (or organization), oldest first."""
+        is_there = or_(
+            UserInstallation.team_id == team_id, UserInstallation.enterprise_id == team_id
+        )
         statement = (
             select(WebSession, UserInstallation)
             .join(UserInstallation, UserInstallation.id == WebSession.installation_id)
-            .where(place)
+            .where(is_there)
             .order_by(WebSession.id)
         )
         with self._database.reading() as session:
@@ -152,7 +154,7 @@ class Sessions:
             ]
 
     def delete_expired(self) -> None:
-        """Delete the sessions that nobody could use for a month."""
+        """Delete the sessions that have been unusable for a month."""
         old = WebSession.created_at < self._clock() - ABSOLUTE_TIMEOUT - KEEP_FOR
         with self._database.writing() as session:
             session.execute(delete(WebSession).where(old))
@@ -174,13 +176,13 @@ def end_sessions_of(
 
 
 def _of_person(enterprise_id: str | None, team_id: str, user_id: str) -> ColumnElement[bool]:
-    places = [place for place in (team_id, enterprise_id) if place]
+    ids = [id_ for id_ in (team_id, enterprise_id) if id_]
     return WebSession.installation_id.in_(
         select(UserInstallation.id).where(
             UserInstallation.user_id == user_id,
             or_(
-                UserInstallation.team_id.in_(places),
-                UserInstallation.enterprise_id.in_(places),
+                UserInstallation.team_id.in_(ids),
+                UserInstallation.enterprise_id.in_(ids),
             ),
         )
     )
@@ -195,7 +197,7 @@ def _is_active(now: datetime) -> ColumnElement[bool]:
 
 
 def _end(session: Session, condition: ColumnElement[bool], now: datetime) -> Sequence[int]:
-    """End the sessions that can still be used; return their ids."""
+    """End the active sessions that match a condition; return their ids."""
     ended = update(WebSession).where(condition, _is_active(now)).values(ended_at=now)
     return session.scalars(ended.returning(WebSession.id)).all()
 

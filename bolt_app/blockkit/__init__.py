@@ -1,1 +1,1 @@
-"""Rules for Block Kit blocks, whether Bellhop builds them or a sender does."""
+"""Block Kit and mrkdwn: elements, escaping, limits, and rules for senders' blocks."""

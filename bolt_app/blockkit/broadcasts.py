@@ -1,4 +1,4 @@
-"""Mentions of everybody in a channel or of a user group, made plain text.
+"""Conversion of broadcast and user group mentions to plain text.
 
 https://docs.slack.dev/messaging/formatting-message-text#special-mentions and, for the elements of
 rich text, https://docs.slack.dev/reference/block-kit/blocks/rich-text-block
@@ -10,15 +10,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-# Between the sign and the name: invisible, and Slack finds no mention in it.
+# Goes between the sign and the name: invisible, and prevents a mention.
 _BREAK = "\u200b"
 _SPECIAL = re.compile(r"<!(?!date\^)([^<>|]*)(?:\|([^<>]*))?>", re.IGNORECASE)
-# Text that follows could close it.
+# The following text could close it.
 _UNCLOSED = re.compile(r"<!(?!date\^)", re.IGNORECASE)
-# Underscores are emphasis, and end a name.
+# Underscores mark emphasis, and end a name.
 _NAME = re.compile(r"(?<![^\W_])@(?=(?:channel|here|everyone|group)(?![^\W_]))", re.IGNORECASE)
 _GROUP = "group"
-# Fields that hold an address alone, which Slack does not read as text.
+# Fields that contain only a URL, which Slack does not parse as text.
 _ADDRESSES = frozenset(
     {
         "author_icon",
@@ -40,13 +40,13 @@ _ADDRESSES = frozenset(
 
 
 def without_broadcasts(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a notification's content in which nothing calls a whole channel or a user group.
+    """Return a notification's content without mentions of whole channels and user groups.
 
-    `link_names` and `parse` are left out: by them Slack would find mentions in plain words, those
-    of user groups too. People may still be mentioned by their ids.
+    `link_names` and `parse` are removed, because with them Slack also finds such mentions in plain
+    words. Mentions of people by id are kept.
     """
     return {
-        # Addresses of people, already checked.
+        # Checked addresses of people.
         name: value if name == "mentions" else _plain(value, name)
         for name, value in content.items()
         if name not in ("link_names", "parse")
@@ -81,7 +81,7 @@ def _plain_text(text: str, *, is_address: bool) -> str:
 
 
 def _words_of(found: re.Match[str]) -> str:
-    """Return the words in place of a mention: its label, or what it calls."""
+    """Return the text that replaces a mention: its label, or its target."""
     name = found[2] or found[1].partition("^")[0]
     if name.lower() == "subteam":
         name = _GROUP

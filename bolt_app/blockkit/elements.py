@@ -1,4 +1,4 @@
-"""Block Kit's elements, as every answer of ours uses them.
+"""Builders of Block Kit elements.
 
 https://docs.slack.dev/reference/block-kit/blocks
 """
@@ -16,7 +16,7 @@ from bolt_app.blockkit.text import cut
 Block = dict[str, Any]
 
 SECTION_LIMIT = 3000
-# The action of an input that stands alone in its block.
+# The action id of the only input in a block.
 VALUE = "value"
 
 
@@ -34,64 +34,64 @@ def plain_reply(text: str) -> Reply:
 
 
 def date(at: datetime) -> str:
-    """Return a date that Slack writes in the reader's own language and time zone."""
+    """Return a date that Slack formats in the reader's language and time zone."""
     return f"<!date^{int(at.timestamp())}^{{date_short_pretty}}|{at:%d %B %Y}>"
 
 
 def mrkdwn(text: str, limit: int = SECTION_LIMIT) -> Block:
-    """Return a text object, cut where it is longer than Slack takes."""
+    """Return a mrkdwn text object, truncated to Slack's limit."""
     return {"type": "mrkdwn", "text": cut(text, limit)}
 
 
 def plain(text: str) -> Block:
-    """Return a text object in which nothing means anything but emoji."""
+    """Return a plain text object, in which only emoji have a meaning."""
     return {"type": "plain_text", "text": text}
 
 
 def literal(text: str, limit: int = SECTION_LIMIT) -> Block:
-    """Return a text object in which nothing means anything, emoji included."""
+    """Return a plain text object without any markup or emoji."""
     return {"type": "plain_text", "text": cut(text, limit), "emoji": False}
 
 
 def section(text: str, accessory: Block | None = None) -> Block:
-    """Return a section of mrkdwn, with something at its right side."""
+    """Return a section of mrkdwn, with an optional accessory."""
     block: Block = {"type": "section", "text": mrkdwn(text)}
     return block if accessory is None else {**block, "accessory": accessory}
 
 
 def context(text: str) -> Block:
-    """Return small mrkdwn."""
+    """Return a context block of mrkdwn."""
     return {"type": "context", "elements": [mrkdwn(text)]}
 
 
 def actions(*elements: Block) -> Block:
-    """Return a row of buttons."""
+    """Return an actions block."""
     return {"type": "actions", "elements": list(elements)}
 
 
 def button(label: str, action_id: str, **more: Any) -> Block:
     """Return a button; `more` is its `value`, `style`, `url` or `confirm`.
 
-    The value is given as named fields; `ValueSigner.sign_blocks` makes it text.
+    The value is a mapping of fields, which `ValueSigner.sign_blocks` signs.
     """
     return {"type": "button", "text": plain(label), "action_id": action_id, **more}
 
 
 def overflow(action_id: str, labels: Mapping[str, str]) -> Block:
-    """Return a menu behind three dots, of up to five labels by their values."""
+    """Return an overflow menu of up to five labels by value."""
     options = [option(value, label) for value, label in labels.items()]
     return {"type": "overflow", "action_id": action_id, "options": options}
 
 
 def header(text: str) -> Block:
-    """Return a heading."""
+    """Return a header block."""
     return {"type": "header", "text": plain(text)}
 
 
 def input_block(
     block_id: str, label: str, element: Block, hint: str = "", *, optional: bool = False
 ) -> Block:
-    """Return an input of a modal; `element` gets the action `VALUE`."""
+    """Return an input block; its element gets the action id `VALUE`."""
     block: Block = {
         "type": "input",
         "block_id": block_id,
@@ -103,18 +103,18 @@ def input_block(
 
 
 def text_input(block_id: str, label: str, hint: str, *, optional: bool = False) -> Block:
-    """Return an input for one line of text."""
+    """Return a single-line text input."""
     return input_block(block_id, label, {"type": "plain_text_input"}, hint, optional=optional)
 
 
 def option(value: str, label: str, description: str = "") -> Block:
-    """Return one of several to choose from."""
+    """Return an option of a menu or of radio buttons."""
     chosen: Block = {"text": plain(label), "value": value}
     return {**chosen, "description": plain(description)} if description else chosen
 
 
 def modal(callback_id: str, title: str, submit: str, blocks: list[Block]) -> Block:
-    """Return a modal that asks for something (https://docs.slack.dev/surfaces/modals)."""
+    """Return a modal with a submit button (https://docs.slack.dev/surfaces/modals)."""
     return {
         "type": "modal",
         "callback_id": callback_id,
@@ -126,12 +126,12 @@ def modal(callback_id: str, title: str, submit: str, blocks: list[Block]) -> Blo
 
 
 def info_modal(title: str, blocks: list[Block]) -> Block:
-    """Return a modal that only tells something."""
+    """Return a modal without input."""
     return {"type": "modal", "title": plain(title), "close": plain("Close"), "blocks": blocks}
 
 
 def confirmation(title: str, text: str, yes: str) -> Block:
-    """Return the dialog that asks before a button does harm."""
+    """Return the confirmation dialog of a destructive button."""
     return {
         "title": plain(title),
         "text": mrkdwn(text, 300),

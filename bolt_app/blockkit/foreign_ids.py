@@ -1,7 +1,8 @@
-"""Ids in the blocks and attachments of senders, replaced before they reach Slack.
+"""Replacement of ids in senders' blocks and attachments.
 
-Slack sends us every click in a message of ours, also in blocks that a sender wrote: a sender that
-could choose an `action_id` could have people press Bellhop's own buttons under another label.
+Slack reports every click in Bellhop's messages, including clicks in blocks from a sender. A sender
+that could choose an `action_id` could trick people into pressing a Bellhop button under another
+label.
 
 https://docs.slack.dev/reference/block-kit/blocks has `block_id` and `action_id`,
 https://docs.slack.dev/legacy/legacy-messaging/legacy-making-messages-interactive `callback_id`.
@@ -16,17 +17,17 @@ from typing import Any
 
 PREFIX = "foreign."
 ID_FIELDS = frozenset({"action_id", "block_id", "callback_id"})
-# What a sender may give of blocks.
+# The fields in which senders give blocks.
 SENDER_FIELDS = ("blocks", "attachments")
-# Slack takes nothing that is nested nearly as deep.
+# Far deeper than Slack accepts.
 DEEPEST = 100
 
 
 def replace_foreign_ids(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a notification's content with other ids in its blocks and attachments.
+    """Return a notification's content with replaced ids in its blocks and attachments.
 
-    The new ids are unique in the message and the same for the same content. One that a sender
-    changes from one version of a message to the next changes here as well: Slack wants that.
+    The new ids are unique in the message, and equal for equal content. If a sender changes an id in
+    an update of a message, the new id changes too, as Slack requires.
     """
     numbers = count(1)
     replaced = {
@@ -43,7 +44,7 @@ def _replace(value: Any, numbers: Iterator[int], depth: int) -> Any:
     if isinstance(value, dict):
         return {
             name: _foreign_id(item, numbers)
-            # Tools that fill in a form leave an empty one, which is not an id.
+            # Tools that fill in a form leave empty ids.
             if name in ID_FIELDS and item not in ("", None)
             else _replace(item, numbers, depth + 1)
             for name, item in value.items()

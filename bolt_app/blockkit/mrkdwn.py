@@ -1,4 +1,4 @@
-"""Slack's mrkdwn: plain text put into it, and long text taken apart.
+"""Slack's mrkdwn: escaping, links, dates and splitting of long text.
 
 https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -15,11 +15,11 @@ SECTION_LENGTH = 3000
 
 DELETED_WORDS = "someone (profile deleted)"
 _FENCE = "```"
-# A piece of a code block that goes on in the next piece is closed, and opened again there.
+# A code block that continues in the next part is closed, and opened again there.
 _FENCE_ROOM = len(f"{_FENCE}\n") + len(f"\n{_FENCE}")
-# What must stay in one piece: links, mentions, escaped characters and the ends of code blocks.
+# Indivisible: links, mentions, escaped characters and code fences.
 _WHOLE = re.compile(r"<[^<>\n]*>|&(?:amp|lt|gt);|```")
-# What Slack would show otherwise than it is written: quotes, emphasis, code, emoji, mentions.
+# Text that Slack renders differently: quotes, emphasis, code, emoji and mentions.
 _MARKUP = re.compile(
     r"^[^\S\n]*>|(?<![^\W_])([*_~])(?=\S)[^\n]*\1|`[^\n]*`"
     r"|:(?=[\w+'-]*[^\W\d_])[\w+'-]+:|:(?:100|1234|[+-]1):|@(?:here|channel|everyone)",
@@ -39,32 +39,32 @@ def escape(text: str) -> str:
 
 
 def is_markup(text: str) -> bool:
-    """Whether plain text, even escaped, could look otherwise in mrkdwn than it is written.
+    """Whether mrkdwn could render plain text differently even if escaped.
 
-    There is no escaping of `*`, `_`, `~`, backticks and `:emoji:`.
+    `*`, `_`, `~`, backticks and `:emoji:` cannot be escaped.
     """
     return _MARKUP.search(text) is not None
 
 
 def is_misread_in_bold(text: str) -> bool:
-    """Whether plain text, even escaped, would look otherwise than it is written between stars."""
+    """Whether plain text, even escaped, would render differently between asterisks."""
     return "*" in text or is_markup(text)
 
 
 def mentions(text: str) -> bool:
-    """Whether mrkdwn calls somebody: a person, a group, or everybody."""
+    """Whether mrkdwn mentions a person, a group or a whole channel."""
     return _MENTION.search(text) is not None
 
 
 def person_mention(user_id: str) -> str:
-    """Return the mention of a person, or words in its place where their data was deleted."""
+    """Return the mention of a person; words if their data was deleted."""
     return DELETED_WORDS if user_id == DELETED_PERSON else f"<@{user_id}>"
 
 
 def link(url: str, label: str = "") -> str:
     """Return a link to `url`, shown as the plain text `label`.
 
-    What has no scheme is text: between angle brackets `!channel` or `@U…` would call people.
+    A URL without a scheme is escaped as text, because `<!channel>` or `<@U…>` would be a mention.
     """
     if not _SCHEME.match(url):
         return escape(label or url)
@@ -74,7 +74,7 @@ def link(url: str, label: str = "") -> str:
 
 
 def moment(at: datetime) -> str:
-    """Return a date and time that Slack writes in the reader's own language and time zone.
+    """Return a date and time that Slack formats in the reader's language and time zone.
 
     https://docs.slack.dev/messaging/formatting-message-text#date-formatting
     """
@@ -83,17 +83,16 @@ def moment(at: datetime) -> str:
 
 
 def is_divisible(text: str, length: int = SECTION_LENGTH) -> bool:
-    """Whether everything in `text` that must stay in one piece fits into a piece."""
+    """Whether every indivisible element of `text` fits into one part."""
     room = length - _FENCE_ROOM
     return all(len(whole[0]) <= room for whole in _WHOLE.finditer(text))
 
 
 def split(text: str, length: int = SECTION_LENGTH) -> list[str]:
-    """Return `text` in pieces of at most `length` characters.
+    """Split `text` into parts of at most `length` characters.
 
-    It is parted between lines where that is possible, else between words, and never within a
-    link, a mention or an escaped character. A code block that is parted is a code block in
-    either piece.
+    Parts end between lines if possible, else between words, and never within a link, a mention or
+    an escaped character. A divided code block is a code block in both parts.
     """
     if _FENCE not in text:
         return list(_parts(text, length))
@@ -101,7 +100,7 @@ def split(text: str, length: int = SECTION_LENGTH) -> list[str]:
 
 
 def shorten(text: str, size: int) -> str:
-    """Return the beginning of `text` in at most `size` bytes of UTF-8, `…` where more follows."""
+    """Truncate `text` to `size` bytes of UTF-8, with `…` at the end."""
     data = text.encode()
     if len(data) <= size:
         return text
@@ -120,21 +119,21 @@ def _parts(text: str, length: int) -> Iterator[str]:
 
 
 def _shape(text: str) -> str:
-    """Return `text` with marks in place of what must stay whole."""
+    """Return `text` with indivisible elements replaced by markers."""
     plain = text.replace(_INSIDE, " ").replace(_FIRST, " ")
     return _WHOLE.sub(lambda whole: _FIRST + _INSIDE * (len(whole[0]) - 1), plain)
 
 
 def _end_of_part(shape: str, start: int, limit: int) -> int:
     for separator in ("\n", " "):
-        place = shape.rfind(separator, (start + limit) // 2, limit)
-        if place >= 0:
-            return place + 1
+        position = shape.rfind(separator, (start + limit) // 2, limit)
+        if position >= 0:
+            return position + 1
     if shape[limit] != _INSIDE:
         return limit
-    place = shape.rfind(_FIRST, start, limit)
-    # Something that is longer than a whole part cannot stay in one.
-    return place if place > start else limit
+    position = shape.rfind(_FIRST, start, limit)
+    # An element longer than a part must be divided.
+    return position if position > start else limit
 
 
 def _with_fences(parts: Iterable[str], fences: int) -> Iterator[str]:
@@ -143,7 +142,7 @@ def _with_fences(parts: Iterable[str], fences: int) -> Iterator[str]:
     for part in parts:
         opening = f"{_FENCE}\n" if is_open else ""
         seen += part.count(_FENCE)
-        # A last fence without its counterpart opens nothing.
+        # An unpaired last fence does not open a block.
         is_open = seen % 2 == 1 and seen < fences
         closing = _FENCE if part.endswith("\n") else f"\n{_FENCE}"
         yield f"{opening}{part}{closing if is_open else ''}"

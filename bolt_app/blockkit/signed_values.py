@@ -1,10 +1,9 @@
-"""Values of Bellhop's own buttons, menus and modals, signed so that nobody else can make one.
+"""Signed values of Bellhop's buttons, menus and modals.
 
-A value is a version, a workspace, a signature and named fields as JSON. The signature binds it to
-the action, the workspace and the address it was made for: a value of another button, workspace or
-channel is as worthless as one without a signature. A button carries it as its `value`; a menu,
-whose options Slack limits to 150 characters, in the `block_id` of its block; a modal as its
-`private_metadata`.
+A value has a version, a workspace, a signature and named fields as JSON. The signature binds it to
+an action, a workspace and an address: a value of another button, workspace or channel is invalid.
+A button has it as `value`; a menu, whose options Slack limits to 150 characters, in the `block_id`
+of its block; a modal as `private_metadata`.
 
 https://docs.slack.dev/reference/block-kit/block-elements/button-element
 """
@@ -24,18 +23,18 @@ VERSION = "v1"
 VALUE_LENGTH = 2000
 _PURPOSE = b"bellhop: values of buttons, menus and modals"
 _SIGNATURE_LENGTH = 22  # of 128 bits in base64
-_TEAM_LENGTH = 32  # Slack's ids have eleven characters or so
-# Made once: `json.dumps` would make one for each button.
+_TEAM_LENGTH = 32  # Slack's ids have about eleven characters
+# Shared, because `json.dumps` would create one per button.
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _OVERHEAD = len(VERSION) + _TEAM_LENGTH + _SIGNATURE_LENGTH + 3
 
 
 class OutdatedError(Exception):
-    """A value is not one that Bellhop made for the place where it was used, or not any more."""
+    """A value was not signed for the place of its use, or has an old version."""
 
     sentence = (
-        "This button is outdated, and nothing was changed. Type the command again, or open "
-        "Bellhop's Home tab, for a new one."
+        "This button is outdated, and nothing was changed. Run the command again, or open "
+        "Bellhop's Home tab, to get a new one."
     )
 
     def __init__(self) -> None:
@@ -43,13 +42,13 @@ class OutdatedError(Exception):
 
 
 class OutdatedFormError(OutdatedError):
-    """A submitted modal is not one that Bellhop opened, or says what it does not offer."""
+    """A submitted modal was not opened by Bellhop, or contains a value that it does not offer."""
 
     sentence = "This form is outdated, and nothing was changed. Close it and open it again."
 
 
 class ValueSigner:
-    """Signs values and reads what it signed."""
+    """Signs and verifies values."""
 
     def __init__(self, secret: str) -> None:
         self._key = hmac.digest(secret.encode("utf-8", "surrogateescape"), _PURPOSE, sha256)
@@ -57,12 +56,12 @@ class ValueSigner:
     def sign(
         self, action: str, team_id: str, address: str, fields: Mapping[str, Any] | None = None
     ) -> str:
-        """Return a value that `read` takes for the same action, workspace and address.
+        """Return a value that `read` accepts for the same action, workspace and address.
 
         Args:
-            action: the action's id, or `view:` and the callback id of a modal.
-            address: the channel or person that is shown the element; `home_of` a person; what
-                is `shown_to` one person alone.
+            action: the action id, or `view:` and the callback id of a modal.
+            address: the channel or person that sees the element, or the result of `home_of` or
+                `shown_to`.
         """
         packed = _pack(fields or {})
         signature = self._signature(action, team_id, address, packed)
@@ -74,7 +73,7 @@ class ValueSigner:
         """Return the fields of a value that was signed for one of the addresses in a workspace.
 
         Raises:
-            OutdatedError: it is none.
+            OutdatedError: the value is not valid.
         """
         signed_for, fields = self.open(value, action, addresses)
         if signed_for != team_id:
@@ -87,7 +86,7 @@ class ValueSigner:
         """Return the workspace and the fields of a value that was signed for one of the addresses.
 
         Raises:
-            OutdatedError: it is none.
+            OutdatedError: the value is not valid.
         """
         parts = value.split(".", 3) if isinstance(value, str) else []
         version, team_id, signature, packed = parts if len(parts) == 4 else ("", "", "", "")
@@ -102,24 +101,24 @@ class ValueSigner:
         return team_id, json.loads(packed)
 
     def sign_blocks(self, blocks: Sequence[Block], team_id: str, address: str) -> list[Block]:
-        """Return our own blocks, ready for Slack: a button's `value` and the `block_id` of a menu's
-        block, given as named fields, become signed text.
-        """
+        """Sign the `value` of buttons and the `block_id` of menus in Bellhop's blocks."""
         return [self._signed_block(block, team_id, address) for block in blocks]
 
     def _signed_block(self, block: Block, team_id: str, address: str) -> Block:
         elements = [*block.get("elements", ()), *filter(None, [block.get("accessory")])]
-        actions = [one for one in elements if "action_id" in one]
+        actions = [element for element in elements if "action_id" in element]
         if not actions:
             return block
         signed = dict(block)
-        menus = [one["action_id"] for one in actions if one["type"] != "button"]
+        menus = [action["action_id"] for action in actions if action["type"] != "button"]
         if "block_id" in block:
-            # There is at most one menu in a block of ours: the block's id is signed for it.
+            # A block has at most one menu: the block's id is signed for it.
             action_id = next(iter(menus), actions[0]["action_id"])
             signed["block_id"] = self.sign(action_id, team_id, address, block["block_id"])
         if "elements" in block:
-            signed["elements"] = [self._signed(one, team_id, address) for one in block["elements"]]
+            signed["elements"] = [
+                self._signed(element, team_id, address) for element in block["elements"]
+            ]
         if "accessory" in block:
             signed["accessory"] = self._signed(block["accessory"], team_id, address)
         return signed
@@ -137,21 +136,21 @@ class ValueSigner:
 
 
 def fits(fields: Mapping[str, Any]) -> bool:
-    """Whether Slack takes the value of a button with these fields."""
+    """Whether the signed value of these fields fits into a button."""
     return _OVERHEAD + len(_pack(fields)) <= VALUE_LENGTH
 
 
 def home_of(user_id: str) -> str:
-    """Return the address of a person's Home tab, which no message has."""
+    """Return the address of a person's Home tab."""
     return f"home:{user_id}"
 
 
 def shown_to(user_id: str, address: str) -> str:
-    """Return the address of what one person alone is shown at an address: an ephemeral message."""
+    """Return the address of an ephemeral message to a person in a channel."""
     return f"only:{user_id}:{address}"
 
 
 def _pack(fields: Mapping[str, Any]) -> str:
-    """Return fields as JSON without the characters that Slack escapes in texts."""
+    """Return fields as JSON without the characters that Slack escapes."""
     packed = _ENCODER.encode(fields)
     return packed.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")

@@ -1,4 +1,4 @@
-"""Keys of the HTTP API: made, listed, revoked, and found by what a request brings."""
+"""API keys: creation, lookup by secret, listing and revocation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from bolt_app.text_forms import visible
 Scope = Literal["send", "read", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 DEFAULT_SCOPES: tuple[Scope, ...] = ("send", "read")
-# Of a key that is limited to some channels.
+# Default scopes of a key that is limited to some channels.
 LIMITED_SCOPES: tuple[Scope, ...] = ("send",)
 
 MOST_REMEMBERED = 10_000
@@ -48,9 +48,9 @@ _COLUMNS = (
     ApiKey.revoked_by,
     *sender_columns(ApiKey),
 )
-# Read for every request, and so put together once.
+# Prepared once, because it runs for every request.
 _FIND = select(*_COLUMNS).where(ApiKey.secret_hash == bindparam("secret_hash"))
-# Read for every App Home of an admin.
+# Prepared once, because it runs for every App Home of an admin.
 _OF_TEAM = PreparedSelect(
     select(*_COLUMNS).where(ApiKey.team_id == bindparam("team_id")).order_by(ApiKey.id)
 )
@@ -58,14 +58,14 @@ _OF_TEAM = PreparedSelect(
 
 @dataclass(frozen=True)
 class ApiKeyRecord:
-    """What is known of a key, which is all but its text.
+    """An API key without its secret.
 
     Attributes:
-        scopes: what it may do; `admin` may do everything.
+        scopes: its permissions; `admin` includes all others.
         channels: the addresses it may send to; empty means anywhere.
-        created_by: the person's id, as `revoked_by`; None for the command line.
-        own_source: the source it was made for; None where it has one that is named after it.
-        allow_broadcast: whether it may call everybody in a channel, or a user group.
+        created_by: the id of the person, like `revoked_by`; None for the command line.
+        own_source: its explicit source; None for the default, which is named after it.
+        allow_broadcast: whether it may mention everyone in a channel, or a user group.
     """
 
     id: int
@@ -84,22 +84,22 @@ class ApiKeyRecord:
 
     @property
     def credential(self) -> Credential:
-        """The key as what it sends is stored with, and charged to."""
+        """The credential stored with its notifications and charged for them."""
         return Credential("api_key", self.id)
 
     @property
     def source(self) -> str:
-        """The source of what it sends, which other keys and hooks may share."""
+        """The source of its notifications, which other API keys and webhooks may share."""
         return self.own_source or self.credential.name
 
     @property
     def is_personal(self) -> bool:
-        """Whether a person made it in Slack, and not an operator on the command line."""
+        """Whether a person created it in Slack, rather than an operator on the command line."""
         return self.created_by is not None
 
     @property
     def manages_all(self) -> bool:
-        """Whether it may change what other sources have sent, anywhere."""
+        """Whether it may change notifications of other sources, anywhere."""
         return self.may("admin") and not self.channels
 
     def may(self, scope: Scope) -> bool:
@@ -107,13 +107,13 @@ class ApiKeyRecord:
         return scope in self.scopes or "admin" in self.scopes
 
     def forbidden(self, addresses: Iterable[str]) -> list[str]:
-        """Return those of the addresses that it may not send to."""
+        """Return the addresses that it may not send to."""
         if not self.channels:
             return []
-        return [one for one in addresses if one not in self.channels]
+        return [address for address in addresses if address not in self.channels]
 
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
-        """Return whether it is good for anything."""
+        """Return its state at a point in time."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
@@ -130,8 +130,8 @@ class ApiKeys:
         self._database = database
         self._signals = signals or Signals()
         self._clock = clock
-        # By the hashes of their texts. A key only changes where it is revoked, or one
-        # of its channels gets another id.
+        # By the hash of the secret. A key changes only if it is revoked, or if the id of one of its
+        # channels changes.
         self._remembered: dict[str, ApiKeyRecord] = {}
 
     def create(
@@ -147,20 +147,20 @@ class ApiKeys:
         created_by: str | None = None,
         receipt: str | None = None,
     ) -> str:
-        """Make a key and return its text, which nobody can find out later.
+        """Create a key and return its secret, which is not stored and cannot be shown again.
 
         Args:
             scopes: default: `send` and `read`; `send` alone where `channels` limits it.
             channels: the addresses it may send to; none means anywhere.
-            source: shared with other keys and hooks; None for one of its own.
-            allow_broadcast: whether it may call everybody in a channel, or a user group.
-            lifetime: how long it is good for; None means until it is revoked.
-            created_by: the person's id; None for the command line.
-            receipt: names the request: of those with one receipt only the first makes a key.
+            source: shared with other API keys and webhooks; None for the default.
+            allow_broadcast: whether it may mention everyone in a channel, or a user group.
+            lifetime: how long it is valid; None means until it is revoked.
+            created_by: the id of the person; None for the command line.
+            receipt: identifies the request; only the first request with a receipt creates a key.
 
         Raises:
             ValueError: one of `channels` is not an address, or `source` is not a source.
-            AlreadyCreatedError: a request with this receipt made its key.
+            AlreadyCreatedError: an earlier request with this receipt created its key.
         """
         secret, now = new_api_key(), self._clock()
         if scopes is None:
@@ -169,7 +169,7 @@ class ApiKeys:
             "team_id": team_id,
             "name": visible(name),
             "secret_hash": hash_of(secret),
-            "scopes": " ".join(one for one in SCOPES if one in scopes),
+            "scopes": " ".join(scope for scope in SCOPES if scope in scopes),
             "channels": " ".join(dict.fromkeys(map(normal_address, channels))),
             "created_at": now,
             "created_by": created_by,
@@ -191,7 +191,7 @@ class ApiKeys:
         return secret
 
     def find(self, secret: str) -> ApiKeyRecord | None:
-        """Return the key with that text, whatever its state."""
+        """Return the key with that secret, in any state."""
         secret_hash = hash_of(secret)
         with self._database.reading_connection() as connection:
             row = connection.execute(_FIND, {"secret_hash": secret_hash}).first()
@@ -203,54 +203,52 @@ class ApiKeys:
         return found
 
     def remembered(self, secret: str) -> ApiKeyRecord | None:
-        """Return the key with that text where this process has found it before."""
+        """Return the key with that secret if this process has found it before."""
         return self._remembered.get(hash_of(secret))
 
     def remember(self, secret: str) -> ApiKeyRecord | None:
-        """Return the key with that text, as `find`, though it may have been revoked since.
+        """Return the key with that secret, from memory if possible; it may be revoked by now.
 
-        For what is going to look at `revoked_at` in a transaction of its own.
+        For callers that check `revoked_at` in their own transaction.
         """
         return self.remembered(secret) or self.find(secret)
 
     def forget(self, key_id: int) -> None:
-        """Read a key again with its next request: it turned out to be revoked."""
+        """Drop a key from memory, so that its next request reads it again."""
         for secret_hash, known in list(self._remembered.items()):
             if known.id == key_id:
                 self._remembered.pop(secret_hash, None)
 
     def read_again(self, known: ApiKeyRecord) -> ApiKeyRecord:
-        """Return a key as it is stored now."""
+        """Return the current stored version of a key."""
         self.forget(known.id)
-        mine = select(*_COLUMNS).where(ApiKey.id == known.id)
+        statement = select(*_COLUMNS).where(ApiKey.id == known.id)
         with self._database.reading_connection() as connection:
-            row = connection.execute(mine).first()
+            row = connection.execute(statement).first()
         return known if row is None else _record(row)
 
     def of_team(self, team_id: str) -> list[ApiKeyRecord]:
-        """Return the keys of a workspace, the oldest first."""
+        """Return the keys of a workspace, oldest first."""
         return [_record(row) for row in self._database.fetch(_OF_TEAM, {"team_id": team_id})]
 
     def revoke(
         self, key_id: int, *, team_id: str | None = None, revoked_by: str | None = None
     ) -> str | None:
-        """Make a key useless from the next request on.
-
-        The system that has it is told no more, either.
+        """Revoke a key, and delete its callback endpoint.
 
         Args:
-            team_id: only where it is a key of this workspace.
-            revoked_by: the person's id; None for the command line.
+            team_id: if given, the key must belong to this workspace.
+            revoked_by: the id of the person; None for the command line.
 
-        Returns: its name; None where there is no such key, or it was revoked before.
+        Returns: its name; None if it does not exist or was already revoked.
         """
-        good = [ApiKey.id == key_id, ApiKey.revoked_at.is_(None)]
+        conditions = [ApiKey.id == key_id, ApiKey.revoked_at.is_(None)]
         if team_id is not None:
-            good.append(ApiKey.team_id == team_id)
+            conditions.append(ApiKey.team_id == team_id)
         now = self._clock()
         statement = (
             update(ApiKey)
-            .where(*good)
+            .where(*conditions)
             .values(revoked_at=now, revoked_by=revoked_by)
             .returning(ApiKey.team_id, ApiKey.name)
         )

@@ -1,4 +1,4 @@
-"""What is made for a person once, however often their request comes."""
+"""Credentials that a repeated request creates only once."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from bolt_app.db.receipts import take_receipt
 
 
 class AlreadyCreatedError(Exception):
-    """The request came before, and what it asked for was made."""
+    """An earlier request with the same receipt created the credential."""
 
     def __init__(self) -> None:
         super().__init__(
-            "This was made already, and its secret is shown only once. If you have not seen it, "
-            "revoke what was made and make another."
+            "This was already created, and its secret is shown only once. If you did not see it, "
+            "revoke it and create another."
         )
 
 
 def check_created_once(session: Session, receipt: str | None, now: datetime) -> None:
-    """Take the receipt of a request, in the transaction that makes what it asks for.
+    """Take the receipt of a request, in the transaction that creates the credential.
 
     Args:
-        receipt: None where every request makes something.
+        receipt: None if every request creates a credential.
 
     Raises:
-        AlreadyCreatedError: it was taken before.
+        AlreadyCreatedError: the receipt was taken before.
     """
     if receipt is not None and not take_receipt(session, receipt, now):
         raise AlreadyCreatedError

@@ -1,8 +1,8 @@
-"""The end of the API keys and hooks of an installation that is gone.
+"""Revocation of API keys and webhooks whose installation was replaced.
 
-A workspace that uninstalls and installs again goes on with the credentials it had. Where its
-organization's installation begins to serve it instead, the bot is another one: it was given to
-other people, and reaches what the earlier one did not. Earlier credentials must not command it.
+A workspace that uninstalls and installs again keeps its credentials. If its organization's
+installation serves it instead, the bot is a different one: other people approved it, and it reaches
+other channels. Earlier credentials must not control it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from bolt_app.db.models import (
 def end_earlier_credentials(
     session: Session, team_id: str, enterprise_id: str, now: datetime
 ) -> None:
-    """Revoke the credentials of a workspace that its organization's installation may serve now.
+    """Revoke the credentials of a workspace that its organization's installation now serves.
 
-    Credentials of a workspace without an earlier installation of its own are kept; so are all while
-    that installation is still there, or where the workspace is known as the organization's already.
+    Credentials are kept if the workspace never had a separate installation, if it still has one, or
+    if the organization's installation already served it.
     """
     serves_already = exists().where(Team.team_id == team_id, Team.enterprise_id == enterprise_id)
     has_own = exists().where(BotInstallation.team_id == team_id)
-    # It outlives the installation.
+    # The revision outlives the installation.
     had_own = exists().where(InstallationRevision.team_id == team_id)
     if not session.scalar(select(had_own & ~has_own & ~serves_already)):
         return
@@ -49,6 +49,6 @@ def end_earlier_credentials(
 
 
 def _revoke(session: Session, model: type[ApiKey | Hook], team_id: str, now: datetime) -> list[int]:
-    good = (model.team_id == team_id, model.revoked_at.is_(None))
-    revoked = update(model).where(*good).values(revoked_at=now).returning(model.id)
+    is_active = (model.team_id == team_id, model.revoked_at.is_(None))
+    revoked = update(model).where(*is_active).values(revoked_at=now).returning(model.id)
     return list(session.scalars(revoked))

@@ -1,8 +1,8 @@
-"""Limits of each API key and hook, counted on its row and so held across processes.
+"""Limits of each API key and webhook, counted in its row and so shared by all processes.
 
-What a request is to bring is added to the row's counters in the transaction that accepts it: one
-statement, which also finds out that the credential is revoked. Over a limit the transaction is
-rolled back. The counters start at zero with each minute and hour of UTC.
+The transaction that accepts a request adds to the row's counters in one statement, which also
+detects a revoked credential. A transaction that exceeds a limit is rolled back. The counters start
+at zero with each minute and hour of UTC.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, func, select, union_all, update
 
@@ -31,15 +32,24 @@ from bolt_app.db.models import (
     Notification,
 )
 
-Reason = Literal["requests", "deliveries", "open_deliveries", "new_destinations"]
-REASONS: dict[Reason, str] = {
-    "requests": "requests a minute",
-    "deliveries": "deliveries a minute",
-    "open_deliveries": "open deliveries",
-    "new_destinations": "new destinations an hour",
+
+class LimitReason(StrEnum):
+    """The limit that a request exceeded."""
+
+    REQUESTS = "requests"
+    DELIVERIES = "deliveries"
+    OPEN_DELIVERIES = "open_deliveries"
+    NEW_DESTINATIONS = "new_destinations"
+
+
+LIMIT_WORDS: dict[str, str] = {
+    LimitReason.REQUESTS: "requests per minute",
+    LimitReason.DELIVERIES: "deliveries per minute",
+    LimitReason.OPEN_DELIVERIES: "open deliveries",
+    LimitReason.NEW_DESTINATIONS: "new destinations per hour",
 }
 _MINUTE, _HOUR = 60, 3600
-# For so long a process refuses a credential that is over a limit without asking the database.
+# How long a process rejects a credential that exceeded a limit without asking the database.
 _PAUSE = timedelta(seconds=1)
 _TABLES: dict[CredentialKind, Any] = {"api_key": ApiKey.__table__, "hook": Hook.__table__}
 
@@ -48,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one credential may send."""
+    """The limits of one credential."""
 
     requests: int = 60_000
     deliveries: int = 60_000
@@ -58,11 +68,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Charge:
-    """What one credential's requests are to bring.
+    """The amounts that one credential's requests add to its counters.
 
     Attributes:
-        deliveries: as `count_addressed` counts them.
-        destinations: the addresses that the sender named itself.
+        deliveries: counted by `count_addressed`.
+        destinations: the addresses that the sender named explicitly.
     """
 
     credential: Credential
@@ -72,22 +82,22 @@ class Charge:
 
 
 class RevokedError(Exception):
-    """The credential was revoked while its request was on its way."""
+    """The credential was revoked while its request was being handled."""
 
 
 class LimitError(Exception):
-    """A credential is over one of its limits.
+    """A credential exceeded one of its limits.
 
     Attributes:
-        reason: which one.
-        until: when it may try again.
+        reason: the limit.
+        until: when it may send again.
         retry_after: the same in seconds from now.
     """
 
-    def __init__(self, reason: Reason, limit: int, until: datetime, now: datetime) -> None:
+    def __init__(self, reason: LimitReason, limit: int, until: datetime, now: datetime) -> None:
         super().__init__(
-            f"This is more than {limit:,} {REASONS[reason]}, the limit of each API key and "
-            "webhook: send it later."
+            f"This exceeds {limit:,} {LIMIT_WORDS[reason]}, the limit of each API key and webhook: "
+            "send it later."
         )
         self.reason = reason
         self.limit = limit
@@ -96,13 +106,13 @@ class LimitError(Exception):
 
 
 def count_addressed(deliveries: Iterable[tuple[str, int | None]]) -> int:
-    """Return how many of the deliveries count as their sender's.
+    """Return the number of deliveries that are charged to the sender.
 
-    Each that the sender addressed counts, and one for all those of a notification that
-    subscriptions made: how many subscribe is others' doing.
+    Every delivery that the sender addressed counts. All deliveries of a notification to subscribers
+    together count as one, because the sender does not control their number.
 
     Args:
-        deliveries: the id of the notification, and that of the subscription, if any.
+        deliveries: notification id and subscription id (None if addressed by the sender).
     """
     named, subscribed = 0, set()
     for notification_id, subscription_id in deliveries:
@@ -151,7 +161,7 @@ def _charge_statement(table: Any) -> Any:
     )
 
 
-# Run for every notification, and so prepared once.
+# Prepared once, because they run for every notification.
 _CHARGE = {kind: _charge_statement(table) for kind, table in _TABLES.items()}
 _SET_OPEN = {
     kind: update(table)
@@ -180,7 +190,7 @@ _OPEN = union_all(
         for state in (IS_WAITING, IS_LATER)
     )
 ).subquery()
-# As `count_addressed` counts.
+# Counts like `count_addressed`.
 _IS_SUBSCRIBED = _OPEN.c.subscription_id.is_not(None)
 _COUNT_OPEN = select(
     func.count().filter(~_IS_SUBSCRIBED)
@@ -191,26 +201,26 @@ _COUNT_OPEN = select(
 @dataclass(frozen=True)
 class _Rejection:
     credential: Credential
-    reason: Reason
+    reason: LimitReason
 
 
 class SenderLimits:
-    """Charges credentials for what they send, and counts what is rejected."""
+    """Charges credentials for their notifications, and counts rejected requests."""
 
     def __init__(self, database: Database, limits: Limits, *, clock: Clock = utc_now) -> None:
         self._database = database
         self._limits = limits
         self._clock = clock
         self._lock = Lock()
-        # Rejections that are still to be written down.
+        # Rejections not yet written to the database.
         self._rejections: Counter[_Rejection] = Counter()
         self._paused: dict[Credential, tuple[datetime, LimitError]] = {}
 
     def check(self, credential: Credential) -> None:
-        """Refuse what was over a limit a moment ago, without asking the database.
+        """Reject a credential that exceeded a limit a moment ago, without asking the database.
 
         Raises:
-            LimitError: it was.
+            LimitError: it did.
         """
         ends, error = self._paused.get(credential, (None, None))
         now = self._clock()
@@ -219,16 +229,16 @@ class SenderLimits:
         raise LimitError(error.reason, error.limit, error.until, now)
 
     def charge(self, connection: Connection, charges: Sequence[Charge], now: datetime) -> None:
-        """Count what credentials send, in the transaction that accepts it.
+        """Charge credentials for notifications, in the transaction that accepts them.
 
-        The credentials' rows stay locked; lanes are locked after them, as everywhere.
+        The credentials' rows stay locked; lanes are always locked after them.
 
         Args:
-            charges: one for each credential.
+            charges: one per credential.
 
         Raises:
-            RevokedError: one of them is revoked.
-            LimitError: one of them would be over a limit: the transaction is to be rolled back.
+            RevokedError: one of the credentials is revoked.
+            LimitError: one of them would exceed a limit; the caller must roll back.
         """
         for charge in sorted(charges, key=lambda charge: charge.credential):
             self._charge(connection, charge, now)
@@ -236,14 +246,14 @@ class SenderLimits:
     def charge_request(
         self, credential: Credential, *, requests: int = 1, deliveries: int = 0
     ) -> None:
-        """Count a request that accepts nothing, in a transaction of its own.
+        """Charge a request that accepts no notification, in a separate transaction.
 
         Args:
-            deliveries: those that it lets begin again.
+            deliveries: the number of deliveries it restarts.
 
         Raises:
             RevokedError: the credential is revoked.
-            LimitError: it is over the limit.
+            LimitError: it exceeds a limit.
         """
         try:
             self.check(credential)
@@ -255,17 +265,17 @@ class SenderLimits:
             raise
 
     def reject(self, credential: Credential, error: LimitError) -> None:
-        """Count what was rejected, and pause the credential for a moment."""
+        """Count a rejected request, and pause the credential for a moment."""
         now = self._clock()
         with self._lock:
             ends, _ = self._paused.get(credential, (now, error))
             if now >= ends:
                 self._paused[credential] = (now + _PAUSE, error)
-                over = {"credential": credential.name, "limit": error.reason}
+                over = {"credential": credential.name, "limit": error.reason.value}
                 logger.warning("a sender is over a limit", extra=over)
             self._rejections[_Rejection(credential, error.reason)] += 1
         with self._database.writing_connection() as connection:
-            # The first thread to get its turn writes the rejections of all that wait.
+            # The first thread to get a connection writes the rejections of all waiting threads.
             with self._lock:
                 counted, self._rejections = self._rejections, Counter()
             try:
@@ -292,42 +302,46 @@ class SenderLimits:
             raise RevokedError
         limits = self._limits
         if row.minute_requests > limits.requests:
-            raise LimitError("requests", limits.requests, _next(at, _MINUTE), now)
+            raise LimitError(LimitReason.REQUESTS, limits.requests, _next(at, _MINUTE), now)
         if charge.deliveries and row.minute_deliveries > limits.deliveries:
-            raise LimitError("deliveries", limits.deliveries, _next(at, _MINUTE), now)
+            raise LimitError(LimitReason.DELIVERIES, limits.deliveries, _next(at, _MINUTE), now)
         if addresses and row.hour_destinations > limits.new_destinations:
-            raise LimitError("new_destinations", limits.new_destinations, _next(at, _HOUR), now)
+            raise LimitError(
+                LimitReason.NEW_DESTINATIONS, limits.new_destinations, _next(at, _HOUR), now
+            )
         if charge.deliveries and row.open_at_most > limits.open_deliveries:
             self._count_open(connection, charge, row.team_id, now)
 
     def _count_open(
         self, connection: Connection, charge: Charge, team_id: str, now: datetime
     ) -> None:
-        """Count the open deliveries: the row's counter knows of none that has ended since.
+        """Count the open deliveries exactly: the row's counter does not subtract finished ones.
 
         Raises:
-            LimitError: they are too many.
+            LimitError: there are too many.
         """
         credential, limit = charge.credential, self._limits.open_deliveries
         found = {"team_id": team_id, "sent_by": credential.name}
         counted = connection.execute(_COUNT_OPEN, found).scalar_one() + charge.deliveries
         if counted > limit:
-            raise LimitError("open_deliveries", limit, now + timedelta(seconds=_MINUTE), now)
+            raise LimitError(
+                LimitReason.OPEN_DELIVERIES, limit, now + timedelta(seconds=_MINUTE), now
+            )
         values = {"credential_id": credential.id, "counted": counted}
         connection.execute(_SET_OPEN[credential.kind], values)
 
 
 def _write_rejections(connection: Connection, counted: Counter[_Rejection], now: datetime) -> None:
-    for one in sorted(counted, key=lambda one: one.credential):
+    for rejection in sorted(counted, key=lambda rejection: rejection.credential):
         values = {
-            "credential_id": one.credential.id,
-            "more": counted[one],
+            "credential_id": rejection.credential.id,
+            "more": counted[rejection],
             "now": now,
-            "reason": one.reason,
+            "reason": rejection.reason.value,
         }
-        connection.execute(_REJECT[one.credential.kind], values)
+        connection.execute(_REJECT[rejection.credential.kind], values)
 
 
 def _next(at: int, seconds: int) -> datetime:
-    """Return when the next minute or hour begins."""
+    """Return the start of the next minute or hour."""
     return datetime.fromtimestamp((at // seconds + 1) * seconds, UTC)

@@ -1,4 +1,4 @@
-"""Common fields of API keys and hooks: their source, their rights and their rejected requests."""
+"""Fields shared by API keys and webhooks: source, permissions and rejected requests."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bolt_app.credentials.limits import REASONS
+from bolt_app.credentials.limits import LIMIT_WORDS
 from bolt_app.credentials.sources import normal_source
 from bolt_app.db.models import ApiKey, Hook
 
 
 @dataclass(frozen=True)
 class SenderUse:
-    """The requests of a credential that were rejected because it was over a limit.
+    """Requests of a credential that exceeded a limit.
 
     Attributes:
-        rejected: how many of them, ever.
-        at: when the latest was.
-        reason: which limit that one was over, in words.
+        rejected: their total number.
+        at: the time of the latest.
+        reason: the limit that the latest exceeded, in words.
     """
 
     rejected: int = 0
@@ -28,7 +28,7 @@ class SenderUse:
 
 
 def sender_columns(model: type[ApiKey | Hook]) -> tuple[Any, ...]:
-    """Return the columns that `use_of` and a record read."""
+    """Return the columns that `use_of` and the records read."""
     return (
         model.source,
         model.allow_broadcast,
@@ -42,7 +42,7 @@ def sender_row(source: str | None, *, allow_broadcast: bool) -> Mapping[str, Any
     """Return the values of a new credential.
 
     Raises:
-        ValueError: `source` is not a source.
+        ValueError: `source` is not a valid source.
     """
     return {
         "source": None if source is None else normal_source(source),
@@ -51,6 +51,6 @@ def sender_row(source: str | None, *, allow_broadcast: bool) -> Mapping[str, Any
 
 
 def use_of(row: Any) -> SenderUse:
-    """Return what a row says was rejected."""
-    reason = REASONS.get(row.rejected_reason, row.rejected_reason or "")
+    """Return the rejected requests that a row counts."""
+    reason = LIMIT_WORDS.get(row.rejected_reason, row.rejected_reason or "")
     return SenderUse(row.rejected, row.rejected_at, reason)

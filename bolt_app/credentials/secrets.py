@@ -1,4 +1,4 @@
-"""Secrets of our own making: shown once, kept as hashes."""
+"""Generated secrets: shown once, stored as hashes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ KEY_PREFIX = "bh_"
 
 
 def new_api_key() -> str:
-    """Return the text of a new API key."""
+    """Return a new API key."""
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def new_webhook_secret() -> str:
-    """Return the secret part of a hook's address."""
+    """Return the secret part of a new webhook's URL."""
     return secrets.token_urlsafe(32)
 
 
 def hash_of(secret: str) -> str:
-    """Return what is stored of a secret.
+    """Return the stored hash of a secret.
 
-    A plain SHA-256 is enough: nobody can guess 256 random bits, however fast they try.
+    A plain SHA-256 is enough: 256 random bits cannot be guessed.
     """
     return hashlib.sha256(secret.encode()).hexdigest()

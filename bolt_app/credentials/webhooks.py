@@ -1,4 +1,7 @@
-"""Hooks: addresses that take what tools post, in Slack's format or in their own."""
+"""Incoming webhooks: URLs that accept what tools post, in their own format or in Slack's.
+
+https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks
+"""
 
 from __future__ import annotations
 
@@ -49,14 +52,14 @@ _COLUMNS = (
     Hook.revoked_by,
     *sender_columns(Hook),
 )
-# Prepared once because it runs for every request.
+# Prepared once, because it runs for every request.
 _FIND = select(*_COLUMNS, Hook.signing_secret).where(Hook.secret_hash == bindparam("secret_hash"))
-# Read for every App Home of an admin.
 _COUNT_UNRECOGNIZED = (
     update(Hook)
     .where(Hook.id == bindparam("hook_id"))
     .values(unrecognized=Hook.unrecognized + 1, unrecognized_at=bindparam("now"))
 )
+# Prepared once, because it runs for every App Home of an admin.
 _OF_TEAM = PreparedSelect(
     select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_by(Hook.id)
 )
@@ -64,19 +67,19 @@ _OF_TEAM = PreparedSelect(
 
 @dataclass(frozen=True)
 class WebhookRecord:
-    """What is known of a hook, which is all but its secret.
+    """A webhook without its secret.
 
     Attributes:
-        to: the addresses that what it takes is for.
-        key_field: the field of what it takes whose value is the notification's key; empty: none;
-            None: the sender's own format has the key.
+        to: the addresses that its notifications go to.
+        key_field: the payload field whose value is the notification's key; empty: none; None: the
+            key of the sender's own format.
         sender: a folder of `bolt_app/senders`, or `AUTO`.
         is_signed: whether the sender's signature is checked.
-        signing_secret: by which; only in a record that `find` returned.
-        unrecognized: how many bodies no mapping understood.
-        created_by: the person's id, as `revoked_by`; None for the command line.
-        own_source: the source it was made for; None where it has one that is named after it.
-        allow_broadcast: whether it may call everybody in a channel, or a user group.
+        signing_secret: the secret of the signature; only in a record that `find` returned.
+        unrecognized: the number of bodies that no mapping understood.
+        created_by: the id of the person, like `revoked_by`; None for the command line.
+        own_source: its explicit source; None for the default, which is named after it.
+        allow_broadcast: whether it may mention everyone in a channel, or a user group.
     """
 
     id: int
@@ -99,17 +102,17 @@ class WebhookRecord:
 
     @property
     def credential(self) -> Credential:
-        """The hook as what it takes is stored with, and charged to."""
+        """The credential stored with its notifications and charged for them."""
         return Credential("hook", self.id)
 
     @property
     def source(self) -> str:
-        """The source of what it takes, which other keys and hooks may share."""
+        """The source of its notifications, which other API keys and webhooks may share."""
         return self.own_source or self.credential.name
 
 
 class Webhooks:
-    """The hooks of all workspaces."""
+    """The webhooks of all workspaces."""
 
     def __init__(
         self,
@@ -123,9 +126,9 @@ class Webhooks:
         self._public_url = public_url
         self._signals = signals or Signals()
         self._clock = clock
-        # By the hashes of their secrets: hooks without a signing secret, which could be replaced.
-        # Such a hook only changes when it is revoked, or when a channel gets another id; the
-        # former id is good for sending, too.
+        # By the hash of the secret: webhooks without a signing secret, which could be replaced.
+        # Such a webhook changes only if it is revoked, or if the id of a channel changes:
+        # deliveries to the previous id still arrive.
         self._remembered: dict[str, WebhookRecord] = {}
 
     def create(
@@ -142,22 +145,22 @@ class Webhooks:
         created_by: str | None = None,
         receipt: str | None = None,
     ) -> str:
-        """Make a hook and return its address, which nobody can find out later.
+        """Create a webhook and return its URL, which is not stored and cannot be shown again.
 
         Args:
-            key_field: the field of what it takes, or the member of the payload, whose value is the
-                notification's key; empty: only `?key=` gives it one.
+            key_field: the payload field whose value is the notification's key; None: the key of the
+                sender's own format.
             sender: the name of a known sender, which the caller has checked.
-            signing_secret: by which the sender signs.
-            source: shared with other keys and hooks; None for one of its own.
-            allow_broadcast: whether it may call everybody in a channel, or a user group.
-            created_by: the person's id; None for the command line.
-            receipt: names the request: of those with one receipt only the first makes a hook.
+            signing_secret: the secret that the sender signs with.
+            source: shared with other API keys and webhooks; None for the default.
+            allow_broadcast: whether it may mention everyone in a channel, or a user group.
+            created_by: the id of the person; None for the command line.
+            receipt: identifies the request; only the first one with a receipt creates a webhook.
 
         Raises:
             ValueError: one of `to` is not an address, `key_field` is too long, or `source` is not
                 a source.
-            AlreadyCreatedError: a request with this receipt made its hook.
+            AlreadyCreatedError: an earlier request with this receipt created its webhook.
         """
         secret, now = new_webhook_secret(), self._clock()
         row = {
@@ -187,20 +190,20 @@ class Webhooks:
         return f"{self._public_url}{HOOKS_PATH}{secret}"
 
     def find(self, secret: str) -> WebhookRecord | None:
-        """Return the hook with that secret, revoked or not."""
+        """Return the webhook with that secret, revoked or not."""
         with self._database.reading_connection() as connection:
             row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
         return None if row is None else _record(row)
 
     def remembered(self, secret: str) -> WebhookRecord | None:
-        """Return the hook with that secret where this process has found it before.
+        """Return the webhook with that secret if this process has found it before.
 
-        It may have been revoked since, which the transaction that accepts finds out.
+        It may be revoked by now: the transaction that accepts its notification checks that.
         """
         return self._remembered.get(hash_of(secret))
 
     def remember(self, secret: str) -> WebhookRecord | None:
-        """Return the hook with that secret as `find` does, from memory where it is known."""
+        """Return the webhook with that secret, from memory if possible."""
         known = self.remembered(secret)
         if known is not None:
             return known
@@ -212,7 +215,7 @@ class Webhooks:
         return found
 
     def forget(self, hook_id: int) -> None:
-        """Read a hook again with its next request: it turned out to be revoked."""
+        """Drop a webhook from memory, so that its next request reads it again."""
         for secret_hash, known in list(self._remembered.items()):
             if known.id == hook_id:
                 self._remembered.pop(secret_hash, None)
@@ -254,27 +257,27 @@ class Webhooks:
         return True
 
     def of_team(self, team_id: str) -> list[WebhookRecord]:
-        """Return the hooks of a workspace, the oldest first."""
+        """Return the webhooks of a workspace, oldest first."""
         return [_record(row) for row in self._database.fetch(_OF_TEAM, {"team_id": team_id})]
 
     def revoke(
         self, hook_id: int, *, team_id: str | None = None, revoked_by: str | None = None
     ) -> str | None:
-        """Let a hook take nothing any more.
+        """Revoke a webhook.
 
         Args:
-            team_id: only where it is a hook of this workspace.
-            revoked_by: the person's id; None for the command line.
+            team_id: if given, the webhook must belong to this workspace.
+            revoked_by: the id of the person; None for the command line.
 
-        Returns: its name; None where there is no such hook, or it was revoked before.
+        Returns: its name; None if it does not exist or was already revoked.
         """
-        good = [Hook.id == hook_id, Hook.revoked_at.is_(None)]
+        conditions = [Hook.id == hook_id, Hook.revoked_at.is_(None)]
         if team_id is not None:
-            good.append(Hook.team_id == team_id)
+            conditions.append(Hook.team_id == team_id)
         now = self._clock()
         statement = (
             update(Hook)
-            .where(*good)
+            .where(*conditions)
             .values(revoked_at=now, revoked_by=revoked_by)
             .returning(Hook.team_id, Hook.name)
         )
@@ -297,14 +300,14 @@ class Webhooks:
 
 
 def normal_key_field(text: str | None) -> str | None:
-    """Return the name of a field as it is stored; None for an empty one.
+    """Return the normal form of a field name; None for an empty one.
 
     Raises:
         ValueError: it is too long.
     """
     name = visible(text or "").strip()
     if len(name) > KEY_FIELD_LENGTH:
-        raise ValueError(f"The name of a field has at most {KEY_FIELD_LENGTH} characters.")
+        raise ValueError(f"A field name has at most {KEY_FIELD_LENGTH} characters.")
     return name or None
 
 

@@ -1,4 +1,4 @@
-"""Facts about one stored account, as statements that others contain."""
+"""Conditions on a stored account, for use in other statements."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sqlalchemy import bindparam, or_, select
 
 from bolt_app.db.models import Membership, User
 
-# Whether a linked account is deactivated; no row where nobody linked. A person has one account in
-# all workspaces of an organisation, which is the account's home. Prepared once, because it runs on
-# every request.
+# Whether a linked account is deactivated; no row if the person is not linked. A person has one
+# account in all workspaces of an organization, its home. Prepared once, because it runs on every
+# request.
 IS_DEACTIVATED = (
     select(User.is_deleted)
     .where(

@@ -1,4 +1,4 @@
-"""Audit rows, written in the transaction of the change that they speak of."""
+"""Audit rows, written in the transaction of the change that they record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.db.models import AuditEvent
 
 
 class AuditAction(StrEnum):
-    """The security events that are recorded."""
+    """The recorded security events."""
 
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
@@ -48,8 +48,8 @@ def write_audit(
 
     Args:
         user_id: the person who did it; None for the command line.
-        credential: which one it is about, by its id, as in `api_key:3`; never its text. Or else
-            the channel, as in `channel:C123`.
+        credential: the id of the credential, such as `api_key:3`, never its secret; or the
+            channel, such as `channel:C123`.
     """
     session.execute(
         insert(AuditEvent).values(

@@ -12,11 +12,11 @@ Build = Callable[[Mapping[str, Any]], Any]
 
 
 class BulkUpdate:
-    """An UPDATE that is run for many rows at once.
+    """An UPDATE of many rows at once.
 
-    On PostgreSQL it is one statement with arrays, which the driver sends at once. Its
-    `executemany` sends a pipeline: a process that is suspended in the middle of it keeps its locks,
-    because no timeout of the server applies between the parts of a pipeline
+    On PostgreSQL it is one statement with arrays, sent at once. `executemany` would send a
+    pipeline: a process suspended in the middle of it keeps its locks, because no server timeout
+    applies between the parts of a pipeline
     (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING).
     """
 

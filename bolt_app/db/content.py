@@ -1,4 +1,4 @@
-"""The content of a notification as it is stored, and as it can be read by whatever shows it."""
+"""Stored notification content: tolerant reading, and summaries computed by the database."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from bolt_app.db.types import JsonObject
 
-# From the least to the worst.
+# In ascending order.
 SEVERITIES = ("info", "success", "warning", "error", "critical")
-# Enough of a text, in characters, and of blocks and attachments for a line that stands for it.
+# Limits of a summary, in characters: for the text, and for blocks or attachments.
 BEGINNING, SHORT_LAYOUT = 4000, 10_000
 UNREADABLE = "This notification, or a part of it, cannot be read from the database."
 
 
 class ContentJson(JsonObject):
-    """A content, in which every member has the type that its readers expect.
+    """Content in which every member has the expected type.
 
-    Members of another type are left out, and the text says so.
+    Members of another type are omitted, and the text mentions it.
     """
 
     cache_ok = True
@@ -31,22 +31,22 @@ class ContentJson(JsonObject):
         return None if value is None else readable_content(value)
 
     def unreadable(self) -> dict[str, Any]:
-        """Return what is shown for a content that cannot be read."""
+        """Return the replacement for unreadable content."""
         return {"text": UNREADABLE}
 
 
 def readable_content(value: Any) -> dict[str, Any]:
-    """Return a stored content without what cannot be read."""
-    if isinstance(value, dict) and value and all(_is_readable(*one) for one in value.items()):
+    """Return stored content without its unreadable members."""
+    if isinstance(value, dict) and value and all(_is_readable(*member) for member in value.items()):
         return value
     members = value if isinstance(value, dict) else {}
-    kept = {name: one for name, one in members.items() if _is_readable(name, one)}
+    kept = {name: member for name, member in members.items() if _is_readable(name, member)}
     text = kept.get("text", "")
     return {**kept, "text": f"{text}\n{UNREADABLE}" if text else UNREADABLE}
 
 
 def known_severity(value: object) -> str | None:
-    """Return a stored severity; None where it is none."""
+    """Return a stored severity; None if it is not a known one."""
     return value if isinstance(value, str) and value in SEVERITIES else None
 
 
@@ -64,23 +64,23 @@ def _is_flag(value: Any) -> bool:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _are_objects(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _are_fields(value: Any) -> bool:
     return _are_objects(value) and all(
-        isinstance(one.get("name"), str) and isinstance(one.get("value"), str) for one in value
+        isinstance(item.get("name"), str) and isinstance(item.get("value"), str) for item in value
     )
 
 
 def _is_derived(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        name in ("title", "link", "fields", "severity") and _is_readable(name, one)
-        for name, one in value.items()
+        name in ("title", "link", "fields", "severity") and _is_readable(name, member)
+        for name, member in value.items()
     )
 
 
@@ -103,7 +103,7 @@ _SEVERITY_PATHS = ("$.severity", "$.derived.severity")
 
 
 class stored_severity(GenericFunction[str]):
-    """The severity in a content, said or derived, read by the database.
+    """The explicit or derived severity of content, read by the database.
 
     NULL without either, or if the content is not JSON.
     """
@@ -121,21 +121,21 @@ def _postgresql(element: Any, compiler: SQLCompiler, **more: Any) -> str:
 @compiles(stored_severity, "sqlite")
 def _sqlite(element: Any, compiler: SQLCompiler, **more: Any) -> str:
     content = compiler.process(element.clauses, **more)
-    said, derived = (f"json_extract({content}, '{path}')" for path in _SEVERITY_PATHS)
-    return f"CASE WHEN json_valid({content}) THEN coalesce({said}, {derived}) END"
+    explicit, derived = (f"json_extract({content}, '{path}')" for path in _SEVERITY_PATHS)
+    return f"CASE WHEN json_valid({content}) THEN coalesce({explicit}, {derived}) END"
 
 
 def stored_length(content: Any) -> ColumnElement[int]:
-    """Return the characters of a content as it is stored: for what reads many of any size."""
+    """Return the stored length of content, in characters, to bound reads of many rows."""
     return func.length(cast(content, Text))
 
 
 class content_summary(GenericFunction[dict[str, Any]]):
-    """As much of a content as filters and headlines need.
+    """The part of content that filters and headlines need.
 
-    That is all but pictures, people and senders' layouts, which are there if nothing else says
-    anything and they are short; and of the text the beginning. The database leaves out the rest,
-    which may be a thousand times as large: whatever reads many contents reads their summaries.
+    It has the beginning of the text, and omits images, mentions and layouts, except a short layout
+    of content without text. The database omits the rest, which may be a thousand times as large:
+    code that reads many rows reads summaries.
     """
 
     type = ContentJson()
@@ -152,21 +152,21 @@ def _postgresql_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str
 @compiles(content_summary, "sqlite")
 def _sqlite_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str:
     content = compiler.process(element.clauses, **more)
-    # A patch without its nulls.
+    # `json_patch` removes nulls.
     summary = f"json_patch('{{}}', json_object({_summary(content, 'json')}))"
     is_object = f"json_valid({content}) AND json_type({content}) = 'object'"
     return f"CASE WHEN {is_object} THEN {summary} ELSE '0' END"
 
 
 def _summary(content: str, as_json: str) -> str:
-    """Return the names and values of a summary's members in SQL that both databases read."""
-    said = " || ".join(f"coalesce({content} ->> '{name}', '')" for name in ("title", "text"))
+    """Return the names and values of a summary's members, in SQL for both databases."""
+    words = " || ".join(f"coalesce({content} ->> '{name}', '')" for name in ("title", "text"))
     members = [
         *(f"'{name}', {content} -> '{name}'" for name in _SUMMARIZED),
         f"'text', substr({content} ->> 'text', 1, {BEGINNING})",
     ]
     for name in ("blocks", "attachments"):
         is_short = f"length(CAST({content} -> '{name}' AS TEXT)) <= {SHORT_LAYOUT}"
-        layout = f"CASE WHEN trim({said}) = '' AND {is_short} THEN {content} -> '{name}' END"
+        layout = f"CASE WHEN trim({words}) = '' AND {is_short} THEN {content} -> '{name}' END"
         members.append(f"'{name}', {as_json}({layout})")
     return ", ".join(members)

@@ -1,4 +1,4 @@
-"""Tokens at rest: the first key writes, all keys read."""
+"""Encryption of secrets at rest: the first key encrypts, every key decrypts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class DecryptionError(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "A stored secret cannot be read with any key in ENCRYPTION_KEYS: put back the key it "
-            "was written with (after the newest one, which comes first)."
+            "A stored secret cannot be read with any key in ENCRYPTION_KEYS: put back the key that "
+            "encrypted it, after the newest key."
         )
 
 
@@ -34,7 +34,7 @@ class Cipher:
         """Return the secret in a Fernet token.
 
         Raises:
-            DecryptionError: no key fits, or the stored value was damaged.
+            DecryptionError: no key matches, or the stored value is damaged.
         """
         try:
             return self._fernet.decrypt(stored.encode()).decode()
@@ -46,7 +46,7 @@ _ciphers: WeakKeyDictionary[Dialect, Cipher] = WeakKeyDictionary()
 
 
 def use_cipher(engine: Engine, cipher: Cipher) -> None:
-    """Let every `EncryptedText` column reached through `engine` use `cipher`."""
+    """Use `cipher` for every `EncryptedText` column accessed through `engine`."""
     _ciphers[engine.dialect] = cipher
 
 

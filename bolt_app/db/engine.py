@@ -1,4 +1,4 @@
-"""The engine and its transactions, on SQLite and PostgreSQL."""
+"""Engines, sessions and transactions on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
@@ -22,19 +22,19 @@ from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_oth
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
 CHECKPOINT_SECONDS = 1
-# One transaction that does not go on, and one row that is locked, must not stop the others.
+# A suspended transaction or a locked row must not block other transactions.
 IDLE_SECONDS = 5
 LOCK_SECONDS = 1
-# Besides them a worker has one for ownership and one for wake-ups: 16 a process.
+# A worker has two more, for ownership and for wakeups: 16 per process.
 MOST_CONNECTIONS = 14
 _WRITES = {"bellhop_writes": True}
 
 
 class Database:
-    """One database: `reading()` and `writing()` give a session in a transaction of its own.
+    """One database. `reading()` and `writing()` yield a session in a new transaction.
 
     Attributes:
-        reading_engine: that of `reading_connection`.
+        reading_engine: the engine of `reading_connection`.
     """
 
     def __init__(self, url: str, encryption_keys: Sequence[str], *, pool_size: int = 16) -> None:
@@ -67,82 +67,74 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Yield a session to read with; nothing of it is committed."""
+        """Yield a session for reading; it is never committed."""
         with self._read() as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Yield a session whose changes are committed together at the end, or not at all.
+        """Yield a session whose changes are committed at the end, or rolled back on an error.
 
-        On SQLite the write lock is taken at once: a transaction that reads first and writes
-        later could not wait for another writer, only fail. Threads and processes queue for it
-        here, because SQLite lets writers look again now and then instead of queueing them.
+        On SQLite the transaction takes the write lock at its start, because a transaction that
+        reads first cannot wait for another writer later. Threads and processes queue here, because
+        SQLite polls for the lock instead of queueing writers.
         """
         with self._writes_alone(), self._write.begin() as session:
             yield session
 
     @contextmanager
     def writing_connection(self) -> Iterator[Connection]:
-        """Yield a connection in a writing transaction, for what has no need of the ORM.
-
-        It is committed and queued for as with `writing`.
-        """
+        """Yield a connection in a writing transaction like that of `writing`, without the ORM."""
         with self._writes_alone(), self._writing_engine.begin() as connection:
             yield connection
 
     @contextmanager
     def reading_connection(self) -> Iterator[Connection]:
-        """Yield a connection to read with; nothing of it is committed.
+        """Yield a connection for reading; it is never committed.
 
-        Each statement sees what is committed by then. On SQLite the connection is read-only and
-        begins no transaction, which takes half the time.
+        Each statement sees the latest committed data. On SQLite the connection is read-only and
+        outside a transaction, which halves the time.
         """
         with self.reading_engine.connect() as connection:
             yield connection
 
     def fetch(self, prepared: PreparedSelect, values: Values) -> list[Any]:
-        """Return the rows of a prepared SELECT, as `reading_connection` would read them."""
+        """Return the rows of a prepared SELECT, read as with `reading_connection`."""
         engine = self.reading_engine
-        # Whoever listens to an engine's statements is to hear of all.
+        # Listeners for an engine's statements must see all of them.
         if not engine.dispatch.before_cursor_execute:
             compiled = self._prepared.get(prepared)
             if compiled is None:
                 compiled = self._prepared[prepared] = CompiledSelect(prepared, engine)
-            # SQLAlchemy reads again what the driver failed to read, and raises its own errors.
+            # If the driver fails, SQLAlchemy repeats the read and raises its own error.
             with suppress(engine.dialect.loaded_dbapi.Error):
                 return compiled.fetch(values)
         with self.reading_connection() as connection:
             return list(connection.execute(prepared.statement, dict(values)))
 
     def truncate_wal(self) -> bool:
-        """Move the write-ahead log into the database file and empty it (SQLite; else do nothing).
+        """Write the write-ahead log to the database file and truncate it (only on SQLite).
 
-        The log keeps what was deleted until it is overwritten; `secure_delete` has the database
-        file itself overwritten. https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
+        The log contains deleted data until it is overwritten; `secure_delete` overwrites it in the
+        database file. https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
 
-        Returns: whether it is empty now; it is not while another reader holds a snapshot. Nothing
-            is raised: what was deleted is committed, whatever becomes of the log.
+        Returns: whether the log is empty; it is not while another reader holds a snapshot. Errors
+            are not raised, because the deletion is already committed.
         """
         if not self.is_sqlite:
             return True
         path = str(self.engine.url.database)
         try:
-            # A connection of its own, outside of any transaction; writers wait for it.
+            # A separate connection outside a transaction; writers wait for it.
             with (
                 self._writes_alone(),
-                closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as one,
+                closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as connection,
             ):
-                one.isolation_level = None
-                [is_busy, *_] = one.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                connection.isolation_level = None
+                [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (sqlite3.Error, PoolTimeoutError):
             return False
         return not is_busy
-
-    def check(self) -> None:
-        """Ask the database for an answer; whatever it raises says why there is none."""
-        with self.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
         """Close every connection."""
@@ -159,7 +151,7 @@ class Database:
 
 
 class _Turn:
-    """A lock that is waited for no longer than SQLite's own."""
+    """A thread lock with the timeout of SQLite's lock."""
 
     def __init__(self, timeout: float) -> None:
         self._lock = Lock()
@@ -189,7 +181,7 @@ def _build_engine(url: URL, pool_size: int) -> Engine:
 
 
 def _prepare_postgresql_connection(dbapi_connection: Any, _record: object) -> None:
-    # A machine that is gone in the middle of a transaction must not keep its locks
+    # A machine that fails in the middle of a transaction must not keep its locks
     # (https://www.postgresql.org/docs/current/runtime-config-client.html).
     dbapi_connection.execute(
         f"SELECT set_config('idle_in_transaction_session_timeout', '{IDLE_SECONDS}s', false),"
@@ -206,7 +198,7 @@ def _build_sqlite_engine(url: URL, pool_size: int) -> Engine:
 
 
 def _build_sqlite_reading_engine(url: URL, pool_size: int) -> Engine:
-    """Return an engine whose connections begin no transaction and refuse to write."""
+    """Return an engine whose connections begin no transaction and reject writes."""
     engine = _connect_sqlite(url, pool_size)
     event.listen(engine, "connect", _forbid_sqlite_writes)
     return engine
@@ -225,9 +217,9 @@ def _connect_sqlite(url: URL, pool_size: int) -> Engine:
 
 
 def _make_files_private(path: Path) -> None:
-    """Create the database's file, from which SQLite takes the mode of those beside it."""
+    """Create the database file, whose mode SQLite copies to the files beside it."""
     path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    # A file that cannot be created is reported by SQLite, when it is opened.
+    # SQLite reports a file that cannot be created when it opens it.
     with suppress(OSError):
         make_private_file(path)
     for suffix in ("-wal", "-shm", "-journal"):
@@ -235,10 +227,10 @@ def _make_files_private(path: Path) -> None:
 
 
 def _prepare_sqlite_connection(dbapi_connection: Any, _record: object) -> None:
-    # The driver's own transaction handling is turned off so that `begin` below decides.
+    # Disables the driver's transaction handling; `begin` below replaces it.
     dbapi_connection.isolation_level = None
     cursor = dbapi_connection.cursor()
-    # FULL: what is committed outlives a power cut too, which WAL mode leaves open otherwise
+    # FULL: a commit survives a power failure, which WAL mode alone does not guarantee
     # (https://www.sqlite.org/pragma.html#pragma_synchronous).
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -254,7 +246,7 @@ def _begin_sqlite_transaction(connection: Connection) -> None:
     if connection.get_execution_options().get("bellhop_writes", False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
-    # SQLite's deferred BEGIN takes no lock and so cannot fail: the driver is called directly, which
-    # takes a tenth of the time (https://www.sqlite.org/lang_transaction.html).
+    # SQLite's deferred BEGIN takes no lock and cannot fail: calling the driver directly takes a
+    # tenth of the time (https://www.sqlite.org/lang_transaction.html).
     driver_connection: Any = connection.connection.dbapi_connection
     driver_connection.execute("BEGIN")

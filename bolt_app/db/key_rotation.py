@@ -1,4 +1,4 @@
-"""Encrypt every stored secret anew, after a new key was put first."""
+"""Key rotation: every stored secret is encrypted again with the first key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH_SIZE = 200
 
 
 class UnreadableSecretError(DecryptionError):
-    """A stored secret cannot be read; the text says where it is."""
+    """A stored secret cannot be read; the message names its row."""
 
     def __init__(self, table: str, row: object) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class UnreadableSecretError(DecryptionError):
 
 @dataclass(frozen=True)
 class _Secrets:
-    """The encrypted columns of a table, and the column that tells its rows apart."""
+    """The encrypted columns of a table, and its primary key."""
 
     key: Column[Any]
     columns: tuple[Column[Any], ...]
@@ -44,28 +44,28 @@ def rotate_keys(
 ) -> int:
     """Encrypt every `EncryptedText` value with the first key and return how many there were.
 
-    Works in batches, each a transaction of its own, beside running processes: a value that changes
-    meanwhile was written with the first key already and is left alone. Can be repeated.
+    Works in batches, each in a separate transaction, while other processes run: a value that
+    changes in the meantime is already encrypted with the first key and is skipped. Can be repeated.
 
     Args:
-        progress: told the number of rows done and the number of rows there are.
+        progress: called with the number of finished rows and the total.
 
     Raises:
-        UnreadableSecretError: no key reads a value; the batches before it stand.
+        UnreadableSecretError: no key decrypts a value; earlier batches are kept.
     """
-    places = list(_places())
-    total = sum(_count(database, place) for place in places)
+    tables = list(_tables())
+    total = sum(_count(database, table) for table in tables)
     rows = secrets = 0
-    for place in places:
-        for batch in _batches(database, place, batch_size):
+    for table in tables:
+        for batch in _batches(database, table, batch_size):
             with database.writing() as session:
-                secrets += sum(_rotate(session, database.cipher, place, row) for row in batch)
+                secrets += sum(_rotate(session, database.cipher, table, row) for row in batch)
             rows += len(batch)
             progress(rows, total)
     return secrets
 
 
-def _places() -> Iterator[_Secrets]:
+def _tables() -> Iterator[_Secrets]:
     for table in Base.metadata.sorted_tables:
         columns = tuple(c for c in table.columns if isinstance(c.type, EncryptedText))
         if columns:
@@ -73,18 +73,18 @@ def _places() -> Iterator[_Secrets]:
             yield _Secrets(key, columns)
 
 
-def _count(database: Database, place: _Secrets) -> int:
+def _count(database: Database, secrets: _Secrets) -> int:
     with database.reading() as session:
-        return session.scalars(select(func.count()).select_from(place.table)).one()
+        return session.scalars(select(func.count()).select_from(secrets.table)).one()
 
 
-def _batches(database: Database, place: _Secrets, size: int) -> Iterator[list[Any]]:
-    # The values are read as they are stored, without decrypting them.
-    stored = [type_coerce(column, Text) for column in place.columns]
-    statement = select(place.key, *stored).order_by(place.key).limit(size)
+def _batches(database: Database, secrets: _Secrets, size: int) -> Iterator[list[Any]]:
+    # Reads the stored values without decrypting them.
+    stored = [type_coerce(column, Text) for column in secrets.columns]
+    statement = select(secrets.key, *stored).order_by(secrets.key).limit(size)
     after: Any = None
     while True:
-        page = statement if after is None else statement.where(place.key > after)
+        page = statement if after is None else statement.where(secrets.key > after)
         with database.reading() as session:
             batch = list(session.execute(page))
         if not batch:
@@ -93,18 +93,18 @@ def _batches(database: Database, place: _Secrets, size: int) -> Iterator[list[An
         after = batch[-1][0]
 
 
-def _rotate(session: Session, cipher: Cipher, place: _Secrets, row: Any) -> int:
+def _rotate(session: Session, cipher: Cipher, secrets: _Secrets, row: Any) -> int:
     changed = 0
-    for column, old in zip(place.columns, row[1:], strict=True):
+    for column, old in zip(secrets.columns, row[1:], strict=True):
         if old is None:
             continue
         try:
             new = cipher.encrypt(cipher.decrypt(old))
         except DecryptionError:
-            raise UnreadableSecretError(place.table.name, row[0]) from None
+            raise UnreadableSecretError(secrets.table.name, row[0]) from None
         session.execute(
-            update(place.table)
-            .where(place.key == row[0], type_coerce(column, Text) == old)
+            update(secrets.table)
+            .where(secrets.key == row[0], type_coerce(column, Text) == old)
             .values({column: type_coerce(new, Text)})
         )
         changed += 1

@@ -1,4 +1,4 @@
-"""Alembic's work on the schema. Loading Alembic takes long, so only a change of schema loads it."""
+"""Schema changes with Alembic, which is slow to load and so imported only for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def migrate_down(connection: Connection, revision: str) -> None:
 
 
 def compare_with_models(connection: Connection) -> list[object]:
-    """Return how the schema differs from the models."""
+    """Return the differences between the schema and the models."""
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     return list(compare_metadata(context, Base.metadata))
 

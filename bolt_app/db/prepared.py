@@ -1,7 +1,7 @@
-"""Reads that run on every request, compiled once and run on the driver's connection.
+"""Prepared reads: compiled once, and run directly on the driver's connection on every request.
 
-Compiling, connecting and wrapping results takes SQLAlchemy ten times as long as SQLite takes to
-answer. Prepared reads have the same types and the same errors.
+For such a query, SQLAlchemy needs ten times as long to compile, connect and wrap results as SQLite
+needs to answer. Prepared reads have the same types and the same errors.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _Processor = Callable[[Any], Any] | None
 
 
 class PreparedSelect:
-    """A SELECT for `Database.fetch`; a constant of its module, because each is kept.
+    """A SELECT for `Database.fetch`. Define it as a constant, because it is cached forever.
 
-    Its parameters have one value each: lists of any length have no fixed statement.
+    Parameters are single values: a list of variable length has no fixed statement.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
@@ -28,17 +28,17 @@ class PreparedSelect:
 
 
 class CompiledSelect:
-    """A prepared SELECT as one engine's driver takes it."""
+    """A prepared SELECT, compiled for the driver of one engine."""
 
     def __init__(self, prepared: PreparedSelect, engine: Engine) -> None:
         dialect, statement = engine.dialect, prepared.statement
         compiled: Any = statement.compile(dialect=dialect)
         processors: dict[str, _Processor] = {
-            name: one.type.dialect_impl(dialect).bind_processor(dialect)
-            for one, name in compiled.bind_names.items()
+            name: parameter.type.dialect_impl(dialect).bind_processor(dialect)
+            for parameter, name in compiled.bind_names.items()
         }
-        later = {name for one, name in compiled.bind_names.items() if one.required}
-        # Lists of constants become part of the statement.
+        later = {name for parameter, name in compiled.bind_names.items() if parameter.required}
+        # Constant lists become part of the statement.
         expanded = compiled.construct_expanded_state(dict.fromkeys(later))
         self._engine = engine
         self._sql: str = expanded.statement
@@ -49,15 +49,17 @@ class CompiledSelect:
             for name in expanded.parameter_expansion.get(key, [key]):
                 self._constants[name] = _processed(process, self._constants[name])
         columns = list(statement.selected_columns)
-        row: Any = namedtuple("Row", [str(one.key) for one in columns], rename=True)  # type: ignore[misc]
+        row: Any = namedtuple("Row", [str(column.key) for column in columns], rename=True)  # type: ignore[misc]
         self._make_row: Callable[[list[Any]], Any] = row._make
-        read = [one.type.dialect_impl(dialect).result_processor(dialect, None) for one in columns]
+        read = [
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        ]
         self._read: list[tuple[int, Callable[[Any], Any]]] = [
             (number, process) for number, process in enumerate(read) if process is not None
         ]
 
     def fetch(self, values: Values) -> list[Any]:
-        """Return the rows; whatever the driver or the pool raises is raised.
+        """Return the rows. Errors of the driver and the pool propagate.
 
         Raises:
             KeyError: a parameter has no value.

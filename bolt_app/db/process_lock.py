@@ -1,9 +1,9 @@
-"""The line that SQLite's writers in several processes wait in.
+"""A fair queue of writing processes for SQLite.
 
 SQLite has none: a writer that finds the database locked sleeps for up to 100 ms and tries again
-(https://www.sqlite.org/c3ref/busy_timeout.html), and others overtake it: beside another busy
-process one commit in a hundred took more than a tenth of a second. This is about waiting alone;
-SQLite's own lock remains what keeps writers apart.
+(https://www.sqlite.org/c3ref/busy_timeout.html), while others overtake it. Beside another busy
+process, one commit in a hundred took more than a tenth of a second. This lock only orders waiting
+writers; SQLite's lock still excludes them from each other.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ RETRY_SECONDS = 0.0002
 
 
 class ProcessLock:
-    """A context manager that one process at a time is in; its threads enter one after the other.
+    """A context manager that excludes other processes; callers exclude threads of this process.
 
-    Two files are locked (https://man7.org/linux/man-pages/man2/flock.2.html), which the system
-    undoes when a process ends. The process that is next holds the first while it waits for the
-    second, so that one which writes again and again cannot overtake it.
+    It locks two files (https://man7.org/linux/man-pages/man2/flock.2.html), which the system
+    unlocks when a process ends. The next process holds the first file while it waits for the
+    second, so that a process which writes continuously cannot overtake it.
 
     Args:
-        database: the database's file; the lock files are beside it.
-        timeout: how many seconds to wait at most.
+        database: the database file; the lock files are beside it.
+        timeout: the longest wait in seconds.
 
     Raises:
-        sqlalchemy.exc.TimeoutError: on entering; another process wrote for longer than that.
+        sqlalchemy.exc.TimeoutError: on entering, if another process wrote for longer.
     """
 
     def __init__(self, database: Path, *, timeout: float) -> None:
@@ -63,7 +63,7 @@ class ProcessLock:
         self._files = None
 
     def _open(self) -> tuple[int, int] | None:
-        """Open the files; None where that fails, because SQLite is about to say why."""
+        """Open the files; None if that fails, because SQLite then reports the reason."""
         opened: list[int] = []
         try:
             for path in self._paths:

@@ -1,4 +1,4 @@
-"""Receipts: what Slack sends twice takes effect once, whichever process gets it."""
+"""Receipts: a request or event that Slack repeats takes effect once, in any process."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from sqlalchemy.orm import Session
 from bolt_app.db.models import EventReceipt, EventTime
 from bolt_app.db.upsert import insert_new, upsert
 
-# Slack retries an event for some six minutes, or an hour later where delayed events are on
-# (https://docs.slack.dev/apis/events-api/#retries). A modal stays open as long as somebody wants.
+# Slack retries an event for about six minutes, or an hour later if delayed events are enabled
+# (https://docs.slack.dev/apis/events-api/#retries). A modal can stay open for hours.
 RECEIPT_LIFETIME = timedelta(days=1)
-# Slack's clock and ours may differ by so much. Its retries of an event come a minute later.
+# The tolerated difference between Slack's clock and ours. Slack retries an event after a minute.
 CLOCK_SKEW = timedelta(seconds=10)
 
 
 def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) -> bool:
-    """Write down that something takes effect now; return whether it had not before.
+    """Record that an event takes effect; return whether it is the first time.
 
-    Of two transactions with one receipt the second waits for the first to end.
+    The second of two transactions with the same receipt waits for the first to end.
 
     Args:
-        receipt_id: the event's id, or what else names it.
+        receipt_id: the event's id, or another unique name.
     """
     session.execute(delete(EventReceipt).where(EventReceipt.received_at < now - RECEIPT_LIFETIME))
     return insert_new(session, EventReceipt, {"event_id": receipt_id, "received_at": now})
@@ -36,13 +36,13 @@ def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) 
 def is_latest(
     session: Session, team_id: str, subject: str, at: datetime | None, now: datetime
 ) -> bool:
-    """Record when a fact of a workspace changed; return whether nothing newer is known of it.
+    """Record when a fact of a workspace changed; return whether no newer change is known.
 
-    Of two transactions about one fact the second waits for the first to end.
+    The second of two transactions about the same fact waits for the first to end.
 
     Args:
-        subject: names the fact.
-        at: when it changed, as Slack says; None where it does not, which counts as the latest.
+        subject: the name of the fact.
+        at: the time of the change according to Slack; None counts as the latest.
     """
     if at is None:
         return True
@@ -58,7 +58,7 @@ def is_latest(
 
 
 class ReplayedRequestError(Exception):
-    """A signed request came a second time, after it had taken effect."""
+    """A signed request arrived again after it took effect."""
 
     def __init__(self) -> None:
         super().__init__("this request took effect before")
@@ -66,7 +66,7 @@ class ReplayedRequestError(Exception):
 
 @dataclass
 class _SignedRequest:
-    """A request from Slack that is being answered; `is_recorded` by this answer, not another."""
+    """The request from Slack being handled; `is_recorded` once this handling took its receipt."""
 
     receipt_id: str
     is_recorded: bool = False
@@ -77,10 +77,10 @@ _signed_request: ContextVar[_SignedRequest | None] = ContextVar("signed_request"
 
 @contextmanager
 def answering(receipt_id: str) -> Iterator[None]:
-    """Let what takes effect within be recorded as the effect of one signed request.
+    """Attribute the effects within the context to one signed request.
 
     Args:
-        receipt_id: differs for every request that Slack signs.
+        receipt_id: unique for every signed request.
     """
     token = _signed_request.set(_SignedRequest(receipt_id))
     try:
@@ -90,19 +90,19 @@ def answering(receipt_id: str) -> Iterator[None]:
 
 
 def signed_request_id() -> str | None:
-    """Return the receipt id of the request that is being answered; None outside of one."""
+    """Return the receipt id of the request being handled; None outside a request."""
     request = _signed_request.get()
     return None if request is None else request.receipt_id
 
 
 def record_effect(session: Session | Connection, now: datetime) -> None:
-    """Write down, in the effect's own transaction, that the request being answered takes effect.
+    """Record that the current request takes effect, in the transaction of its effect.
 
-    Everything that changes something for a person calls it first; reads and caches do not. Outside
-    of a signed request, as on the command line, it does nothing.
+    Every change on behalf of a person calls it first; reads and caches do not. Outside a signed
+    request, such as on the command line, it does nothing.
 
     Raises:
-        ReplayedRequestError: the request took effect before; this transaction is to change nothing.
+        ReplayedRequestError: the request took effect before; this transaction must change nothing.
     """
     request = _signed_request.get()
     if request is None:

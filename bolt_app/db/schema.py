@@ -1,6 +1,6 @@
-"""The database's schema: bring it up to date, compare it with the models.
+"""The database schema: upgrade, downgrade and checks against the models.
 
-At each start it is only checked. Alembic, which takes long to load, comes with `db.migrating`.
+A start only checks it. `db.migrating` loads Alembic, which is slow.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _ADVISORY_LOCK = 0x62656C6C686F70  # "bellhop"
 
 
 class SchemaError(Exception):
-    """The database's schema is not the one this version of Bellhop works with."""
+    """The database schema does not match this version of Bellhop."""
 
 
 def upgrade(database: Database, revision: str = "head") -> str | None:
-    """Bring the schema up to `revision` and return the revision it was at before.
+    """Upgrade the schema to `revision` and return the previous revision.
 
-    All of it is one transaction under one lock, so several processes may start at once: the first
-    migrates, the others wait and find nothing left to do.
+    The upgrade is one transaction under a lock, so several processes can start at once: the first
+    migrates, the others wait and find nothing to do.
 
     Raises:
-        SchemaError: the database is at a revision this version of Bellhop does not know.
+        SchemaError: this version of Bellhop does not know the database's revision.
     """
     with database.writing_connection() as connection:
         if not database.is_sqlite:
@@ -48,7 +48,7 @@ def upgrade(database: Database, revision: str = "head") -> str | None:
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Take the schema back to `revision`, or to nothing with `base`."""
+    """Downgrade the schema to `revision`; `base` removes all of it."""
     from bolt_app.db.migrating import migrate_down
 
     with database.writing_connection() as connection:
@@ -58,10 +58,10 @@ def downgrade(database: Database, revision: str) -> None:
 
 
 def require_current(database: Database) -> None:
-    """Make sure that the schema is up to date.
+    """Require that the schema is up to date.
 
     Raises:
-        SchemaError: it is not, with the command that mends it.
+        SchemaError: it is not; the message has the command to run.
     """
     with database.engine.connect() as connection:
         current = current_revision(connection)
@@ -74,7 +74,7 @@ def require_current(database: Database) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """Return the revision the database is at, or None where nothing was ever migrated."""
+    """Return the database's revision; None if it was never migrated."""
     if not inspect(connection).has_table(_VERSION_TABLE):
         return None
     revision: str | None = connection.scalar(text(f"SELECT version_num FROM {_VERSION_TABLE}"))  # noqa: S608
@@ -82,21 +82,21 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def head_revision() -> str:
-    """Return the newest revision this version of Bellhop knows."""
+    """Return the newest revision of this version of Bellhop."""
     return max(_revisions())
 
 
 def differences(connection: Connection) -> list[object]:
-    """Return how the database's schema differs from the models; empty when it does not."""
+    """Return the differences between the database schema and the models."""
     from bolt_app.db.migrating import compare_with_models
 
     return compare_with_models(connection)
 
 
 def _take_time(connection: Connection) -> None:
-    """Let this transaction wait for locks and pause between statements as long as it takes.
+    """Disable the lock and idle timeouts for this transaction.
 
-    Processes that start together wait for the one that migrates, which waits for those at work.
+    Starting processes wait for the one that migrates, which waits for running ones.
     """
     timeouts = ("lock_timeout", "idle_in_transaction_session_timeout")
     for name in timeouts:
@@ -106,15 +106,15 @@ def _take_time(connection: Connection) -> None:
 def _refuse_unknown(revision: str | None) -> None:
     if revision is not None and revision not in _revisions():
         raise SchemaError(
-            f"The database is at revision {revision}, which a newer Bellhop made: "
+            f"The database is at revision {revision} of a newer Bellhop: "
             "run that version, or restore a backup."
         )
 
 
 @cache
 def _revisions() -> frozenset[str]:
-    """Return the revisions of the migrations, by which their files are named and follow each other.
+    """Return the revisions of the migrations, from the names of their files.
 
-    They are part of the program: read once in a process.
+    They are part of the program, and so read once per process.
     """
     return frozenset(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))

@@ -1,7 +1,7 @@
-"""Column types that mean the same on SQLite and PostgreSQL, and survive what cannot be read.
+"""Column types that behave the same on SQLite and PostgreSQL, and tolerate damaged values.
 
-One damaged value never keeps the other rows of a query from being read: it is read as a value that
-harms nobody, and the log has a warning without its content.
+A damaged value does not break a query: it is read as a harmless value, and a warning without its
+content is logged.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _Processor = Callable[[Any], Any] | None
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """A moment: timezone-aware in Python, UTC in the database (SQLite keeps no zone).
+    """A timestamp: timezone-aware in Python, UTC in the database (SQLite stores no zone).
 
-    One that cannot be read is long past.
+    An unreadable one is read as 1970.
     """
 
     impl = DateTime(timezone=True)
@@ -33,7 +33,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a moment needs a time zone")
+            raise ValueError("a timestamp needs a time zone")
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
@@ -42,23 +42,23 @@ class UTCDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> _Processor:
-        return _lenient(super().result_processor(dialect, coltype), lambda: LONG_PAST, "a moment")
+        return _lenient(
+            super().result_processor(dialect, coltype), lambda: LONG_PAST, "a timestamp"
+        )
 
 
 class TimeOfDay(TypeDecorator[time]):
-    """A time of the day; one that cannot be read is None."""
+    """A time of day; an unreadable one is read as None."""
 
     impl = Time
     cache_ok = True
 
     def result_processor(self, dialect: Dialect, coltype: object) -> _Processor:
-        return _lenient(
-            super().result_processor(dialect, coltype), lambda: None, "a time of the day"
-        )
+        return _lenient(super().result_processor(dialect, coltype), lambda: None, "a time of day")
 
 
 class JsonObject(TypeDecorator[dict[str, Any]]):
-    """A JSON object; what cannot be read as one is empty."""
+    """A JSON object; an unreadable one is read as empty."""
 
     impl = JSON
     cache_ok = True
@@ -71,12 +71,12 @@ class JsonObject(TypeDecorator[dict[str, Any]]):
         return _lenient(read, self.unreadable, "a JSON object")
 
     def unreadable(self) -> dict[str, Any]:
-        """Return what stands for an object that cannot be read."""
+        """Return the replacement for an unreadable object."""
         return {}
 
 
 def _lenient(read: _Processor, instead: Callable[[], Any], what: str) -> _Processor:
-    """Return what reads a value, or calls `instead` where it cannot be read."""
+    """Return a processor that calls `instead` for unreadable values."""
     if read is None:
         return None
 

@@ -1,4 +1,4 @@
-"""Insert or update in one statement, on SQLite and PostgreSQL alike."""
+"""Insert-or-update statements for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def upsert(
     update: Mapping[str, Any],
     unless: ColumnElement[bool] | None = None,
 ) -> bool:
-    """Insert the row `key` + `insert` + `update`, or set `update` on the row that has `key`.
+    """Insert the row `key` + `insert` + `update`, or set `update` in the row with `key`.
 
     Returns: whether a row was written.
 
     Args:
         key: the columns of a unique constraint or of the primary key.
-        insert: what is written only when the row is new, in place of `update` where both name it.
-        update: what is written otherwise too.
-        unless: a condition on the existing row that keeps it as it is.
+        insert: values only for a new row; they override `update`.
+        update: values for a new or existing row.
+        unless: a condition on the existing row under which it is not changed.
     """
     statement = _insert(session, model).values({**update, **insert, **key})
     if update:
@@ -49,7 +49,7 @@ def count_up(
     key: Mapping[str, Any],
     counter: InstrumentedAttribute[int],
 ) -> None:
-    """Raise `counter` by one on the row that has `key`, or insert that row with a counter of 1.
+    """Increment `counter` in the row with `key`, or insert the row with a counter of 1.
 
     The row stays locked until the transaction ends.
     """
@@ -63,7 +63,7 @@ def count_up(
 def insert_new(session: Session | Connection, model: type[Base], row: Mapping[str, Any]) -> bool:
     """Insert `row` unless its primary key exists; return whether it was new.
 
-    Of two transactions with one key the second waits for the first to end.
+    The second of two transactions with the same key waits for the first to end.
     """
     statement = _insert(session, model).values(dict(row)).on_conflict_do_nothing()
     return session.execute(statement.returning(*model.__mapper__.primary_key)).first() is not None

@@ -1,1 +1,1 @@
-"""Installing: installation store, state store, OAuth flow, authorize, token rotation."""
+"""Installation: the OAuth flow, its states, the installation store, and tokens."""

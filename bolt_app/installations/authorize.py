@@ -1,8 +1,8 @@
-"""What a request from Slack may use, without asking Slack each time.
+"""Authorization of requests from Slack with stored tokens, without a call to Slack.
 
-Bolt's own authorize calls `auth.test` for every request. A request from Slack is signed, and the
-store follows revocations and uninstalls, so that what is stored is what holds; a token that turns
-out to be dead is marked when it is used (`oauth.calls`).
+Bolt's authorize calls `auth.test` for every request. Requests from Slack are signed, and the store
+follows revocations and uninstalls, so the stored tokens are current; a token that Slack rejects is
+marked when it is used (`workspaces.client`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from slack_bolt import BoltContext
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.authorize import Authorize
 
-from bolt_app.installations.store import Grant
+from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import TokenRequest
 
 
 class InstallationAuthorize(Authorize):
-    """Finds the tokens of a request."""
+    """Finds the tokens for a request."""
 
     def __init__(self, grants: GrantCache) -> None:
         self._grants = grants
@@ -33,16 +33,16 @@ class InstallationAuthorize(Authorize):
         actor_team_id: str | None = None,
         actor_user_id: str | None = None,
     ) -> AuthorizeResult:
-        """Return the tokens of a request; none at all where there is no working installation.
+        """Return the tokens for a request; none if the installation does not work.
 
-        Puts the `Grant` into `context["grant"]`, whether the person's account is deactivated (None
-        where they are not linked) into `context["is_deactivated"]`, and where no token is usable
-        the reason into `context["installation_problem"]`: `not_installed`, or Slack's error code.
+        Sets `context["grant"]` to the `Grant`, `context["is_deactivated"]` to whether the person's
+        account is deactivated (None if not linked), and, if no token is usable,
+        `context["installation_problem"]` to the reason: `not_installed`, or Slack's error code.
         """
-        asker = TokenRequest(
+        token_request = TokenRequest(
             enterprise_id, None if context.is_enterprise_install else team_id, user_id
         )
-        found, is_deactivated = self._grants.find_for_request(asker, team_id or "")
+        found, is_deactivated = self._grants.find_for_request(token_request, team_id or "")
         grant = found or Grant(revision=0)
         context["grant"] = grant
         context["is_deactivated"] = is_deactivated

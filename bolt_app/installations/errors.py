@@ -1,4 +1,4 @@
-"""Why an install did not work out, in words for the person in front of the browser."""
+"""Reasons for a failed install, as shown on its page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InstallFailure:
-    """What the failure page says.
+    """The content of the failure page.
 
     Attributes:
-        code: Slack's, Bolt's or our own code for it.
+        code: the error code of Slack, Bolt or Bellhop.
         status: the HTTP status of the page.
-        title: what happened.
-        explanation: why, and what to do.
+        title: the result.
+        explanation: the reason, and the next step.
         can_retry: whether starting again may help.
     """
 
@@ -32,28 +32,27 @@ _FAILURES: Mapping[str, InstallFailure] = {
             "access_denied",
             200,
             "Nothing was installed",
-            "You pressed Cancel in Slack, so Bellhop was given no access. Start again whenever "
-            "you like.",
+            "You canceled in Slack, so Bellhop has no access. You can start again at any time.",
         ),
         InstallFailure(
             "invalid_browser",
             400,
-            "Let's start again from here",
-            "This browser did not start the install, or its cookie is gone: that happens with a "
-            "bookmarked address, another browser, or blocked cookies. Nothing was installed.",
+            "Please start again here",
+            "This browser did not start the install, or its cookie is missing. That happens with a "
+            "bookmarked link, another browser, or blocked cookies. Nothing was installed.",
         ),
         InstallFailure(
             "invalid_state",
             400,
-            "That link is used up",
-            "An install has to be finished within ten minutes, and its link works once. Nothing "
-            "was installed this time; if you have just installed Bellhop, all is well.",
+            "This link is no longer valid",
+            "An install must be finished within ten minutes, and its link works once. Nothing was "
+            "installed this time. If you have just installed Bellhop, everything is fine.",
         ),
         InstallFailure(
             "missing_code",
             400,
-            "Slack sent you back without its answer",
-            "The address lacks the code that proves your approval. Nothing was installed.",
+            "Slack's response is incomplete",
+            "The URL lacks the code that confirms your approval. Nothing was installed.",
         ),
         InstallFailure(
             "invalid_code",
@@ -66,29 +65,29 @@ _FAILURES: Mapping[str, InstallFailure] = {
             "too_many_attempts",
             429,
             "Too many attempts",
-            "Too many approvals from this address were not accepted by Slack. Nothing was "
-            "installed. Wait a minute and start again.",
+            "Slack rejected too many approvals from this network address. Nothing was installed. "
+            "Wait a minute and start again.",
         ),
         InstallFailure(
             "slack_unavailable",
             502,
             "Slack is not answering",
-            "Slack took your approval but did not hand over the installation. Wait a minute and "
-            "start again.",
+            "Slack accepted your approval, but did not complete the installation. Wait a minute "
+            "and start again.",
         ),
         InstallFailure(
             "storage_error",
             503,
-            "Bellhop could not write that down",
-            "Its database is not answering, so nothing was installed. Wait a minute and start "
-            "again; if it stays so, tell whoever runs Bellhop.",
+            "Bellhop could not save the installation",
+            "The database is not responding, so nothing was installed. Wait a minute and start "
+            "again. If the problem persists, notify the administrator of Bellhop.",
         ),
         InstallFailure(
             "misconfigured",
             500,
-            "Bellhop is not set up right",
-            "Slack refuses Bellhop's own credentials or address. Starting again will not help: "
-            "tell whoever runs Bellhop to compare its settings with the app's page at "
+            "Bellhop is not configured correctly",
+            "Slack rejects Bellhop's credentials or redirect URL. Starting again will not help: "
+            "ask the administrator of Bellhop to compare its settings with the app's page at "
             "api.slack.com/apps.",
             can_retry=False,
         ),
@@ -98,10 +97,10 @@ _UNKNOWN = InstallFailure(
     "unknown",
     400,
     "Slack did not install Bellhop",
-    "Slack gave a reason that Bellhop does not know; it is in Bellhop's log. Nothing was "
+    "Slack gave a reason that Bellhop does not know. It is in Bellhop's log. Nothing was "
     "installed.",
 )
-# What Slack says of the app's own settings
+# Slack's error codes for wrong settings of the app
 # (https://docs.slack.dev/reference/methods/oauth.v2.access).
 _MISCONFIGURED = frozenset(
     {
@@ -117,14 +116,14 @@ _MISCONFIGURED = frozenset(
 
 
 def is_known_failure(code: str) -> bool:
-    """Return whether a code is one of Slack's, Bolt's or ours; others come from the address."""
+    """Whether a code is known; an unknown one may be any text from the URL."""
     return code in _FAILURES or code in _MISCONFIGURED
 
 
 def describe_failure(code: str) -> InstallFailure:
-    """Return what to say of a failure.
+    """Return the failure for a code.
 
-    Nothing of an unknown code is shown: it may be text that someone wrote into an address.
+    An unknown code is not shown, because it may be any text from the URL.
     """
     if code in _MISCONFIGURED:
         return _FAILURES["misconfigured"]

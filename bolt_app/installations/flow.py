@@ -1,4 +1,4 @@
-"""Bolt's OAuth flow, with no way to half-succeed.
+"""The OAuth flow, based on Bolt's, without partial success.
 
 https://docs.slack.dev/authentication/installing-with-oauth
 """
@@ -31,24 +31,24 @@ from bolt_app.manifest import Scopes
 from bolt_app.slack_api import SlackApi, SlackCallError
 
 logger = logging.getLogger(__name__)
-# What Bolt says of an install quotes the address, which others can write.
+# Bolt's log messages about an install quote the URL, which anyone can write.
 _BOLT_LOGGER = logging.getLogger("slack_bolt.oauth")
 
 STATE_LIFETIME_SECONDS = 600
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
-# Of both.
+# The common prefix of both.
 COOKIE_PATH = "/slack"
-# Of one browser at a time: some 4 KiB of cookies, where gunicorn takes 8 KiB.
+# Per browser: about 4 KiB of cookies, while gunicorn accepts 8 KiB.
 ATTEMPTS = 16
-# gunicorn takes no longer line, but joins several; browsers send one. More is not parsed.
+# gunicorn limits lines to this length, but joins several; browsers send one. More is ignored.
 MAX_COOKIES_LENGTH = 8190
 # A workspace's or an organization's id.
 _TEAM_ID = re.compile(r"[TE][A-Z0-9]{2,31}")
 
 
 class InstallError(Exception):
-    """The install ended without an installation; `code` says why."""
+    """The install failed; `code` is the reason."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -56,13 +56,13 @@ class InstallError(Exception):
 
 
 class StateCookies(OAuthStateUtils):
-    """Ties a state to the browser that was given it.
+    """Binds a state to the browser that requested it.
 
-    Every attempt has a cookie of its own, so that two tabs do not break one another, up to
-    `ATTEMPTS`: a page that opens ever more of them would make requests too large. Bolt's own cookie
-    has one name for all, is always `Secure` (which a browser drops over plain http on a loopback
-    address) and has no `SameSite`. Over https the prefix of the name keeps other sites of the
-    domain from setting one over plain http.
+    Every attempt has a separate cookie, so that two tabs do not interfere, up to `ATTEMPTS`: more
+    cookies could make requests too large. Bolt's cookie has one name for all attempts, is
+    always `Secure` (which browsers drop over plain http on a loopback address) and has no
+    `SameSite`. Over https the name has a prefix, so that other sites of the domain cannot set it
+    over plain http.
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -73,25 +73,25 @@ class StateCookies(OAuthStateUtils):
         )
 
     def build_set_cookie_for_new_state(self, state: str) -> str:
-        """Return the `Set-Cookie` value that ties `state` to this browser."""
+        """Return the `Set-Cookie` value that binds `state` to this browser."""
         return f"{self._name(state)}={state}; {self._attributes}; Max-Age={STATE_LIFETIME_SECONDS}"
 
     def build_set_cookie_for_deletion(self) -> str:
-        """Bolt's own pages would use it; ours know which state is done."""
+        """Not used: Bellhop deletes the cookie of one state (`end_state`)."""
         raise NotImplementedError
 
     def end_state(self, state: str) -> str:
-        """Return the `Set-Cookie` value that ends the tie of `state`."""
+        """Return the `Set-Cookie` value that deletes the cookie of `state`."""
         return f"{self._name(state)}=; {self._attributes}; Max-Age=0"
 
     def is_valid_browser(
         self, state: str | None, request_headers: Mapping[str, str | Sequence[str]]
     ) -> bool:
-        """Return whether the request carries the cookie of `state`."""
+        """Whether the request has the cookie of `state`."""
         return bool(state) and state in self.states(request_headers)
 
     def states(self, request_headers: Mapping[str, str | Sequence[str]]) -> list[str]:
-        """Return the states of all attempts whose cookies a request carries."""
+        """Return the states in the cookies of a request."""
         cookies = request_headers.get("cookie") or ""
         lines = [cookies] if isinstance(cookies, str) else cookies
         lines = [line for line in lines if len(line) <= MAX_COOKIES_LENGTH]
@@ -103,12 +103,12 @@ class StateCookies(OAuthStateUtils):
 
 
 def number_of_attempt(state: str) -> int:
-    """Return which of a browser's attempts a state belongs to: one below `ATTEMPTS`."""
+    """Return the number of a state's attempt, below `ATTEMPTS`."""
     return int(hash_of_state(state), 16) % ATTEMPTS
 
 
 class _UnspentStates(OAuthStateStore):
-    """States as Bolt checks them before it has the code redeemed: nothing is written by then."""
+    """The state store for Bolt, which checks a state before the code is exchanged: read-only."""
 
     def __init__(self, states: StateStore) -> None:
         self._states = states
@@ -119,22 +119,22 @@ class _UnspentStates(OAuthStateStore):
         return self._states.logger
 
     def issue(self, *args: object, **kwargs: object) -> str:
-        """`InstallFlow.issue_new_state` does it, which knows the request."""
+        """Not used: `InstallFlow.issue_new_state` knows the request."""
         raise NotImplementedError
 
     def consume(self, state: str) -> bool:
-        """Return whether `state` is good; `InstallFlow.store_installation` consumes it."""
+        """Whether `state` is valid; `InstallFlow.store_installation` consumes it."""
         return self._states.is_good(state)
 
 
 class AuthorizeUrls(AuthorizeUrlGenerator):
-    """Addresses of Slack's authorize page, with every parameter encoded (slack_sdk encodes none).
+    """URLs of Slack's authorize page with encoded parameters (slack_sdk encodes none).
 
     https://docs.slack.dev/authentication/installing-with-oauth#asking
     """
 
     def generate(self, state: str, team: str | None = None) -> str:
-        """Return the address for one attempt."""
+        """Return the URL for one attempt."""
         query = {
             "state": state,
             "client_id": self.client_id,
@@ -161,10 +161,10 @@ class InstallFlow(OAuthFlow):
         callbacks: CallbackOptions,
         guesses: GuessLimit,
     ) -> None:
-        """Wire the flow.
+        """Configure the flow.
 
         Args:
-            guesses: counts codes that Slack does not accept.
+            guesses: counts codes that Slack rejects.
         """
         self._api = api
         self._guesses = guesses
@@ -178,8 +178,8 @@ class InstallFlow(OAuthFlow):
             redirect_uri=settings.redirect_uri,
             install_path=INSTALL_PATH,
             redirect_uri_path=REDIRECT_PATH,
-            # The home page has the button; this address must redirect for installs that begin
-            # in Slack's directory (https://docs.slack.dev/slack-marketplace, "direct install URL").
+            # The home page has the button; this URL must redirect for installs that begin in
+            # Slack's directory (https://docs.slack.dev/slack-marketplace, "direct install URL").
             install_page_rendering_enabled=False,
             authorization_url=f"{settings.slack_base_url}/oauth/v2/authorize",
             callback_options=callbacks,
@@ -203,18 +203,18 @@ class InstallFlow(OAuthFlow):
         )
 
     def build_authorize_url(self, state: str, request: BoltRequest) -> str:
-        """Return where Slack asks the person.
+        """Return the URL of Slack's authorize page.
 
-        With `?only=profile` it asks for nothing but the person's own profile: that links somebody
-        in a workspace which has the bot already, and needs no admin.
+        With `?only=profile` it asks only for the person's profile: that links a person in a
+        workspace that already has the bot, and needs no admin.
         """
         urls = self._profile_urls if _only(request) else self._install_urls
         return urls.generate(state=state, team=_team_id(request))
 
     def issue_new_state(self, request: BoltRequest) -> str:
-        """Return a state that remembers what this attempt asks for.
+        """Return a state that records the request of this attempt.
 
-        It takes the place of no other attempt of the browser, or of the one that ends first.
+        It uses the cookie of no other attempt of the browser, or of the one that expires first.
         """
         states = sorted(self._cookies.states(request.headers), key=self._end_of_attempt)
         taken = {number_of_attempt(state) for state in states}
@@ -225,12 +225,12 @@ class InstallFlow(OAuthFlow):
                 return state
 
     def handle_callback(self, request: BoltRequest) -> BoltResponse:
-        """Take the person back from Slack: see the callbacks for what they get to see."""
+        """Handle the redirect from Slack; the callbacks build the response."""
         if _is_direct_install(request):
             return BoltResponse(status=302, headers={"Location": INSTALL_PATH})
         state = _state(request)
         if not self._cookies.is_valid_browser(state, request.headers):
-            # Not even an error is taken from an address that Slack may not have made.
+            # Not even an error is accepted from a URL that Slack may not have created.
             return self._fail(request, "invalid_browser")
         try:
             self._guesses.check(client_address())
@@ -244,11 +244,11 @@ class InstallFlow(OAuthFlow):
         return response
 
     def run_installation(self, code: str) -> Installation:
-        """Swap the code for tokens and return the installation.
+        """Exchange the code for tokens and return the installation.
 
         Raises:
-            InstallError: Slack refused, or did not answer.
-            TooManyGuessesError: this client has come with too many wrong codes.
+            InstallError: Slack rejected the code, or did not answer.
+            TooManyGuessesError: this client sent too many wrong codes.
         """
         client = client_address()
         self._guesses.reserve(client)
@@ -262,20 +262,20 @@ class InstallFlow(OAuthFlow):
                 redirect_uri=self.settings.redirect_uri,
             )
         except SlackCallError as error:
-            # The code itself must not be logged: it may still be good.
+            # The code must not be logged, because it may still be valid.
             logger.warning("the code was not accepted", extra={"code": error.code})
             raise InstallError(error.code if error.is_permanent else "slack_unavailable") from None
         self._guesses.give_back(client)
         return _installation(answer, self._bot_facts(answer.get("access_token")))
 
     def store_installation(self, request: BoltRequest, installation: Installation) -> None:
-        """Write the installation down, and that its state was used.
+        """Store the installation, and mark its state as used.
 
-        Slack has accepted the code by now, so that nobody fills the table of states without an
-        account at Slack.
+        Slack has accepted the code by now, so nobody can fill the table of states without a Slack
+        account.
 
         Raises:
-            InstallError: another callback with the same state was faster.
+            InstallError: another callback used the state first.
             BoltError: the database failed; Bolt turns it into `storage_error`.
         """
         try:
@@ -311,9 +311,9 @@ class InstallFlow(OAuthFlow):
             return self._fail(request, "storage_error")
 
     def _bot_facts(self, bot_token: str | None) -> Mapping[str, Any]:
-        """Return what `auth.test` adds: the bot's id and the address of the workspace.
+        """Return the facts from `auth.test`: the bot's id and the URL of the workspace.
 
-        The code is spent by now, so that an error here must not drop what Slack has granted.
+        The code is used up by now, so an error must not discard the granted tokens.
         """
         if bot_token is None:
             return {}
@@ -350,9 +350,9 @@ def _team_id(request: BoltRequest) -> str | None:
 
 
 def _is_direct_install(request: BoltRequest) -> bool:
-    """Whether Slack itself began this install: it then sends a code and no state.
+    """Whether the install began in Slack, which then sends a code without a state.
 
-    Such a code proves nothing about this browser, so it is left unused and the person asked anew.
+    Such a code proves nothing about this browser: it is not used, and the person is asked again.
     """
     has_code = bool(request.query.get("code"))
     return has_code and not any(request.query.get("state") or [])

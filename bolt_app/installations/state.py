@@ -1,8 +1,8 @@
-"""The `state` of an install: signed and dated, good for ten minutes and for one install.
+"""The OAuth `state` of an install: signed, valid for ten minutes and for one install.
 
-Nothing is stored for a state that was given out, because anybody may ask for any number of them,
-nor for one that came back with a code that Slack does not accept. Only the hashes of states whose
-install Slack confirmed are stored, until they would have expired.
+Issued states are not stored, because anyone can request any number of them, and neither are states
+returned with a code that Slack rejects. Only the hashes of states of completed installs are stored,
+until they expire.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SALT = "bellhop-oauth-state"
 
 @dataclass(frozen=True)
 class InstallAttempt:
-    """A visit of the install address, as its state remembers it.
+    """A visit of the install URL, as recorded in its state.
 
     Attributes:
         only: `profile` for a person who links their profile or signs in; None for an install.
-        team_id: the workspace (or organization) that was asked for.
+        team_id: the requested workspace (or organization).
     """
 
     expires_at: datetime
@@ -41,7 +41,7 @@ class InstallAttempt:
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query of the install address that begins the same attempt again."""
+        """The query of the install URL that starts the same attempt again."""
         given = {"only": self.only, "team": self.team_id}
         return {name: value for name, value in given.items() if value}
 
@@ -67,7 +67,7 @@ class StateStore(OAuthStateStore):
 
     @property
     def logger(self) -> logging.Logger:
-        """Where the store logs."""
+        """The logger of the store."""
         return self._logger
 
     def issue(
@@ -93,7 +93,7 @@ class StateStore(OAuthStateStore):
         return InstallAttempt(expires_at, signed["only"], signed["team"])
 
     def is_good(self, state: str) -> bool:
-        """Return whether `state` was issued here, is recent and was not consumed."""
+        """Whether `state` was issued by Bellhop, has not expired and was not consumed."""
         attempt = self.read(state)
         if attempt is None or attempt.expires_at <= self._clock():
             return False
@@ -101,9 +101,9 @@ class StateStore(OAuthStateStore):
             return session.get(OAuthState, hash_of_state(state)) is None
 
     def consume(self, state: str) -> bool:
-        """Return whether `state` was good, which it is once.
+        """Consume `state`; return whether it was valid, which happens once.
 
-        One statement decides, so that of two callbacks at the same time one passes.
+        One statement decides, so that only one of two simultaneous callbacks succeeds.
         """
         attempt, now = self.read(state), self._clock()
         if attempt is None or attempt.expires_at <= now:
@@ -115,5 +115,5 @@ class StateStore(OAuthStateStore):
 
 
 def hash_of_state(state: str) -> str:
-    """Return what is stored of a state."""
+    """Return the stored hash of a state."""
     return hashlib.sha256(state.encode()).hexdigest()

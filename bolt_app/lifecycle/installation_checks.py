@@ -1,7 +1,7 @@
 """Reports about installations, verified with Slack before they take effect.
 
-Slack retries an event for minutes, and after an outage of ours longer: a report of an uninstall may
-arrive when Bellhop is installed again. Only Slack knows whether a token works.
+Slack retries an event for minutes, and longer after an outage: the report of an uninstall may
+arrive after Bellhop is installed again. Only Slack knows whether a token is valid.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import threading
 
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
-from bolt_app.installations.store import Installations
-from bolt_app.lifecycle.service import Lifecycle
+from bolt_app.installations.directory import InstallationDirectory
+from bolt_app.lifecycle.service import CheckKind, Lifecycle
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
@@ -20,19 +20,21 @@ logger = logging.getLogger(__name__)
 
 
 class InstallationChecks:
-    """Asks Slack about everything that was reported, and lets the answers take effect."""
+    """Verifies pending reports with Slack, and applies the results."""
 
-    def __init__(self, store: Installations, client: WorkspaceClient, lifecycle: Lifecycle) -> None:
-        self._store = store
+    def __init__(
+        self, directory: InstallationDirectory, client: WorkspaceClient, lifecycle: Lifecycle
+    ) -> None:
+        self._directory = directory
         self._client = client
         self._lifecycle = lifecycle
-        # Runs of one process take turns: two at once would ask Slack twice.
+        # Serializes runs of one process, which would otherwise ask Slack twice.
         self._lock = threading.Lock()
 
     def run(self) -> tuple[int, list[SlackCallError]]:
-        """Ask Slack about every report that is pending. Repeating it does no harm.
+        """Verify every pending report with Slack. Repeating it is harmless.
 
-        Returns: how many are settled now, and the errors of the others.
+        Returns: the number of settled reports, and the errors of the others.
         """
         with self._lock:
             return self._run()
@@ -44,15 +46,15 @@ class InstallationChecks:
             try:
                 self._check(check)
             except SlackCallError as error:
-                logger.warning("an installation is not checked yet", extra={"code": error.code})
+                logger.warning("an installation could not be checked", extra={"code": error.code})
                 errors.append(error)
         if pending:
-            # API keys and webhooks of a removed installation are refused from now on.
+            # Rejects API keys and webhooks of a removed installation from now on.
             self._client.forget_workspace(None)
         return len(pending) - len(errors), errors
 
     def _check(self, check: InstallationCheck) -> None:
-        if check.kind in ("organization", "workspace"):
+        if check.kind in (CheckKind.ORGANIZATION, CheckKind.WORKSPACE):
             self._check_workspaces(check)
         else:
             self._check_tokens(check)
@@ -60,28 +62,30 @@ class InstallationChecks:
     def _check_tokens(self, check: InstallationCheck) -> None:
         is_unreadable, user_id = False, self._user_of(check)
         try:
-            if check.kind != "user":
-                self._client.verify_bot(_place(check))
+            if check.kind != CheckKind.USER:
+                self._client.verify_bot(_workspace_of(check))
             if user_id is not None:
                 self._verify_user(check, user_id)
         except DecryptionError:
-            logger.warning("a token that was revoked cannot be read", extra={"check": check.id})
+            logger.warning("a revoked token cannot be read", extra={"check": check.id})
             is_unreadable = True
-        self._lifecycle.remove_refused(check, user_id, is_unreadable=is_unreadable)
+        self._lifecycle.remove_rejected(check, user_id, is_unreadable=is_unreadable)
 
     def _user_of(self, check: InstallationCheck) -> str | None:
-        """Return whose token is to be asked about.
+        """Return the person whose token to verify.
 
-        Of a whole installation the newest: if none works, there was no install since.
+        For a whole installation it is the newest: if it is invalid, there was no later install.
         """
-        if check.kind == "user":
+        if check.kind == CheckKind.USER:
             return check.user_id
-        if check.kind == "installation":
-            return self._store.find_newest_user(check.enterprise_id or None, check.team_id or None)
+        if check.kind == CheckKind.INSTALLATION:
+            return self._directory.find_newest_user(
+                check.enterprise_id or None, check.team_id or None
+            )
         return None
 
     def _verify_user(self, check: InstallationCheck, user_id: str) -> None:
-        installation = self._store.find_stored(
+        installation = self._directory.find(
             enterprise_id=check.enterprise_id or None,
             team_id=check.team_id or None,
             user_id=user_id,
@@ -91,7 +95,7 @@ class InstallationChecks:
             self._client.verify_user(installation)
 
     def _check_workspaces(self, check: InstallationCheck) -> None:
-        """Learn which workspaces an organization's installation serves.
+        """Find the workspaces that an organization's installation serves.
 
         https://docs.slack.dev/reference/methods/auth.teams.list
         """
@@ -103,13 +107,13 @@ class InstallationChecks:
         except SlackCallError as error:
             if not error.is_dead_token:
                 raise
-            # Whether it was uninstalled is another check.
+            # Another check decides whether it was uninstalled.
             self._lifecycle.drop_check(check)
             return
-        self._lifecycle.follow_workspaces(check, listed)
+        self._lifecycle.apply_workspaces(check, listed)
 
 
-def _place(check: InstallationCheck) -> BotWorkspace:
+def _workspace_of(check: InstallationCheck) -> BotWorkspace:
     return BotWorkspace(
         check.enterprise_id or None, check.team_id, is_enterprise_install=not check.team_id
     )

@@ -1,4 +1,4 @@
-"""Personal data: what is stored about one person, for them to read and to take along."""
+"""Personal data export: the data stored about one person."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from bolt_app.db.models import (
     UserInstallation,
     WebSession,
 )
-from bolt_app.installations.store import StoredInstallation
-from bolt_app.profiles.service import find_emails, find_teams, search_user
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.profiles.store import find_emails, find_teams, search_user
 
 Record = Mapping[str, Any]
 Columns = Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
@@ -61,9 +61,9 @@ _INCIDENTS: Columns = (
     *(Incident.team_id, Incident.key, Incident.state, Incident.state_at, Incident.state_by),
     *(Incident.assigned_to, Incident.snoozed_until, Incident.snoozed_by, Incident.muted_by),
 )
-# The newest ones: what senders send someone has no end.
+# Only the newest, because their number is unlimited.
 MOST_NOTIFICATIONS = 1000
-# Without layouts, which may be large; the page of each notification shows them.
+# Without layouts, which may be large; the notification pages show them.
 _SUMMARY = content_summary(Notification.content).label("content")
 _RECEIVED: Columns = (
     *(Delivery.notification_id, Delivery.target, Delivery.state, Delivery.channel_id),
@@ -79,15 +79,15 @@ _SECURITY_EVENTS: Columns = (
 def personal_data(
     database: Database, installation: StoredInstallation
 ) -> dict[str, Sequence[Record]]:
-    """Return what is stored about the person of an installation, by subject.
+    """Return the data stored about the person of an installation, by subject.
 
-    It covers the workspace of the installation, or all that are known of its organization. Tokens
-    and secrets are left out: they are Bellhop's, and of use to nobody else.
+    It covers the workspace of the installation, or all known workspaces of its organization. Tokens
+    and secrets are omitted: they belong to Bellhop, and are of no use to the person.
     """
     with database.reading() as session:
         teams = find_teams(session, installation.enterprise_id, installation.team_id)
-        me = [installation.user_id]
-        emails = {one for team_id in teams for one in find_emails(session, team_id, me)}
+        user_ids = [installation.user_id]
+        emails = {email for team_id in teams for email in find_emails(session, team_id, user_ids)}
         row_id = search_user(session, installation)
         return _read(session.connection(), installation, teams, emails, row_id)
 
@@ -117,11 +117,13 @@ def _read(
 
     def created(model: type[ApiKey] | type[Hook]) -> list[Record]:
         columns = (model.team_id, model.id, model.name, model.created_at, model.created_by)
-        mine = or_(model.created_by == user_id, model.revoked_by == user_id)
-        return rows((*columns, model.revoked_at, model.revoked_by), model.team_id.in_(teams), mine)
+        is_theirs = or_(model.created_by == user_id, model.revoked_by == user_id)
+        return rows(
+            (*columns, model.revoked_at, model.revoked_by), model.team_id.in_(teams), is_theirs
+        )
 
-    answerers = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Incident.muted_by)
-    mine = or_(Subscription.address.in_(addresses), Subscription.created_by == user_id)
+    actors = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Incident.muted_by)
+    is_subscriber = or_(Subscription.address.in_(addresses), Subscription.created_by == user_id)
     return {
         "profile": rows(_PROFILE, User.id == row_id),
         "workspaces": rows(
@@ -134,13 +136,13 @@ def _read(
         "preferences": rows(
             _PREFERENCES, Preference.team_id.in_(teams), Preference.user_id == user_id
         ),
-        "subscriptions": rows(_SUBSCRIPTIONS, Subscription.team_id.in_(teams), mine),
+        "subscriptions": rows(_SUBSCRIPTIONS, Subscription.team_id.in_(teams), is_subscriber),
         "api_keys": created(ApiKey),
         "webhooks": created(Hook),
         "incidents": rows(
             _INCIDENTS,
             Incident.team_id.in_(teams),
-            or_(*(column == user_id for column in answerers)),
+            or_(*(column == user_id for column in actors)),
         ),
         "received": rows(
             _RECEIVED,

@@ -1,4 +1,4 @@
-"""Stored facts follow what Slack says of installations, people and workspaces.
+"""The lifecycle of installations, people and workspaces, driven by Slack's events.
 
 Every event takes effect once: its receipt is a row written in the same transaction.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import delete, select
@@ -21,7 +22,8 @@ from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, record_effect, take_receipt
-from bolt_app.installations.store import Installations, StoredInstallation
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.queue.wakeup import Wakeup
@@ -37,39 +39,45 @@ from bolt_app.notifications.subscriptions.channel_sync import (
     rename,
     resume,
 )
-from bolt_app.profiles.service import (
-    find_emails,
-    find_teams,
+from bolt_app.profiles.removal import forget_preferences, forget_teams, forget_users
+from bolt_app.profiles.slack_changes import (
     follow_team,
     follow_user,
-    forget_preferences,
-    forget_teams,
-    forget_users,
-    is_linked,
     is_older,
     leave_organization,
-    register_team,
     was_active_after,
 )
+from bolt_app.profiles.store import find_emails, find_teams, is_linked, register_team
 from bolt_app.signals import Signals
 from bolt_app.slack_user import enterprise_of, is_guest_in, updated_at
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-# "installation", "bot", "user": whether Slack still accepts tokens. "organization", "workspace":
-# which workspaces an organization's installation serves.
-CheckKind = Literal["installation", "bot", "user", "organization", "workspace"]
+
+
+class CheckKind(StrEnum):
+    """The kind of an installation check.
+
+    The first three verify that Slack still accepts tokens, the others find the workspaces that an
+    organization's installation serves.
+    """
+
+    INSTALLATION = "installation"
+    BOT = "bot"
+    USER = "user"
+    ORGANIZATION = "organization"
+    WORKSPACE = "workspace"
 
 
 @dataclass(frozen=True)
 class EventOrigin:
-    """Which event it is and which installation it is about.
+    """An event, and the installation that it concerns.
 
     Attributes:
-        team_id: the workspace; None only where the event is about a whole organisation.
-        is_enterprise_install: whether the organisation's installation is meant.
-        at: when it happened, as Slack says.
+        team_id: the workspace; None only if the event concerns a whole organization.
+        is_enterprise_install: whether it concerns the organization's installation.
+        at: the time of the event according to Slack.
     """
 
     event_id: str
@@ -80,17 +88,17 @@ class EventOrigin:
 
     @property
     def installed_team_id(self) -> str | None:
-        """The workspace the installation belongs to; None for an organisation-wide one."""
+        """The installed workspace; None for an organization-wide installation."""
         return None if self.is_enterprise_install else self.team_id
 
 
 class Lifecycle:
-    """What each event changes. All of it may come twice, in any order, for people never seen."""
+    """Applies events, which may arrive repeatedly, in any order, and for unknown people."""
 
     def __init__(
         self,
         database: Database,
-        store: Installations,
+        removals: InstallationRemovals,
         signals: Signals,
         wakeup: Wakeup,
         *,
@@ -99,7 +107,7 @@ class Lifecycle:
     ) -> None:
         self._guests_may_subscribe = guests_may_subscribe
         self._database = database
-        self._store = store
+        self._removals = removals
         self._signals = signals
         self._wakeup = wakeup
         self._clock = clock
@@ -107,22 +115,22 @@ class Lifecycle:
     def tokens_revoked(
         self, origin: EventOrigin, *, user_ids: Sequence[str], bot_ids: Sequence[str]
     ) -> None:
-        """Have the tokens checked that were revoked.
+        """Request checks of revoked tokens.
 
         https://docs.slack.dev/reference/events/tokens_revoked
         """
-        kinds: list[tuple[CheckKind, str]] = [("bot", "")] if bot_ids else []
-        self._request_checks(origin, [*kinds, *(("user", user_id) for user_id in user_ids)])
+        kinds: list[tuple[CheckKind, str]] = [(CheckKind.BOT, "")] if bot_ids else []
+        self._request_checks(origin, [*kinds, *((CheckKind.USER, user_id) for user_id in user_ids)])
 
     def app_uninstalled(self, origin: EventOrigin) -> None:
-        """Have the installation checked.
+        """Request a check of the installation.
 
         https://docs.slack.dev/reference/events/app_uninstalled
         """
-        self._request_checks(origin, [("installation", "")])
+        self._request_checks(origin, [(CheckKind.INSTALLATION, "")])
 
     def team_access_changed(self, origin: EventOrigin, team_ids: Sequence[str]) -> None:
-        """Have it checked which workspaces the installation of an organization serves.
+        """Request checks of the workspaces that an organization's installation serves.
 
         https://docs.slack.dev/reference/events/team_access_granted and
         https://docs.slack.dev/reference/events/team_access_revoked
@@ -131,20 +139,20 @@ class Lifecycle:
             if session is None:
                 return
             for team_id in team_ids:
-                self._add_check(session, origin.enterprise_id, team_id, "workspace")
+                self._add_check(session, origin.enterprise_id, team_id, CheckKind.WORKSPACE)
 
     def organization_installed(self, enterprise_id: str) -> None:
-        """Have the workspaces of an organization learned."""
+        """Request a listing of the workspaces of an organization."""
         with self._database.writing() as session:
-            self._add_check(session, enterprise_id, None, "organization")
+            self._add_check(session, enterprise_id, None, CheckKind.ORGANIZATION)
 
     def _request_checks(self, origin: EventOrigin, checks: Sequence[tuple[CheckKind, str]]) -> None:
         with self._once(origin) as session:
             if session is None:
                 return
-            place = origin.enterprise_id, origin.installed_team_id
+            workspace = origin.enterprise_id, origin.installed_team_id
             for kind, user_id in checks:
-                self._add_check(session, *place, kind, user_id)
+                self._add_check(session, *workspace, kind, user_id)
 
     def _add_check(
         self,
@@ -164,57 +172,56 @@ class Lifecycle:
         session.add(check)
 
     def pending_checks(self) -> Sequence[InstallationCheck]:
-        """Return what is to be verified with Slack, oldest first."""
+        """Return the checks to be verified with Slack, oldest first."""
         with self._database.reading() as session:
             return session.scalars(select(InstallationCheck).order_by(InstallationCheck.id)).all()
 
-    def remove_refused(
+    def remove_rejected(
         self, check: InstallationCheck, user_id: str | None, *, is_unreadable: bool
     ) -> None:
-        """Delete what a check is about, as far as Slack refused its tokens.
+        """Delete the installation of a check, as far as Slack rejected its tokens.
 
         Args:
-            user_id: whose token was asked about, besides the bot's or instead of it.
-            is_unreadable: a token could not be asked about, as it cannot be decrypted: the report
-                is believed.
+            user_id: the person whose token was verified, besides the bot's or instead of it.
+            is_unreadable: whether a token could not be decrypted and verified; the report is then
+                trusted.
         """
-        place = check.enterprise_id or None, check.team_id or None
+        workspace = check.enterprise_id or None, check.team_id or None
         opened: Mapping[str, Sequence[str]] = {}
         with self._database.writing() as session:
             if not _take_check(session, check.id):
                 return
-            # Locks the installation: the next install either came before, or waits.
-            self._store.bump_revision(session, *place)
+            self._removals.lock(session, *workspace)
             if not is_unreadable and self._is_accepted(session, check, user_id):
-                logger.info("a report of a removal is out of date", extra={"kind": check.kind})
+                logger.info("a report of a removal is outdated", extra={"kind": check.kind})
                 return
-            if check.kind == "installation":
-                self._remove_installation(session, *place)
-            elif check.kind == "bot":
-                self._store.remove_bot(session, *place)
+            if check.kind == CheckKind.INSTALLATION:
+                self._remove_installation(session, *workspace)
+            elif check.kind == CheckKind.BOT:
+                self._removals.remove_bot(session, *workspace)
             else:
-                opened = self._remove_user(session, *place, check.user_id)
-        self._forgotten(opened)
+                opened = self._remove_user(session, *workspace, check.user_id)
+        self._publish_deletions(opened)
 
     def _is_accepted(self, session: Session, check: InstallationCheck, user_id: str | None) -> bool:
-        place = check.enterprise_id or None, check.team_id or None
-        if check.kind != "user" and self._store.has_working_bot(session, *place):
+        workspace = check.enterprise_id or None, check.team_id or None
+        if check.kind != CheckKind.USER and self._removals.has_working_bot(session, *workspace):
             return True
-        return user_id is not None and self._store.has_working_user(session, *place, user_id)
+        return user_id is not None and self._removals.has_working_user(session, *workspace, user_id)
 
     def _remove_installation(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
-        """Delete an installation, and what is known of the people who had linked themselves."""
-        self._store.remove_all(session, enterprise_id, team_id)
+        """Delete an installation, and the data of the people who linked their profiles."""
+        self._removals.remove_all(session, enterprise_id, team_id)
         self._erase_workspaces(session, enterprise_id, team_id)
 
     def _erase_workspaces(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
-        for each in sorted(find_teams(session, enterprise_id, team_id)):
-            everybody = ErasedPeople(each, None)
-            erase_people(session.connection(), everybody, self._clock(), refreshes=False)
+        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+            everyone = ErasedPeople(erased_id, None)
+            erase_people(session.connection(), everyone, self._clock(), refreshes=False)
         forget_teams(session, enterprise_id, team_id)
         write_audit(
             session,
@@ -227,13 +234,13 @@ class Lifecycle:
     def _remove_user(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
     ) -> Mapping[str, Sequence[str]]:
-        place = enterprise_id, team_id
-        # Without the bot no message can be changed any more.
-        refreshes = self._store.has_working_bot(session, *place)
-        if not self._store.remove_users(session, *place, [user_id]):
-            # The person has unlinked, and was erased: what they did since is newer.
+        workspace = enterprise_id, team_id
+        # Without the bot no message can be updated.
+        refreshes = self._removals.has_working_bot(session, *workspace)
+        if not self._removals.remove_users(session, *workspace, [user_id]):
+            # The person has unlinked and was erased; later data is newer than this report.
             return {}
-        opened = self._forget(session, *place, [user_id], refreshes=refreshes)
+        opened = self._forget(session, *workspace, [user_id], refreshes=refreshes)
         write_audit(
             session,
             AuditAction.TOKENS_REVOKED,
@@ -244,16 +251,15 @@ class Lifecycle:
         )
         return opened
 
-    def follow_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
-        """Record the workspaces that an organization's installation serves, and erase another.
+    def apply_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
+        """Record the workspaces that an organization's installation serves.
 
-        Others that were recorded as its workspaces, and have no installation of their own, are not
-        its any more.
+        Other workspaces of the organization without a separate installation are removed from it.
 
         Args:
-            check: one about the organization, or about a workspace that is erased unless it is
-                listed or has an installation of its own.
-            listed: the names of all those that it serves, by their ids.
+            check: a check of the organization, or of a workspace, which is erased unless it is
+                listed or has a separate installation.
+            listed: the names of all workspaces that the installation serves, by id.
         """
         with self._database.writing() as session:
             if not _take_check(session, check.id):
@@ -261,29 +267,28 @@ class Lifecycle:
             for team_id, name in listed.items():
                 facts = {"enterprise_id": check.enterprise_id, **({"name": name} if name else {})}
                 register_team(session, team_id, facts, self._clock())
-            own = self._store.teams_with_own_bot(session)
-            kept = {*listed, *own}
+            kept = {*listed, *self._removals.teams_with_separate_bot(session)}
             leave_organization(session, check.enterprise_id, kept, until=check.created_at)
             is_served = not check.team_id or check.team_id in listed
-            if not is_served and not self._store.has_own_bot(session, check.team_id):
+            if not is_served and not self._removals.has_separate_bot(session, check.team_id):
                 self._erase_workspaces(session, None, check.team_id)
-        self._forgotten({})
+        self._publish_deletions({})
 
     def drop_check(self, check: InstallationCheck) -> None:
-        """Forget a check that is about an installation that is gone."""
+        """Delete a check of an installation that no longer exists."""
         with self._database.writing() as session:
             _take_check(session, check.id)
 
     def unlink(self, installation: StoredInstallation) -> None:
-        """Forget a person: their tokens and their personal data, all at once.
+        """Delete a person's tokens and personal data in one transaction.
 
-        The tokens still have to be revoked at Slack: `oauth.revocation` does so.
+        `Revocations` then revokes the tokens at Slack.
         """
-        place = installation.enterprise_id, installation.team_id
+        workspace = installation.enterprise_id, installation.team_id
         with self._database.writing() as session:
             record_effect(session, self._clock())
-            self._store.release(session, installation)
-            opened = self._forget(session, *place, [installation.user_id], refreshes=True)
+            self._removals.release(session, installation)
+            opened = self._forget(session, *workspace, [installation.user_id], refreshes=True)
             write_audit(
                 session,
                 AuditAction.UNLINKED,
@@ -292,13 +297,13 @@ class Lifecycle:
                 team_id=installation.team_id,
                 user_id=installation.user_id,
             )
-        self._forgotten(opened)
+        self._publish_deletions(opened)
 
     def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
-        """Follow a changed profile (https://docs.slack.dev/reference/events/user_change).
+        """Apply a changed profile (https://docs.slack.dev/reference/events/user_change).
 
-        Only workspaces that the event is authorized for change, never those of people who share a
-        channel with them.
+        Only the workspaces that the event is authorized for change, never other organizations that
+        share a channel.
         """
         facts = _dated(origin, facts)
         home, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
@@ -312,19 +317,19 @@ class Lifecycle:
             concerned = {home, *subscribed}
             if not is_older(session, home, origin.enterprise_id, facts):
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
-                for each in sorted(subscribed):
-                    self._follow_role(session, each, facts)
+                for team_id in sorted(subscribed):
+                    self._apply_role(session, team_id, facts)
                 if facts.get("deleted"):
                     opened = self._deactivated(session, origin, home, teams, facts)
         if opened:
-            self._forgotten(opened)
-        for each in sorted(concerned):
-            self._tell_people(each, [user_id])
+            self._publish_deletions(opened)
+        for concerned_id in sorted(concerned):
+            self._publish_changes(concerned_id, [user_id])
 
-    def _follow_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
-        """Pause what a person subscribed themselves to while their role does not allow it."""
+    def _apply_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
+        """Pause a person's subscriptions while their role does not allow them."""
         user_id = str(facts["id"])
-        # Only a linked profile says itself which change came last.
+        # Only a linked profile records the latest change.
         if not begin_channel_sync(session, team_id, user_id, updated_at(facts)):
             return
         follow = pause if facts.get("deleted") else resume
@@ -343,34 +348,34 @@ class Lifecycle:
         teams: Collection[str],
         facts: Mapping[str, Any],
     ) -> Mapping[str, Sequence[str]]:
-        """End a deactivated person's sessions; erase them where they are not linked.
+        """End a deactivated person's sessions; erase their data if they are not linked.
 
-        A linked profile is kept, because the account may be activated again.
+        A linked profile is kept, because the account may be reactivated.
 
         Args:
-            home: the person's own workspace, as Slack names it.
-            teams: those that the event is about.
+            home: the person's workspace according to Slack.
+            teams: the workspaces that the event concerns.
 
-        Returns: the workspaces in which they were erased, with whether their App Home was open.
+        Returns: the people with an open App Home, by workspace in which they were erased.
         """
         user_id, now = str(facts["id"]), self._clock()
         end_sessions_of(session, origin.enterprise_id, home, user_id, now)
         known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
         is_kept = is_linked(session, home, user_id, origin.enterprise_id)
         opened: dict[str, Sequence[str]] = {}
-        for each in sorted(teams):
-            if was_active_after(session, each, user_id, known_until):
+        for team_id in sorted(teams):
+            if was_active_after(session, team_id, user_id, known_until):
                 continue
-            forget_preferences(session, None, each, [user_id])
+            forget_preferences(session, None, team_id, [user_id])
             if not is_kept:
-                people = ErasedPeople(each, [user_id])
-                opened[each] = erase_people(session.connection(), people, now, refreshes=True)
+                people = ErasedPeople(team_id, [user_id])
+                opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)
         return opened
 
     def team_changed(
         self, origin: EventOrigin, fact: Literal["name", "domain"], value: str
     ) -> None:
-        """Follow a workspace's new name or domain.
+        """Apply a workspace's new name or domain.
 
         https://docs.slack.dev/reference/events/team_rename and
         https://docs.slack.dev/reference/events/team_domain_change
@@ -382,7 +387,7 @@ class Lifecycle:
     def address_paused(
         self, origin: EventOrigin, address: str, reason: PauseReason
     ) -> Sequence[AffectedSubscription]:
-        """Pause what a channel or person subscribed to; return what it was.
+        """Pause the subscriptions of a channel or person, and return them.
 
         https://docs.slack.dev/reference/events/channel_archive and
         https://docs.slack.dev/reference/events/channel_left
@@ -400,7 +405,7 @@ class Lifecycle:
         return self._follow(origin, f"{address}/{reason}", change) or []
 
     def address_resumed(self, origin: EventOrigin, address: str, reason: PauseReason) -> None:
-        """Let go on what was paused for that reason.
+        """Resume the subscriptions that were paused for a reason.
 
         https://docs.slack.dev/reference/events/channel_unarchive and
         https://docs.slack.dev/reference/events/member_joined_channel
@@ -416,7 +421,7 @@ class Lifecycle:
     def channel_deleted(
         self, origin: EventOrigin, channel_id: str
     ) -> Sequence[AffectedSubscription]:
-        """End what a channel subscribed to; return what it was.
+        """End the subscriptions of a channel, and return them.
 
         https://docs.slack.dev/reference/events/channel_deleted
         """
@@ -426,7 +431,7 @@ class Lifecycle:
         return ended or []
 
     def channel_renamed(self, origin: EventOrigin, channel_id: str, name: str) -> None:
-        """Follow a channel's new name (https://docs.slack.dev/reference/events/channel_rename)."""
+        """Apply a channel's new name (https://docs.slack.dev/reference/events/channel_rename)."""
         until = _latest(origin)
         self._follow(
             origin,
@@ -435,7 +440,7 @@ class Lifecycle:
         )
 
     def channel_moved(self, origin: EventOrigin, old_id: str, new_id: str) -> None:
-        """Let everything that is stored of a channel follow its new id.
+        """Update all stored data of a channel to its new id.
 
         https://docs.slack.dev/reference/events/channel_id_changed
         """
@@ -449,20 +454,20 @@ class Lifecycle:
     def _follow(
         self, origin: EventOrigin, subject: str | None, change: Callable[[Session, str], T]
     ) -> T | None:
-        """Let an event change something of its workspace, once, unless it is out of date.
+        """Apply an event's change to its workspace, once, unless the event is outdated.
 
         Args:
-            subject: names the fact that changes; None where it changes only once, as an id that
-                Slack never uses again.
+            subject: the fact that changes; None if it changes only once, such as the id of a
+                deleted channel.
 
-        Returns: what `change` does; None where nothing changes, or the event is about no workspace.
+        Returns: the result of `change`; None if it was not called.
         """
         with self._once(origin) as session:
             if session is None or origin.team_id is None:
                 return None
             now = self._clock()
             if subject and not is_latest(session, origin.team_id, subject, origin.at, now):
-                logger.info("an event is out of date", extra={"event_id": origin.event_id})
+                logger.info("an event is outdated", extra={"event_id": origin.event_id})
                 return None
             return change(session, origin.team_id)
 
@@ -475,29 +480,29 @@ class Lifecycle:
         *,
         refreshes: bool,
     ) -> Mapping[str, Sequence[str]]:
-        """Delete what is known of people; return who had their App Home open, by workspace."""
+        """Delete the data of people; return the people with an open App Home, by workspace."""
         opened: dict[str, Sequence[str]] = {}
         if not user_ids:
             return opened
-        for each in sorted(find_teams(session, enterprise_id, team_id)):
-            people = ErasedPeople(each, user_ids, find_emails(session, each, user_ids))
-            opened[each] = erase_people(
+        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+            people = ErasedPeople(erased_id, user_ids, find_emails(session, erased_id, user_ids))
+            opened[erased_id] = erase_people(
                 session.connection(), people, self._clock(), refreshes=refreshes
             )
         forget_users(session, enterprise_id, team_id, user_ids)
         return opened
 
-    def _forgotten(self, opened: Mapping[str, Sequence[str]]) -> None:
-        """Have it seen, after the commit, that people are forgotten."""
+    def _publish_deletions(self, opened: Mapping[str, Sequence[str]]) -> None:
+        """Publish, after the commit, that people's data was deleted."""
         for team_id, user_ids in opened.items():
             for user_id in user_ids:
                 self._signals.person_deleted(team_id, user_id)
         self._wakeup.notify()
         if not self._database.truncate_wal():
-            logger.info("the write-ahead log is being read: the worker empties it")
+            logger.info("the write-ahead log is in use; the worker truncates it later")
 
-    def _tell_people(self, team_id: str | None, user_ids: Sequence[str]) -> None:
-        # What is about a whole organisation shows when somebody opens their home again.
+    def _publish_changes(self, team_id: str | None, user_ids: Sequence[str]) -> None:
+        # A change of a whole organization shows when a person next opens their home.
         if team_id is None:
             return
         for user_id in user_ids:
@@ -505,23 +510,23 @@ class Lifecycle:
 
     @contextmanager
     def _once(self, origin: EventOrigin) -> Iterator[Session | None]:
-        """Yield a session, or None where the event took effect before."""
+        """Yield a session, or None if the event took effect before."""
         with self._database.writing() as session:
             if not take_receipt(session, origin.event_id, self._clock()):
-                logger.info("an event came again", extra={"event_id": origin.event_id})
+                logger.info("an event was repeated", extra={"event_id": origin.event_id})
                 yield None
                 return
             yield session
 
 
 def _take_check(session: Session, check_id: int) -> bool:
-    """Delete a check in the transaction of its effect; return whether it was still there."""
+    """Delete a check in the transaction of its effect; return whether it existed."""
     taken = delete(InstallationCheck).where(InstallationCheck.id == check_id)
     return session.scalar(taken.returning(InstallationCheck.id)) is not None
 
 
 def _dated(origin: EventOrigin, facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a user object that says when it changed: at the event, where Slack does not say."""
+    """Return a user object with the time of its change: by default, of the event."""
     if updated_at(facts) > 0 or origin.at is None:
         return facts
     return {**facts, "updated": int(origin.at.timestamp())}
@@ -532,24 +537,24 @@ def _teams_of_person(
 ) -> Collection[str]:
     """Return the workspaces that an event about a person concerns; none for an external user.
 
-    Slack tells a workspace of people of other organizations too
-    (https://docs.slack.dev/apis/slack-connect): what it says of them there is not theirs.
+    Slack also sends events about people of other organizations
+    (https://docs.slack.dev/apis/slack-connect), whose data there is not about this workspace.
     """
     if facts.get("is_stranger"):
         return ()
     home = str(facts.get("team_id") or "")
     teams: set[str] = set()
     # An event of an organization may name the workspace of an external user.
-    own = [] if origin.is_enterprise_install else [origin.team_id]
+    named = [] if origin.is_enterprise_install else [origin.team_id]
     if origin.enterprise_id:
         teams.update(find_teams(session, origin.enterprise_id, None))
         if enterprise_of(facts) == origin.enterprise_id:
-            # A workspace where nobody has linked their profile may not be known.
-            own = [origin.team_id, home]
-    teams.update(filter(None, own))
+            # A workspace without linked profiles may be unknown.
+            named = [origin.team_id, home]
+    teams.update(filter(None, named))
     return teams if not home or home in teams else ()
 
 
 def _latest(origin: EventOrigin) -> datetime | None:
-    """Return until when something may have been written that an event does concern."""
+    """Return the latest time of data that an event may concern."""
     return None if origin.at is None else origin.at + CLOCK_SKEW

@@ -1,4 +1,4 @@
-"""Slack's Web API and response URLs, over connections that are reused."""
+"""Clients of Slack's Web API and response URLs, with reused connections."""
 
 from bolt_app.slack_api.client import BeforeRequest, SlackApi
 from bolt_app.slack_api.errors import (

@@ -1,4 +1,4 @@
-"""Calls to Slack's Web API and response URLs, each sent once over a pooled connection."""
+"""The client of Slack's Web API: each call is sent once, over a pooled connection."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from bolt_app.slack_api.errors import SlackCallError, error_of
 
 logger = logging.getLogger(__name__)
 
-# More than a process has threads that call Slack, unless its operator wants very many.
+# More than a process has threads that call Slack, unless configured otherwise.
 MOST_CONNECTIONS = 100
-# Slack does not say when it closes idle connections. A minute is usual; this is well below it.
+# Slack does not document when it closes idle connections. A minute is common; this is well below.
 IDLE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
 RESPONSE_URL = "response_url"
@@ -37,11 +37,11 @@ BeforeRequest = Callable[[], Awaitable[None]]
 
 @dataclass
 class _Attempt:
-    """A request on its way.
+    """The state of a request.
 
     Attributes:
-        before_request: awaited when a connection is there and nothing was sent.
-        is_begun: whether some of the request may have been sent.
+        before_request: awaited once there is a connection, before anything is sent.
+        is_begun: whether part of the request may have been sent.
     """
 
     before_request: BeforeRequest | None = None
@@ -52,9 +52,9 @@ _attempt: ContextVar[_Attempt] = ContextVar("attempt")
 
 
 class SlackApi:
-    """Calls Slack's Web API, once each: whether to try again is the caller's to decide.
+    """Calls Slack's Web API without retries, which are up to the caller.
 
-    slack_sdk's own retries are off, because a connection that breaks after Slack took a message
+    slack_sdk's retries are disabled, because a connection that fails after Slack accepted a message
     would post it twice; aiohttp does not repeat a POST. Redirects are not followed.
     """
 
@@ -66,13 +66,13 @@ class SlackApi:
         timeout: float = 10,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Take what it works with.
+        """Configure the client.
 
         Args:
-            api_url: the Web API's base address.
-            http: runs the requests and keeps the connections.
-            timeout: seconds from waiting for a connection to the last byte of the answer.
-            tls: which certificates are trusted; the system's by default.
+            api_url: the base URL of the Web API.
+            http: the loop that runs requests and owns the connections.
+            timeout: seconds, from waiting for a connection to the last byte of the response.
+            tls: the TLS settings; default: the system's certificates.
         """
         self._api_url = api_url
         self._http = http
@@ -81,19 +81,19 @@ class SlackApi:
         self._client: AsyncWebClient | None = None
 
     def client(self) -> WebClient:
-        """Return the synchronous `WebClient` without a token that Bolt's OAuth flow insists on.
+        """Return the synchronous `WebClient` without a token that Bolt's OAuth flow requires.
 
-        Bellhop's flow makes its calls through `call`; nothing is sent with this one.
+        Bellhop's flow uses `call` instead; nothing is sent with this client.
         """
         return WebClient(base_url=self._api_url, retry_handlers=[])
 
     def call(self, token: str | None, method: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call `method` with `arguments` (those that are None are left out).
+        """Call `method` with `arguments`, except the ones that are None.
 
-        Returns: Slack's answer.
+        Returns: Slack's response.
 
         Raises:
-            SlackCallError: Slack refused, or no answer came.
+            SlackCallError: Slack refused the call or did not answer.
         """
         attempt = _Attempt()
         with _answered(method, attempt):
@@ -112,21 +112,21 @@ class SlackApi:
         """Call `method` from a coroutine on the HTTP loop.
 
         Args:
-            before_request: awaited when a connection is free, right before the request is sent and
-                within the timeout. It stops the call by raising, best a `NotSentError`.
+            before_request: awaited once a connection is free, just before the request is sent and
+                within the timeout. It can stop the call by raising, preferably `NotSentError`.
 
         Raises:
-            SlackCallError: Slack refused, or no answer came.
+            SlackCallError: Slack refused the call or did not answer.
         """
         attempt = _Attempt(before_request)
         with _answered(method, attempt):
             return await self._call(attempt, token, method, arguments)
 
     def post_to(self, url: str, message: Mapping[str, Any]) -> int:
-        """Post a message to a response URL, which the caller has checked; return the HTTP status.
+        """Post a message to a response URL that the caller has checked; return the HTTP status.
 
         Raises:
-            SlackCallError: no answer came.
+            SlackCallError: Slack did not answer.
         """
         attempt = _Attempt()
         with _answered(RESPONSE_URL, attempt):
@@ -148,7 +148,7 @@ class SlackApi:
             async with session.post(
                 URL(url, encoded=True), json=message, proxy=_proxy(url), allow_redirects=False
             ) as response:
-                # Read to its end, the connection can be used again.
+                # Reading to the end makes the connection reusable.
                 await response.content.read(MAX_ANSWER_BYTES)
                 return response.status
 
@@ -156,7 +156,7 @@ class SlackApi:
         session = self._http.session(self._create_session)
         client = self._client
         if client is None or client.session is not session:
-            # Of nobody: each call brings its token. A client costs more to make than a call.
+            # Without a token: each call has its own. Creating a client costs more than a call.
             client = AsyncWebClient(base_url=self._api_url, session=session, retry_handlers=[])
             client.proxy = _proxy(self._api_url)
             self._client = client
@@ -171,7 +171,7 @@ class SlackApi:
             connector=aiohttp.TCPConnector(
                 ssl=self._tls or True, limit=MOST_CONNECTIONS, keepalive_timeout=IDLE_SECONDS
             ),
-            # slack_sdk leaves the timeout to the session. aiohttp would round one above 5 s up.
+            # slack_sdk leaves the timeout to the session. aiohttp would round up one above 5 s.
             timeout=aiohttp.ClientTimeout(total=self._timeout, ceil_threshold=self._timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
@@ -180,7 +180,7 @@ class SlackApi:
 
 @contextmanager
 def _current(attempt: _Attempt) -> Iterator[None]:
-    """Let the session's signals see the attempt, whose signature slack_sdk decides."""
+    """Make the attempt available to the session's signals, whose signature is fixed."""
     token = _attempt.set(attempt)
     try:
         yield
@@ -190,7 +190,7 @@ def _current(attempt: _Attempt) -> Iterator[None]:
 
 @contextmanager
 def _answered(method: str, attempt: _Attempt) -> Iterator[None]:
-    """Raise SlackCallError in place of what aiohttp and slack_sdk raise."""
+    """Convert errors of aiohttp and slack_sdk to `SlackCallError`."""
     try:
         yield
     except SlackApiError as error:
@@ -200,7 +200,7 @@ def _answered(method: str, attempt: _Attempt) -> Iterator[None]:
     except (AttributeError, ValueError) as error:
         if not attempt.is_begun:
             raise
-        # slack_sdk takes every answer for JSON of an object; this one is neither.
+        # slack_sdk assumes that every response is a JSON object; this one is not.
         raise _unanswered(method, attempt, error) from None
 
 
@@ -222,7 +222,7 @@ async def _refuse_redirect(*_signal: object) -> None:
 
 
 def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for an address, as slack_sdk's client finds it.
+    """Return the proxy for a URL from the environment, like slack_sdk's synchronous client.
 
     slack_sdk's asynchronous client ignores NO_PROXY.
     """

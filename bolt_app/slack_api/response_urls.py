@@ -1,4 +1,4 @@
-"""Messages to a `response_url`: to Slack's own origin alone, without redirects.
+"""Messages to a `response_url`: only to Slack's origin, without redirects.
 
 https://docs.slack.dev/interactivity/handling-user-interaction#message_responses
 """
@@ -25,14 +25,14 @@ class ResponseUrls:
     """Posts to the response URLs of requests from Slack."""
 
     def __init__(self, slack_base_url: str, api: SlackApi) -> None:
-        # The stand-in for Slack uses its own origin.
+        # The stand-in for Slack uses its origin.
         self._origin = _ORIGINS.get(slack_base_url, slack_base_url)
         self._api = api
 
     def accepts(self, url: object) -> bool:
-        """Return whether a `response_url` is on Slack's own origin for it.
+        """Whether a `response_url` is on Slack's origin.
 
-        The text is compared rather than parsed: two parsers may disagree about where a host ends.
+        The text is compared, not parsed, because two parsers may disagree about the host.
         """
         if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
             return False
@@ -42,13 +42,13 @@ class ResponseUrls:
         """Post a message to a `response_url` and return the HTTP status.
 
         Raises:
-            SlackCallError: the address is not Slack's (`invalid_response_url`, nothing was called),
-                or no answer came.
+            SlackCallError: the URL is not Slack's (`invalid_response_url`, nothing is sent), or
+                Slack did not answer.
         """
         if not self.accepts(url):
-            logger.warning("a response_url is not on Slack's origin: nothing was sent there")
+            logger.warning("a response_url is not on Slack's origin; nothing was sent")
             raise SlackCallError(RESPONSE_URL, "invalid_response_url")
         status = self._api.post_to(str(url), message)
         if status >= 300:
-            logger.warning("Slack refused a response", extra={"status": status})
+            logger.warning("Slack rejected a response", extra={"status": status})
         return status

@@ -16,8 +16,8 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
 from bolt_app.installations.flow import MAX_COOKIES_LENGTH
+from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.state import hash_of_state
-from bolt_app.installations.store import StoredInstallation
 from bolt_app.services import Services
 
 # After signing in with a second account, a person can join the first one for this long.
@@ -106,7 +106,7 @@ def earlier_account(services: Services) -> StoredInstallation | None:
     earlier = session.get(_EARLIER)
     if earlier is None or earlier["until"] <= services.clock().timestamp():
         return None
-    return services.store.find_installation_by_id(earlier["installation_id"])
+    return services.installations.find_by_id(earlier["installation_id"])
 
 
 def forget_earlier_account() -> None:
@@ -145,7 +145,7 @@ def signed_in_installation(services: Services) -> StoredInstallation | None:
     g.has_session = installation_id is not None
     if installation_id is None:
         return None
-    return services.store.find_installation_by_id(installation_id)
+    return services.installations.find_by_id(installation_id)
 
 
 def offers_sign_out() -> bool:

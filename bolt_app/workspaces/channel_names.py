@@ -1,4 +1,4 @@
-"""Which channel a name means: the one place that decides it where several share the name."""
+"""Resolution of channel names, including names that several channels share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, bindparam, select
 
 from bolt_app.db.models import Channel
 
-# An archived channel is meant least, then a private one. All but the first of a name are ignored.
+# Archived channels come last, before them private ones. Only the first of each name counts.
 _NAMED = (
     select(Channel.name, Channel.channel_id)
     .where(
@@ -21,7 +21,7 @@ _NAMED = (
 
 
 def named_channels(*conditions: Any) -> Select[str, str]:
-    """Return the statement for `find_named`, limited to channels that meet conditions."""
+    """Return a statement for `find_named` that is limited by conditions."""
     return _NAMED.where(*conditions)
 
 
@@ -31,7 +31,7 @@ def find_named(
     names: Collection[str],
     statement: Select[str, str] = _NAMED,
 ) -> dict[str, str]:
-    """Return the ids of the channels that names (without `#`) mean, where they are known."""
+    """Return the ids of known channels by name (without `#`)."""
     if not names:
         return {}
     found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""The channels of a workspace that the bot sees: listed with paging, found by name, joined."""
+"""Channels of a workspace that the bot can see: listing, search and joining."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
-# conversations.list is a "tier 2" method, some twenty calls a minute
-# (https://docs.slack.dev/reference/methods/conversations.list): what it said is kept this long.
+# How long a listing is current. conversations.list is a "tier 2" method, with about twenty calls
+# per minute (https://docs.slack.dev/reference/methods/conversations.list).
 LISTING_LIFETIME = timedelta(minutes=5)
-# While Slack does not answer, so long it counts for what people may see; then nothing is public.
+# How long a listing decides what people may see while Slack does not answer; then none is public.
 LISTING_GRACE = timedelta(minutes=15)
 PAGE_SIZE = 999
-# The channels that are listed and may be shown to every member of the workspace.
 _LISTED_AT = PreparedSelect(
     select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
 )
@@ -49,7 +48,7 @@ class PublicChannel:
 
 
 class Channels:
-    """Lists, finds and joins the channels of workspaces."""
+    """Lists, finds and joins channels."""
 
     def __init__(
         self,
@@ -72,14 +71,14 @@ class Channels:
         among: Collection[str] | None = None,
         limit: int = 50,
     ) -> list[PublicChannel]:
-        """Return the public channels whose name contains `query`, best and largest first.
+        """Return the public channels whose name contains `query`, best matches first, then by size.
 
         Args:
-            among: only channels with these ids.
+            among: the ids to search, if not all.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: the list had to be fetched and Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the channels had to be listed, and the call failed.
         """
         self._list_if_old(workspace)
         wanted = normal_channel_name(query)
@@ -100,13 +99,13 @@ class Channels:
             return [_public_channel(row) for row in session.scalars(statement)]
 
     def find(self, workspace: BotWorkspace, name_or_id: str) -> str | None:
-        """Return the channel id that `#name`, `name` or an id means; None where there is none.
+        """Return the channel id for `#name`, `name` or an id; None if there is no such channel.
 
-        An id is believed: it may be a private channel that the bot is not in.
+        An id is not checked: it may be a private channel that the bot does not belong to.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: the list had to be fetched and Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the channels had to be listed, and the call failed.
         """
         if looks_like_channel_id(text := visible(name_or_id)):
             return text
@@ -118,16 +117,16 @@ class Channels:
         return found
 
     def names_of_public(self, team_id: str, channel_ids: Collection[str]) -> dict[str, str]:
-        """Return the names of those channels that are public and not archived, by their ids.
+        """Return the names of the channels that are public and not archived, by id.
 
-        The list is fetched again where it is older than `LISTING_LIFETIME`. While Slack refuses or
-        does not answer, one up to `LISTING_GRACE` old counts.
+        A listing older than `LISTING_LIFETIME` is refreshed. If that fails, a listing up to
+        `LISTING_GRACE` old is used.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: the list is too old, and Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the listing is too old, and the call failed.
         """
-        self._list_or_believe(self._client.find_workspace(team_id))
+        self._list_or_use_stale(self._client.find_workspace(team_id))
         if not channel_ids:
             return {}
         statement = select(Channel.channel_id, Channel.name).where(
@@ -137,14 +136,14 @@ class Channels:
             return {row.channel_id: row.name for row in connection.execute(statement)}
 
     def ensure_can_post(self, workspace: BotWorkspace, channel_id: str) -> bool:
-        """Make sure that the bot can post to a channel, as far as it may know.
+        """Require that the bot can post to a channel, as far as Slack reveals it.
 
         https://docs.slack.dev/reference/methods/conversations.info
 
-        Returns: whether people of other organisations may be there.
+        Returns: whether people of other organizations may be in the channel.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
+            NotInstalledError: the workspace has no bot.
             SlackCallError: the bot was not invited to a private channel (`channel_not_found`), or
                 the channel is archived (`is_archived`).
         """
@@ -153,7 +152,7 @@ class Channels:
         except SlackCallError as error:
             if error.code == "channel_not_found":
                 raise
-            # Whatever else keeps Slack from telling: the first message shows.
+            # Other failures show with the first message.
             return True
         channel = answer["channel"]
         if channel.get("is_archived"):
@@ -161,16 +160,16 @@ class Channels:
         return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
     def join(self, workspace: BotWorkspace, channel_id: str) -> None:
-        """Let the bot join a public channel.
+        """Join a public channel as the bot.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the call failed.
         """
         self._client.as_bot(workspace, "conversations.join", channel=channel_id)
-        self.note_joined(workspace.team_id, channel_id)
+        self.record_joined(workspace.team_id, channel_id)
 
-    def note_joined(self, team_id: str, channel_id: str) -> None:
+    def record_joined(self, team_id: str, channel_id: str) -> None:
         """Record that the bot is in a channel."""
         with self._database.writing() as session:
             session.execute(
@@ -180,7 +179,7 @@ class Channels:
             )
 
     def find_listed(self, team_id: str, name: str) -> str | None:
-        """Return the id of the channel that had a name when the channels were listed."""
+        """Return the id of the channel with a name in the last listing."""
         with self._database.reading_connection() as connection:
             return find_named(connection, team_id, [name]).get(name)
 
@@ -189,17 +188,17 @@ class Channels:
         rows = self._database.fetch(_LISTED_AT, {"team_id": team_id})
         return rows[0].listed_at if rows else None
 
-    def _age_of_list(self, team_id: str) -> timedelta | None:
+    def _listing_age(self, team_id: str) -> timedelta | None:
         listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, workspace: BotWorkspace) -> None:
-        age = self._age_of_list(workspace.team_id)
+        age = self._listing_age(workspace.team_id)
         if age is None or age > LISTING_LIFETIME:
             self.refresh_listing(workspace)
 
-    def _list_or_believe(self, workspace: BotWorkspace) -> None:
-        age = self._age_of_list(workspace.team_id)
+    def _list_or_use_stale(self, workspace: BotWorkspace) -> None:
+        age = self._listing_age(workspace.team_id)
         if age is not None and age <= LISTING_LIFETIME:
             return
         try:
@@ -207,21 +206,21 @@ class Channels:
         except SlackCallError as error:
             if age is None or age > LISTING_GRACE:
                 raise
-            logger.info("the channels are not listed again", extra={"error": error.code})
+            logger.info("the channels could not be listed", extra={"error": error.code})
 
     def refresh_listing(self, workspace: BotWorkspace) -> datetime:
-        """List the channels of a workspace again; return when that began.
+        """List the channels of a workspace; return the start of the listing.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the call failed.
         """
         team_id, listed_at = workspace.team_id, self._clock()
         kinds = "public_channel"
         if self._client.has_scope(workspace, "groups:read"):
-            # Private ones with the bot in them, for senders that know their names.
+            # Private channels with the bot in them, for senders that use their names.
             kinds += ",private_channel"
-        # Archived ones too: the sender reads that a channel is archived, not that it is missing.
+        # Includes archived channels, so that senders learn that a channel is archived, not missing.
         pages = self._client.pages_as_bot(
             workspace,
             "conversations.list",
@@ -232,7 +231,7 @@ class Channels:
         )
         channels = list(pages)
         with self._database.writing() as session:
-            # The row of the listing is the lock: two processes may list at once.
+            # The row serves as a lock, because two processes may list at once.
             upsert(
                 session,
                 ChannelListing,

@@ -1,7 +1,7 @@
 """Calls to Slack with the tokens of an installation.
 
-The one place where a stored token is used: an expired one is refreshed first, and one that Slack
-turns out to refuse is marked, so that people are told what to do.
+The only module that uses stored tokens: an expired one is refreshed first, and one that Slack
+rejects is marked as invalid, so that people can be asked to reinstall.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from bolt_app.installations.store import (
-    Grant,
-    Installations,
-    StoredInstallation,
-)
+from bolt_app.installations.directory import InstallationDirectory
+from bolt_app.installations.records import Grant, StoredInstallation
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import TokenRequest
+from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.logs import LoggableError
 from bolt_app.shared_lookup import SharedLookup
 from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
 from bolt_app.workspaces.rate_limits import PACED_BY_LANES, RateLimits
 
-# So long it is believed which installation serves a workspace; the tokens are another matter.
-PLACE_SECONDS = 1.0
-# More than any workspace needs, at 999 a page: a cursor that never ends is an error of Slack's.
+# How long the installation that serves a workspace is cached; tokens are validated separately.
+WORKSPACE_SECONDS = 1.0
+# More than any workspace needs, at 999 per page: an endless cursor is an error of Slack.
 MOST_PAGES = 1000
-# The most that auth.teams.list gives at once.
+# The largest page of auth.teams.list.
 WORKSPACES_PAGE = 1000
 
 
 class NotInstalledError(LoggableError):
-    """There is no bot to act as, because Bellhop is not installed there (any more)."""
+    """Bellhop is not installed in the workspace, or no longer."""
 
     def __init__(self, team_id: str) -> None:
         super().__init__(
@@ -44,7 +42,7 @@ class NotInstalledError(LoggableError):
 
 @dataclass(frozen=True)
 class BotWorkspace:
-    """A workspace, and the installation that serves it: its own or its organisation's."""
+    """A workspace, and the installation that serves it: the workspace's or its organization's."""
 
     enterprise_id: str | None
     team_id: str
@@ -57,91 +55,93 @@ class BotWorkspace:
 
     @property
     def installed_team_id(self) -> str | None:
-        """The workspace that is installed; None where the organisation is."""
+        """The installed workspace; None if the organization is installed."""
         return None if self.is_enterprise_install else self.team_id
 
 
 class WorkspaceClient:
-    """Calls Slack's Web API as the bot of a workspace or as one person."""
+    """Calls Slack's Web API as the bot of a workspace or as a person."""
 
     def __init__(
         self,
-        store: Installations,
+        directory: InstallationDirectory,
+        invalid_tokens: InvalidTokens,
         grants: GrantCache,
         api: SlackApi,
         rate_limits: RateLimits,
     ) -> None:
-        self._store = store
+        self._directory = directory
+        self._invalid_tokens = invalid_tokens
         self._grants = grants
         self._api = api
         self._rate_limits = rate_limits
-        self._places: dict[str, tuple[float, BotWorkspace]] = {}
+        self._workspaces: dict[str, tuple[float, BotWorkspace]] = {}
         self._unchanged = SharedLookup(grants.find_unchanged)
 
     def find_workspace(self, team_id: str) -> BotWorkspace:
-        """Return the workspace `team_id` as it is installed, or was a second ago.
+        """Return the workspace `team_id` and its installation, at most a second old.
 
         Raises:
-            NotInstalledError: neither it nor its organisation has the bot.
+            NotInstalledError: neither it nor its organization has the bot.
         """
-        if (known := self._known_place(team_id)) is not None:
+        if (known := self._cached_workspace(team_id)) is not None:
             return known
-        # An organization's installation has no workspace: an empty id would find any of them.
-        found = self._store.find_workspace(team_id) if team_id else None
+        # An organization's installation has no workspace: an empty id would match any of them.
+        found = self._directory.find_workspace(team_id) if team_id else None
         if found is None:
             raise NotInstalledError(team_id)
         enterprise_id, is_enterprise_install = found
         workspace = BotWorkspace(enterprise_id, team_id, is_enterprise_install)
-        self._places[team_id] = time.monotonic(), workspace
+        self._workspaces[team_id] = time.monotonic(), workspace
         return workspace
 
     async def find_workspace_soon(self, team_id: str) -> BotWorkspace:
-        """Return what `find_workspace` does, from a coroutine."""
-        if (known := self._known_place(team_id)) is not None:
+        """Find a workspace like `find_workspace`, from a coroutine."""
+        if (known := self._cached_workspace(team_id)) is not None:
             return known
         return await asyncio.to_thread(self.find_workspace, team_id)
 
     def forget_workspace(self, team_id: str | None) -> None:
-        """Look up at once how a workspace is installed; None: how all of them are."""
+        """Drop the cached installation of a workspace; None: of all workspaces."""
         if team_id is None:
-            self._places.clear()
+            self._workspaces.clear()
         else:
-            self._places.pop(team_id, None)
+            self._workspaces.pop(team_id, None)
 
     def has_scope(self, workspace: BotWorkspace, scope: str) -> bool:
-        """Whether the bot of `place` was granted `scope`."""
+        """Whether the bot of a workspace was granted `scope`."""
         grant = self._grants.find(
             TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
         )
         return grant is not None and scope in grant.bot_scopes
 
     def as_bot(self, workspace: BotWorkspace, method: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call `method` as the bot of `place` and return Slack's answer.
+        """Call `method` as the bot of a workspace and return Slack's response.
 
-        A token that turns out to have expired is refreshed, and the call made again.
+        If the token has expired, it is refreshed and the call repeated.
 
         Raises:
-            NotInstalledError: there is no bot there.
-            SlackCallError: Slack refused, or wants to be left alone, or no answer came.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: Slack refused the call, limited it or did not answer.
         """
         for is_last in (False, True):
             token = self._ready_token(workspace, method)
             try:
                 return self._api.call(token, method, **arguments)
             except SlackCallError as error:
-                self._note_failure(workspace, token, error)
+                self._record_failure(workspace, token, error)
                 if is_last or error.code != "token_expired":
                     raise
         raise AssertionError("unreachable")
 
     def workspaces_of(self, enterprise_id: str) -> dict[str, str | None]:
-        """Return the workspaces that an organization's installation serves, and their names.
+        """Return the names of the workspaces that an organization's installation serves, by id.
 
         https://docs.slack.dev/reference/methods/auth.teams.list
 
         Raises:
             NotInstalledError: the organization has no installation.
-            SlackCallError: Slack refused, or no answer came.
+            SlackCallError: Slack refused the call or did not answer.
         """
         organization = BotWorkspace(enterprise_id, "", is_enterprise_install=True)
         teams = self.pages_as_bot(organization, "auth.teams.list", "teams", limit=WORKSPACES_PAGE)
@@ -150,13 +150,13 @@ class WorkspaceClient:
     def pages_as_bot(
         self, workspace: BotWorkspace, method: str, items: str, /, **arguments: Any
     ) -> Iterator[dict[str, Any]]:
-        """Call a method that answers in pages as the bot; yield what is in its list `items`.
+        """Call a paginated method as the bot; yield the items of its list `items`.
 
         https://docs.slack.dev/apis/web-api/pagination
 
         Raises:
-            NotInstalledError: there is no bot there.
-            SlackCallError: as with `as_bot`; there are more pages than can be.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: as with `as_bot`, or there are too many pages.
         """
         cursor: str | None = None
         for _ in range(MOST_PAGES):
@@ -176,14 +176,14 @@ class WorkspaceClient:
         before_request: BeforeRequest | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """Call `method` as `as_bot` does, from a coroutine on the HTTP loop.
+        """Call `method` like `as_bot`, from a coroutine on the HTTP loop.
 
         Args:
-            before_request: awaited when a connection is free, right before the request is sent.
+            before_request: awaited once a connection is free, just before the request is sent.
 
         Raises:
             NotInstalledError, SlackCallError: as with `as_bot`.
-            NotSentError: `before_request` did.
+            NotSentError: `before_request` raised it.
         """
         for is_last in (False, True):
             token = await self._token_soon(workspace, method)
@@ -192,7 +192,7 @@ class WorkspaceClient:
                     token, method, before_request=before_request, **arguments
                 )
             except SlackCallError as error:
-                await asyncio.to_thread(self._note_failure, workspace, token, error)
+                await asyncio.to_thread(self._record_failure, workspace, token, error)
                 if is_last or error.code != "token_expired":
                     raise
         raise AssertionError("unreachable")
@@ -200,7 +200,7 @@ class WorkspaceClient:
     async def pages_as_bot_async(
         self, workspace: BotWorkspace, method: str, items: str, /, **arguments: Any
     ) -> AsyncIterator[dict[str, Any]]:
-        """Yield what `pages_as_bot` does, from a coroutine on the HTTP loop.
+        """Yield items like `pages_as_bot`, from a coroutine on the HTTP loop.
 
         Raises:
             NotInstalledError, SlackCallError: as with `pages_as_bot`.
@@ -215,16 +215,16 @@ class WorkspaceClient:
                 return
         raise SlackCallError(method, "too_many_pages")
 
-    def _known_place(self, team_id: str) -> BotWorkspace | None:
-        since, workspace = self._places.get(team_id, (0.0, None))
-        is_fresh = workspace is not None and time.monotonic() - since < PLACE_SECONDS
+    def _cached_workspace(self, team_id: str) -> BotWorkspace | None:
+        since, workspace = self._workspaces.get(team_id, (0.0, None))
+        is_fresh = workspace is not None and time.monotonic() - since < WORKSPACE_SECONDS
         return workspace if is_fresh else None
 
     async def _token_soon(self, workspace: BotWorkspace, method: str) -> str:
-        """Return what `_ready_token` does. Calls that begin together look at grants together."""
+        """Return a token like `_ready_token`; concurrent calls share one lookup of grants."""
         if method in PACED_BY_LANES:
-            asker = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
-            if (grant := await self._unchanged.find(asker)) is not None:
+            request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
+            if (grant := await self._unchanged.find(request)) is not None:
                 return _token_in(grant, workspace, method)
         return await asyncio.to_thread(self._ready_token, workspace, method)
 
@@ -232,10 +232,10 @@ class WorkspaceClient:
         self._rate_limits.check(workspace.team_id, method)
         return self._bot_token(workspace, method)
 
-    def _note_failure(self, workspace: BotWorkspace, token: str, error: SlackCallError) -> None:
-        self._rate_limits.obey(workspace.team_id, error)
+    def _record_failure(self, workspace: BotWorkspace, token: str, error: SlackCallError) -> None:
+        self._rate_limits.record(workspace.team_id, error)
         if error.is_dead_token:
-            self._store.mark_bot_invalid(
+            self._invalid_tokens.mark_bot(
                 enterprise_id=workspace.enterprise_id,
                 team_id=workspace.installed_team_id,
                 token=token,
@@ -243,16 +243,16 @@ class WorkspaceClient:
             )
 
     def _bot_token(self, workspace: BotWorkspace, method: str) -> str:
-        asker = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
-        return _token_in(self._grants.find(asker), workspace, method)
+        request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
+        return _token_in(self._grants.find(request), workspace, method)
 
     def verify_bot(self, workspace: BotWorkspace) -> None:
-        """Ask Slack whether it accepts the bot's token, and mark one that it does not.
+        """Check the bot's token with Slack, and mark a rejected one as invalid.
 
         https://docs.slack.dev/reference/methods/auth.test
 
         Raises:
-            SlackCallError: no answer came, or Slack wants to be left alone.
+            SlackCallError: Slack did not answer, or limited the call.
         """
         try:
             self.as_bot(workspace, "auth.test")
@@ -263,15 +263,17 @@ class WorkspaceClient:
                 raise
 
     def verify_user(self, installation: StoredInstallation) -> None:
-        """Ask Slack whether it accepts a person's token, and mark one that it does not.
+        """Check a person's token with Slack, and mark a rejected one as invalid.
 
         Raises:
-            SlackCallError: no answer came, or the token has expired and is not refreshed now.
+            SlackCallError: Slack did not answer, or an expired token could not be refreshed.
         """
         if installation.user_token is None:
             return
-        asker = TokenRequest(installation.enterprise_id, installation.team_id, installation.user_id)
-        grant = self._grants.find(asker)
+        request = TokenRequest(
+            installation.enterprise_id, installation.team_id, installation.user_id
+        )
+        grant = self._grants.find(request)
         if grant is None or grant.user_invalid_reason is not None:
             return
         if grant.user_token is None:
@@ -283,26 +285,28 @@ class WorkspaceClient:
                 raise
 
     def as_function(self, token: str, method: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call `method` with the token that Slack gave for one step of a workflow.
+        """Call `method` with the token of a workflow step.
 
         https://docs.slack.dev/reference/events/function_executed
 
         Raises:
-            SlackCallError: Slack refused, or no answer came.
+            SlackCallError: Slack refused the call or did not answer.
         """
         return self._api.call(token, method, **arguments)
 
     def as_user(
         self, installation: StoredInstallation, method: str, /, **arguments: Any
     ) -> dict[str, Any]:
-        """Call `method` as the person of `installation`, or as the bot where they gave no token.
+        """Call `method` as the person of `installation`, or as the bot if they granted no token.
 
         Raises:
-            NotInstalledError: there is neither token.
-            SlackCallError: Slack refused, or no answer came.
+            NotInstalledError: neither has a token.
+            SlackCallError: Slack refused the call or did not answer.
         """
-        asker = TokenRequest(installation.enterprise_id, installation.team_id, installation.user_id)
-        grant = self._grants.find(asker)
+        request = TokenRequest(
+            installation.enterprise_id, installation.team_id, installation.user_id
+        )
+        grant = self._grants.find(request)
         if grant is not None and grant.user_invalid_reason is not None:
             raise SlackCallError(method, grant.user_invalid_reason)
         if grant is None or grant.user_token is None:
@@ -312,9 +316,9 @@ class WorkspaceClient:
             return self._api.call(grant.user_token, method, **arguments)
         except SlackCallError as error:
             if error.is_dead_token:
-                self._store.mark_user_invalid(
-                    enterprise_id=asker.enterprise_id,
-                    team_id=asker.team_id,
+                self._invalid_tokens.mark_user(
+                    enterprise_id=request.enterprise_id,
+                    team_id=request.team_id,
                     user_id=installation.user_id,
                     token=grant.user_token,
                     reason=error.code,

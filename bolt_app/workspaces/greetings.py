@@ -1,4 +1,4 @@
-"""Posting a message to a channel, once."""
+"""Messages that the bot posts directly: greetings and the welcome after an install."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from bolt_app.workspaces.hello import (
 
 TEXT_LIMIT = 40_000  # Slack cuts what is longer (https://docs.slack.dev/changelog/2018-04-truncating-really-long-messages)
 
-# In ten minutes.
+# Per ten minutes.
 HELLOS_BY_PERSON, HELLOS_IN_CHANNEL = 5, 3
 
 
 class MessageError(Exception):
-    """The message cannot be posted as it is; the text says why."""
+    """The message cannot be posted; the error explains why."""
 
 
 @dataclass(frozen=True)
 class PostedMessage:
-    """Where a message went."""
+    """A posted message."""
 
     channel_id: str
     ts: str
@@ -39,12 +39,12 @@ class PostedMessage:
 
 
 class TooManyGreetingsError(Exception):
-    """A person has let the bot introduce itself too often, or others have in that channel."""
+    """The limit of greetings by one person or in one channel is reached."""
 
     def __init__(self, wait: float) -> None:
         minutes = math.ceil(wait / 60)
         super().__init__(
-            "Bellhop has introduced itself often enough for now: try again in "
+            "Too many greetings for now: try again in "
             f"{minutes} {'minute' if minutes == 1 else 'minutes'}."
         )
 
@@ -61,7 +61,7 @@ class Greetings:
         window = timedelta(minutes=10)
         self._by_person = SlidingLimit(HELLOS_BY_PERSON, window, clock=clock)
         self._in_channel = SlidingLimit(HELLOS_IN_CHANNEL, window, clock=clock)
-        # Until when Slack wants no message from a workspace's bot.
+        # The end of Slack's pause for messages in a workspace.
         self._paused: dict[str, datetime] = {}
 
     def post(
@@ -72,21 +72,21 @@ class Greetings:
         *,
         blocks: list[dict[str, Any]] | None = None,
     ) -> PostedMessage:
-        """Post `text` to `channel` (`#name` or an id), joining a public channel where needed.
+        """Post `text` to `channel` (`#name` or an id), joining a public channel if necessary.
 
         Args:
-            text: in Slack's mrkdwn; with `blocks` it is what screen readers and banners use.
+            text: mrkdwn; with `blocks` it is used for screen readers and banners.
 
         Raises:
             MessageError: the text is empty or too long.
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the call failed.
         """
         if not text.strip():
-            raise MessageError("The message has no text: give some.")
+            raise MessageError("The message has no text.")
         if len(text) > TEXT_LIMIT:
             raise MessageError(
-                f"The message has {len(text):,} characters and Slack takes {TEXT_LIMIT:,}: "
+                f"The message has {len(text):,} characters, and Slack allows {TEXT_LIMIT:,}: "
                 "shorten it."
             )
         channel_id = self._channels.find(workspace, channel)
@@ -100,9 +100,9 @@ class Greetings:
         """Introduce the bot in a channel, on behalf of the person who chose it.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: Slack refused or did not answer.
-            TooManyGreetingsError: that happened too often, by this person or in this channel.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the call failed.
+            TooManyGreetingsError: the limit of this person or channel is reached.
         """
         wait = self._by_person.take(f"{workspace.team_id}/{user_id}")
         wait = wait or self._in_channel.take(f"{workspace.team_id}/{channel_id}")
@@ -111,11 +111,11 @@ class Greetings:
         return self.post(workspace, channel_id, hello_text(user_id), blocks=hello_blocks(user_id))
 
     def welcome(self, workspace: BotWorkspace, user_id: str, profile_url: str) -> None:
-        """Tell the person who installed the bot, in a direct message, what to do next.
+        """Send the person who installed the bot a direct message with the next steps.
 
         Raises:
-            NotInstalledError: there is no bot in that workspace.
-            SlackCallError: Slack refused or did not answer.
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the call failed.
         """
         self._client.as_bot(
             workspace,
@@ -143,7 +143,7 @@ class Greetings:
         return self._post_once(workspace, message)
 
     def _post_once(self, workspace: BotWorkspace, message: dict[str, Any]) -> dict[str, Any]:
-        """Post, unless Slack asked for a pause; what it asks for is for the whole workspace.
+        """Post, unless Slack's pause for the workspace is not over.
 
         `RateLimits` leaves chat.postMessage to the delivery engine, which paces itself.
         """
@@ -164,5 +164,5 @@ class Greetings:
                 workspace, "chat.getPermalink", channel=channel_id, message_ts=ts
             )
         except SlackCallError:
-            return None  # the message is posted; a link to it is a courtesy
+            return None  # the message is posted; the link is optional
         return str(answer["permalink"])

@@ -1,4 +1,4 @@
-"""The bot's first messages: to the person who installed it, and in a channel."""
+"""The bot's first messages: the welcome after an install, and the greeting in a channel."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def hello_blocks(user_id: str) -> list[dict[str, Any]]:
             "elements": [
                 {
                     "type": "mrkdwn",
-                    "text": "`/notify subscribe deploys` here chooses what is delivered to this "
-                    "channel, `/notify help` shows more  •  `/profile` shows the profile you have "
-                    "linked",
+                    "text": "`/notify subscribe deploys` subscribes this channel to a topic, "
+                    "`/notify help` shows more  •  `/profile` shows your linked profile",
                 }
             ],
         },
@@ -50,10 +49,10 @@ def welcome_blocks(profile_url: str) -> list[dict[str, Any]]:
     """
     lines = (
         f":bellhop_bell: *{welcome_text()}* The next steps:",
-        f"• <{profile_url}|Open your page>: let the bot say hello in a channel, and copy the "
+        f"• <{profile_url}|Open your page>: have the bot say hello in a channel, and copy the "
         "command that sends a notification",
-        "• Type `/notify subscribe deploys` in a channel to deliver there what is sent to "
-        "`topic:deploys`, and `/notify test` to see a notification",
+        "• Type `/notify subscribe deploys` in a channel to receive the notifications of "
+        "`topic:deploys` there, and `/notify test` to see a notification",
         "• The *Home* tab has your subscriptions and quiet hours, and for admins API keys and "
         "webhooks",
     )

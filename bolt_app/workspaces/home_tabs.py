@@ -1,4 +1,4 @@
-"""Which App Homes people have opened: those are kept up to date.
+"""App Homes that people have opened, and that Bellhop keeps up to date.
 
 https://docs.slack.dev/surfaces/app-home
 """
@@ -16,10 +16,10 @@ from bolt_app.db.models import HomeTab
 from bolt_app.db.upsert import upsert
 from bolt_app.signals import ChangeSignal
 
-# So much older than its last publication a record may be: a home is opened far more often than what
-# is recorded of it changes, and a write costs more than all else that an opened home does.
+# How old the recorded publication may be: a home is opened far more often than its record changes,
+# and the write would cost more than the rest of opening it.
 RECORDED_AGAIN_AFTER = timedelta(days=1)
-# Homes that one change of a workspace publishes: Slack takes some hundred a minute
+# Homes published for one change of a workspace: Slack allows about a hundred per minute
 # (https://docs.slack.dev/reference/methods/views.publish).
 MOST_OF_WORKSPACE = 50
 _RECORDED = PreparedSelect(
@@ -37,7 +37,7 @@ class HomeTabs:
         self._clock = clock
 
     def opened(self, team_id: str, user_id: str) -> None:
-        """Record that a person opens their home, before anything about them is read for it."""
+        """Record that a person opens their home, before its data is read."""
         if self._recorded(team_id, user_id) is not None:
             return
         key = {"team_id": team_id, "user_id": user_id}
@@ -46,10 +46,10 @@ class HomeTabs:
             upsert(session, HomeTab, key=key, insert=new, update={})
 
     def published(self, team_id: str, user_id: str, *, for_admin: bool) -> bool:
-        """Record what a person sees at home; `for_admin` what only admins see, too.
+        """Record a published home; `for_admin` if it includes data that only admins see.
 
-        Returns: whether the home is known. One that is not stays unknown: the person's data may
-            have been deleted since it was opened.
+        Returns: whether the home is known. An unknown one stays unknown, because the person's data
+            may have been deleted since it was opened.
         """
         now, recorded = self._clock(), self._recorded(team_id, user_id)
         if recorded is None:
@@ -67,28 +67,28 @@ class HomeTabs:
         rows = self._database.fetch(_RECORDED, {"team_id": team_id, "user_id": user_id})
         return rows[0] if rows else None
 
-    def of(self, concerned: ChangeSignal) -> list[str]:
-        """Return the people who see at home what concerns those.
+    def of(self, change: ChangeSignal) -> list[str]:
+        """Return the people whose homes show a change.
 
-        Of everyone in a workspace at most `MOST_OF_WORKSPACE`: admins, then those who opened their
-        home last.
+        For a change of the whole workspace at most `MOST_OF_WORKSPACE`: admins, then the people
+        who opened their home last.
         """
-        mine = select(HomeTab.user_id).where(HomeTab.team_id == concerned.team_id)
-        if concerned.is_everyone:
-            latest = mine.order_by(
+        homes = select(HomeTab.user_id).where(HomeTab.team_id == change.team_id)
+        if change.is_everyone:
+            latest = homes.order_by(
                 HomeTab.for_admin.desc(), HomeTab.published_at.desc(), HomeTab.user_id
             )
             with self._database.reading() as session:
                 return list(session.scalars(latest.limit(MOST_OF_WORKSPACE)))
-        if concerned.user_id is None:
-            mine = mine.where(HomeTab.for_admin)
+        if change.user_id is None:
+            homes = homes.where(HomeTab.for_admin)
         else:
-            mine = mine.where(HomeTab.user_id == concerned.user_id)
+            homes = homes.where(HomeTab.user_id == change.user_id)
         with self._database.reading() as session:
-            return list(session.scalars(mine.order_by(HomeTab.user_id)))
+            return list(session.scalars(homes.order_by(HomeTab.user_id)))
 
     def forget(self, team_id: str, user_id: str) -> None:
-        """Keep a home up to date no more: Slack does not show it."""
-        mine = (HomeTab.team_id == team_id, HomeTab.user_id == user_id)
+        """Stop updating a home that Slack no longer shows."""
+        is_home = (HomeTab.team_id == team_id, HomeTab.user_id == user_id)
         with self._database.writing() as session:
-            session.execute(delete(HomeTab).where(*mine))
+            session.execute(delete(HomeTab).where(*is_home))

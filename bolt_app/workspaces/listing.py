@@ -1,4 +1,4 @@
-"""The workspaces that a bot serves, as far as Bellhop knows them."""
+"""The known workspaces with a bot."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bolt_app.db.models import BotInstallation, Team
 
 @dataclass(frozen=True)
 class KnownWorkspace:
-    """A workspace with a bot: its own, or that of its organization.
+    """A workspace with a bot: the workspace's or its organization's.
 
     Attributes:
-        organization: the name or id of the organization whose bot it is; None for its own bot.
+        organization: the name or id of the organization, if the bot is the organization's.
     """
 
     team_id: str
@@ -24,7 +24,7 @@ class KnownWorkspace:
 
 
 def find_workspaces(database: Database, client_id: str) -> list[KnownWorkspace]:
-    """Return the workspaces with a bot, in the order of their names.
+    """Return the workspaces with a bot, in alphabetical order.
 
     A workspace of an organization is known once a person has linked a profile there.
     """
@@ -43,11 +43,13 @@ def find_workspaces(database: Database, client_id: str) -> list[KnownWorkspace]:
     with database.reading() as session:
         for row in session.execute(statement):
             installed = row.BotInstallation
-            # An organization without a known workspace has none that a command could name.
+            # An organization without a known workspace has no id that a command could use.
             team_id = row.team_id or installed.team_id
             organization = installed.enterprise_name or installed.enterprise_id
             name = row.name or (None if installed.is_enterprise_install else installed.team_name)
             if team_id:
                 served_by = organization if installed.is_enterprise_install else None
                 found.setdefault(team_id, KnownWorkspace(team_id, name, served_by))
-    return sorted(found.values(), key=lambda one: ((one.name or "").lower(), one.team_id))
+    return sorted(
+        found.values(), key=lambda workspace: ((workspace.name or "").lower(), workspace.team_id)
+    )

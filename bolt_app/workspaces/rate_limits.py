@@ -1,6 +1,6 @@
-"""Slack's `Retry-After`, obeyed by every process until it is over.
+"""Rate limits: Slack's `Retry-After`, respected by every process.
 
-https://docs.slack.dev/apis/web-api/rate-limits: a limit holds for one method and one workspace.
+https://docs.slack.dev/apis/web-api/rate-limits: a limit applies to one method and workspace.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bolt_app.db.models import RateLimit
 from bolt_app.db.upsert import upsert
 from bolt_app.slack_api import SlackCallError
 
-# What a whole workspace waits for is written in `team_paces`, which is read before a lane is run.
+# The delivery engine paces these methods, and stores a pause in `workspace_queues`.
 PACED_BY_LANES = frozenset({"chat.postMessage"})
 _FREE_AT = PreparedSelect(
     select(RateLimit.free_at).where(
@@ -26,17 +26,17 @@ _FREE_AT = PreparedSelect(
 
 
 class RateLimits:
-    """Remembers until when Slack wants no call of a method from a workspace."""
+    """Stores the end of Slack's pause for a method in a workspace."""
 
     def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
         self._database = database
         self._clock = clock
 
     def check(self, team_id: str, method: str) -> None:
-        """Make sure that `method` may be called.
+        """Require that `method` may be called.
 
         Raises:
-            SlackCallError: Slack asked for a pause that is not over, in `retry_after`.
+            SlackCallError: Slack's pause is not over; `retry_after` has the rest.
         """
         if method in PACED_BY_LANES:
             return
@@ -47,8 +47,8 @@ class RateLimits:
             wait = math.ceil((limit.free_at - now).total_seconds())
             raise SlackCallError(method, "ratelimited", retry_after=wait)
 
-    def obey(self, team_id: str, error: SlackCallError) -> None:
-        """Write down what a refused call was told, where it was told to wait."""
+    def record(self, team_id: str, error: SlackCallError) -> None:
+        """Store the pause that Slack asked for in an error, if any."""
         if error.retry_after is None or error.method in PACED_BY_LANES:
             return
         free_at = self._clock() + timedelta(seconds=error.retry_after)

@@ -1,4 +1,4 @@
-"""The type of the function that replaces names by ids wherever a name was stored."""
+"""The type of the function that replaces stored names by ids."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Finds the people that e-mail addresses stand for.
+"""Lookup of people by e-mail address.
 
-Senders choose the addresses, so that the calls which they cause are limited: each answer is
-remembered, an unknown address like a known one, and a workspace has so many calls a minute in each
-process. Slack allows 50 (https://docs.slack.dev/reference/methods/users.lookupByEmail).
+Senders choose the addresses, so the resulting calls are limited: each answer is cached, for an
+unknown address too, and each process limits the calls per minute and workspace. Slack allows 50 (https://docs.slack.dev/reference/methods/users.lookupByEmail).
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ UNKNOWN, NO_CHANNEL = "users_not_found", "channel_not_found"
 
 
 class LookupLimitError(SlackCallError):
-    """A workspace has had its lookups for now."""
+    """A workspace has reached its limit of lookups."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__(LOOKUP, "ratelimited", retry_after=math.ceil(retry_after))
 
 
 class Users:
-    """Knows people by their linked profiles, and asks Slack for the others."""
+    """Finds people by their linked profiles, or else by asking Slack."""
 
     def __init__(
         self,
@@ -55,19 +54,19 @@ class Users:
         self._client = client
         self._store_ids = store_ids
         self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
-        # Ids by workspace and address or conversation; an empty one where nobody has it.
+        # Ids by workspace and address or conversation; empty for an unknown one.
         self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
             REMEMBERED_FOR, MOST_REMEMBERED, clock
         )
 
     def find(self, workspace: BotWorkspace, email: str) -> str:
-        """Return a person's id: from their linked profile, else from Slack.
+        """Return a person's id, from their linked profile or from Slack.
 
         https://docs.slack.dev/reference/methods/users.lookupByEmail
 
         Raises:
-            LookupLimitError: Slack would have to be asked too often.
-            SlackCallError: nobody has that address, or Slack does not say.
+            LookupLimitError: the limit of lookups is reached.
+            SlackCallError: the address is unknown, or Slack did not answer.
         """
         linked = (
             select(User.user_id)
@@ -145,19 +144,18 @@ class Users:
         return str(answer["user"]["id"])
 
     def find_all(self, workspace: BotWorkspace, addresses: Iterable[str]) -> list[str]:
-        """Return the ids of those people who can be found, each once.
+        """Return the ids of the people who can be found, without duplicates.
 
-        A message does not wait for lookups that are over the limit: others of its channel would
-        wait behind it.
+        Lookups beyond the limit are skipped, because other messages to the channel would wait.
 
         Args:
-            addresses: ids, or e-mail addresses with an `@` in front.
+            addresses: ids, or e-mail addresses with a leading `@`.
 
         Raises:
-            SlackCallError: Slack does not say now, but may later.
+            SlackCallError: a temporary failure.
         """
-        found = dict.fromkeys(self._find_or_skip(workspace, one) for one in addresses)
-        return [one for one in found if one is not None]
+        found = dict.fromkeys(self._find_or_skip(workspace, address) for address in addresses)
+        return [user_id for user_id in found if user_id is not None]
 
     def _find_or_skip(self, workspace: BotWorkspace, address: str) -> str | None:
         if is_person(address):
@@ -168,5 +166,5 @@ class Users:
             is_over_limit = isinstance(error, LookupLimitError)
             if error.is_dead_token or not (error.is_permanent or is_over_limit):
                 raise
-            logger.warning("somebody is not mentioned", extra={"error": error.code})
+            logger.warning("a person is not mentioned", extra={"error": error.code})
             return None

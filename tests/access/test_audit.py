@@ -49,7 +49,7 @@ def count(database: Database) -> int:
 
 
 def unlink(bellhop: Bellhop) -> None:
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.services.lifecycle.unlink(stored)
 

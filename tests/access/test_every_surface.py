@@ -262,7 +262,7 @@ def test_every_module_that_reads_channels_leaves_private_ones_out(database_url: 
         "notifications/history/search.py",  # IS_PUBLIC, for API keys that people made
         "notifications/subscriptions/routing.py",  # where a sender's names lead
         "notifications/history/visibility.py",  # ids of names, shown by what their channel allows
-        "profiles/service.py",  # deletes
+        "profiles/removal.py",  # deletes
     }
 
 

@@ -12,9 +12,13 @@ from sqlalchemy.exc import IntegrityError
 from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, KEEP_FOR, Sessions
 from bolt_app.db import Database
 from bolt_app.db.models import WebSession
-from bolt_app.installations.store import Installations
 from tests.conftest import FakeClock
-from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
+from tests.installations.installing import (
+    CLIENT_ID,
+    Store,
+    an_installation,
+    an_organization_installation,
+)
 from tests.people import ACME, ANN, GRID, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser
 
@@ -25,18 +29,18 @@ def sessions(database: Database, clock: FakeClock) -> Sessions:
 
 
 @pytest.fixture
-def store(database: Database, clock: FakeClock) -> Installations:
-    return Installations(CLIENT_ID, database, clock=clock)
+def store(database: Database, clock: FakeClock) -> Store:
+    return Store(CLIENT_ID, database, clock=clock)
 
 
 @pytest.fixture
-def installation_id(store: Installations) -> int:
+def installation_id(store: Store) -> int:
     return install(store)
 
 
-def install(store: Installations, user_id: str = "U1", **changes: object) -> int:
+def install(store: Store, user_id: str = "U1", **changes: object) -> int:
     store.save(an_installation(user_id, **changes))
-    found = store.find_stored(
+    found = store.directory.find(
         enterprise_id=changes.get("enterprise_id"),  # type: ignore[arg-type]
         team_id=str(changes.get("team_id", "T1")),
         user_id=user_id,
@@ -114,7 +118,7 @@ def test_a_session_that_has_ended_stays_so(sessions: Sessions, installation_id: 
 
 
 def test_no_session_begins_for_an_installation_that_is_gone(
-    sessions: Sessions, store: Installations, installation_id: int
+    sessions: Sessions, store: Store, installation_id: int
 ) -> None:
     store.delete_all(enterprise_id=None, team_id="T1")
 
@@ -123,7 +127,7 @@ def test_no_session_begins_for_an_installation_that_is_gone(
 
 
 def test_installing_again_keeps_the_session(
-    sessions: Sessions, store: Installations, installation_id: int
+    sessions: Sessions, store: Store, installation_id: int
 ) -> None:
     token = sessions.begin(installation_id)
     store.save(an_installation("U1"))
@@ -132,7 +136,7 @@ def test_installing_again_keeps_the_session(
 
 
 def test_a_deleted_installation_takes_its_sessions_along(
-    database: Database, sessions: Sessions, store: Installations
+    database: Database, sessions: Sessions, store: Store
 ) -> None:
     tokens = {user_id: sessions.begin(install(store, user_id)) for user_id in ("U1", "U2")}
     store.delete_installation(enterprise_id=None, team_id="T1", user_id="U1")
@@ -144,7 +148,7 @@ def test_a_deleted_installation_takes_its_sessions_along(
 
 
 def test_only_sessions_of_one_workspace_of_an_organization_end(
-    sessions: Sessions, store: Installations
+    sessions: Sessions, store: Store
 ) -> None:
     places = [{"enterprise_id": "E1", "team_id": team_id} for team_id in ("T1", "T2")]
     first, second = (sessions.begin(install(store, "W1", **place)) for place in places)
@@ -154,7 +158,7 @@ def test_only_sessions_of_one_workspace_of_an_organization_end(
     assert sessions.find(second) is not None
 
 
-def test_the_command_ends_those_of_one_person(sessions: Sessions, store: Installations) -> None:
+def test_the_command_ends_those_of_one_person(sessions: Sessions, store: Store) -> None:
     one = [sessions.begin(install(store, "U1")) for _ in range(2)]
     elsewhere = sessions.begin(install(store, "U1", team_id="T2"))
     other = sessions.begin(install(store, "U2"))
@@ -165,11 +169,9 @@ def test_the_command_ends_those_of_one_person(sessions: Sessions, store: Install
     assert sessions.find(other) is not None
 
 
-def test_those_of_an_organization_are_listed_and_ended(
-    sessions: Sessions, store: Installations
-) -> None:
-    store.save(an_organisation_installation("W1"))
-    stored = store.find_stored(
+def test_those_of_an_organization_are_listed_and_ended(sessions: Sessions, store: Store) -> None:
+    store.save(an_organization_installation("W1"))
+    stored = store.directory.find(
         enterprise_id="E1", team_id=None, user_id="W1", is_enterprise_install=True
     )
     assert stored is not None
@@ -215,7 +217,7 @@ def test_unlinking_in_one_workspace_of_an_organization_leaves_the_others(
     bellhop: Bellhop,
 ) -> None:
     north, south = sign_in(bellhop, NORTH), sign_in(bellhop, SOUTH)
-    stored = bellhop.services.store.find_stored(enterprise_id=GRID, team_id=NORTH, user_id=WES)
+    stored = bellhop.services.installations.find(enterprise_id=GRID, team_id=NORTH, user_id=WES)
     assert stored is not None
     bellhop.services.lifecycle.unlink(stored)
     bellhop.services.revocations.revoke_pending()
@@ -237,7 +239,7 @@ def test_deactivation_ends_the_sessions_in_every_workspace_of_an_organization(
 
 def test_a_person_found_deactivated_without_an_event_is_signed_out(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.slack.update_user(ANN, deleted=True)
     bellhop.services.profiles.record(stored)

@@ -1,4 +1,4 @@
-"""Mentions of everybody, from senders who may not make them: no field lets one through."""
+"""Broadcast mentions by senders without permission: removed from every field."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MENTIONS = [
     "_@here_",
     "*@channel*",
 ]
-# Every place of a notification's text, and at every depth.
+# Every text of a notification, at every depth.
 PLACES: dict[str, Any] = {
     "text": "{}",
     "title": "{}",
@@ -84,7 +84,7 @@ PLACES: dict[str, Any] = {
 
 
 def filled(value: Any, words: str) -> Any:
-    """Return a value with `words` in every place."""
+    """Return a value with `words` in every text."""
     if isinstance(value, str):
         return value.replace("{}", words)
     if isinstance(value, list):
@@ -101,9 +101,9 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def calls_everybody(text: str) -> bool:
-    """Whether Slack could read a mention of many in a text, however generously."""
+    """Whether Slack could find a broadcast mention in a text."""
     found = text.lower().replace("<!date^", "")
-    return "<!" in found or any(f"@{one}" in found for one in ("channel", "here", "everyone"))
+    return "<!" in found or any(f"@{item}" in found for item in ("channel", "here", "everyone"))
 
 
 @pytest.mark.parametrize("mention", MENTIONS)
@@ -118,7 +118,7 @@ def test_no_mention_is_left_in_any_place(place: str, mention: str) -> None:
 
 
 def test_every_field_of_a_notification_is_swept() -> None:
-    # What a notification can say beside these is checked otherwise, or is not text.
+    # Other fields of a notification are checked elsewhere, or are not text.
     no_text = {
         "severity",
         "link",
@@ -153,7 +153,7 @@ def test_elements_of_rich_text_become_words(element: dict[str, str], words: str)
     assert block["elements"][0]["elements"][1] == {"type": "text", "text": words}
 
 
-def test_everything_else_stays_as_it_was_said() -> None:
+def test_other_text_is_unchanged() -> None:
     content = {
         "text": "<@U0ANN00001> a@here.example <!date^1^{date}|today> <https://a.example|x> @hereby",
         "mentions": ["@here@acme.example"],
@@ -173,7 +173,7 @@ def test_links_from_plain_names_are_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize("url", ["!channel", "!here", "!subteam^S0OPS00001", "@U0ANN00001", "#C1"])
-def test_no_mention_comes_from_a_picture_that_becomes_a_link(url: str) -> None:
+def test_an_image_shown_as_a_link_makes_no_mention(url: str) -> None:
     image = {"type": "image", "image_url": url, "alt_text": "Now"}
     content = without_broadcasts({"blocks": [image], "attachments": [{"blocks": [image]}]})
 
@@ -205,7 +205,7 @@ def posted(bellhop: Bellhop) -> str:
 
 @on_sqlite
 @pytest.mark.parametrize("may", [False, True])
-def test_what_an_api_key_sends_calls_everybody_where_it_may(installed: Bellhop, may: bool) -> None:
+def test_an_api_key_may_broadcast_if_allowed(installed: Bellhop, may: bool) -> None:
     sent = caller(installed, allow_broadcast=may).send({"to": GENERAL, **BODY})
 
     assert sent.status == 202
@@ -214,7 +214,7 @@ def test_what_an_api_key_sends_calls_everybody_where_it_may(installed: Bellhop, 
 
 
 @on_sqlite
-def test_a_picture_that_slack_refuses_calls_nobody(installed: Bellhop) -> None:
+def test_a_rejected_image_makes_no_mention(installed: Bellhop) -> None:
     image = {"type": "image", "image_url": "!channel", "alt_text": "Now"}
 
     assert caller(installed).send({"to": GENERAL, "text": "x", "blocks": [image]}).status == 202
@@ -224,7 +224,7 @@ def test_a_picture_that_slack_refuses_calls_nobody(installed: Bellhop) -> None:
 
 @on_sqlite
 @pytest.mark.parametrize("may", [False, True])
-def test_what_a_hook_takes_calls_everybody_where_it_may(installed: Bellhop, may: bool) -> None:
+def test_a_webhook_may_broadcast_if_allowed(installed: Bellhop, may: bool) -> None:
     url = installed.services.webhooks.create(ACME, "alerts", [GENERAL], allow_broadcast=may)
 
     assert request("POST", url, json.dumps(BODY).encode()).text == "ok"

@@ -1,4 +1,4 @@
-"""Ids that senders give: none of them reaches Slack, whatever blocks they stand in."""
+"""Ids in senders' blocks: none reaches Slack."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def element(kind: str, action_id: str) -> dict[str, Any]:
 
 
 def blocks_with(kind: str, own_id: str) -> list[dict[str, Any]]:
-    """Return every block that takes the element, each with one of our ids at every place."""
+    """Return every block that accepts the element, with Bellhop's ids in every id field."""
     made = element(kind, own_id)
     found: list[dict[str, Any]] = []
     if kind in ACTION_ELEMENTS:
@@ -92,9 +92,9 @@ def test_no_id_of_an_element_survives(kind: str) -> None:
 
         found = list(ids_in(message))
         assert len(found) == len(list(ids_in(blocks))) * 2
-        assert all(is_foreign(one) for one in found)
+        assert all(is_foreign(item) for item in found)
         assert len(set(found)) == len(found)
-        assert max(len(str(one)) for one in found) <= 255
+        assert max(len(str(item)) for item in found) <= 255
         assert check_blocks(message["blocks"]) == []
 
 
@@ -102,9 +102,9 @@ def test_no_id_of_an_element_survives(kind: str) -> None:
 def test_no_id_of_a_block_survives(kind: str) -> None:
     blocks = [{"type": kind, "block_id": ids.UNLINK_PROFILE, "elements": [{"action_id": "x"}]}]
 
-    assert all(is_foreign(one) for one in ids_in(render({"blocks": blocks})))
+    assert all(is_foreign(item) for item in ids_in(render({"blocks": blocks})))
     under_title = render({"title": "Hello", "severity": "error", "blocks": blocks})
-    assert all(is_foreign(one) for one in ids_in(under_title))
+    assert all(is_foreign(item) for item in ids_in(under_title))
 
 
 @pytest.mark.parametrize("own_id", OWN_IDS)
@@ -163,12 +163,12 @@ _JSON = st.recursive(
 def test_no_id_survives_anywhere(value: Any) -> None:
     sent = replace_foreign_ids({"blocks": [value], "attachments": [{"blocks": value}]})
 
-    found = [one for one in ids_in(sent) if one not in ("", None)]
-    assert all(is_foreign(one) for one in found)
+    found = [item for item in ids_in(sent) if item not in ("", None)]
+    assert all(is_foreign(item) for item in found)
     assert len(set(found)) == len(found)
 
 
-def test_what_is_nested_beyond_reason_is_left_out() -> None:
+def test_too_deeply_nested_values_are_removed() -> None:
     deep: Any = {"action_id": ids.REVOKE_API_KEY}
     for _ in range(500):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""Values of buttons: what is signed for one place counts there, and nowhere else."""
+"""Signed values: valid only for the action, workspace and address they were signed for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIELDS = {"topic": "deploys", "at": None}
 PLACE = ("incident.mute", "T1", "C1")
 
 
-def test_what_was_signed_is_read() -> None:
+def test_a_signed_value_is_read() -> None:
     value = SIGNER.sign(*PLACE, FIELDS)
 
     assert SIGNER.read(value, "incident.mute", "T1", ["D1", "C1"]) == FIELDS
@@ -47,7 +47,7 @@ def test_it_is_bound_to_action_workspace_and_address(other: tuple[str, str, str]
 
 
 @pytest.mark.parametrize("value", [None, 3, "", ".", "..", "v1..{}", "3", '{"key":1}', "v1.é.{}"])
-def test_what_was_not_signed_is_none(value: object) -> None:
+def test_an_unsigned_value_is_rejected(value: object) -> None:
     with pytest.raises(OutdatedError):
         SIGNER.read(value, "incident.mute", "T1", ["C1"])
 
@@ -57,7 +57,7 @@ def test_it_counts_without_an_address_nowhere() -> None:
         SIGNER.read(SIGNER.sign(*PLACE, FIELDS), "incident.mute", "T1", [])
 
 
-def test_another_secret_or_version_is_none() -> None:
+def test_another_secret_or_version_is_rejected() -> None:
     value = ValueSigner("another secret").sign(*PLACE, FIELDS)
     with pytest.raises(OutdatedError):
         SIGNER.read(value, "incident.mute", "T1", ["C1"])
@@ -86,7 +86,7 @@ def test_a_value_has_nothing_that_slack_escapes(topic: str, filter_: str) -> Non
 
 
 @given(st.integers(0, 2100))
-def test_what_fits_is_no_longer_than_slack_takes(length: int) -> None:
+def test_a_fitting_value_is_within_slacks_limit(length: int) -> None:
     fields = {"x": "y" * length}
 
     value = SIGNER.sign("incident.mute", "T" * 32, "C1", fields)

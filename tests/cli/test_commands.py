@@ -162,7 +162,7 @@ class TestDatabaseUpgrade:
         with bellhop.services.database.writing_connection() as connection:
             connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'ffff'")
 
-        assert_failed(run(bellhop, "db", "upgrade"), "which a newer Bellhop made")
+        assert_failed(run(bellhop, "db", "upgrade"), "of a newer Bellhop")
 
 
 class TestCatchUp:
@@ -209,7 +209,7 @@ class TestRotateKeys:
             assert "Encrypted 2 secrets with the first key." in done.stdout
             assert "of" in done.stderr
         with running_bellhop(database_url, new, clock) as rotated:
-            stored = rotated.services.store.find_stored(
+            stored = rotated.services.installations.find(
                 enterprise_id=None, team_id=ACME, user_id=ANN
             )
             assert stored is not None

@@ -66,7 +66,7 @@ def test_one_is_shown_with_its_reason_and_without_its_text(installed: Bellhop) -
 
     assert f"/notifications/{id_}" in shown
     assert f"{GENERAL}: dead (restricted_action)  attempts: 1\n" in shown
-    assert "A setting of the workspace forbids posting there." in shown
+    assert "A setting of the workspace does not allow posting there." in shown
     assert "secret" not in shown + run(installed, "notifications", "list", *TEAM).stdout
 
 

@@ -150,7 +150,7 @@ class TestRefusing:
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
-            (["x", "--to", "general"], "to[1] 'general' is no address: give #name"),
+            (["x", "--to", "general"], "to[1] 'general' is not a recipient: use #name"),
             ([" "], "text is empty: give text"),
             (["x", "--link", "nowhere"], "link is not a URL"),
             (["x", "--priority", "10"], "priority is too large: the maximum is 9"),
@@ -207,8 +207,8 @@ class TestWaiting:
             (
                 {"state": "unknown", "error": "missing_scope"},
                 3,
-                "outcome unknown. Bellhop was not granted what this needs. Install it again to "
-                "grant it. (missing_scope)",
+                "outcome unknown. Bellhop lacks a permission for this. Install it again to grant "
+                "it. (missing_scope)",
             ),
         ],
     )

@@ -1,4 +1,4 @@
-"""Limits of API keys and webhooks: what is over them is rejected, counted and shown."""
+"""Limits of API keys and webhooks: requests beyond them are rejected, counted and shown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RANDOM = "C0ACME0002"
 def limited(
     request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
 ) -> Iterator[Bellhop]:
-    """Bellhop with the limits that the test is parametrized with, at the beginning of an hour."""
+    """Bellhop with the parametrized limits, at the beginning of an hour."""
     clock.now = clock.now.replace(minute=0, second=0, microsecond=0)
     with running_bellhop(database_url, encryption_key, clock, **request.param) as running:
         yield running
@@ -45,7 +45,7 @@ def post(url: str) -> Page:
 
 
 def stored(bellhop: Bellhop) -> tuple[int, int]:
-    """Return how many notifications and deliveries there are."""
+    """Return the number of notifications and deliveries."""
     with bellhop.services.database.reading() as session:
         return (
             session.scalar(select(func.count()).select_from(Notification)) or 0,
@@ -62,7 +62,7 @@ def assert_rejected(answer: Page, words: str) -> None:
 
 @limits(sender_requests_per_minute=2)
 class TestRequests:
-    def test_what_is_over_the_limit_is_rejected_until_the_next_minute(
+    def test_requests_over_the_limit_are_rejected_until_the_next_minute(
         self, limited: Bellhop
     ) -> None:
         ci, other = caller(limited), caller(limited)
@@ -71,13 +71,13 @@ class TestRequests:
 
         rejected = ci.send({"to": "#a", "text": "x"})
 
-        assert_rejected(rejected, "2 requests a minute")
+        assert_rejected(rejected, "2 requests per minute")
         assert stored(limited) == (2, 2)
         assert other.send({"to": "#a", "text": "x"}).status == 202
         limited.clock.advance(int(rejected.headers["Retry-After"]))
         assert ci.send({"to": "#a", "text": "x"}).status == 202
 
-    def test_whatever_is_asked_is_a_request(self, limited: Bellhop) -> None:
+    def test_every_method_counts_as_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited, "admin")
         id_ = ci.send({"to": "#a", "text": "x"}).json()["id"]
         assert ci.get(NOTIFICATIONS).status == 200
@@ -90,22 +90,24 @@ class TestRequests:
             ("POST", f"{path}/retry"),
             ("POST", NOTIFICATIONS),
         ):
-            assert_rejected(ci.call(method, asked, {"to": "#a", "text": "x"}), "requests a minute")
+            assert_rejected(
+                ci.call(method, asked, {"to": "#a", "text": "x"}), "requests per minute"
+            )
         again = ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k")
-        assert_rejected(again, "requests a minute")
+        assert_rejected(again, "requests per minute")
         assert stored(limited) == (1, 1)
 
-    def test_what_is_not_accepted_is_a_request(self, limited: Bellhop) -> None:
+    def test_a_rejected_notification_counts_as_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited, "send", channels=["#a"])
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"], sender="slack")
         bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
 
         assert [ci.send(body).status for body in bad] == [400, 403, 429]
         answers = [request("POST", url, b"{") for _ in range(3)]
-        assert [one.status for one in answers] == [400, 400, 503]
+        assert [answer.status for answer in answers] == [400, 400, 503]
         assert stored(limited) == (0, 0)
 
-    def test_whatever_the_reason_it_is_a_request(self, limited: Bellhop) -> None:
+    def test_any_error_counts_as_a_request(self, limited: Bellhop) -> None:
         reader, ci, other = caller(limited, "read"), caller(limited), caller(limited)
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         body, large = {"to": "#a", "text": "x"}, b" " * (1024 * 1024 + 1)
@@ -113,23 +115,23 @@ class TestRequests:
         assert [reader.send(body).status for _ in range(3)] == [403, 403, 429]
         assert ci.send(body, Idempotency_Key="k").status == 202
         others = [ci.send({**body, "text": "y"}, Idempotency_Key="k") for _ in range(2)]
-        assert [one.status for one in others] == [409, 429]
+        assert [item.status for item in others] == [409, 429]
         assert [other.send(large).status for _ in range(3)] == [413, 413, 429]
         assert [request("POST", url, large).status for _ in range(3)] == [413, 413, 503]
 
-    def test_what_is_answered_again_is_a_request(self, limited: Bellhop) -> None:
+    def test_an_idempotent_repetition_counts_as_a_request(self, limited: Bellhop) -> None:
         ci = caller(limited)
         answers = [ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k") for _ in range(3)]
 
-        assert [one.status for one in answers] == [202, 202, 429]
+        assert [answer.status for answer in answers] == [202, 202, 429]
         assert stored(limited) == (1, 1)
 
-    def test_a_hook_answers_so_that_tools_try_again(self, limited: Bellhop) -> None:
+    def test_a_webhook_answers_so_that_tools_retry(self, limited: Bellhop) -> None:
         put_bot(limited)
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         answers = [post(url) for _ in range(3)]
 
-        assert [(one.status, one.text) for one in answers] == [
+        assert [(answer.status, answer.text) for answer in answers] == [
             (200, "ok"),
             (200, "ok"),
             (503, "rate_limited"),
@@ -156,10 +158,10 @@ class TestRequests:
 
 
 def subscribe(bellhop: Bellhop, number: int) -> None:
-    """Subscribe so many destinations to deploys."""
-    for one in range(number):
+    """Subscribe a number of destinations to deploys."""
+    for item in range(number):
         bellhop.services.subscriptions.subscribe(
-            ACME, f"C0MANY{one:04}", SubscriptionSpec("deploys")
+            ACME, f"C0MANY{item:04}", SubscriptionSpec("deploys")
         )
 
 
@@ -168,7 +170,7 @@ def test_deliveries_are_counted_where_the_sender_addressed_them(limited: Bellhop
     ci = caller(limited)
     assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
 
-    assert_rejected(ci.send({"to": ["#a", "#b"], "text": "x"}), "3 deliveries a minute")
+    assert_rejected(ci.send({"to": ["#a", "#b"], "text": "x"}), "3 deliveries per minute")
 
     limited.clock.advance(1)
     assert ci.send({"to": "#a", "text": "x"}).status == 202
@@ -176,17 +178,17 @@ def test_deliveries_are_counted_where_the_sender_addressed_them(limited: Bellhop
 
 
 @limits(sender_deliveries_per_minute=3)
-def test_subscriptions_make_one_delivery_of_the_senders(limited: Bellhop) -> None:
+def test_deliveries_by_subscription_count_as_one(limited: Bellhop) -> None:
     subscribe(limited, 5)
     ci = caller(limited)
     assert ci.send({"to": ["topic:deploys", "#a"], "text": "x"}).status == 202
     assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
 
-    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries a minute")
+    assert_rejected(ci.send({"to": "topic:deploys", "text": "x"}), "3 deliveries per minute")
 
 
 @limits(sender_open_deliveries=2)
-def test_subscriptions_make_one_open_delivery_of_the_senders(limited: Bellhop) -> None:
+def test_open_deliveries_by_subscription_count_as_one(limited: Bellhop) -> None:
     subscribe(limited, 5)
     ci = caller(limited)
     assert ci.send({"to": "topic:deploys", "text": "x"}).status == 202
@@ -196,7 +198,7 @@ def test_subscriptions_make_one_open_delivery_of_the_senders(limited: Bellhop) -
 
 
 @limits(sender_deliveries_per_minute=2)
-def test_what_subscriptions_made_is_sent_again_as_one(limited: Bellhop) -> None:
+def test_retried_deliveries_by_subscription_count_as_one(limited: Bellhop) -> None:
     limited.install(ANN)
     subscribe(limited, 5)
     ci = caller(limited)
@@ -208,7 +210,7 @@ def test_what_subscriptions_made_is_sent_again_as_one(limited: Bellhop) -> None:
 
 
 @limits(sender_deliveries_per_minute=2)
-def test_what_is_sent_again_is_counted_again(limited: Bellhop) -> None:
+def test_a_retry_is_counted_again(limited: Bellhop) -> None:
     limited.install(ANN)
     ci = caller(limited)
     sent = ci.send({"to": "#nowhere", "text": "x"}).json()
@@ -221,7 +223,7 @@ def test_what_is_sent_again_is_counted_again(limited: Bellhop) -> None:
         answers.append(ci.call("POST", again))
 
     assert answers[0].status == 202
-    assert_rejected(answers[1], "2 deliveries a minute")
+    assert_rejected(answers[1], "2 deliveries per minute")
     limited.clock.advance(60)
     assert ci.call("POST", again).status == 202
     assert ci.call("POST", again).status == 409
@@ -234,7 +236,7 @@ def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
 
     many = ci.send({"to": [f"#unknown-{n}" for n in range(100)], "text": "x"})
 
-    assert_rejected(many, "2 new destinations an hour")
+    assert_rejected(many, "2 new destinations per hour")
     limited.clock.advance(1)
     assert ci.send({"to": ["#a", "#b"], "text": "x"}).status == 202
     assert_rejected(ci.send({"to": "#c", "text": "x"}), "new destinations")
@@ -243,7 +245,7 @@ def test_unknown_names_cannot_flood_a_workspace(limited: Bellhop) -> None:
 
 
 @limits(sender_new_destinations_per_hour=1)
-def test_who_subscribes_is_no_new_destination_of_the_sender(limited: Bellhop) -> None:
+def test_subscribers_are_not_new_destinations_of_the_sender(limited: Bellhop) -> None:
     for address in (GENERAL, RANDOM, ANN):
         limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
 
@@ -280,14 +282,14 @@ def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
     view = limited.slack.home_view(ACME, ANN)
 
     at = f"{limited.clock():%Y-%m-%d %H:%M} UTC"
-    assert f"; 2 rejected, last {at} (requests a minute)\n" in keys
-    assert f"; 2 rejected, last {at} (requests a minute)\n" in hooks
+    assert f"; 2 rejected, last {at} (requests per minute)\n" in keys
+    assert f"; 2 rejected, last {at} (requests per minute)\n" in hooks
     assert view is not None
     assert json.dumps(view.blocks).count("2 requests rejected") == 2
 
 
 class TestAcrossProcesses:
-    """Two that know nothing of one another but the database."""
+    """Two processes that share only the database."""
 
     KEY = Credential("api_key", 1)
 
@@ -324,7 +326,7 @@ class TestCancelling:
         with bellhop.services.database.reading() as session:
             return [(row.target, row.state) for row in session.execute(statement)]
 
-    def test_a_key_that_floods_is_revoked_with_what_it_has_sent(self, bellhop: Bellhop) -> None:
+    def test_a_flooding_key_is_revoked_with_its_deliveries(self, bellhop: Bellhop) -> None:
         ci, other = caller(bellhop), caller(bellhop)
         ci.send({"to": ["#a", "#b"], "text": "x", "delay": 60})
         other.send({"to": "#a", "text": "x"})
@@ -340,7 +342,7 @@ class TestCancelling:
         later = run(bellhop, "api-key", "revoke", "2", "--cancel")
         assert later.stdout.endswith("1 delivery is cancelled.\n")
 
-    def test_a_hook_too(self, bellhop: Bellhop) -> None:
+    def test_a_webhook_is_limited_too(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
         url = bellhop.services.webhooks.create(ACME, "alerts", ["#a"])
         assert post(url).text == "ok"
@@ -364,17 +366,17 @@ def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
     bellhop.services.api_keys.revoke(1)
 
     assert ci.send({"to": "#a", "text": "x"}, Idempotency_Key="k").status == 401
-    # It costs others no transaction again.
+    # It causes no further transaction of others.
     assert bellhop.services.api_keys.remembered(ci.key) is None
     assert ci.send({"to": "#a", "text": "x"}).status == 401
     assert stored(bellhop) == (1, 1)
 
 
 class TestEndingIncidents:
-    """Messages that are refreshed because of a sender are deliveries of its own."""
+    """Updates of messages caused by a sender are charged to it."""
 
     def opened(self, bellhop: Bellhop, messages: int) -> Caller:
-        """Let messages of one incident stand in a channel; return their sender."""
+        """Post messages of one incident to a channel; return their sender."""
         bellhop.install(ANN)
         ci = caller(bellhop)
         asking = {"to": GENERAL, "text": "x", "key": "K", "mode": "new", "actions": ["mute"]}
@@ -386,7 +388,7 @@ class TestEndingIncidents:
         return ci
 
     def again(self, ci: Caller) -> Page:
-        """End the incident, and open it again, where nobody is subscribed."""
+        """Resolve the incident and open it again, without subscribers."""
         answer = ci.send({"to": "topic:nobody", "text": "x", "key": "K"})
         ci.send({"to": "topic:nobody", "text": "x", "key": "K", "actions": ["mute"]})
         return answer
@@ -401,13 +403,13 @@ class TestEndingIncidents:
         ci = self.opened(limited, 3)
 
         assert [self.again(ci).status for _ in range(2)] == [202, 202]
-        assert_rejected(self.again(ci), "7 deliveries a minute")
+        assert_rejected(self.again(ci), "7 deliveries per minute")
 
         limited.clock.advance(60)
         assert self.again(ci).status == 202
 
     @limits(sender_deliveries_per_minute=2)
-    def test_those_in_subscribed_channels_count_once(self, limited: Bellhop) -> None:
+    def test_messages_in_subscribed_channels_count_once(self, limited: Bellhop) -> None:
         limited.install(ANN)
         for address in (GENERAL, RANDOM):
             limited.services.subscriptions.subscribe(ACME, address, SubscriptionSpec("deploys"))
@@ -419,7 +421,7 @@ class TestEndingIncidents:
 
         assert ci.send({"to": "topic:nobody", "text": "x", "key": "K"}).status == 202
         assert ci.send({"to": "#a", "text": "x"}).status == 202
-        assert_rejected(ci.send({"to": "#a", "text": "x"}), "2 deliveries a minute")
+        assert_rejected(ci.send({"to": "#a", "text": "x"}), "2 deliveries per minute")
 
     @limits(sender_open_deliveries=4)
     def test_they_count_as_open(self, limited: Bellhop) -> None:
@@ -431,7 +433,7 @@ class TestEndingIncidents:
         assert ci.send({"to": GENERAL, "text": "x"}).status == 202
 
     @limits()
-    def test_those_that_wait_are_not_written_again(self, limited: Bellhop) -> None:
+    def test_waiting_messages_are_not_updated(self, limited: Bellhop) -> None:
         ci = self.opened(limited, 3)
 
         assert [self.again(ci).status for _ in range(5)] == [202] * 5
@@ -451,7 +453,7 @@ class TestEndingIncidents:
         assert limited.slack.messages(GENERAL)[-1].text == "Urgent"
 
     @limits()
-    def test_what_people_answer_goes_ahead_of_them(self, limited: Bellhop) -> None:
+    def test_responses_of_people_go_first(self, limited: Bellhop) -> None:
         ci = self.opened(limited, 3)
         assert self.again(ci).status == 202
         id_ = ci.get(f"{NOTIFICATIONS}?key=K").json()["notifications"][-1]["id"]

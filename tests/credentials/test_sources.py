@@ -1,4 +1,4 @@
-"""Sources: what keys and hooks share, what a limited key sees, and whose a key is."""
+"""Sources: data shared by API keys and webhooks, and the scope of notification keys."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def sent(who: Caller, to: Any, **content: Any) -> str:
 def listed(who: Caller, query: str = "") -> set[str]:
     answer = who.get(NOTIFICATIONS + query)
     assert answer.status == 200, answer.text
-    return {one["id"] for one in answer.json()["notifications"]}
+    return {item["id"] for item in answer.json()["notifications"]}
 
 
 def state(bellhop: Bellhop, notification_id: str) -> str | None:
@@ -52,14 +52,14 @@ def state(bellhop: Bellhop, notification_id: str) -> str | None:
 
 
 class TestSeeing:
-    def test_a_limited_key_sees_its_own_and_what_is_within_its_channels(
+    def test_a_limited_key_sees_its_notifications_and_its_channels(
         self, installed: Bellhop
     ) -> None:
         other = caller(installed)
         limited = caller(installed, *READER, channels=["#random"])
         own = sent(limited, "#random")
         within = sent(other, RANDOM)
-        # Elsewhere, elsewhere too, to nobody, and where the limited key's own name leads later.
+        # To two other channels, to nobody, and to a name that later means the key's channel.
         hidden = [
             sent(other, GENERAL),
             sent(other, [RANDOM, GENERAL]),
@@ -98,10 +98,10 @@ class TestSeeing:
         first = limited.get(f"{NOTIFICATIONS}?limit=1").json()
         rest = limited.get(f"{NOTIFICATIONS}?limit=1&cursor={first['next_cursor']}").json()
 
-        found = [one["id"] for page in (first, rest) for one in page["notifications"]]
+        found = [item["id"] for page in (first, rest) for item in page["notifications"]]
         assert found == own[::-1]
 
-    def test_what_a_rotated_key_sent_stays_with_its_source(self, installed: Bellhop) -> None:
+    def test_notifications_of_a_rotated_key_stay_with_its_source(self, installed: Bellhop) -> None:
         old = caller(installed, *READER, channels=[GENERAL], source="ci")
         id_ = sent(old, GENERAL, delay=60)
         installed.services.api_keys.revoke(1)
@@ -112,7 +112,7 @@ class TestSeeing:
         assert listed(caller(installed), "?source=ci") == {id_}
         assert other.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 403
         cancelled = new.call("DELETE", f"{NOTIFICATIONS}/{id_}")
-        assert [one["state"] for one in cancelled.json()["cancelled"]] == ["cancelled"]
+        assert [item["state"] for item in cancelled.json()["cancelled"]] == ["cancelled"]
 
     def test_a_key_without_a_source_can_be_rotated_by_its_id(self, installed: Bellhop) -> None:
         id_ = sent(caller(installed), GENERAL, delay=60)
@@ -147,16 +147,19 @@ class TestKeys:
             sent(who, GENERAL, text=text, key="disk")
             deliver(installed)
 
-        assert [one.text for one in installed.slack.messages(GENERAL)] == ["one again", "other"]
+        assert [message.text for message in installed.slack.messages(GENERAL)] == [
+            "one again",
+            "other",
+        ]
 
-    def test_keys_and_hooks_of_one_source_share_theirs(self, installed: Bellhop) -> None:
+    def test_keys_and_webhooks_of_one_source_share_notifications(self, installed: Bellhop) -> None:
         one, other = (caller(installed, source="monitoring") for _ in range(2))
         sent(one, GENERAL, text="one", key="disk")
         deliver(installed)
         sent(other, GENERAL, text="other", key="disk")
         deliver(installed)
 
-        assert [one.text for one in installed.slack.messages(GENERAL)] == ["other"]
+        assert [message.text for message in installed.slack.messages(GENERAL)] == ["other"]
 
     def test_it_is_shown_and_found_as_it_was_given(self, installed: Bellhop) -> None:
         one, other = caller(installed), caller(installed, source="ci")
@@ -167,7 +170,7 @@ class TestKeys:
         assert listed(one, "?key=disk") == set()
 
     @pytest.mark.parametrize("scopes", [("send",), ("send", "read"), ("send", "admin")])
-    def test_nobody_else_ends_an_incident(
+    def test_another_source_cannot_resolve_an_incident(
         self, installed: Bellhop, scopes: tuple[Any, ...]
     ) -> None:
         id_ = sent(caller(installed), GENERAL, key="disk", actions=["resolve"])
@@ -213,7 +216,7 @@ class TestKeys:
         assert run(installed, *command, "--source", "api_key:1", "x").exit_code == 0
         assert state(installed, id_) == "resolved"
 
-    def test_it_belongs_to_whoever_opened_it(self, installed: Bellhop) -> None:
+    def test_it_belongs_to_the_source_that_opened_it(self, installed: Bellhop) -> None:
         sent(caller(installed, source="ci"), GENERAL, key="disk", actions=["resolve"])
 
         with installed.services.database.reading() as session:
@@ -222,7 +225,7 @@ class TestKeys:
 
 class TestNames:
     @pytest.mark.parametrize("name", ["", "a b", "a|b", "x" * 65, "ä"])
-    def test_what_cannot_be_a_source(self, installed: Bellhop, name: str) -> None:
+    def test_invalid_sources_are_rejected(self, installed: Bellhop, name: str) -> None:
         for command in (["api-key", "create", "--name", "x"], ["webhook", "create", "--to", "#a"]):
             done = run(installed, *command, "--team", ACME, "--source", name)
             assert_failed(done, "is not a source", status=2)

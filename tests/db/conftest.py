@@ -1,4 +1,4 @@
-"""What the tests of the database share."""
+"""Fixtures for database tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One stored value that cannot be read harms nobody but its owner, who is told.
+"""Damaged values: an unreadable stored value affects only its owner, who is notified.
 
 Every column that is parsed when it is read is damaged in turn, in one row among healthy ones. Then
 everything that reads such rows is done for others: it works, and the log has no content.
@@ -31,10 +31,10 @@ from tests.running import Bellhop, Browser
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 DEPLOYS = "C0ACME0003"
-# Nobody may find this in the log.
+# This must not appear in the log.
 SECRET = "s3cr3t"
 GARBAGE = f"(((( {SECRET}"
-# What is parsed, although its type does not say so.
+# Columns that are parsed, although their type does not show it.
 TEXTS: dict[tuple[str, str], list[str]] = {
     ("subscriptions", "topic"): [GARBAGE, ""],
     ("subscriptions", "address"): [GARBAGE, "", "topic:x"],
@@ -75,9 +75,9 @@ TEXTS: dict[tuple[str, str], list[str]] = {
     ("token_revocations", "token"): [GARBAGE],
 }
 TYPES = (UTCDateTime, TimeOfDay, JsonObject)
-# Which rows are damaged, and read afterwards by what is done for others.
+# The rows that are damaged, and then read while others are served.
 ROWS = {
-    "subscriptions": "id = 1",  # Ann's own
+    "subscriptions": "id = 1",  # Ann's
     "preferences": f"user_id = '{BEN}'",
     "users": f"user_id = '{ANN}'",
     "memberships": "id = 1",
@@ -93,11 +93,11 @@ ROWS = {
 
 
 def cases() -> Iterator[tuple[str, list[str], list[str]]]:
-    """Yield tables, with columns that are damaged together, and values."""
+    """Yield tables, with columns to damage together, and values."""
     for (name, column), values in TEXTS.items():
         yield name, [column], values
     for table in Base.metadata.sorted_tables:
-        columns = [one.name for one in table.columns if isinstance(one.type, TYPES)]
+        columns = [item.name for item in table.columns if isinstance(item.type, TYPES)]
         if table.name in ROWS and columns:
             yield table.name, columns, [GARBAGE]
 
@@ -107,7 +107,7 @@ CASES = list(cases())
 
 @pytest.fixture
 def world(bellhop: Bellhop) -> Bellhop:
-    """A row of each kind to damage, and a healthy one beside it."""
+    """A row of each kind to damage, and an intact one beside it."""
     services = bellhop.services
     bellhop.install(ANN)
     for name in ("damaged", "healthy"):
@@ -173,7 +173,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
     """Do everything that reads rows."""
     services = bellhop.services
     sent = accept(bellhop, ["topic:deploys", BEN], title="All is well", severity="warning")
-    # Signed requests are as old as the test's clock is: what is held was so an hour ago.
+    # Signed requests use the test's clock: held deliveries are an hour old.
     bellhop.clock.advance(-3600)
     for title in ("One", "Two"):
         accept(bellhop, "topic:held", title=title)
@@ -183,7 +183,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
         bellhop.clock.advance(2)
     report = services.history.find(ACME, sent)
     assert report is not None
-    assert {one.to: one.state for one in report.deliveries}[GENERAL] == "sent"
+    assert {delivery.to: delivery.state for delivery in report.deliveries}[GENERAL] == "sent"
     for user_id in (ANN, BEN):
         home(bellhop, user_id)
         ask(bellhop, user_id, "list")
@@ -194,7 +194,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
         result = run(bellhop, *arguments)
         assert result.exit_code == 0, (command, result.output, result.exception)
     services.history.search(ACME, HistoryQuery())
-    assert [browser.get(f"/notifications/{one}").status for one in [sent, *ids]] == [200] * 3
+    assert [browser.get(f"/notifications/{item}").status for item in [sent, *ids]] == [200] * 3
     assert browser.get("/profile").status == 200
     services.incidents.answer(ACME, ids[0], BEN, "acknowledge")
     services.callback_sender.send_due()
@@ -203,9 +203,9 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("table", "columns", "values"), CASES, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in CASES]
+    ("table", "columns", "values"), CASES, ids=[f"{item[0]}.{'+'.join(item[1])}" for item in CASES]
 )
-def test_a_damaged_value_harms_nobody(
+def test_a_damaged_value_does_not_affect_others(
     world: Bellhop,
     caplog: pytest.LogCaptureFixture,
     table: str,
@@ -225,15 +225,17 @@ def test_a_damaged_value_harms_nobody(
     assert SECRET not in caplog.text
 
 
-# One at a time: Slack's word that a token was revoked may come after its person has linked again.
+# One at a time: Slack may report a revoked token after its person has linked again.
 LEAVING = [(table, columns, value) for table, columns, values in CASES for value in values]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("table", "columns", "value"), LEAVING, ids=[f"{one[0]}.{'+'.join(one[1])}" for one in LEAVING]
+    ("table", "columns", "value"),
+    LEAVING,
+    ids=[f"{item[0]}.{'+'.join(item[1])}" for item in LEAVING],
 )
-def test_a_damaged_value_keeps_nobody_from_leaving(
+def test_a_damaged_value_does_not_block_deletion(
     world: Bellhop, table: str, columns: list[str], value: str
 ) -> None:
     world.install(BEN, query="?only=profile")
@@ -250,10 +252,10 @@ def test_a_damaged_value_keeps_nobody_from_leaving(
     assert world.services.profiles.find(ACME, ANN) is None
 
 
-# Who owns it is told.
+# Its owner is notified.
 
 
-def test_a_subscription_that_cannot_be_read_says_so(world: Bellhop) -> None:
+def test_an_unreadable_subscription_is_reported(world: Bellhop) -> None:
     damage(world, "subscriptions", "filter", GARBAGE)
 
     for shown in (home(world, ANN), ask(world, ANN, "list")):
@@ -273,7 +275,7 @@ def test_preferences_that_cannot_be_read_say_so(world: Bellhop) -> None:
     assert "quiet hours from 22:00" in shown
 
 
-def test_a_content_that_cannot_be_read_says_so(world: Bellhop) -> None:
+def test_unreadable_content_is_reported(world: Bellhop) -> None:
     browser, _ = world.install(BEN, query="?only=profile")
     id_ = accept(world, GENERAL, title="x")
     with world.services.database.writing_connection() as connection:
@@ -287,7 +289,7 @@ def test_a_content_that_cannot_be_read_says_so(world: Bellhop) -> None:
 
 
 @pytest.mark.parametrize("target", [GARBAGE, "", "topic:(("])
-def test_a_webhook_whose_destination_cannot_be_read_refuses(world: Bellhop, target: str) -> None:
+def test_a_webhook_with_an_unreadable_destination_rejects(world: Bellhop, target: str) -> None:
     url = world.services.webhooks.create(ACME, "mine", [GENERAL])
     with world.services.database.writing_connection() as connection:
         connection.execute(
@@ -299,7 +301,7 @@ def test_a_webhook_whose_destination_cannot_be_read_refuses(world: Bellhop, targ
     assert page.status < 500
 
 
-def test_an_installation_that_cannot_be_read_keeps_no_other_from_being_recorded(
+def test_an_unreadable_installation_does_not_block_others(
     world: Bellhop,
 ) -> None:
     world.install(BEN, query="?only=profile")

@@ -1,4 +1,4 @@
-"""Secrets at rest: the first key writes, all keys read, and a wrong key says so."""
+"""Encryption: the first key encrypts, every key decrypts, a wrong key is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OLD, NEW, OTHER = (Fernet.generate_key().decode() for _ in range(3))
 
 
 @pytest.mark.parametrize("secret", ["", "xoxb-1", "ü€😀", "x" * 100_000])
-def test_a_secret_of_any_length_comes_back(secret: str) -> None:
+def test_a_secret_of_any_length_is_preserved(secret: str) -> None:
     cipher = Cipher([NEW])
 
     assert cipher.decrypt(cipher.encrypt(secret)) == secret
@@ -28,7 +28,7 @@ def test_the_first_key_writes_and_every_key_reads() -> None:
     assert Cipher([NEW]).decrypt(both.encrypt("xoxb-after")) == "xoxb-after"
 
 
-def test_a_wrong_key_is_an_error_with_its_mend() -> None:
+def test_a_wrong_key_is_an_error_with_a_remedy() -> None:
     stored = Cipher([OLD]).encrypt("xoxb-1")
 
     with pytest.raises(DecryptionError, match="ENCRYPTION_KEYS") as caught:

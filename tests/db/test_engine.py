@@ -1,4 +1,4 @@
-"""The engine's settings and transactions."""
+"""Engine settings and transactions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = {"client_id": "1.2", "enterprise_id": "", "team_id": "T1"}
 
 def count(database: Database) -> None:
     with database.writing() as session:
-        # Reads first: without the write lock SQLite could then only fail.
+        # Reads first: without the write lock SQLite would then fail.
         session.scalar(select(InstallationRevision.revision))
         count_up(session, InstallationRevision, key=KEY, counter=InstallationRevision.revision)
 
@@ -46,7 +46,7 @@ def test_sqlite_is_set_up_for_several_processes(
         database.close()
 
 
-def test_a_row_cannot_name_one_that_does_not_exist(database: Database, clock: FakeClock) -> None:
+def test_a_row_cannot_reference_a_missing_row(database: Database, clock: FakeClock) -> None:
     orphan = Membership(
         user_id=1, team_id="T1", is_admin=False, is_owner=False, is_guest=False, linked_at=clock()
     )
@@ -55,7 +55,7 @@ def test_a_row_cannot_name_one_that_does_not_exist(database: Database, clock: Fa
         session.add(orphan)
 
 
-def test_an_error_undoes_the_whole_transaction(database: Database) -> None:
+def test_an_error_rolls_back_the_transaction(database: Database) -> None:
     def fail_halfway() -> None:
         with database.writing() as session:
             count_up(session, InstallationRevision, key=KEY, counter=InstallationRevision.revision)
@@ -75,7 +75,7 @@ def test_a_reading_session_commits_nothing(database: Database) -> None:
     assert counted(database) is None
 
 
-def test_a_reading_connection_sees_what_was_committed_meanwhile(database: Database) -> None:
+def test_a_reading_connection_sees_new_commits(database: Database) -> None:
     revision = select(InstallationRevision.revision)
     with database.reading_connection() as connection:
         assert connection.scalar(revision) is None
@@ -97,7 +97,7 @@ def test_a_reading_connection_commits_nothing(database: Database) -> None:
     assert counted(database) is None
 
 
-def test_writers_wait_for_one_another(database: Database) -> None:
+def test_writers_wait_for_each_other(database: Database) -> None:
     writers, rounds = 8, 10
     barrier = Barrier(writers)
 
@@ -122,19 +122,6 @@ def test_the_address_of_the_database_stays_out_of_errors_and_reprs(tmp_path: Pat
     assert "not-a-key" not in str(caught.value)
 
 
-def test_a_database_that_answers_passes_its_check(database: Database) -> None:
-    database.check()
-
-
-def test_a_database_that_does_not_answer_says_so(encryption_key: str) -> None:
-    gone = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", [encryption_key])
-    try:
-        with pytest.raises(OperationalError):
-            gone.check()
-    finally:
-        gone.close()
-
-
 @pytest.mark.postgresql
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 class TestWaitsOnPostgreSQL:
@@ -157,7 +144,7 @@ class TestWaitsOnPostgreSQL:
             assert connection.scalar(text(timeout)) == "5s"
 
     @pytest.mark.slow
-    def test_a_migration_waits_as_long_as_another_one_takes(self, database: Database) -> None:
+    def test_a_migration_waits_for_another_one(self, database: Database) -> None:
         with database.writing_connection() as migrating:
             migrating.execute(select(func.pg_advisory_xact_lock(schema._ADVISORY_LOCK)))
             waiting = Thread(target=schema.upgrade, args=(database,))

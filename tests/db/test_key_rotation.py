@@ -1,4 +1,4 @@
-"""`rotate_keys`: everything under the first key, in batches, beside running processes."""
+"""Key rotation: every secret in batches, while other processes run."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_one_unreadable_row_is_named_and_the_batches_before_it_stand(
     assert [renewed.decrypt(value).decode() for value in stored_text(database)[:3]] == tokens[:3]
 
 
-def test_it_goes_on_after_an_interruption(
+def test_it_resumes_after_an_interruption(
     database: Database, open_database: Open, encryption_key: str, clock: FakeClock
 ) -> None:
     tokens = add_revocations(database, clock())

@@ -1,4 +1,4 @@
-"""Reads that are prepared once."""
+"""Prepared reads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMITS = PreparedSelect(select(RateLimit.free_at).where(RateLimit.team_id == bin
 def stored(database: Database, clock: FakeClock) -> Database:
     with database.writing() as session:
         session.add_all(
-            [OAuthState(state_hash=one, expires_at=clock()) for one in ("two", "one", "other")]
+            [OAuthState(state_hash=item, expires_at=clock()) for item in ("two", "one", "other")]
         )
     return database
 
@@ -36,7 +36,7 @@ def named(rows: list[Any]) -> list[tuple[str, object]]:
     return [(row.state_hash, row.expires_at) for row in rows]
 
 
-def test_rows_are_those_of_an_ordinary_read(stored: Database, clock: FakeClock) -> None:
+def test_rows_equal_those_of_an_ordinary_read(stored: Database, clock: FakeClock) -> None:
     expected = [("one", clock()), ("two", clock())]
 
     assert named(stored.fetch(MOMENTS, {"since": clock()})) == expected
@@ -45,7 +45,7 @@ def test_rows_are_those_of_an_ordinary_read(stored: Database, clock: FakeClock) 
     assert len(seen) == 1
 
 
-def test_each_read_sees_what_was_committed(stored: Database, clock: FakeClock) -> None:
+def test_each_read_sees_committed_data(stored: Database, clock: FakeClock) -> None:
     assert len(stored.fetch(MOMENTS, {"since": clock()})) == 2
 
     with stored.writing_connection() as connection:
@@ -54,7 +54,7 @@ def test_each_read_sees_what_was_committed(stored: Database, clock: FakeClock) -
     assert named(stored.fetch(MOMENTS, {"since": clock()})) == [("one", clock())]
 
 
-def test_a_read_keeps_no_connection(stored: Database, clock: FakeClock) -> None:
+def test_a_read_releases_its_connection(stored: Database, clock: FakeClock) -> None:
     out: list[int] = []
     event.listen(stored.reading_engine, "checkout", lambda *_: out.append(1))
     event.listen(stored.reading_engine, "checkin", lambda *_: out.append(-1))

@@ -1,4 +1,4 @@
-"""Writers in several processes wait in line for an SQLite database."""
+"""The process lock: writing processes of an SQLite database queue fairly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from bolt_app.db import Database
 from bolt_app.db.process_lock import ProcessLock
 
-# Writes as often as it can, and holds the lock nearly all of the time.
+# Writes continuously, and so holds the lock nearly all the time.
 BUSY_WRITER = """
 import sys, time
 from sqlalchemy import text
@@ -43,7 +43,7 @@ WRITES = 50
 
 @contextmanager
 def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a script until it has written its first line, and then on."""
+    """Start a script, and wait for its first line."""
     command = [sys.executable, "-c", script, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         assert process.stdout is not None
@@ -71,7 +71,7 @@ def test_a_busy_process_does_not_overtake_another(tmp_path: Path, encryption_key
                     statement = text("UPDATE counts SET written = written RETURNING written")
                     overtaken += connection.execute(statement).scalar_one() - before
 
-    # Each time the write under way, and one that was before in line.
+    # Each time the current write, and one earlier in the queue.
     assert overtaken <= 2 * WRITES
 
 

@@ -1,4 +1,4 @@
-"""Deliveries of the first engine go on with the second one, and its workers stop."""
+"""The upgrade of the delivery engine: deliveries continue, old workers stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop
 
-# The first engine's last revision.
+# The last revision of the first engine.
 BEFORE = "0018"
 SETTLED = 20
 
@@ -33,7 +33,7 @@ def insert(connection: Connection, table: str, **row: Any) -> None:
 
 
 def fill(connection: Connection, clock: FakeClock) -> None:
-    """Write one delivery in each state that goes on, as the first engine did."""
+    """Insert one delivery in each open state, as the first engine did."""
     now = clock()
     pace = {"free_at": now, "paced_until": now}
     insert(connection, "team_paces", team_id=ACME, served_at=now, **pace)
@@ -83,7 +83,7 @@ def fill(connection: Connection, clock: FakeClock) -> None:
 def upgraded(
     empty_database_url: str, encryption_key: str, clock: FakeClock
 ) -> Iterator[tuple[Bellhop, Database]]:
-    """Bellhop on a database in which the first engine has left deliveries."""
+    """Bellhop on a database with deliveries of the first engine."""
     database = Database(empty_database_url, [encryption_key])
     schema.upgrade(database, BEFORE)
     with database.writing_connection() as connection:

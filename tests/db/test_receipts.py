@@ -1,4 +1,4 @@
-"""A signed request takes effect once, and what was rolled back took none."""
+"""Receipts: a signed request takes effect once, and not if it is rolled back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def record_and_fail(database: Database) -> None:
 
 def receipts(database: Database) -> list[str]:
     with database.reading() as session:
-        return [one.event_id for one in session.query(EventReceipt)]
+        return [item.event_id for item in session.query(EventReceipt)]
 
 
 def test_a_replay_is_refused(database: Database) -> None:

@@ -34,7 +34,7 @@ def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names())
 
 
-def test_the_migrations_make_what_the_models_say(empty_database: Database) -> None:
+def test_migrations_match_the_models(empty_database: Database) -> None:
     assert schema.upgrade(empty_database) is None
 
     with empty_database.engine.connect() as connection:
@@ -88,7 +88,7 @@ def test_subscriptions_of_an_earlier_version_go_on(
         assert connection.execute(text("SELECT topic FROM subscriptions")).scalar() == "deploys"
 
 
-def test_keys_and_hooks_of_an_earlier_version_go_on(
+def test_keys_and_webhooks_of_an_earlier_version_continue(
     empty_database: Database, clock: FakeClock
 ) -> None:
     schema.upgrade(empty_database, "0007")
@@ -118,7 +118,9 @@ def test_keys_and_hooks_of_an_earlier_version_go_on(
         assert connection.execute(text("SELECT url FROM callback_endpoints")).scalar() == "sealed"
 
 
-def test_accounts_that_nobody_joined_are_parted(empty_database: Database, clock: FakeClock) -> None:
+def test_accounts_joined_without_consent_are_separated(
+    empty_database: Database, clock: FakeClock
+) -> None:
     schema.upgrade(empty_database, "0009")
     moment = bindparam("now", clock(), type_=UTCDateTime)
     insert = text(
@@ -166,7 +168,7 @@ def test_a_difference_is_found(empty_database: Database) -> None:
         assert schema.differences(connection) != []
 
 
-def test_an_old_schema_is_refused_with_the_command_that_mends_it(
+def test_an_old_schema_is_rejected_with_the_command_to_run(
     empty_database: Database,
 ) -> None:
     with pytest.raises(SchemaError, match="db upgrade"):
@@ -211,7 +213,7 @@ def test_every_index_and_constraint_has_a_name(empty_database: Database) -> None
     assert nameless == []
 
 
-def test_what_is_held_goes_out_with_an_earlier_version(
+def test_held_deliveries_are_sent_by_an_earlier_version(
     empty_database: Database, clock: FakeClock
 ) -> None:
     schema.upgrade(empty_database)
@@ -231,14 +233,12 @@ def test_what_is_held_goes_out_with_an_earlier_version(
         assert connection.scalars(states).all() == ["waiting", "cancelled", "sent"]
 
 
-def test_no_subscription_gets_the_id_of_one_that_ended(
-    empty_database: Database, clock: FakeClock
-) -> None:
+def test_subscription_ids_are_never_reused(empty_database: Database, clock: FakeClock) -> None:
     schema.upgrade(empty_database)
     subscriptions, ids = Subscriptions(empty_database, clock=clock), []
     for topic in ("a", "b"):
         subscriptions.subscribe("T1", "C0123456789", SubscriptionSpec(topic))
-        ids += [one.id for one in subscriptions.of_team("T1")]
+        ids += [item.id for item in subscriptions.of_team("T1")]
         subscriptions.unsubscribe("T1", "C0123456789", topic)
 
     assert len(set(ids)) == 2

@@ -1,4 +1,4 @@
-"""The upgrade that lets keys of notifications belong to their source, with data in the tables."""
+"""The upgrade to notification keys per source, with existing data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bolt_app.db import migrations as scripts
 from tests.conftest import FakeClock
 
 NOTIFICATIONS = [
-    # The id, the source, the key and whether it asks for answers.
+    # The id, the source, the key and whether it asks for responses.
     ("n1", "hook:2", "disk", False),
     ("n2", "api_key:1", "disk", True),
     ("n3", "api_key:9", "disk", True),

@@ -1,11 +1,11 @@
-"""Subscriptions of an earlier version get the ids of channels and people that are known."""
+"""The upgrade of subscriptions to ids of known channels and people."""
 
 from __future__ import annotations
 
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Channel
 from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
-from bolt_app.profiles.service import register_membership, register_team, register_user
+from bolt_app.profiles.store import register_membership, register_team, register_user
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, GENERAL
 
@@ -19,9 +19,7 @@ CHANNEL = {
 PERSON = {"id": ANN, "team_id": ACME, "profile": {"email": "Ann@acme.example"}}
 
 
-def test_what_an_earlier_version_stored_is_migrated(
-    empty_database: Database, clock: FakeClock
-) -> None:
+def test_data_of_an_earlier_version_is_migrated(empty_database: Database, clock: FakeClock) -> None:
     schema.upgrade(empty_database)
     subscriptions = Subscriptions(empty_database, clock=clock)
     for address in ("#general", "#unknown", "@ann@acme.example", "@nobody@acme.example"):
@@ -39,7 +37,9 @@ def test_what_an_earlier_version_stored_is_migrated(
     schema.downgrade(empty_database, "0021-1")
     schema.upgrade(empty_database)
 
-    found = {(one.address, one.spec.topic, one.spec.filter) for one in subscriptions.of_team(ACME)}
+    found = {
+        (item.address, item.spec.topic, item.spec.filter) for item in subscriptions.of_team(ACME)
+    }
     assert found == {
         (GENERAL, "deploys", ""),
         (GENERAL, "alerts", "service=later"),

@@ -1,4 +1,4 @@
-"""The upgrade that stores names, addresses and filters in one form."""
+"""The upgrade of names, addresses and filters to their stored form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMPOSED, DECOMPOSED, INVISIBLE = "#caf\u00e9", "#cafe\u0301", "#caf\u200b\u00e9
 
 @pytest.fixture
 def old(empty_database: Database, clock: FakeClock) -> Any:
-    """Return what inserts rows into the tables of the revision before."""
+    """Return a function that inserts rows into the tables of the previous revision."""
     assert REVISION is not None
     schema.upgrade(empty_database, str(REVISION.down_revision))
     tables = MetaData()
@@ -36,9 +36,11 @@ def old(empty_database: Database, clock: FakeClock) -> Any:
             for row in rows:
                 columns = tables.tables[table].columns
                 given = {name: value for name, value in row.items() if name in columns}
-                needed = [one for one in columns if not (one.nullable or one.server_default)]
+                needed = [
+                    column for column in columns if not (column.nullable or column.server_default)
+                ]
                 others = {
-                    one.name: value_for(one, clock()) for one in needed if not one.primary_key
+                    item.name: value_for(item, clock()) for item in needed if not item.primary_key
                 }
                 connection.execute(insert(tables.tables[table]).values({**others, **given}))
 
@@ -58,7 +60,7 @@ def subscription(now: Any, id_: int, address: str, filter_: str = "", **more: An
     return {**given, "filter": filter_, "created_at": now, "changed_at": now, **more}
 
 
-def test_subscriptions_of_one_place_become_one(
+def test_subscriptions_of_one_destination_are_merged(
     empty_database: Database, clock: FakeClock, old: Any
 ) -> None:
     later = clock() + timedelta(minutes=1)
@@ -95,7 +97,7 @@ def test_subscriptions_of_one_place_become_one(
     assert one.unreadable == ()
 
 
-def test_queues_of_one_name_are_joined(
+def test_queues_of_one_name_are_merged(
     empty_database: Database, clock: FakeClock, old: Any
 ) -> None:
     lane = {"team_id": "T1"}
@@ -120,7 +122,9 @@ def test_queues_of_one_name_are_joined(
         (2, COMPOSED),
         (4, "@ann@acme.example"),
     ]
-    if "wake_at" in {one["name"] for one in inspect(empty_database.engine).get_columns("lanes")}:
+    if "wake_at" in {
+        column["name"] for column in inspect(empty_database.engine).get_columns("lanes")
+    }:
         [(wakes,)] = [row for row in values(empty_database, "lanes", "wake_at") if row[0]]
         assert wakes.replace(tzinfo=soon.tzinfo) == soon
     assert values(empty_database, "deliveries", "lane_id", "target") == [(2, COMPOSED)] * 3
@@ -169,7 +173,7 @@ def test_names_and_addresses_get_one_form_and_secrets_stay(
         ("no filter at all", None),
     ],
 )
-def test_filters_say_what_was_meant(
+def test_filters_keep_their_meaning(
     empty_database: Database, clock: FakeClock, old: Any, stored: str, now: str | None
 ) -> None:
     old("subscriptions", subscription(clock(), 1, "C1", stored))

@@ -1,4 +1,4 @@
-"""Moments mean the same on SQLite and PostgreSQL."""
+"""Column types: timestamps are equal on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stored(database: Database) -> datetime:
         return session.scalars(select(OAuthState.expires_at)).one()
 
 
-def test_a_moment_comes_back_to_the_microsecond_in_utc(database: Database) -> None:
+def test_a_timestamp_is_preserved_in_utc(database: Database) -> None:
     moment = datetime(2026, 3, 29, 1, 59, 59, 123456, UTC)
     store(database, moment)
 

@@ -1,4 +1,4 @@
-"""Upgrades from every earlier revision, with something in every table."""
+"""Upgrades from every earlier revision, with data in every table."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from bolt_app.db import migrations as scripts
 from tests.conftest import FakeClock
 
 REVISIONS = [
-    one.revision for one in reversed(list(ScriptDirectory(scripts.__path__[0]).walk_revisions()))
+    item.revision for item in reversed(list(ScriptDirectory(scripts.__path__[0]).walk_revisions()))
 ]
 
 
-# Tables of the first delivery engine, which the second one does without.
+# Tables of the first delivery engine, dropped by the second.
 REMOVED = {"team_paces", "workers"}
 
 
 def value_for(column: Column[Any], now: datetime) -> Any:
-    """Return what goes into a column; the same in each table, so that one refers to the other."""
+    """Return a value for a column; equal in each table, so that rows refer to each other."""
     kind = column.type
     if isinstance(kind, JSON):
         return {"text": "x"}
@@ -52,10 +52,10 @@ def value_for(column: Column[Any], now: datetime) -> Any:
 
 
 def fill(connection: Connection, now: datetime) -> dict[str, int]:
-    """Put a row into every table; return how many rows each has."""
+    """Insert a row into every table; return the number of rows of each."""
     found = MetaData()
     found.reflect(connection)
-    tables = [one for one in found.sorted_tables if one.name != "alembic_version"]
+    tables = [item for item in found.sorted_tables if item.name != "alembic_version"]
     for table in tables:
         row = {column.name: value_for(column, now) for column in table.columns}
         connection.execute(insert(table).values(row))
@@ -64,8 +64,8 @@ def fill(connection: Connection, now: datetime) -> dict[str, int]:
 
 def counts(connection: Connection, tables: list[Table]) -> dict[str, int]:
     return {
-        one.name: connection.execute(select(func.count()).select_from(one)).scalar_one()
-        for one in tables
+        table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+        for table in tables
     }
 
 

@@ -1,4 +1,4 @@
-"""Run in a process of its own: brings a database's schema up to date."""
+"""A separate process that upgrades a database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bolt_app.db import Database, schema
 
 
 def upgrade(url: str, encryption_key: str) -> str | None:
-    """Upgrade and return the revision the schema was at before."""
+    """Upgrade the schema and return its previous revision."""
     database = Database(url, [encryption_key])
     try:
         return schema.upgrade(database)

@@ -123,7 +123,7 @@ def test_a_late_refusal_is_shown_in_the_modal(bellhop: Bellhop) -> None:
 
     assert result.error is None
     assert result.elapsed < 3
-    bellhop.wait_for_modal(ANN, "by the workspace's admins")
+    bellhop.wait_for_modal(ANN, "Only admins of this workspace can create")
     assert bellhop.services.api_keys.of_team(ACME) == []
 
 

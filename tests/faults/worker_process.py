@@ -22,7 +22,7 @@ from sqlalchemy import event
 from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.db import Database
-from bolt_app.installations.store import Grant
+from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher

@@ -1,4 +1,4 @@
-"""What an installation's tokens are looked after by, beside a fake Slack."""
+"""Fixtures for stored tokens, with a fake Slack."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ import pytest
 
 from bolt_app.db import Database
 from bolt_app.http_loop import HttpLoop
-from bolt_app.installations.store import (
-    Grant,
-    Installations,
-    StoredInstallation,
-)
+from bolt_app.installations.records import Grant, StoredInstallation
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import Grants
 from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
@@ -26,7 +22,7 @@ from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.rate_limits import RateLimits
 from tests.conftest import FakeClock
 from tests.installations.fake_slack import FakeSlack, fake_slack
-from tests.installations.installing import CLIENT_ID, an_installation
+from tests.installations.installing import CLIENT_ID, Store, an_installation
 
 CLIENT_SECRET = "client-secret"
 BOT = TokenOwner(None, "T1")
@@ -35,7 +31,7 @@ HOUR = 3600
 
 
 class FakeExecutor(Executor):
-    """Keeps what it is given until a test lets it run."""
+    """Collects work until a test runs it."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], Any]] = []
@@ -45,7 +41,7 @@ class FakeExecutor(Executor):
         return Future()
 
     def run(self) -> None:
-        """Do what is waiting."""
+        """Run the waiting work."""
         waiting, self.waiting = self.waiting, []
         for work in waiting:
             work()
@@ -53,7 +49,7 @@ class FakeExecutor(Executor):
 
 @dataclass
 class Tokens:
-    """One process: everything that looks after tokens, on one database and one Slack."""
+    """The token classes of one process, on one database and one Slack."""
 
     database: Database
     slack: FakeSlack
@@ -64,8 +60,8 @@ class Tokens:
 
     def __post_init__(self) -> None:
         self.api = SlackApi(self.slack.url, self.http)
-        self.store = Installations(CLIENT_ID, self.database, clock=self.clock)
-        self.leases = RefreshLeases(self.database, self.store, clock=self.clock)
+        self.store = Store(CLIENT_ID, self.database, clock=self.clock)
+        self.leases = RefreshLeases(self.database, self.store.rows, clock=self.clock)
         self.rotator = TokenRotator(
             self.leases,
             self.api,
@@ -75,9 +71,10 @@ class Tokens:
             wait=self._wait,
         )
         self.executor = FakeExecutor()
-        self.grants = Grants(self.store, self.rotator, self.executor)
+        self.grants = Grants(self.store.reader, self.rotator, self.executor)
         self.client = WorkspaceClient(
-            self.store,
+            self.store.directory,
+            self.store.invalid_tokens,
             GrantCache(self.grants),
             self.api,
             RateLimits(self.database, clock=self.clock),
@@ -101,14 +98,14 @@ class Tokens:
         self.store.save(an_installation(user_id, **{**rotating, **changes}))
 
     def grant(self, user_id: str | None = "U1") -> Grant:
-        """Return what is stored for one person."""
-        found = self.store.find_grant(enterprise_id=None, team_id="T1", user_id=user_id)
+        """Return the stored grant of one person."""
+        found = self.store.reader.find(enterprise_id=None, team_id="T1", user_id=user_id)
         assert found is not None
         return found
 
     def stored(self, user_id: str = "U1") -> StoredInstallation:
         """Return one person's installation."""
-        found = self.store.find_stored(enterprise_id=None, team_id="T1", user_id=user_id)
+        found = self.store.directory.find(enterprise_id=None, team_id="T1", user_id=user_id)
         assert found is not None
         return found
 

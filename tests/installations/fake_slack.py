@@ -1,4 +1,4 @@
-"""A Web API over HTTP that answers as a test says and keeps what it was asked."""
+"""A fake Web API over HTTP: a test sets its answers, and reads its requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Request:
-    """One call: the method, its arguments, and the token that came with it."""
+    """One call: the method, its arguments and its token."""
 
     method: str
     arguments: dict[str, str]
@@ -25,7 +25,7 @@ class Request:
 
 @dataclass
 class FakeSlack:
-    """Answers each method with the next of its answers; the last one stays."""
+    """Answers each method with the next of its answers; the last one is repeated."""
 
     url: str
     requests: list[Request] = field(default_factory=list)
@@ -33,7 +33,7 @@ class FakeSlack:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def answers(self, method: str, *answers: Answer | Callable[[], Answer]) -> None:
-        """Say what `method` answers; a function is called while the caller waits."""
+        """Set the answers of `method`; a function is called while the caller waits."""
         self._answers[method] = list(answers)
 
     def calls(self, method: str) -> list[Request]:
@@ -41,7 +41,7 @@ class FakeSlack:
         return [request for request in self.requests if request.method == method]
 
     def answer(self, request: Request) -> Answer:
-        """Keep `request` and return what it is answered with."""
+        """Record `request` and return its answer."""
         with self._lock:
             self.requests.append(request)
             scripted = self._answers.get(request.method, [{"ok": False, "error": "unknown_method"}])
@@ -50,7 +50,7 @@ class FakeSlack:
 
 
 def refreshed(number: int = 2, *, kind: str = "bot", expires_in: int = 43_200) -> Answer:
-    """Return what `oauth.v2.access` answers to a refresh token."""
+    """Return the answer of `oauth.v2.access` to a refresh token."""
     letter = {"bot": "b", "user": "p"}[kind]
     return {
         "ok": True,
@@ -62,7 +62,7 @@ def refreshed(number: int = 2, *, kind: str = "bot", expires_in: int = 43_200) -
 
 
 def refused(error: str) -> Answer:
-    """Return what Slack answers when it refuses."""
+    """Return an error answer of Slack."""
     return {"ok": False, "error": error}
 
 
@@ -87,7 +87,7 @@ def fake_slack() -> Iterator[FakeSlack]:
             self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = False

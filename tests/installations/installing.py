@@ -1,4 +1,4 @@
-"""Installations as Slack hands them out, and ways to store them."""
+"""Installations as Slack grants them, and the classes that store them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,28 @@ from typing import Any
 
 from slack_sdk.oauth.installation_store import Installation
 
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.installations.directory import InstallationDirectory
+from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.store import Installations
+from bolt_app.installations.tokens.grant_reader import GrantReader
+from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
+
 CLIENT_ID = "111.222"
+
+
+class Store(Installations):
+    """The installation store, with the other classes that read and write its rows."""
+
+    def __init__(self, client_id: str, database: Database, *, clock: Clock = utc_now) -> None:
+        super().__init__(client_id, database, clock=clock)
+        self.rows = InstallationRows(client_id)
+        self.directory = InstallationDirectory(database, self.rows)
+        self.reader = GrantReader(database, self.rows)
+        self.removals = InstallationRemovals(self.rows, clock=clock)
+        self.invalid_tokens = InvalidTokens(database, self.rows, clock=clock)
 
 
 def an_installation(user_id: str = "U1", **changes: Any) -> Installation:
@@ -26,8 +47,8 @@ def an_installation(user_id: str = "U1", **changes: Any) -> Installation:
     return Installation(**{**values, **changes})
 
 
-def an_organisation_installation(user_id: str = "U1", **changes: Any) -> Installation:
-    """Return an installation in a whole organisation; `changes` win."""
+def an_organization_installation(user_id: str = "U1", **changes: Any) -> Installation:
+    """Return an installation in a whole organization; `changes` win."""
     values: dict[str, Any] = {
         "enterprise_id": "E1",
         "enterprise_name": "Acme Group",

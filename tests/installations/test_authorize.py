@@ -1,4 +1,4 @@
-"""Authorizing a request: no call to Slack, one read, and never another person's token."""
+"""Authorization of requests: one read, no call to Slack, never another person's token."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bolt_app.db import Database
 from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.tokens import cache as remembered_grants
 from bolt_app.installations.tokens.cache import GrantCache
-from bolt_app.profiles.service import register_membership, register_team, register_user
+from bolt_app.profiles.store import register_membership, register_team, register_user
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
 from tests.installations.conftest import HOUR, Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed, refused
-from tests.installations.installing import an_installation, an_organisation_installation
+from tests.installations.installing import an_installation, an_organization_installation
 from tests.statements import statements_of
 
 ACCESS = "oauth.v2.access"
@@ -49,7 +49,7 @@ class Requests:
         enterprise_id: str | None = None,
         org: bool = False,
     ) -> tuple[AuthorizeResult, BoltContext]:
-        """Authorize a request; return what it may use and its context."""
+        """Authorize a request; return the result and its context."""
         context = BoltContext({"is_enterprise_install": org})
         result = self.authorize(
             context=context, enterprise_id=enterprise_id, team_id=team_id, user_id=user_id
@@ -102,7 +102,7 @@ def test_three_people_each_get_their_own_token_or_none(tokens: Tokens, requests:
         assert requests.token_pair(user_id) == ("xoxb-1", expected[user_id])
 
 
-def test_a_request_of_nobody_gets_the_bot_alone(tokens: Tokens, requests: Requests) -> None:
+def test_a_request_without_a_person_gets_only_the_bot(tokens: Tokens, requests: Requests) -> None:
     tokens.install("U1")
     requests.ask("U1")
 
@@ -118,11 +118,11 @@ def test_one_person_in_two_workspaces(tokens: Tokens, requests: Requests) -> Non
         assert result.user_token == expected
 
 
-class TestOrganisations:
+class TestOrganizations:
     def test_its_installation_serves_every_workspace(
         self, tokens: Tokens, requests: Requests
     ) -> None:
-        tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
+        tokens.store.save(an_organization_installation(bot_token="xoxb-org"))
 
         for team_id in ("T1", "T2", None):
             result, _ = requests.ask(team_id=team_id, enterprise_id="E1", org=True)
@@ -131,25 +131,25 @@ class TestOrganisations:
             assert result.team_id == team_id
 
     def test_it_is_not_taken_for_a_workspaces_own(self, tokens: Tokens, requests: Requests) -> None:
-        tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
+        tokens.store.save(an_organization_installation(bot_token="xoxb-org"))
         tokens.store.save(an_installation(enterprise_id="E1", bot_token="xoxb-team"))
 
         own, _ = requests.ask(enterprise_id="E1")
-        organisations, _ = requests.ask(enterprise_id="E1", org=True)
+        organizations, _ = requests.ask(enterprise_id="E1", org=True)
 
         assert own.bot_token == "xoxb-team"
-        assert organisations.bot_token == "xoxb-org"
+        assert organizations.bot_token == "xoxb-org"
 
 
 class TestProblems:
-    def test_where_nothing_is_installed_it_says_so(self, requests: Requests) -> None:
+    def test_a_missing_installation_is_reported(self, requests: Requests) -> None:
         result, context = requests.ask()
 
         assert (result.bot_token, result.user_token) == (None, None)
         assert context["installation_problem"] == "not_installed"
         assert context["grant"].installation_id is None
 
-    def test_after_an_uninstall_it_says_so(self, tokens: Tokens, requests: Requests) -> None:
+    def test_an_uninstall_is_reported(self, tokens: Tokens, requests: Requests) -> None:
         tokens.install()
         tokens.store.delete_all(enterprise_id=None, team_id="T1")
 
@@ -157,10 +157,12 @@ class TestProblems:
 
         assert context["installation_problem"] == "not_installed"
 
-    def test_of_a_dead_bot_it_says_slacks_reason(self, tokens: Tokens, requests: Requests) -> None:
+    def test_an_invalid_bot_token_is_reported_with_slacks_reason(
+        self, tokens: Tokens, requests: Requests
+    ) -> None:
         tokens.install(user_token=None)
         requests.ask()
-        tokens.store.mark_bot_invalid(
+        tokens.store.invalid_tokens.mark_bot(
             enterprise_id=None, team_id="T1", token="xoxb-1", reason="account_inactive"
         )
 
@@ -169,10 +171,10 @@ class TestProblems:
         assert result.bot_token is None
         assert context["installation_problem"] == "account_inactive"
 
-    def test_a_dead_user_token_is_not_handed_out(self, tokens: Tokens, requests: Requests) -> None:
+    def test_an_invalid_user_token_is_not_used(self, tokens: Tokens, requests: Requests) -> None:
         tokens.install()
         requests.ask()
-        tokens.store.mark_user_invalid(
+        tokens.store.invalid_tokens.mark_user(
             enterprise_id=None, team_id="T1", user_id="U1", token="xoxp-U1", reason="token_revoked"
         )
 
@@ -222,11 +224,11 @@ class TestCost:
         with statements_of(database) as second:
             requests.ask()
 
-        assert [("JOIN" in one) for one in first] == [False, True]
-        assert [("JOIN" in one) for one in second] == [False]
+        assert [("JOIN" in item) for item in first] == [False, True]
+        assert [("JOIN" in item) for item in second] == [False]
         assert "installation_revisions" in second[0]
 
-    def test_what_is_remembered_is_bounded(
+    def test_the_cache_is_bounded(
         self,
         database: Database,
         tokens: Tokens,
@@ -243,10 +245,10 @@ class TestCost:
         with statements_of(database) as forgotten:
             requests.ask("U1")
 
-        assert [("JOIN" in one) for one in remembered] == [False]
-        assert [("JOIN" in one) for one in forgotten] == [False, True]
+        assert [("JOIN" in item) for item in remembered] == [False]
+        assert [("JOIN" in item) for item in forgotten] == [False, True]
 
-    def test_a_minute_later_it_is_read_anew(
+    def test_a_grant_is_read_again_after_a_minute(
         self, database: Database, tokens: Tokens, requests: Requests
     ) -> None:
         tokens.install()
@@ -258,12 +260,12 @@ class TestCost:
         with statements_of(database) as after:
             requests.ask()
 
-        assert [("JOIN" in one) for one in before] == [False]
-        assert [("JOIN" in one) for one in after] == [False, True]
+        assert [("JOIN" in item) for item in before] == [False]
+        assert [("JOIN" in item) for item in after] == [False, True]
 
 
 class TestChangesElsewhere:
-    """What another process changes is seen by the very next request."""
+    """The next request sees a change by another process."""
 
     @pytest.fixture(autouse=True)
     def remembered(self, tokens: Tokens, requests: Requests) -> None:
@@ -298,14 +300,14 @@ class TestChangesElsewhere:
                 ("xoxb-2", "xoxp-U2"),
             ),
             (
-                lambda store: store.mark_bot_invalid(
+                lambda store: store.invalid_tokens.mark_bot(
                     enterprise_id=None, team_id="T1", token="xoxb-1", reason="token_revoked"
                 ),
                 (None, "xoxp-U1"),
                 (None, "xoxp-U2"),
             ),
             (
-                lambda store: store.mark_user_invalid(
+                lambda store: store.invalid_tokens.mark_user(
                     enterprise_id=None,
                     team_id="T1",
                     user_id="U1",
@@ -363,7 +365,7 @@ class TestChangesElsewhere:
         with statements_of(database) as statements:
             requests.ask()
 
-        assert [("JOIN" in one) for one in statements] == [False]
+        assert [("JOIN" in statement) for statement in statements] == [False]
 
 
 class TestRotation:

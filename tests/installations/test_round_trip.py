@@ -1,4 +1,4 @@
-"""Whatever Slack's ids, names and tokens look like, they come back as they were."""
+"""Round trip of any ids, names and tokens through the installation store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bolt_app.installations.store import Installations
 from tests.property import examples
 
 ids = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=64)
-# PostgreSQL keeps no NUL in a text; what is encrypted may hold anything.
+# PostgreSQL stores no NUL in a text; encrypted values may contain anything.
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
 secrets = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3000)
 scopes = st.lists(st.text("abcdefghijklmnopqrstuvwxyz.:", min_size=1), unique=True)
@@ -24,14 +24,14 @@ seconds = st.integers(min_value=0, max_value=4_000_000_000)
 
 @st.composite
 def moments(draw: st.DrawFn) -> float:
-    """A moment as slack_sdk gives it: what a clock says, to the microsecond."""
+    """A timestamp as given by slack_sdk, in microseconds."""
     moment = draw(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
     return moment.replace(tzinfo=UTC).timestamp()
 
 
 @st.composite
 def installations(draw: st.DrawFn) -> Installation:
-    """An installation with a bot token; everything that may be missing sometimes is."""
+    """An installation with a bot token; optional fields are sometimes missing."""
     optional: dict[str, st.SearchStrategy[Any]] = {
         "app_id": ids,
         "enterprise_name": words,
@@ -69,8 +69,10 @@ def installations(draw: st.DrawFn) -> Installation:
 
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(installation=installations())
-def test_what_is_saved_is_what_is_found(database: Database, installation: Installation) -> None:
-    # One database serves all examples, so each has an app of its own.
+def test_a_saved_installation_is_found_unchanged(
+    database: Database, installation: Installation
+) -> None:
+    # All examples share one database, so each has a separate app.
     store = Installations(uuid.uuid4().hex, database)
     store.save(installation)
     place: dict[str, Any] = {

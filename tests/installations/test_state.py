@@ -1,4 +1,4 @@
-"""The `state` of an install: signed, ten minutes, one use; only used ones are stored."""
+"""The OAuth `state`: signed, valid for ten minutes and one use, stored only after use."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def test_issuing_stores_nothing(database: Database, states: StateStore) -> None:
 @pytest.mark.parametrize(
     "state", ["", "guessed", "' OR 1=1 --", "\0", "ü" * 5000, "\ud800", "eyJ4IjoxfQ.x", "a.b.c"]
 )
-def test_a_state_nobody_issued_is_no_good(
-    database: Database, states: StateStore, state: str
-) -> None:
+def test_a_forged_state_is_invalid(database: Database, states: StateStore, state: str) -> None:
     assert not states.consume(state)
     assert states.read(state) is None
     assert hashes(database) == []
@@ -100,7 +98,7 @@ def test_every_state_is_another_and_long_enough(states: StateStore) -> None:
     assert all(43 <= len(state) < 256 for state in issued)
 
 
-def test_it_remembers_what_was_asked_for(states: StateStore) -> None:
+def test_it_records_the_request(states: StateStore) -> None:
     attempt = states.read(states.issue(only="profile", team_id="T1"))
 
     assert attempt is not None
@@ -116,7 +114,7 @@ def test_it_lasts_ten_minutes(states: StateStore, clock: FakeClock) -> None:
     assert not states.consume(too_late)
 
 
-def test_how_long_it_lasts_can_be_said(database: Database, clock: FakeClock) -> None:
+def test_its_lifetime_is_configurable(database: Database, clock: FakeClock) -> None:
     states = StateStore(database, SECRET, clock=clock, expiration_seconds=5)
     state = states.issue()
     clock.advance(5)
@@ -142,7 +140,7 @@ def test_another_process_may_consume_it(
     assert StateStore(database, SECRET, clock=clock).consume(states.issue())
 
 
-def test_of_racing_callbacks_one_passes(states: StateStore) -> None:
+def test_only_one_of_concurrent_callbacks_succeeds(states: StateStore) -> None:
     racers, rounds = 4, 40
     barrier = Barrier(racers)
 
@@ -174,6 +172,6 @@ def test_many_consume_and_delete_at_once(
     assert len(hashes(database)) == 16
 
 
-def test_it_takes_whatever_bolt_passes(states: StateStore) -> None:
+def test_it_accepts_the_arguments_of_bolt(states: StateStore) -> None:
     assert states.consume(states.issue("positional", named="ignored"))
     assert states.logger.name

@@ -1,4 +1,4 @@
-"""Where our installation store does better than slack_sdk's."""
+"""The installation store, beyond the contract of slack_sdk's."""
 
 from __future__ import annotations
 
@@ -23,17 +23,22 @@ from bolt_app.db.models import (
     TokenRevocation,
     UserInstallation,
 )
-from bolt_app.installations.store import Installations, StoredInstallation
+from bolt_app.installations.records import StoredInstallation
 from tests.conftest import FakeClock
-from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
+from tests.installations.installing import (
+    CLIENT_ID,
+    Store,
+    an_installation,
+    an_organization_installation,
+)
 
 NO_BOT: dict[str, Any] = {"bot_token": None, "bot_id": None, "bot_user_id": None, "bot_scopes": []}
 NO_USER_TOKEN: dict[str, Any] = {"user_token": None, "user_scopes": []}
 
 
 @pytest.fixture
-def store(database: Database, clock: FakeClock) -> Installations:
-    return Installations(CLIENT_ID, database, clock=clock)
+def store(database: Database, clock: FakeClock) -> Store:
+    return Store(CLIENT_ID, database, clock=clock)
 
 
 def rows(
@@ -44,39 +49,37 @@ def rows(
         return session.scalars(select(func.count()).select_from(model)).one()
 
 
-def installation_of(store: Installations, user_id: str = "U1", team_id: str = "T1") -> Installation:
+def installation_of(store: Store, user_id: str = "U1", team_id: str = "T1") -> Installation:
     found = store.find_installation(enterprise_id=None, team_id=team_id, user_id=user_id)
     assert found is not None
     return found
 
 
-def bot_of(store: Installations, team_id: str = "T1") -> Bot:
+def bot_of(store: Store, team_id: str = "T1") -> Bot:
     found = store.find_bot(enterprise_id=None, team_id=team_id)
     assert found is not None
     return found
 
 
-def stored_of(store: Installations, user_id: str = "U1") -> StoredInstallation:
-    found = store.find_stored(enterprise_id=None, team_id="T1", user_id=user_id)
+def stored_of(store: Store, user_id: str = "U1") -> StoredInstallation:
+    found = store.directory.find(enterprise_id=None, team_id="T1", user_id=user_id)
     assert found is not None
     return found
 
 
-def revision_of(store: Installations, team_id: str = "T1") -> int:
-    return store.revision(enterprise_id=None, team_id=team_id)
+def revision_of(store: Store, team_id: str = "T1") -> int:
+    return store.reader.revision(enterprise_id=None, team_id=team_id)
 
 
 class TestOneRowEach:
-    def test_two_people_in_one_second_keep_their_own_tokens(self, store: Installations) -> None:
+    def test_two_people_in_one_second_keep_their_own_tokens(self, store: Store) -> None:
         for user_id in ("U1", "U2"):
             store.save(an_installation(user_id, installed_at=1_000_000_000.0))
 
         assert installation_of(store, "U1").user_token == "xoxp-U1"
         assert installation_of(store, "U2").user_token == "xoxp-U2"
 
-    def test_a_hundred_reinstalls_leave_one_row(
-        self, database: Database, store: Installations
-    ) -> None:
+    def test_a_hundred_reinstalls_leave_one_row(self, database: Database, store: Store) -> None:
         for number in range(100):
             store.save(an_installation(installed_at=1e9 + number, bot_token=f"xoxb-{number}"))
 
@@ -87,7 +90,7 @@ class TestOneRowEach:
         assert installation_of(store).installed_at == 1e9 + 99
 
     def test_fifty_people_install_in_one_workspace_at_once(
-        self, database: Database, store: Installations
+        self, database: Database, store: Store
     ) -> None:
         people = [f"U{number}" for number in range(50)]
         at_once(len(people), lambda number: store.save(an_installation(people[number])))
@@ -98,9 +101,7 @@ class TestOneRowEach:
         assert rows(database, BotInstallation) == 1
         assert revision_of(store) == 50
 
-    def test_fifty_workspaces_install_at_once(
-        self, database: Database, store: Installations
-    ) -> None:
+    def test_fifty_workspaces_install_at_once(self, database: Database, store: Store) -> None:
         at_once(
             50,
             lambda number: store.save(
@@ -112,9 +113,7 @@ class TestOneRowEach:
         assert bots == [f"xoxb-{number}" for number in range(50)]
         assert rows(database, UserInstallation) == 50
 
-    def test_one_person_installs_many_times_at_once(
-        self, database: Database, store: Installations
-    ) -> None:
+    def test_one_person_installs_many_times_at_once(self, database: Database, store: Store) -> None:
         at_once(
             30,
             lambda number: store.save(
@@ -125,12 +124,12 @@ class TestOneRowEach:
         assert rows(database, UserInstallation) == 1
         assert rows(database, BotInstallation) == 1
         found = installation_of(store)
-        # Bot and person come from one and the same install.
+        # The bot and the person are from the same install.
         assert found.bot_token is not None
         assert found.user_token == found.bot_token.replace("xoxb", "xoxp")
 
     def test_installs_and_uninstalls_at_once_leave_no_halves(
-        self, database: Database, store: Installations
+        self, database: Database, store: Store
     ) -> None:
         def act(number: int) -> None:
             if number % 2:
@@ -143,21 +142,21 @@ class TestOneRowEach:
         assert rows(database, UserInstallation) == rows(database, BotInstallation)
 
     def test_two_apps_in_one_database_do_not_see_one_another(
-        self, database: Database, store: Installations
+        self, database: Database, store: Store
     ) -> None:
-        other = Installations("333.444", database)
+        other = Store("333.444", database)
         store.save(an_installation())
 
         assert other.find_bot(enterprise_id=None, team_id="T1") is None
-        assert other.find_stored(enterprise_id=None, team_id="T1", user_id="U1") is None
-        assert other.find_installation_by_id(stored_of(store).id) is None
-        assert other.revision(enterprise_id=None, team_id="T1") == 0
+        assert other.directory.find(enterprise_id=None, team_id="T1", user_id="U1") is None
+        assert other.directory.find_by_id(stored_of(store).id) is None
+        assert other.reader.revision(enterprise_id=None, team_id="T1") == 0
         other.delete_all(enterprise_id=None, team_id="T1")
         assert bot_of(store).bot_token == "xoxb-1"
 
 
 class TestReinstalls:
-    def test_without_a_user_token_the_stored_one_stays(self, store: Installations) -> None:
+    def test_without_a_user_token_the_stored_one_stays(self, store: Store) -> None:
         store.save(
             an_installation(user_refresh_token="xoxe-1", user_token_expires_at=1_900_000_000)
         )
@@ -170,7 +169,7 @@ class TestReinstalls:
         assert found.user_refresh_token == "xoxe-1"
         assert found.user_token_expires_at == 1_900_000_000
 
-    def test_a_new_user_token_replaces_all_of_the_old_one(self, store: Installations) -> None:
+    def test_a_new_user_token_replaces_all_of_the_old_one(self, store: Store) -> None:
         store.save(
             an_installation(user_refresh_token="xoxe-1", user_token_expires_at=1_900_000_000)
         )
@@ -182,15 +181,13 @@ class TestReinstalls:
         assert found.user_refresh_token is None
         assert found.user_token_expires_at is None
 
-    def test_without_a_bot_token_no_bot_is_added(
-        self, database: Database, store: Installations
-    ) -> None:
+    def test_without_a_bot_token_no_bot_is_added(self, database: Database, store: Store) -> None:
         store.save(an_installation(**NO_BOT))
 
         assert rows(database, BotInstallation) == 0
         assert installation_of(store).bot_token is None
 
-    def test_without_a_bot_token_the_bot_stays_as_it_was(self, store: Installations) -> None:
+    def test_without_a_bot_token_the_bot_stays_as_it_was(self, store: Store) -> None:
         store.save(an_installation())
         before = vars(bot_of(store))
         store.save(an_installation("U2", **{**NO_BOT, "bot_scopes": ["openid"]}))
@@ -198,7 +195,7 @@ class TestReinstalls:
         assert vars(bot_of(store)) == before
         assert installation_of(store, "U2").bot_scopes == ["chat:write", "commands"]
 
-    def test_everybody_has_the_new_bot_at_once(self, store: Installations) -> None:
+    def test_everyone_has_the_new_bot_immediately(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2", bot_token="xoxb-2", bot_scopes=["chat:write"]))
 
@@ -206,7 +203,7 @@ class TestReinstalls:
         assert found.bot_token == "xoxb-2"
         assert found.bot_scopes == ["chat:write"]
 
-    def test_after_the_bot_went_an_installation_has_none(self, store: Installations) -> None:
+    def test_after_the_bot_went_an_installation_has_none(self, store: Store) -> None:
         store.save(an_installation())
         store.delete_bot(enterprise_id=None, team_id="T1")
 
@@ -215,7 +212,7 @@ class TestReinstalls:
         assert found.bot_id is None
         assert found.user_token == "xoxp-U1"
 
-    def test_without_a_webhook_the_stored_one_stays(self, store: Installations) -> None:
+    def test_without_a_webhook_the_stored_one_stays(self, store: Store) -> None:
         store.save(
             an_installation(
                 incoming_webhook_url="https://hooks.example.com/1", incoming_webhook_channel="#a"
@@ -226,7 +223,7 @@ class TestReinstalls:
         assert installation_of(store).incoming_webhook_url == "https://hooks.example.com/1"
         assert installation_of(store).incoming_webhook_channel == "#a"
 
-    def test_it_forgets_that_the_tokens_were_dead(self, store: Installations) -> None:
+    def test_it_clears_the_marks_of_invalid_tokens(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store)
         store.save(an_installation(bot_token="xoxb-2", user_token="xoxp-2"))
@@ -234,7 +231,7 @@ class TestReinstalls:
         assert stored_of(store).bot_invalid_reason is None
         assert stored_of(store).user_invalid_reason is None
 
-    def test_a_dead_user_token_that_stays_stays_dead(self, store: Installations) -> None:
+    def test_a_kept_invalid_user_token_stays_invalid(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store)
         store.save(an_installation(bot_token="xoxb-2", **NO_USER_TOKEN))
@@ -242,40 +239,38 @@ class TestReinstalls:
         assert stored_of(store).bot_invalid_reason is None
         assert stored_of(store).user_invalid_reason == "token_revoked"
 
-    def test_the_profile_is_to_be_recorded_again(
-        self, store: Installations, clock: FakeClock
-    ) -> None:
+    def test_the_profile_is_to_be_recorded_again(self, store: Store, clock: FakeClock) -> None:
         store.save(an_installation())
-        store.mark_recorded(stored_of(store).id, clock())
-        assert store.pending_recordings() == []
+        store.directory.mark_recorded(stored_of(store).id, clock())
+        assert store.directory.pending_recordings() == []
 
         store.save(an_installation())
 
-        assert [pending.user_id for pending in store.pending_recordings()] == ["U1"]
+        assert [pending.user_id for pending in store.directory.pending_recordings()] == ["U1"]
 
-    def test_an_id_never_comes_back(self, store: Installations) -> None:
+    def test_an_id_is_never_reused(self, store: Store) -> None:
         store.save(an_installation())
         before = stored_of(store).id
         store.delete_all(enterprise_id=None, team_id="T1")
         store.save(an_installation())
 
         assert stored_of(store).id != before
-        assert store.find_installation_by_id(before) is None
+        assert store.directory.find_by_id(before) is None
 
-    def test_a_reinstall_keeps_the_id(self, store: Installations) -> None:
+    def test_a_reinstall_keeps_the_id(self, store: Store) -> None:
         store.save(an_installation())
         before = stored_of(store).id
         store.save(an_installation("U2"))
         store.save(an_installation("U1"))
 
         assert stored_of(store).id == before
-        assert store.find_installation_by_id(before) == stored_of(store)
+        assert store.directory.find_by_id(before) == stored_of(store)
 
 
-class TestOrganisations:
-    def test_one_saved_with_a_team_is_found_without(self, store: Installations) -> None:
+class TestOrganizations:
+    def test_one_saved_with_a_team_is_found_without(self, store: Store) -> None:
         # https://github.com/slackapi/python-slack-sdk/issues/1639
-        store.save(an_organisation_installation(team_id="T1", team_name="Acme"))
+        store.save(an_organization_installation(team_id="T1", team_name="Acme"))
 
         for team_id in (None, "T1", "T2"):
             found = store.find_installation(
@@ -288,47 +283,47 @@ class TestOrganisations:
             assert bot is not None
             assert bot.team_id is None
 
-    def test_the_organisation_and_one_of_its_workspaces_are_two_installations(
-        self, store: Installations
+    def test_the_organization_and_one_of_its_workspaces_are_two_installations(
+        self, store: Store
     ) -> None:
-        store.save(an_organisation_installation(bot_token="xoxb-org"))
+        store.save(an_organization_installation(bot_token="xoxb-org"))
         store.save(an_installation(enterprise_id="E1", bot_token="xoxb-team"))
 
         of_team = store.find_bot(enterprise_id="E1", team_id="T1")
-        of_organisation = store.find_bot(
+        of_organization = store.find_bot(
             enterprise_id="E1", team_id="T1", is_enterprise_install=True
         )
         assert of_team is not None
-        assert of_organisation is not None
+        assert of_organization is not None
         assert of_team.bot_token == "xoxb-team"
-        assert of_organisation.bot_token == "xoxb-org"
+        assert of_organization.bot_token == "xoxb-org"
 
     def test_its_bot_serves_a_known_workspace(
-        self, database: Database, store: Installations, clock: FakeClock
+        self, database: Database, store: Store, clock: FakeClock
     ) -> None:
-        store.save(an_organisation_installation())
+        store.save(an_organization_installation())
         with database.writing() as session:
             session.add(Team(team_id="T1", enterprise_id="E1", created_at=clock()))
 
-        assert store.find_workspace("T1") == ("E1", True)
-        assert store.find_workspace("T2") is None
+        assert store.directory.find_workspace("T1") == ("E1", True)
+        assert store.directory.find_workspace("T2") is None
 
-    def test_a_workspaces_own_bot_comes_first(
-        self, database: Database, store: Installations, clock: FakeClock
+    def test_a_workspaces_bot_takes_precedence(
+        self, database: Database, store: Store, clock: FakeClock
     ) -> None:
-        store.save(an_organisation_installation())
+        store.save(an_organization_installation())
         store.save(an_installation(enterprise_id="E1"))
         with database.writing() as session:
             session.add(Team(team_id="T1", enterprise_id="E1", created_at=clock()))
 
-        assert store.find_workspace("T1") == ("E1", False)
+        assert store.directory.find_workspace("T1") == ("E1", False)
 
 
 class TestRevisions:
-    def test_there_is_none_before_the_first_install(self, store: Installations) -> None:
+    def test_there_is_none_before_the_first_install(self, store: Store) -> None:
         assert revision_of(store) == 0
 
-    def test_every_change_raises_it(self, database: Database, store: Installations) -> None:
+    def test_every_change_raises_it(self, database: Database, store: Store) -> None:
         seen = []
 
         def look() -> None:
@@ -341,7 +336,7 @@ class TestRevisions:
         mark_both_invalid(store)
         look()
         with database.writing() as session:
-            store.release(session, stored_of(store))
+            store.removals.release(session, stored_of(store))
         look()
         store.delete_installation(enterprise_id=None, team_id="T1")
         look()
@@ -352,22 +347,20 @@ class TestRevisions:
 
         assert seen == sorted(set(seen))
 
-    def test_another_workspace_keeps_its_own(self, store: Installations) -> None:
+    def test_another_workspace_keeps_its_own(self, store: Store) -> None:
         store.save(an_installation(team_id="T2"))
         store.save(an_installation(team_id="T1"))
 
         assert revision_of(store, "T2") == 1
 
-    def test_recording_a_profile_does_not_raise_it(
-        self, store: Installations, clock: FakeClock
-    ) -> None:
+    def test_recording_a_profile_does_not_raise_it(self, store: Store, clock: FakeClock) -> None:
         store.save(an_installation())
-        store.mark_recorded(stored_of(store).id, clock())
+        store.directory.mark_recorded(stored_of(store).id, clock())
 
         assert revision_of(store) == 1
         assert stored_of(store).profile_recorded_at == clock()
 
-    def test_it_goes_on_after_an_uninstall(self, store: Installations) -> None:
+    def test_it_goes_on_after_an_uninstall(self, store: Store) -> None:
         store.save(an_installation())
         store.delete_all(enterprise_id=None, team_id="T1")
         gone = revision_of(store)
@@ -375,7 +368,7 @@ class TestRevisions:
 
         assert revision_of(store) > gone > 1
 
-    def test_a_failed_change_does_not_raise_it(self, store: Installations) -> None:
+    def test_a_failed_change_does_not_raise_it(self, store: Store) -> None:
         store.save(an_installation())
         broken = an_installation(bot_token="xoxb-2")
         broken.user_id = None  # type: ignore[assignment]
@@ -388,14 +381,14 @@ class TestRevisions:
 
 
 class TestGrants:
-    def test_there_is_none_before_the_first_install(self, store: Installations) -> None:
-        assert store.find_grant(enterprise_id=None, team_id="T1", user_id="U1") is None
+    def test_there_is_none_before_the_first_install(self, store: Store) -> None:
+        assert store.reader.find(enterprise_id=None, team_id="T1", user_id="U1") is None
 
-    def test_it_holds_the_bot_and_that_persons_own_token(self, store: Installations) -> None:
+    def test_it_holds_the_bot_and_that_persons_own_token(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
 
-        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id="U1")
+        grant = store.reader.find(enterprise_id=None, team_id="T1", user_id="U1")
 
         assert grant is not None
         assert grant.revision == revision_of(store)
@@ -406,23 +399,21 @@ class TestGrants:
         assert grant.installation_id == stored_of(store, "U1").id
 
     @pytest.mark.parametrize("user_id", ["U2", None, ""])
-    def test_somebody_who_gave_no_token_gets_none(
-        self, store: Installations, user_id: str | None
-    ) -> None:
+    def test_a_person_without_a_token_gets_none(self, store: Store, user_id: str | None) -> None:
         store.save(an_installation("U1"))
 
-        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id=user_id)
+        grant = store.reader.find(enterprise_id=None, team_id="T1", user_id=user_id)
 
         assert grant is not None
         assert grant.bot_token == "xoxb-1"
         assert grant.user_token is None
         assert grant.installation_id is None
 
-    def test_after_an_uninstall_it_is_empty(self, store: Installations) -> None:
+    def test_after_an_uninstall_it_is_empty(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.delete_all(enterprise_id=None, team_id="T1")
 
-        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id="U1")
+        grant = store.reader.find(enterprise_id=None, team_id="T1", user_id="U1")
 
         assert grant is not None
         assert grant.bot_token is None
@@ -430,26 +421,26 @@ class TestGrants:
 
 
 class TestDeadTokens:
-    def test_both_are_marked_with_slacks_reason(self, store: Installations) -> None:
+    def test_both_are_marked_with_slacks_reason(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store)
 
         assert stored_of(store).bot_invalid_reason == "account_inactive"
         assert stored_of(store).user_invalid_reason == "token_revoked"
 
-    def test_a_token_that_was_replaced_meanwhile_is_left_alone(self, store: Installations) -> None:
+    def test_a_token_that_was_replaced_meanwhile_is_left_alone(self, store: Store) -> None:
         store.save(an_installation(bot_token="xoxb-2", user_token="xoxp-2"))
         mark_both_invalid(store)
 
         assert stored_of(store).bot_invalid_reason is None
         assert stored_of(store).user_invalid_reason is None
 
-    def test_what_is_not_installed_is_not_marked(self, store: Installations) -> None:
+    def test_a_missing_installation_is_not_marked(self, store: Store) -> None:
         mark_both_invalid(store)
 
-        assert store.find_stored(enterprise_id=None, team_id="T1", user_id="U1") is None
+        assert store.directory.find(enterprise_id=None, team_id="T1", user_id="U1") is None
 
-    def test_one_persons_dead_token_is_nobody_elses(self, store: Installations) -> None:
+    def test_an_invalid_token_affects_only_its_person(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
         mark_both_invalid(store)
@@ -457,9 +448,9 @@ class TestDeadTokens:
         assert stored_of(store, "U2").user_invalid_reason is None
 
     def test_an_expired_token_that_can_be_refreshed_is_due_instead(
-        self, store: Installations, clock: FakeClock
+        self, store: Store, clock: FakeClock
     ) -> None:
-        # "token_expired" heals by rotation.
+        # Rotation resolves "token_expired".
         later = int(clock.timestamp()) + 3600
         store.save(
             an_installation(
@@ -471,13 +462,13 @@ class TestDeadTokens:
         )
         mark_both_invalid(store, reason="token_expired")
 
-        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id="U1")
+        grant = store.reader.find(enterprise_id=None, team_id="T1", user_id="U1")
         assert grant is not None
         assert grant.bot_invalid_reason is None
         assert grant.user_invalid_reason is None
         assert grant.bot_token_expires_at == grant.user_token_expires_at == clock()
 
-    def test_an_expired_token_that_cannot_be_refreshed_is_dead(self, store: Installations) -> None:
+    def test_an_expired_token_without_refresh_is_invalid(self, store: Store) -> None:
         store.save(an_installation())
         mark_both_invalid(store, reason="token_expired")
 
@@ -487,63 +478,68 @@ class TestDeadTokens:
 
 class TestRecordings:
     def test_the_oldest_come_first_and_no_more_than_asked_for(
-        self, store: Installations, clock: FakeClock
+        self, store: Store, clock: FakeClock
     ) -> None:
         for number, user_id in enumerate(["U3", "U1", "U2", "U4"]):
             store.save(an_installation(user_id, installed_at=1e9 + number))
-        store.mark_recorded(stored_of(store, "U1").id, clock())
+        store.directory.mark_recorded(stored_of(store, "U1").id, clock())
 
-        assert [one.user_id for one in store.pending_recordings()] == ["U3", "U2", "U4"]
-        assert [one.user_id for one in store.pending_recordings(limit=2)] == ["U3", "U2"]
+        assert [recording.user_id for recording in store.directory.pending_recordings()] == [
+            "U3",
+            "U2",
+            "U4",
+        ]
+        assert [recording.user_id for recording in store.directory.pending_recordings(limit=2)] == [
+            "U3",
+            "U2",
+        ]
 
-    def test_a_dead_token_holds_up_nobody(self, store: Installations) -> None:
+    def test_an_invalid_token_blocks_nobody(self, store: Store) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
         mark_both_invalid(store)
 
-        assert [one.user_id for one in store.pending_recordings()] == ["U2"]
+        assert [recording.user_id for recording in store.directory.pending_recordings()] == ["U2"]
 
 
 class TestRelease:
     def test_the_token_waits_to_be_handed_back(
-        self, database: Database, store: Installations, clock: FakeClock
+        self, database: Database, store: Store, clock: FakeClock
     ) -> None:
         store.save(an_installation("U1"))
         store.save(an_installation("U2"))
         with database.writing() as session:
-            store.release(session, stored_of(store, "U1"))
+            store.removals.release(session, stored_of(store, "U1"))
 
         assert revocations(database) == ["xoxp-U1"]
-        assert store.find_stored(enterprise_id=None, team_id="T1", user_id="U1") is None
+        assert store.directory.find(enterprise_id=None, team_id="T1", user_id="U1") is None
         assert stored_of(store, "U2").user_token == "xoxp-U2"
         assert stored_of(store, "U2").bot_token == "xoxb-1"
 
-    def test_it_is_the_token_stored_now(self, database: Database, store: Installations) -> None:
+    def test_it_is_the_token_stored_now(self, database: Database, store: Store) -> None:
         store.save(an_installation())
         read_before = stored_of(store)
         store.save(an_installation(user_token="xoxp-2"))
         with database.writing() as session:
-            store.release(session, read_before)
+            store.removals.release(session, read_before)
 
         assert revocations(database) == ["xoxp-2"]
 
-    def test_who_gave_no_token_leaves_none_behind(
-        self, database: Database, store: Installations
+    def test_a_person_without_a_token_leaves_none_to_revoke(
+        self, database: Database, store: Store
     ) -> None:
         store.save(an_installation(**NO_USER_TOKEN))
         with database.writing() as session:
-            store.release(session, stored_of(store))
+            store.removals.release(session, stored_of(store))
 
         assert revocations(database) == []
 
-    def test_removals_join_the_callers_transaction(
-        self, database: Database, store: Installations
-    ) -> None:
+    def test_removals_join_the_callers_transaction(self, database: Database, store: Store) -> None:
         store.save(an_installation())
 
         def remove_and_fail() -> None:
             with database.writing() as session:
-                store.remove_all(session, None, "T1")
+                store.removals.remove_all(session, None, "T1")
                 raise RuntimeError("afterwards")
 
         with pytest.raises(RuntimeError):
@@ -555,52 +551,52 @@ class TestRelease:
 
 class TestSecrets:
     @pytest.fixture
-    def stranger(self, database_url: str) -> Iterator[Installations]:
+    def misconfigured(self, database_url: str) -> Iterator[Store]:
         """The same database opened with another key."""
         database = Database(database_url, [Fernet.generate_key().decode()])
-        yield Installations(CLIENT_ID, database)
+        yield Store(CLIENT_ID, database)
         database.close()
 
     def test_a_wrong_key_is_an_error_and_never_nothing(
-        self, store: Installations, stranger: Installations
+        self, store: Store, misconfigured: Store
     ) -> None:
         store.save(an_installation())
         workspace: dict[str, Any] = {"enterprise_id": None, "team_id": "T1"}
 
         with pytest.raises(DecryptionError):
-            stranger.find_bot(**workspace)
+            misconfigured.find_bot(**workspace)
         with pytest.raises(DecryptionError):
-            stranger.find_installation(**workspace)
+            misconfigured.find_installation(**workspace)
         with pytest.raises(DecryptionError):
-            stranger.find_grant(**workspace, user_id="U1")
+            misconfigured.reader.find(**workspace, user_id="U1")
         with pytest.raises(DecryptionError):
-            stranger.find_stored(**workspace, user_id="U1")
-        # One row that cannot be read keeps no other from being recorded: a warning names it.
-        assert list(stranger.pending_recordings()) == []
+            misconfigured.directory.find(**workspace, user_id="U1")
+        # An unreadable row does not block the others: a warning names it.
+        assert list(misconfigured.directory.pending_recordings()) == []
 
-    def test_uninstalling_needs_no_key(self, store: Installations, stranger: Installations) -> None:
+    def test_uninstalling_needs_no_key(self, store: Store, misconfigured: Store) -> None:
         store.save(an_installation())
-        stranger.delete_all(enterprise_id=None, team_id="T1")
+        misconfigured.delete_all(enterprise_id=None, team_id="T1")
 
         assert store.find_bot(enterprise_id=None, team_id="T1") is None
 
     @pytest.mark.parametrize("length", [1, 200, 201, 4000, 100_000])
-    def test_a_token_of_any_length_comes_back(self, store: Installations, length: int) -> None:
+    def test_a_token_of_any_length_is_preserved(self, store: Store, length: int) -> None:
         store.save(an_installation(bot_token="b" * length, user_token="u" * length))
 
         assert installation_of(store).bot_token == "b" * length
         assert installation_of(store).user_token == "u" * length
 
-    def test_many_scopes_come_back(self, store: Installations) -> None:
+    def test_many_scopes_are_preserved(self, store: Store) -> None:
         scopes = [f"scope{number}:write" for number in range(500)]
         store.save(an_installation(bot_scopes=scopes, user_scopes=scopes))
 
         assert installation_of(store).bot_scopes == scopes
         assert installation_of(store).user_scopes == scopes
 
-    def test_no_token_shows_in_a_repr(self, store: Installations) -> None:
+    def test_no_token_shows_in_a_repr(self, store: Store) -> None:
         store.save(an_installation(bot_refresh_token="xoxe-1", bot_token_expires_in=10))
-        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id="U1")
+        grant = store.reader.find(enterprise_id=None, team_id="T1", user_id="U1")
 
         assert "xox" not in repr(stored_of(store))
         assert "xox" not in repr(grant)
@@ -609,7 +605,7 @@ class TestSecrets:
         path = tmp_path / "bellhop.db"
         database = Database(f"sqlite:///{path}", [encryption_key])
         schema.upgrade(database)
-        store = Installations(CLIENT_ID, database)
+        store = Store(CLIENT_ID, database)
         for number in range(20):
             store.save(
                 an_installation(
@@ -624,7 +620,7 @@ class TestSecrets:
                 )
             )
         with database.writing() as session:
-            store.release(session, stored_of(store, "U3"))
+            store.removals.release(session, stored_of(store, "U3"))
         wal = path.with_name("bellhop.db-wal").read_bytes()
         with database.engine.connect() as connection:
             connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
@@ -633,19 +629,19 @@ class TestSecrets:
         for content in (wal, path.read_bytes()):
             assert b"U19" in content
             strings = b"\n".join(re.findall(rb"[\x20-\x7e]{4,}", content))
-            # As much of a token as no ciphertext holds by chance.
+            # A part of a token that is too long to appear in a ciphertext by chance.
             assert not re.search(rb"xox[a-z]-[a-z0-9-]*(bot|user)-|hooks\.slack\.com", strings)
 
 
 class TestMoments:
-    def test_the_moment_of_the_install_comes_back(self, store: Installations) -> None:
+    def test_the_time_of_the_install_is_preserved(self, store: Store) -> None:
         installation = an_installation(installed_at=1_764_000_000.123456)
         store.save(installation)
 
         assert installation_of(store).installed_at == installation.installed_at
         assert bot_of(store).installed_at == installation.installed_at
 
-    def test_expiries_come_back_as_whole_seconds(self, store: Installations) -> None:
+    def test_expiries_are_read_as_whole_seconds(self, store: Store) -> None:
         store.save(
             an_installation(bot_token_expires_at=1_900_000_000, user_token_expires_at=1_900_000_001)
         )
@@ -658,7 +654,7 @@ class TestMoments:
         assert type(found.bot_token_expires_at) is int
 
 
-def test_a_broken_database_raises_its_own_error(database: Database, store: Installations) -> None:
+def test_a_broken_database_raises_its_own_error(database: Database, store: Store) -> None:
     with database.writing_connection() as connection:
         connection.execute(text("ALTER TABLE bots RENAME TO bots_gone"))
     try:
@@ -684,11 +680,11 @@ def at_once(number: int, act: Callable[[int], object]) -> None:
         list(threads.map(run, range(number)))
 
 
-def mark_both_invalid(store: Installations, reason: str | None = None) -> None:
-    store.mark_bot_invalid(
+def mark_both_invalid(store: Store, reason: str | None = None) -> None:
+    store.invalid_tokens.mark_bot(
         enterprise_id=None, team_id="T1", token="xoxb-1", reason=reason or "account_inactive"
     )
-    store.mark_user_invalid(
+    store.invalid_tokens.mark_user(
         enterprise_id=None,
         team_id="T1",
         user_id="U1",

@@ -1,6 +1,6 @@
-"""What slack_sdk's own SQLAlchemy store does and ours does as well.
+"""The contract of slack_sdk's installation store.
 
-Every test runs against both, so that ours stays a drop-in.
+Every test runs against slack_sdk's SQLAlchemy store and Bellhop's, which must stay a drop-in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from slack_sdk.oauth.installation_store.sqlalchemy import (
 
 from bolt_app.db import Database
 from bolt_app.installations.store import Installations
-from tests.installations.installing import CLIENT_ID, an_installation, an_organisation_installation
+from tests.installations.installing import CLIENT_ID, an_installation, an_organization_installation
 
 
 @pytest.fixture(params=["ours", "slack_sdk"])
@@ -79,7 +79,7 @@ def test_an_installation_is_found_by_workspace_and_by_person(store: Installation
     assert not has_installation(store, "E1", "T2", "U1")
 
 
-def test_everything_slack_said_comes_back(store: InstallationStore) -> None:
+def test_every_field_from_slack_is_preserved(store: InstallationStore) -> None:
     saved = an_installation(
         enterprise_id="E1",
         enterprise_name="Acme Group",
@@ -118,7 +118,7 @@ def test_deleting_a_bot_leaves_the_others_and_the_installation(store: Installati
     assert has_installation(store, None, "T2", "U1")
 
 
-def test_deleting_one_persons_installation_leaves_the_others(store: InstallationStore) -> None:
+def test_deleting_one_installation_keeps_the_others(store: InstallationStore) -> None:
     store.save(an_installation("U1", installed_at=1_000_000_000.0))
     store.save(an_installation("U2", installed_at=1_000_000_001.0))
 
@@ -130,7 +130,7 @@ def test_deleting_one_persons_installation_leaves_the_others(store: Installation
     assert has_bot(store, None, "T1")
 
 
-def test_deleting_without_a_person_deletes_everybodys(store: InstallationStore) -> None:
+def test_deleting_without_a_person_deletes_all(store: InstallationStore) -> None:
     store.save(an_installation("U1", installed_at=1_000_000_000.0))
     store.save(an_installation("U2", installed_at=1_000_000_001.0))
 
@@ -153,7 +153,7 @@ def test_delete_all_leaves_nothing_of_that_workspace(store: InstallationStore) -
     assert has_installation(store, "E1", "T2", "U1")
 
 
-def test_deleting_what_is_not_there_is_no_error(store: InstallationStore) -> None:
+def test_deleting_a_missing_installation_is_no_error(store: InstallationStore) -> None:
     store.delete_bot(enterprise_id=None, team_id="T1")
     store.delete_installation(enterprise_id=None, team_id="T1", user_id="U1")
     store.delete_all(enterprise_id=None, team_id="T1")
@@ -170,8 +170,8 @@ def test_it_can_be_installed_again_after_delete_all(store: InstallationStore) ->
     assert has_installation(store, None, "T1", "U1")
 
 
-def test_an_organisations_installation_serves_its_workspaces(store: InstallationStore) -> None:
-    store.save(an_organisation_installation())
+def test_an_organizations_installation_serves_its_workspaces(store: InstallationStore) -> None:
+    store.save(an_organization_installation())
 
     assert has_bot(store, "E1", None)
     assert has_bot(store, "E1", "T9", org=True)
@@ -180,8 +180,8 @@ def test_an_organisations_installation_serves_its_workspaces(store: Installation
     assert has_installation(store, "E1", "T9", "U1", org=True)
 
 
-def test_an_organisations_installation_is_no_workspaces_own(store: InstallationStore) -> None:
-    store.save(an_organisation_installation())
+def test_an_organizations_installation_is_no_workspaces_own(store: InstallationStore) -> None:
+    store.save(an_organization_installation())
 
     assert not has_bot(store, "E1", "T9")
     assert not has_bot(store, None, "T9")
@@ -190,8 +190,8 @@ def test_an_organisations_installation_is_no_workspaces_own(store: InstallationS
     assert not has_installation(store, "E1", "T9", "U2", org=True)
 
 
-def test_an_organisations_bot_is_deleted_without_a_workspace(store: InstallationStore) -> None:
-    store.save(an_organisation_installation())
+def test_an_organizations_bot_is_deleted_without_a_workspace(store: InstallationStore) -> None:
+    store.save(an_organization_installation())
 
     store.delete_bot(enterprise_id="E1", team_id="T9")
     assert has_bot(store, "E1", None)

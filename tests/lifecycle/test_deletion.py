@@ -1,4 +1,4 @@
-"""Nothing of a person is left in the database, or its files, once they are forgotten."""
+"""Deletion: no personal data is left in the database or its files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import MetaData, make_url, select
 
 from bolt_app.db.models import Delivery, Lane, UserInstallation
-from bolt_app.installations.store import StoredInstallation
+from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history import erasure
@@ -38,7 +38,7 @@ EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
 ANSWERS: tuple[IncidentAnswer, ...] = ("acknowledge", "assign", "snooze", "mute")
 KEEP = timedelta(days=30)
-# It keeps user ids until AUDIT_DAYS are over, and neither names nor e-mail addresses.
+# It keeps user ids for AUDIT_DAYS, but neither names nor e-mail addresses.
 AUDIT_LOG = "audit_events"
 
 
@@ -54,13 +54,13 @@ def traces(bellhop: Bellhop, *needles: str) -> dict[str, set[str]]:
             for row in connection.execute(select(table)).mappings():
                 for column, value in row.items():
                     text = json.dumps(value, default=str)
-                    if any(one.lower() in text.lower() for one in needles):
+                    if any(needle.lower() in text.lower() for needle in needles):
                         found.setdefault(table.name, set()).add(str(column))
     return found
 
 
 def needles(bellhop: Bellhop) -> list[str]:
-    """What may tell who a person is: their name, addresses, ids and pictures."""
+    """The values that identify a person: name, addresses, ids and images."""
     return [EMAIL, NAME, ANN, bellhop.slack.app_dm(ACME, ANN).id]
 
 
@@ -78,7 +78,7 @@ def posted(bellhop: Bellhop, channel_id: str = GENERAL) -> list[Message]:
 
 
 def leave_traces(bellhop: Bellhop) -> None:
-    """Let Ann do all that is written down anywhere."""
+    """Let Ann do everything that stores data."""
     bellhop.install(BEN)
     bellhop.install(ANN)
     services = bellhop.services
@@ -187,7 +187,7 @@ def test_nothing_of_the_person_is_left_in_the_files(
     leave(known)
 
     for content in contents(path):
-        assert [one for one in search if one in content] == []
+        assert [item for item in search if item in content] == []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -209,13 +209,13 @@ def database_file(bellhop: Bellhop) -> Path:
 
 
 def contents(path: Path) -> Iterator[str]:
-    """Yield what is in the database file, and in its write-ahead log."""
+    """Yield the contents of the database file and its write-ahead log."""
     for file in (path, path.with_name(f"{path.name}-wal")):
         yield file.read_bytes().decode("latin-1")
 
 
 @pytest.mark.parametrize("leave", ["deactivate", "uninstall"])
-def test_nothing_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: str) -> None:
+def test_no_data_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: str) -> None:
     bellhop.install(ANN)
     bellhop.slack.open_home(BEN, ACME)
     bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22:00-07:00")
@@ -255,7 +255,7 @@ def test_others_stay(known: Bellhop) -> None:
 
 
 class TestPromisedDeliveries:
-    """What a sender was promised still reaches the person, and is then forgotten too."""
+    """Accepted deliveries still reach the person, and are then deleted too."""
 
     @pytest.fixture
     def promised(self, known: Bellhop) -> str:
@@ -269,12 +269,12 @@ class TestPromisedDeliveries:
 
         assert states(known, promised) == ["sent"]
         conversation = known.slack.app_dm(ACME, ANN)
-        assert "Later" in [one.text for one in posted(known, conversation.id)]
+        assert "Later" in [item.text for item in posted(known, conversation.id)]
 
     def test_only_its_address_is_kept_until_then(self, known: Bellhop, promised: str) -> None:
         search = needles(known)
         unlink(known)
-        # The token is revoked there, and Slack reports that.
+        # The token is revoked, and Slack reports it.
         known.services.background.shutdown()
         known.settle()
         tidied(known)
@@ -286,7 +286,7 @@ class TestPromisedDeliveries:
 
         assert traces(known, *search) == {}
 
-    def test_what_they_subscribed_to_ends(self, known: Bellhop) -> None:
+    def test_their_subscriptions_end(self, known: Bellhop) -> None:
         quiet = NotificationPreferences(direct="hourly", tz="UTC")
         known.services.preferences.choose(ACME, ANN, quiet)
         wanted = accept(known, "topic:deploys", "For subscribers")
@@ -299,7 +299,7 @@ class TestPromisedDeliveries:
 
 
 class TestPostedMessages:
-    def test_they_name_nobody_any_more(self, known: Bellhop) -> None:
+    def test_records_of_deleted_people_name_nobody(self, known: Bellhop) -> None:
         assert NAME in said(known)
 
         unlink(known)
@@ -312,7 +312,7 @@ class TestPostedMessages:
         assert "Acknowledged by someone (profile deleted)" in said(known)
         assert "Assigned to someone (profile deleted)" in said(known)
 
-    def test_what_waits_goes_first(self, known: Bellhop) -> None:
+    def test_accepted_deliveries_are_sent_first(self, known: Bellhop) -> None:
         unlink(known)
         accept(known, GENERAL, "News")
         known.clock.advance(5)
@@ -326,13 +326,13 @@ class TestPostedMessages:
     def test_nothing_is_posted_after_an_uninstall(self, known: Bellhop) -> None:
         uninstall(known)
         with known.services.database.reading() as session:
-            # The end of a snooze waits still.
+            # The end of a snooze is still pending.
             due = select(Delivery).where(
                 Delivery.state == "waiting", Delivery.send_at <= known.clock()
             )
             assert session.scalars(due).all() == []
 
-    def test_the_incident_goes_on(self, known: Bellhop) -> None:
+    def test_the_incident_continues(self, known: Bellhop) -> None:
         unlink(known)
         with known.services.database.reading() as session:
             notification_id = session.scalars(
@@ -347,24 +347,24 @@ class TestPostedMessages:
 
 
 def said(bellhop: Bellhop) -> str:
-    shown: list[Any] = [[one.text, one.blocks, one.attachments] for one in posted(bellhop)]
+    shown: list[Any] = [[item.text, item.blocks, item.attachments] for item in posted(bellhop)]
     return json.dumps(shown)
 
 
 @pytest.mark.parametrize("leave", LEAVING)
-def test_who_leaves_while_slack_is_asked_about_them_is_not_recorded(
+def test_a_person_who_unlinks_during_the_lookup_is_not_recorded(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Bellhop], None]
 ) -> None:
     profiles, search = known.services.profiles, needles(known)
-    [installation] = [one for one in installations(known) if one.user_id == ANN]
-    asked = profiles._user_facts
+    [installation] = [item for item in installations(known) if item.user_id == ANN]
+    asked = profiles._fetch_user
 
     def ask_slowly(*given: Any) -> Any:
         facts = asked(*given)
         leave(known)
         return facts
 
-    monkeypatch.setattr(profiles, "_user_facts", ask_slowly)
+    monkeypatch.setattr(profiles, "_fetch_user", ask_slowly)
     with pytest.raises((SlackCallError, NotInstalledError)):
         profiles.record(installation)
     delivered(known)
@@ -378,12 +378,12 @@ def installations(bellhop: Bellhop) -> Iterator[StoredInstallation]:
     with bellhop.services.database.reading() as session:
         ids_ = session.scalars(select(UserInstallation.id)).all()
     for id_ in ids_:
-        found = bellhop.services.store.find_installation_by_id(id_)
+        found = bellhop.services.installations.find_by_id(id_)
         assert found is not None
         yield found
 
 
-def test_a_test_notification_names_nobody(known: Bellhop) -> None:
+def test_a_test_notification_contains_no_name(known: Bellhop) -> None:
     known.slack.send_command(ANN, GENERAL, "/notify", "test")
     delivered(known)
 
@@ -427,7 +427,7 @@ def test_a_subscription_of_a_conversation_is_forgotten(
 
 
 @pytest.mark.parametrize("leave", [*LEAVING, None])
-def test_an_undo_button_brings_nobody_back(
+def test_an_undo_button_does_not_restore_a_deleted_person(
     known: Bellhop, leave: Callable[[Bellhop], None] | None
 ) -> None:
     known.slack.send_command(ANN, GENERAL, "/notify", "subscribe alerts")
@@ -450,7 +450,7 @@ def test_an_undo_button_brings_nobody_back(
 def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [installation] = [one for one in installations(known) if one.user_id == ANN]
+    [installation] = [item for item in installations(known) if item.user_id == ANN]
     render = home_view
 
     def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:
@@ -478,7 +478,7 @@ def test_an_open_home_shows_nothing_of_the_person(known: Bellhop) -> None:
     assert EMAIL not in json.dumps(view.blocks)
 
 
-def test_a_deleted_persons_notifications_are_nobodys(known: Bellhop) -> None:
+def test_notifications_of_a_deleted_person_have_no_owner(known: Bellhop) -> None:
     private = accept(known, ANN, "Only for Ann")
     delivered(known)
     unlink(known)

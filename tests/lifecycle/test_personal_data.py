@@ -1,4 +1,4 @@
-"""Data stored about a person, as their page lets them download it."""
+"""The personal data export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.web.forms import follow, send_form
 
 pytestmark = pytest.mark.sqlite_only
 
-# Where a person may be found in the database, and under which subject it is downloaded.
+# Columns that may contain a person, and their subject in the export.
 SUBJECTS = {
     "users": "profile",
     "memberships": "workspaces",
@@ -30,7 +30,7 @@ SUBJECTS = {
     "deliveries": "received",
     "notifications": "sent",
 }
-# Callbacks repeat an incident to the system that asked; keys of idempotency live for a day.
+# Callbacks repeat an incident for its sender; idempotency keys are kept for a day.
 REPEATED = {"callbacks", "idempotency_keys"}
 
 
@@ -72,7 +72,7 @@ def test_it_has_no_secrets_and_nothing_of_others(bellhop: Bellhop) -> None:
 
 def test_a_person_unlinks_on_the_page_where_no_bot_could_be_asked(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(BEN, query="?only=profile")
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=BEN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=BEN)
     assert stored is not None
     assert stored.bot_token is None
 

@@ -153,7 +153,7 @@ def test_a_modal_submitted_many_times_makes_one_key(installed: Bellhop) -> None:
     assert len(installed.services.api_keys.of_team(ACME)) == 1
     bodies = [json.dumps(one.body) for one in results]
     assert sum("```bh_" in one for one in bodies) == 1
-    assert sum("made already" in one for one in bodies) == 3
+    assert sum("already created" in one for one in bodies) == 3
 
 
 def test_two_processes_make_one_key_of_one_request(
@@ -318,7 +318,7 @@ class TestWhoIsNoAdminAnyMore:
 
         modal = installed.slack.open_modal(ANN)
         assert modal is not None
-        assert "by the workspace's admins" in text_of(modal)
+        assert "Only admins of this workspace can create" in text_of(modal)
         assert modal.submit is None
 
     def test_makes_nothing(self, installed: Bellhop) -> None:
@@ -326,7 +326,7 @@ class TestWhoIsNoAdminAnyMore:
         self.demote(installed)
         result = installed.slack.submit_view(ANN, key.id, key_values())
 
-        assert "by the workspace's admins" in result.errors["name"]
+        assert "Only admins of this workspace can create" in result.errors["name"]
         assert installed.services.api_keys.of_team(ACME) == []
 
     def test_revokes_nothing(self, installed: Bellhop) -> None:
@@ -339,7 +339,9 @@ class TestWhoIsNoAdminAnyMore:
         key = installed.services.api_keys.find(secret)
         assert key is not None
         assert key.revoked_at is None
-        assert "by the workspace's admins" in text_of(installed.slack.home_view(ACME, ANN))
+        assert "Only admins of this workspace can create" in text_of(
+            installed.slack.home_view(ACME, ANN)
+        )
 
 
 def test_the_keys_of_another_workspace_are_out_of_reach(installed: Bellhop) -> None:

@@ -31,7 +31,7 @@ def install_everywhere(bellhop: Bellhop) -> None:
     """Install Bellhop for all of Globex, as Wes."""
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
 
 
 def shared_message(bellhop: Bellhop) -> Message:

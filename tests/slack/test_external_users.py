@@ -12,7 +12,7 @@ from tests.running import Bellhop
 
 pytestmark = pytest.mark.sqlite_only
 
-SENTENCE = "works for the other organisation"
+SENTENCE = "belongs to the other organization"
 NORTH_GENERAL = "C0GLBX0001"
 
 

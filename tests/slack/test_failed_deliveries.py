@@ -56,7 +56,7 @@ def test_an_admin_retries_what_failed(installed: Bellhop) -> None:
     said = failed(installed, ANN)
     assert f"/notifications/{id_}|Disk full>" in said
     assert "→ #general, refused by Slack" in said
-    assert "A setting of the workspace forbids posting there." in said
+    assert "A setting of the workspace does not allow posting there." in said
 
     installed.slack.click(ANN, home(installed, ANN), ids.RETRY_NOTIFICATION)
     installed.wait_for_home(ACME, ANN, "retried a notification")

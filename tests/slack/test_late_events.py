@@ -211,7 +211,7 @@ class TestRemovals:
 
     def test_a_late_report_erases_nothing_after_an_unlink(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
-        stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+        stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
         assert stored is not None
         bellhop.services.lifecycle.unlink(stored)
         bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))

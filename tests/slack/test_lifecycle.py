@@ -19,7 +19,8 @@ from bolt_app.db.models import (
 from bolt_app.lifecycle.service import EventOrigin
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from bolt_app.profiles import service as profiles
+from bolt_app.profiles import slack_changes, store
+from bolt_app.profiles.removal import forget_users
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
 from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
@@ -317,16 +318,16 @@ class TestLateEvents:
     ) -> None:
         """On PostgreSQL, rows may disappear between two statements of one transaction."""
         bellhop.install(ANN)
-        search = profiles.search_member
+        search = store.search_member
 
         def search_and_lose(session: Session, *given: Any) -> int | None:
             found = search(session, *given)
-            profiles.forget_users(session, None, ACME, [ANN])
+            forget_users(session, None, ACME, [ANN])
             return found
 
         facts = bellhop.slack.users[ANN].as_slack("http://x", at=bellhop.clock.timestamp())
-        monkeypatch.setattr(profiles, "search_member", search_and_lose)
+        monkeypatch.setattr(slack_changes, "search_member", search_and_lose)
         with bellhop.services.database.writing() as session:
-            profiles.follow_user(session, ACME, None, facts, bellhop.clock())
+            slack_changes.follow_user(session, ACME, None, facts, bellhop.clock())
 
         assert count(bellhop, User) == 0

@@ -8,7 +8,7 @@ import pytest
 
 from bolt_app.db.models import Team
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from bolt_app.profiles.service import register_team
+from bolt_app.profiles.store import register_team
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey
@@ -32,7 +32,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 def install_for_organization(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
 
 
 def test_they_are_about_the_workspace_in_which_they_happened(installed: Bellhop) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.view import IncidentView, Responder
-from bolt_app.profiles.service import Profile, Workspace
+from bolt_app.profiles.view import Profile, Workspace
 from bolt_app.slack.profile import blocks
 from slack_sandbox.blocks import check_blocks
 

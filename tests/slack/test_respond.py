@@ -13,7 +13,7 @@ from tests.running import Bellhop
 
 pytestmark = pytest.mark.sqlite_only
 
-SENTENCE = "Slack had a problem of its own"
+SENTENCE = "Slack had an internal error"
 
 
 def broken(method: str) -> Fault:

@@ -1,4 +1,4 @@
-"""Calls to Slack: over reused connections, on time, each sent once, and exact about failures."""
+"""Calls to Slack: connection reuse, timeouts, single sends and exact errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.running import CLIENT_ID, CLIENT_SECRET, SIGNING_SECRET
 
 HOST = "127.0.0.1"
 TIMEOUT = 0.5
-# A loaded machine is late, but a peer that drips would hold a call for ever.
+# Tolerates a loaded machine; a peer that drips would block a call forever.
 LATEST = 5.0
 OK = {"ok": True}
 
@@ -73,7 +73,7 @@ def api_of(port: int, http: HttpLoop, timeout: float = 10) -> SlackApi:
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """Return a request with its body; b"" where the connection ended first."""
+    """Return a request with its body; b"" if the connection ended first."""
     read = b""
     while b"\r\n\r\n" not in read:
         piece = connection.recv(65536)
@@ -100,7 +100,7 @@ def answer_of(
 
 
 class Script:
-    """Answers the requests of all connections in turn; None cuts the connection instead."""
+    """Answers the requests of all connections in turn; None closes the connection instead."""
 
     def __init__(self, *answers: bytes | None) -> None:
         self.requests: list[bytes] = []
@@ -119,8 +119,8 @@ class Script:
 
     @property
     def bodies(self) -> list[Any]:
-        """What each request carried."""
-        return [json.loads(one.partition(b"\r\n\r\n")[2]) for one in self.requests]
+        """The received requests."""
+        return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in self.requests]
 
 
 def failure(call: Callable[[], object]) -> SlackCallError:
@@ -140,12 +140,12 @@ class TestConnections:
 
         with ThreadPoolExecutor(at_once) as threads:
             posts = [
-                threads.submit(api.call, token, "chat.postMessage", channel=GENERAL, text=str(one))
-                for one in range(1000)
+                threads.submit(api.call, token, "chat.postMessage", channel=GENERAL, text=str(item))
+                for item in range(1000)
             ]
-            answers = [one.result() for one in posts]
+            answers = [post.result() for post in posts]
 
-        assert len({one["ts"] for one in answers}) == 1000
+        assert len({answer["ts"] for answer in answers}) == 1000
         assert len(stand_in.sandbox.messages(GENERAL)) == 1000
         assert stand_in.connections <= at_once
 
@@ -167,7 +167,7 @@ class TestConnections:
 
         errors = http.run(call_all(), 10)
 
-        assert [one.ambiguous for one in errors if isinstance(one, SlackCallError)] == [
+        assert [error.ambiguous for error in errors if isinstance(error, SlackCallError)] == [
             True,
             True,
             True,
@@ -206,7 +206,7 @@ class TestConnections:
         api = api_of(start_peer(serve), http)
         api.call("xoxb", "auth.test")
         assert closed.wait(30)
-        # By then the loop has seen it: the end of the stream is there, and these wait for events.
+        # The loop has processed the end of the stream by then.
         http.run(iterations(5), 10)
 
         assert api.call("xoxb", "auth.test") == OK
@@ -216,7 +216,7 @@ class TestConnections:
     def test_a_forked_child_has_connections_of_its_own(
         self, http: HttpLoop, start_peer: StartPeer
     ) -> None:
-        script = Script(*[answer_of({"ok": True, "number": one}) for one in range(4)])
+        script = Script(*[answer_of({"ok": True, "number": item}) for item in range(4)])
         api = api_of(start_peer(script), http)
         assert api.call("xoxb", "auth.test")["number"] == 0
 
@@ -238,11 +238,11 @@ class TestFailures:
         error = failure(lambda: api.call("xoxb", "chat.postMessage", text="once"))
 
         assert (error.code, error.ambiguous) == ("unavailable", True)
-        assert sum(b"once" in one for one in script.requests) == 1
+        assert sum(b"once" in request for request in script.requests) == 1
         assert script.connections == 1
-        # It would have been delivered before this one.
+        # It would have arrived before this one.
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
-        assert sum(b"once" in one for one in script.requests) == 1
+        assert sum(b"once" in request for request in script.requests) == 1
 
     def test_a_refused_connection_is_not_ambiguous(self, http: HttpLoop) -> None:
         with socket.create_server((HOST, 0)) as listener:
@@ -252,7 +252,7 @@ class TestFailures:
 
         assert (error.code, error.ambiguous) == ("unavailable", False)
 
-    def test_a_certificate_that_nobody_trusts_is_refused_before_anything_is_sent(
+    def test_an_untrusted_certificate_is_rejected_before_sending(
         self, http: HttpLoop, stand_in: SandboxServer
     ) -> None:
         api = SlackApi(f"{stand_in.url}/api/", http)
@@ -393,7 +393,7 @@ class TestRequests:
         api.call("xoxb", "auth.test")
         assert api.post_to("http://hooks.slack.example/1", {"text": "hello"}) == 200
 
-        assert [one.split(b" ")[1] for one in script.requests] == [
+        assert [request.split(b" ")[1] for request in script.requests] == [
             b"http://slack.example/api/auth.test",
             b"http://hooks.slack.example/1",
         ]
@@ -450,7 +450,7 @@ class TestBeforeRequest:
             http.run(api.call_async("xoxb", "chat.update", ts="1", before_request=check), 10)
 
         assert api.call("xoxb", "chat.postMessage", text="after") == OK
-        assert not any(b"chat.update" in one for one in script.requests)
+        assert not any(b"chat.update" in request for request in script.requests)
 
     def test_a_mistake_in_it_is_not_taken_for_a_failure_of_slack(
         self, http: HttpLoop, start_peer: StartPeer
@@ -465,7 +465,7 @@ class TestBeforeRequest:
             http.run(api.call_async("xoxb", "chat.postMessage", before_request=check), 10)
         assert script.requests == []
 
-    def test_a_check_without_an_answer_counts_against_the_deadline(
+    def test_an_unanswered_check_counts_against_the_deadline(
         self, http: HttpLoop, start_peer: StartPeer
     ) -> None:
         script = Script(answer_of(OK))
@@ -501,7 +501,7 @@ def install(stand_in: SandboxServer, api: SlackApi) -> str:
 
 
 def drip(data: bytes) -> Serve:
-    """Return what sends a byte every little while: each within any timeout of its own."""
+    """Return a handler that keeps sending single bytes, each within a read timeout."""
 
     def serve(connection: socket.socket) -> None:
         read_request(connection)
@@ -520,7 +520,7 @@ async def iterations(count: int) -> None:
 
 
 def in_a_child(work: Callable[[], int]) -> int:
-    """Return the exit status of a forked child: what `work` returns there."""
+    """Return the exit status of a forked child: the result of `work`."""
     child = os.fork()
     if child == 0:
         status = 255

@@ -138,7 +138,7 @@ class Installer:
     def code(self, user_id: str = ANN, *, org: bool = False, **changes: str) -> str:
         """The authorization code after Allow."""
         callback = self.slack.authorize(
-            user_id, self.authorize_url(**changes), whole_organisation=org
+            user_id, self.authorize_url(**changes), whole_organization=org
         )
         return dict(parse_qsl(urlsplit(callback).query))["code"]
 

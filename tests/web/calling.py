@@ -76,7 +76,7 @@ def caller(
 def put_bot(bellhop: Bellhop, team_id: str = ACME) -> None:
     """Install the bot in a workspace, with a token that Slack does not know."""
     store = bellhop.services.store
-    if store.find_workspace(team_id) is None:
+    if bellhop.services.installations.find_workspace(team_id) is None:
         bot = Bot(
             bot_token="xoxb-unknown",
             bot_id="B0TESTS001",

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
-from bolt_app.credentials.limits import LimitError
+from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.errors import MOST_PROBLEMS
 from bolt_app.notifications.content.schema import read_batch
@@ -198,7 +198,7 @@ class TestRefusing:
         )
 
         assert faults(answer) == {
-            "to[1]": "'general' is no address: give #name, a channel's id (C…), @e-mail, a "
+            "to[1]": "'general' is not a recipient: use #name, a channel's id (C…), @e-mail, a "
             "person's id (U…) or topic:name",
             "text": "is longer than 40,000 characters: shorten it",
             "fields[1].name": "is empty: give a value, or leave it out",
@@ -207,7 +207,7 @@ class TestRefusing:
             "colour": "is an unknown field",
             "send_at": "is not an ISO 8601 date and time: write it like 2026-01-31T09:30:00Z",
             "priority": "is too large: the maximum is 9",
-            "source": "is not a source: use up to 64 letters, digits, and any of - _ . :",
+            "source": "is not a source: use up to 64 letters, digits and - _ . :",
             "thread_ts": "is not the ts of a message, which looks like 1712345678.123456",
         }
         assert answer.json()["detail"] == "10 fields are invalid: see errors."
@@ -329,7 +329,7 @@ class TestMany:
         ci = caller(bellhop)
         [key] = bellhop.services.api_keys.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
-        error = LimitError("requests", 1, until, bellhop.clock())
+        error = LimitError(LimitReason.REQUESTS, 1, until, bellhop.clock())
         bellhop.services.sender_limits.reject(key.credential, error)
 
         assert ci.send(b"no JSON").status == 429

@@ -46,7 +46,7 @@ def test_a_schema_of_a_newer_version_is_not_ready(bellhop: Bellhop) -> None:
     answer = bellhop.browser().get("/readyz")
 
     assert answer.status == 503
-    assert "which a newer Bellhop made" in answer.json()["reason"]
+    assert "of a newer Bellhop" in answer.json()["reason"]
 
 
 def test_a_database_that_is_down_is_said_without_its_address(encryption_key: str) -> None:

@@ -242,7 +242,7 @@ def test_a_profile_without_a_bot_in_the_workspace_offers_the_bot(bellhop: Bellho
 def test_an_organization_wide_install(bellhop: Bellhop) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
-    landing = browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+    landing = browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
 
     assert landing.status == 303
     store = bellhop.services.store
@@ -302,7 +302,7 @@ def test_a_state_is_good_once(bellhop: Bellhop) -> None:
 
     assert state in cookie
     assert replay.status == 400
-    assert "used up" in replay.text
+    assert "no longer valid" in replay.text
 
 
 def test_a_callback_in_another_browser_is_refused(bellhop: Bellhop) -> None:
@@ -460,7 +460,7 @@ def test_wrong_credentials_are_the_operators_business(
         _, page = bellhop.install(ANN)
 
         assert page.status == 500
-        assert "not set up right" in page.text
+        assert "not configured correctly" in page.text
         assert "Start again" not in page.text
 
 
@@ -500,7 +500,7 @@ def test_a_failed_users_info_keeps_the_installation_and_is_retried(bellhop: Bell
     assert count(bellhop, User) == 0
     assert "Your profile could not be read yet" in browser.get("/profile").text
     assert "Ann Archer" in browser.get("/profile").text
-    assert bellhop.services.store.pending_recordings() == []
+    assert bellhop.services.installations.pending_recordings() == []
 
 
 def test_the_state_cookie_is_tied_down(bellhop: Bellhop) -> None:

@@ -208,7 +208,7 @@ def test_an_archived_channel_is_reported(bellhop: Bellhop) -> None:
 def test_a_channel_the_bot_cannot_see_is_reported(bellhop: Bellhop) -> None:
     leads = channel_named(bellhop, "leads")
 
-    assert "you do not see it in Slack" in say_hello(bellhop, leads).text
+    assert "you cannot see it in Slack" in say_hello(bellhop, leads).text
 
 
 def test_a_missing_choice_is_reported(bellhop: Bellhop) -> None:
@@ -220,7 +220,10 @@ def test_a_missing_choice_is_reported(bellhop: Bellhop) -> None:
     [
         (Fault("chat.postMessage", "rate_limited"), "Slack asks us to slow down"),
         (Fault("chat.postMessage", "server_error"), "Slack is not answering"),
-        (Fault("chat.postMessage", "api_error", error="restricted_action"), "forbids posting"),
+        (
+            Fault("chat.postMessage", "api_error", error="restricted_action"),
+            "does not allow posting",
+        ),
         (Fault("chat.postMessage", "api_error", error="new_code"), "Slack answered “new_code”"),
     ],
 )

@@ -88,7 +88,7 @@ def too_old(bellhop: Bellhop, browser: Browser) -> None:
 
 
 def unlinked(bellhop: Bellhop, _browser: Browser) -> None:
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.services.lifecycle.unlink(stored)
 
@@ -118,7 +118,7 @@ def revoked(bellhop: Bellhop, _browser: Browser) -> None:
 
 def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
     """No event arrived, but Slack rejects the person's token."""
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.slack.faults.add(Fault("users.info", "api_error", error="token_revoked", times=1))
     with pytest.raises(SlackCallError):

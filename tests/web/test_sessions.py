@@ -217,7 +217,7 @@ def test_a_modified_cookie_has_no_session(bellhop: Bellhop) -> None:
 
 def test_the_session_of_a_deleted_person_is_invalid(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
-    stored = bellhop.services.store.find_stored(enterprise_id=None, team_id=ACME, user_id=ANN)
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
     bellhop.services.lifecycle.unlink(stored)
 

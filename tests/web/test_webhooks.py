@@ -15,7 +15,7 @@ from slack_sdk.models.blocks import SectionBlock
 from slack_sdk.webhook import WebhookClient
 from sqlalchemy import select
 
-from bolt_app.credentials.limits import LimitError
+from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.logs import configure_logging
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
@@ -256,7 +256,7 @@ class TestRefusing:
     def test_no_body_is_read_over_a_limit(self, bellhop: Bellhop, url: str) -> None:
         [hook] = bellhop.services.webhooks.of_team(ACME)
         until = bellhop.clock() + timedelta(seconds=30)
-        error = LimitError("requests", 1, until, bellhop.clock())
+        error = LimitError(LimitReason.REQUESTS, 1, until, bellhop.clock())
         bellhop.services.sender_limits.reject(hook.credential, error)
 
         assert_response(post(url, b"no JSON"), 503, "rate_limited")

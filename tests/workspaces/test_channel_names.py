@@ -1,4 +1,4 @@
-"""Which of several channels with one name is meant: the same one, whichever part decides."""
+"""Channels that share a name: every part of Bellhop chooses the same one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAME = "#incidents"
 
 @pytest.fixture
 def meant(bellhop: Bellhop) -> str:
-    """Four channels that have the same name when they are listed; the id of the one meant."""
+    """Four channels with the same name in the listing; returns the id of the chosen one."""
     bellhop.install(ANN)
     names = ["one", "two", "three", "four"]
     archived, private, public, later = (

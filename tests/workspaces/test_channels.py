@@ -1,4 +1,4 @@
-"""Public channels: found by name or id, listed with paging, joined."""
+"""Public channels: search, paginated listing and joining."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def workspace(bellhop: Bellhop) -> BotWorkspace:
 
 
 def names(bellhop: Bellhop, workspace: BotWorkspace, query: str = "") -> list[str]:
-    return [one.name for one in bellhop.services.channels.search(workspace, query)]
+    return [item.name for item in bellhop.services.channels.search(workspace, query)]
 
 
 @pytest.mark.parametrize("written", ["#general", "general", " #General ", GENERAL])
@@ -70,9 +70,9 @@ def test_names_that_senders_invent_fetch_the_list_seldom(
     bellhop.clock.advance(51)
     hand.deliver()
 
-    # None is given up before a list was fetched after it was sent.
+    # A name is not given up before a listing later than its notification.
     assert sorted(states(bellhop, *later)) == ["dead"] * 9 + ["sent"]
-    assert [one.text for one in bellhop.slack.messages(fresh.id)][-1:] == ["x"]
+    assert [message.text for message in bellhop.slack.messages(fresh.id)][-1:] == ["x"]
     assert len(bellhop.slack.calls_to("conversations.list")) == calls + 1
 
 
@@ -118,9 +118,7 @@ def test_the_best_match_comes_first(bellhop: Bellhop, workspace: BotWorkspace) -
 
 
 @pytest.mark.parametrize("query", ["%", "_", "\\", "'"])
-def test_what_means_something_in_sql_means_itself(
-    bellhop: Bellhop, workspace: BotWorkspace, query: str
-) -> None:
+def test_sql_wildcards_are_literal(bellhop: Bellhop, workspace: BotWorkspace, query: str) -> None:
     bellhop.slack.add_channel(ACME, "under_score")
 
     assert names(bellhop, workspace, query) == (["under_score"] if query == "_" else [])
@@ -135,12 +133,12 @@ def test_one_workspaces_channels_are_not_anothers(
     assert elsewhere.name not in names(bellhop, workspace)
 
 
-def test_an_organisations_installation_lists_the_workspace_that_is_asked_for(
+def test_an_organizations_installation_lists_the_workspace_that_is_asked_for(
     bellhop: Bellhop,
 ) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organisation=True))
+    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
     bellhop.slack.add_channel(NORTH, "north-wind")
 
     workspace = bellhop.services.client.find_workspace(NORTH)
@@ -158,5 +156,5 @@ def test_without_an_installation_there_is_nothing_to_list(bellhop: Bellhop) -> N
     ("text", "is_id"),
     [("C0ACME0001", True), ("D012345678", True), ("general", False), ("CAFE", False), ("", False)],
 )
-def test_ids_are_told_from_names(text: str, is_id: bool) -> None:
+def test_ids_are_distinguished_from_names(text: str, is_id: bool) -> None:
     assert looks_like_channel_id(text) is is_id

@@ -1,4 +1,4 @@
-"""Calls with stored tokens: a dead one is found out once, and told."""
+"""Calls with stored tokens: a rejected token is marked as invalid once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bolt_app.workspaces import client as client
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from tests.installations.conftest import HOUR, Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed, refused
-from tests.installations.installing import an_organisation_installation
+from tests.installations.installing import an_organization_installation
 
 ACCESS = "oauth.v2.access"
 LIST = "conversations.list"
@@ -38,7 +38,9 @@ def test_a_person_calls_with_their_own_token(tokens: Tokens, slack: FakeSlack) -
     assert [call.token for call in slack.requests] == ["xoxp-U2"]
 
 
-def test_who_gave_no_token_is_asked_for_by_the_bot(tokens: Tokens, slack: FakeSlack) -> None:
+def test_the_bot_reads_the_profile_of_a_person_without_a_token(
+    tokens: Tokens, slack: FakeSlack
+) -> None:
     tokens.install("U1", user_token=None)
     slack.answers(INFO, {"ok": True})
 
@@ -47,8 +49,8 @@ def test_who_gave_no_token_is_asked_for_by_the_bot(tokens: Tokens, slack: FakeSl
     assert [call.token for call in slack.requests] == ["xoxb-1"]
 
 
-def test_an_organisations_bot_serves_a_workspace(tokens: Tokens, slack: FakeSlack) -> None:
-    tokens.store.save(an_organisation_installation(bot_token="xoxb-org"))
+def test_an_organizations_bot_serves_a_workspace(tokens: Tokens, slack: FakeSlack) -> None:
+    tokens.store.save(an_organization_installation(bot_token="xoxb-org"))
     slack.answers(INFO, {"ok": True})
 
     tokens.client.as_bot(BotWorkspace("E1", "T7", is_enterprise_install=True), INFO)
@@ -75,7 +77,7 @@ def test_a_place_is_found_by_its_team(tokens: Tokens) -> None:
 
 
 @pytest.mark.parametrize("code", DEAD)
-def test_a_dead_bot_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
+def test_an_invalid_bot_token_is_marked_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
     tokens.install()
     slack.answers(INFO, refused(code))
 
@@ -90,7 +92,7 @@ def test_a_dead_bot_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, co
 
 
 @pytest.mark.parametrize("code", DEAD)
-def test_a_dead_user_token_is_found_out_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
+def test_an_invalid_user_token_is_marked_once(tokens: Tokens, slack: FakeSlack, code: str) -> None:
     tokens.install()
     slack.answers(INFO, refused(code))
 
@@ -164,7 +166,7 @@ def test_pages_are_read_to_the_last(tokens: Tokens, slack: FakeSlack) -> None:
 
     found = list(tokens.client.pages_as_bot(PLACE, LIST, "channels"))
 
-    assert [one["id"] for one in found] == ["C1", "C2"]
+    assert [item["id"] for item in found] == ["C1", "C2"]
     assert [call.arguments.get("cursor") for call in slack.calls(LIST)] == [None, "next"]
 
 

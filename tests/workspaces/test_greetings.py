@@ -1,4 +1,4 @@
-"""Posting one message: where it goes, what stops it, and that it goes once."""
+"""Greetings: destination, errors, limits, and a single post."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def workspace(bellhop: Bellhop) -> BotWorkspace:
     return bellhop.services.client.find_workspace(ACME)
 
 
-def test_a_message_goes_to_the_channel_of_that_name(
+def test_a_message_is_posted_to_the_channel_of_that_name(
     bellhop: Bellhop, workspace: BotWorkspace
 ) -> None:
     posted = bellhop.services.greetings.post(workspace, "#general", "The build is green again")
@@ -39,7 +39,7 @@ def test_the_bot_joins_a_public_channel_and_posts_once(
 
     bellhop.services.greetings.post(workspace, "#deploys-2", "out")
 
-    assert [one.text for one in bellhop.slack.messages(channel.id)] == ["out"]
+    assert [message.text for message in bellhop.slack.messages(channel.id)] == ["out"]
     assert len(bellhop.slack.calls_to("conversations.join")) == 1
 
 
@@ -64,15 +64,15 @@ def test_a_message_without_text_is_refused(
 def test_text_is_refused_where_slack_would_cut_it(
     bellhop: Bellhop, workspace: BotWorkspace
 ) -> None:
-    with pytest.raises(MessageError, match="40,001 characters and Slack takes 40,000"):
+    with pytest.raises(MessageError, match="40,001 characters, and Slack allows 40,000"):
         bellhop.services.greetings.post(workspace, "#general", "x" * 40_001)
     bellhop.services.greetings.post(workspace, "#general", "x" * 40_000)
 
-    assert [len(one.text) for one in bellhop.slack.messages(GENERAL)] == [40_000]
+    assert [len(message.text) for message in bellhop.slack.messages(GENERAL)] == [40_000]
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "server_error"])
-def test_what_slack_may_have_taken_is_not_sent_again(
+def test_a_possibly_accepted_message_is_not_sent_again(
     bellhop: Bellhop, workspace: BotWorkspace, kind: FaultKind
 ) -> None:
     bellhop.services.channels.join(workspace, GENERAL)
@@ -86,7 +86,7 @@ def test_what_slack_may_have_taken_is_not_sent_again(
     assert len(bellhop.slack.messages(GENERAL)) == (1 if kind == "lost_answer" else 0)
 
 
-def test_a_rate_limit_says_how_long_to_wait(bellhop: Bellhop, workspace: BotWorkspace) -> None:
+def test_a_rate_limit_reports_the_wait(bellhop: Bellhop, workspace: BotWorkspace) -> None:
     bellhop.slack.faults.add(Fault("chat.postMessage", "rate_limited", retry_after=17))
 
     with pytest.raises(SlackCallError) as raised:
@@ -105,7 +105,7 @@ def test_a_link_that_fails_does_not_undo_the_message(
     assert len(bellhop.slack.messages(GENERAL)) == 1
 
 
-def test_a_dead_token_is_marked_and_not_used_again(
+def test_an_invalid_token_is_marked_and_not_used_again(
     bellhop: Bellhop, workspace: BotWorkspace
 ) -> None:
     before = len(bellhop.slack.calls_to("chat.postMessage"))

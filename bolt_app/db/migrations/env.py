@@ -1,4 +1,4 @@
-"""Run by Alembic: migrations go over the connection that `bolt_app.db.schema` gives."""
+"""The Alembic environment: migrations use the connection from `bolt_app.db.schema`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.db.types import UTCDateTime
 
 
 def _render_item(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
-    # A migration names plain types: it must mean the same after our own have changed.
+    # Migrations name plain types, so that later changes of custom types do not affect them.
     if kind == "type" and isinstance(item, UTCDateTime):
         return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, EncryptedText):

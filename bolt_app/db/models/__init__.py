@@ -1,8 +1,8 @@
-"""What Bellhop stores. Ids of Slack's keep Slack's names: `team_id` is `T…`, `user_id` is `U…`.
+"""The tables. Slack's ids keep Slack's names: `team_id` is `T…`, `user_id` is `U…`.
 
-An id that does not exist (`team_id` of an organisation-wide installation, `enterprise_id` outside
-an organisation) is stored as an empty string, because neither database counts two NULLs as equal in
-a unique constraint.
+A missing id (`team_id` of an organization-wide installation, `enterprise_id` outside an
+organization) is stored as an empty string, because unique constraints of neither database treat two
+NULLs as equal.
 """
 
 from bolt_app.db.models.access import AuditEvent, WebSession

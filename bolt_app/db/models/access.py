@@ -11,14 +11,13 @@ from bolt_app.db.models.base import Base, SlackId
 
 
 class WebSession(Base):
-    """A person who is signed in with one browser. The cookie has the token; here is its hash.
+    """A signed-in browser of a person. The cookie has the token, the row only its hash.
 
-    The session is deleted together with the installation it belongs to, whatever deletes that:
-    an unlink, a revoked token, an uninstall.
+    The session is deleted with its installation: by an unlink, a revoked token or an uninstall.
     """
 
     __tablename__ = "sessions"
-    # People name sessions by their ids, so the id of a deleted one must never come back.
+    # Commands refer to sessions by id, so an id must never be reused.
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -32,9 +31,9 @@ class WebSession(Base):
 
 
 class AuditEvent(Base):
-    """A security event: its actor, their credential and the address they called from.
+    """A security event: its actor, the credential and the client's address.
 
-    It has no secret, no name and no text of anybody's.
+    It contains no secrets, names or message texts.
     """
 
     __tablename__ = "audit_events"
@@ -45,9 +44,9 @@ class AuditEvent(Base):
     enterprise_id: Mapped[str | None] = mapped_column(SlackId)
     team_id: Mapped[str | None] = mapped_column(SlackId)
     user_id: Mapped[str | None] = mapped_column(SlackId)
-    # As in `api_key:3`, `webhook:2` or `session:7`.
+    # For example `api_key:3`, `webhook:2` or `session:7`.
     credential: Mapped[str | None] = mapped_column(String(64))
-    # An IP address, or a network of them.
+    # An IP address or network.
     address: Mapped[str | None] = mapped_column(String(64))
-    # Rejected credentials are counted in one row an hour for each address.
+    # Rejected credentials are counted in one row per hour and address.
     count: Mapped[int]

@@ -1,4 +1,4 @@
-"""What every table shares: named constraints, moments in UTC."""
+"""The base of all tables: named constraints, and timestamps in UTC."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import DeclarativeBase
 from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
 
 SlackId = String(64)
-# Likewise in place of their address; an `@` in front keeps it a person's.
+# Replaces the address of a deleted person; the leading `@` marks it as a person's.
 DELETED_ADDRESS = "@deleted"
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that a migration can name it too."""
+    """The declarative base; it names every constraint, so that migrations can refer to it."""
 
     metadata = MetaData(
         naming_convention={

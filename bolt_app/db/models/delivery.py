@@ -1,4 +1,4 @@
-"""Tables of the delivery engine that are not about single notifications."""
+"""Tables of the delivery engine beside the queue of deliveries."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.models.base import Base
 
-# Workspaces are divided into so many shards. Workers of different versions must agree on it.
+# The number of shards of workspaces. Workers of different versions must agree on it.
 SHARD_COUNT = 64
 
 
 class Shard(Base):
     """The fencing token of one shard of workspaces, written by each acquisition.
 
-    The rows are made by the first worker. Locks decide who owns a shard, not this table.
+    The first worker creates the rows. Locks, not this table, decide who owns a shard.
     """
 
     __tablename__ = "shards"

@@ -1,4 +1,4 @@
-"""What asks for an answer, until it is resolved, and who is told of the answers."""
+"""Incidents, and callbacks about the responses to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.db.models.notifications import BigId
 
 
 class Incident(Base):
-    """What notifications with one key are about, where one of them asked for an answer.
+    """An incident: the subject of notifications with one key, one of which asked for a response.
 
     `state` is `open`, `acknowledged` or `resolved`.
     """
@@ -22,7 +22,7 @@ class Incident(Base):
     team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
-    # Who brought it into this state, and when; nobody where a sender did.
+    # The person who caused the state, and when; empty if a sender did.
     state_by: Mapped[str | None] = mapped_column(SlackId)
     state_at: Mapped[datetime]
     assigned_to: Mapped[str | None] = mapped_column(SlackId)
@@ -33,20 +33,20 @@ class Incident(Base):
 
 
 class CallbackEndpoint(Base):
-    """Where the system that has an API key wants to be told what people answered."""
+    """The URL that receives the responses of people, for one API key."""
 
     __tablename__ = "callback_endpoints"
 
     api_key_id: Mapped[int] = mapped_column(ForeignKey("api_keys.id"), primary_key=True)
-    url: Mapped[str] = mapped_column(EncryptedText)  # it may hold a secret of its own
+    url: Mapped[str] = mapped_column(EncryptedText)  # may contain a secret
     secret: Mapped[str] = mapped_column(EncryptedText)
     created_at: Mapped[datetime]
-    # Until then one process alone sends there.
+    # Until then only one process sends there.
     claimed_until: Mapped[datetime | None]
 
 
 class Callback(Base):
-    """An answer that a system is still to be told of."""
+    """A response that has not been sent to its callback endpoint yet."""
 
     __tablename__ = "callbacks"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -55,7 +55,7 @@ class Callback(Base):
     api_key_id: Mapped[int] = mapped_column(
         ForeignKey("callback_endpoints.api_key_id", ondelete="CASCADE"), index=True
     )
-    # The same with each attempt, so that its receiver knows it again.
+    # The same for each attempt, so that the receiver detects repetitions.
     message_id: Mapped[str] = mapped_column(String(64))
     body: Mapped[str] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)

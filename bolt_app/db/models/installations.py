@@ -1,4 +1,4 @@
-"""Installations and their tokens, used OAuth states, receipts and times of events."""
+"""Installations and tokens, used OAuth states, receipts and event times."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bolt_app.db.models.base import Base, SlackId
 
 
 class InstallationRevision(Base):
-    """How often the installation of one workspace (or organisation) has changed.
+    """The number of changes of one workspace's (or organization's) installation.
 
-    Every change raises `revision` in its own transaction. The row is the lock which makes
-    concurrent installs take turns, and the mark by which each process knows that what it remembers
-    of the installation is old. It outlives the installation.
+    Every change increments `revision` in its transaction. The row is the lock that serializes
+    concurrent installs, and tells each process whether its cached grants are current. It outlives
+    the installation.
     """
 
     __tablename__ = "installation_revisions"
@@ -28,7 +28,7 @@ class InstallationRevision(Base):
 
 
 class BotInstallation(Base):
-    """The bot of one workspace (or organisation) and its token."""
+    """The bot of one workspace (or organization) and its token."""
 
     __tablename__ = "bots"
     __table_args__ = (UniqueConstraint("client_id", "enterprise_id", "team_id"),)
@@ -48,19 +48,19 @@ class BotInstallation(Base):
     bot_token_expires_at: Mapped[datetime | None]
     is_enterprise_install: Mapped[bool]
     installed_at: Mapped[datetime]
-    # Slack's error code since the token was found dead; a re-install clears it.
+    # Slack's error code for a rejected token; a reinstall clears it.
     invalid_reason: Mapped[str | None] = mapped_column(String(64))
     # While this is in the future, one process is exchanging the refresh token.
     refreshing_until: Mapped[datetime | None]
 
 
 class UserInstallation(Base):
-    """One person's installation in one workspace (or organisation) and their user token."""
+    """One person's installation in one workspace (or organization) and their user token."""
 
     __tablename__ = "installations"
     __table_args__ = (
         UniqueConstraint("client_id", "enterprise_id", "team_id", "user_id"),
-        # A web session names the row, so the id of a deleted one must never come back.
+        # Web sessions refer to the row, so an id must never be reused.
         {"sqlite_autoincrement": True},
     )
 
@@ -84,7 +84,7 @@ class UserInstallation(Base):
     is_enterprise_install: Mapped[bool]
     token_type: Mapped[str | None] = mapped_column(String(32))
     installed_at: Mapped[datetime]
-    # When users.info was last written to the profile; empty means that it is still owed.
+    # When users.info was last stored in the profile; empty means that it is pending.
     profile_recorded_at: Mapped[datetime | None]
     invalid_reason: Mapped[str | None] = mapped_column(String(64))
     refreshing_until: Mapped[datetime | None]
@@ -100,7 +100,7 @@ class OAuthState(Base):
 
 
 class TokenRevocation(Base):
-    """A token that nobody may use any more and that Slack has yet to be told of."""
+    """A token that is no longer used and must still be revoked at Slack."""
 
     __tablename__ = "token_revocations"
 
@@ -110,9 +110,9 @@ class TokenRevocation(Base):
 
 
 class EventReceipt(Base):
-    """What took effect: an event, a submitted modal, or another request that Slack signed.
+    """A receipt for an event, a submitted modal or another signed request that took effect.
 
-    Whatever repeats it, Slack, an impatient finger or a replay, finds this row and changes nothing.
+    A repetition by Slack, an impatient person or an attacker finds this row and changes nothing.
     """
 
     __tablename__ = "event_receipts"
@@ -122,11 +122,11 @@ class EventReceipt(Base):
 
 
 class InstallationCheck(Base):
-    """A report about an installation that is to be verified with Slack before it takes effect.
+    """A report about an installation, to be verified with Slack before it takes effect.
 
-    Slack retries its events for minutes: by then Bellhop may be installed again. `kind` is a
-    `bolt_app.lifecycle.service.CheckKind`; `user_id` is empty unless it is about one person's
-    token.
+    Slack retries events for minutes, and Bellhop may be installed again by then. `kind` is a
+    `bolt_app.lifecycle.service.CheckKind`; `user_id` is empty unless it concerns one
+    person's token.
     """
 
     __tablename__ = "installation_checks"
@@ -140,9 +140,9 @@ class InstallationCheck(Base):
 
 
 class EventTime(Base):
-    """When the latest event about one fact of a workspace happened: an earlier one comes too late.
+    """The time of the latest event about one fact of a workspace; earlier events are ignored.
 
-    `subject` names the fact, such as a channel's name. Kept as long as receipts are.
+    `subject` names the fact, such as a channel's name. Rows are kept as long as receipts.
     """
 
     __tablename__ = "event_times"

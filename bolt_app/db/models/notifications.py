@@ -1,4 +1,4 @@
-"""Channels, notifications and their way to Slack."""
+"""Channels, credentials, notifications, deliveries and subscriptions."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from bolt_app.db.content import ContentJson
 from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.models.base import Base, SlackId
 
-# SQLite counts up in a column of the type INTEGER alone.
+# SQLite autoincrements only columns of the type INTEGER.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 NotificationId = String(32)
-# In the order of code points, as Python sorts: rows are locked in the order of their addresses.
+# Sorted by code point, as in Python, because rows are locked in the order of their addresses.
 Address = Text().with_variant(Text(collation="C"), "postgresql")
-# The deliveries that ended badly, few as well.
+# Failed deliveries: few.
 _TROUBLED = text("state IN ('dead', 'unknown')")
 IS_TROUBLED = text("deliveries.state IN ('dead', 'unknown')")
-# The deliveries that are due now, few among all that ever went. Written out in queries too: neither
-# database uses a partial index where the values are parameters.
+# Deliveries that are due now: few compared with all. Queries use these literals too, because
+# neither database uses a partial index if the values are parameters.
 _WAITING = text("state = 'waiting'")
 IS_WAITING = text("deliveries.state = 'waiting'")
-# Those that are due later, alone (`scheduled`) or as one with others (`held`).
+# Deliveries that are due later, alone (`scheduled`) or in a digest (`held`).
 _LATER = text("state IN ('scheduled', 'held')")
 IS_LATER = text("deliveries.state IN ('scheduled', 'held')")
 IS_HELD = text("deliveries.state = 'held'")
-# Those that people know as waiting, whether they are due or not.
+# Deliveries shown as waiting, whether they are due or not.
 IS_QUEUED = text("deliveries.state IN ('waiting', 'scheduled')")
 IS_PENDING = text("deliveries.state IN ('waiting', 'scheduled', 'held')")
 _SENDING = text("state = 'sending'")
@@ -48,7 +48,7 @@ IS_OPEN = text("deliveries.state IN ('waiting', 'scheduled', 'held', 'sending')"
 OPEN_STATES = frozenset({"waiting", "scheduled", "held", "sending"})
 _BY_PERSON = text("source LIKE 'slack:%'")
 IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
-# Those that matched no subscription, few as well.
+# Notifications that matched no subscription: few.
 _UNROUTED = text("is_unrouted")
 IS_UNROUTED = text("notifications.is_unrouted")
 
@@ -56,9 +56,9 @@ _ZERO = text("0")
 
 
 class Channel(Base):
-    """A channel as `conversations.list` last described it: public, or private with the bot in it.
+    """A channel from the last `conversations.list`: public, or private with the bot in it.
 
-    Whatever shows channels to people leaves out those of `is_private`, but for their members.
+    Private channels must be shown only to their members.
     """
 
     __tablename__ = "channels"
@@ -73,7 +73,7 @@ class Channel(Base):
 
 
 class ChannelMove(Base):
-    """A channel whose id has changed: the old one means the new one."""
+    """A channel whose id changed: the old id means the new one."""
 
     __tablename__ = "channel_moves"
 
@@ -83,7 +83,7 @@ class ChannelMove(Base):
 
 
 class ChannelListing(Base):
-    """When the channels of a team were last listed."""
+    """The time of the last listing of a team's channels."""
 
     __tablename__ = "channel_listings"
 
@@ -92,19 +92,19 @@ class ChannelListing(Base):
 
 
 class SenderColumns:
-    """What API keys and hooks have in common: their source, what they may do, and their use."""
+    """Columns shared by API keys and webhooks: source, permissions and counters."""
 
-    # Empty: a source of their own, named after the row, as in "api_key:3".
+    # Empty: the default source, named after the row, such as "api_key:3".
     source: Mapped[str | None] = mapped_column(String(64))
-    # Whether what they send may call everybody in a channel or a user group.
+    # Whether their notifications may mention everyone in a channel, or a user group.
     allow_broadcast: Mapped[bool] = mapped_column(server_default=false())
-    # Which minute and hour, since 1970, the counters after them are of.
+    # The minute and hour, since 1970, that the following counters belong to.
     counted_minute: Mapped[int] = mapped_column(server_default=_ZERO)
     minute_requests: Mapped[int] = mapped_column(server_default=_ZERO)
     minute_deliveries: Mapped[int] = mapped_column(server_default=_ZERO)
     counted_hour: Mapped[int] = mapped_column(server_default=_ZERO)
     hour_destinations: Mapped[int] = mapped_column(server_default=_ZERO)
-    # The open deliveries when they were last counted, and all that were accepted since.
+    # The open deliveries at the last count, plus all accepted since.
     open_at_most: Mapped[int] = mapped_column(server_default=_ZERO)
     rejected: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     rejected_at: Mapped[datetime | None]
@@ -112,7 +112,7 @@ class SenderColumns:
 
 
 class ApiKey(SenderColumns, Base):
-    """A key for the HTTP API of one workspace, kept as a hash."""
+    """A key for the HTTP API of one workspace, stored as a hash."""
 
     __tablename__ = "api_keys"
 
@@ -121,7 +121,7 @@ class ApiKey(SenderColumns, Base):
     name: Mapped[str] = mapped_column(Text)
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     scopes: Mapped[str] = mapped_column(Text)  # separated by spaces
-    # Where it may send to, as `to` names it, separated by spaces; empty means anywhere.
+    # The recipients it may send to, separated by spaces; empty means anywhere.
     channels: Mapped[str] = mapped_column(Text, default="")
     created_at: Mapped[datetime]
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
@@ -131,7 +131,7 @@ class ApiKey(SenderColumns, Base):
 
 
 class Hook(SenderColumns, Base):
-    """An address that takes what tools post; its secret is kept as a hash."""
+    """An incoming webhook; its secret is stored as a hash."""
 
     __tablename__ = "hooks"
 
@@ -140,8 +140,8 @@ class Hook(SenderColumns, Base):
     name: Mapped[str] = mapped_column(Text)
     secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
     target: Mapped[str] = mapped_column(Text)
-    # The field of what it takes, or the member, whose value is the notification's key. Empty: none;
-    # NULL: the key that the sender's own format has.
+    # The payload field whose value is the notification's key. Empty: none; NULL: the key of the
+    # sender's own format.
     key_field: Mapped[str | None] = mapped_column(Text)
     # A folder of `bolt_app/senders`, or "auto".
     sender: Mapped[str] = mapped_column(String(32), server_default="auto")
@@ -157,7 +157,7 @@ class Hook(SenderColumns, Base):
 
 
 class Notification(Base):
-    """What was said, once, to whom it concerns. Its id begins with the time, in milliseconds."""
+    """A notification, accepted once. Its id begins with the time in milliseconds."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -176,7 +176,7 @@ class Notification(Base):
             sqlite_where=_UNROUTED,
             postgresql_where=_UNROUTED,
         ),
-        # Those that people sent in Slack, few among all.
+        # Notifications sent by people in Slack: few.
         Index(
             "ix_notifications_by_person",
             "team_id",
@@ -188,29 +188,31 @@ class Notification(Base):
 
     id: Mapped[str] = mapped_column(NotificationId, primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)
-    # Which way in it took, as in "api_key:3", "hook:1" or "command".
+    # The source, such as "api_key:3", "hook:1" or "command".
     source: Mapped[str] = mapped_column(String(64))
     content: Mapped[dict[str, Any]] = mapped_column(ContentJson)
-    key: Mapped[str | None] = mapped_column(Text)  # behind its source, as in "api_key:3|disk"
-    topics: Mapped[str | None] = mapped_column(Text)  # it was sent to, separated by spaces
-    # When it was accepted, none of its topics had a subscription that wanted it.
+    key: Mapped[str | None] = mapped_column(
+        Text
+    )  # prefixed with its source, such as "api_key:3|disk"
+    topics: Mapped[str | None] = mapped_column(Text)  # separated by spaces
+    # Whether no subscription to its topics matched it when it was accepted.
     is_unrouted: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime]
 
 
 class Delivery(Base):
-    """One notification on its way to one channel or person.
+    """The delivery of one notification to one channel or person.
 
-    `state` is `waiting` (due), `scheduled` (due later), `held` (due later, as one with others),
-    `sending`, or one of the ends: `sent`, `dead`, `unknown`, `cancelled`, `expired`, `muted`,
-    `digested`. In one workspace the order of `id` is the order of acceptance.
+    `state` is `waiting` (due), `scheduled` (due later), `held` (due later, in a digest),
+    `sending`, or final: `sent`, `dead`, `unknown`, `cancelled`, `expired`, `muted`, `digested`.
+    Within a workspace the order of `id` is the order of acceptance.
     """
 
     __tablename__ = "deliveries"
     __table_args__ = (
         # The deletion of a lane looks for rows that refer to it.
         Index("ix_deliveries_lane", "lane_id"),
-        # The most urgent of a workspace, and of a source in a lane.
+        # The most urgent deliveries of a workspace, and of a source in a lane.
         Index(
             "ix_deliveries_urgent",
             "team_id",
@@ -228,7 +230,7 @@ class Delivery(Base):
             sqlite_where=_WAITING,
             postgresql_where=_WAITING,
         ),
-        # What is due next, in all workspaces, and in a lane.
+        # The next due deliveries, of all workspaces and of a lane.
         Index(
             "ix_deliveries_due",
             "send_at",
@@ -286,7 +288,7 @@ class Delivery(Base):
             sqlite_where=text("subscription_id IS NOT NULL"),
             postgresql_where=text("subscription_id IS NOT NULL"),
         ),
-        # Which notification a message shows.
+        # The notification that a message shows.
         Index(
             "ix_deliveries_message",
             "channel_id",
@@ -294,7 +296,7 @@ class Delivery(Base):
             sqlite_where=text("ts IS NOT NULL"),
             postgresql_where=text("ts IS NOT NULL"),
         ),
-        # Which message is in the place of a deleted one.
+        # The message that replaced a deleted one.
         Index(
             "ix_deliveries_replaced",
             "lane_id",
@@ -309,21 +311,21 @@ class Delivery(Base):
     notification_id: Mapped[str] = mapped_column(
         ForeignKey("notifications.id", ondelete="CASCADE"), index=True
     )
-    # The lane's, for indexes.
+    # Copied from the lane, for indexes.
     team_id: Mapped[str] = mapped_column(SlackId, server_default="")
     lane_id: Mapped[int] = mapped_column(ForeignKey("lanes.id"))
-    # The workspace's number of the change that this row was last part of.
+    # The workspace's number of the last change of this row.
     seq: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     target: Mapped[str] = mapped_column(Text)  # as the sender wrote it
-    # By which it came; it may have ended since.
+    # The subscription that caused it; it may have ended since.
     subscription_id: Mapped[int | None]
-    # The notification that says it too: a digest, or what came later with its key.
+    # The notification that includes it: a digest, or a later one with the same key.
     digest_id: Mapped[str | None] = mapped_column(NotificationId)
     state: Mapped[str] = mapped_column(String(16))
-    # Whose turn it takes: the source of the key, else of the sender.
+    # The source for fair scheduling: of the key, else of the sender.
     source: Mapped[str] = mapped_column(String(64), server_default="")
-    rank: Mapped[int]  # by priority or severity: the lowest goes first
-    # The place in the workspace's order, in milliseconds: the rank counts as time.
+    rank: Mapped[int]  # from priority or severity: the lowest is first
+    # The position in the workspace's order, in milliseconds: the rank counts as time.
     urgency: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     key: Mapped[str | None] = mapped_column(Text)
     mode: Mapped[str] = mapped_column(String(8))
@@ -331,30 +333,30 @@ class Delivery(Base):
     send_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    # Of the latest attempt; unlike the attempts it never counts back.
+    # The number of the latest attempt; unlike `attempts` it never decreases.
     attempt_number: Mapped[int] = mapped_column(server_default=_ZERO)
-    # When the first and the latest attempt began.
+    # The start of the first and of the latest attempt.
     tried_at: Mapped[datetime | None]
     attempted_at: Mapped[datetime | None]
-    # After a failed attempt: not before.
+    # The earliest time of the next attempt, after a failed one.
     retry_at: Mapped[datetime | None]
     error: Mapped[str | None] = mapped_column(Text)  # Slack's code
     channel_id: Mapped[str | None] = mapped_column(SlackId)
     ts: Mapped[str | None] = mapped_column(String(32))
     thread_ts: Mapped[str | None] = mapped_column(String(32))
-    # Of the message, deleted in Slack by then, in whose place this one was posted.
+    # The message, deleted in Slack, that this one replaced.
     replaced_ts: Mapped[str | None] = mapped_column(String(32))
     permalink: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
-    # When to look whether an earlier attempt has taken effect after all, after a later one has.
+    # When to check whether an earlier attempt took effect after all, although a later one did.
     second_look_at: Mapped[datetime | None]
 
 
 class Lane(Base):
     """The queue of one channel or person.
 
-    `address` is a channel's or person's id, or `#name` or `@email`: such a lane only hands its
-    deliveries on, once it is known where it leads.
+    `address` is a channel's or person's id, or `#name` or `@email`: such a lane only passes its
+    deliveries on once the name is resolved.
     """
 
     __tablename__ = "lanes"
@@ -363,33 +365,33 @@ class Lane(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)
     address: Mapped[str] = mapped_column(Address)
-    # When the latest attempt began, by which the next owner keeps the pace.
+    # The start of the latest attempt, so that the next owner keeps the rate limit.
     attempted_at: Mapped[datetime | None]
-    # Since when no attempt has succeeded; empty while all is well.
+    # The first failed attempt since the last success; empty if there is none.
     failing_since: Mapped[datetime | None]
-    # A person's, whose data was deleted: the address goes once nothing is to be delivered there.
+    # The lane of a deleted person: its address is erased once nothing is left to deliver.
     is_erasable: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class WorkspaceQueue(Base):
-    """The deliveries of one workspace: who owns them, and how often they changed."""
+    """The queue of one workspace: its shard, its change number and its pause."""
 
     __tablename__ = "workspace_queues"
 
     team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
     shard: Mapped[int]
-    # The number of the latest change. Every change locks the row, and stamps what it changes.
+    # The number of the latest change. Every change locks the row and stamps the changed rows.
     seq: Mapped[int] = mapped_column(BigInteger)
-    # The latest moment at which anything was accepted: a clock that is set back changes no order.
+    # The latest time of acceptance, so that a clock that is set back does not change the order.
     accepted_at: Mapped[datetime | None]
-    # Slack's Retry-After, or a dead installation: nothing is posted before.
+    # The end of a pause: Slack's Retry-After, or an installation without a valid token.
     paused_until: Mapped[datetime | None]
-    # Slack's code while the installation is dead.
+    # Slack's error code while the installation has no valid token.
     pause_reason: Mapped[str | None] = mapped_column(String(64))
 
 
 class RateLimit(Base):
-    """Until when Slack wants no call of a method from a workspace (its `Retry-After`)."""
+    """The end of Slack's `Retry-After` for a method in a workspace."""
 
     __tablename__ = "rate_limits"
 
@@ -399,30 +401,30 @@ class RateLimit(Base):
 
 
 class Subscription(Base):
-    """What a channel or person wants of what is sent to topics."""
+    """The subscription of a channel or person to a topic."""
 
     __tablename__ = "subscriptions"
     __table_args__ = (
         UniqueConstraint("team_id", "topic", "address"),
         Index("ix_subscriptions_address", "team_id", "address"),
-        # What is held names its subscription: an id that ended never comes back for another.
+        # Held deliveries refer to their subscription, so an id must never be reused.
         {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)
-    topic: Mapped[str] = mapped_column(String(80))  # one, `name/*` or `*`
+    topic: Mapped[str] = mapped_column(String(80))  # a topic, `name/*` or `*`
     address: Mapped[str] = mapped_column(Text)
     filter: Mapped[str] = mapped_column(Text, default="")
-    # What becomes of notifications with a key; empty leaves it to the sender.
+    # The mode of notifications with a key; empty means the sender's choice.
     mode: Mapped[str | None] = mapped_column(String(8))
-    # `hourly` or `daily HH:MM`, in the time zone of whoever said so; empty: all at once.
+    # `hourly` or `daily HH:MM`, in the time zone of its author; empty: immediately.
     digest: Mapped[str | None] = mapped_column(String(16))
     digest_tz: Mapped[str | None] = mapped_column(String(64))
     muted_until: Mapped[datetime | None]
-    # Why nothing comes: the channel is `archived`, the bot was `removed`, the person `deactivated`.
+    # Why it is paused: the channel is `archived`, the bot was `removed`, the person `deactivated`.
     paused: Mapped[str | None] = mapped_column(String(16))
-    # A person's: Slack's `updated` (Unix seconds) of the change of theirs that it follows.
+    # For a person: Slack's `updated` (Unix seconds) of the last change applied.
     person_updated: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     created_at: Mapped[datetime]
@@ -430,7 +432,7 @@ class Subscription(Base):
 
 
 class IdempotencyKey(Base):
-    """A request that was accepted, by the key its sender gave, and what it was answered."""
+    """An accepted request and its result, by the idempotency key of its sender."""
 
     __tablename__ = "idempotency_keys"
 

@@ -6,16 +6,16 @@ from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.models.base import Base, SlackId
 
 
 class User(Base):
-    """A person as `users.info` describes them (https://docs.slack.dev/reference/methods/users.info).
+    """A person as described by `users.info` (https://docs.slack.dev/reference/methods/users.info).
 
-    `home_id` is where Slack keeps the account: the organisation, else the workspace. Accounts that
-    one person said are both theirs share a `person_id`.
+    `home_id` is the home of the account: its organization, else its workspace. Accounts that a
+    person joined share a `person_id`.
     """
 
     __tablename__ = "users"
@@ -30,7 +30,7 @@ class User(Base):
     display_name: Mapped[str | None] = mapped_column(Text)
     email: Mapped[str | None] = mapped_column(Text, index=True)
     title: Mapped[str | None] = mapped_column(Text)
-    # Picture addresses by pixel size, as in {"72": "https://…"}.
+    # Image URLs by pixel size, such as {"72": "https://…"}.
     images: Mapped[dict[str, Any]] = mapped_column(default=dict)
     tz: Mapped[str | None] = mapped_column(String(64))
     tz_label: Mapped[str | None] = mapped_column(Text)
@@ -38,14 +38,10 @@ class User(Base):
     locale: Mapped[str | None] = mapped_column(String(32))
     is_bot: Mapped[bool] = mapped_column(default=False)
     is_deleted: Mapped[bool] = mapped_column(default=False)
-    # Slack's own `updated` (Unix seconds): an older fact never overwrites a newer one.
+    # Slack's `updated` (Unix seconds): older data never overwrites newer data.
     slack_updated: Mapped[int] = mapped_column(default=0)
     linked_at: Mapped[datetime]
     refreshed_at: Mapped[datetime]
-
-    memberships: Mapped[list[Membership]] = relationship(
-        back_populates="user", cascade="all, delete-orphan", passive_deletes=True
-    )
 
 
 class Team(Base):
@@ -62,7 +58,7 @@ class Team(Base):
 
 
 class Membership(Base):
-    """A user's membership of a team, with what Slack says of their role there."""
+    """A user's membership in a team, with their role there."""
 
     __tablename__ = "memberships"
     __table_args__ = (UniqueConstraint("user_id", "team_id"),)
@@ -77,12 +73,9 @@ class Membership(Base):
     is_guest: Mapped[bool] = mapped_column(default=False)
     linked_at: Mapped[datetime]
 
-    user: Mapped[User] = relationship(back_populates="memberships")
-    team: Mapped[Team] = relationship()
-
 
 class HomeTab(Base):
-    """An App Home that somebody has opened, and that therefore is to be kept up to date."""
+    """An App Home that a person has opened, and that Bellhop keeps up to date."""
 
     __tablename__ = "home_tabs"
 
@@ -93,7 +86,7 @@ class HomeTab(Base):
 
 
 class Preference(Base):
-    """What a person chose of what comes to them; without a row, all of it at once."""
+    """A person's delivery preferences; without a row everything is delivered immediately."""
 
     __tablename__ = "preferences"
 
@@ -101,8 +94,8 @@ class Preference(Base):
     user_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
     quiet_from: Mapped[time | None]
     quiet_until: Mapped[time | None]
-    # What is sent to them by name: `now`, `hourly`, `daily HH:MM` or `off`.
+    # Direct notifications: `now`, `hourly`, `daily HH:MM` or `off`.
     direct: Mapped[str] = mapped_column(String(16))
-    # Where they were; a linked profile knows better.
+    # Their time zone at that time; a linked profile takes precedence.
     tz: Mapped[str] = mapped_column(String(64))
     changed_at: Mapped[datetime]

@@ -1,8 +1,8 @@
-"""What was found in the store, remembered while it holds.
+"""A cache of grants, validated by the revision of their installation.
 
-What was found is remembered for a minute at most, for each asker apart, and used only while the
-installation's revision in the database is the same, by which an uninstall, a revocation, a
-re-install or a rotation in any process is seen at once: one indexed read for all who ask meanwhile.
+A grant is cached for at most a minute, per token request, and used only while the installation's
+revision in the database is unchanged: an uninstall, revocation, reinstall or rotation in any
+process takes effect immediately. Concurrent requests share one indexed read of the revision.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
 
-from bolt_app.installations.store import Grant
+from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.grants import Grants, TokenRequest
 from bolt_app.single_flight import SingleFlight
 
@@ -23,7 +23,7 @@ CACHE_SIZE = 10_000
 
 
 class GrantCache:
-    """Finds grants, from memory where nothing has changed."""
+    """Finds grants, from memory if the installation is unchanged."""
 
     def __init__(
         self,
@@ -39,71 +39,75 @@ class GrantCache:
         self._remembered: OrderedDict[TokenRequest, tuple[float, Grant]] = OrderedDict()
         self._revisions: dict[TokenRequest, SingleFlight[int]] = {}
 
-    def find(self, asker: TokenRequest) -> Grant | None:
-        """Return what `asker` may use, as `Grants.find` does.
+    def find(self, request: TokenRequest) -> Grant | None:
+        """Return the grant of a token request, like `Grants.find`.
 
         Raises:
-            SlackCallError: the bot's token has expired, and Slack does not refresh it now.
+            SlackCallError: the bot's token has expired, and the refresh failed.
         """
-        remembered = self._usable(asker)
-        if remembered is not None and remembered.revision == self._revision(asker):
+        remembered = self._usable(request)
+        if remembered is not None and remembered.revision == self._revision(request):
             return remembered
-        return self._read_again(asker)
+        return self._read_again(request)
 
-    def find_unchanged(self, askers: Collection[TokenRequest]) -> dict[TokenRequest, Grant]:
-        """Return what is remembered of `askers` and has not changed, in one read for all.
+    def find_unchanged(self, requests: Collection[TokenRequest]) -> dict[TokenRequest, Grant]:
+        """Return the cached grants that are unchanged, with one read for all requests.
 
-        Nothing is refreshed, and Slack is not called.
+        Does not refresh tokens or call Slack.
         """
-        usable = {asker: grant for asker in askers if (grant := self._usable(asker)) is not None}
+        usable = {
+            request: grant for request in requests if (grant := self._usable(request)) is not None
+        }
         revisions = self._grants.revisions(usable) if usable else {}
         return {
-            asker: grant for asker, grant in usable.items() if grant.revision == revisions[asker]
+            request: grant
+            for request, grant in usable.items()
+            if grant.revision == revisions[request]
         }
 
     def find_for_request(
-        self, asker: TokenRequest, workspace_id: str
+        self, request: TokenRequest, workspace_id: str
     ) -> tuple[Grant | None, bool | None]:
-        """Return what a request may use, and whether the asker's account is deactivated.
+        """Return the grant of a request, and whether the person's account is deactivated.
 
-        One read answers both where the grant is remembered and has not changed.
+        One read answers both if the grant is cached and unchanged.
 
-        Returns: the grant, as `find` does; `InstallationStatus.is_deactivated`.
+        Returns: the grant, like `find`; `InstallationStatus.is_deactivated`.
 
         Raises:
-            SlackCallError: the bot's token has expired, and Slack does not refresh it now.
+            SlackCallError: the bot's token has expired, and the refresh failed.
         """
-        standing = self._grants.standing(asker, workspace_id)
-        grant = self._usable(asker)
-        if grant is None or grant.revision != standing.revision:
-            grant = self._read_again(asker)
-        return grant, standing.is_deactivated
+        status = self._grants.status(request, workspace_id)
+        grant = self._usable(request)
+        if grant is None or grant.revision != status.revision:
+            grant = self._read_again(request)
+        return grant, status.is_deactivated
 
-    def _usable(self, asker: TokenRequest) -> Grant | None:
-        """Return what is remembered and neither too old nor expired, whatever its revision."""
+    def _usable(self, request: TokenRequest) -> Grant | None:
+        """Return the cached grant if it is recent and not expired, whatever its revision."""
         with self._lock:
-            since, remembered = self._remembered.get(asker, (0.0, None))
+            since, remembered = self._remembered.get(request, (0.0, None))
         if remembered is None or self._monotonic() - since >= self._lifetime:
             return None
         return None if self._grants.is_stale(remembered) else remembered
 
-    def _read_again(self, asker: TokenRequest) -> Grant | None:
-        grant = self._grants.find(asker)
+    def _read_again(self, request: TokenRequest) -> Grant | None:
+        grant = self._grants.find(request)
         if grant is not None:
-            self._remember(asker, grant)
+            self._remember(request, grant)
         return grant
 
-    def _revision(self, asker: TokenRequest) -> int:
-        place = replace(asker, user_id=None)
-        reading = self._revisions.get(place)
-        if reading is None:
-            fresh = SingleFlight(partial(self._grants.revision, place))
-            reading = self._revisions.setdefault(place, fresh)
-        return reading.get()
+    def _revision(self, request: TokenRequest) -> int:
+        installation = replace(request, user_id=None)
+        flight = self._revisions.get(installation)
+        if flight is None:
+            new = SingleFlight(partial(self._grants.revision, installation))
+            flight = self._revisions.setdefault(installation, new)
+        return flight.get()
 
-    def _remember(self, asker: TokenRequest, grant: Grant) -> None:
+    def _remember(self, request: TokenRequest, grant: Grant) -> None:
         with self._lock:
-            self._remembered[asker] = (self._monotonic(), grant)
-            self._remembered.move_to_end(asker)
+            self._remembered[request] = (self._monotonic(), grant)
+            self._remembered.move_to_end(request)
             while len(self._remembered) > CACHE_SIZE:
                 self._remembered.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What somebody's request may use right now: stored tokens, refreshed where they expire."""
+"""Grants: the stored tokens for a request, refreshed before they expire."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bolt_app.installations.store import Grant, Installations, InstallationStatus
+from bolt_app.installations.records import Grant, InstallationStatus
+from bolt_app.installations.tokens.grant_reader import GrantReader
 from bolt_app.installations.tokens.refresh_leases import TokenOwner
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.slack_api import SlackCallError
@@ -19,11 +20,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """Who asks, and which installation it is about.
+    """A request for the tokens of an installation.
 
     Attributes:
-        team_id: the workspace that is installed; None for an organisation-wide installation.
-        user_id: None asks for the bot alone.
+        team_id: the installed workspace; None for an organization-wide installation.
+        user_id: the person; None for only the bot.
     """
 
     enterprise_id: str | None
@@ -32,70 +33,70 @@ class TokenRequest:
 
 
 class Grants:
-    """Finds grants, and keeps their tokens alive."""
+    """Finds grants, and refreshes their tokens."""
 
-    def __init__(self, store: Installations, rotator: TokenRotator, executor: Executor) -> None:
-        self._store = store
+    def __init__(self, reader: GrantReader, rotator: TokenRotator, executor: Executor) -> None:
+        self._reader = reader
         self._rotator = rotator
         self._executor = executor
         self._lock = threading.Lock()
         self._refreshing: set[TokenOwner] = set()
 
-    def revision(self, asker: TokenRequest) -> int:
+    def revision(self, request: TokenRequest) -> int:
         """Return the revision of the installation, in one indexed read."""
-        return self._store.revision(enterprise_id=asker.enterprise_id, team_id=asker.team_id)
+        return self._reader.revision(enterprise_id=request.enterprise_id, team_id=request.team_id)
 
-    def revisions(self, askers: Collection[TokenRequest]) -> dict[TokenRequest, int]:
+    def revisions(self, requests: Collection[TokenRequest]) -> dict[TokenRequest, int]:
         """Return the revisions of the installations, in one indexed read for all."""
-        places = {asker: (asker.enterprise_id, asker.team_id) for asker in askers}
-        found = self._store.revisions(places.values())
-        return {asker: found.get(place, 0) for asker, place in places.items()}
+        installations = {request: (request.enterprise_id, request.team_id) for request in requests}
+        found = self._reader.revisions(installations.values())
+        return {request: found.get(key, 0) for request, key in installations.items()}
 
-    def standing(self, asker: TokenRequest, workspace_id: str) -> InstallationStatus:
-        """Return how things stand for a request in a workspace, in one read."""
-        return self._store.standing(
-            enterprise_id=asker.enterprise_id,
-            team_id=asker.team_id,
+    def status(self, request: TokenRequest, workspace_id: str) -> InstallationStatus:
+        """Return the status of a request in a workspace, in one read."""
+        return self._reader.status(
+            enterprise_id=request.enterprise_id,
+            team_id=request.team_id,
             workspace_id=workspace_id,
-            user_id=asker.user_id,
+            user_id=request.user_id,
         )
 
-    def find(self, asker: TokenRequest) -> Grant | None:
-        """Return what `asker` may use, without dead tokens; None where nothing was ever installed.
+    def find(self, request: TokenRequest) -> Grant | None:
+        """Return the valid tokens of a request; None if there was never an installation.
 
-        A token that expires soon is refreshed in the background, a dead one at once.
+        A token that expires soon is refreshed in the background, an expired one immediately.
 
         Raises:
-            SlackCallError: the bot's token has expired, and Slack does not refresh it now.
+            SlackCallError: the bot's token has expired, and the refresh failed.
         """
-        grant = self._read(asker)
+        grant = self._read(request)
         if grant is None:
             return None
-        expired = [owner for owner in self._due(asker, grant) if not self._can_wait(owner, grant)]
+        expired = [owner for owner in self._due(request, grant) if not self._can_wait(owner, grant)]
         for owner in expired:
             self._refresh_now(owner)
         if expired:
-            grant = self._read(asker) or grant
-        return self._without_dead_tokens(grant)
+            grant = self._read(request) or grant
+        return self._without_invalid_tokens(grant)
 
     def is_stale(self, grant: Grant) -> bool:
-        """Whether a token in `grant` has expired since it was found."""
+        """Whether a token in `grant` has expired."""
         bot = grant.bot_token is not None and self._rotator.is_expired(grant.bot_token_expires_at)
         user = grant.user_token is not None and self._rotator.is_expired(
             grant.user_token_expires_at
         )
         return bot or user
 
-    def _read(self, asker: TokenRequest) -> Grant | None:
-        return self._store.find_grant(
-            enterprise_id=asker.enterprise_id, team_id=asker.team_id, user_id=asker.user_id
+    def _read(self, request: TokenRequest) -> Grant | None:
+        return self._reader.find(
+            enterprise_id=request.enterprise_id, team_id=request.team_id, user_id=request.user_id
         )
 
-    def _due(self, asker: TokenRequest, grant: Grant) -> Iterator[TokenOwner]:
+    def _due(self, request: TokenRequest, grant: Grant) -> Iterator[TokenOwner]:
         if grant.bot_invalid_reason is None and self._rotator.is_due(grant.bot_token_expires_at):
-            yield TokenOwner(asker.enterprise_id, asker.team_id)
+            yield TokenOwner(request.enterprise_id, request.team_id)
         if grant.user_invalid_reason is None and self._rotator.is_due(grant.user_token_expires_at):
-            yield TokenOwner(asker.enterprise_id, asker.team_id, asker.user_id)
+            yield TokenOwner(request.enterprise_id, request.team_id, request.user_id)
 
     def _can_wait(self, owner: TokenOwner, grant: Grant) -> bool:
         if self._rotator.is_expired(_expiry(owner, grant)):
@@ -109,7 +110,7 @@ class Grants:
         except SlackCallError:
             if owner.user_id is None:
                 raise
-            logger.info("a person's token stays expired for now")
+            logger.info("a person's expired token could not be refreshed")
 
     def _refresh_later(self, owner: TokenOwner) -> None:
         with self._lock:
@@ -127,7 +128,7 @@ class Grants:
             with self._lock:
                 self._refreshing.discard(owner)
 
-    def _without_dead_tokens(self, grant: Grant) -> Grant:
+    def _without_invalid_tokens(self, grant: Grant) -> Grant:
         if grant.bot_invalid_reason or self._rotator.is_expired(grant.bot_token_expires_at):
             grant = replace(grant, bot_token=None)
         if grant.user_invalid_reason or self._rotator.is_expired(grant.user_token_expires_at):

@@ -1,4 +1,4 @@
-"""Who may refresh a token right now: a lease in the row of the token."""
+"""Refresh leases: one process at a time refreshes a token, by a lease in its row."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import BotInstallation, UserInstallation
-from bolt_app.installations.store import Installations
+from bolt_app.installations.rows import InstallationRows
 
 
 @dataclass(frozen=True)
 class TokenOwner:
-    """Whose token it is: a person's, or with no `user_id` the bot's."""
+    """The owner of a token: a person, or without `user_id` the bot."""
 
     enterprise_id: str | None
     team_id: str | None
@@ -25,7 +25,7 @@ class TokenOwner:
 
 @dataclass(frozen=True)
 class RefreshableToken:
-    """A token that expires."""
+    """An expiring token."""
 
     row_id: int
     refresh_token: str = field(repr=False)
@@ -33,21 +33,21 @@ class RefreshableToken:
 
 
 class RefreshLeases:
-    """Reads and writes what token rotation needs of the stored tokens."""
+    """Reads and writes the stored tokens for token rotation."""
 
     def __init__(
         self,
         database: Database,
-        store: Installations,
+        rows: InstallationRows,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
-        self._store = store
+        self._rows = rows
         self._clock = clock
 
     def find(self, owner: TokenOwner) -> RefreshableToken | None:
-        """Return the token of `owner` if it expires, can be refreshed and was not refused."""
+        """Return the token of `owner` if it expires, can be refreshed and is not invalid."""
         model = _model(owner)
         statement = select(model.id, *_token_columns(model), model.invalid_reason).where(
             self._is(owner)
@@ -59,19 +59,19 @@ class RefreshLeases:
         return RefreshableToken(row[0], row[1], row[2])
 
     def take(self, owner: TokenOwner, token: RefreshableToken, *, until: datetime) -> bool:
-        """Take the lease of `token`, unless another process holds it or has refreshed it since.
+        """Take the lease of `token`, unless another process holds it or has refreshed the token.
 
-        Returns: whether it is ours.
+        Returns: whether this process has the lease.
         """
         model = _model(owner)
         free = or_(model.refreshing_until.is_(None), model.refreshing_until <= self._clock())
         return self._update(model, and_(_same(model, token), free), {"refreshing_until": until})
 
     def end(self, owner: TokenOwner, token: RefreshableToken, *, until: datetime) -> None:
-        """Give back the lease that was taken `until` then, with nothing refreshed."""
+        """Release the lease that was taken `until` then, without a refresh."""
         model = _model(owner)
-        ours = and_(model.id == token.row_id, model.refreshing_until == until)
-        self._update(model, ours, {"refreshing_until": None})
+        is_held = and_(model.id == token.row_id, model.refreshing_until == until)
+        self._update(model, is_held, {"refreshing_until": None})
 
     def finish(
         self,
@@ -82,7 +82,7 @@ class RefreshLeases:
         refresh_token: str | None,
         expires_at: datetime,
     ) -> None:
-        """Write the new tokens down, unless a re-install brought others meanwhile."""
+        """Store the new tokens, unless a reinstall replaced them in the meantime."""
         kind = "bot" if owner.user_id is None else "user"
         self._change(
             owner,
@@ -91,20 +91,20 @@ class RefreshLeases:
                 f"{kind}_token": access_token,
                 f"{kind}_refresh_token": refresh_token,
                 f"{kind}_token_expires_at": expires_at,
-                # Another process may have tried the used-up refresh token after our lease.
+                # Another process may have tried the old refresh token after this lease expired.
                 "invalid_reason": None,
                 "refreshing_until": None,
             },
         )
 
-    def refuse(self, owner: TokenOwner, token: RefreshableToken, reason: str) -> None:
-        """Write down that Slack refuses the refresh token for good, unless it was replaced."""
+    def reject(self, owner: TokenOwner, token: RefreshableToken, reason: str) -> None:
+        """Record that Slack rejects the refresh token permanently, unless it was replaced."""
         self._change(owner, token, {"invalid_reason": reason, "refreshing_until": None})
 
     def _change(self, owner: TokenOwner, token: RefreshableToken, values: dict[str, Any]) -> None:
         model = _model(owner)
         with self._database.writing() as session:
-            self._store.bump_revision(session, owner.enterprise_id, owner.team_id)
+            self._rows.bump_revision(session, owner.enterprise_id, owner.team_id)
             # An encrypted token cannot be compared in the database.
             stored = session.scalar(select(_token_columns(model)[0]).filter_by(id=token.row_id))
             if stored == token.refresh_token:
@@ -121,10 +121,10 @@ class RefreshLeases:
             return session.execute(statement).first() is not None
 
     def _is(self, owner: TokenOwner) -> ColumnElement[bool]:
-        place = self._store.at(_model(owner), owner.enterprise_id, owner.team_id)
+        is_of_workspace = self._rows.at(_model(owner), owner.enterprise_id, owner.team_id)
         if owner.user_id is None:
-            return place
-        return and_(place, UserInstallation.user_id == owner.user_id)
+            return is_of_workspace
+        return and_(is_of_workspace, UserInstallation.user_id == owner.user_id)
 
 
 def _model(owner: TokenOwner) -> type[BotInstallation | UserInstallation]:
@@ -140,5 +140,5 @@ def _token_columns(model: type[BotInstallation | UserInstallation]) -> tuple[Any
 def _same(
     model: type[BotInstallation | UserInstallation], token: RefreshableToken
 ) -> ColumnElement[bool]:
-    # Good enough for a lease: `_change` compares the tokens themselves.
+    # Sufficient for a lease: `_change` compares the tokens.
     return and_(model.id == token.row_id, _token_columns(model)[1] == token.expires_at)

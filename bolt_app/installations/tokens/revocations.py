@@ -1,7 +1,7 @@
-"""Tokens handed back to Slack.
+"""Revocation of tokens at Slack.
 
-A person who unlinks is forgotten at once, in one transaction; their token is kept, encrypted, only
-until Slack has taken it back, so that a crash or an outage in between leaves no live token behind.
+Unlinking deletes a person's data in one transaction. Their encrypted token is kept only until Slack
+has revoked it, so that a crash or outage in between leaves no valid token behind.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ logger = logging.getLogger(__name__)
 
 
 class Revocations:
-    """Calls `auth.revoke` for tokens that nobody may use any more."""
+    """Calls `auth.revoke` for tokens that are no longer used."""
 
     def __init__(self, database: Database, api: SlackApi) -> None:
         self._database = database
         self._api = api
 
     def revoke_pending(self) -> tuple[int, list[SlackCallError]]:
-        """Hand back every token that is due.
+        """Revoke every queued token. Repeating it is harmless.
 
-        https://docs.slack.dev/reference/methods/auth.revoke. Doing it twice does no harm.
+        https://docs.slack.dev/reference/methods/auth.revoke
 
-        Returns: how many tokens are dead now, and the errors of the others.
+        Returns: the number of revoked tokens, and the errors of the others.
         """
         errors = []
         with self._database.reading() as session:
@@ -43,7 +43,7 @@ class Revocations:
                 logger.warning("a token could not be revoked yet", extra={"code": error.code})
                 errors.append(error)
             except DecryptionError:
-                # It stays, for the day on which its key is put back.
+                # It is kept until its encryption key is available again.
                 logger.warning("a token to revoke cannot be read", extra={"id": revocation_id})
                 unreadable += 1
         return len(due) - len(errors) - unreadable, errors

@@ -1,8 +1,8 @@
-"""Expiring tokens, refreshed by one process at a time.
+"""Token rotation: expiring tokens are refreshed by one process at a time.
 
-https://docs.slack.dev/authentication/using-token-rotation: a refresh token works once, so two
-processes that use the same one leave the loser with dead tokens. A lease in the row decides who
-calls Slack; no transaction is open meanwhile.
+https://docs.slack.dev/authentication/using-token-rotation: a refresh token works once, so if two
+processes use it, one of them ends up with invalid tokens. A lease in the row decides which process
+calls Slack, without an open transaction.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from bolt_app.slack_api import SlackApi, SlackCallError
 
 logger = logging.getLogger(__name__)
 
-# Slack's tokens live twelve hours; slack_sdk refreshes two hours before the end as well.
+# Slack's tokens are valid for twelve hours; slack_sdk also refreshes two hours before expiry.
 REFRESH_BEFORE = timedelta(hours=2)
-# A call to Slack is given up after ten seconds, so a lease this old has lost its holder.
+# Calls to Slack time out after ten seconds, so the holder of an older lease has failed.
 LEASE = timedelta(seconds=30)
 _POLL_SECONDS = 0.1
 _MOST_POLLS = int(LEASE.total_seconds() / _POLL_SECONDS) + 10
-# What `oauth.v2.access` says of a refresh token that is of no use any more, beside the codes of a
-# dead token. All others (our own secret is wrong, say) are no fault of the installation.
+# The error of `oauth.v2.access` for an invalid refresh token, besides the codes of an invalid
+# token. Other errors, such as a wrong client secret, are not caused by the installation.
 _DEAD_REFRESH_TOKEN = "invalid_refresh_token"  # noqa: S105
 _METHOD = "oauth.v2.access"
 
@@ -51,20 +51,20 @@ class TokenRotator:
         self._wait = wait
 
     def is_due(self, expires_at: datetime | None) -> bool:
-        """Whether a token that expires then should be refreshed by now."""
+        """Whether a token with this expiry should be refreshed."""
         return expires_at is not None and expires_at - self._clock() <= REFRESH_BEFORE
 
     def is_expired(self, expires_at: datetime | None) -> bool:
-        """Whether a token that expires then is dead by now."""
+        """Whether a token with this expiry has expired."""
         return expires_at is not None and expires_at <= self._clock()
 
     def refresh(self, owner: TokenOwner) -> None:
-        """Refresh a token that is due; when this returns, the stored one is the one to use.
+        """Refresh a token that is due. Afterwards the stored token is valid.
 
-        Whoever finds another process at it waits only where the old token is dead already.
+        If another process is refreshing it, waits only if the old token has expired.
 
         Raises:
-            SlackCallError: Slack did not refresh it, and the old token is dead.
+            SlackCallError: the refresh failed, and the old token has expired.
         """
         for _ in range(_MOST_POLLS):
             token = self._leases.find(owner)
@@ -108,7 +108,7 @@ class TokenRotator:
             "a token could not be refreshed", extra={"owner": str(owner), "code": error.code}
         )
         if error.is_dead_token or error.code == _DEAD_REFRESH_TOKEN:
-            self._leases.refuse(owner, token, error.code)
+            self._leases.reject(owner, token, error.code)
             return
         self._leases.end(owner, token, until=until)
         if self.is_expired(token.expires_at):

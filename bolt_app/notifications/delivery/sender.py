@@ -382,7 +382,7 @@ class MessageSender:
         await self._client.call_as_bot(
             workspace, "conversations.join", before_request=check, channel=channel_id
         )
-        await asyncio.to_thread(self._channels.note_joined, workspace.team_id, channel_id)
+        await asyncio.to_thread(self._channels.record_joined, workspace.team_id, channel_id)
 
     async def _find(
         self, workspace: BotWorkspace, attempt: Attempt, check: Check

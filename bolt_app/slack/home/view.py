@@ -93,10 +93,8 @@ def _health(services: Services, person: Person | None) -> Health | None:
         return None
     try:
         if not person.may(Action.SEE_WORKSPACE):
-            return services.statistics.of_team(
-                person.team_id, channels=person.own_channels().keys()
-            )
-        # Notifications to public channels are shown, so these channels must be known.
+            return services.statistics.of_team(person.team_id, channels=person.memberships().keys())
+        # Notifications to public channels are shown, so the public ones must be known.
         services.channels.names_of_public(person.team_id, ())
         return services.statistics.of_team(person.team_id)
     except SlackCallError as error:

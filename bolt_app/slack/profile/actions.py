@@ -10,10 +10,10 @@ from slack_bolt import BoltContext
 
 from bolt_app.blockkit.elements import Reply
 from bolt_app.installations.flow import INSTALL_PATH
-from bolt_app.installations.store import Grant, StoredInstallation
+from bolt_app.installations.records import Grant, StoredInstallation
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.notifications.history.views import Viewer
-from bolt_app.profiles.service import Profile
+from bolt_app.profiles.view import Profile
 from bolt_app.services import Services
 from bolt_app.slack.profile.blocks import (
     not_linked_reply,
@@ -100,7 +100,7 @@ class ProfileActions:
     def _installation(self) -> StoredInstallation | None:
         if self.grant.installation_id is None:
             return None
-        return self.services.store.find_installation_by_id(self.grant.installation_id)
+        return self.services.installations.find_by_id(self.grant.installation_id)
 
     def _render(self, profile: Profile) -> Reply:
         return profile_reply(profile, self.grant.user_scopes, self.services.clock())

@@ -22,7 +22,7 @@ from bolt_app.blockkit.elements import (
     section,
 )
 from bolt_app.blockkit.mrkdwn import escape, is_markup, is_misread_in_bold
-from bolt_app.profiles.service import Profile, Workspace
+from bolt_app.profiles.view import Profile, Workspace
 from bolt_app.slack import ids
 
 FIELD_LIMIT = 2000

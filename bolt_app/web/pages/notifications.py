@@ -8,14 +8,14 @@ from datetime import datetime
 
 from flask import Blueprint, render_template
 
-from bolt_app.installations.store import StoredInstallation
+from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.meaning import link_of, severity_of, title_of
 from bolt_app.notifications.content.page_urls import PAGES_PATH, is_notification_id
 from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.views import ViewedNotification, Viewer
 from bolt_app.notifications.incidents.resolved_content import content_in_state
-from bolt_app.profiles.service import Profile
+from bolt_app.profiles.view import Profile
 from bolt_app.services import Services
 from bolt_app.web.html.content_html import content_html
 from bolt_app.web.html.mrkdwn_html import Reader

@@ -24,10 +24,10 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.installations.flow import INSTALL_PATH
-from bolt_app.installations.store import StoredInstallation
+from bolt_app.installations.records import StoredInstallation
 from bolt_app.lifecycle.personal_data import personal_data
 from bolt_app.manifest import BOT_SCOPE_REASONS, USER_SCOPE_REASONS
-from bolt_app.profiles.service import Profile, Workspace
+from bolt_app.profiles.view import Profile, Workspace
 from bolt_app.profiles.workspace import workspace_of
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
@@ -71,7 +71,7 @@ def create_blueprint(services: Services) -> Blueprint:
             "home.html",
             profile=None if installation is None else services.profiles.find_for(installation),
             signed_in=installation is not None,
-            is_installed=installation is None and services.store.has_bot(),
+            is_installed=installation is None and services.installations.has_bot(),
             bot_scopes=BOT_SCOPE_REASONS,
             user_scopes=USER_SCOPE_REASONS,
         )
@@ -247,7 +247,7 @@ def visible_channels(
         SlackCallError: the call to Slack failed.
     """
     person.require(Action.USE)
-    among = None if person.may(Action.SEE_WORKSPACE) else person.own_channels().keys()
+    among = None if person.may(Action.SEE_WORKSPACE) else person.memberships().keys()
     return services.channels.search(workspace, query, among=among)
 
 

@@ -1,4 +1,4 @@
-"""Run in a process of its own: refreshes a bot token, then says which one it goes on with."""
+"""A separate process that refreshes a bot token, and returns the token it uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 
 from bolt_app.db import Database
 from bolt_app.http_loop import HttpLoop
-from bolt_app.installations.store import Installations
+from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.tokens.grant_reader import GrantReader
 from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
 from bolt_app.installations.tokens.rotation import TokenRotator
 from bolt_app.slack_api import SlackApi
@@ -14,7 +15,7 @@ from tests.installations.installing import CLIENT_ID
 
 
 def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
-    """Refresh the bot of T1 and return its token. Tells Slack of each wait."""
+    """Refresh the bot token of T1 and return it. Reports each wait to Slack."""
     database = Database(url, [encryption_key])
     http = HttpLoop()
     api = SlackApi(api_url, http)
@@ -24,16 +25,16 @@ def refresh_bot(url: str, encryption_key: str, api_url: str) -> str | None:
         time.sleep(seconds)
 
     try:
-        store = Installations(CLIENT_ID, database)
+        rows = InstallationRows(CLIENT_ID)
         rotator = TokenRotator(
-            RefreshLeases(database, store),
+            RefreshLeases(database, rows),
             api,
             client_id=CLIENT_ID,
             client_secret="client-secret",
             wait=wait,
         )
         rotator.refresh(TokenOwner(None, "T1"))
-        grant = store.find_grant(enterprise_id=None, team_id="T1", user_id=None)
+        grant = GrantReader(database, rows).find(enterprise_id=None, team_id="T1", user_id=None)
         return None if grant is None else grant.bot_token
     finally:
         http.close()

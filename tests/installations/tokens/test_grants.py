@@ -1,4 +1,4 @@
-"""Tokens are kept alive before anybody notices, and dead ones are handed to nobody."""
+"""Grants: tokens are refreshed before they expire, and invalid ones are not used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bolt_app.db import Database
-from bolt_app.installations.store import Grant
+from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.slack_api import SlackCallError
 from tests.conftest import FakeClock
@@ -132,7 +132,7 @@ class TestExpired:
 
         assert caught.value.code == "internal_error"
 
-    def test_without_slack_a_person_goes_on_with_the_bot_alone(
+    def test_without_slack_a_person_uses_only_the_bot(
         self, tokens: Tokens, slack: FakeSlack
     ) -> None:
         tokens.install(lives=-1, bot_refresh_token=None, bot_token_expires_at=None)
@@ -158,16 +158,16 @@ class TestExpired:
     ) -> None:
         tokens.install(lives=8 * HOUR)
         slack.answers(ACCESS, refreshed(2))
-        tokens.store.mark_bot_invalid(
+        tokens.store.invalid_tokens.mark_bot(
             enterprise_id=None, team_id="T1", token="xoxb-1", reason="token_expired"
         )
 
         assert found(tokens, NOBODY).bot_token == "xoxe.xoxb-1-2"
 
 
-def test_a_dead_token_is_handed_to_nobody(tokens: Tokens) -> None:
+def test_an_invalid_token_is_not_used(tokens: Tokens) -> None:
     tokens.install("U1")
-    tokens.store.mark_user_invalid(
+    tokens.store.invalid_tokens.mark_user(
         enterprise_id=None, team_id="T1", user_id="U1", token="xoxp-U1", reason="token_revoked"
     )
 

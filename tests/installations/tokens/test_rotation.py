@@ -1,4 +1,4 @@
-"""Expiring tokens are refreshed once, by one process, and nothing is lost on the way."""
+"""Token rotation: expiring tokens are refreshed once, by one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.installations.fake_slack import FakeSlack, refreshed, refused
 from tests.installations.installing import CLIENT_ID
 
 ACCESS = "oauth.v2.access"
-PATIENCE = 10  # seconds until a test gives a thread up
+PATIENCE = 10  # timeout of a thread, in seconds
 
 
 def test_a_bot_token_that_is_due_is_refreshed(
@@ -92,9 +92,9 @@ def test_where_nothing_is_installed_nothing_is_refreshed(tokens: Tokens, slack: 
     assert slack.requests == []
 
 
-def test_a_dead_token_is_not_refreshed(tokens: Tokens, slack: FakeSlack) -> None:
+def test_an_invalid_token_is_not_refreshed(tokens: Tokens, slack: FakeSlack) -> None:
     tokens.install(lives=HOUR)
-    tokens.store.mark_bot_invalid(
+    tokens.store.invalid_tokens.mark_bot(
         enterprise_id=None, team_id="T1", token="xoxb-1", reason="account_inactive"
     )
     tokens.rotator.refresh(BOT)
@@ -103,7 +103,7 @@ def test_a_dead_token_is_not_refreshed(tokens: Tokens, slack: FakeSlack) -> None
 
 
 class TestTwoAtOnce:
-    def test_with_a_token_still_alive_the_second_goes_on_with_it(
+    def test_the_second_process_uses_a_still_valid_token(
         self, tokens: Tokens, slack: FakeSlack
     ) -> None:
         tokens.install(lives=HOUR)
@@ -122,7 +122,7 @@ class TestTwoAtOnce:
         assert tokens.refreshes() == 1
         assert tokens.grant().bot_token == "xoxe.xoxb-1-2"
 
-    def test_with_a_dead_token_the_second_waits_for_the_first(
+    def test_the_second_process_waits_if_the_token_has_expired(
         self, database: Database, tokens: Tokens, slack: FakeSlack, clock: FakeClock
     ) -> None:
         tokens.install(lives=-1)
@@ -156,7 +156,7 @@ class TestTwoAtOnce:
         assert tokens.refreshes() == 1
         assert tokens.grant().bot_token == "xoxe.xoxb-1-2"
 
-    def test_a_bot_and_a_person_do_not_wait_for_one_another(
+    def test_a_bot_and_a_person_refresh_independently(
         self, tokens: Tokens, slack: FakeSlack
     ) -> None:
         tokens.install(lives=-1)
@@ -182,7 +182,7 @@ class TestAHolderThatDied:
         assert token is not None
         assert tokens.leases.take(BOT, token, until=clock() + LEASE)
 
-    def test_somebody_else_takes_over_after_thirty_seconds(
+    def test_another_process_takes_over_after_thirty_seconds(
         self, tokens: Tokens, slack: FakeSlack, clock: FakeClock
     ) -> None:
         slack.answers(ACCESS, refreshed(2))
@@ -195,7 +195,7 @@ class TestAHolderThatDied:
         assert timedelta(seconds=30) <= clock() - began < timedelta(seconds=31)
         assert tokens.grant().bot_token == "xoxe.xoxb-1-2"
 
-    def test_nobody_waits_for_ever(self, tokens: Tokens, slack: FakeSlack) -> None:
+    def test_waiting_is_limited(self, tokens: Tokens, slack: FakeSlack) -> None:
         with pytest.raises(SlackCallError) as caught:  # the clock stands still
             tokens.rotator.refresh(BOT)
 
@@ -237,7 +237,7 @@ class TestFailures:
         assert tokens.grant().bot_invalid_reason is None
         assert tokens.grant().bot_token == "xoxe.xoxb-1-2"
 
-    def test_with_a_token_still_alive_nobody_is_bothered(
+    def test_a_failed_refresh_of_a_valid_token_is_not_an_error(
         self, tokens: Tokens, slack: FakeSlack
     ) -> None:
         tokens.install(lives=HOUR)
@@ -248,7 +248,7 @@ class TestFailures:
         assert tokens.grant().bot_token == "xoxb-1"
 
     @pytest.mark.parametrize("code", ["invalid_refresh_token", "token_revoked", "invalid_auth"])
-    def test_a_dead_refresh_token_is_marked_and_not_tried_again(
+    def test_an_invalid_refresh_token_is_marked_and_not_retried(
         self, tokens: Tokens, slack: FakeSlack, code: str
     ) -> None:
         tokens.install(lives=-1)
@@ -280,7 +280,7 @@ class TestChangesMeanwhile:
     def meanwhile(
         self, tokens: Tokens, slack: FakeSlack, change: Callable[[], object], answer: object
     ) -> None:
-        """Let `change` happen while Slack is being asked."""
+        """Run `change` during the call to Slack."""
 
         def change_then_answer() -> dict[str, object]:
             slack.answers(ACCESS, refused("invalid_refresh_token"))
@@ -339,7 +339,7 @@ class TestChangesMeanwhile:
         self.meanwhile(
             tokens,
             slack,
-            lambda: tokens.store.mark_bot_invalid(
+            lambda: tokens.store.invalid_tokens.mark_bot(
                 enterprise_id=None, team_id="T1", token="xoxb-1", reason="token_expired"
             ),
             refreshed(2),
@@ -350,7 +350,7 @@ class TestChangesMeanwhile:
     def test_an_answer_after_the_lease_still_counts(
         self, tokens: Tokens, slack: FakeSlack, clock: FakeClock
     ) -> None:
-        # Another process took the lease over and was told that the refresh token is used up.
+        # Another process took over the lease, and Slack rejected the used refresh token.
         tokens.install(lives=-1)
 
         def take_over() -> None:

@@ -1,4 +1,4 @@
-"""The whole life of rotating tokens, against the stand-in for Slack."""
+"""Token rotation from install to uninstall, against the stand-in for Slack."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def tokens(database: Database, stand_in: SandboxServer, clock: FakeClock, http: 
 
 
 @pytest.fixture
-def asker(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> TokenRequest:
-    """Install for Ann and return her as the one who asks."""
+def token_request(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> TokenRequest:
+    """Install for Ann and return her token request."""
     scopes = load_scopes()
     query = urlencode(
         {
@@ -79,8 +79,8 @@ def asker(tokens: Tokens, stand_in: SandboxServer, clock: FakeClock) -> TokenReq
     return TokenRequest(None, answer["team"]["id"], person["id"])
 
 
-def pair(tokens: Tokens, asker: TokenRequest) -> tuple[str, str]:
-    grant = tokens.grants.find(asker)
+def pair(tokens: Tokens, token_request: TokenRequest) -> tuple[str, str]:
+    grant = tokens.grants.find(token_request)
     assert grant is not None
     assert grant.bot_token is not None
     assert grant.user_token is not None
@@ -94,37 +94,39 @@ def lives(api: SlackApi, token: str) -> bool:
         return False
 
 
-def test_tokens_live_on_for_days(tokens: Tokens, asker: TokenRequest, clock: FakeClock) -> None:
-    assert asker.team_id == ACME
-    seen = {pair(tokens, asker)}
+def test_tokens_live_on_for_days(
+    tokens: Tokens, token_request: TokenRequest, clock: FakeClock
+) -> None:
+    assert token_request.team_id == ACME
+    seen = {pair(tokens, token_request)}
     for _ in range(5):
-        clock.advance(11 * HOUR)  # due, and still alive
-        pair(tokens, asker)
+        clock.advance(11 * HOUR)  # due, and still valid
+        pair(tokens, token_request)
         tokens.executor.run()
-        seen.add(pair(tokens, asker))
-        assert all(lives(tokens.api, token) for token in pair(tokens, asker))
+        seen.add(pair(tokens, token_request))
+        assert all(lives(tokens.api, token) for token in pair(tokens, token_request))
 
     assert len(seen) == 6
 
 
 def test_tokens_come_back_after_a_weekend(
-    tokens: Tokens, asker: TokenRequest, clock: FakeClock
+    tokens: Tokens, token_request: TokenRequest, clock: FakeClock
 ) -> None:
-    before = pair(tokens, asker)
+    before = pair(tokens, token_request)
     clock.advance(60 * HOUR)
-    after = pair(tokens, asker)
+    after = pair(tokens, token_request)
 
     assert not any(lives(tokens.api, token) for token in before)
     assert all(lives(tokens.api, token) for token in after)
 
 
 def test_after_an_uninstall_in_slack_the_refresh_is_refused(
-    tokens: Tokens, asker: TokenRequest, stand_in: SandboxServer, clock: FakeClock
+    tokens: Tokens, token_request: TokenRequest, stand_in: SandboxServer, clock: FakeClock
 ) -> None:
     stand_in.sandbox.uninstall(ACME)
     clock.advance(60 * HOUR)
 
-    grant = tokens.grants.find(asker)
+    grant = tokens.grants.find(token_request)
 
     assert grant is not None
     assert (grant.bot_token, grant.user_token) == (None, None)

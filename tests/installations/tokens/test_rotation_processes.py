@@ -1,4 +1,4 @@
-"""Two real processes find the same token expired."""
+"""Token rotation by two processes at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.installations.conftest import Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed
 from tests.installations.tokens.refreshing import refresh_bot
 
-PATIENCE = 30  # seconds until a test gives a process up
+PATIENCE = 30  # timeout of a process, in seconds
 
 
 def test_one_process_calls_slack_and_both_go_on(

@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.db.models import Delivery
+from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.slack_api import SlackApi
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.rate_limits import RateLimits
@@ -64,7 +66,8 @@ def test_a_request_that_certainly_failed_is_repeated_without_a_look(
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     unreachable = WorkspaceClient(
-        services.store,
+        services.installations,
+        InvalidTokens(services.database, InstallationRows(services.settings.slack_client_id)),
         services.grants,
         SlackApi(f"http://127.0.0.1:{port}/api/", services.http),
         RateLimits(services.database, clock=bellhop.clock),

@@ -117,7 +117,7 @@ def test_deactivated_people_are_left_out(installed: Bellhop) -> None:
 @pytest.mark.parametrize(
     ("given", "field", "detail"),
     [
-        ({"mentions": ["#general"]}, "mentions[0]", "is nobody: give @e-mail"),
+        ({"mentions": ["#general"]}, "mentions[0]", "is not a person: use @e-mail"),
         ({"mentions": [ANN] * 21}, "mentions", "20"),
         ({"mentions": [ANN], "mrkdwn": False}, "mentions", "cannot be combined with mrkdwn false"),
     ],

@@ -1,4 +1,4 @@
-"""incidents: notifications that ask for an answer
+"""incidents: notifications that ask for a response
 
 Revision: 0004
 """

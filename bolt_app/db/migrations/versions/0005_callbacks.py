@@ -1,4 +1,4 @@
-"""callbacks: senders are told what people answered
+"""callbacks: notify senders of responses
 
 Revision: 0005
 """

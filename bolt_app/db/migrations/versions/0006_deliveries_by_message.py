@@ -1,4 +1,4 @@
-"""deliveries are found by their messages
+"""deliveries: find by message
 
 Revision: 0006
 """

@@ -1,4 +1,4 @@
-"""digests: deliveries that are held and go out as one
+"""digests: deliveries that are held and posted together
 
 Revision: 0007
 """
@@ -41,7 +41,7 @@ def downgrade() -> None:
 
 
 def _rebuild_subscriptions(*, sqlite_autoincrement: bool) -> None:
-    """Let SQLite give no id twice, or again; PostgreSQL never does."""
+    """Prevent SQLite from reusing ids; PostgreSQL never does."""
     if op.get_bind().dialect.name == "sqlite":
         options = {"sqlite_autoincrement": sqlite_autoincrement}
         with op.batch_alter_table("subscriptions", recreate="always", table_kwargs=options):

@@ -1,4 +1,4 @@
-"""keys and hooks at home: who made and revoked them, and who has opened the App Home
+"""API keys and webhooks in the App Home: creators and revokers; opened homes
 
 Revision: 0008
 """

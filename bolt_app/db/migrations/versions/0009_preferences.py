@@ -1,4 +1,4 @@
-"""preferences: quiet hours, and what is sent to people by name
+"""preferences: quiet hours and direct notifications
 
 Revision: 0009
 """

@@ -1,4 +1,4 @@
-"""sources and limits of API keys and hooks; keys of notifications belong to their source
+"""sources and limits of API keys and webhooks; notification keys per source
 
 Revision: 0010
 """
@@ -61,9 +61,9 @@ def upgrade() -> None:
             table,
             sa.Column("allow_broadcast", sa.Boolean(), server_default=sa.false(), nullable=False),
         )
-    # Incidents first: they are found by the keys as they were.
+    # Incidents first, because they are found by the former keys.
     _give_incidents_their_source()
-    # What has no key of its sender's has its notification's id, which belongs to nobody else.
+    # Without a sender's key the notification's id is used, which is unique.
     source = (
         sa.select(_notifications.c.source)
         .where(_notifications.c.id == _deliveries.c.notification_id)
@@ -91,7 +91,7 @@ def downgrade() -> None:
 
 
 def _give_incidents_their_source() -> None:
-    """Let each incident belong to the source of the first notification that asked for answers."""
+    """Assign each incident to the source of its first notification that asked for a response."""
     connection = op.get_bind()
     asks = _notifications.c.content["actions"].as_string().is_not(None)
     first = sa.func.coalesce(
@@ -118,7 +118,7 @@ def _give_incidents_their_source() -> None:
 
 
 def _take_incidents_their_source() -> None:
-    """Of several incidents that had one key again keep the one that changed last."""
+    """Of several incidents with the same former key keep the latest changed."""
     connection = op.get_bind()
     stored = connection.execute(
         sa.select(_incidents.c.team_id, _incidents.c.key).order_by(_incidents.c.changed_at.desc())

@@ -1,4 +1,4 @@
-"""sessions: web sessions and audit events are rows; accounts are joined by people alone
+"""sessions: web sessions and audit events; accounts are joined only by people
 
 Revision: 0011
 """
@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 
 def _part_accounts() -> None:
-    """Part accounts that were joined because one browser had used both: nobody was asked."""
+    """Separate accounts that were joined without consent, because one browser had used both."""
     users = sa.table("users", sa.column("id", sa.Integer), sa.column("person_id", sa.String))
     connection, seen = op.get_bind(), set()
     shared = sa.select(users.c.person_id).group_by(users.c.person_id).having(sa.func.count() > 1)

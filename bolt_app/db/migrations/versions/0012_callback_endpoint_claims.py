@@ -1,4 +1,4 @@
-"""callback endpoints: which one is being sent to
+"""callback endpoints: claims of sending processes
 
 Revision: 0012
 """

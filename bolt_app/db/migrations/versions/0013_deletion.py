@@ -1,4 +1,4 @@
-"""deletion: lanes of people whose data was deleted, and notifications that people sent
+"""deletion: lanes of deleted people, and notifications sent by people
 
 Revision: 0013
 """

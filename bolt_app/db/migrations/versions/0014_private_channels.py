@@ -1,4 +1,4 @@
-"""private and archived channels: found by name, and shown to nobody who may not know of them
+"""private and archived channels: resolved by name, shown only to members
 
 Revision: 0014
 """
@@ -18,7 +18,7 @@ _NEW = ("is_private", "is_archived")
 
 def upgrade() -> None:
     for name in _NEW:
-        # Until the channels are listed again, those that are stored are public and not archived.
+        # Until the next listing, the stored channels are public and not archived.
         op.add_column(
             "channels",
             sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()),

@@ -1,4 +1,4 @@
-"""subscriptions of people: which change of the person they follow
+"""subscriptions of people: the latest applied change of the person
 
 Revision: 0015
 """
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # 0 is older than every change that Slack reports.
+    # 0 is older than every change from Slack.
     op.add_column(
         "subscriptions",
         sa.Column("person_updated", sa.BigInteger(), nullable=False, server_default="0"),

@@ -1,8 +1,8 @@
 """names, addresses and filters in one form: composed, in lower case, without invisible characters
 
-Texts that look the same were stored as different ones. Of subscriptions that become one the latest
-change counts, as where a person subscribes again; of two queues the deliveries are joined. Keys of
-notifications, idempotency keys, sources and secrets stay as they are.
+Texts that look the same were stored differently. Of subscriptions that become equal the latest
+change is kept; queues that become equal are merged. Notification keys, idempotency keys, sources
+and secrets are unchanged.
 
 Revision: 0016
 """
@@ -87,11 +87,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    pass  # An earlier version reads these forms too.
+    pass  # Earlier versions read these forms too.
 
 
 def _rewrite(column: Any, form: Callable[[str], str]) -> None:
-    """Write each value of a column in its one form, each different value once."""
+    """Normalize each value of a column, each distinct value once."""
     connection = op.get_bind()
     for value in connection.scalars(sa.select(column).where(column.is_not(None)).distinct()).all():
         new = form(value)
@@ -121,9 +121,9 @@ def _join_lanes() -> None:
 
 
 def _joined(lane: Any, there: Any) -> dict[str, Any]:
-    """Return the values of a queue that two become: it wakes when the first of them would."""
+    """Return the values of two merged queues: the earlier wakeup is kept."""
     joined: dict[str, Any] = {"is_erasable": lane["is_erasable"] or there["is_erasable"]}
-    # Where queues wake by a column of their own.
+    # For queues with a wakeup column.
     if "wake_at" in lane:
         moments = filter(None, (lane["wake_at"], there["wake_at"]))
         joined["wake_at"] = min(moments, default=None)
@@ -155,19 +155,19 @@ def _addresses(stored: str) -> str:
 
 
 def _address(stored: str) -> str:
-    """Return an address in its one form; ids are as Slack gives them."""
+    """Return an address in its stored form; ids are unchanged."""
     return _lowered(stored) if stored.startswith(("#", "@", "topic:")) else stored
 
 
 def _filter(stored: str) -> str:
-    """Return a filter with every name and value in its one form.
+    """Return a filter with every name and value in its stored form.
 
-    A name that began with a dash of another kind or a plus was a sign: of exclusion, or of none.
+    A leading dash of another kind meant exclusion; a leading plus had no meaning.
     """
     text = _comparable(stored)
     matches = list(_CONDITION.finditer(text))
     if sum(len(match[0]) for match in matches) != len(text):
-        return stored  # It cannot be read, and is reported as such.
+        return stored  # Unreadable values are reported when they are read.
     return " ".join(dict.fromkeys(_conditions(matches)))
 
 

@@ -1,4 +1,4 @@
-"""notifications that matched no subscription; the field by which a webhook's alerts have keys
+"""notifications without a matching subscription; the key field of webhooks
 
 Revision: 0017
 """
@@ -17,7 +17,7 @@ INDEX = "ix_notifications_unrouted"
 
 
 def upgrade() -> None:
-    # Of what was accepted before nobody knows: its deliveries may have been deleted since.
+    # Unknown for earlier notifications, whose deliveries may be deleted.
     op.add_column(
         "notifications",
         sa.Column("is_unrouted", sa.Boolean(), nullable=False, server_default=sa.false()),

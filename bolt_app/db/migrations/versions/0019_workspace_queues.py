@@ -1,7 +1,7 @@
 """workspace queues: one owner per workspace, with a change feed
 
-What waits, is held or was being sent goes on. A worker of an earlier version fails on its next
-statement; the next owner looks in Slack for what it was sending.
+Waiting, held and started deliveries continue. A worker of an earlier version fails on its next
+statement; the next owner looks in Slack for its messages.
 
 Revision: 0019
 """
@@ -216,9 +216,9 @@ def _source() -> Any:
 
 
 def _urgency() -> Any:
-    """Return when a delivery is due in milliseconds, a minute earlier for each step of its rank.
+    """Return the due time of a delivery in milliseconds, a minute earlier per step of its rank.
 
-    One of the rank -5 or less goes a day ahead.
+    A rank of -5 or less makes it a day earlier.
     """
     due, rank = _deliveries.c.send_at, _deliveries.c.rank
     if op.get_bind().dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""installation_checks and event_times: late events change nothing that is newer
+"""installation_checks and event_times: late events do not change newer data
 
 Revision: 0020
 """
@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_installation_checks")),
     )
-    # The workspaces of an organization that installed Bellhop before are learned too.
+    # Also finds the workspaces of organizations with existing installations.
     op.execute(
         """
         INSERT INTO installation_checks (enterprise_id, team_id, kind, user_id, created_at)

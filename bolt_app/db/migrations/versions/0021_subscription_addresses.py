@@ -1,7 +1,7 @@
-"""subscriptions: ids of channels and people in place of their names, where these are known
+"""subscriptions: ids of known channels and people instead of names
 
-Of two subscriptions that thereby have one address the one that was changed later stays. Names that
-are not known yet get their ids when Slack next lists the channels, or is asked about the person.
+Of two subscriptions with the same resulting address the later changed one is kept. Unknown names
+are resolved with the next listing of channels or lookup of the person.
 
 Revision: 0021
 """
@@ -49,7 +49,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Ids are addresses in every earlier version too."""
+    """Earlier versions accept ids as addresses too."""
 
 
 def _channel(row: sa.Row[tuple[object, ...]]) -> sa.Select[str]:

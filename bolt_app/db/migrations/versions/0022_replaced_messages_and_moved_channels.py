@@ -1,4 +1,4 @@
-"""the deleted message in whose place a later one was posted; channels whose id has changed
+"""deleted messages that were replaced; channels whose id changed
 
 Revision: 0022
 """

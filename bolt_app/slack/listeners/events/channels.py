@@ -145,4 +145,4 @@ def _sees(person: Person, channel: _Channel) -> bool:
     """Whether a person may see a channel, which may be deleted by now."""
     if not channel.is_private and person.may(Action.SEE_WORKSPACE):
         return True
-    return channel.id in person.own_channels()
+    return channel.id in person.memberships()

@@ -1,0 +1,108 @@
+"""Removal of installations within the transaction of a caller, and the checks before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.db.models import BotInstallation, TokenRevocation, UserInstallation
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.installations.rows import InstallationRows
+
+
+class InstallationRemovals:
+    """Deletes the installations of one Slack app."""
+
+    def __init__(self, rows: InstallationRows, *, clock: Clock = utc_now) -> None:
+        self._rows = rows
+        self._clock = clock
+
+    def lock(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
+        """Lock an installation: another install of it waits for the end of the transaction."""
+        self._rows.bump_revision(session, enterprise_id, team_id)
+
+    def has_working_bot(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> bool:
+        """Whether there is a bot whose token Slack has not rejected."""
+        working = select(BotInstallation.id).where(
+            self._rows.at(BotInstallation, enterprise_id, team_id),
+            BotInstallation.invalid_reason.is_(None),
+        )
+        return session.scalar(working) is not None
+
+    def has_working_user(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
+    ) -> bool:
+        """Whether there is a person's token that Slack has not rejected."""
+        working = select(UserInstallation.id).where(
+            self._rows.at(UserInstallation, enterprise_id, team_id),
+            UserInstallation.user_id == user_id,
+            UserInstallation.user_token.is_not(None),
+            UserInstallation.invalid_reason.is_(None),
+        )
+        return session.scalar(working) is not None
+
+    def has_separate_bot(self, session: Session, team_id: str) -> bool:
+        """Whether a workspace has an installation other than its organization's."""
+        bots = select(BotInstallation.id).where(
+            BotInstallation.client_id == self._rows.client_id, BotInstallation.team_id == team_id
+        )
+        return session.scalar(bots) is not None
+
+    def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
+        """Return the workspaces with an installation other than their organization's."""
+        is_separate = (
+            BotInstallation.client_id == self._rows.client_id,
+            BotInstallation.team_id != "",
+        )
+        return session.scalars(select(BotInstallation.team_id).where(*is_separate)).all()
+
+    def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
+        """Delete the bot of a workspace (or organization) in the transaction of `session`."""
+        self._rows.bump_revision(session, enterprise_id, team_id)
+        session.execute(
+            delete(BotInstallation).where(self._rows.at(BotInstallation, enterprise_id, team_id))
+        )
+
+    def remove_users(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_ids: Sequence[str] | None,
+    ) -> bool:
+        """Delete people's installations (None: all) in the transaction of `session`.
+
+        Returns: whether there were any.
+        """
+        self._rows.bump_revision(session, enterprise_id, team_id)
+        statement = delete(UserInstallation).where(
+            self._rows.at(UserInstallation, enterprise_id, team_id)
+        )
+        if user_ids is not None:
+            statement = statement.where(UserInstallation.user_id.in_(user_ids))
+        return bool(session.scalars(statement.returning(UserInstallation.id)).all())
+
+    def remove_all(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
+        """Delete the bot and all installations in the transaction of `session`."""
+        self.remove_bot(session, enterprise_id, team_id)
+        self.remove_users(session, enterprise_id, team_id, None)
+
+    def release(self, session: Session, installation: StoredInstallation) -> None:
+        """Delete one person's installation, and queue their token for revocation."""
+        workspace = installation.enterprise_id, installation.team_id
+        self._rows.bump_revision(session, *workspace)
+        # The token may have been refreshed since `installation` was read.
+        token = session.scalar(
+            select(UserInstallation.user_token).where(
+                self._rows.at(UserInstallation, *workspace),
+                UserInstallation.user_id == installation.user_id,
+            )
+        )
+        if token is not None:
+            session.add(TokenRevocation(token=token, created_at=self._clock()))
+        self.remove_users(session, *workspace, [installation.user_id])
