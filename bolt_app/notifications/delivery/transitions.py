@@ -166,9 +166,9 @@ class Transitions:
             rows = connection.execute(_FUTURE, values).all()
             numbers = begin_change(connection, {row.team_id for row in rows})
             for row in rows:
-                due = {"send_at": now, "seq": numbers[row.team_id]}
+                released = {"send_at": now, "seq": numbers[row.team_id]}
                 held = update(Delivery).where(Delivery.id == row.id, IS_HELD)
-                connection.execute(held.values(due))
+                connection.execute(held.values(released))
 
     def move(self, team_id: str, lane_id: int, address: str) -> None:
         """Move the pending deliveries of a name's lane to its destination, in order."""
