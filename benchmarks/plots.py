@@ -1,4 +1,4 @@
-"""Draws what `benchmarks.delivery` measured."""
+"""Plots of the measurements of `benchmarks.delivery`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def draw(results: Sequence[Results], folder: Path) -> None:
     with plot(folder / "latency.svg", "From 202 to Slack's receipt, when idle") as axes:
         for one, colour in zip(results, COLOURS, strict=False):
             times = sorted(1000 * each for each in one.latencies)
-            shares = [100 * (place + 1) / len(times) for place in range(len(times))]
+            shares = [100 * (index + 1) / len(times) for index in range(len(times))]
             axes.step(times, shares, where="post", label=one.database, color=colour)
         axes.set(xlabel="milliseconds", ylabel="% of the notifications", xlim=(0, None))
         axes.legend(frameon=False)
@@ -70,10 +70,10 @@ def bars(
 ) -> None:
     """Draw a group of bars for each database."""
     width = 0.8 / max(len(group) for group in groups)
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         for number, (name, value) in enumerate(group):
-            at = place + (number - (len(group) - 1) / 2) * width
-            label = name if place == 0 else None
+            at = index + (number - (len(group) - 1) / 2) * width
+            label = name if index == 0 else None
             bar = axes.bar(at, value, width * 0.92, color=COLOURS[number], label=label)
             axes.bar_label(bar, fmt=f"%.{digits}f", padding=2)
     axes.set_xticks(range(len(results)), [one.database for one in results])
