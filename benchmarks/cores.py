@@ -163,7 +163,7 @@ def busy(deployment: Deployment, measured: Measured) -> None:
         return times
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        times = [one for of_client in pool.map(work, range(AT_ONCE)) for one in of_client]
+        times = [elapsed for result in pool.map(work, range(AT_ONCE)) for elapsed in result]
     measured.cpu_ms.append(1000 * (cpu_seconds(pids) - before) / len(times))
     counted = [seconds for began, seconds in times if began >= WARM_UP_SECONDS]
     measured.together += counted
@@ -186,23 +186,23 @@ def table(name: str, compared: dict[int, Measured]) -> str:
     """Return the results as a Markdown table, with the ratio of the last to the first."""
     heads = [f"{count} web process{'es' if count > 1 else ''}" for count in compared]
     lines = [f"| {name} | " + " | ".join(heads) + " | ratio |", "| --- |" + " ---: |" * 3]
-    every = list(compared.values())
+    results = list(compared.values())
 
     def row(label: str, values: Sequence[float], unit: str) -> None:
         shown = " | ".join(f"{value:.1f} {unit}".rstrip() for value in values)
         lines.append(f"| {label} | {shown} | {values[-1] / values[0]:.2f} |")
 
     for label, of in (
-        ("accepting, one at a time", [one.alone for one in every]),
-        ("from 202 to Slack, one at a time", [one.posted for one in every]),
-        (f"accepting, {PER_SECOND} a second", [one.steady for one in every]),
-        (f"accepting, {AT_ONCE} clients at once", [one.together for one in every]),
+        ("accepting, one at a time", [each.alone for each in results]),
+        ("from 202 to Slack, one at a time", [each.posted for each in results]),
+        (f"accepting, {PER_SECOND} a second", [each.steady for each in results]),
+        (f"accepting, {AT_ONCE} clients at once", [each.together for each in results]),
     ):
         for percent in (50, 99):
             row(f"{label}, p{percent}", [quantile(times, percent) for times in of], "ms")
-    row("accepted a second", [mean(one.per_second) for one in every], "")
-    row("processor time of each", [mean(one.cpu_ms) for one in every], "ms")
-    row("memory", [mean(one.mebibytes) for one in every], "MiB")
+    row("accepted a second", [mean(each.per_second) for each in results], "")
+    row("processor time of each", [mean(each.cpu_ms) for each in results], "ms")
+    row("memory", [mean(each.mebibytes) for each in results], "MiB")
     return "\n".join(lines)
 
 

@@ -56,8 +56,8 @@ def sign(interaction: Interaction, secret: str, number: int) -> list[SignedReque
     """Return `number` different requests, so that none is a replay."""
     stamp, verifier = str(int(time.time())), SignatureVerifier(secret)
     requests = []
-    for one in range(number):
-        body = interaction.body(one)
+    for index in range(number):
+        body = interaction.body(index)
         signature = verifier.generate_signature(timestamp=stamp, body=body)
         requests.append(SignedRequest(interaction.content_type, stamp, str(signature), body))
     return requests

@@ -78,8 +78,8 @@ class BellhopEngine(Engine):
         self._failing = Intake(failing, open_wakeup(failing))
 
     def enqueue(self, job: Job) -> None:
-        for one in job.alone():
-            self.accept(one)
+        for single in job.alone():
+            self.accept(single)
 
     def accept(self, job: Job, *, fail: bool = False) -> None:
         text = " ".join(map(str, job.arguments()))

@@ -104,17 +104,17 @@ def lanes_of(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 def overlapping(runs: Iterable[Run]) -> int:
     """Return the number of lanes in which two messages were sent at the same time."""
-    return _lanes_where(runs, lambda one, other: other.began < one.ended)
+    return _lanes_where(runs, lambda run, other: other.began < run.ended)
 
 
 def out_of_order(runs: Iterable[Run]) -> int:
     """Return the number of lanes in which a message overtook another."""
-    return _lanes_where(runs, lambda one, other: other.number < one.number)
+    return _lanes_where(runs, lambda run, other: other.number < run.number)
 
 
 def too_fast(runs: Iterable[Run]) -> int:
     """Return the number of lanes with two messages less than a second apart (5 % tolerance)."""
-    return _lanes_where(runs, lambda one, other: other.began - one.began < 0.95 * PACE_SECONDS)
+    return _lanes_where(runs, lambda run, other: other.began - run.began < 0.95 * PACE_SECONDS)
 
 
 def _lanes_where(runs: Iterable[Run], is_bad: Callable[[Run, Run], bool]) -> int:
