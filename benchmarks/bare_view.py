@@ -1,7 +1,7 @@
-"""What accepting a notification is measured beside: a Flask view that inserts one row.
+"""A minimal Flask view that inserts one row, as a baseline for accepting a notification.
 
-It is what somebody would write first: SQLAlchemy, one table, the text as it came, no key, no
-validation, nobody who delivers it. On SQLite it has the same safety (WAL, synchronous=FULL).
+It is the obvious first version: SQLAlchemy, one table, the text unchanged, no key, no validation
+and no delivery. On SQLite it is as durable as Bellhop (WAL, synchronous=FULL).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Base(DeclarativeBase):
 
 
 class Row(Base):
-    """What was sent."""
+    """A notification."""
 
     __tablename__ = "bare_rows"
 
@@ -30,7 +30,7 @@ class Row(Base):
 
 
 def create_bare_view() -> Flask:
-    """Build the WSGI application; the environment says which database."""
+    """Build the WSGI application for the database in the environment."""
     engine = create_engine(os.environ["BARE_DATABASE_URL"], pool_size=16)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare)

@@ -1,7 +1,7 @@
-"""What a user would set up instead: Bolt with slack_sdk's SQLAlchemy stores, as documented.
+"""Bolt with slack_sdk's SQLAlchemy stores, set up as documented, as a baseline.
 
 https://docs.slack.dev/tools/bolt-python/concepts/authenticating-oauth. Its listeners do less than
-ours: the command answers with a fixed sentence, the App Home shows one, and nothing is looked up.
+Bellhop's: the command and the App Home show a fixed sentence, without a lookup.
 """
 
 from __future__ import annotations

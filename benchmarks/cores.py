@@ -1,11 +1,11 @@
-"""One web process beside all cores: how fast each accepts, and how fast it posts what it accepted.
+"""One web process compared with one for each core: the speed of accepting and of posting.
 
     .venv/bin/python -m benchmarks.cores [--postgres URL] [--processes N] [--repeat N]
 
-Two Bellhops run at the same time and get requests in turns, one at a time and at a steady rate, so
-that whatever else the machine does falls on both. How much each takes at most is measured on one
-after the other. Load and stand-ins are on the same machine: compare ratios alone. In the database
-that `--postgres` names two schemas are made, and emptied.
+Two instances of Bellhop run at the same time and get alternating requests, one at a time and at a
+steady rate, so that other load on the machine affects both. The maximum rate is measured on one
+after the other. Load and stand-ins are on the same machine: compare only ratios. Two schemas are
+created and emptied in the database of `--postgres`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from benchmarks.delivery import (
     AT_ONCE,
-    MessagePosition,
+    Deployment,
     bellhop,
     message,
     say,
@@ -58,7 +58,7 @@ class Measured:
 def main() -> None:
     """Measure and print a table for each database."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--postgres", help="a database to make two schemas in")
+    parser.add_argument("--postgres", help="a database in which two schemas are created")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
@@ -75,7 +75,7 @@ def main() -> None:
 def measure(url: str, compared: dict[int, Measured]) -> None:
     """Measure each number of processes once."""
     with ExitStack() as stack:
-        places = [
+        deployments = [
             stack.enter_context(
                 bellhop(
                     schema_of(url, port), channels=CHANNELS, port=port, WEB_CONCURRENCY=str(count)
@@ -83,12 +83,12 @@ def measure(url: str, compared: dict[int, Measured]) -> None:
             )
             for count, port in zip(compared, PORTS, strict=True)
         ]
-        for place in places:
-            place.slack.join()
-        in_turns(places, list(compared.values()))
-        at_a_steady_rate(places, list(compared.values()))
-        for place, measured in zip(places, compared.values(), strict=True):
-            busy(place, measured)
+        for deployment in deployments:
+            deployment.slack.join()
+        in_turns(deployments, list(compared.values()))
+        at_a_steady_rate(deployments, list(compared.values()))
+        for deployment, measured in zip(deployments, compared.values(), strict=True):
+            busy(deployment, measured)
 
 
 def schema_of(url: str, port: int) -> str:
@@ -104,64 +104,66 @@ def schema_of(url: str, port: int) -> str:
     return with_schema.render_as_string(hide_password=False)
 
 
-def in_turns(places: Sequence[MessagePosition], measured: Sequence[Measured]) -> None:
-    """Send one notification at a time, to each place in turns, while nothing else is to do."""
-    connections = [http.client.HTTPConnection(place.host, timeout=30) for place in places]
-    accepted_at: list[dict[str, float]] = [{} for _ in places]
-    # The first to each channel finds out about it, and is not counted.
+def in_turns(deployments: Sequence[Deployment], measured: Sequence[Measured]) -> None:
+    """Send one notification at a time, alternating between otherwise idle deployments."""
+    connections = [
+        http.client.HTTPConnection(deployment.host, timeout=30) for deployment in deployments
+    ]
+    accepted_at: list[dict[str, float]] = [{} for _ in deployments]
+    # The first to each channel looks the channel up, and is not counted.
     for number in range(2 * CHANNELS):
-        for place, connection, accepted, ours in zip(
-            places, connections, accepted_at, measured, strict=True
+        for deployment, connection, accepted, ours in zip(
+            deployments, connections, accepted_at, measured, strict=True
         ):
-            channel = place.slack.channels[number % CHANNELS]
+            channel = deployment.slack.channels[number % CHANNELS]
             time.sleep(PAUSE_SECONDS)
             began = time.time()
-            post(place, connection, channel)
+            post(deployment, connection, channel)
             accepted[channel] = time.time()
             if number >= CHANNELS:
                 ours.alone.append(accepted[channel] - began)
-    for place, accepted, ours in zip(places, accepted_at, measured, strict=True):
-        last = dict(wait_for(place, 2 * CHANNELS))
+    for deployment, accepted, ours in zip(deployments, accepted_at, measured, strict=True):
+        last = dict(wait_for(deployment, 2 * CHANNELS))
         ours.posted += [last[channel] - at for channel, at in accepted.items()]
 
 
-def at_a_steady_rate(places: Sequence[MessagePosition], measured: Sequence[Measured]) -> None:
-    """Send to each place in turns, at a steady rate, whether or not the last was answered."""
+def at_a_steady_rate(deployments: Sequence[Deployment], measured: Sequence[Measured]) -> None:
+    """Send to alternating deployments at a steady rate, without waiting for earlier answers."""
     local, starts = threading.local(), time.perf_counter() + WARM_UP_SECONDS
 
     def send(number: int) -> float:
-        place = places[number % len(places)]
+        deployment = deployments[number % len(deployments)]
         connections = local.__dict__.setdefault("connections", {})
-        if place.host not in connections:
-            connections[place.host] = http.client.HTTPConnection(place.host, timeout=30)
-        due = starts + number / (PER_SECOND * len(places))
+        if deployment.host not in connections:
+            connections[deployment.host] = http.client.HTTPConnection(deployment.host, timeout=30)
+        due = starts + number / (PER_SECOND * len(deployments))
         time.sleep(max(0.0, due - time.perf_counter()))
-        post(place, connections[place.host], place.slack.channels[number % CHANNELS])
+        post(deployment, connections[deployment.host], deployment.slack.channels[number % CHANNELS])
         return time.perf_counter() - due
 
-    count = round(PER_SECOND * BUSY_SECONDS) * len(places)
+    count = round(PER_SECOND * BUSY_SECONDS) * len(deployments)
     with ThreadPoolExecutor(2 * AT_ONCE) as pool:
         times = list(pool.map(send, range(count)))
     for number, ours in enumerate(measured):
-        # The first take connections.
-        ours.steady += times[number :: len(places)][PER_SECOND:]
+        # The first requests open connections.
+        ours.steady += times[number :: len(deployments)][PER_SECOND:]
 
 
-def busy(place: MessagePosition, measured: Measured) -> None:
-    """Send with eight clients that make no pause."""
-    pids = family(place.process.pid)
+def busy(deployment: Deployment, measured: Measured) -> None:
+    """Send with eight clients without pauses."""
+    pids = family(deployment.process.pid)
     starts, before = time.perf_counter(), cpu_seconds(pids)
 
     def work(client: int) -> list[tuple[float, float]]:
-        connection, times = http.client.HTTPConnection(place.host, timeout=30), []
+        connection, times = http.client.HTTPConnection(deployment.host, timeout=30), []
         while (began := time.perf_counter()) < starts + BUSY_SECONDS:
-            post(place, connection, place.slack.channels[client])
+            post(deployment, connection, deployment.slack.channels[client])
             times.append((began - starts, time.perf_counter() - began))
         connection.close()
         return times
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        times = [one for of_client in pool.map(work, range(AT_ONCE)) for one in of_client]
+        times = [elapsed for result in pool.map(work, range(AT_ONCE)) for elapsed in result]
     measured.cpu_ms.append(1000 * (cpu_seconds(pids) - before) / len(times))
     counted = [seconds for began, seconds in times if began >= WARM_UP_SECONDS]
     measured.together += counted
@@ -169,9 +171,9 @@ def busy(place: MessagePosition, measured: Measured) -> None:
     measured.mebibytes.append(resident_mebibytes(pids))
 
 
-def post(place: MessagePosition, connection: http.client.HTTPConnection, channel: str) -> None:
+def post(deployment: Deployment, connection: http.client.HTTPConnection, channel: str) -> None:
     """Send a notification, and wait for the answer."""
-    headers = {"Content-Type": "application/json", **place.headers}
+    headers = {"Content-Type": "application/json", **deployment.headers}
     body = json.dumps(message(channel)(0))
     connection.request("POST", "/api/v1/notifications", body, headers)
     response = connection.getresponse()
@@ -184,23 +186,23 @@ def table(name: str, compared: dict[int, Measured]) -> str:
     """Return the results as a Markdown table, with the ratio of the last to the first."""
     heads = [f"{count} web process{'es' if count > 1 else ''}" for count in compared]
     lines = [f"| {name} | " + " | ".join(heads) + " | ratio |", "| --- |" + " ---: |" * 3]
-    every = list(compared.values())
+    results = list(compared.values())
 
     def row(label: str, values: Sequence[float], unit: str) -> None:
         shown = " | ".join(f"{value:.1f} {unit}".rstrip() for value in values)
         lines.append(f"| {label} | {shown} | {values[-1] / values[0]:.2f} |")
 
     for label, of in (
-        ("accepting, one at a time", [one.alone for one in every]),
-        ("from 202 to Slack, one at a time", [one.posted for one in every]),
-        (f"accepting, {PER_SECOND} a second", [one.steady for one in every]),
-        (f"accepting, {AT_ONCE} clients at once", [one.together for one in every]),
+        ("accepting, one at a time", [each.alone for each in results]),
+        ("from 202 to Slack, one at a time", [each.posted for each in results]),
+        (f"accepting, {PER_SECOND} a second", [each.steady for each in results]),
+        (f"accepting, {AT_ONCE} clients at once", [each.together for each in results]),
     ):
         for percent in (50, 99):
             row(f"{label}, p{percent}", [quantile(times, percent) for times in of], "ms")
-    row("accepted a second", [mean(one.per_second) for one in every], "")
-    row("processor time of each", [mean(one.cpu_ms) for one in every], "ms")
-    row("memory", [mean(one.mebibytes) for one in every], "MiB")
+    row("accepted a second", [mean(each.per_second) for each in results], "")
+    row("processor time of each", [mean(each.cpu_ms) for each in results], "ms")
+    row("memory", [mean(each.mebibytes) for each in results], "MiB")
     return "\n".join(lines)
 
 

@@ -1,14 +1,14 @@
-"""From "accepted" to "posted": how many, how fast, at which cost.
+"""Accepting and posting notifications: throughput, latency and cost.
 
     .venv/bin/python -m benchmarks.delivery [--postgres URL] [--apprise URL] [--plots FOLDER]
     .venv/bin/python -m benchmarks.delivery --cost [--postgres URL] [--beside FOLDER]
 
-Everything is measured in one run, from outside, over HTTP on the loopback: Bellhop as it is run
-(`python app.py`, or `flask --app app worker`), the stand-in for Slack in a process of its own, and
-the load beside them on the same machine. `--postgres` names a database that may be emptied;
-`--apprise` the address of a running apprise-api (https://github.com/caronc/apprise-api) to measure
-accepting beside. `--cost` measures only the processor time for each post, with Slack over TLS;
-`--beside` names a checkout of another revision to measure in turns with this one.
+One run measures everything from outside, over HTTP on the loopback: Bellhop as in production
+(`python app.py`, or a worker), the stand-in for Slack in a separate process, and the load, all on
+the same machine. `--postgres` names a database that may be emptied; `--apprise` the address of a
+running apprise-api (https://github.com/caronc/apprise-api) for comparison. `--cost` measures only
+the processor time of each post, with Slack over TLS; `--beside` names a checkout of another
+revision, which alternates with this one.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class Cost:
 
     @property
     def median(self) -> float:
-        """The middle one of the runs."""
+        """The median of the runs."""
         return statistics.median(self.runs)
 
 
 @dataclass
 class Results:
-    """All that was measured of one database, by name."""
+    """All measurements of one database."""
 
     database: str
     accept: dict[str, float] = field(default_factory=dict)
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--postgres", help="a database that may be emptied")
     parser.add_argument("--apprise", help="the address of a running apprise-api")
     parser.add_argument("--plots", type=Path, help="the folder to draw plots into")
-    parser.add_argument("--cost", action="store_true", help="measure the cost of posting alone")
+    parser.add_argument("--cost", action="store_true", help="measure only the cost of posting")
     parser.add_argument("--beside", type=Path, help="a checkout to compare the cost with")
     arguments = parser.parse_args()
     databases = [("SQLite", "")]
@@ -119,35 +119,35 @@ def measure(name: str, url: str, apprise: str | None) -> Results:
     """Measure everything on one database."""
     results = Results(name)
     say(f"{name}: accepting")
-    with bellhop(url, channels=AT_ONCE) as place:
-        results.accept["Bellhop"] = accept_rate(place)
-        results.idle_cpu_percent, results.resident_mib = idle(place)
+    with bellhop(url, channels=AT_ONCE) as deployment:
+        results.accept["Bellhop"] = accept_rate(deployment)
+        results.idle_cpu_percent, results.resident_mib = idle(deployment)
     with bare_view(url) as host:
         results.accept["a bare view"] = rate(host, "/rows", {}, message("#general"))
     if apprise:
         results.accept["apprise-api"] = apprise_rate(apprise)
     say(f"{name}: latency")
-    with bellhop(url, channels=100) as place:
-        results.latencies = latencies(place)
+    with bellhop(url, channels=100) as deployment:
+        results.latencies = latencies(deployment)
     say(f"{name}: draining 300 channels of 3 messages")
-    with bellhop(url, channels=300) as place:
-        results.drained = drain(place, each=3)
+    with bellhop(url, channels=300) as deployment:
+        results.drained = drain(deployment, each=3)
         results.drain_seconds = results.drained[-1]
     say(f"{name}: sustained, with Slack at 100 ms")
-    with bellhop(url, channels=300, latency_ms=100, channel_per_minute=60_000) as place:
-        results.sustained = sustained(place, each=8)
+    with bellhop(url, channels=300, latency_ms=100, channel_per_minute=60_000) as deployment:
+        results.sustained = sustained(deployment, each=8)
     [results.cost] = costs(url, [ROOT])
     say(f"{name}: accepting beside a million old rows")
-    with bellhop(url, channels=AT_ONCE) as place:
-        results.accept_empty = accept_rate(place)
-        place.fill(OLD_ROWS)
-        results.accept_full = accept_rate(place)
+    with bellhop(url, channels=AT_ONCE) as deployment:
+        results.accept_empty = accept_rate(deployment)
+        deployment.fill(OLD_ROWS)
+        results.accept_full = accept_rate(deployment)
     return results
 
 
 @dataclass
-class MessagePosition:
-    """A running Bellhop that is installed."""
+class Deployment:
+    """A running and installed Bellhop."""
 
     host: str
     slack: StandIn
@@ -157,12 +157,12 @@ class MessagePosition:
     root: Path
 
     def fill(self, rows: int) -> None:
-        """Put notifications into the database that were sent long ago."""
+        """Insert old, delivered notifications into the database."""
         run_python(["-m", "benchmarks.old_rows", TEAM, str(rows)], self.environment)
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request to the API carries."""
+        """The headers of an API request."""
         return {"Authorization": f"Bearer {self.key}"}
 
 
@@ -177,13 +177,13 @@ def bellhop(
     certificate: Path | None = None,
     port: int = APP_PORT,
     **changes: str,
-) -> Iterator[MessagePosition]:
-    """Run Bellhop beside a stand-in, with as many processes as it starts by default.
+) -> Iterator[Deployment]:
+    """Run Bellhop and a stand-in, with the default number of processes.
 
     Args:
         root: the checkout to run.
-        certificate: of the stand-in, to speak TLS with it.
-        changes: more environment variables.
+        certificate: the stand-in's certificate, for TLS.
+        changes: additional environment variables.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -206,11 +206,11 @@ def bellhop(
             ["api-key", "create", "--team", TEAM, "--name", "benchmark"], environment, root
         )
         key = created.strip().splitlines()[-1]
-        yield MessagePosition(f"127.0.0.1:{port}", slack, key, environment, process, root)
+        yield Deployment(f"127.0.0.1:{port}", slack, key, environment, process, root)
 
 
 def app_environment(folder: str, database_url: str, slack_url: str, port: int) -> dict[str, str]:
-    """Return the environment of a Bellhop whose senders and workspaces have no limits."""
+    """Return the environment of a Bellhop without limits for senders and workspaces."""
     return {
         **os.environ,
         "FLASK_ENV_FILE": os.devnull,
@@ -226,7 +226,7 @@ def app_environment(folder: str, database_url: str, slack_url: str, port: int) -
         "PORT": str(port),
         "LOG_LEVEL": "WARNING",
         "WORKSPACE_PER_MINUTE": "600000",
-        # One key sends it all, and the limits are not what is measured.
+        # One key sends everything; limits are not measured.
         "SENDER_REQUESTS_PER_MINUTE": "10000000",
         "SENDER_DELIVERIES_PER_MINUTE": "10000000",
         "SENDER_OPEN_DELIVERIES": "10000000",
@@ -250,19 +250,19 @@ def bare_view(database_url: str) -> Iterator[str]:
             yield f"127.0.0.1:{BARE_PORT}"
 
 
-def accept_rate(place: MessagePosition) -> float:
-    """Return how many notifications a second are accepted, with eight clients at once."""
-    channels = place.slack.channels
+def accept_rate(deployment: Deployment) -> float:
+    """Return the notifications accepted a second, with eight clients at once."""
+    channels = deployment.slack.channels
     return rate(
-        place.host,
+        deployment.host,
         "/api/v1/notifications",
-        place.headers,
+        deployment.headers,
         lambda number: message(channels[number % len(channels)])(number),
     )
 
 
 def apprise_rate(url: str) -> float:
-    """Return how many notifications a second apprise-api takes and hands to a local receiver."""
+    """Return the notifications a second that apprise-api accepts and sends to a local receiver."""
     parts = urlsplit(url)
     with receiver() as address:
         body = {"urls": f"json://{address}", "title": "A title", "body": "A message"}
@@ -272,7 +272,7 @@ def apprise_rate(url: str) -> float:
 def rate(
     host: str, path: str, headers: dict[str, str], body: Callable[[int], dict[str, Any]]
 ) -> float:
-    """Return how many requests a second are answered, with eight clients at once."""
+    """Return the requests answered a second, with eight clients at once."""
     run, lock = Run([]), threading.Lock()
     starts = time.perf_counter() + WARM_UP_SECONDS
     ends = starts + ACCEPT_SECONDS
@@ -301,7 +301,7 @@ def rate(
 
 
 def message(to: str) -> Callable[[int], dict[str, Any]]:
-    """Return what every client sends: as much as an alert usually says."""
+    """Return every client's notification, as long as a typical alert."""
     body = {
         "to": to,
         "title": "Database db-3 is slow",
@@ -313,45 +313,47 @@ def message(to: str) -> Callable[[int], dict[str, Any]]:
     return lambda _number: body
 
 
-def latencies(place: MessagePosition) -> list[float]:
+def latencies(deployment: Deployment) -> list[float]:
     """Return the seconds from each 202 to Slack's receipt, one notification at a time."""
-    place.slack.join()
-    send_to_all(place, place.slack.channels, each=1)
-    wait_for(place, len(place.slack.channels))
-    time.sleep(1.5)  # the pace of a channel is not what is measured
+    deployment.slack.join()
+    send_to_all(deployment, deployment.slack.channels, each=1)
+    wait_for(deployment, len(deployment.slack.channels))
+    time.sleep(1.5)  # the pace of a channel is not measured
     accepted_at = {}
-    for channel in place.slack.channels:
+    for channel in deployment.slack.channels:
         time.sleep(0.05)
-        send_to_all(place, [channel], each=1)
+        send_to_all(deployment, [channel], each=1)
         accepted_at[channel] = time.time()
-    posted = wait_for(place, 2 * len(place.slack.channels))[len(place.slack.channels) :]
+    posted = wait_for(deployment, 2 * len(deployment.slack.channels))[
+        len(deployment.slack.channels) :
+    ]
     return [at - accepted_at[channel] for channel, at in posted]
 
 
-def drain(place: MessagePosition, *, each: int) -> list[float]:
+def drain(deployment: Deployment, *, each: int) -> list[float]:
     """Return when each message was posted, in seconds since the first was accepted."""
-    place.slack.join()
+    deployment.slack.join()
     began = time.time()
-    send_to_all(place, place.slack.channels, each=each)
-    posted = wait_for(place, each * len(place.slack.channels))
+    send_to_all(deployment, deployment.slack.channels, each=each)
+    posted = wait_for(deployment, each * len(deployment.slack.channels))
     by_channel: dict[str, list[float]] = defaultdict(list)
     for channel, at in posted:
         by_channel[channel].append(at)
     if any(len(times) != each for times in by_channel.values()):
-        raise SystemExit("a message came twice or not at all")
+        raise SystemExit("a message was posted twice or not at all")
     return [at - began for _, at in posted]
 
 
-def sustained(place: MessagePosition, *, each: int) -> float:
-    """Return the posts a second from the first to the last of many over many channels."""
-    place.slack.join()
-    send_to_all(place, place.slack.channels, each=each)
-    posted = wait_for(place, each * len(place.slack.channels))
+def sustained(deployment: Deployment, *, each: int) -> float:
+    """Return the posts a second, from the first to the last, in many channels."""
+    deployment.slack.join()
+    send_to_all(deployment, deployment.slack.channels, each=each)
+    posted = wait_for(deployment, each * len(deployment.slack.channels))
     return len(posted) / (posted[-1][1] - posted[0][1])
 
 
 def costs(database_url: str, roots: list[Path]) -> list[Cost]:
-    """Return what a post costs the worker of each checkout, measured in turns."""
+    """Return the cost of a post for the worker of each checkout, in alternating runs."""
     found = [Cost() for _ in roots]
     with tempfile.TemporaryDirectory() as folder:
         certificate = self_signed("127.0.0.1", Path(folder))
@@ -363,7 +365,7 @@ def costs(database_url: str, roots: list[Path]) -> list[Cost]:
 
 
 def measure_cost(cost: Cost, database_url: str, root: Path, certificate: Path) -> None:
-    """Add what a post costs a worker in a process of its own, rendering and HTTP included."""
+    """Add the cost of a post for a separate worker process, including rendering and HTTP."""
     with (
         bellhop(
             database_url,
@@ -372,26 +374,26 @@ def measure_cost(cost: Cost, database_url: str, root: Path, certificate: Path) -
             root=root,
             certificate=certificate,
             WORKER_THREADS="0",
-        ) as place,
-        worker(place) as process,
+        ) as deployment,
+        worker(deployment) as process,
     ):
-        place.slack.join()
-        # The first posts connect, and look up what is remembered from then on.
-        send_to_all(place, place.slack.channels, each=1)
-        warm = len(wait_for(place, len(place.slack.channels)))
-        connections, used = place.slack.connections(), cpu_seconds([process.pid])
-        send_to_all(place, place.slack.channels, each=8)
-        posts = len(wait_for(place, 9 * len(place.slack.channels))) - warm
+        deployment.slack.join()
+        # The first posts connect, and fill caches.
+        send_to_all(deployment, deployment.slack.channels, each=1)
+        warm = len(wait_for(deployment, len(deployment.slack.channels)))
+        connections, used = deployment.slack.connections(), cpu_seconds([process.pid])
+        send_to_all(deployment, deployment.slack.channels, each=8)
+        posts = len(wait_for(deployment, 9 * len(deployment.slack.channels))) - warm
         cost.runs.append(1000 * (cpu_seconds([process.pid]) - used) / posts)
-        cost.connections = place.slack.connections() - connections
+        cost.connections = deployment.slack.connections() - connections
 
 
 @contextmanager
-def worker(place: MessagePosition) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a delivery worker in a process of its own."""
+def worker(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a delivery worker in a separate process."""
     command = [sys.executable, "-m", "flask", "--app", "app", "worker"]
-    environment = {**place.environment, "WORKER_THREADS": "64"}
-    process = subprocess.Popen(command, cwd=place.root, env=environment)  # noqa: S603
+    environment = {**deployment.environment, "WORKER_THREADS": "64"}
+    process = subprocess.Popen(command, cwd=deployment.root, env=environment)  # noqa: S603
     try:
         yield process
     finally:
@@ -399,10 +401,10 @@ def worker(place: MessagePosition) -> Iterator[subprocess.Popen[bytes]]:
         process.wait(30)
 
 
-def send_to_all(place: MessagePosition, channels: list[str], *, each: int) -> None:
-    """Send so many notifications to each channel, in batches of a hundred."""
-    connection = http.client.HTTPConnection(place.host, timeout=30)
-    headers = {"Content-Type": "application/json", **place.headers}
+def send_to_all(deployment: Deployment, channels: list[str], *, each: int) -> None:
+    """Send a number of notifications to each channel, in batches of a hundred."""
+    connection = http.client.HTTPConnection(deployment.host, timeout=30)
+    headers = {"Content-Type": "application/json", **deployment.headers}
     batch = [message(channel)(0) for _ in range(each) for channel in channels]
     for start in range(0, len(batch), 100):
         body = json.dumps(batch[start : start + 100])
@@ -414,29 +416,29 @@ def send_to_all(place: MessagePosition, channels: list[str], *, each: int) -> No
     connection.close()
 
 
-def wait_for(place: MessagePosition, number: int) -> list[tuple[str, float]]:
-    """Wait until so many messages were posted; return all of them, oldest first."""
+def wait_for(deployment: Deployment, number: int) -> list[tuple[str, float]]:
+    """Wait until a number of messages were posted; return all of them, oldest first."""
     ends = time.monotonic() + 120
-    while len(posted := place.slack.posted_at()) < number:
+    while len(posted := deployment.slack.posted_at()) < number:
         if time.monotonic() > ends:
             raise SystemExit(f"only {len(posted)} of {number} were posted")
         time.sleep(0.05)
     return sorted(posted, key=lambda one: one[1])
 
 
-def idle(place: MessagePosition) -> tuple[float, float]:
-    """Return the share of a core that is used with nothing to do, in percent, and the memory."""
-    wait_until_quiet(place)
-    processes = family(place.process.pid)
+def idle(deployment: Deployment) -> tuple[float, float]:
+    """Return the idle processor time, in percent of a core, and the memory."""
+    wait_until_quiet(deployment)
+    processes = family(deployment.process.pid)
     before = cpu_seconds(processes)
     time.sleep(IDLE_SECONDS)
     used = cpu_seconds(processes) - before
     return 100 * used / IDLE_SECONDS, resident_mebibytes(processes)
 
 
-def wait_until_quiet(place: MessagePosition) -> None:
-    """Let what was accepted wait no more: it is cancelled, as far as it has not gone out."""
-    run_python(["-m", "benchmarks.old_rows", TEAM, "0"], place.environment)
+def wait_until_quiet(deployment: Deployment) -> None:
+    """Cancel all waiting deliveries."""
+    run_python(["-m", "benchmarks.old_rows", TEAM, "0"], deployment.environment)
     time.sleep(3)
 
 
@@ -444,7 +446,7 @@ def wait_until_quiet(place: MessagePosition) -> None:
 def running(
     command: list[str], environment: dict[str, str], port: int, root: Path = ROOT
 ) -> Iterator[Any]:
-    """Run a server until it is not needed any more."""
+    """Run a server inside the context."""
     process = subprocess.Popen(command, cwd=root, env=environment)  # noqa: S603
     try:
         for _ in range(START_LOOKS):
@@ -468,13 +470,13 @@ def running(
 
 @contextmanager
 def receiver() -> Iterator[str]:
-    """Run what apprise-api delivers to: it answers at once."""
+    """Run a receiver for apprise-api that answers at once."""
     with serving(Response("ok")) as (url, _server):
         yield urlsplit(url).netloc
 
 
 def install(url: str, slack: StandIn, person: str = PERSON) -> None:
-    """Let somebody click Add to Slack and approve."""
+    """Install as a person: click Add to Slack and approve."""
     browser = Browser(url)
     landed = browser.get(slack.authorize(browser.get("/slack/install").location, person))
     if landed.status not in (200, 303):
@@ -512,12 +514,12 @@ def empty(database_url: str) -> None:
 
 
 def sqlalchemy_url(database_url: str) -> str:
-    """Return the address with the driver named."""
+    """Return the address with SQLAlchemy's driver name."""
     return database_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def say(what: str) -> None:
-    """Tell whoever waits."""
+    """Print progress."""
     print(what, file=sys.stderr, flush=True)
 
 
@@ -554,7 +556,7 @@ def table(results: list[Results]) -> str:
 
 
 def cost_table(name: str, roots: list[Path], found: list[Cost]) -> str:
-    """Return the costs as a Markdown table, each run and their middle."""
+    """Return the costs as a Markdown table: each run and the median."""
     lines = [f"| {name} | CPU for a post, ms | runs | connections for 2,400 posts |"]
     lines.append("| --- | ---: | --- | ---: |")
     for root, cost in zip(roots, found, strict=True):

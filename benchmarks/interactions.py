@@ -1,11 +1,11 @@
-"""Signed requests: Bellhop beside Bolt with slack_sdk's SQLAlchemy store, in one run.
+"""Signed requests to Bellhop, and to Bolt with slack_sdk's SQLAlchemy store, in one run.
 
     .venv/bin/python -m benchmarks.interactions
 
-Both run under gunicorn with one process of 16 threads on SQLite, each beside its own stand-in for
+Both run under gunicorn with one process of 16 threads on SQLite, each with its own stand-in for
 Slack, which answers in 0 and in 100 ms. Measured from outside, over HTTP on the loopback: one
-connection, then eight, and for the eight how often Slack was called for a request and how much
-processor time the server took for it, delivery workers and its other processes included.
+connection, then eight. For the eight also the calls to Slack and the processor time for each
+request, including delivery workers and other processes.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from benchmarks.signed_requests import ACME, ANN, COMMAND, INTERACTIONS, Interac
 ROOT = Path(__file__).resolve().parent.parent
 AT_ONCE = 8
 SECONDS, WARM_UP_SECONDS = 6, 1
-# More than either app answers in that time.
+# More than either app answers in the time of a measurement.
 MOST_PER_SECOND = 5000
-# Where Slack is slow, most of the time is Slack's: one kind of request shows it.
+# With a slow Slack most of the time is Slack's: one kind of request is enough.
 MEASURED = [*((0, one) for one in INTERACTIONS), (100, COMMAND)]
 APP_PORT, SLACK_PORT = 13000, 13100
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One of the two apps, and how gunicorn serves it."""
+    """One of the two apps, and its gunicorn settings."""
 
     name: str
     command: tuple[str, ...]
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def measure(contender: Contender, slack_ms: int, interaction: Interaction) -> Result:
-    """Start a contender beside its own stand-in and measure it."""
+    """Start a contender with its own stand-in and measure it."""
     secret = secrets.token_hex(16)
     with running(contender, slack_ms, secret) as (app, slack, processes):
         install(app)
@@ -96,7 +96,7 @@ def measure(contender: Contender, slack_ms: int, interaction: Interaction) -> Re
             load = put_load(
                 url, requests, interaction.answer, connections=connections, seconds=seconds
             )
-            # Those that were sent once would be replays.
+            # Requests that were already sent would be replays.
             del requests[: load.answers + connections]
             return load
 
@@ -113,7 +113,7 @@ def measure(contender: Contender, slack_ms: int, interaction: Interaction) -> Re
 def running(
     contender: Contender, slack_ms: int, secret: str
 ) -> Iterator[tuple[str, str, list[int]]]:
-    """Run the stand-in and, by it, the contender.
+    """Run the stand-in, which runs the contender.
 
     Yields: the host:port of both, and the ids of the contender's processes.
     """
@@ -126,7 +126,7 @@ def running(
             "ENCRYPTION_KEYS": "",
             "SESSION_SECRET": "",
             "LOG_LEVEL": "WARNING",
-            # As many as Bolt has.
+            # The same number as Bolt's.
             "WEB_CONCURRENCY": "1",
             "BASELINE_DATABASE_URL": f"sqlite:///{folder}/baseline.db",
         }
@@ -205,7 +205,7 @@ def install(app: str) -> None:
 
 
 def calls(slack: str) -> int:
-    """Return how many Web API calls the stand-in has answered."""
+    """Return the number of Web API calls that the stand-in has answered."""
     counts: dict[str, int] = json.loads(get(slack, "/sandbox/calls")[1])["counts"]
     return sum(counts.values())
 
@@ -233,7 +233,7 @@ def row(one: Result) -> str:
 
 
 def row_of_ratios(ours: Result, theirs: Result) -> str:
-    """Return how many times better ours is."""
+    """Return the factor by which Bellhop is better."""
     return (
         f"| {ours.interaction.name} | {ours.slack_ms} ms | ratio "
         f"| {theirs.alone.p50_ms / ours.alone.p50_ms:.1f} x "

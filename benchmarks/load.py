@@ -1,7 +1,7 @@
 """Load on one HTTP server, made by wrk where it is installed (https://github.com/wg/wrk).
 
-A load generator in Python takes as much of the machine as the server that it measures, and so
-hides how fast that is.
+A load generator in Python uses as much of the machine as the measured server, and so hides the
+server's speed.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from urllib.parse import urlsplit
 
 from benchmarks.signed_requests import SignedRequest
 
-# Each thread of wrk would have requests of its own; one makes more load than a server here takes.
+# Each thread of wrk would need separate requests; one makes more load than a server here handles.
 _SCRIPT = Path(__file__).with_name("signed_requests.lua")
 
 
 @dataclass
 class Run:
-    """The times of one run, in seconds, and how long all of it took."""
+    """The times of one run and its duration, in seconds."""
 
     times: list[float] = field(default_factory=list)
     elapsed: float = 0.0
@@ -35,7 +35,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Load:
-    """How a server took the load: answers, and percentiles of their times in milliseconds."""
+    """A server under load: its answers, and percentiles of their times in milliseconds."""
 
     answers: int
     elapsed: float
@@ -44,25 +44,25 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """How many requests were answered in a second."""
+        """The requests answered a second."""
         return self.answers / self.elapsed
 
 
 def generator() -> str:
-    """Return the name of what makes the load."""
+    """Return the name of the load generator."""
     return "wrk" if shutil.which("wrk") else "Python threads"
 
 
 def put_load(
     url: str, requests: Sequence[SignedRequest], answer: str, *, connections: int, seconds: int
 ) -> Load:
-    """Send requests, each once, over kept connections that wait for one answer at a time.
+    """Send each request once over persistent connections, each waiting for one answer at a time.
 
     Args:
-        answer: what each right answer contains.
+        answer: a text that each correct answer contains.
 
     Raises:
-        SystemExit: an answer was not 200 or not right, or the requests did not suffice.
+        SystemExit: an answer was not 200 or not correct, or there were too few requests.
     """
     if shutil.which("wrk"):
         return _put_load_with_wrk(url, requests, answer, connections, seconds)
@@ -136,4 +136,4 @@ def _put_load_with_threads(
 
 def _require_enough(sent: int, requests: Sequence[SignedRequest]) -> None:
     if sent > len(requests):
-        raise SystemExit(f"{len(requests)} signed requests do not suffice")
+        raise SystemExit(f"{len(requests)} signed requests are too few")

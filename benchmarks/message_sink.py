@@ -1,7 +1,7 @@
-"""In front of the stand-in for Slack: answers chat.postMessage itself, and passes on all else.
+"""A proxy before the stand-in for Slack that answers chat.postMessage itself.
 
-The stand-in is threads in Python, and would take as much of the machine as the worker that is
-measured. This takes every message, without any check: it is for load, and not for tests.
+The stand-in uses Python threads and as much of the machine as the measured worker. The sink accepts
+every message without checks: it is for load, not for tests.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ Posts = list[tuple[str, float]]
 
 
 class MessageSink:
-    """A running sink, spoken to over a pipe."""
+    """A running sink, controlled over a pipe."""
 
     def __init__(self, url: str, pipe: Connection) -> None:
         self.url = url
         self._pipe = pipe
 
     def count(self) -> int:
-        """Return how many messages it took since `clear`."""
+        """Return the number of messages accepted since `clear`."""
         return int(self._ask("count"))
 
     def posts(self) -> Posts:
@@ -48,11 +48,11 @@ class MessageSink:
         self._ask("clear")
 
     def lose(self, *, is_losing: bool) -> None:
-        """Take no messages and answer none, or take them again."""
+        """Stop accepting and answering messages, or accept them again."""
         self._ask("lose", is_losing)
 
     def lost(self) -> list[str]:
-        """Return the channels of the messages that were not taken since `clear`."""
+        """Return the channels of the messages that were not accepted since `clear`."""
         found: list[str] = self._ask("lost")
         return found
 
@@ -67,7 +67,7 @@ class MessageSink:
 
 @contextmanager
 def message_sink(stand_in_url: str, *, latency_ms: int = 0) -> Iterator[MessageSink]:
-    """Run a sink in front of a stand-in; an answer takes `latency_ms`."""
+    """Run a sink before a stand-in; each answer takes `latency_ms`."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
         target=_serve, args=(theirs, stand_in_url, latency_ms / 1000)
@@ -83,7 +83,7 @@ def message_sink(stand_in_url: str, *, latency_ms: int = 0) -> Iterator[MessageS
 
 @dataclass
 class _Sink:
-    """The messages; the thread that answers the pipe reads them."""
+    """The messages, which the thread of the pipe reads."""
 
     latency: float
     host: str
@@ -117,7 +117,7 @@ class _Sink:
         if self.is_losing:
             self.lost.append(channel)
             return False
-        # The others are direct messages: the welcome of the installer.
+        # Other messages are direct messages: the installer's welcome.
         if channel.startswith("C"):
             self.posts.append((channel, time.time()))
         return True
@@ -166,4 +166,4 @@ def _serve(pipe: Connection, stand_in_url: str, latency: float) -> None:
             sink.posts, sink.lost = [], []
         pipe.send(answer)
         if what == "close":
-            os._exit(0)  # with connections that are still open
+            os._exit(0)  # although connections are still open

@@ -1,4 +1,4 @@
-"""Run in a process of its own: lets all that waits be sent long ago, and adds as much again.
+"""Cancel waiting deliveries and insert old, sent ones, in a separate process.
 
 python -m benchmarks.old_rows TEAM NUMBER
 """
@@ -50,7 +50,7 @@ def main(team_id: str, number: int) -> None:
                 [
                     {
                         "notification_id": id_,
-                        "lane_id": lanes[place % len(lanes)],
+                        "lane_id": lanes[index % len(lanes)],
                         "target": "#general",
                         "state": "sent",
                         "rank": 0,
@@ -61,7 +61,7 @@ def main(team_id: str, number: int) -> None:
                         "ts": "1700000000.000100",
                         "finished_at": long_ago,
                     }
-                    for place, id_ in enumerate(ids)
+                    for index, id_ in enumerate(ids)
                 ],
             )
     with database.engine.connect() as connection:

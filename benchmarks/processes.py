@@ -1,4 +1,4 @@
-"""What processes use, as Linux counts it (https://man7.org/linux/man-pages/man5/proc.5.html)."""
+"""Resources of processes, from Linux's /proc (https://man7.org/linux/man-pages/man5/proc.5.html)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and its children, theirs included."""
+    """Return a process and its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
     return [pid, *(one for child in children for one in family(int(child)))]
 
@@ -18,7 +18,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def resident_mebibytes(pids: list[int]) -> float:
-    """Return the memory of processes, what they share counted once each (PSS)."""
+    """Return the memory of processes, with shared memory divided among them (PSS)."""
     return sum(_proportional_kibibytes(pid) for pid in pids) / 1024
 
 

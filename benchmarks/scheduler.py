@@ -4,9 +4,9 @@
     python -m benchmarks.scheduler --workspaces 1
     python -m benchmarks.scheduler --lanes 1000 --workspaces 10000
 
-A cycle takes the work that may begin now (`step`). `all` includes the ends of work, and pages.
-Rows have keys, so that each is as large as it gets. Lanes can wait for a retry (`--failing 0.5`): a
-cycle must not look at them.
+A cycle takes the work that may begin now (`step`). `all` includes ends of work, and pages.
+Rows have keys, so that each has its maximum size. Lanes can wait for a retry (`--failing 0.5`): a
+cycle must not visit them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ START = 100_000.0
 
 
 class Backlog:
-    """Waiting rows that exist only when they are read, as they do in a database."""
+    """Waiting rows that are created when they are read, as from a database."""
 
     def __init__(self, lanes: int, workspaces: int) -> None:
         self.lanes = range(1, lanes + 1)
@@ -75,7 +75,7 @@ def main() -> None:
     limits, backlog = DeliveryLimits(), Backlog(args.lanes, args.workspaces)
     scheduler, before = Scheduler(limits), _megabytes()
     seconds = _cpu(lambda: _load(scheduler, backlog, limits.page, args.failing))
-    # As an owner does: a full collection looks at every row.
+    # As an owner does: a full garbage collection visits every row.
     gc.freeze()
     print(f"loaded {args.lanes * ROWS_A_LANE:,} rows in {seconds:.1f} s CPU")
     print(f"memory {_megabytes():.0f} MB, {before:.0f} MB before")

@@ -1,4 +1,4 @@
--- wrk's script: sends the requests of a file, each once, and prints one line of JSON at the end.
+-- Script for wrk: sends each request of a file once, and prints one line of JSON at the end.
 -- https://github.com/wg/wrk/blob/master/SCRIPTING
 
 local requests, answer = {}, ""

@@ -1,4 +1,4 @@
-"""Requests that Slack would send, signed before they are measured with.
+"""Requests as Slack sends them, signed before the measurement.
 
 https://docs.slack.dev/authentication/verifying-requests-from-slack/
 """
@@ -42,8 +42,8 @@ class Interaction:
     """One kind of request.
 
     Attributes:
-        body: returns a body of its own for each number.
-        answer: what each right answer contains.
+        body: returns a different body for each number.
+        answer: a text that each correct answer contains.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Interaction:
 
 
 def sign(interaction: Interaction, secret: str, number: int) -> list[SignedRequest]:
-    """Return `number` requests, each unlike the others, so that none is a replay."""
+    """Return `number` different requests, so that none is a replay."""
     stamp, verifier = str(int(time.time())), SignatureVerifier(secret)
     requests = []
-    for one in range(number):
-        body = interaction.body(one)
+    for index in range(number):
+        body = interaction.body(index)
         signature = verifier.generate_signature(timestamp=stamp, body=body)
         requests.append(SignedRequest(interaction.content_type, stamp, str(signature), body))
     return requests

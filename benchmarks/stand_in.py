@@ -1,4 +1,4 @@
-"""The stand-in for Slack in a process of its own, with as many channels as a benchmark wants."""
+"""The stand-in for Slack in a separate process, with a configurable number of channels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TEAM, PERSON = "T0ACME0001", "U0ANN00001"
 
 
 def channel_ids(team_id: str, number: int) -> list[str]:
-    """Return the ids of so many channels of a workspace that `add_workspace` made."""
-    return [f"C{team_id[1:]}X{place:04}" for place in range(number)]
+    """Return the ids of a workspace's channels, as `add_workspace` creates them."""
+    return [f"C{team_id[1:]}X{index:04}" for index in range(number)]
 
 
 def team_of(channel_id: str) -> str:
@@ -32,7 +32,7 @@ def team_of(channel_id: str) -> str:
 
 @dataclass(frozen=True)
 class StandIn:
-    """A running stand-in, spoken to over a pipe."""
+    """A running stand-in, controlled over a pipe."""
 
     url: str
     channels: list[str]
@@ -43,7 +43,7 @@ class StandIn:
         return str(self._ask("authorize", (person, address)))
 
     def add_workspace(self, number: int, channels: int) -> tuple[str, str]:
-        """Make a workspace with channels, see `channel_ids`; return its id and its admin's."""
+        """Create a workspace with channels (`channel_ids`); return its id and its admin's id."""
         team_id, person = f"T0MORE{number:04}", f"U0MORE{number:04}"
         self._ask("add_workspace", (team_id, person, channels))
         return team_id, person
@@ -54,11 +54,11 @@ class StandIn:
         return posted
 
     def join(self) -> None:
-        """Let the bot be in every channel."""
+        """Add the bot to every channel."""
         self._ask("join", None)
 
     def connections(self) -> int:
-        """Return how many connections were opened to it so far."""
+        """Return the number of connections opened so far."""
         return int(self._ask("connections", None))
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ def running_stand_in(
     """Run a stand-in without rate limits.
 
     Args:
-        certificate: a file with a certificate and its key, to speak TLS with.
+        certificate: a file with a certificate and its key, for TLS.
     """
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
@@ -96,8 +96,8 @@ def running_stand_in(
 def _add_workspace(sandbox: Sandbox, team_id: str, person: str, channels: int) -> list[Channel]:
     name = team_id.lower()
     made = [
-        Channel(id_, team_id, f"channel-{place}", members=[person])
-        for place, id_ in enumerate(channel_ids(team_id, channels))
+        Channel(id_, team_id, f"channel-{index}", members=[person])
+        for index, id_ in enumerate(channel_ids(team_id, channels))
     ]
     with sandbox.edit():
         sandbox.world.workspaces[team_id] = Workspace(team_id, name, name)

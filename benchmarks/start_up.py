@@ -1,10 +1,10 @@
-"""How long `python app.py` takes from its first instruction until it is ready.
+"""The time from the start of `python app.py` until it is ready.
 
     .venv/bin/python -m benchmarks.start_up [--postgres URL] [--repeat N]
 
-The first start creates the embedded database; the others find it current, as a restart does. Ready
-is a 200 from `/readyz`. Processor time does not depend on what else the machine does. In the
-database that `--postgres` names one schema is made, and migrated.
+The first start creates the SQLite database; later starts find it current, as a restart does. Ready
+is a 200 from `/readyz`. Processor time does not depend on other load. One schema is created and
+migrated in the database of `--postgres`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from benchmarks.cores import schema_of
 from benchmarks.interactions import ROOT
 from benchmarks.processes import cpu_seconds, family
 
-# Names the schema, which the next run finds again.
+# Names the schema, which the next run reuses.
 SCHEMA = 13310
 PAUSE_SECONDS, MOST_SECONDS = 0.005, 60.0
 
@@ -45,7 +45,7 @@ class Start:
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--postgres", help="a database to make a schema in")
+    parser.add_argument("--postgres", help="a database in which a schema is created")
     parser.add_argument("--repeat", type=int, default=5)
     arguments = parser.parse_args()
     rows: list[tuple[str, Sequence[Start]]] = []
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def environment_of(folder: str, database_url: str) -> dict[str, str]:
-    """Return settings of a Bellhop of its own, with today's defaults."""
+    """Return the settings of a separate Bellhop with the default values."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     return {
@@ -85,7 +85,7 @@ def environment_of(folder: str, database_url: str) -> dict[str, str]:
 
 
 def migrate(environment: dict[str, str]) -> None:
-    """Bring the schema of a PostgreSQL database up to date."""
+    """Upgrade the schema of a PostgreSQL database."""
     command = [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)  # noqa: S603
 

@@ -1,10 +1,10 @@
-"""How long shards have no owner when a worker ends, hangs or is cut off.
+"""The time without an owner of shards when a worker ends, hangs or is disconnected.
 
     python -m benchmarks.takeover [--postgres URL] [--runs 10]
 
-Two workers that own shards and do nothing else, with the delays of production. Each case prints the
-time from its event until the other worker, or after a lost connection any, owns all shards. On
-PostgreSQL it also prints the cost of the check before each request, and of a look at the locks.
+Two workers only own shards, with production's delays. Each case prints the time from its event
+until the other worker, or any worker after a lost connection, owns all shards. On PostgreSQL it
+also prints the cost of the check before each request and of reading the locks.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ BREAK_OFF = text(
 def owner_and_other(
     settings: Settings, others: Settings | None = None
 ) -> Iterator[tuple[OwnerProcess, OwnerProcess]]:
-    """Run a worker that owns everything, and a second one."""
+    """Run a worker that owns all shards, and a second worker."""
     with owners(settings) as [owner]:
         owner.wait_for(SHARD_COUNT, START_SECONDS)
         with owners(others or settings) as [other]:
             other.owned()
-            # Anywhere between two looks of the other worker.
+            # At any time between two checks of the other worker.
             time.sleep(1 + secrets.SystemRandom().random())
             yield owner, other
 
@@ -85,7 +85,7 @@ def suspended(settings: Settings) -> float:
 
 
 def cut_off(settings: Settings) -> float:
-    """The connection breaks: the database ends the session at once."""
+    """Break the connection: the database ends the session at once."""
     with through_proxy(settings) as (proxy, proxied), owner_and_other(proxied, settings) as pair:
         _, other = pair
         with proxy.outage():
@@ -93,7 +93,7 @@ def cut_off(settings: Settings) -> float:
 
 
 def unreachable(settings: Settings) -> float:
-    """Nothing arrives any more, and no end of the connection is seen."""
+    """Drop all packets, without an end of the connection."""
     with through_proxy(settings) as (proxy, proxied), owner_and_other(proxied, settings) as pair:
         _, other = pair
         with proxy.stalled():
@@ -101,7 +101,7 @@ def unreachable(settings: Settings) -> float:
 
 
 def sessions_ended(settings: Settings) -> float:
-    """Every lock session is ended at once, as by a restart or failover of the server."""
+    """End every lock session at once, as a restart or failover of the server does."""
     database = Database(settings.database_url, settings.encryption_keys)
     with owner_and_other(settings):
         with database.engine.connect() as connection:
@@ -138,7 +138,7 @@ ON_POSTGRESQL: dict[str, Case] = {
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--postgres", help="a server and database to make a schema in")
+    parser.add_argument("--postgres", help="a database in which a schema is created")
     parser.add_argument("--runs", type=int, default=10)
     arguments = parser.parse_args()
     print("| database | worker is | median | longest |")
@@ -156,7 +156,7 @@ def main() -> None:
 
 
 async def measure_checks(settings: Settings) -> None:
-    """Print what ownership costs while nothing changes, on PostgreSQL."""
+    """Print the cost of unchanged ownership, on PostgreSQL."""
     database = Database(settings.database_url, settings.encryption_keys)
     ownership = create_ownership(settings, database)
     await ownership.step(time.monotonic())
@@ -174,7 +174,7 @@ async def measure_checks(settings: Settings) -> None:
 
 
 async def timed(work: Callable[[], Awaitable[object]], times: int) -> float:
-    """Return the median of how long something takes, in milliseconds."""
+    """Return the median duration of a call, in milliseconds."""
     took = []
     for _ in range(times):
         began = time.perf_counter()

@@ -1,9 +1,9 @@
 """Delivery engines side by side, in one run: `python -m benchmarks.engines`, about ten minutes.
 
-Needs what `benchmarks/requirements.txt` lists, PostgreSQL, Redis and RabbitMQ on this machine
-(`BAKE_OFF_POSTGRESQL`, `BAKE_OFF_REDIS` and `BAKE_OFF_RABBITMQ` say where). Whoever takes part is
-measured in processes of its own, one after the other; only the minute in which a killed worker is
-waited for is spent together. Prints two tables in Markdown.
+Requires `benchmarks/requirements.txt`, PostgreSQL, Redis and RabbitMQ on this machine
+(`BAKE_OFF_POSTGRESQL`, `BAKE_OFF_REDIS` and `BAKE_OFF_RABBITMQ` have their addresses). Each engine
+runs in separate processes, one engine after the other; only the minute of waiting for a killed
+worker is shared. Prints two Markdown tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ PACKAGES = ("huey", "dbos", "procrastinate", "celery", "sqlalchemy", "psycopg")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contenders", nargs="*", metavar="CONTENDER", help=", ".join(CONTENDERS))
-    parser.add_argument("--tiny", action="store_true", help="just to see that it runs")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a short run that only shows that it works"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.contenders) - set(CONTENDERS)
     if unknown:
@@ -60,7 +62,7 @@ def _measure_together(
 
 
 def _measure(name: str, measures: Sequence[str], options: Sequence[str]) -> dict[str, Any]:
-    """Return what was measured; what went wrong is told, and the others go on."""
+    """Return the measurements; print a failure, and continue with the other engines."""
     print(f"{name}: {', '.join(measures)}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "benchmarks.engines.measure", name, *measures, *options]
     try:

@@ -1,4 +1,4 @@
-"""Bellhop's own engine on its own rows. Slack is left out, nothing else."""
+"""Bellhop's engine and rows, without the calls to Slack."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from benchmarks.engines.engine import (
     THREADS,
     Engine,
     Job,
-    Place,
     RolledBackError,
+    Storage,
 )
 from benchmarks.engines.lane_job import Record
 from bolt_app.clock import utc_now
@@ -50,7 +50,7 @@ from bolt_app.worker import create_ownership
 
 _KEYS = [Fernet.generate_key().decode()]
 SENDER = Sender("T0BAKEOFF", "api_key:1")
-# A workspace is not what is measured.
+# Limits of a workspace are not measured.
 LIMITS = DeliveryLimits(
     workspace=RateLimit(60 / 600_000, burst=150_000), lane=RateLimit(1.0), in_flight=THREADS
 )
@@ -58,17 +58,17 @@ _UNFINISHED = select(func.count()).select_from(Delivery).where(IS_OPEN)
 
 
 class BellhopEngine(Engine):
-    """What `bolt_app.worker` wires, with a Slack that takes every message at once."""
+    """The wiring of `bolt_app.worker`, with a Slack that accepts every message at once."""
 
-    def __init__(self, place: Place, database: str) -> None:
-        super().__init__(place)
+    def __init__(self, storage: Storage, database: str) -> None:
+        super().__init__(storage)
         self._kind = database
-        self._url = place.url(database, "+psycopg")
-        self._record = Record(place)
+        self._url = storage.url(database, "+psycopg")
+        self._record = Record(storage)
 
     def set_up(self) -> None:
         if self._kind == "postgresql":
-            self.place.create_database()
+            self.storage.create_database()
         database = Database(self._url, _KEYS)
         upgrade(database)
         database.close()
@@ -80,8 +80,8 @@ class BellhopEngine(Engine):
         self._failing = Intake(failing, open_wakeup(failing))
 
     def enqueue(self, job: Job) -> None:
-        for one in job.alone():
-            self.accept(one)
+        for single in job.alone():
+            self.accept(single)
 
     def accept(self, job: Job, *, fail: bool = False) -> None:
         text = " ".join(map(str, job.arguments()))
@@ -127,11 +127,11 @@ class BellhopEngine(Engine):
 
     def tear_down(self) -> None:
         if self._kind == "postgresql":
-            self.place.drop_database()
+            self.storage.drop_database()
 
 
 class _NoSlack(MessageSender):
-    """In place of the sender: the bake-off's job for a call to Slack."""
+    """Replaces the sender: the bake-off's job for a call to Slack."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -145,7 +145,7 @@ class _NoSlack(MessageSender):
 
 
 class _FailingDatabase(Database):
-    """Every transaction comes to nothing, at the last moment."""
+    """A database that rolls back every transaction just before its commit."""
 
     @contextmanager
     def writing_connection(self) -> Iterator[Connection]:

@@ -1,4 +1,4 @@
-"""Celery, with the brokers it has for us: Redis, RabbitMQ, and SQLAlchemy on SQLite.
+"""Celery with the applicable brokers: Redis, RabbitMQ, and SQLAlchemy on SQLite.
 
 https://docs.celeryq.dev/en/stable/userguide/tasks.html
 """
@@ -17,7 +17,7 @@ from benchmarks.engines.engine import (
     THREADS,
     Engine,
     Job,
-    Place,
+    Storage,
 )
 from benchmarks.engines.lane_job import Record
 from benchmarks.engines.rows import Rows
@@ -29,22 +29,22 @@ _connect: Any = Connection
 class CeleryEngine(Engine):
     """As durable as a broker allows: late acknowledgement, publisher confirms.
 
-    Redis takes a job from a dead worker after the visibility timeout, which is an hour unless it is
-    told; it is told what Bellhop's own worker is told.
+    Redis takes a job from a dead worker after the visibility timeout. It is one hour by default and
+    set to the time of Bellhop's worker here.
     """
 
-    def __init__(self, place: Place, broker: str) -> None:
-        super().__init__(place)
+    def __init__(self, storage: Storage, broker: str) -> None:
+        super().__init__(storage)
         self._broker = broker
-        self._queue = f"bake_off_{place.name}"
-        self._record = Record(place)
-        self._rows = Rows(place.url("sqlite"))
+        self._queue = f"bake_off_{storage.name}"
+        self._record = Record(storage)
+        self._rows = Rows(storage.url("sqlite"))
 
     def set_up(self) -> None:
         self._rows.create()
         self.tear_down()
         if self._broker == "sqlite":
-            # Of two workers that find no queue at their start, one dies.
+            # If two workers find no queue at their start, one of them exits.
             with self._connection() as connection:
                 connection.SimpleQueue(self._queue).close()
 
@@ -68,7 +68,7 @@ class CeleryEngine(Engine):
 
     def work(self, worker_id: str) -> None:
         quiet = ["--without-gossip", "--without-mingle", "--loglevel=ERROR"]
-        name = f"--hostname={worker_id}@{self.place.name}"
+        name = f"--hostname={worker_id}@{self.storage.name}"
         threads = ["--pool=threads", f"--concurrency={THREADS}"]
         self._app.worker_main(["worker", name, *threads, *quiet])
 
@@ -98,7 +98,7 @@ class CeleryEngine(Engine):
         return {
             "redis": REDIS,
             "rabbitmq": RABBITMQ,
-            "sqlite": f"sqla+sqlite:///{self.place.directory / 'celery.db'}",
+            "sqlite": f"sqla+sqlite:///{self.storage.directory / 'celery.db'}",
         }[self._broker]
 
     def _transport_options(self) -> dict[str, Any]:
@@ -109,8 +109,8 @@ class CeleryEngine(Engine):
                 "unacked_restore_interval": DEAD_SECONDS / 4,
                 "unacked_restore_throttle": 1,
             }
-        # The SQLAlchemy transport looks once a second: it hands every option on to
-        # `create_engine`, which refuses the one that would change it.
+        # The SQLAlchemy transport polls once a second: it passes every option on to
+        # `create_engine`, which rejects the option that would change it.
         return {"confirm_publish": True} if self._broker == "rabbitmq" else {}
 
     def _again(self, job: Job, delay: float) -> None:

@@ -1,4 +1,4 @@
-"""Who takes part."""
+"""The engines of the comparison."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from benchmarks.engines.engine import Engine, Place
+from benchmarks.engines.engine import Engine, Storage
 
 ALL = ("weight", "transaction", "rates", "idle", "latency", "drain", "exclusion", "takeover")
 
@@ -17,8 +17,8 @@ class Contender:
     """An engine with one way to store its queue.
 
     Attributes:
-        measures: what is measured of it.
-        packages: what has to be installed for it.
+        measures: the names of its measurements.
+        packages: the packages that it needs.
     """
 
     title: str
@@ -27,11 +27,11 @@ class Contender:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     measures: tuple[str, ...] = ALL
 
-    def create(self, place: Place) -> Engine:
+    def create(self, storage: Storage) -> Engine:
         """Return the engine; its library is imported only here."""
         module, _, name = self.path.partition(":")
         engine = getattr(import_module(f"benchmarks.engines.{module}"), name)
-        created: Engine = engine(place, **self.arguments)
+        created: Engine = engine(storage, **self.arguments)
         return created
 
 

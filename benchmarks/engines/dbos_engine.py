@@ -16,15 +16,15 @@ from benchmarks.engines.engine import (
     POLL_SECONDS,
     Engine,
     Job,
-    Place,
+    Storage,
 )
 from benchmarks.engines.lane_job import Record
 from benchmarks.engines.rows import Rows
 
 VERSION = "bake-off"
 QUEUE = "lanes"
-# It takes jobs when it polls, and no more than this: with the 8 that others have it would take 80 a
-# second at most.
+# The number of jobs taken in each poll: with the 8 threads of other engines the limit would be 80 a
+# second.
 AT_ONCE = 64
 _UNFINISHED = "status IN ('ENQUEUED', 'DELAYED', 'PENDING')"
 
@@ -33,20 +33,20 @@ class DBOSEngine(Engine):
     """A partition of one queue is a lane, and one workflow at a time may run in it.
 
     Args:
-        limiter: let DBOS pace the lanes, with a workflow a message and its limiter a partition.
+        limiter: DBOS paces the lanes: a workflow for each message, a limiter for each partition.
     """
 
-    def __init__(self, place: Place, database: str, *, limiter: bool = False) -> None:
-        super().__init__(place)
+    def __init__(self, storage: Storage, database: str, *, limiter: bool = False) -> None:
+        super().__init__(storage)
         self._database = database
         self._limiter = limiter
-        self._url = place.url(database)
-        self._record = Record(place)
-        self._rows = Rows(place.url(database, "+psycopg"))
+        self._url = storage.url(database)
+        self._record = Record(storage)
+        self._rows = Rows(storage.url(database, "+psycopg"))
 
     def set_up(self) -> None:
         if self._database == "postgresql":
-            self.place.create_database()
+            self.storage.create_database()
         self._rows.create()
         self._launch("setup")
         pace: Any = {"limit": 1, "period": PACE_SECONDS} if self._limiter else None
@@ -79,13 +79,13 @@ class DBOSEngine(Engine):
     def left(self) -> int:
         table = "workflow_status" if self._database == "sqlite" else "dbos.workflow_status"
         count = text(f"SELECT count(*) FROM {table} WHERE {_UNFINISHED}")  # noqa: S608
-        engine = create_engine(self.place.url(self._database, "+psycopg"))
+        engine = create_engine(self.storage.url(self._database, "+psycopg"))
         with engine.connect() as connection:
             return int(connection.execute(count).scalar_one())
 
     def tear_down(self) -> None:
         if self._database == "postgresql":
-            self.place.drop_database()
+            self.storage.drop_database()
 
     def _launch(self, worker_id: str) -> None:
         config: Any = {

@@ -1,4 +1,4 @@
-"""What every engine does for the bake-off, and where it may keep its things."""
+"""The interface of every engine in the comparison, and its storage."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ POSTGRESQL = os.environ.get("BAKE_OFF_POSTGRESQL", "postgresql://postgres@127.0.
 REDIS = os.environ.get("BAKE_OFF_REDIS", "redis://127.0.0.1:6379/9")
 RABBITMQ = os.environ.get("BAKE_OFF_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672//")
 
-# What a worker is like, on every engine alike.
+# A worker's threads, the same for every engine.
 THREADS = 8
 PACE_SECONDS = 1.0
-# How often is looked for work, where an engine has to look.
+# The polling interval, for engines that poll.
 POLL_SECONDS = 0.1
-# After so long without a sign of life a worker is dead, where an engine can be told.
+# The time without a heartbeat after which a worker is dead, for engines with such an option.
 DEAD_SECONDS = 20
 
 
 class RolledBackError(Exception):
-    """Raised to see what is left of a transaction that came to nothing."""
+    """Raised to roll a transaction back, and see what remains of it."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one engine in one measurement keeps its things; named so that none meets another."""
+class Storage:
+    """The files and databases of one engine in one measurement, under a unique name."""
 
     name: str
     directory: Path
@@ -46,19 +46,19 @@ class Place:
         return "bake_off_" + self.name.replace("-", "_")
 
     def url(self, database: str, driver: str = "") -> str:
-        """Return the address of a database, "sqlite" or "postgresql"."""
+        """Return the address of a database: "sqlite" or "postgresql"."""
         if database == "sqlite":
             return f"sqlite:///{self.sqlite_path}"
         return f"{POSTGRESQL}/{self.database_name}".replace("postgresql:", f"postgresql{driver}:")
 
     def create_database(self) -> None:
-        """Make the database on PostgreSQL, empty."""
+        """Create an empty database on PostgreSQL."""
         self.drop_database()
         with _server() as connection:
             connection.execute(f"CREATE DATABASE {self.database_name}".encode())
 
     def drop_database(self) -> None:
-        """Drop the database on PostgreSQL, whoever is connected."""
+        """Drop the database on PostgreSQL, and its connections."""
         with _server() as connection:
             statement = f"DROP DATABASE IF EXISTS {self.database_name} WITH (FORCE)"
             connection.execute(statement.encode())
@@ -72,7 +72,7 @@ def _server() -> Iterator[psycopg.Connection]:
 
 @dataclass(frozen=True)
 class Job:
-    """A message for a lane: `number` of `of`, which all wait when the job is enqueued.
+    """Message `number` of `of` messages for a lane, which all wait when the job is enqueued.
 
     Attributes:
         hold: how long sending it takes, in seconds.
@@ -84,35 +84,35 @@ class Job:
     hold: float = 0.001
 
     def following(self) -> Job | None:
-        """Return the message that is due in the lane after this one."""
+        """Return the next message of the lane."""
         return None if self.number == self.of else replace(self, number=self.number + 1)
 
     def alone(self) -> Iterator[Job]:
-        """Yield every message of the job as a job of its own."""
+        """Yield each message of the job as a separate job."""
         for number in range(self.number, self.of + 1):
             yield replace(self, number=number, of=number)
 
     def arguments(self) -> tuple[str, int, int, float]:
-        """Return what an engine has to carry."""
+        """Return the arguments that an engine stores."""
         return self.lane, self.number, self.of, self.hold
 
 
 class Engine(ABC):
-    """One engine, set up as one would set it up for lanes.
+    """One engine, configured for lanes.
 
-    The grain is a job a lane: it sends one message and, where more wait, comes again in a second.
+    Each lane has one job: it sends one message and, if more wait, runs again a second later.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
 
     @abstractmethod
     def set_up(self) -> None:
-        """Create what the engine needs, empty."""
+        """Create the engine's storage, empty."""
 
     @abstractmethod
     def open(self) -> None:
-        """Connect, as a web process that enqueues."""
+        """Connect as a web process that enqueues."""
 
     @abstractmethod
     def enqueue(self, job: Job) -> None:
@@ -120,10 +120,10 @@ class Engine(ABC):
 
     @abstractmethod
     def accept(self, job: Job, *, fail: bool = False) -> None:
-        """Write a row of ours and enqueue: in one transaction where the engine can.
+        """Insert a row and enqueue, in one transaction if the engine supports it.
 
         Args:
-            fail: raise `RolledBackError` at the last moment before the commit.
+            fail: raise `RolledBackError` just before the commit.
         """
 
     @abstractmethod
@@ -132,8 +132,8 @@ class Engine(ABC):
 
     @abstractmethod
     def left(self) -> int:
-        """Return how many jobs the engine knows of that are not done."""
+        """Return the number of unfinished jobs."""
 
     @abstractmethod
     def tear_down(self) -> None:
-        """Leave nothing behind."""
+        """Remove the engine's storage."""

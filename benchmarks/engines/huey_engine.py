@@ -1,4 +1,4 @@
-"""Huey as it comes, with its SQLite and its PostgreSQL storage.
+"""Huey with its SQLite and its PostgreSQL storage.
 
 https://huey.readthedocs.io/en/latest/
 """
@@ -9,32 +9,32 @@ from typing import Any
 
 from huey import PostgresHuey, SqliteHuey
 
-from benchmarks.engines.engine import POLL_SECONDS, THREADS, Engine, Job, Place
+from benchmarks.engines.engine import POLL_SECONDS, THREADS, Engine, Job, Storage
 from benchmarks.engines.lane_job import Record
 from benchmarks.engines.rows import Rows
 
 
 class HueyEngine(Engine):
-    """Its SQLite storage keeps a file of its own: its connections are not ours to share."""
+    """Huey; its SQLite storage is a separate file, because it does not share connections."""
 
-    def __init__(self, place: Place, database: str) -> None:
-        super().__init__(place)
+    def __init__(self, storage: Storage, database: str) -> None:
+        super().__init__(storage)
         self._database = database
-        self._record = Record(place)
-        self._rows = Rows(place.url(database, "+psycopg"))
+        self._record = Record(storage)
+        self._rows = Rows(storage.url(database, "+psycopg"))
 
     def set_up(self) -> None:
         if self._database == "postgresql":
-            self.place.create_database()
+            self.storage.create_database()
         self._rows.create()
         self.open()
 
     def open(self) -> None:
         if self._database == "sqlite":
-            filename = str(self.place.directory / "huey.db")
+            filename = str(self.storage.directory / "huey.db")
             self._huey: Any = SqliteHuey("lanes", filename=filename, results=False, timeout=15)
         else:
-            dsn = self.place.url("postgresql")
+            dsn = self.storage.url("postgresql")
             self._huey = PostgresHuey("lanes", dsn=dsn, results=False)
         self._task = self._huey.task(name="lane_job")(self._record.function(self._again))
 
@@ -57,7 +57,7 @@ class HueyEngine(Engine):
 
     def tear_down(self) -> None:
         if self._database == "postgresql":
-            self.place.drop_database()
+            self.storage.drop_database()
 
     def _again(self, job: Job, delay: float) -> None:
         self._task.schedule(job.arguments(), delay=delay)

@@ -1,4 +1,4 @@
-"""The job every engine runs, and the record of when it ran."""
+"""The job that every engine runs, and the record of its runs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.engines.engine import PACE_SECONDS, Job, Place
+from benchmarks.engines.engine import PACE_SECONDS, Job, Storage
 
-# A job that holds its worker for so long is only ever run so once: it waits to be killed.
+# A job that holds its worker for this long waits to be killed, and does so only once.
 FOREVER = 600.0
 
 
 @dataclass(frozen=True)
 class Run:
-    """One message that was sent; the clock is monotonic, and one for all processes."""
+    """One sent message; all processes share the monotonic clock."""
 
     lane: str
     number: int
@@ -29,14 +29,14 @@ class Run:
 
 
 class Record:
-    """A file that workers write to, one line at a time."""
+    """A file to which workers append one line at a time."""
 
-    def __init__(self, place: Place) -> None:
-        self._path = place.directory / "record"
-        self._markers = place.directory
+    def __init__(self, storage: Storage) -> None:
+        self._path = storage.directory / "record"
+        self._markers = storage.directory
 
     def run(self, job: Job, again: Callable[[Job, float], object] | None = None) -> None:
-        """Send the job's message, and have the next one of its lane come a second later."""
+        """Send the job's message, and schedule the next one of its lane a second later."""
         began = time.monotonic()
         self._write("began", job, began)
         time.sleep(self._hold(job))
@@ -46,7 +46,7 @@ class Record:
             again(following, PACE_SECONDS)
 
     def function(self, again: Callable[[Job, float], object]) -> Callable[..., None]:
-        """Return the job as the plain function that engines want."""
+        """Return the job as the plain function that engines need."""
 
         def lane_job(lane: str, number: int, of: int, hold: float) -> None:
             self.run(Job(lane, number, of, hold), again)
@@ -54,7 +54,7 @@ class Record:
         return lane_job
 
     def runs(self) -> list[Run]:
-        """Return what began, in the order it began; what did not end ended at infinity."""
+        """Return the runs in the order of their begins; an unfinished run ends at infinity."""
         found: dict[tuple[str, int, int, float], float] = {}
         for event, lane, number, pid, began, at in self._lines():
             key = (lane, int(number), int(pid), float(began))
@@ -76,7 +76,7 @@ class Record:
         _append(self._path, line.encode())
 
     def _lines(self) -> Iterable[list[str]]:
-        """Return the lines that are complete: the last one may still be being written."""
+        """Return the complete lines: the last one may still be in progress."""
         if not self._path.exists():
             return []
         complete, _, _ = self._path.read_text().rpartition("\n")
@@ -103,18 +103,18 @@ def lanes_of(runs: Iterable[Run]) -> dict[str, list[Run]]:
 
 
 def overlapping(runs: Iterable[Run]) -> int:
-    """Return in how many lanes two messages were being sent at the same time."""
-    return _lanes_where(runs, lambda one, other: other.began < one.ended)
+    """Return the number of lanes in which two messages were sent at the same time."""
+    return _lanes_where(runs, lambda run, other: other.began < run.ended)
 
 
 def out_of_order(runs: Iterable[Run]) -> int:
-    """Return in how many lanes a message overtook another."""
-    return _lanes_where(runs, lambda one, other: other.number < one.number)
+    """Return the number of lanes in which a message overtook another."""
+    return _lanes_where(runs, lambda run, other: other.number < run.number)
 
 
 def too_fast(runs: Iterable[Run]) -> int:
-    """Return in how many lanes two messages were less than a second apart, within a twentieth."""
-    return _lanes_where(runs, lambda one, other: other.began - one.began < 0.95 * PACE_SECONDS)
+    """Return the number of lanes with two messages less than a second apart (5 % tolerance)."""
+    return _lanes_where(runs, lambda run, other: other.began - run.began < 0.95 * PACE_SECONDS)
 
 
 def _lanes_where(runs: Iterable[Run], is_bad: Callable[[Run, Run], bool]) -> int:

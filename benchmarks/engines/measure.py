@@ -1,6 +1,6 @@
 """Measures one contender: `python -m benchmarks.engines.measure CONTENDER MEASURE… [--tiny]`.
 
-Prints one JSON object. Each measure is bounded in time, on an engine that was just set up.
+Prints one JSON object. Each measurement is bounded in time and runs on a newly created engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engines.contenders import CONTENDERS, Contender
-from benchmarks.engines.engine import Engine, Job, Place, RolledBackError
+from benchmarks.engines.engine import Engine, Job, RolledBackError, Storage
 from benchmarks.engines.lane_job import (
     FOREVER,
     Record,
@@ -41,7 +41,7 @@ TAKEOVER_SECONDS = 75.0
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The size of the measurements."""
 
     rate_seconds: float = 0.7
     idle_seconds: float = 6.0
@@ -54,7 +54,7 @@ TINY = Size(rate_seconds=0.3, idle_seconds=1.0, latencies=5, lanes=20, drain_sec
 
 
 class Bench:
-    """One contender, and fresh places for it to run in."""
+    """One contender, with new storage for each measurement."""
 
     def __init__(self, name: str, size: Size) -> None:
         self.name = name
@@ -62,20 +62,20 @@ class Bench:
         self.size = size
 
     @contextmanager
-    def engine(self, measure: str) -> Iterator[tuple[Engine, Record, Place]]:
-        """Yield an engine that was set up and opened."""
+    def engine(self, measure: str) -> Iterator[tuple[Engine, Record, Storage]]:
+        """Yield a created and opened engine."""
         with tempfile.TemporaryDirectory(prefix="bake-off-") as directory:
-            place = Place(f"{self.name}-{measure}", Path(directory))
-            self._apart("set_up", place)
-            engine = self.contender.create(place)
+            storage = Storage(f"{self.name}-{measure}", Path(directory))
+            self._apart("set_up", storage)
+            engine = self.contender.create(storage)
             engine.open()
             try:
-                yield engine, Record(place), place
+                yield engine, Record(storage), storage
             finally:
-                self._apart("tear_down", place)
+                self._apart("tear_down", storage)
 
-    def _apart(self, step: str, place: Place) -> None:
-        getattr(self.contender.create(place), step)()
+    def _apart(self, step: str, storage: Storage) -> None:
+        getattr(self.contender.create(storage), step)()
 
 
 def lane(kind: str, number: int) -> str:
@@ -87,17 +87,17 @@ def lane(kind: str, number: int) -> str:
 
 
 def measure_weight(bench: Bench) -> Result:
-    """What is added to Bellhop's dependencies."""
+    """The packages and size added to Bellhop's dependencies."""
     return dict(weight(bench.contender.packages))
 
 
 def measure_transaction(bench: Bench) -> Result:
-    """Whether a job goes with the transaction that it was enqueued in."""
-    with bench.engine("transaction") as (engine, record, place):
+    """Whether a job is rolled back with the transaction in which it was enqueued."""
+    with bench.engine("transaction") as (engine, record, storage):
         with suppress(RolledBackError):
             engine.accept(Job(lane("G", 1)), fail=True)
         engine.accept(Job(lane("A", 1)))
-        with running(bench.name, place, "one"):
+        with running(bench.name, storage, "one"):
             _wait_until(lambda: _has_ended(record, lane("A", 1)), START_SECONDS)
             time.sleep(1.5)
         ghost = any(run.lane == lane("G", 1) for run in record.runs())
@@ -105,9 +105,9 @@ def measure_transaction(bench: Bench) -> Result:
 
 
 def measure_rates(bench: Bench) -> Result:
-    """How many jobs a second are enqueued, one by one: the best of three, as others disturb."""
+    """The jobs enqueued a second, one by one: the best of three, because of other load."""
     best: Result = {}
-    with bench.engine("rates") as (engine, _record, _place):
+    with bench.engine("rates") as (engine, _record, _storage):
         calls = {"enqueue": engine.enqueue, "accept": engine.accept}
         for attempt in "PQR":
             for (name, call), threads in itertools.product(calls.items(), (1, 8)):
@@ -118,10 +118,10 @@ def measure_rates(bench: Bench) -> Result:
 
 
 def measure_idle(bench: Bench) -> Result:
-    """What a worker uses while there is nothing to do."""
+    """The resources of an idle worker."""
     with (
-        bench.engine("idle") as (engine, record, place),
-        running(bench.name, place, "one") as [worker],
+        bench.engine("idle") as (engine, record, storage),
+        running(bench.name, storage, "one") as [worker],
     ):
         _warm_up(engine, record, workers=1)
         time.sleep(2)
@@ -135,8 +135,8 @@ def measure_idle(bench: Bench) -> Result:
 
 
 def measure_latency(bench: Bench) -> Result:
-    """How long it takes from the call that enqueues to the start, when nothing else is going on."""
-    with bench.engine("latency") as (engine, record, place), running(bench.name, place, "one"):
+    """The time from the enqueuing call to the start of the job, on an idle engine."""
+    with bench.engine("latency") as (engine, record, storage), running(bench.name, storage, "one"):
         _warm_up(engine, record, workers=1)
         called: dict[str, float] = {}
         for number in range(bench.size.latencies):
@@ -152,12 +152,12 @@ def measure_latency(bench: Bench) -> Result:
 
 
 def measure_drain(bench: Bench) -> Result:
-    """How long 3 messages in each lane take, at one a second a lane."""
+    """The time for 3 messages in each lane, at one a second for each lane."""
     lanes = [lane("D", number) for number in range(bench.size.lanes)]
-    with bench.engine("drain") as (engine, record, place):
+    with bench.engine("drain") as (engine, record, storage):
         for name in lanes:
             engine.enqueue(Job(name, of=3))
-        with running(bench.name, place, "one") as [worker]:
+        with running(bench.name, storage, "one") as [worker]:
             wanted = 3 * len(lanes)
             done = _wait_until(
                 lambda: len(_ended(record)) >= wanted, bench.size.drain_seconds + START_SECONDS / 3
@@ -177,11 +177,11 @@ def measure_drain(bench: Bench) -> Result:
 
 
 def measure_exclusion(bench: Bench) -> Result:
-    """Whether two workers ever run one lane at once, where two jobs for it are enqueued."""
+    """Whether two workers run one lane at once, if two jobs are enqueued for it."""
     lanes = [lane("X", number) for number in range(10)]
     with (
-        bench.engine("exclusion") as (engine, record, place),
-        running(bench.name, place, "one", "two"),
+        bench.engine("exclusion") as (engine, record, storage),
+        running(bench.name, storage, "one", "two"),
     ):
         _warm_up(engine, record, workers=2)
         for number in (1, 2):
@@ -193,11 +193,11 @@ def measure_exclusion(bench: Bench) -> Result:
 
 
 def measure_takeover(bench: Bench) -> Result:
-    """What becomes of the job of a worker that is killed and never comes back."""
+    """The takeover of a job whose worker is killed and does not return."""
     held = Job(lane("K", 1), hold=FOREVER)
     with (
-        bench.engine("takeover") as (engine, record, place),
-        running(bench.name, place, "one", "two") as workers,
+        bench.engine("takeover") as (engine, record, storage),
+        running(bench.name, storage, "one", "two") as workers,
     ):
         _warm_up(engine, record, workers=2)
         engine.enqueue(held)
@@ -220,11 +220,11 @@ MEASURES: dict[str, Callable[[Bench], Result]] = {
 }
 
 
-# What they have in common.
+# Shared parts.
 
 
 def _rate(call: Callable[[Job], object], threads: int, seconds: float, kind: str) -> float:
-    """Return how many calls a second are made, each for a lane of its own."""
+    """Return the calls a second, each for another lane."""
     counts = [0] * threads
     began = time.monotonic()
     ends = began + seconds
@@ -244,7 +244,7 @@ def _rate(call: Callable[[Job], object], threads: int, seconds: float, kind: str
 
 
 def _warm_up(engine: Engine, record: Record, *, workers: int) -> None:
-    """Wait until so many workers have run a job."""
+    """Wait until a number of workers have run a job."""
     ends = time.monotonic() + START_SECONDS
     number = 0
     while time.monotonic() < ends:
@@ -290,7 +290,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("measures", nargs="+", choices=MEASURES)
-    parser.add_argument("--tiny", action="store_true", help="just to see that it runs")
+    parser.add_argument(
+        "--tiny", action="store_true", help="a short run that only shows that it works"
+    )
     arguments = parser.parse_args()
     bench = Bench(arguments.contender, TINY if arguments.tiny else Size())
     results = {measure: MEASURES[measure](bench) for measure in arguments.measures}

@@ -1,4 +1,4 @@
-"""Procrastinate, on PostgreSQL; it has nothing for SQLite.
+"""Procrastinate on PostgreSQL; it does not support SQLite.
 
 https://procrastinate.readthedocs.io/
 """
@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector, SyncPsycopgConnector
 
-from benchmarks.engines.engine import DEAD_SECONDS, POLL_SECONDS, THREADS, Engine, Job, Place
+from benchmarks.engines.engine import DEAD_SECONDS, POLL_SECONDS, THREADS, Engine, Job, Storage
 from benchmarks.engines.lane_job import Record
 from benchmarks.engines.rows import Rows
 
@@ -21,19 +21,19 @@ _UNFINISHED = (
 
 
 class ProcrastinateEngine(Engine):
-    """A lane is a job's lock. What a dead worker held is retried by a periodic task of ours.
+    """A lane is a job's lock; a periodic task retries the jobs of dead workers.
 
-    That task is the one its documentation gives, with the times of Bellhop's own worker:
+    The task is the one in its documentation, with the times of Bellhop's worker:
     https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html
     """
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
-        self._record = Record(place)
-        self._rows = Rows(place.url("postgresql", "+psycopg"))
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        self._record = Record(storage)
+        self._rows = Rows(storage.url("postgresql", "+psycopg"))
 
     def set_up(self) -> None:
-        self.place.create_database()
+        self.storage.create_database()
         self._rows.create()
         self.open()
         self._app.schema_manager.apply_schema()
@@ -62,15 +62,15 @@ class ProcrastinateEngine(Engine):
         )
 
     def left(self) -> int:
-        with psycopg.connect(self.place.url("postgresql")) as connection:
+        with psycopg.connect(self.storage.url("postgresql")) as connection:
             row = connection.execute(_UNFINISHED).fetchone()
             return int(row[0]) if row else 0
 
     def tear_down(self) -> None:
-        self.place.drop_database()
+        self.storage.drop_database()
 
     def _create_app(self, connector: Any) -> Any:
-        url = self.place.url("postgresql")
+        url = self.storage.url("postgresql")
         app: Any = App(connector=connector(conninfo=url, min_size=1, max_size=16))
         self._task = app.task(name="lane_job")(self._record.function(self._again))
         return app

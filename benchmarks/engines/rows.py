@@ -1,4 +1,4 @@
-"""The row of ours that goes with a job."""
+"""The application's row for each job."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _BODY = '{"text": "The deploy of bellhop to production is done", "severity": "su
 
 
 class Rows:
-    """A table of ours, on SQLite as durable as Bellhop's own: WAL, and `synchronous=FULL`."""
+    """The application's table; on SQLite as durable as Bellhop's (WAL, `synchronous=FULL`)."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_engine(url, pool_size=16)
-        # SQLite lets writers look again now and then: the threads of a process queue here instead.
+        # SQLite's writers poll for the lock: the threads of a process queue here instead.
         self._turn: AbstractContextManager[object] = nullcontext()
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare)
@@ -41,7 +41,7 @@ class Rows:
 
     @contextmanager
     def writing(self, job: Job, *, fail: bool = False) -> Iterator[Connection]:
-        """Insert the job's row, and commit it with whatever else is written meanwhile."""
+        """Insert the job's row, and commit it with the writes of the context."""
         with self._turn, self._engine.begin() as connection:
             row = {"id": secrets.token_hex(8), "lane": job.lane, "body": _BODY}
             connection.execute(insert(_ACCEPTED), row)
@@ -50,7 +50,7 @@ class Rows:
                 raise RolledBackError
 
     def accept_apart(self, job: Job, enqueue: Callable[[Job], None], *, fail: bool) -> None:
-        """Insert the row, and enqueue inside its transaction but not as part of it."""
+        """Insert the row, and enqueue during its transaction but not as part of it."""
         with self.writing(job, fail=fail):
             enqueue(job)
 

@@ -1,4 +1,4 @@
-"""What an engine brings with it: packages, and megabytes on the disk."""
+"""The dependencies of an engine: packages, and megabytes on disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRESENT = (
 
 
 def weight(packages: Iterable[str]) -> dict[str, float]:
-    """Return how many packages an engine adds to Bellhop's own, and how large they are."""
+    """Return the number of packages that an engine adds to Bellhop's, and their size."""
     added = _closure(packages) - _closure(PRESENT)
     return {"packages": len(added), "megabytes": sum(map(_size, added)) / 1e6}
 

@@ -8,8 +8,8 @@ revision 988bb11, with huey in it:
     git worktree add ../first-engine 988bb11
     .venv/bin/pip install --target ../first-engine 'huey>=3.5,<4'
 
-Without `--only` the tables are written into `docs/benchmarks/required.md`. They are printed, too,
-and the values that do not meet what is required: then the exit status is 1.
+Without `--only` the tables are written into `docs/benchmarks/required.md`. The tables and unmet
+requirements are printed; with unmet requirements the exit status is 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from benchmarks.required import fairness, scale, speed, takeover
 from benchmarks.required.report import Requirement, Values, say, table, unmet
 
 DOCUMENT = ROOT / "docs" / "benchmarks" / "required.md"
-# In the name of a column: nothing is required of it.
+# In the name of a column without requirements.
 FIRST = "first engine"
 Databases = dict[str, str]
 
@@ -67,7 +67,7 @@ def main() -> int:
 def alone(
     measure: Callable[[str], dict[Requirement, float]],
 ) -> Callable[[Databases, Path | None], Values]:
-    """Return a measurement of each database, without another engine beside it."""
+    """Return a measurement of each database, without the other engine."""
 
     def measure_each(databases: Databases, _beside: Path | None) -> Values:
         values = {}

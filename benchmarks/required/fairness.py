@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.required.place import SLACKS_PACE, MessagePosition, installed, wait_until
+from benchmarks.required.deployment import SLACKS_PACE, Deployment, installed, wait_until
 from benchmarks.required.report import Requirement, quantile
 from benchmarks.stand_in import TEAM, channel_ids, team_of
 
 FLOOD_CHANNELS, FLOOD_EACH = 100, 100
-# Without the pace, so many that they last for the probes.
+# Without the pace, enough to last for the probes.
 FREE_EACH = 200
 # Not faster than Slack's pace for a workspace.
 PROBES, PROBE_SECONDS = 50, 0.21
@@ -34,20 +34,20 @@ REQUIREMENTS = (
 
 def measure(database_url: str) -> dict[Requirement, float]:
     """Measure on one database."""
-    with installed(database_url, SLACKS_PACE, workspaces=1) as place:
+    with installed(database_url, SLACKS_PACE, workspaces=1) as deployment:
         time.sleep(SETTLE_SECONDS)
-        probe(place)  # it looks up what is remembered from then on
+        probe(deployment)  # fills caches
         time.sleep(SETTLE_SECONDS)
-        idle = probe(place)
-        flood(place, FLOOD_EACH)
-        paced = probe(place)
-        critical = max(send_critical(place, number) for number in range(CRITICALS))
-    with installed(database_url, {"CHANNEL_PER_MINUTE": "60000"}, workspaces=1) as place:
-        probe(place)
-        flood(place, FREE_EACH)
-        flooded = probe(place, FREE_PROBE_SECONDS)
-        place.sink.clear()
-        wait_until(lambda: is_flooded(place), "more of the flood than the probes")
+        idle = probe(deployment)
+        flood(deployment, FLOOD_EACH)
+        paced = probe(deployment)
+        critical = max(send_critical(deployment, number) for number in range(CRITICALS))
+    with installed(database_url, {"CHANNEL_PER_MINUTE": "60000"}, workspaces=1) as deployment:
+        probe(deployment)
+        flood(deployment, FREE_EACH)
+        flooded = probe(deployment, FREE_PROBE_SECONDS)
+        deployment.sink.clear()
+        wait_until(lambda: is_flooded(deployment), "more of the flood than the probes")
     p50 = quantile(idle, 50)
     return {
         IDLE_P50: 1000 * p50,
@@ -62,38 +62,38 @@ def measure(database_url: str) -> dict[Requirement, float]:
     }
 
 
-def is_flooded(place: MessagePosition) -> bool:
-    """Return whether the flood is still delivered."""
-    return any(team_of(channel) == TEAM for channel, _ in place.sink.posts())
+def is_flooded(deployment: Deployment) -> bool:
+    """Return whether the flood is still being delivered."""
+    return any(team_of(channel) == TEAM for channel, _ in deployment.sink.posts())
 
 
-def flood(place: MessagePosition, each: int) -> None:
-    """Accept so many for each of a hundred channels of one workspace."""
+def flood(deployment: Deployment, each: int) -> None:
+    """Send a number of notifications to each of a hundred channels of one workspace."""
     channels = channel_ids(TEAM, FLOOD_CHANNELS)
     for _ in range(each):
-        place.send(TEAM, channels)
+        deployment.send(TEAM, channels)
 
 
-def probe(place: MessagePosition, seconds: float = PROBE_SECONDS) -> list[float]:
+def probe(deployment: Deployment, seconds: float = PROBE_SECONDS) -> list[float]:
     """Return the seconds from each 202 to Slack's receipt, in another workspace."""
-    [team_id] = place.teams
-    place.sink.clear()
+    [team_id] = deployment.teams
+    deployment.sink.clear()
     accepted = {}
     for channel in channel_ids(team_id, PROBES):
-        accepted[channel] = place.send(team_id, [channel])
+        accepted[channel] = deployment.send(team_id, [channel])
         time.sleep(seconds)
 
     def posted() -> dict[str, float]:
-        return {channel: at for channel, at in place.sink.posts() if channel in accepted}
+        return {channel: at for channel, at in deployment.sink.posts() if channel in accepted}
 
     wait_until(lambda: len(posted()) == PROBES, "messages of the other workspace")
     found = posted()
     return [found[channel] - at for channel, at in accepted.items()]
 
 
-def send_critical(place: MessagePosition, number: int) -> float:
+def send_critical(deployment: Deployment, number: int) -> float:
     """Return the seconds from the 202 to Slack's receipt, in the flooded workspace."""
     channel = channel_ids(TEAM, FLOOD_CHANNELS + number + 1)[-1]
-    accepted = place.send(TEAM, [channel], severity="critical")
-    wait_until(lambda: channel in dict(place.sink.posts()), "a critical notification")
-    return dict(place.sink.posts())[channel] - accepted
+    accepted = deployment.send(TEAM, [channel], severity="critical")
+    wait_until(lambda: channel in dict(deployment.sink.posts()), "a critical notification")
+    return dict(deployment.sink.posts())[channel] - accepted

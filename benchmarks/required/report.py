@@ -1,4 +1,4 @@
-"""Measured values beside what is required, as Markdown tables."""
+"""Measured values and requirements, as Markdown tables."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Requirement:
-    """A result that is measured.
+    """A measured result.
 
     Attributes:
         limit: the greatest value, or where `is_least` the smallest; None: measured only.
-        unit: behind a value.
-        digits: after the point.
+        unit: the unit of the value.
+        digits: decimal places.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Requirement:
 
     @property
     def required(self) -> str:
-        """The limit in words."""
+        """The limit as text."""
         if self.limit is None:
             return ""
         return f"{'at least' if self.is_least else 'at most'} {self.limit:g}{self.unit}"
@@ -67,13 +67,13 @@ def unmet(values: Values) -> Iterator[str]:
 
 
 def quantile(values: Sequence[float], percent: float) -> float:
-    """Return the value that so many percent do not exceed."""
+    """Return a percentile."""
     ordered = sorted(values)
     return ordered[math.ceil(len(ordered) * percent / 100) - 1]
 
 
 def say(words: str) -> None:
-    """Show progress."""
+    """Print progress."""
     print(words, file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Rows of the database that would take too long to send: what waits, and idle workspaces."""
+"""Database rows that would take too long to create by sending: a backlog, and idle workspaces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, text, update
 
-from benchmarks.required.place import MessagePosition
+from benchmarks.required.deployment import Deployment
 from bolt_app.config import load_settings
 from bolt_app.db import Database
 from bolt_app.db.models import WorkspaceQueue
@@ -52,11 +52,11 @@ _IDLE_BOT = text("""
 """)
 
 
-def add_waiting(place: MessagePosition, teams: Sequence[str], *, lanes: int, each: int) -> None:
-    """Let so many deliveries wait in each of so many lanes, divided among workspaces."""
+def add_waiting(deployment: Deployment, teams: Sequence[str], *, lanes: int, each: int) -> None:
+    """Insert waiting deliveries into a number of lanes, divided among workspaces."""
     now = datetime.now(UTC)
     shared: dict[str, Any] = {"now": now, "urgency": stored_urgency(0, now)}
-    database = _database(place.environment)
+    database = _database(deployment.environment)
     for team_id in teams:
         values = {**shared, "team_id": team_id, "id": new_id(now), "content": '{"text": "waiting"}'}
         with database.writing_connection() as connection:
@@ -71,14 +71,14 @@ def add_waiting(place: MessagePosition, teams: Sequence[str], *, lanes: int, eac
     _analyze(database)
 
 
-def add_idle(place: MessagePosition, team_id: str, number: int) -> None:
-    """Install Bellhop in so many more workspaces, where nothing was ever to do but once."""
+def add_idle(deployment: Deployment, team_id: str, number: int) -> None:
+    """Install Bellhop in a number of idle workspaces with one delivery each."""
     now = datetime.now(UTC)
-    teams = [_IDLE_TEAM.format(place) for place in range(number)]
+    teams = [_IDLE_TEAM.format(index) for index in range(number)]
     queues = [
         {"team_id": one, "shard": shard_of(one), "seq": 1, "accepted_at": now} for one in teams
     ]
-    database = _database(place.environment)
+    database = _database(deployment.environment)
     with database.writing_connection() as connection:
         connection.execute(insert(WorkspaceQueue), queues)
         connection.execute(_IDLE_BOT, [{"idle": one, "team_id": team_id} for one in teams])

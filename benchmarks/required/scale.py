@@ -8,7 +8,7 @@ import time
 
 from benchmarks.delivery import run_python
 from benchmarks.processes import cpu_seconds, peak_mebibytes
-from benchmarks.required.place import SLACKS_PACE, installed
+from benchmarks.required.deployment import SLACKS_PACE, installed
 from benchmarks.required.report import Requirement, say
 from benchmarks.required.rows import add_idle, add_waiting
 from benchmarks.stand_in import TEAM
@@ -31,23 +31,23 @@ _LONGEST = re.compile(r"^step: .*max ([\d.]+) ms", re.MULTILINE)
 def measure(database_url: str) -> dict[Requirement, float]:
     """Measure on one database."""
     changes = {**SLACKS_PACE, "WORKER_THREADS": "0"}
-    with installed(database_url, changes, workspaces=WORKSPACES) as place:
-        add_idle(place, TEAM, IDLE_WORKSPACES)
-        worker = place.start_ready_worker()
+    with installed(database_url, changes, workspaces=WORKSPACES) as deployment:
+        add_idle(deployment, TEAM, IDLE_WORKSPACES)
+        worker = deployment.start_ready_worker()
         time.sleep(START_SECONDS)
         used = cpu_seconds([worker.pid])
         time.sleep(IDLE_SECONDS)
         idle = 100 * (cpu_seconds([worker.pid]) - used) / IDLE_SECONDS
-        place.stop_workers()
+        deployment.stop_workers()
         say("a million rows are written")
-        add_waiting(place, place.teams, lanes=LANES, each=EACH)
-        place.sink.clear()
+        add_waiting(deployment, deployment.teams, lanes=LANES, each=EACH)
+        deployment.sink.clear()
         started = time.time()
-        worker = place.start_worker()
-        [_, first] = place.wait_for(1)[0]
+        worker = deployment.start_worker()
+        [_, first] = deployment.wait_for(1)[0]
         time.sleep(LOADED_SECONDS)
         memory = peak_mebibytes(worker.pid)
-        posts = sum(at < first + LOADED_SECONDS for _, at in place.sink.posts())
+        posts = sum(at < first + LOADED_SECONDS for _, at in deployment.sink.posts())
     return {
         IDLE_CPU: idle,
         FIRST_POST: first - started,
@@ -58,7 +58,7 @@ def measure(database_url: str) -> dict[Requirement, float]:
 
 
 def longest_cycle() -> float:
-    """Return the CPU time of the longest cycle of the scheduler alone, in milliseconds."""
+    """Return the CPU time of the longest cycle of the scheduler, in milliseconds."""
     found = _LONGEST.search(run_python(["-m", "benchmarks.scheduler"], dict(os.environ)))
     if found is None:
         raise SystemExit("benchmarks.scheduler printed no longest cycle")

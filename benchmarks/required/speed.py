@@ -1,4 +1,4 @@
-"""Speed beside the first engine, from a checkout of it, in turns on the same machine."""
+"""Speed compared with a checkout of the first engine, in alternating runs on the same machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.delivery import ROOT, run_python
 from benchmarks.processes import cpu_seconds, family
-from benchmarks.required.place import MessagePosition, installed
+from benchmarks.required.deployment import Deployment, installed
 from benchmarks.required.report import Requirement, quantile, say
 from benchmarks.stand_in import TEAM, channel_ids
 
@@ -31,7 +31,7 @@ ONE = Requirement("posts a second in 30 workspaces, one process", "", digits=0)
 CPU = Requirement("… CPU of the worker for a post", " ms")
 THREE = Requirement("posts a second in 30 workspaces, three processes", "", digits=0)
 SINGLE = Requirement("posts a second in one workspace, one process", "", digits=0)
-# Not worse: within a tenth, which is what two runs of one engine differ by.
+# Not worse, within a tenth: two runs of one engine differ by that much.
 RATIOS = {
     P50: Requirement("202 to Slack, p50, times the first engine", "", 1.1),
     P99: Requirement("202 to Slack, p99, times the first engine", "", 1.1),
@@ -50,19 +50,21 @@ def measure(database_url: str, root: Path = ROOT) -> dict[Requirement, float]:
     """Measure one engine on one database."""
     is_first = root != ROOT
     values = {BARE: bare(database_url, root) / BOUND_SECONDS}
-    with installed(database_url, {"CHANNEL_PER_MINUTE": "60"}, workspaces=0, root=root) as place:
-        values |= whole(place)
+    with installed(
+        database_url, {"CHANNEL_PER_MINUTE": "60"}, workspaces=0, root=root
+    ) as deployment:
+        values |= whole(deployment)
     changes = {"CHANNEL_PER_MINUTE": "60000", "WORKER_THREADS": "0", "WORKSPACE_REQUESTS": "64"}
     with installed(
         database_url, changes, workspaces=WORKSPACES, root=root, latency_ms=LATENCY_MS
-    ) as place:
-        # Of the first engine, as many as it has requests under way.
+    ) as deployment:
+        # For the first engine, the number of its requests in progress.
         threads = "64" if is_first else "8"
-        many = {team_id: WORKSPACE_CHANNELS for team_id in place.teams}
-        values[ONE], values[CPU] = rate(place, many, threads, workers=1)
+        many = {team_id: WORKSPACE_CHANNELS for team_id in deployment.teams}
+        values[ONE], values[CPU] = rate(deployment, many, threads, workers=1)
         if database_url:
-            values[THREE], _ = rate(place, many, threads, workers=3)
-        values[SINGLE], _ = rate(place, {TEAM: CHANNELS}, threads, workers=1)
+            values[THREE], _ = rate(deployment, many, threads, workers=3)
+        values[SINGLE], _ = rate(deployment, {TEAM: CHANNELS}, threads, workers=1)
     return values
 
 
@@ -83,27 +85,27 @@ def bare(database_url: str, root: Path) -> float:
     return float(result["seconds"])
 
 
-def whole(place: MessagePosition) -> dict[Requirement, float]:
+def whole(deployment: Deployment) -> dict[Requirement, float]:
     """Measure `python app.py`: idle, one message at a time, and 300 channels at once."""
     say("idle, latency, 300 channels")
     probes, channels = channel_ids(TEAM, PROBES), channel_ids(TEAM, PROBES + CHANNELS)[PROBES:]
-    place.send(TEAM, probes)  # it looks up what is remembered from then on
-    place.wait_for(PROBES)
+    deployment.send(TEAM, probes)  # fills caches
+    deployment.wait_for(PROBES)
     time.sleep(SETTLE_SECONDS)
-    processes = family(place.server.pid)
+    processes = family(deployment.server.pid)
     used = cpu_seconds(processes)
     time.sleep(IDLE_SECONDS)
     idle = 100 * (cpu_seconds(processes) - used) / IDLE_SECONDS
-    place.sink.clear()
+    deployment.sink.clear()
     accepted = {}
     for channel in probes:
-        accepted[channel] = place.send(TEAM, [channel])
+        accepted[channel] = deployment.send(TEAM, [channel])
         time.sleep(PROBE_SECONDS)
-    latencies = [1000 * (at - accepted[channel]) for channel, at in place.wait_for(PROBES)]
-    place.sink.clear()
+    latencies = [1000 * (at - accepted[channel]) for channel, at in deployment.wait_for(PROBES)]
+    deployment.sink.clear()
     began = time.time()
-    place.send(TEAM, channels * EACH)
-    [*_, (_, last)] = place.wait_for(CHANNELS * EACH)
+    deployment.send(TEAM, channels * EACH)
+    [*_, (_, last)] = deployment.wait_for(CHANNELS * EACH)
     return {
         IDLE: idle,
         P50: quantile(latencies, 50),
@@ -113,30 +115,30 @@ def whole(place: MessagePosition) -> dict[Requirement, float]:
 
 
 def rate(
-    place: MessagePosition, channels: Mapping[str, int], threads: str, *, workers: int
+    deployment: Deployment, channels: Mapping[str, int], threads: str, *, workers: int
 ) -> tuple[float, float]:
     """Return the posts a second while a backlog is delivered, and the CPU for a post in ms.
 
     Args:
-        channels: how many of each workspace.
+        channels: the number of channels of each workspace.
         threads: `WORKER_THREADS` of each worker.
     """
     say(f"a backlog of {len(channels)} workspaces, {workers} workers")
-    started = [place.start_worker(WORKER_THREADS=threads) for _ in range(workers)]
+    started = [deployment.start_worker(WORKER_THREADS=threads) for _ in range(workers)]
     lists = {team_id: channel_ids(team_id, number) for team_id, number in channels.items()}
-    # The first posts connect, and look up what is remembered from then on.
-    place.sink.clear()
+    # The first posts connect, and fill caches.
+    deployment.sink.clear()
     for team_id, ids in lists.items():
-        place.send(team_id, ids)
+        deployment.send(team_id, ids)
     warm = sum(map(len, lists.values()))
-    place.wait_for(warm)
+    deployment.wait_for(warm)
     time.sleep(CHANNEL_SECONDS)
-    place.sink.clear()
+    deployment.sink.clear()
     pids = [one.pid for one in started]
     used = cpu_seconds(pids)
     for team_id, ids in lists.items():
-        place.send(team_id, ids * WORKSPACE_EACH)
-    posts = place.wait_for(WORKSPACE_EACH * warm)
+        deployment.send(team_id, ids * WORKSPACE_EACH)
+    posts = deployment.wait_for(WORKSPACE_EACH * warm)
     cost = 1000 * (cpu_seconds(pids) - used) / len(posts)
-    place.stop_workers()
+    deployment.stop_workers()
     return len(posts) / (posts[-1][1] - posts[0][1]), cost

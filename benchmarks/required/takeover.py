@@ -9,10 +9,10 @@ from collections import defaultdict
 from itertools import pairwise
 
 from benchmarks.message_sink import Posts
-from benchmarks.required.place import (
+from benchmarks.required.deployment import (
     SLACKS_PACE,
     STOP_SECONDS,
-    MessagePosition,
+    Deployment,
     installed,
     wait_until,
 )
@@ -21,9 +21,9 @@ from benchmarks.stand_in import channel_ids, team_of
 
 WORKSPACES, CHANNELS, EACH = 8, 20, 20
 LATENCY_MS = 50
-# A workspace may get so many at once at first; the pace is steady after it.
+# The initial burst of a workspace; the pace is steady after it.
 BURST = 75
-# So many messages are under way when a worker is killed, at least.
+# The least number of messages in progress when a worker is killed.
 LEAST_UNDER_WAY = 5
 SHARED_SECONDS = 3.0
 
@@ -43,69 +43,73 @@ def measure(database_url: str) -> dict[Requirement, float]:
         workspaces=WORKSPACES,
         channels=CHANNELS,
         latency_ms=LATENCY_MS,
-    ) as place:
-        send_load(place)
-        values = kill(place)
-        # However long that took: there is enough to send in what follows.
-        send_load(place)
-        values[ROLLING] = restart_in_turn(place)
-        return values | restart_alone(place)
+    ) as deployment:
+        send_load(deployment)
+        values = kill(deployment)
+        # Enough load for the following measurements, however long the first one took.
+        send_load(deployment)
+        values[ROLLING] = restart_in_turn(deployment)
+        return values | restart_alone(deployment)
 
 
-def send_load(place: MessagePosition) -> None:
-    """Send as much as takes more than a minute at Slack's pace."""
-    for team_id in place.teams:
-        place.send(team_id, channel_ids(team_id, CHANNELS) * EACH)
+def send_load(deployment: Deployment) -> None:
+    """Send a load that takes more than a minute at Slack's pace."""
+    for team_id in deployment.teams:
+        deployment.send(team_id, channel_ids(team_id, CHANNELS) * EACH)
 
 
-def kill(place: MessagePosition) -> dict[Requirement, float]:
-    """Kill one of two workers while it sends, and leave the load to the other."""
-    owner = place.start_worker()
-    place.wait_for(WORKSPACES * (BURST + CHANNELS))
-    place.start_ready_worker()
+def kill(deployment: Deployment) -> dict[Requirement, float]:
+    """Kill one of two workers while it sends; the other takes over the load."""
+    owner = deployment.start_worker()
+    deployment.wait_for(WORKSPACES * (BURST + CHANNELS))
+    deployment.start_ready_worker()
     time.sleep(SHARED_SECONDS)
-    place.sink.clear()
-    place.sink.lose(is_losing=True)
-    wait_until(lambda: len(place.sink.lost()) >= LEAST_UNDER_WAY, "messages under way")
+    deployment.sink.clear()
+    deployment.sink.lose(is_losing=True)
+    wait_until(lambda: len(deployment.sink.lost()) >= LEAST_UNDER_WAY, "messages under way")
     owner.kill()
     killed_at = time.time()
     owner.wait()
-    place.sink.lose(is_losing=False)
-    lost = set(place.sink.lost())
+    deployment.sink.lose(is_losing=False)
+    lost = set(deployment.sink.lost())
 
     def is_posted() -> bool:
-        return lost <= set(after(killed_at, place.sink.posts()))
+        return lost <= set(after(killed_at, deployment.sink.posts()))
 
     wait_until(is_posted, "messages under way posted")
-    posted = after(killed_at, place.sink.posts())
+    posted = after(killed_at, deployment.sink.posts())
     others = {channel: at for channel, at in posted.items() if channel not in lost}
     return {
-        OTHERS: max(first_of(others, team_id) for team_id in place.teams) - killed_at,
+        OTHERS: max(first_of(others, team_id) for team_id in deployment.teams) - killed_at,
         UNDER_WAY: max(posted[channel] for channel in lost) - killed_at,
     }
 
 
-def restart_in_turn(place: MessagePosition) -> float:
-    """Return the longest pause of a workspace while three workers are restarted in turn."""
-    workers = [*place.running(), place.start_ready_worker(), place.start_ready_worker()]
+def restart_in_turn(deployment: Deployment) -> float:
+    """Return the longest pause of a workspace while three workers are restarted one by one."""
+    workers = [
+        *deployment.running(),
+        deployment.start_ready_worker(),
+        deployment.start_ready_worker(),
+    ]
     time.sleep(SHARED_SECONDS)
-    place.sink.clear()
+    deployment.sink.clear()
     for worker in workers:
         stop(worker)
-        place.start_ready_worker()
+        deployment.start_ready_worker()
         time.sleep(SHARED_SECONDS)
-    return longest_pause(place.sink.posts(), place.teams)
+    return longest_pause(deployment.sink.posts(), deployment.teams)
 
 
-def restart_alone(place: MessagePosition) -> dict[Requirement, float]:
+def restart_alone(deployment: Deployment) -> dict[Requirement, float]:
     """Stop all workers, and start one."""
-    place.stop_workers()
-    place.sink.clear()
+    deployment.stop_workers()
+    deployment.sink.clear()
     started = time.time()
-    place.start_ready_worker()
+    deployment.start_ready_worker()
     delivering = time.time()
-    [_, at] = place.wait_for(1)[0]
-    place.stop_workers()
+    [_, at] = deployment.wait_for(1)[0]
+    deployment.stop_workers()
     return {RESTART: max(0.0, at - delivering), WHOLE_RESTART: at - started}
 
 
@@ -116,7 +120,7 @@ def stop(worker: subprocess.Popen[bytes]) -> None:
 
 
 def after(moment: float, posts: Posts) -> dict[str, float]:
-    """Return when each channel got its first message after a moment."""
+    """Return the time of each channel's first message after a moment."""
     found: dict[str, float] = {}
     for channel, at in posts:
         if at > moment:
@@ -125,7 +129,7 @@ def after(moment: float, posts: Posts) -> dict[str, float]:
 
 
 def first_of(firsts: dict[str, float], team_id: str) -> float:
-    """Return when the first channel of a workspace got a message."""
+    """Return the time of the first message in a workspace."""
     times = [at for channel, at in firsts.items() if team_of(channel) == team_id]
     return min(times, default=float("inf"))
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run once by the postgres image, in an empty database: the role that Bellhop connects as.
-# It owns its database, and nothing else: it is no superuser, and makes no roles or databases.
+# Creates Bellhop's role and database. The postgres image runs this script once, on an empty volume.
+# The role owns only its database: it cannot create roles or databases and is not a superuser.
 set -eu
 psql --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres <<'SQL'
 \getenv password BELLHOP_PASSWORD

@@ -36,9 +36,9 @@ MOST_SECONDS = 180.0
 STOP_SECONDS = 30.0
 # Below those that Linux gives to connections.
 PORTS = range(14_000, 32_000)
-# The settings' own: Slack takes about a message a second for each channel, and five in all.
+# The defaults: Slack accepts about a message a second for each channel, and five in total.
 SLACKS_PACE = {"CHANNEL_PER_MINUTE": "60", "WORKSPACE_PER_MINUTE": "300"}
-# Of any revision: it prints a key for each workspace.
+# Runs on any revision, and prints a key for each workspace.
 _KEYS = """
 import sys
 from bolt_app.application import create_app
@@ -51,12 +51,12 @@ services.close()
 
 
 @dataclass
-class MessagePosition:
+class Deployment:
     """A running Bellhop.
 
     Attributes:
-        root: the checkout that it runs from.
-        folder: for its files and logs.
+        root: its checkout.
+        folder: its files and logs.
         keys: the API key of each workspace.
         server: the process of `python app.py`.
     """
@@ -71,7 +71,7 @@ class MessagePosition:
 
     @property
     def teams(self) -> list[str]:
-        """The workspaces, but for the first one."""
+        """All workspaces except the first."""
         return list(self.keys)[1:]
 
     def send(self, team_id: str, channels: Sequence[str], **changes: Any) -> float:
@@ -104,7 +104,7 @@ class MessagePosition:
         return worker
 
     def start_ready_worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker, and wait until it says that it delivers."""
+        """Start a worker, and wait until it logs that it delivers."""
         log = self.folder / f"worker-{len(self._workers)}"
         worker = self.start_worker(LOG_LEVEL="INFO")
         wait_until(lambda: b" delivering" in log.read_bytes(), "a started worker")
@@ -126,7 +126,7 @@ class MessagePosition:
                 raise
 
     def wait_for(self, number: int) -> Posts:
-        """Wait until so many messages were posted; return all of them, oldest first."""
+        """Wait until a number of messages were posted; return all of them, oldest first."""
         wait_until(lambda: self.sink.count() >= number, f"{number} posts")
         return self.sink.posts()
 
@@ -140,14 +140,14 @@ def installed(
     channels: int = 0,
     root: Path = ROOT,
     latency_ms: int = 0,
-) -> Iterator[MessagePosition]:
-    """Run Bellhop, installed in one workspace and in so many more.
+) -> Iterator[Deployment]:
+    """Run Bellhop, installed in one workspace and a number of others.
 
     Args:
-        changes: more environment variables.
-        channels: how many each of these has that the stand-in knows.
+        changes: additional environment variables.
+        channels: the number of channels in each of the others.
         root: the checkout to run.
-        latency_ms: how long Slack takes to answer a message.
+        latency_ms: the time of Slack's answer to a message.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -170,13 +170,13 @@ def installed(
         slack.join()
         printed = run_python(["-c", _KEYS, *teams], environment, root)
         keys = dict(zip(teams, printed.split(), strict=True))
-        place = MessagePosition(root, Path(folder), sink, environment, keys, server)
-        stack.callback(place.stop_workers)
-        yield place
+        deployment = Deployment(root, Path(folder), sink, environment, keys, server)
+        stack.callback(deployment.stop_workers)
+        yield deployment
 
 
 def wait_until(is_true: Callable[[], bool], words: str, seconds: float = MOST_SECONDS) -> None:
-    """Look every few milliseconds whether something is true."""
+    """Check a condition every few milliseconds until it is true."""
     ends = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > ends:
@@ -185,7 +185,7 @@ def wait_until(is_true: Callable[[], bool], words: str, seconds: float = MOST_SE
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, and that no connection gets as its own."""
+    """Return a free port outside the range of outgoing connections."""
     while True:
         port = random.choice(PORTS)  # noqa: S311
         with socket.socket() as listener, suppress(OSError):
