@@ -131,6 +131,7 @@ CASES = [
         name=typed("x"),
         target={"type": "conversations_select", "selected_conversation": DEPLOYS},
         sender=chosen("github"),
+        key_field=typed(""),
     ),
     action("credentials.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
     action("credentials.revoke_webhook", ADMINS, ids.REVOKE_WEBHOOK, home=True, fields={"hook": 1}),
@@ -227,7 +228,7 @@ def listener_names(bellhop: Bellhop) -> set[str]:
     found = set()
     for listener in bolt_of(bellhop)._listeners:
         function = listener.ack_function
-        module = function.__module__.removeprefix("bolt_app.slack.")
+        module = function.__module__.removeprefix("bolt_app.slack.listeners.")
         found.add(f"{module}.{function.__name__}")
     return found
 
@@ -255,13 +256,12 @@ def test_every_module_that_reads_channels_leaves_private_ones_out(database_url: 
 
     assert reading == {
         "workspaces/channels.py",  # search and names of public channels: IS_PUBLIC
-        "notifications/delivery/transitions.py",  # moves deliveries to the channel of a name
+        "workspaces/channel_names.py",  # the channel that a sender's name means
+        "notifications/queue/moved_channels.py",  # follows events
         "notifications/subscriptions/channel_sync.py",  # follows events
         "notifications/history/statistics.py",  # IS_PUBLIC
-        "notifications/history/service.py",  # names that limit an API key
-        "notifications/history/search.py",  # IS_PUBLIC, for API keys that people made
+        "notifications/history/search.py",  # IS_PUBLIC, for API keys that people created
         "notifications/subscriptions/routing.py",  # where a sender's names lead
-        "notifications/history/visibility.py",  # ids of names, shown by what their channel allows
         "profiles/removal.py",  # deletes
     }
 
