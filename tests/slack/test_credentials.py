@@ -123,7 +123,7 @@ def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
 
     caller = Caller(installed.url, secret)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 202
-    assert ", to anywhere\\nby" in text_of(home(installed))
+    assert ", to anywhere\\ncreated by" in text_of(home(installed))
     assert "active until <!date^" in text_of(home(installed))
     installed.clock.advance(31 * 24 * 3600)
     assert caller.send({"to": GENERAL, "text": "x"}).status == 401
