@@ -101,7 +101,7 @@ class TestApiKeys:
         malformed = run(installed, *create, *TEAM, "--channel", "ops")
 
         assert_failed(nowhere, f"not installed in the workspace {BETA}")
-        assert_failed(malformed, "'ops' is no address", status=2)
+        assert_failed(malformed, "'ops' is not a recipient", status=2)
 
 
 class TestHooks:
@@ -127,7 +127,7 @@ class TestHooks:
         malformed = run(installed, "webhook", "create", *TEAM, "--to", "ops")
 
         assert_failed(nowhere, f"not installed in the workspace {BETA}")
-        assert_failed(malformed, "'ops' is no address", status=2)
+        assert_failed(malformed, "'ops' is not a recipient", status=2)
 
     def test_a_sender_that_signs_gets_a_secret(self, installed: Bellhop) -> None:
         done = run(installed, "webhook", "create", *TEAM, "--to", "#ops", "--from", "github")
@@ -158,7 +158,7 @@ class TestHooks:
         for hook_id in ("1", "2"):
             done = run(installed, "webhook", "secret", hook_id, input="x\n")
             assert done.exit_code == 1
-            assert "has no tool that signs" in done.stderr
+            assert "its sender does not sign" in done.stderr
 
     def test_an_unknown_sender_is_refused(self, installed: Bellhop) -> None:
         done = run(installed, "webhook", "create", *TEAM, "--to", "#ops", "--from", "nagios")
@@ -213,10 +213,10 @@ class TestTopics:
     def test_errors_are_reported(self, installed: Bellhop) -> None:
         for arguments, sentence, status in (
             (["subscribe", *TEAM, "two words", "#ops"], "'two words' is not a topic", 2),
-            (["subscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
+            (["subscribe", *TEAM, "deploys", "ops"], "'ops' is not a recipient", 2),
             (["subscribe", *TEAM, "deploys", "topic:x"], "cannot subscribe to a topic", 2),
             (["subscribe", "--team", BETA, "deploys", "#ops"], "not installed", 1),
-            (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
+            (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is not a recipient", 2),
             (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops is not subscribed to deploys", 1),
         ):
             assert_failed(run(installed, "topic", *arguments), sentence, status=status)

@@ -207,7 +207,7 @@ class TestWaiting:
             (
                 {"state": "unknown", "error": "missing_scope"},
                 3,
-                "outcome unknown. Bellhop lacks a permission for this. Install it again to grant "
+                "delivery not confirmed. Bellhop lacks a permission for this. Install it again to grant "
                 "it. (missing_scope)",
             ),
         ],

@@ -333,7 +333,7 @@ class TestCancelling:
 
         done = run(bellhop, "api-key", "revoke", "1", "--cancel")
 
-        assert done.stdout == "Key 1 is revoked.\n2 deliveries are cancelled.\n"
+        assert done.stdout == "Key 1 is revoked.\n2 deliveries were cancelled.\n"
         assert self.states(bellhop) == [("#a", "cancelled"), ("#b", "cancelled"), ("#a", "waiting")]
         assert ci.send({"to": "#a", "text": "x"}).status == 401
         again = run(bellhop, "api-key", "revoke", "2")
@@ -349,7 +349,7 @@ class TestCancelling:
 
         done = run(bellhop, "webhook", "revoke", "1", "--cancel")
 
-        assert done.stdout == "Hook 1 is revoked.\n1 delivery is cancelled.\n"
+        assert done.stdout == "Webhook 1 is revoked.\n1 delivery was cancelled.\n"
         assert self.states(bellhop) == [("#a", "cancelled")]
         assert post(url).text == "no_service"
         assert bellhop.services.webhooks.remembered(url.rpartition("/")[2]) is None

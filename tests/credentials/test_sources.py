@@ -194,7 +194,7 @@ class TestKeys:
 
         assert (answer.status, state(installed, id_)) == (403, "open")
         assert "api_key:1" in answer.json()["detail"]
-        assert "go without key" in caller(installed).send({**body, "key": None}).text
+        assert "requires key" in caller(installed).send({**body, "key": None}).text
 
     def test_its_source_and_admins_end_an_incident(self, installed: Bellhop) -> None:
         one = caller(installed)
