@@ -197,7 +197,7 @@ def test_home_shows_a_guest_what_went_to_their_channels(installed: Bellhop) -> N
 
     assert f"Title for {DEPLOYS}" in seen
     assert f"Title for {GENERAL}" not in seen
-    assert "delivery failed" not in seen
+    assert "rejected by Slack" not in seen
     assert f"Title for {GENERAL}" in home(installed, BEN)
 
 

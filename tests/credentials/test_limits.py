@@ -357,7 +357,7 @@ class TestCancelling:
 
     def test_there_is_nothing_to_revoke(self, bellhop: Bellhop) -> None:
         for command in ("api-key", "webhook"):
-            assert_failed(run(bellhop, command, "revoke", "7", "--cancel"), "There is no ")
+            assert_failed(run(bellhop, command, "revoke", "7", "--cancel"), "does not exist")
 
 
 def test_a_key_that_is_revoked_while_it_is_remembered(bellhop: Bellhop) -> None:
