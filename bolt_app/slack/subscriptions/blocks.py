@@ -255,7 +255,7 @@ def read_choice(value: object) -> Choice:
         OutdatedError: the menu does not offer the value.
     """
     try:
-        return Choice(value)
+        return Choice(str(value))
     except ValueError:
         raise OutdatedError from None
 
