@@ -226,7 +226,7 @@ def listener_names(bellhop: Bellhop) -> set[str]:
     found = set()
     for listener in bolt_of(bellhop)._listeners:
         function = listener.ack_function
-        module = function.__module__.removeprefix("bolt_app.slack.")
+        module = function.__module__.removeprefix("bolt_app.slack.listeners.")
         found.add(f"{module}.{function.__name__}")
     return found
 
