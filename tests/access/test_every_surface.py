@@ -130,6 +130,7 @@ CASES = [
         ids.NEW_WEBHOOK_VIEW,
         name=typed("x"),
         target={"type": "conversations_select", "selected_conversation": DEPLOYS},
+        key_field=typed(""),
     ),
     action("credentials.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
     action("credentials.revoke_webhook", ADMINS, ids.REVOKE_WEBHOOK, home=True, fields={"hook": 1}),
