@@ -45,7 +45,7 @@ def test_a_person_signs_in_to_see_a_notification(
     page.get_by_role("button", name="Allow").click()
 
     expect(page).to_have_url(f"{bellhop.url}/notifications/{id_}")
-    expect(page.get_by_text("And to 1 other place that you cannot see")).to_be_visible()
+    expect(page.get_by_text("Also sent to 1 other destination that you cannot see")).to_be_visible()
     shoot(page, f"notification-{look}")
     page.goto(f"{bellhop.url}/notifications/unknown")
     shoot(page, f"notification-missing-{look}")

@@ -207,8 +207,8 @@ class TestWaiting:
             (
                 {"state": "unknown", "error": "missing_scope"},
                 3,
-                "delivery not confirmed. Bellhop lacks a permission for this. Install it again to grant "
-                "it. (missing_scope)",
+                "delivery not confirmed. Bellhop lacks a permission for this. Install it again to "
+                "grant it. (missing_scope)",
             ),
         ],
     )

@@ -293,7 +293,7 @@ def test_hidden_destinations_are_counted_and_not_named(
     secret = private_channel(bellhop, ANN)
     page = look(ben, delivered(bellhop, [GENERAL, secret, ANN], f"see <#{secret}|secret-plans>"))
 
-    assert "And to 2 other places that you cannot see" in page.text
+    assert "Also sent to 2 other destinations that you cannot see" in page.text
     assert "secret-plans" not in page.text
     assert secret not in page.text
     assert "#private-channel" in page.text
