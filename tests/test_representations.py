@@ -26,9 +26,9 @@ HARMLESS = {
     "InstallFailure.title": "ours",
     "_Secrets.key": "a column",
     # Notification keys also appear in page URLs and logs.
-    "Said.key": "a notification's key",
+    "IncidentSignal.key": "a notification's key",
     "Change.key": "a notification's key",
-    "Routed.key": "a notification's key",
+    "RoutingResult.key": "a notification's key",
     "Filter.key": "a notification's key",
     "Filter.stored_keys": "notifications' keys",
     "ViewedNotification.key": "a notification's key",
