@@ -51,7 +51,7 @@ def test_trusted_proxies_are_a_number_or_networks(tmp_path: Path) -> None:
         ip_network("::1"),
     )
     [problem] = problems({**CREDENTIALS, "TRUSTED_PROXIES": "nginx"}, tmp_path)
-    assert problem.startswith("TRUSTED_PROXIES is 'nginx': give the number of reverse proxies")
+    assert problem.startswith("TRUSTED_PROXIES is 'nginx': use the number of reverse proxies")
 
 
 def test_generated_secrets_are_kept_and_private(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_private_networks_are_listed_for_callbacks(tmp_path: Path) -> None:
 def test_other_networks_cannot_be_listed(tmp_path: Path, listed: str) -> None:
     [found] = problems({**CREDENTIALS, "CALLBACK_NETWORKS": listed}, tmp_path)
 
-    assert found.startswith(f"CALLBACK_NETWORKS has '{listed}'")
+    assert found.startswith(f"CALLBACK_NETWORKS contains '{listed}'")
 
 
 def test_another_database_needs_its_own_keys(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_locks_may_bypass_a_pooler(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("mysql://db/bellhop", "DATABASE_SESSION_URL is not understood"),
+        ("mysql://db/bellhop", "DATABASE_SESSION_URL is not a database URL"),
         ("sqlite:////srv/bellhop.db", "DATABASE_SESSION_URL is for PostgreSQL"),
         ("postgresql://db/bellhop", "remove it if you use SQLite"),
     ],

@@ -122,6 +122,15 @@ def test_the_address_of_the_database_stays_out_of_errors_and_reprs(tmp_path: Pat
     assert "not-a-key" not in str(caught.value)
 
 
+def test_an_unreachable_database_is_reported(encryption_key: str) -> None:
+    gone = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", [encryption_key])
+    try:
+        with pytest.raises(OperationalError):
+            gone.engine.connect()
+    finally:
+        gone.close()
+
+
 @pytest.mark.postgresql
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 class TestWaitsOnPostgreSQL:

@@ -21,6 +21,7 @@ from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.profiles import slack_changes, store
 from bolt_app.profiles.removal import forget_users
+from bolt_app.profiles.store import search_member
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
 from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
@@ -321,7 +322,7 @@ class TestLateEvents:
         search = store.search_member
 
         def search_and_lose(session: Session, *given: Any) -> int | None:
-            found = search(session, *given)
+            found = search_member(session, *given)
             forget_users(session, None, ACME, [ANN])
             return found
 
