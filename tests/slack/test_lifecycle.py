@@ -19,7 +19,7 @@ from bolt_app.db.models import (
 from bolt_app.lifecycle.service import EventOrigin
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from bolt_app.profiles import slack_changes, store
+from bolt_app.profiles import slack_changes
 from bolt_app.profiles.removal import forget_users
 from bolt_app.profiles.store import search_member
 from tests.conftest import FakeClock
@@ -319,7 +319,6 @@ class TestLateEvents:
     ) -> None:
         """On PostgreSQL, rows may disappear between two statements of one transaction."""
         bellhop.install(ANN)
-        search = store.search_member
 
         def search_and_lose(session: Session, *given: Any) -> int | None:
             found = search_member(session, *given)
