@@ -34,7 +34,7 @@ def test_an_admin_makes_a_key_and_a_hook_and_revokes_them(
     dialog.get_by_label("Only to").fill("ops")
     shoot(page, f"keys-form-{look}")
     dialog.get_by_role("button", name="Create").click()
-    expect(dialog).to_contain_text("is no address")
+    expect(dialog).to_contain_text("is not a recipient")
     shoot(page, f"keys-form-wrong-{look}")
     dialog.get_by_label("Only to").fill("#ops")
     dialog.get_by_role("button", name="Create").click()

@@ -130,7 +130,7 @@ def test_other_commands_name_every_setting_that_is_missing() -> None:
 
     assert done.returncode == 2
     for name in ("SLACK_CLIENT_ID", "SLACK_SIGNING_SECRET", "ENCRYPTION_KEYS", "SESSION_SECRET"):
-        assert f"{name} is missing" in done.stderr
+        assert f"{name} is required" in done.stderr
     assert "Traceback" not in done.stderr
 
 

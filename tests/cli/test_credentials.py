@@ -99,7 +99,7 @@ class TestApiKeys:
         malformed = run(installed, *create, *TEAM, "--channel", "ops")
 
         assert_failed(nowhere, f"not installed in the workspace {BETA}")
-        assert_failed(malformed, "'ops' is no address", status=2)
+        assert_failed(malformed, "'ops' is not a recipient", status=2)
 
 
 class TestHooks:
@@ -124,7 +124,7 @@ class TestHooks:
         malformed = run(installed, "webhook", "create", *TEAM, "--to", "ops")
 
         assert_failed(nowhere, f"not installed in the workspace {BETA}")
-        assert_failed(malformed, "'ops' is no address", status=2)
+        assert_failed(malformed, "'ops' is not a recipient", status=2)
 
 
 class TestTopics:
@@ -162,10 +162,10 @@ class TestTopics:
     def test_what_cannot_be_is_said(self, installed: Bellhop) -> None:
         for arguments, sentence, status in (
             (["subscribe", *TEAM, "two words", "#ops"], "'two words' is not a topic", 2),
-            (["subscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
+            (["subscribe", *TEAM, "deploys", "ops"], "'ops' is not a recipient", 2),
             (["subscribe", *TEAM, "deploys", "topic:x"], "cannot be sent on to a topic", 2),
             (["subscribe", "--team", BETA, "deploys", "#ops"], "not installed", 1),
-            (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is no address", 2),
+            (["unsubscribe", *TEAM, "deploys", "ops"], "'ops' is not a recipient", 2),
             (["unsubscribe", *TEAM, "deploys", "#ops"], "#ops gets nothing of what", 1),
         ):
             assert_failed(run(installed, "topic", *arguments), sentence, status=status)
