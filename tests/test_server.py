@@ -405,7 +405,7 @@ def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None
     )
 
     assert done.returncode == 2
-    for problem in ("PORT is 'http'", "SLACK_SIGNING_SECRET is missing", "ENCRYPTION_KEYS: key 1"):
+    for problem in ("PORT is 'http'", "SLACK_SIGNING_SECRET is required", "ENCRYPTION_KEYS: key 1"):
         assert problem in done.stderr
     assert len(done.stderr.splitlines()) == 3
 

@@ -34,7 +34,7 @@ def test_an_admin_creates_and_revokes_a_key_and_a_webhook(
     dialog.get_by_label("Only to").fill("ops")
     shoot(page, f"keys-form-{look}")
     dialog.get_by_role("button", name="Create").click()
-    expect(dialog).to_contain_text("is no address")
+    expect(dialog).to_contain_text("is not a recipient")
     shoot(page, f"keys-form-wrong-{look}")
     dialog.get_by_label("Only to").fill("#ops")
     dialog.get_by_role("button", name="Create").click()

@@ -196,7 +196,7 @@ def test_an_invalid_address_is_reported_beside_its_input(installed: Bellhop) -> 
 
     result = installed.slack.submit_view(ANN, modal.id, key_values(channels="ops"))
 
-    assert "is no address" in result.errors["channels"]
+    assert "is not a recipient" in result.errors["channels"]
     assert installed.services.api_keys.of_team(ACME) == []
     again = installed.slack.submit_view(ANN, modal.id, key_values(channels="#ops"))
     assert again.errors == {}
