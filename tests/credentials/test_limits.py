@@ -340,7 +340,7 @@ class TestCancelling:
         assert "cancelled" not in again.stdout
         assert self.states(bellhop)[2] == ("#a", "waiting")
         later = run(bellhop, "api-key", "revoke", "2", "--cancel")
-        assert later.stdout.endswith("1 delivery is cancelled.\n")
+        assert later.stdout.endswith("1 delivery was cancelled.\n")
 
     def test_a_webhook_is_limited_too(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
