@@ -300,15 +300,15 @@ class Webhooks:
 
 
 def normal_key_field(text: str | None) -> str | None:
-    """Return the normal form of a field name; None for an empty one.
+    """Return the normal form of a field name; empty means that no field has the key.
 
     Raises:
         ValueError: it is too long.
     """
-    name = visible(text or "").strip()
-    if len(name) > KEY_FIELD_LENGTH:
+    name = None if text is None else visible(text).strip()
+    if name is not None and len(name) > KEY_FIELD_LENGTH:
         raise ValueError(f"A field name has at most {KEY_FIELD_LENGTH} characters.")
-    return name or None
+    return name
 
 
 def _record(row: Any) -> WebhookRecord:

@@ -79,7 +79,7 @@ def test_an_undo_brings_no_more_than_there_may_be(limited: Bellhop) -> None:
 
     limited.slack.click(ANN, ended, ids.UNDO_SUBSCRIPTIONS)
 
-    limited.wait_for_ephemeral(ANN, "This channel has 2 subscriptions")
+    limited.wait_for_ephemeral(ANN, "This channel has reached the limit of 2 subscriptions")
     assert topics(limited, GENERAL) == {"a", "c"}
 
 
@@ -108,7 +108,7 @@ def test_in_the_form_of_the_app_home_too(limited: Bellhop) -> None:
     values = {"topic": {"value": "c"}, "filter": {"value": ""}}
     assert limited.slack.submit_view(ANN, modal.id, values).errors == {}
 
-    limited.wait_for_home(ACME, ANN, "This person has 2 subscriptions")
+    limited.wait_for_home(ACME, ANN, "This person has reached the limit of 2 subscriptions")
 
 
 def test_concurrent_subscriptions_stay_within_the_limit(

@@ -91,7 +91,7 @@ def register_credential_actions(app: App, services: Services) -> None:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return
         try:
-            key_field = normal_key_field(written)
+            key_field = normal_key_field(written or None)
         except ValueError as error:
             _refuse(ack, KEY_FIELD_BLOCK, error)
             return
