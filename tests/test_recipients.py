@@ -56,7 +56,9 @@ def test_an_address_has_one_stored_form(given_: str, kept: str) -> None:
     ],
 )
 def test_invalid_addresses_are_rejected_with_a_hint(value: object) -> None:
-    with pytest.raises(ValueError, match=r"is (no address: give #name|not a topic: give up to 80)"):
+    with pytest.raises(
+        ValueError, match=r"is (not a recipient: use #name|not a topic: use up to 80)"
+    ):
         normal_address(value)
 
 

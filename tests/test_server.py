@@ -150,7 +150,7 @@ def test_it_is_not_ready_before_its_database_is(
     if not url.startswith("postgresql"):
         pytest.skip("SQLite's schema is brought up to date before anything is served")
     with started(APP, {**environment, "WEB_CONCURRENCY": str(processes)}) as server:
-        server.wait_for("Bellhop is not ready, and tries again every second: .*db upgrade")
+        server.wait_for("Bellhop is not ready and checks again every second: .*db upgrade")
         assert server.matches("Bellhop is ready") == 0
         upgrade(environment)
         server.wait_for("Bellhop is ready")

@@ -342,7 +342,7 @@ class TestRetrying:
         answer = ci.call("POST", f"{path}/retry")
 
         assert answer.status == 409
-        assert "only what is dead or unknown" in answer.json()["detail"]
+        assert "in the state dead or unknown" in answer.json()["detail"]
         assert ci.get(path).json()["deliveries"][0]["state"] == state
 
     def test_a_key_retries_only_its_own_notifications(self, bellhop: Bellhop) -> None:

@@ -34,7 +34,7 @@ def test_sqlite_is_migrated_at_start_and_postgresql_by_the_command(unmigrated: B
     if not database.is_sqlite:
         waiting = browser.get("/readyz")
         assert waiting.status == 503
-        assert "run `flask --app app db upgrade`" in waiting.json()["reason"]
+        assert "run `bellhop db upgrade`" in waiting.json()["reason"]
         schema.upgrade(database)
     assert browser.get("/readyz").status == 200
 

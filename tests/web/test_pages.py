@@ -72,7 +72,7 @@ def test_permissions_are_folded_away(bellhop: Bellhop, path: str) -> None:
 class TestPageForTheRole:
     """Commands are shown only to people who run Bellhop."""
 
-    COMMAND = "--app app send"
+    COMMAND = "bellhop send"
 
     def test_an_admin_sees_how_to_send(self, bellhop: Bellhop) -> None:
         browser, _ = bellhop.install(ANN, query="?only=profile")

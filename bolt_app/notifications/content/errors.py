@@ -55,8 +55,7 @@ _WORDS: Mapping[str, _Words] = {
 }
 _FORMS: Mapping[str, str] = {
     ID_PATTERN: "is not the id of a notification, which has 32 digits and letters from a to f",
-    SOURCE_PATTERN: f"is not a source: use up to {SOURCE_LENGTH} letters, digits, and any of "
-    "- _ . :",
+    SOURCE_PATTERN: f"is not a source: use up to {SOURCE_LENGTH} letters, digits and - _ . :",
     TS_PATTERN: "is not the ts of a message, which looks like 1712345678.123456",
 }
 _FIELDS = tuple(
