@@ -97,9 +97,17 @@ CHANGES = (
 RECENT = select(Lane.id, Lane.attempted_at).where(
     Lane.team_id == bindparam("team_id"), Lane.attempted_at > bindparam("since")
 )
-_HAS_WORK = [
+# The first of an index: for EXISTS, PostgreSQL would scan all deliveries for each idle workspace.
+_MOST_URGENT = (
+    select(Delivery.id)
+    .where(Delivery.team_id == WorkspaceQueue.team_id, IS_WAITING)
+    .order_by(Delivery.urgency, Delivery.id)
+    .limit(1)
+    .scalar_subquery()
+)
+_HAS_OTHER_WORK = [
     select(Delivery.id).where(Delivery.team_id == WorkspaceQueue.team_id, condition).exists()
-    for condition in (IS_WAITING, IS_SENDING, Delivery.second_look_at.is_not(None))
+    for condition in (IS_SENDING, Delivery.second_look_at.is_not(None))
 ]
 QUEUES = select(
     WorkspaceQueue.team_id,
@@ -107,7 +115,9 @@ QUEUES = select(
     WorkspaceQueue.seq,
     WorkspaceQueue.paused_until,
     WorkspaceQueue.pause_reason,
-    case((_HAS_WORK[0] | _HAS_WORK[1] | _HAS_WORK[2], True), else_=False).label("has_work"),
+    case(
+        (_MOST_URGENT.is_not(None) | _HAS_OTHER_WORK[0] | _HAS_OTHER_WORK[1], True), else_=False
+    ).label("has_work"),
 ).where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
 SUMS = (
     select(WorkspaceQueue.shard, func.sum(WorkspaceQueue.seq))
