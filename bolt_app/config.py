@@ -29,9 +29,10 @@ from bolt_app.private_files import (
     make_private_folder,
 )
 
-_CHECKOUT = Path(__file__).resolve().parent.parent
-# Holds `.env` and `var/`: the checkout, or the working directory of an installed package.
-ROOT = _CHECKOUT if (_CHECKOUT / "app.py").exists() else Path.cwd()
+_FOLDER = Path(__file__).resolve().parent
+# Holds `.env` and `var/`: the checkout, or the working directory of an installed package, which has
+# the manifest inside. Another package's file beside it must not look like a checkout.
+ROOT = Path.cwd() if (_FOLDER / "manifest.yml").exists() else _FOLDER.parent
 SLACK_ORIGIN = "https://slack.com"
 # Slack's origins; any other is a stand-in.
 SLACK_ORIGINS = (SLACK_ORIGIN, "https://slack-gov.com")

@@ -15,12 +15,9 @@ from urllib.parse import urlsplit
 import yaml
 
 _FOLDER = Path(__file__).resolve().parent
-# Beside the package in a checkout, inside it in a wheel.
-MANIFEST_PATH = next(
-    path
-    for path in (_FOLDER.parent / "manifest.yml", _FOLDER / "manifest.yml")
-    if path.exists() or path.parent == _FOLDER
-)
+_PACKAGED = _FOLDER / "manifest.yml"
+# Inside the package in a wheel, beside it in a checkout.
+MANIFEST_PATH = _PACKAGED if _PACKAGED.exists() else _FOLDER.parent / "manifest.yml"
 STEP_PATH = _FOLDER / "workflow_step.yml"
 PLACEHOLDER_ORIGIN = "https://bellhop.example.com"
 # For fields that take only a host.

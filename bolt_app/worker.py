@@ -72,22 +72,22 @@ def create_dispatcher(
     """Return the dispatcher of owned workspaces, with the rate limits of the settings."""
     settings, database, clock = services.settings, services.database, services.clock
     delays, retry_for = settings.delays, timedelta(hours=settings.retry_hours)
-    calls, channels, people = services.client, services.channels, services.users
+    client, channels, users = services.client, services.channels, services.users
     per_minute = settings.workspace_per_minute
     transitions = Transitions(database, settings.public_url, clock=clock)
     return Dispatcher(
         Store(database, retry_for=retry_for, clock=clock),
         transitions,
         MessageSender(
-            calls,
+            client,
             channels,
-            people,
+            users,
             services.access,
             services.signer,
             delays,
             transitions.follow_move,
         ),
-        DestinationResolver(calls, channels, people, delays, clock=clock),
+        DestinationResolver(client, channels, users, delays, clock=clock),
         ownership,
         limits=DeliveryLimits(
             workspace=RateLimit(60 / per_minute, burst=max(1, per_minute // 4)),
@@ -117,7 +117,7 @@ def _periodic_tasks(services: Services, stopping: Event) -> list[PeriodicTask]:
         services.database, keep_for=keep_for, stopping=stopping, clock=services.clock
     )
     rarely = {
-        "tidy": retention.delete_expired,
+        "delete_expired": retention.delete_expired,
         "record_profiles": services.profiles.record_pending,
         "revoke_tokens": services.revocations.revoke_pending,
         "delete_sessions": services.sessions.delete_expired,

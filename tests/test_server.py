@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -210,6 +211,31 @@ def test_clients_that_stop_half_way_give_their_threads_back(
             client = stack.enter_context(socket.create_connection(address))
             client.sendall(half)
         assert get(f"{server.url}/healthz")[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_busy_connection_does_not_keep_the_only_thread(environment: dict[str, str]) -> None:
+    environment |= {"WEB_THREADS": "1", "WEB_CONCURRENCY": "1"}
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        is_over = threading.Event()
+        busy = threading.Thread(target=send_without_pause, args=(environment["PORT"], is_over))
+        busy.start()
+        try:
+            for _ in range(5):
+                assert get(f"{server.url}/healthz")[0] == 200
+        finally:
+            is_over.set()
+            busy.join()
+
+
+def send_without_pause(port: str, is_over: threading.Event) -> None:
+    """Send requests over one connection, each right after the response to the one before."""
+    with closing(HTTPConnection("127.0.0.1", int(port), timeout=20)) as connection:
+        while not is_over.is_set():
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().read()
 
 
 @pytest.mark.slow

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.create_once import check_created_once
 from bolt_app.credentials.records import (
+    RememberedCredentials,
     SenderUse,
+    revoke_row,
     sender_columns,
     sender_row,
     use_of,
@@ -22,7 +24,6 @@ from bolt_app.credentials.sources import Credential
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
-from bolt_app.db.receipts import record_effect
 from bolt_app.recipients import normal_address
 from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
@@ -32,8 +33,6 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 DEFAULT_SCOPES: tuple[Scope, ...] = ("send", "read")
 # Default scopes of a key that is limited to some channels.
 LIMITED_SCOPES: tuple[Scope, ...] = ("send",)
-
-MOST_REMEMBERED = 10_000
 
 _COLUMNS = (
     ApiKey.id,
@@ -132,7 +131,7 @@ class ApiKeys:
         self._clock = clock
         # By the hash of the secret. A key changes only if it is revoked, or if the id of one of its
         # channels changes.
-        self._remembered: dict[str, ApiKeyRecord] = {}
+        self._remembered = RememberedCredentials[ApiKeyRecord]()
 
     def create(
         self,
@@ -192,19 +191,16 @@ class ApiKeys:
 
     def find(self, secret: str) -> ApiKeyRecord | None:
         """Return the key with that secret, in any state."""
-        secret_hash = hash_of(secret)
         with self._database.reading_connection() as connection:
-            row = connection.execute(_FIND, {"secret_hash": secret_hash}).first()
+            row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
         found = None if row is None else _record(row)
         if found is not None and found.revoked_at is None:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[secret_hash] = found
+            self._remembered.add(secret, found)
         return found
 
     def remembered(self, secret: str) -> ApiKeyRecord | None:
         """Return the key with that secret if this process has found it before."""
-        return self._remembered.get(hash_of(secret))
+        return self._remembered.find(secret)
 
     def remember(self, secret: str) -> ApiKeyRecord | None:
         """Return the key with that secret, from memory if possible; it may be revoked by now.
@@ -215,9 +211,7 @@ class ApiKeys:
 
     def forget(self, key_id: int) -> None:
         """Drop a key from memory, so that its next request reads it again."""
-        for secret_hash, known in list(self._remembered.items()):
-            if known.id == key_id:
-                self._remembered.pop(secret_hash, None)
+        self._remembered.forget(key_id)
 
     def read_again(self, known: ApiKeyRecord) -> ApiKeyRecord:
         """Return the current stored version of a key."""
@@ -242,31 +236,20 @@ class ApiKeys:
 
         Returns: its name; None if it does not exist or was already revoked.
         """
-        conditions = [ApiKey.id == key_id, ApiKey.revoked_at.is_(None)]
-        if team_id is not None:
-            conditions.append(ApiKey.team_id == team_id)
-        now = self._clock()
-        statement = (
-            update(ApiKey)
-            .where(*conditions)
-            .values(revoked_at=now, revoked_by=revoked_by)
-            .returning(ApiKey.team_id, ApiKey.name)
-        )
-        endpoint = delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id == key_id)
         with self._database.writing() as session:
-            record_effect(session, self._clock())
-            revoked = session.execute(statement).first()
+            revoked = revoke_row(
+                session,
+                ApiKey,
+                key_id,
+                AuditAction.API_KEY_REVOKED,
+                team_id=team_id,
+                revoked_by=revoked_by,
+                now=self._clock(),
+            )
             if revoked is None:
                 return None
-            session.execute(endpoint)
-            write_audit(
-                session,
-                AuditAction.API_KEY_REVOKED,
-                at=now,
-                team_id=revoked.team_id,
-                user_id=revoked_by,
-                credential=f"api_key:{key_id}",
-            )
+            endpoint = CallbackEndpoint.api_key_id == key_id
+            session.execute(delete(CallbackEndpoint).where(endpoint))
         self._signals.admin_data_changed(revoked.team_id)
         name: str = revoked.name
         return name

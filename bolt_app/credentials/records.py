@@ -1,15 +1,62 @@
-"""Fields shared by API keys and webhooks: source, permissions and rejected requests."""
+"""Everything that API keys and webhooks share: fields, memory of a process, and revocation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Row, update
+from sqlalchemy.orm import Session
 
 from bolt_app.credentials.limits import LIMIT_WORDS
+from bolt_app.credentials.secrets import hash_of
 from bolt_app.credentials.sources import normal_source
+from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, Hook
+from bolt_app.db.receipts import record_effect
+
+MOST_REMEMBERED = 10_000
+# Names of credentials in audit events.
+_AUDIT_NAMES: Mapping[AuditAction, str] = {
+    AuditAction.API_KEY_REVOKED: "api_key",
+    AuditAction.WEBHOOK_REVOKED: "webhook",
+}
+
+
+class _Record(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+R = TypeVar("R", bound=_Record)
+
+
+class RememberedCredentials(Generic[R]):
+    """Credentials that this process has found, by the hash of their secrets.
+
+    They may be revoked by now: the transaction that uses one checks that.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[str, R] = {}
+
+    def find(self, secret: str) -> R | None:
+        """Return the credential with that secret."""
+        return self._records.get(hash_of(secret))
+
+    def add(self, secret: str, record: R) -> None:
+        """Remember a credential; too many are all forgotten."""
+        if len(self._records) >= MOST_REMEMBERED:
+            self._records.clear()
+        self._records[hash_of(secret)] = record
+
+    def forget(self, id_: int) -> None:
+        """Drop a credential, so that its next request reads it again."""
+        for secret_hash, known in list(self._records.items()):
+            if known.id == id_:
+                self._records.pop(secret_hash, None)
 
 
 @dataclass(frozen=True)
@@ -54,3 +101,45 @@ def use_of(row: Any) -> SenderUse:
     """Return the rejected requests that a row counts."""
     reason = LIMIT_WORDS.get(row.rejected_reason, row.rejected_reason or "")
     return SenderUse(row.rejected, row.rejected_at, reason)
+
+
+def revoke_row(
+    session: Session,
+    model: type[ApiKey | Hook],
+    id_: int,
+    action: AuditAction,
+    *,
+    team_id: str | None,
+    revoked_by: str | None,
+    now: datetime,
+) -> Row[str, str] | None:
+    """Revoke an API key or a webhook, and write the audit event.
+
+    Args:
+        action: the event of the revocation.
+        team_id: if given, the row must belong to this workspace.
+        revoked_by: the id of the person; None for the command line.
+
+    Returns: its workspace and name; None if it does not exist or was already revoked.
+    """
+    conditions = [model.id == id_, model.revoked_at.is_(None)]
+    if team_id is not None:
+        conditions.append(model.team_id == team_id)
+    statement = (
+        update(model)
+        .where(*conditions)
+        .values(revoked_at=now, revoked_by=revoked_by)
+        .returning(model.team_id, model.name)
+    )
+    record_effect(session, now)
+    revoked = session.execute(statement).first()
+    if revoked is not None:
+        write_audit(
+            session,
+            action,
+            at=now,
+            team_id=revoked.team_id,
+            user_id=revoked_by,
+            credential=f"{_AUDIT_NAMES[action]}:{id_}",
+        )
+    return revoked

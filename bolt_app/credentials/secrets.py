@@ -14,7 +14,7 @@ def new_api_key() -> str:
 
 
 def new_webhook_secret() -> str:
-    """Return the secret part of a new webhook's URL."""
+    """Return a new secret: part of a webhook's URL, or for its sender to sign with."""
     return secrets.token_urlsafe(32)
 
 

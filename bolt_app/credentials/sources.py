@@ -32,7 +32,7 @@ _OF_TEAM = {
 
 @dataclass(frozen=True, order=True)
 class Credential:
-    """An API key or hook, by its id."""
+    """An API key or webhook, by its id."""
 
     kind: CredentialKind
     id: int

@@ -15,7 +15,9 @@ from sqlalchemy import bindparam, insert, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.create_once import check_created_once
 from bolt_app.credentials.records import (
+    RememberedCredentials,
     SenderUse,
+    revoke_row,
     sender_columns,
     sender_row,
     use_of,
@@ -31,9 +33,8 @@ from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
 HOOKS_PATH = "/hooks/"
-# The sender is recognized by each body; such a hook has no signing secret.
+# The sender is recognized by each body; such a webhook has no signing secret.
 AUTO = "auto"
-MOST_REMEMBERED = 10_000
 KEY_FIELD_LENGTH = 255
 
 _COLUMNS = (
@@ -56,7 +57,7 @@ _COLUMNS = (
 _FIND = select(*_COLUMNS, Hook.signing_secret).where(Hook.secret_hash == bindparam("secret_hash"))
 _COUNT_UNRECOGNIZED = (
     update(Hook)
-    .where(Hook.id == bindparam("hook_id"))
+    .where(Hook.id == bindparam("webhook_id"))
     .values(unrecognized=Hook.unrecognized + 1, unrecognized_at=bindparam("now"))
 )
 # Prepared once, because it runs for every App Home of an admin.
@@ -129,7 +130,7 @@ class Webhooks:
         # By the hash of the secret: webhooks without a signing secret, which could be replaced.
         # Such a webhook changes only if it is revoked, or if the id of a channel changes:
         # deliveries to the previous id still arrive.
-        self._remembered: dict[str, WebhookRecord] = {}
+        self._remembered = RememberedCredentials[WebhookRecord]()
 
     def create(
         self,
@@ -177,14 +178,14 @@ class Webhooks:
         }
         with self._database.writing() as session:
             check_created_once(session, receipt, now)
-            hook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
+            webhook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
             write_audit(
                 session,
                 AuditAction.WEBHOOK_CREATED,
                 at=now,
                 team_id=team_id,
                 user_id=created_by,
-                credential=f"webhook:{hook_id}",
+                credential=f"webhook:{webhook_id}",
             )
         self._signals.admin_data_changed(team_id)
         return f"{self._public_url}{HOOKS_PATH}{secret}"
@@ -200,7 +201,7 @@ class Webhooks:
 
         It may be revoked by now: the transaction that accepts its notification checks that.
         """
-        return self._remembered.get(hash_of(secret))
+        return self._remembered.find(secret)
 
     def remember(self, secret: str) -> WebhookRecord | None:
         """Return the webhook with that secret, from memory if possible."""
@@ -209,34 +210,32 @@ class Webhooks:
             return known
         found = self.find(secret)
         if found is not None and found.revoked_at is None and found.sender == AUTO:
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[hash_of(secret)] = found
+            self._remembered.add(secret, found)
         return found
 
-    def forget(self, hook_id: int) -> None:
+    def forget(self, webhook_id: int) -> None:
         """Drop a webhook from memory, so that its next request reads it again."""
-        for secret_hash, known in list(self._remembered.items()):
-            if known.id == hook_id:
-                self._remembered.pop(secret_hash, None)
+        self._remembered.forget(webhook_id)
 
-    def count_unrecognized(self, hook_id: int) -> None:
+    def count_unrecognized(self, webhook_id: int) -> None:
         """Count a body that no mapping understood."""
         with self._database.writing_connection() as connection:
-            found = {"hook_id": hook_id, "now": self._clock()}
+            found = {"webhook_id": webhook_id, "now": self._clock()}
             connection.execute(_COUNT_UNRECOGNIZED, found)
 
-    def set_signing_secret(self, hook_id: int, signing_secret: str, senders: Sequence[str]) -> bool:
-        """Replace the secret by which the sender signs; the next request is checked by it.
+    def set_signing_secret(
+        self, webhook_id: int, signing_secret: str, senders: Sequence[str]
+    ) -> bool:
+        """Replace the secret that the sender signs with, from the next request on.
 
         Args:
-            senders: the names of those that sign with a secret.
+            senders: the names of the senders that sign with a secret.
 
-        Returns: whether there is such a hook, not revoked, of one of these senders.
+        Returns: whether the webhook exists, is not revoked, and is for one of these senders.
         """
         statement = (
             update(Hook)
-            .where(Hook.id == hook_id, Hook.revoked_at.is_(None), Hook.sender.in_(senders))
+            .where(Hook.id == webhook_id, Hook.revoked_at.is_(None), Hook.sender.in_(senders))
             .values(signing_secret=signing_secret)
             .returning(Hook.team_id)
         )
@@ -251,7 +250,7 @@ class Webhooks:
                 AuditAction.WEBHOOK_SIGNING_CHANGED,
                 at=now,
                 team_id=team_id,
-                credential=f"webhook:{hook_id}",
+                credential=f"webhook:{webhook_id}",
             )
         self._signals.admin_data_changed(team_id)
         return True
@@ -261,7 +260,7 @@ class Webhooks:
         return [_record(row) for row in self._database.fetch(_OF_TEAM, {"team_id": team_id})]
 
     def revoke(
-        self, hook_id: int, *, team_id: str | None = None, revoked_by: str | None = None
+        self, webhook_id: int, *, team_id: str | None = None, revoked_by: str | None = None
     ) -> str | None:
         """Revoke a webhook.
 
@@ -271,29 +270,18 @@ class Webhooks:
 
         Returns: its name; None if it does not exist or was already revoked.
         """
-        conditions = [Hook.id == hook_id, Hook.revoked_at.is_(None)]
-        if team_id is not None:
-            conditions.append(Hook.team_id == team_id)
-        now = self._clock()
-        statement = (
-            update(Hook)
-            .where(*conditions)
-            .values(revoked_at=now, revoked_by=revoked_by)
-            .returning(Hook.team_id, Hook.name)
-        )
         with self._database.writing() as session:
-            record_effect(session, self._clock())
-            revoked = session.execute(statement).first()
-            if revoked is None:
-                return None
-            write_audit(
+            revoked = revoke_row(
                 session,
+                Hook,
+                webhook_id,
                 AuditAction.WEBHOOK_REVOKED,
-                at=now,
-                team_id=revoked.team_id,
-                user_id=revoked_by,
-                credential=f"webhook:{hook_id}",
+                team_id=team_id,
+                revoked_by=revoked_by,
+                now=self._clock(),
             )
+        if revoked is None:
+            return None
         self._signals.admin_data_changed(revoked.team_id)
         name: str = revoked.name
         return name

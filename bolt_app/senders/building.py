@@ -9,13 +9,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from bolt_app.blockkit import mrkdwn
+from bolt_app.blockkit.text import cut
 from bolt_app.db.content import SEVERITIES
 from bolt_app.notifications.content.schema import FIELDS, KEY_LENGTH, Url
 from bolt_app.senders.known import Notification
 from bolt_app.text_forms import visible
 
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
-# Of a longer text Slack folds the rest away.
+# Slack collapses longer texts.
 TEXT_LENGTH = 2800
 # Answers to a sender that has a state.
 ASK = ("acknowledge", "assign", "resolve", "snooze", "mute")
@@ -35,13 +36,14 @@ def notification(
     """Return a notification without empty members.
 
     Args:
-        title: plain text; a word of ours without title and text.
-        text: mrkdwn, in which `plain` and `link_to` put what the sender wrote.
-        severity: one of ours; another word counts for nothing.
-        link: left out unless it is an http address.
-        fields: names and values; those without a value are left out.
-        key: the subject; a long one is replaced by its hash.
-        asks: whether people answer it. The next one with the key that does not ask ends that.
+        title: plain text; "Notification" if title and text are empty.
+        text: mrkdwn; texts of the sender are escaped with `plain` and `link_to`.
+        severity: one of Bellhop's; other values are ignored.
+        link: ignored unless it is an http(s) URL.
+        fields: names and values; fields without a value are left out.
+        key: of the subject; a long one is replaced by its hash.
+        asks: whether it opens an incident; the next notification with the key that does not ask
+            closes it.
     """
     found: dict[str, Any] = {
         "title": cut(" ".join(title.split()), TITLE_LENGTH),
@@ -62,44 +64,39 @@ def notification(
 
 
 def plain(value: str, most: int = 1500) -> str:
-    """Return a sender's text as mrkdwn in which it links nothing and mentions nobody."""
+    """Return a sender's text as mrkdwn without links and mentions."""
     return mrkdwn.escape(cut(value.strip(), most))
 
 
 def link_to(url: str, label: str, most: int = 200) -> str:
-    """Return a link in mrkdwn; only the label where the address is not one."""
+    """Return a link in mrkdwn; only the label if the URL is invalid."""
     shown = cut(" ".join(label.split()), most)
     return mrkdwn.link(url, shown) if is_url(url) else mrkdwn.escape(shown)
 
 
 def lines(given: Iterable[str]) -> str:
-    """Return the texts that are not empty, one a line."""
+    """Join the texts that are not empty, one per line."""
     return "\n".join(one for one in given if one)
 
 
 def more(shown: int, there_are: int, noun: str) -> str:
-    """Return how many more there are than are shown, or an empty text."""
+    """Return the number of items that are not shown, or an empty text."""
     return f"… and {there_are - shown:,} more {noun}" if there_are > shown else ""
 
 
-def cut(value: str, most: int) -> str:
-    """Return the beginning of a text, `…` where more follows."""
-    return value if len(value) <= most else f"{value[: most - 1].rstrip()}…"
-
-
 def cut_mrkdwn(value: str, most: int) -> str:
-    """Return the beginning of mrkdwn, never parting a link or an escaped character."""
+    """Truncate mrkdwn without splitting a link or an escaped character."""
     pieces: Sequence[str] = mrkdwn.split(value.strip(), most - 1) if len(value) > most else [value]
     return pieces[0].strip() if len(pieces) == 1 else f"{pieces[0].rstrip()}…"
 
 
 def key_of(*parts: str, by: str = ":") -> str:
-    """Return a key of several parts; none where a part is missing, since others would share it."""
+    """Return a key of several parts; empty if one is missing, so that subjects share none."""
     return by.join(parts) if all(parts) else ""
 
 
 def short_key(key: str) -> str:
-    """Return a key in a length that is accepted; equal keys stay equal."""
+    """Return a key of an accepted length; equal keys stay equal."""
     key = key.strip()
     if len(key) <= KEY_LENGTH:
         return key
@@ -107,7 +104,7 @@ def short_key(key: str) -> str:
 
 
 def is_url(value: str) -> bool:
-    """Whether a text is an address that a notification can lead to."""
+    """Whether a text is a valid link of a notification."""
     try:
         _URL.validate_python(value)
     except ValidationError:

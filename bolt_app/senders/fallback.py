@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import cut, is_url, notification, plain
+from bolt_app.senders.building import is_url, notification, plain
 from bolt_app.senders.known import Notification
 from bolt_app.senders.reading import text
 from bolt_app.senders.slack.mapping import MEMBERS as SLACK_MEMBERS

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pkgutil
-import secrets
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 
 import bolt_app.senders as folders
+from bolt_app.credentials.secrets import new_webhook_secret
 from bolt_app.senders.known import KnownSender
 
 
@@ -34,9 +34,9 @@ def senders_with_secrets() -> list[str]:
 
 
 def secret_for(name: str) -> str | None:
-    """Return a new signing secret to paste into a sender; None where it has none of ours."""
+    """Return a new signing secret to paste into a sender; None if it has none or shows its own."""
     sender = known_senders().get(name)
     signature = None if sender is None else sender.signature
     if signature is None or signature.verify is None or not signature.is_chosen_here:
         return None
-    return secrets.token_urlsafe(32)
+    return new_webhook_secret()

@@ -1,8 +1,7 @@
-"""Signatures that several senders have in common: an HMAC of the body, or a secret in a header."""
+"""Signatures that several senders share: an HMAC of the body, or a secret in a header."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from bolt_app.senders.known import Headers, Signature
@@ -13,7 +12,7 @@ _MOST_SIGNATURES = 10
 def hmac_of_body(
     header: str, prefix: str = "", *, algorithm: str = "sha256", is_chosen_here: bool = True
 ) -> Signature:
-    """Return the signature of senders that put an HMAC of the body, in hex, in a header."""
+    """Return the signature of senders with a hexadecimal HMAC of the body in a header."""
 
     def verify(secret: str, headers: Headers, body: bytes) -> bool:
         given = headers.get(header.lower(), "").removeprefix(prefix)
@@ -23,9 +22,9 @@ def hmac_of_body(
 
 
 def versioned_hmac(header: str, *, is_chosen_here: bool = True) -> Signature:
-    """Return the signature of senders that put `v1=…,v1=…` in a header.
+    """Return the signature of senders with `v1=…,v1=…` in a header.
 
-    One of them must fit: while the sender's secret is replaced there are two.
+    One of them must match: while the sender replaces its secret, there are two.
     """
 
     def verify(secret: str, headers: Headers, body: bytes) -> bool:
@@ -37,7 +36,7 @@ def versioned_hmac(header: str, *, is_chosen_here: bool = True) -> Signature:
 
 
 def secret_in_header(header: str) -> Signature:
-    """Return the signature of senders that put the secret itself in a header."""
+    """Return the signature of senders with the secret itself in a header."""
 
     def verify(secret: str, headers: Headers, body: bytes) -> bool:
         return is_same(secret, headers.get(header.lower(), ""))
@@ -46,11 +45,11 @@ def secret_in_header(header: str) -> Signature:
 
 
 def is_hmac(secret: str, signed: bytes, given: str, algorithm: str = "sha256") -> bool:
-    """Whether `given` is the HMAC of what is signed, in hex."""
-    expected = hmac.new(secret.encode(), signed, getattr(hashlib, algorithm)).hexdigest()
+    """Whether `given` is the hexadecimal HMAC of the signed bytes."""
+    expected = hmac.new(secret.encode(), signed, algorithm).hexdigest()
     return is_same(expected, given.strip().lower())
 
 
 def is_same(expected: str, given: str) -> bool:
-    """Compare in a time that tells nothing."""
+    """Compare two texts in constant time."""
     return hmac.compare_digest(expected.encode(), given.encode(errors="replace"))

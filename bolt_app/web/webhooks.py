@@ -98,6 +98,7 @@ def create_blueprint(services: Services) -> Blueprint:
         try:
             check(webhook)
             understood = read(webhook)
+            # Before: after an accepted body, a failure would make the sender post it again.
             if not understood.is_recognized:
                 services.webhooks.count_unrecognized(webhook.id)
             services.intake.submit(Sender.of(webhook), understood.requests)
@@ -158,19 +159,19 @@ def create_blueprint(services: Services) -> Blueprint:
     return blueprint
 
 
-def _verify(hook: WebhookRecord) -> None:
-    """Check the sender's signature where the webhook has a secret for it.
+def _verify(webhook: WebhookRecord) -> None:
+    """Check the sender's signature if the webhook has a secret for it.
 
     Raises:
         SignatureError: it is missing or wrong.
     """
-    if hook.signing_secret is None:
+    if webhook.signing_secret is None:
         return
-    sender = known_senders().get(hook.sender)
-    # The form, where it is one, is read from the cached body afterwards.
+    sender = known_senders().get(webhook.sender)
+    # A form is parsed from the cached body afterwards.
     raw = request.get_data(cache=True, parse_form_data=False)
     verify = sender.signature.verify if sender and sender.signature else None
-    if verify is None or not verify(hook.signing_secret, _headers(), raw):
+    if verify is None or not verify(webhook.signing_secret, _headers(), raw):
         raise SignatureError
 
 
@@ -178,13 +179,15 @@ def _headers() -> dict[str, str]:
     return {name.lower(): value for name, value in request.headers.items()}
 
 
-def _body(hook: WebhookRecord) -> object:
+def _body(webhook: WebhookRecord) -> object:
     if request.mimetype == "multipart/form-data":
         # Slack's tools name the part `payload`, Uptime Kuma `data`.
         return read_json(request.form.get("payload") or request.form.get("data", ""))
     charset = request.mimetype_params.get("charset")
     raw = request.get_data(cache=False)
-    return payload_of(raw, charset) if hook.sender == bodies.SLACK else bodies.body_of(raw, charset)
+    return (
+        payload_of(raw, charset) if webhook.sender == bodies.SLACK else bodies.body_of(raw, charset)
+    )
 
 
 def _retry_later(status: int, code: str, retry_after: int) -> Response:

@@ -111,6 +111,7 @@ def test_what_sns_signed_is_taken(bellhop: Bellhop, sns: FakeSns, version: str) 
         {"SignatureVersion": "2"},
         {"SignatureVersion": "3"},
         {"SigningCertURL": "https://evil.example/SimpleNotificationService-0.pem"},
+        {"SigningCertURL": "https://sns.eu-central-1.amazonaws.com/x.pem"},
         {"SigningCertURL": None},
     ],
 )

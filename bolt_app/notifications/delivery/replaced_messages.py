@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from bolt_app.db.models import Delivery
 from bolt_app.notifications.content.states import DeliveryState
 
+MOST_REPLACEMENTS = 100
 _REPLACEMENT = (
     select(Delivery.ts)
     .where(
@@ -63,17 +64,18 @@ class Replacement:
 
 
 def current_thread(connection: Connection, lane_id: int, source: str, thread_ts: str) -> str:
-    """Return the message to reply to: the latest one in the place of a deleted one.
+    """Return the message to reply to: the latest replacement of a deleted one.
 
-    Senders choose a `thread_ts`: the messages of one source take the place of no other's, and a
-    message only that of an earlier one, so that the search ends.
+    Senders choose a `thread_ts`: a message replaces only earlier messages of its source, and the
+    search ends after `MOST_REPLACEMENTS`. A reply to a deleted message is posted in the channel.
 
     Args:
-        source: whose turn the reply takes.
+        source: of the reply.
     """
     values = {"lane_id": lane_id, "source": source}
-    while ts := connection.scalar(_REPLACEMENT, {**values, "ts": thread_ts}):
-        if Decimal(ts) <= Decimal(thread_ts):
+    for _ in range(MOST_REPLACEMENTS):
+        ts = connection.scalar(_REPLACEMENT, {**values, "ts": thread_ts})
+        if ts is None or Decimal(ts) <= Decimal(thread_ts):
             break
         thread_ts = ts
     return thread_ts

@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -28,6 +29,8 @@ _SIGNED_CONFIRMATION = (
 _ADDRESS = re.compile(
     r"https://sns\.[a-z0-9-]{2,30}\.amazonaws\.com(?:\.cn)?/[A-Za-z0-9._~:/?&=%+-]*"
 )
+# Nothing else below these hosts is a certificate of SNS.
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]+\.pem")
 _LONGEST = 1500
 _HASHES = {"1": SHA1, "2": SHA256}
 
@@ -38,8 +41,8 @@ def is_sns_address(address: str) -> bool:
 
 
 def is_certificate_address(address: str) -> bool:
-    """Whether an address is that of a signing certificate of SNS."""
-    return is_sns_address(address) and address.endswith(".pem") and "?" not in address
+    """Whether an address is one of SNS's signing certificates."""
+    return is_sns_address(address) and _CERTIFICATE.fullmatch(urlsplit(address).path) is not None
 
 
 def signed_text(body: Any) -> bytes:

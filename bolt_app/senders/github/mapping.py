@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from bolt_app.senders.building import cut, key_of, lines, link_to, more, notification, plain
+from bolt_app.blockkit.text import cut
+from bolt_app.senders.building import key_of, lines, link_to, more, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.reading import every_item, first, items, text
 from bolt_app.senders.signatures import hmac_of_body

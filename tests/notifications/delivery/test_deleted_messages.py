@@ -9,9 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.delivery import replaced_messages
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
@@ -262,6 +263,29 @@ def test_a_sender_that_guesses_the_ts_of_its_reply_stops_nothing(installed: Bell
     second = send(installed, "second", thread_ts=mine.ts)
 
     assert states(installed, second) == ["sent"]
+
+
+def test_the_search_for_a_replacement_is_bounded(
+    installed: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaced_messages, "MOST_REPLACEMENTS", 1)
+    first = send(installed, "first")
+    [root] = deliveries(installed, first)
+    assert root.ts is not None
+    for text in ("second", "third"):
+        delete_all(installed)
+        send(installed, text, thread_ts=root.ts)
+    delete_all(installed)
+
+    last = send(installed, "last", thread_ts=root.ts)
+
+    assert states(installed, last) == ["sent"]
+    [delivery] = deliveries(installed, last)
+    # The first replacement of the root, and not the second.
+    with installed.services.database.reading() as session:
+        replaced = session.get_one(Delivery, delivery.id).replaced_ts
+        replacements = select(Delivery.ts).where(Delivery.replaced_ts == root.ts)
+        assert replaced in session.scalars(replacements).all()
 
 
 def test_a_reminder_alone_begins_a_thread(installed: Bellhop) -> None:
