@@ -39,7 +39,7 @@ KEPT = {"alembic_version", "event_receipts", "installations", "bots", "installat
 @contextmanager
 def renamed_tables(bellhop: Bellhop) -> Iterator[None]:
     """Make every statement fail except those that authenticate the caller."""
-    recognizing = KEPT | {"api_keys", "hooks", "users", "teams", "memberships"}
+    recognizing = KEPT | {"api_keys", "webhooks", "users", "teams", "memberships"}
     names = [table.name for table in Base.metadata.sorted_tables if table.name not in recognizing]
     rename(bellhop, {name: f"{name}_away" for name in names})
     try:

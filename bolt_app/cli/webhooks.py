@@ -140,19 +140,19 @@ def register(app: Flask, find_services: FindServices) -> None:
             click.echo(cancelled(number))
 
 
-def _sender(hook: WebhookRecord) -> str:
-    if hook.sender == AUTO:
+def _sender(webhook: WebhookRecord) -> str:
+    if webhook.sender == AUTO:
         return ""
-    return f"; from {hook.sender}{', signed' if hook.is_signed else ''}"
+    return f"; from {webhook.sender}{', signed' if webhook.is_signed else ''}"
 
 
-def _key(hook: WebhookRecord) -> str:
-    return f"; key from {hook.key_field}" if hook.key_field else ""
+def _key(webhook: WebhookRecord) -> str:
+    return f"; key from {webhook.key_field}" if webhook.key_field else ""
 
 
-def _unrecognized(hook: WebhookRecord) -> str:
-    if not hook.unrecognized:
+def _unrecognized(webhook: WebhookRecord) -> str:
+    if not webhook.unrecognized:
         return ""
-    at = hook.unrecognized_at
+    at = webhook.unrecognized_at
     last = "" if at is None else f", last {at:%Y-%m-%d %H:%M} UTC"
-    return f"; {hook.unrecognized} in an unknown format{last}"
+    return f"; {webhook.unrecognized} in an unknown format{last}"

@@ -27,9 +27,9 @@ from bolt_app.db.models import (
     IS_WAITING,
     ApiKey,
     Delivery,
-    Hook,
     Lane,
     Notification,
+    Webhook,
 )
 
 
@@ -51,7 +51,7 @@ LIMIT_WORDS: dict[str, str] = {
 _MINUTE, _HOUR = 60, 3600
 # How long a process rejects a credential that exceeded a limit without asking the database.
 _PAUSE = timedelta(seconds=1)
-_TABLES: dict[CredentialKind, Any] = {"api_key": ApiKey.__table__, "hook": Hook.__table__}
+_TABLES: dict[CredentialKind, Any] = {"api_key": ApiKey.__table__, "hook": Webhook.__table__}
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Sources: names of senders that survive the rotation of their API keys and hooks.
+"""Sources: names of senders that survive the rotation of their API keys and webhooks.
 
 A credential without an explicit source has one named after it, such as `api_key:3`. Credentials
 with the same source share their notifications and their notification keys. A stored key is prefixed
@@ -13,7 +13,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select
 
-from bolt_app.db.models import ApiKey, Hook
+from bolt_app.db.models import ApiKey, Webhook
 from bolt_app.text_forms import visible
 
 CredentialKind = Literal["api_key", "hook"]
@@ -23,7 +23,7 @@ SOURCE_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 _SOURCE = re.compile(SOURCE_PATTERN)
 # No source contains it, so the first one ends the source.
 _SEPARATOR = "|"
-_MODELS: dict[CredentialKind, type[ApiKey | Hook]] = {"api_key": ApiKey, "hook": Hook}
+_MODELS: dict[CredentialKind, type[ApiKey | Webhook]] = {"api_key": ApiKey, "hook": Webhook}
 _OF_TEAM = {
     kind: select(model.id, model.source).where(model.team_id == bindparam("team_id"))
     for kind, model in _MODELS.items()

@@ -16,7 +16,6 @@ from bolt_app.db.models import (
     AuditEvent,
     Delivery,
     HomeTab,
-    Hook,
     Incident,
     Lane,
     Membership,
@@ -26,6 +25,7 @@ from bolt_app.db.models import (
     Team,
     User,
     UserInstallation,
+    Webhook,
     WebSession,
 )
 from bolt_app.installations.records import StoredInstallation
@@ -115,7 +115,7 @@ def _read(
             statement = statement.join(*condition)
         return [_shown(row) for row in connection.execute(statement).mappings()]
 
-    def created(model: type[ApiKey] | type[Hook]) -> list[Record]:
+    def created(model: type[ApiKey] | type[Webhook]) -> list[Record]:
         columns = (model.team_id, model.id, model.name, model.created_at, model.created_by)
         is_theirs = or_(model.created_by == user_id, model.revoked_by == user_id)
         return rows(
@@ -138,7 +138,7 @@ def _read(
         ),
         "subscriptions": rows(_SUBSCRIPTIONS, Subscription.team_id.in_(teams), is_subscriber),
         "api_keys": created(ApiKey),
-        "webhooks": created(Hook),
+        "webhooks": created(Webhook),
         "incidents": rows(
             _INCIDENTS,
             Incident.team_id.in_(teams),

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.limits import LimitError, RevokedError
-from bolt_app.credentials.webhooks import HOOKS_PATH, WebhookRecord
+from bolt_app.credentials.webhooks import WEBHOOKS_PATH, WebhookRecord
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
@@ -34,7 +34,7 @@ def create_blueprint(services: Services) -> Blueprint:
     """Return the blueprint of webhooks."""
     blueprint = Blueprint("webhooks", __name__)
 
-    @blueprint.post(f"{HOOKS_PATH}<secret>")
+    @blueprint.post(f"{WEBHOOKS_PATH}<secret>")
     def take(secret: str) -> Response:
         try:
             webhook = find(secret)

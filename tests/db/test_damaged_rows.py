@@ -68,7 +68,7 @@ TEXTS: dict[tuple[str, str], list[str]] = {
     ("incidents", "state"): [SECRET],
     ("api_keys", "scopes"): [GARBAGE],
     ("api_keys", "channels"): [GARBAGE],
-    ("hooks", "target"): [GARBAGE, ""],
+    ("webhooks", "target"): [GARBAGE, ""],
     ("callbacks", "body"): [GARBAGE, "{}"],
     ("callback_endpoints", "url"): [GARBAGE],
     ("callback_endpoints", "secret"): [GARBAGE],
@@ -85,7 +85,7 @@ ROWS = {
     "deliveries": "target = 'C0ACME0003'",
     "incidents": "key LIKE '%|damaged'",
     "api_keys": "name = 'damaged'",
-    "hooks": "name = 'damaged'",
+    "webhooks": "name = 'damaged'",
     "callbacks": "id = 1",
     "callback_endpoints": "api_key_id = 1",
     "token_revocations": "id = 1",
@@ -293,7 +293,7 @@ def test_a_webhook_with_an_unreadable_destination_rejects(world: Bellhop, target
     url = world.services.webhooks.create(ACME, "mine", [GENERAL])
     with world.services.database.writing_connection() as connection:
         connection.execute(
-            text("UPDATE hooks SET target = :target WHERE name = 'mine'"), {"target": target}
+            text("UPDATE webhooks SET target = :target WHERE name = 'mine'"), {"target": target}
         )
 
     page = world.browser().post(url, {"payload": '{"text": "x"}'})

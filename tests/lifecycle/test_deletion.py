@@ -149,7 +149,7 @@ def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
         "callbacks": {"body"},
         "deliveries": {"target", "channel_id"},
         "home_tabs": {"user_id"},
-        "hooks": {"created_by", "revoked_by"},
+        "webhooks": {"created_by", "revoked_by"},
         "idempotency_keys": {"owner", "key"},
         "incidents": {"state_by", "assigned_to", "snoozed_by", "muted_by"},
         "installations": {"user_id"},

@@ -126,7 +126,7 @@ def test_everything_follows_over_two_moves(bellhop: Bellhop, private: str, name:
         ("channels", "channel_id"),
         ("deliveries", "channel_id"),
         ("deliveries", "permalink"),
-        ("hooks", "target"),
+        ("webhooks", "target"),
         ("lanes", "address"),
         ("subscriptions", "address"),
         ("installations", "incoming_webhook_channel_id"),

@@ -130,10 +130,10 @@ class ApiKey(SenderColumns, Base):
     revoked_by: Mapped[str | None] = mapped_column(SlackId)
 
 
-class Hook(SenderColumns, Base):
+class Webhook(SenderColumns, Base):
     """An incoming webhook; its secret is stored as a hash."""
 
-    __tablename__ = "hooks"
+    __tablename__ = "webhooks"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId, index=True)

@@ -9,7 +9,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, select
 
-from bolt_app.db.models import ApiKey, Hook, Notification
+from bolt_app.db.models import ApiKey, Notification, Webhook
 from bolt_app.notifications.history.reports import NotificationReport
 from bolt_app.notifications.incidents.view import IncidentView, find_incident_view, find_responders
 
@@ -33,7 +33,8 @@ def sender_label(connection: Connection, team_id: str, source: str) -> str:
     if kind == "api_key":
         return f"the API key {connection.scalar(select(ApiKey.name).where(ApiKey.id == int(id_)))}"
     if kind == "hook":
-        return f"the webhook {connection.scalar(select(Hook.name).where(Hook.id == int(id_)))}"
+        name = connection.scalar(select(Webhook.name).where(Webhook.id == int(id_)))
+        return f"the webhook {name}"
     return "Bellhop itself"
 
 

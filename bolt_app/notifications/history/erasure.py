@@ -40,12 +40,12 @@ from bolt_app.db.models import (
     ApiKey,
     Delivery,
     HomeTab,
-    Hook,
     IdempotencyKey,
     Incident,
     Lane,
     Notification,
     Subscription,
+    Webhook,
 )
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.incidents.callbacks import erase_from_callbacks
@@ -65,8 +65,8 @@ _ANSWERERS = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Inci
 _AUTHORS = (
     ApiKey.created_by,
     ApiKey.revoked_by,
-    Hook.created_by,
-    Hook.revoked_by,
+    Webhook.created_by,
+    Webhook.revoked_by,
     Subscription.created_by,
 )
 _HAS_OPEN = exists().where(Delivery.lane_id == Lane.id, IS_OPEN)

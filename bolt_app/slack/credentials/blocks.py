@@ -280,15 +280,14 @@ def _use(record: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
         yield f"{use.rejected:,} requests rejected{last} (too many {use.reason})"
 
 
-def _from(hook: WebhookRecord) -> Iterator[str]:
-    if hook.sender != AUTO:
-        title = (
-            known_senders()[hook.sender].title if hook.sender in known_senders() else hook.sender
-        )
-        yield f"from {title}{', signed' if hook.is_signed else ''}"
-    if hook.unrecognized:
-        last = f", last {date(hook.unrecognized_at)}" if hook.unrecognized_at else ""
-        yield f":warning: {hook.unrecognized:,} in an unknown format{last}"
+def _from(webhook: WebhookRecord) -> Iterator[str]:
+    if webhook.sender != AUTO:
+        known = known_senders().get(webhook.sender)
+        title = known.title if known else webhook.sender
+        yield f"from {title}{', signed' if webhook.is_signed else ''}"
+    if webhook.unrecognized:
+        last = f", last {date(webhook.unrecognized_at)}" if webhook.unrecognized_at else ""
+        yield f":warning: {webhook.unrecognized:,} in an unknown format{last}"
 
 
 def _addresses(addresses: Sequence[str]) -> str:
