@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_from_bytes, urlencode
 import pytest
 from flask import Flask
 
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.slack import ids
 from slack_sandbox.world import JsonDict
 from tests.notifications.hand import Hand
@@ -189,7 +190,7 @@ class TestHttp:
 
     def test_every_route_takes_every_path_query_and_form(self, bellhop: Bellhop) -> None:
         browser, _ = bellhop.install(ANN)
-        sender = caller(bellhop, "send", "read", "admin")
+        sender = caller(bellhop, Scope.SEND, Scope.READ, Scope.ADMIN)
         for method, path in routes(bellhop.app):
             for hostile in HOSTILE_BYTES:
                 statuses = call(browser, sender, method, path, hostile)

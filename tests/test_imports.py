@@ -21,6 +21,7 @@ LAYERS: Sequence[set[str]] = [
         "cores",
         "delays",
         "private_files",
+        "severity",
         "shared_lookup",
         "single_flight",
         "slack_ids",

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bolt_app.config import ROOT
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Base
 from bolt_app.logs import configure_logging
 from slack_sandbox import Fault
@@ -301,7 +302,7 @@ def test_the_log_holds_nothing_that_people_write(
         bellhop.install(ANN)
         bellhop.slack.open_home(ANN, ACME)
         bellhop.slack.deliver_due()
-        key = caller(bellhop, "send", "read", "admin").key
+        key = caller(bellhop, Scope.SEND, Scope.READ, Scope.ADMIN).key
         hook = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         with failing(bellhop, how):
             drive(bellhop, key, hook)

@@ -19,8 +19,8 @@ from bolt_app.cli.credentials import (
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
-from bolt_app.credentials.api_keys import SCOPES, Scope
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.services import FindServices
 
 
@@ -36,7 +36,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         "--scope",
         "scopes",
         multiple=True,
-        type=click.Choice(SCOPES),
+        type=click.Choice([scope.value for scope in Scope]),
         help="Scope; admin includes the others. Repeatable. Default: send and read, or only send "
         "with --channel.",
     )
@@ -97,7 +97,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         if not found:
             require_workspace(services, team_id)
         for key in found:
-            scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
+            scopes = ", ".join(scope for scope in Scope if scope in key.scopes)
             channels = f", to {', '.join(key.channels)}" if key.channels else ""
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
             callbacks = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
@@ -114,7 +114,9 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         is_revoked = services.api_keys.revoke(key_id) is not None
         # Deliveries of a key that was revoked earlier can still be cancelled.
-        number = services.history.cancel_all(Credential("api_key", key_id)) if cancel else 0
+        number = (
+            services.history.cancel_all(Credential(SourceKind.API_KEY, key_id)) if cancel else 0
+        )
         if not is_revoked and not number:
             fail(f"Key {key_id} does not exist or is already revoked.")
         click.echo(f"Key {key_id} is revoked.")

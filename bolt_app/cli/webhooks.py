@@ -18,7 +18,7 @@ from bolt_app.cli.credentials import (
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
 from bolt_app.cli.workspaces import require_workspace
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.credentials.webhooks import AUTO, WebhookRecord
 from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
 from bolt_app.services import FindServices
@@ -132,7 +132,9 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         is_revoked = services.webhooks.revoke(webhook_id) is not None
         # Deliveries of a webhook that was revoked earlier can still be cancelled.
-        number = services.history.cancel_all(Credential("hook", webhook_id)) if cancel else 0
+        number = (
+            services.history.cancel_all(Credential(SourceKind.WEBHOOK, webhook_id)) if cancel else 0
+        )
         if not is_revoked and not number:
             fail(f"Webhook {webhook_id} does not exist or is already revoked.")
         click.echo(f"Webhook {webhook_id} is revoked.")

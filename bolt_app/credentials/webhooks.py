@@ -23,7 +23,7 @@ from bolt_app.credentials.records import (
     use_of,
 )
 from bolt_app.credentials.secrets import hash_of, new_webhook_secret
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Webhook
@@ -106,7 +106,7 @@ class WebhookRecord:
     @property
     def credential(self) -> Credential:
         """The credential stored with its notifications and charged for them."""
-        return Credential("hook", self.id)
+        return Credential(SourceKind.WEBHOOK, self.id)
 
     @property
     def source(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
 from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
@@ -155,7 +156,7 @@ def _read(
         "sent": rows(
             _SENT,
             Notification.team_id.in_(teams),
-            Notification.source == f"slack:{user_id}",
+            Notification.source == person_source(user_id),
             newest=Notification.id,
         ),
         "home_tabs": rows(

@@ -333,12 +333,12 @@ class Lifecycle:
         if not begin_channel_sync(session, team_id, user_id, updated_at(facts)):
             return
         follow = pause if facts.get("deleted") else resume
-        follow(session, team_id, user_id, "deactivated")
+        follow(session, team_id, user_id, PauseReason.DEACTIVATED)
         is_guest = is_guest_in(team_id, facts)
         if is_guest is not None and not facts.get("deleted"):
             is_denied = is_guest and not self._guests_may_subscribe
             follow = pause if is_denied else resume
-            follow(session, team_id, user_id, "guest")
+            follow(session, team_id, user_id, PauseReason.GUEST)
 
     def _deactivated(
         self,
@@ -396,9 +396,9 @@ class Lifecycle:
         until = _latest(origin)
 
         def change(session: Session, team_id: str) -> Sequence[AffectedSubscription]:
-            if reason == "archived":
+            if reason == PauseReason.ARCHIVED:
                 archive(session, team_id, address, is_archived=True, until=until)
-            elif reason == "removed":
+            elif reason == PauseReason.REMOVED:
                 leave(session, team_id, address)
             return pause(session, team_id, address, reason, until=until)
 
@@ -412,7 +412,7 @@ class Lifecycle:
         """
 
         def change(session: Session, team_id: str) -> None:
-            if reason == "archived":
+            if reason == PauseReason.ARCHIVED:
                 archive(session, team_id, address, is_archived=False, until=_latest(origin))
             resume(session, team_id, address, reason)
 

@@ -36,7 +36,12 @@ from tests.running import Bellhop
 
 EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
-ANSWERS: tuple[IncidentAnswer, ...] = ("acknowledge", "assign", "snooze", "mute")
+ANSWERS: tuple[IncidentAnswer, ...] = (
+    IncidentAnswer.ACKNOWLEDGE,
+    IncidentAnswer.ASSIGN,
+    IncidentAnswer.SNOOZE,
+    IncidentAnswer.MUTE,
+)
 KEEP = timedelta(days=30)
 # It keeps user ids for AUDIT_DAYS, but neither names nor e-mail addresses.
 AUDIT_LOG = "audit_events"
@@ -343,7 +348,7 @@ class TestPostedMessages:
         assert report is not None
         assert report.incident is not None
         assert report.incident.assigned_to == "deleted"
-        assert known.services.incidents.answer(ACME, notification_id, BEN, "resolve")
+        assert known.services.incidents.answer(ACME, notification_id, BEN, IncidentAnswer.RESOLVE)
 
 
 def said(bellhop: Bellhop) -> str:

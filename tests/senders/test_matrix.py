@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bolt_app.db.content import SEVERITIES
 from bolt_app.notifications.content.meaning import (
     fields_of,
     link_of,
@@ -18,6 +17,7 @@ from bolt_app.notifications.content.meaning import (
     with_meaning,
 )
 from bolt_app.senders.registry import known_senders
+from bolt_app.severity import SEVERITIES
 from tests.senders.fixtures import fixtures
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "senders"

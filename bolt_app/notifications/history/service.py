@@ -31,7 +31,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.content.modes import DeliveryMode
-from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState
+from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import ErasedRecipientError, NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
@@ -191,7 +191,9 @@ class History:
         found = {
             report.id: report
             for state in FAILED_STATES
-            for report in self.search(team_id, HistoryQuery(state=state), limit=most).notifications
+            for report in self.search(
+                team_id, HistoryQuery(state=StateFilter(state)), limit=most
+            ).notifications
         }
         return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
 

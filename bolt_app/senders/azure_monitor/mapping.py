@@ -12,8 +12,9 @@ from typing import Any
 from bolt_app.senders.building import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.reading import first, get, items, text, texts
+from bolt_app.severity import Severity
 
-_SEVERITIES = {"Sev0": "critical", "Sev1": "error", "Sev2": "warning"}
+_SEVERITIES = {"Sev0": Severity.CRITICAL, "Sev1": Severity.ERROR, "Sev2": Severity.WARNING}
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -29,7 +30,9 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
         notification(
             f"Resolved: {rule}" if is_resolved else rule,
             plain(text(alert, "description")),
-            severity="success" if is_resolved else _SEVERITIES.get(text(alert, "severity"), "info"),
+            severity=Severity.SUCCESS
+            if is_resolved
+            else _SEVERITIES.get(text(alert, "severity"), Severity.INFO),
             link=text(alert, "investigationLink"),
             fields=[
                 ("Severity", text(alert, "severity")),

@@ -12,6 +12,7 @@ from bolt_app.senders.building import key_of, notification
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.reading import first, get, text
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -22,7 +23,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     build = get(body, "build")
     phase, status = text(build, "phase"), text(build, "status")
     is_over = phase in ("COMPLETED", "FINALIZED")
-    severity = severity_of_state(status) if is_over else "info"
+    severity = severity_of_state(status) if is_over else Severity.INFO
     name = first(text(body, "display_name"), text(body, "name"))
     state = first(status, phase) if is_over else phase
     return [
@@ -36,7 +37,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("Commit", text(build, "scm", "commit")[:8]),
             ],
             key=key_of("job", text(body, "name")) if is_over else "",
-            asks=severity == "error",
+            asks=severity == Severity.ERROR,
         )
     ]
 
