@@ -461,7 +461,7 @@ def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
     def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:
         monkeypatch.setattr(home, "home_view", render)
         view = render(*given, **options)
-        known.services.lifecycle.unlink(installation)
+        known.services.lifecycle.profiles.unlink(installation)
         return view
 
     monkeypatch.setattr(home, "home_view", render_and_lose)
