@@ -15,6 +15,7 @@ SANDBOX = ROOT / "slack_sandbox"
 # A module may import its own package, and any package of a layer above in this list.
 LAYERS: Sequence[set[str]] = [
     {
+        "batching",
         "charsets",
         "client_address",
         "clock",
@@ -22,8 +23,6 @@ LAYERS: Sequence[set[str]] = [
         "delays",
         "private_files",
         "severity",
-        "shared_lookup",
-        "single_flight",
         "slack_ids",
         "text_forms",
     },
