@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, urlencode
@@ -222,9 +223,9 @@ class TestHttp:
 def routes(app: Flask) -> Iterator[tuple[str, str]]:
     """Yield every method and path of the app, with `{}` for variable parts."""
     for rule in app.url_map.iter_rules():
-        path = "".join("{}" if is_dynamic else part for is_dynamic, part in rule._trace)
+        path = re.sub("<[^>]+>", "{}", rule.rule)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            yield method, path.replace("|", "")
+            yield method, path
 
 
 QUERIES = (
