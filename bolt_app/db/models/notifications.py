@@ -281,6 +281,14 @@ class Delivery(Base):
             sqlite_where=_TROUBLED,
             postgresql_where=_TROUBLED,
         ),
+        # The latest failures of a workspace.
+        Index(
+            "ix_deliveries_failed",
+            "team_id",
+            "finished_at",
+            sqlite_where=_TROUBLED,
+            postgresql_where=_TROUBLED,
+        ),
         Index(
             "ix_deliveries_subscription",
             "subscription_id",

@@ -1,4 +1,4 @@
-"""webhooks: the table has the name of its rows, like its constraints and its index
+"""webhooks: the table has the name of its rows; deliveries: an index of failures by workspace
 
 Revision: 0025
 """
@@ -14,11 +14,23 @@ branch_labels = None
 depends_on = None
 
 
+INDEX = "ix_deliveries_failed"
+
+
 def upgrade() -> None:
     _rename("hooks", "webhooks")
+    has_failed = sa.text("state IN ('dead', 'unknown')")
+    op.create_index(
+        INDEX,
+        "deliveries",
+        ["team_id", "finished_at"],
+        sqlite_where=has_failed,
+        postgresql_where=has_failed,
+    )
 
 
 def downgrade() -> None:
+    op.drop_index(INDEX, "deliveries")
     _rename("webhooks", "hooks")
 
 
