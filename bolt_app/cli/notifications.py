@@ -9,6 +9,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import fail, one_line_errors
+from bolt_app.cli.workspaces import team_option
 from bolt_app.notifications.content.states import FAILED_STATES, StateFilter
 from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
@@ -16,7 +17,6 @@ from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.services import FindServices, Services
 
 FAILED = "failed"
-team_option = click.option("--team", "team_id", required=True, help="Workspace id, T….")
 
 
 def register(app: Flask, find_services: FindServices) -> None:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
-from bolt_app.cli.workspaces import require_workspace
+from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.sources import SourceKind
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.content.errors import problems_of
@@ -48,7 +48,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     """Register the command."""
 
     @app.cli.command("send")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.option(
         "--to",
         "--channel",

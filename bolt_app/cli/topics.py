@@ -11,7 +11,7 @@ from flask.cli import AppGroup
 
 from bolt_app.cli.destinations import stored_address, warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.workspaces import require_workspace
+from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
@@ -25,7 +25,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     app.cli.add_command(group)
 
     @group.command("subscribe")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.option(
         "--mode",
         type=click.Choice([mode.value for mode in Mode], case_sensitive=False),
@@ -65,7 +65,7 @@ def register(app: Flask, find_services: FindServices) -> None:
             click.echo(f"The topic {change.topic} is new: did you mean {near}?")
 
     @group.command("unsubscribe")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.argument("topic")
     @click.argument("address")
     @one_line_errors
@@ -83,7 +83,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         click.echo(f"Unsubscribed {address} from {topic}.")
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @one_line_errors
     def show(team_id: str) -> None:
         """List the subscriptions of a workspace by topic."""
