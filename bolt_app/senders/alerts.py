@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import lines, link_to, more, notification, plain
+from bolt_app.senders.builder import lines, link_to, more, notification, plain
 from bolt_app.senders.known import Notification
-from bolt_app.senders.reading import every_item, first, items, mapping, pairs, text
+from bolt_app.senders.values import every_item, first, items, mapping, pairs, text
 from bolt_app.severity import SEVERITIES, Severity
 
 Alert = Mapping[str, Any]

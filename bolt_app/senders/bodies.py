@@ -23,7 +23,7 @@ from bolt_app.notifications.content.webhook_format import (
     read_json,
     read_webhook,
 )
-from bolt_app.senders.building import short_key
+from bolt_app.senders.builder import short_key
 from bolt_app.senders.fallback import readable
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.registry import known_senders

@@ -7,10 +7,10 @@ from typing import Any
 
 from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import is_url, notification, plain
+from bolt_app.senders.builder import is_url, notification, plain
 from bolt_app.senders.known import Notification
-from bolt_app.senders.reading import text
 from bolt_app.senders.slack.mapping import MEMBERS as SLACK_MEMBERS
+from bolt_app.senders.values import text
 from bolt_app.text_forms import visible
 
 _TITLES = (

@@ -22,7 +22,6 @@ from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
-    backoff,
     classify_error,
     dead_installation,
     internal_error,
@@ -30,6 +29,7 @@ from bolt_app.notifications.delivery.outcomes import (
     recipient_denied,
     sent,
 )
+from bolt_app.notifications.delivery.retry_schedule import backoff
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND

@@ -42,7 +42,7 @@ from bolt_app.notifications.history.store import (
     first_fitting,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
-from bolt_app.notifications.queue.retrying import waiting_again
+from bolt_app.notifications.queue.requeue import requeued
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.workspaces.channel_names import find_named
 
@@ -261,7 +261,7 @@ class History:
             has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
             if only is not None:
                 has_failed &= Delivery.id.in_(only)
-            values = {**waiting_again(now), "seq": seq}
+            values = {**requeued(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(
                 update(Delivery).where(has_failed, has_address).values(values)

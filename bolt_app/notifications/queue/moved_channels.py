@@ -39,7 +39,7 @@ from bolt_app.db.models import (
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
-from bolt_app.notifications.queue.retrying import waiting_again
+from bolt_app.notifications.queue.requeue import requeued
 
 NOT_FOUND = "channel_not_found"
 # Longer than Slack retries an event.
@@ -124,7 +124,7 @@ def _move_deliveries(
         or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
         ~_is_answered(team_id),
     )
-    connection.execute(lost.values({**waiting_again(now), "seq": seq}))
+    connection.execute(lost.values({**requeued(now), "seq": seq}))
     channel_id = case((Delivery.channel_id == old_id, new_id), else_=Delivery.channel_id)
     pending = update(Delivery).where(pending_in(lane_id))
     connection.execute(pending.values(channel_id=channel_id, seq=seq, retry_at=None))

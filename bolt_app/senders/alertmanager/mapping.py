@@ -11,7 +11,7 @@ from typing import Any
 
 from bolt_app.senders.alerts import group
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, items, text
+from bolt_app.senders.values import first, items, text
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:

@@ -16,7 +16,7 @@ from bolt_app.senders.aws_sns.messages import (
     is_signed,
     is_sns_address,
 )
-from bolt_app.senders.reading import text
+from bolt_app.senders.values import text
 
 NAME = "aws-sns"
 # Returns the status and the body of the answer, of which it reads a bounded part.

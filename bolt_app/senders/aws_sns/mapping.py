@@ -11,10 +11,10 @@ from typing import Any
 
 from bolt_app.notifications.content.webhook_format import PayloadError, read_json
 from bolt_app.senders.aws_sns.messages import SUBSCRIPTION, is_sns_address
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
-from bolt_app.senders.reading import first, get, text
+from bolt_app.senders.values import first, get, text
 from bolt_app.severity import Severity
 
 _STATES = {"ALARM": Severity.ERROR, "OK": Severity.SUCCESS, "INSUFFICIENT_DATA": Severity.WARNING}

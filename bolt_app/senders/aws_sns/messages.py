@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
-from bolt_app.senders.reading import text
+from bolt_app.senders.values import text
 
 SUBSCRIPTION = "SubscriptionConfirmation"
 _CONFIRMATIONS = (SUBSCRIPTION, "UnsubscribeConfirmation")

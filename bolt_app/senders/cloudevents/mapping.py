@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 from bolt_app.notifications.content.meaning import named_severity
 from bolt_app.notifications.content.schema import BATCH
-from bolt_app.senders.building import more, notification
+from bolt_app.senders.builder import more, notification
 from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, text
+from bolt_app.senders.values import first, get, text
 from bolt_app.severity import Severity
 
 _REQUIRED = ("specversion", "id", "source", "type")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, text
 from bolt_app.senders.states import severity_of_problem
+from bolt_app.senders.values import first, text
 from bolt_app.severity import Severity
 
 # As in "[Triggered on {host:db1}] Disk is full" and "[P1] [Recovered] …".

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bolt_app.blockkit.text import cut
-from bolt_app.senders.building import key_of, lines, link_to, more, notification, plain
+from bolt_app.senders.builder import key_of, lines, link_to, more, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import every_item, first, items, text
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.senders.values import every_item, first, items, text
 from bolt_app.severity import Severity
 
 EVENT_HEADER = "x-github-event"

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bolt_app.senders.building import key_of, lines, link_to, more, notification, plain
+from bolt_app.senders.builder import key_of, lines, link_to, more, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, items, text
 from bolt_app.senders.signatures import secret_in_header
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.senders.values import first, items, text
 from bolt_app.severity import Severity
 
 _SHOWN_COMMITS = 8

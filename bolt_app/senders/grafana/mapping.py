@@ -11,8 +11,8 @@ from typing import Any
 
 from bolt_app.senders.alerts import group
 from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
-from bolt_app.senders.reading import first, items, text
 from bolt_app.senders.signatures import is_hmac
+from bolt_app.senders.values import first, items, text
 
 SIGNATURE_HEADER = "X-Grafana-Alerting-Signature"
 TIMESTAMP_HEADER = "X-Grafana-Alerting-Timestamp"

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification
+from bolt_app.senders.builder import key_of, notification
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import get, text
+from bolt_app.senders.values import get, text
 from bolt_app.severity import Severity
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, items, text
 from bolt_app.senders.signatures import versioned_hmac
 from bolt_app.senders.states import in_words, severity_of_problem
+from bolt_app.senders.values import first, get, items, text
 from bolt_app.severity import Severity
 
 

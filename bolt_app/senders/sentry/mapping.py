@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bolt_app.senders.building import key_of, lines, notification, plain
+from bolt_app.senders.builder import key_of, lines, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import every_item, first, text
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words, severity_of_problem
+from bolt_app.senders.values import every_item, first, text
 from bolt_app.severity import Severity
 
 RESOURCE_HEADER = "sentry-hook-resource"
