@@ -1,4 +1,4 @@
-"""Groups of alerts in the form that Alertmanager sends and Grafana has taken over."""
+"""Groups of alerts in the format of Alertmanager, which Grafana also uses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def group(body: Any, link: str, links: Sequence[tuple[str, str]]) -> Notificatio
     """Return the notification of a group: red while one of its alerts fires, then green.
 
     Args:
-        link: where the title leads.
-        links: names and addresses, from the first alert.
+        link: of the title.
+        links: URLs and labels of further links.
     """
     alerts = items(body, "alerts")
     firing = [one for one in alerts if text(one, "status") != "resolved"]
@@ -52,7 +52,7 @@ def _counts(alerts: Sequence[Alert], firing: Sequence[Alert]) -> str:
 
 
 def _severity(body: Any, firing: Sequence[Alert]) -> Severity:
-    """Return the worst severity that a label of a firing alert names; else `error`."""
+    """Return the worst severity that a label of a firing alert names; `ERROR` by default."""
     labels = [mapping(one, "labels") for one in firing] or [mapping(body, "commonLabels")]
     found = (named_severity(text(one, "severity")) for one in labels)
     named = [one for one in found if one is not None and one != Severity.SUCCESS]

@@ -1,4 +1,4 @@
-"""Notifications built from texts that a sender chose: cut to size, escaped and checked."""
+"""Builder of notifications from a sender's texts, which are shortened, escaped and checked."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def notification(
         title: plain text; "Notification" if title and text are empty.
         text: mrkdwn; texts of the sender are escaped with `plain` and `link_to`.
         link: ignored unless it is an http(s) URL.
-        fields: names and values; fields without a value are left out.
-        key: of the subject; a long one is replaced by its hash.
+        fields: names and values; fields without a value are omitted.
+        key: of the subject; if it is too long, its hash is used.
         asks: whether it opens an incident; the next notification with the key that does not ask
             closes it.
     """

@@ -1,4 +1,4 @@
-"""Words that senders use for the state of a run or a deployment, and their severity."""
+"""Severities of the words that senders use for states and problems."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SEVERITY_OF = {word: severity for severity, words in _SEVERITIES.items() for wo
 
 
 def severity_of_state(state: str) -> Severity:
-    """Return the severity of a state; `INFO` for one that means neither good nor bad."""
+    """Return the severity of a state; `INFO` if it is neither good nor bad."""
     word = state.lower().replace(" ", "_").replace("-", "_")
     return _SEVERITY_OF.get(word, Severity.INFO)
 
@@ -23,12 +23,12 @@ def severity_of_problem(name: str, default: Severity = Severity.ERROR) -> Severi
     """Return the severity that a tool names for an open problem.
 
     Args:
-        default: for a name that means no problem, or nothing.
+        default: for an unknown name, or one that means success.
     """
     found = named_severity(name)
     return default if found is None or found == Severity.SUCCESS else found
 
 
 def in_words(state: str) -> str:
-    """Return a state as people write it."""
+    """Return a state in plain words."""
     return state.replace("_", " ").replace("-", " ").strip().lower()

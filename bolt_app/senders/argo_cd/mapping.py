@@ -1,8 +1,8 @@
-"""Argo CD: the notifications controller's webhook service, with the template of our page.
+"""Argo CD: the notifications controller's webhook service, with the template in our documentation.
 
-https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/ has the
-body written by a template, so the shape is ours: `docs/senders/argo-cd.md`. It is not signed. The
-key is the application.
+https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/ describes
+templates; ours is in `docs/senders/argo-cd.md`. Requests are not signed. The key is the
+application.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html describes the bodies,
 and https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
-the alarms. Other messages are shown by their most telling members. The key is the alarm.
+the alarms. Other messages show their most important members. The key is the alarm.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _recognizes(_headers: Headers, body: Any) -> bool:
 
 def _read(_headers: Headers, body: Any) -> list[Notification]:
     if _is_alarm(body):
-        # Raw message delivery leaves the envelope out.
+        # Raw message delivery omits the envelope.
         return [_alarm(body)]
     topic = text(body, "TopicArn").rpartition(":")[2]
     kind = text(body, "Type")
@@ -105,5 +105,5 @@ def _alarm(alarm: Any) -> Notification:
     )
 
 
-# Its certificate is fetched: `checks.py` verifies it.
+# `checks.py` verifies it, because its certificate must be fetched.
 SENDER = KnownSender("Amazon SNS", _recognizes, _read, Signature("Signature", None))

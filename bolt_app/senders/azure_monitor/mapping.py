@@ -1,7 +1,8 @@
 """Azure Monitor: action groups with the common alert schema.
 
-https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema describes the body. It
-is not signed. The key is the alert, whose id is the same when it fires and when it is resolved.
+https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema describes the body.
+Requests are not signed. The key is the alert, whose id is the same when it fires and when it is
+resolved.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from bolt_app.severity import Severity
 _REQUIRED = ("specversion", "id", "source", "type")
 _ATTRIBUTES = (*_REQUIRED, "subject", "time", "dataref", "severitytext", "severitynumber")
 _DATA_FIELDS = 8
-# The first number of each of our severities, from the worst.
+# The lowest number of each severity, the worst first.
 _NUMBERS = (
     (21, Severity.CRITICAL),
     (17, Severity.ERROR),

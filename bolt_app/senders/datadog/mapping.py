@@ -1,7 +1,7 @@
-"""Datadog: the Webhooks integration, with its default payload or the payload of our page.
+"""Datadog: the Webhooks integration, with its default payload or the one in our documentation.
 
-https://docs.datadoghq.com/integrations/webhooks/ describes the variables. It is not signed. The key
-is `$AGGREG_KEY`; in the default payload, which lacks it, the title without its state.
+https://docs.datadoghq.com/integrations/webhooks/ describes the variables. Requests are not signed.
+The key is `$AGGREG_KEY`; in the default payload, which lacks it, the title without the state.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Google Cloud Monitoring: webhook notification channels.
 
 https://cloud.google.com/monitoring/support/notification-options#webhooks describes the body,
-version 1.2. It is not signed. The key is the incident.
+version 1.2. Requests are not signed. The key is the incident.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Grafana unified alerting: the webhook contact point.
 
 https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
-describes the body and the signature: an HMAC-SHA-256 of the body, or, where a timestamp header is
+describes the body and the signature: an HMAC-SHA-256 of the body, or, if a timestamp header is
 configured, of the timestamp, a colon and the body. The key is `groupKey`.
 """
 

@@ -1,8 +1,8 @@
-"""Healthchecks: the Webhook integration, with the request body of our page.
+"""Healthchecks: the Webhook integration, with the request body in our documentation.
 
 https://healthchecks.io/docs/configuring_notifications/ and the form of the integration list the
-placeholders; the body is written there, so the shape is ours: `docs/senders/healthchecks.md`. It is
-not signed. The key is the check.
+placeholders; our request body is in `docs/senders/healthchecks.md`. Requests are not signed. The
+key is the check.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Jenkins: the Notification plugin, format JSON, protocol HTTP.
 
-https://plugins.jenkins.io/notification/ describes the body. It is not signed. A job has one
-message, which turns green when a later build passes; a build that begins is a fact of its own.
+https://plugins.jenkins.io/notification/ describes the body. Requests are not signed. A job has one
+message, which turns green when a later build passes; a started build is a separate message.
 """
 
 from __future__ import annotations

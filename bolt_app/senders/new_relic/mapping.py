@@ -1,7 +1,7 @@
 """New Relic: workflows with a webhook destination and its default payload template.
 
 https://docs.newrelic.com/docs/alerts/get-notified/notification-integrations/ describes the
-template. It is not signed. The key is the issue.
+template. Requests are not signed. The key is the issue.
 """
 
 from __future__ import annotations

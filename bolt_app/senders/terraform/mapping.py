@@ -1,7 +1,7 @@
 """HCP Terraform and Terraform Enterprise: notification configurations of workspaces.
 
 https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations describes
-the bodies and the signature, an HMAC-SHA-512. The key is the workspace: its message follows the
+the bodies and the signature, an HMAC-SHA-512. The key is the workspace, whose message shows the
 latest run.
 """
 

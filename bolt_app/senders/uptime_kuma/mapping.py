@@ -1,8 +1,8 @@
 """Uptime Kuma: the notification type Webhook, as JSON or as form data.
 
 https://github.com/louislam/uptime-kuma/blob/master/server/notification-providers/webhook.js writes
-the body, https://github.com/louislam/uptime-kuma/blob/master/src/util.ts has the states. It is not
-signed. The key is the monitor.
+the body, https://github.com/louislam/uptime-kuma/blob/master/src/util.ts has the states. Requests
+are not signed. The key is the monitor.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Zabbix: a media type of the type Webhook, with the script of our page.
+"""Zabbix: a media type of the type Webhook, with the script in our documentation.
 
-https://www.zabbix.com/documentation/current/en/manual/config/notifications/media/webhook has the
-body written by a script, so the shape is ours: `docs/senders/zabbix.md`. It is not signed. The key
-is the problem's event, which is the same in its recovery.
+https://www.zabbix.com/documentation/current/en/manual/config/notifications/media/webhook describes
+scripts; ours is in `docs/senders/zabbix.md`. Requests are not signed. The key is the problem's
+event, which is the same in its recovery.
 """
 
 from __future__ import annotations
