@@ -305,17 +305,17 @@ class TestPromisedDeliveries:
 
 class TestPostedMessages:
     def test_records_of_deleted_people_name_nobody(self, known: Bellhop) -> None:
-        assert NAME in said(known)
+        assert NAME in shown_messages(known)
 
         unlink(known)
         delivered(known)
         for _ in ANSWERS:
             delivered(known)
 
-        assert NAME not in said(known)
-        assert ANN not in said(known)
-        assert "Acknowledged by someone (profile deleted)" in said(known)
-        assert "Assigned to someone (profile deleted)" in said(known)
+        assert NAME not in shown_messages(known)
+        assert ANN not in shown_messages(known)
+        assert "Acknowledged by someone (profile deleted)" in shown_messages(known)
+        assert "Assigned to someone (profile deleted)" in shown_messages(known)
 
     def test_accepted_deliveries_are_sent_first(self, known: Bellhop) -> None:
         unlink(known)
@@ -351,7 +351,7 @@ class TestPostedMessages:
         assert known.services.incidents.answer(ACME, notification_id, BEN, IncidentAnswer.RESOLVE)
 
 
-def said(bellhop: Bellhop) -> str:
+def shown_messages(bellhop: Bellhop) -> str:
     shown: list[Any] = [[item.text, item.blocks, item.attachments] for item in posted(bellhop)]
     return json.dumps(shown)
 

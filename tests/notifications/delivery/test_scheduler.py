@@ -447,7 +447,7 @@ def test_concurrent_requests_are_limited() -> None:
 # Pauses.
 
 
-def test_a_paused_workspace_posts_nothing_but_looks() -> None:
+def test_a_paused_workspace_looks_for_messages_but_posts_none() -> None:
     desk = Desk()
     desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)
     (waiting,) = desk.put(desk.row())

@@ -220,7 +220,7 @@ def test_the_system_of_an_expired_key_is_told_nothing(installed: Bellhop, system
     assert waiting(installed) == 1
 
 
-def test_what_a_dead_process_was_telling_is_told_by_another(
+def test_callbacks_of_a_dead_process_are_sent_by_another(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
